@@ -1,0 +1,1 @@
+//! Opens, recovers, binds, spawns the loops, and stops them in reverse.

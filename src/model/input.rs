@@ -1,0 +1,422 @@
+//! Subscriptions as people write them: one reading for the API, the config file and the page.
+//!
+//! Every member is read on its own so that all problems are told at once, each with its pointer. A change
+//! (PATCH) is laid over the present settings and read again as a whole, so that there is one set of rules.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::str::FromStr;
+
+use serde_json::{Map, Value, json};
+use url::Url;
+
+use super::problem::{Problem, nearest};
+use super::secret::Secret;
+use super::selector::{EventSelector, ProjectSelector};
+use super::subscription::SubscriptionSpec;
+use super::time::Interval;
+
+/// The members of a subscription that a person sets, in the order that they are shown.
+pub const SPEC_MEMBERS: [&str; 12] = [
+    "name",
+    "url",
+    "events",
+    "projects",
+    "filter",
+    "format",
+    "headers",
+    "timeout",
+    "retry_schedule",
+    "max_in_flight",
+    "rate_limit",
+    "ordering",
+];
+
+const NAME_CHARS_MAX: usize = 128;
+const URL_BYTES_MAX: usize = 2048;
+const FILTER_BYTES_MAX: usize = 4096;
+const HEADERS_MAX: usize = 32;
+const HEADER_BYTES_MAX: usize = 1024;
+const RETRIES_MAX: usize = 30;
+const TIMEOUT_MS: std::ops::RangeInclusive<u64> = 100..=60_000;
+const RETRY_WAIT_MS_MAX: u64 = 7 * 86_400_000;
+const IN_FLIGHT_MAX: u32 = 1024;
+
+/// Headers that the daemon or HTTP itself sets.
+const RESERVED_HEADERS: [&str; 12] = [
+    "connection",
+    "content-length",
+    "content-type",
+    "expect",
+    "host",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
+    "x-signature",
+];
+const RESERVED_HEADER_PREFIXES: [&str; 3] = ["webhook-", "postrider-", "proxy-"];
+
+/// A subscription as it was asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SubscriptionInput {
+    /// The settings.
+    pub spec: SubscriptionSpec,
+    /// Whether it is to be switched on, where that was said.
+    pub enabled: Option<bool>,
+    /// The secret, where one was given.
+    pub secret: Option<Secret>,
+}
+
+impl SubscriptionInput {
+    /// Reads the members of a new subscription.
+    ///
+    /// # Errors
+    /// Everything that is wrong, each with its pointer.
+    pub fn read(members: &Map<String, Value>) -> Result<Self, Vec<Problem>> {
+        let mut reader = Reader { members, problems: Vec::new() };
+        reader.refuse_unknown();
+        let input = reader.input();
+        match input {
+            Some(input) if reader.problems.is_empty() => Ok(input),
+            _ => Err(reader.problems),
+        }
+    }
+
+    /// Reads a change to `present`: a member given replaces, `null` goes back to the default.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), of the whole that would result.
+    pub fn read_change(
+        present: &SubscriptionSpec,
+        change: &Map<String, Value>,
+    ) -> Result<Self, Vec<Problem>> {
+        let mut members = present.to_members();
+        members.extend(change.iter().map(|(name, value)| (name.clone(), value.clone())));
+        Self::read(&members)
+    }
+}
+
+impl SubscriptionSpec {
+    /// The settings as JSON members, which [`SubscriptionInput::read`] reads back.
+    pub fn to_members(&self) -> Map<String, Value> {
+        let text = |value: Option<String>| value.map_or(Value::Null, Value::String);
+        let mut members = Map::new();
+        let mut put = |name: &str, value| members.insert(name.to_owned(), value);
+        put("name", json!(self.name));
+        put("url", json!(self.url.as_str()));
+        put("events", json!(self.events.to_texts()));
+        put("projects", json!(self.projects.to_texts()));
+        put("filter", json!(self.filter));
+        put("format", json!(self.format.as_str()));
+        put("headers", json!(self.headers));
+        put("timeout", json!(self.timeout));
+        put("retry_schedule", json!(self.retry_schedule));
+        put("max_in_flight", json!(self.max_in_flight));
+        put("rate_limit", text(self.rate_limit.map(|rate| rate.to_string())));
+        put("ordering", json!(self.ordering.as_str()));
+        members
+    }
+}
+
+struct Reader<'a> {
+    members: &'a Map<String, Value>,
+    problems: Vec<Problem>,
+}
+
+impl<'a> Reader<'a> {
+    fn refuse_unknown(&mut self) {
+        let known: Vec<&str> = SPEC_MEMBERS.into_iter().chain(["enabled", "secret"]).collect();
+        for name in self.members.keys().filter(|name| !known.contains(&name.as_str())) {
+            let hint = nearest(name, known.iter().copied()).map_or_else(
+                || format!("expected {}", known.join(", ")),
+                |near| format!("did you mean '{near}'?"),
+            );
+            let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
+            self.problems
+                .push(Problem::new(pointer, format_args!("is not a member of a subscription: {hint}")));
+        }
+    }
+
+    fn input(&mut self) -> Option<SubscriptionInput> {
+        let url = self.url();
+        let name = self.name(url.as_ref());
+        let events = self.terms("events", EventSelector::parse).or_else(|| Some(EventSelector::all()));
+        let projects =
+            self.terms("projects", ProjectSelector::parse).or_else(|| Some(ProjectSelector::all()));
+        let spec = SubscriptionSpec {
+            filter: self.filter(),
+            format: self.word("format").unwrap_or_default(),
+            headers: self.headers(),
+            timeout: self.timeout(),
+            retry_schedule: self.retry_schedule(),
+            max_in_flight: self.max_in_flight(),
+            rate_limit: self.word("rate_limit"),
+            ordering: self.word("ordering").unwrap_or_default(),
+            name: name?,
+            url: url?,
+            events: events?,
+            projects: projects?,
+        };
+        Some(SubscriptionInput { spec, enabled: self.enabled(), secret: self.word("secret") })
+    }
+
+    fn get(&self, name: &str) -> Option<&'a Value> {
+        self.members.get(name).filter(|value| !value.is_null())
+    }
+
+    fn refuse(&mut self, name: &str, detail: impl std::fmt::Display) {
+        self.problems.push(Problem::new(format!("/{name}"), detail));
+    }
+
+    fn text(&mut self, name: &str) -> Option<&'a str> {
+        let value = self.get(name)?;
+        let text = value.as_str();
+        if text.is_none() {
+            self.refuse(name, format_args!("is {}: expected a string", kind(value)));
+        }
+        text
+    }
+
+    fn word<T: FromStr<Err: std::fmt::Display>>(&mut self, name: &str) -> Option<T> {
+        let parsed = self.text(name)?.parse();
+        parsed.map_err(|error| self.refuse(name, error)).ok()
+    }
+
+    fn name(&mut self, url: Option<&Url>) -> Option<String> {
+        let Some(name) = self.text("name") else {
+            return url.and_then(Url::host_str).map(str::to_owned);
+        };
+        if name.trim().is_empty()
+            || name.chars().count() > NAME_CHARS_MAX
+            || name.chars().any(char::is_control)
+        {
+            self.refuse("name", format_args!("has to be 1 to {NAME_CHARS_MAX} printable characters"));
+            return None;
+        }
+        Some(name.to_owned())
+    }
+
+    fn url(&mut self) -> Option<Url> {
+        if self.get("url").is_none() {
+            self.refuse("url", "is missing: give the http or https URL that deliveries go to");
+            return None;
+        }
+        let text = self.text("url")?;
+        let problem = match Url::parse(text) {
+            Err(error) => format!("'{text}' is not a URL: {error}"),
+            Ok(_) if text.len() > URL_BYTES_MAX => {
+                format!("has {} bytes, more than {URL_BYTES_MAX}", text.len())
+            }
+            Ok(url) if !matches!(url.scheme(), "http" | "https") => {
+                format!("'{text}' has the scheme {}: expected http or https", url.scheme())
+            }
+            Ok(url) if url.fragment().is_some() => {
+                format!("'{text}' has a #fragment, which is never sent: leave it out")
+            }
+            Ok(url) => return Some(url),
+        };
+        self.refuse("url", problem);
+        None
+    }
+
+    fn texts(&mut self, name: &str) -> Option<Vec<&'a str>> {
+        let value = self.get(name)?;
+        let Some(list) = value.as_array() else {
+            self.refuse(name, format_args!("is {}: expected a list of strings", kind(value)));
+            return None;
+        };
+        let mut texts = Vec::with_capacity(list.len());
+        for (index, item) in list.iter().enumerate() {
+            match item.as_str() {
+                Some(text) => texts.push(text),
+                None => self
+                    .refuse(&format!("{name}/{index}"), format_args!("is {}: expected a string", kind(item))),
+            }
+        }
+        (texts.len() == list.len()).then_some(texts)
+    }
+
+    fn terms<T>(&mut self, name: &str, parse: impl Fn(&[&'a str]) -> Result<T, Vec<Problem>>) -> Option<T> {
+        let texts = self.texts(name)?;
+        let prefix = format!("/{name}");
+        parse(&texts)
+            .map_err(|problems| self.problems.extend(problems.into_iter().map(|p| p.within(&prefix))))
+            .ok()
+    }
+
+    fn filter(&mut self) -> Option<String> {
+        let text = self.text("filter")?;
+        if text.len() > FILTER_BYTES_MAX {
+            self.refuse("filter", format_args!("has {} bytes, more than {FILTER_BYTES_MAX}", text.len()));
+            return None;
+        }
+        Some(text.to_owned())
+    }
+
+    fn headers(&mut self) -> BTreeMap<String, String> {
+        let Some(value) = self.get("headers") else { return BTreeMap::new() };
+        let Some(members) = value.as_object() else {
+            self.refuse(
+                "headers",
+                format_args!("is {}: expected an object of names and values", kind(value)),
+            );
+            return BTreeMap::new();
+        };
+        if members.len() > HEADERS_MAX {
+            self.refuse("headers", format_args!("has {} headers, more than {HEADERS_MAX}", members.len()));
+        }
+        let mut headers = BTreeMap::new();
+        for (name, value) in members {
+            match header(name, value) {
+                Ok((name, value)) => drop(headers.insert(name, value)),
+                Err(detail) => self.refuse(&format!("headers/{name}"), detail),
+            }
+        }
+        headers
+    }
+
+    fn timeout(&mut self) -> Option<Interval> {
+        let timeout: Interval = self.word("timeout")?;
+        if !TIMEOUT_MS.contains(&super::time::millis(timeout.get())) {
+            self.refuse("timeout", format_args!("'{timeout}' is not between 100ms and 60s"));
+        }
+        Some(timeout)
+    }
+
+    fn retry_schedule(&mut self) -> Option<Vec<Interval>> {
+        let texts = self.texts("retry_schedule")?;
+        let (waits, problems) = read_retry_schedule(&texts);
+        self.problems.extend(problems.into_iter().map(|problem| problem.within("/retry_schedule")));
+        Some(waits)
+    }
+
+    fn max_in_flight(&mut self) -> Option<NonZeroU32> {
+        let value = self.get("max_in_flight")?;
+        let count = value.as_u64().and_then(|count| u32::try_from(count).ok()).and_then(NonZeroU32::new);
+        let count = count.filter(|count| count.get() <= IN_FLIGHT_MAX);
+        if count.is_none() {
+            self.refuse(
+                "max_in_flight",
+                format_args!("{value} is not a whole number from 1 to {IN_FLIGHT_MAX}"),
+            );
+        }
+        count
+    }
+
+    fn enabled(&mut self) -> Option<bool> {
+        let value = self.get("enabled")?;
+        if !value.is_boolean() {
+            self.refuse("enabled", format_args!("is {}: expected true or false", kind(value)));
+        }
+        value.as_bool()
+    }
+}
+
+/// Reads the waits before attempts 2, 3, …, with everything that is wrong; an empty list means one attempt.
+pub fn read_retry_schedule(texts: &[&str]) -> (Vec<Interval>, Vec<Problem>) {
+    let mut waits = Vec::with_capacity(texts.len());
+    let mut problems = Vec::new();
+    if texts.len() > RETRIES_MAX {
+        problems.push(Problem::new("", format_args!("has {} waits, more than {RETRIES_MAX}", texts.len())));
+    }
+    for (index, text) in texts.iter().enumerate() {
+        match text.parse::<Interval>() {
+            Ok(wait) if super::time::millis(wait.get()) <= RETRY_WAIT_MS_MAX => waits.push(wait),
+            Ok(wait) => {
+                problems.push(Problem::new(format!("/{index}"), format_args!("'{wait}' is longer than 7d")))
+            }
+            Err(error) => problems.push(Problem::new(format!("/{index}"), error)),
+        }
+    }
+    (waits, problems)
+}
+
+fn header(name: &str, value: &Value) -> Result<(String, String), String> {
+    let name =
+        http::HeaderName::from_bytes(name.as_bytes()).map_err(|_| "is not the name of an HTTP header")?;
+    let name = name.as_str();
+    if RESERVED_HEADERS.contains(&name)
+        || RESERVED_HEADER_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    {
+        return Err("is set by the daemon or by HTTP itself: choose another name".to_owned());
+    }
+    let value = value.as_str().ok_or_else(|| format!("is {}: expected a string", kind(value)))?;
+    if value.len() > HEADER_BYTES_MAX || http::HeaderValue::from_str(value).is_err() {
+        return Err(format!(
+            "has a value that is not at most {HEADER_BYTES_MAX} visible ASCII characters and spaces"
+        ));
+    }
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+/// What kind of JSON value it is, in words for an error.
+pub fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(value: &Value) -> Result<SubscriptionInput, Vec<Problem>> {
+        SubscriptionInput::read(value.as_object().unwrap())
+    }
+
+    #[test]
+    fn a_url_is_enough() {
+        let input = read(&json!({"url": "https://crm.internal/hooks"})).unwrap();
+        assert_eq!(input.spec.name, "crm.internal");
+        assert_eq!((input.spec.events, input.spec.projects), (EventSelector::all(), ProjectSelector::all()));
+        assert_eq!((input.enabled, input.secret), (None, None));
+    }
+
+    #[test]
+    fn everything_comes_back() {
+        let full = json!({
+            "name": "crm", "url": "https://u:p@crm.internal/hooks?x=1", "events": ["TODO_*", "!TODO_DELETED"],
+            "projects": ["acme/*"], "filter": "event.data.x > 1", "format": "blue", "headers": {"x-team": "a"},
+            "timeout": "3s", "retry_schedule": ["1s", "2m"], "max_in_flight": 4, "rate_limit": "50/s", "ordering": "fifo",
+        });
+        let spec = read(&full).unwrap().spec;
+        assert_eq!(Value::Object(spec.to_members()), full);
+        let change = json!({"timeout": null, "events": ["*"]});
+        let changed = SubscriptionInput::read_change(&spec, change.as_object().unwrap()).unwrap().spec;
+        assert_eq!((changed.timeout, changed.events), (None, EventSelector::all()));
+        assert_eq!(changed.rate_limit, spec.rate_limit);
+    }
+
+    #[test]
+    fn every_problem_is_told_with_its_pointer() {
+        let problems = read(&json!({
+            "url": "ftp://x/", "events": [], "projects": ["a b", 5, "ok"], "headers": {"Host": "x", "ok": "y"}, "timeout": "1h",
+            "retry_schedule": ["1s", "soon"], "max_in_flight": 0, "ordering": "lifo", "evnts": [], "enabled": 1,
+        }))
+        .unwrap_err();
+        let mut pointers: Vec<_> = problems.iter().map(|p| p.pointer.as_str()).collect();
+        pointers.sort_unstable();
+        let expected = [
+            "/events",
+            "/evnts",
+            "/headers/Host",
+            "/max_in_flight",
+            "/ordering",
+            "/projects/1",
+            "/retry_schedule/1",
+            "/timeout",
+            "/url",
+        ];
+        assert_eq!(pointers, expected, "{problems:#?}");
+        let typo = problems.iter().find(|p| p.pointer == "/evnts").unwrap();
+        assert_eq!(typo.detail, "is not a member of a subscription: did you mean 'events'?");
+    }
+}

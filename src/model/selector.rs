@@ -1,0 +1,306 @@
+//! Selectors: the exact combination of event types and projects that a subscription wants.
+//!
+//! Each is a set: everything its terms include, minus everything they exclude; only exclusions mean everything
+//! but those. The order of terms does not matter. [`contains`](EventSelector::contains) is the definition that
+//! the matching index is tested against.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use super::name::{CompanyId, EventType, NameError, ProjectId};
+use super::problem::Problem;
+
+/// The most terms in one selector.
+pub const SELECTOR_TERMS_MAX: usize = 10_000;
+
+/// A text that is not a term of a selector.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SelectorError {
+    /// A `*` that is not the last character, or stands where none may.
+    #[error("'{0}' has a '*' in the wrong place: {1}")]
+    Star(String, &'static str),
+    /// `!*` would leave nothing.
+    #[error("'!*' takes out everything: to receive nothing, disable the subscription")]
+    ExcludesAll,
+    /// A part is not a name.
+    #[error("{0}")]
+    Name(#[from] NameError),
+}
+
+/// Which event types one term means.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum EventPattern {
+    /// `*`: every type.
+    All,
+    /// `TODO_*`: every type that starts so; never empty.
+    Prefix(Arc<str>),
+    /// `TODO_CREATED`: that type.
+    Exact(EventType),
+}
+
+impl EventPattern {
+    /// Whether the type is one of those meant.
+    pub fn contains(&self, event_type: &EventType) -> bool {
+        match self {
+            Self::All => true,
+            Self::Prefix(prefix) => event_type.as_str().starts_with(&**prefix),
+            Self::Exact(exact) => exact == event_type,
+        }
+    }
+}
+
+impl FromStr for EventPattern {
+    type Err = SelectorError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const PLACE: &str = "it may only be the last character, as in TODO_* or *";
+        match text.strip_suffix('*') {
+            Some("") => Ok(Self::All),
+            Some(prefix) if prefix.contains('*') => Err(SelectorError::Star(text.to_owned(), PLACE)),
+            Some(prefix) => Ok(Self::Prefix(prefix.parse::<EventType>()?.as_str().into())),
+            None if text.contains('*') => Err(SelectorError::Star(text.to_owned(), PLACE)),
+            None => Ok(Self::Exact(text.parse()?)),
+        }
+    }
+}
+
+impl fmt::Display for EventPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => f.write_str("*"),
+            Self::Prefix(prefix) => write!(f, "{prefix}*"),
+            Self::Exact(exact) => write!(f, "{exact}"),
+        }
+    }
+}
+
+/// Which projects one term means.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ProjectPattern {
+    /// `*`: every project.
+    All,
+    /// `website`: the project of that name in any company, or in none.
+    AnyCompany(ProjectId),
+    /// `acme/website`: that project of that company.
+    Exact(CompanyId, ProjectId),
+    /// `acme/*`: every project of the company.
+    Company(CompanyId),
+}
+
+impl ProjectPattern {
+    /// Whether the project, of that company if any, is one of those meant.
+    pub fn contains(&self, project: &ProjectId, company: Option<&CompanyId>) -> bool {
+        match self {
+            Self::All => true,
+            Self::AnyCompany(id) => id == project,
+            Self::Exact(of, id) => id == project && Some(of) == company,
+            Self::Company(of) => Some(of) == company,
+        }
+    }
+}
+
+impl FromStr for ProjectPattern {
+    type Err = SelectorError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const PLACE: &str = "a project is written website, acme/website, acme/* or *";
+        match text.split_once('/') {
+            None if text == "*" => Ok(Self::All),
+            Some((company, "*")) if !company.contains('*') => Ok(Self::Company(company.parse()?)),
+            _ if text.contains('*') => Err(SelectorError::Star(text.to_owned(), PLACE)),
+            Some((company, project)) => Ok(Self::Exact(company.parse()?, project.parse()?)),
+            None => Ok(Self::AnyCompany(text.parse()?)),
+        }
+    }
+}
+
+impl fmt::Display for ProjectPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => f.write_str("*"),
+            Self::AnyCompany(project) => write!(f, "{project}"),
+            Self::Exact(company, project) => write!(f, "{company}/{project}"),
+            Self::Company(company) => write!(f, "{company}/*"),
+        }
+    }
+}
+
+/// One entry of a selector: a pattern, put in or taken out.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Term<P> {
+    /// The pattern's names are in the set.
+    Include(P),
+    /// The pattern's names are not in the set, whatever else includes them.
+    Exclude(P),
+}
+
+impl<P: FromStr<Err = SelectorError> + PartialEq> Term<P> {
+    fn parse(text: &str, all: &P) -> Result<Self, SelectorError> {
+        match text.strip_prefix('!') {
+            None => Ok(Self::Include(text.parse()?)),
+            Some(rest) => match rest.parse()? {
+                pattern if pattern == *all => Err(SelectorError::ExcludesAll),
+                pattern => Ok(Self::Exclude(pattern)),
+            },
+        }
+    }
+}
+
+impl<P: fmt::Display> fmt::Display for Term<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Include(pattern) => write!(f, "{pattern}"),
+            Self::Exclude(pattern) => write!(f, "!{pattern}"),
+        }
+    }
+}
+
+macro_rules! selector {
+    ($(#[$doc:meta])* $name:ident, $pattern:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct $name(Arc<[Term<$pattern>]>);
+
+        impl $name {
+            /// The selector that contains everything, as a missing list does.
+            pub fn all() -> Self {
+                Self([Term::Include($pattern::All)].into())
+            }
+
+            /// Reads a list of terms.
+            ///
+            /// # Errors
+            /// Every bad term, by its index; an empty list, since it might mean none or all.
+            pub fn parse<S: AsRef<str>>(texts: &[S]) -> Result<Self, Vec<Problem>> {
+                if texts.is_empty() {
+                    return Err(vec![Problem::new(
+                        "",
+                        "is an empty list, which could mean none or all: leave it out (or write \"*\") for all, \
+                         disable the subscription for none",
+                    )]);
+                }
+                if texts.len() > SELECTOR_TERMS_MAX {
+                    return Err(vec![Problem::new("", format_args!("has {} terms, more than {SELECTOR_TERMS_MAX}", texts.len()))]);
+                }
+                let mut problems = Vec::new();
+                let mut terms = Vec::with_capacity(texts.len());
+                for (index, text) in texts.iter().enumerate() {
+                    match Term::parse(text.as_ref(), &$pattern::All) {
+                        Ok(term) => terms.push(term),
+                        Err(error) => problems.push(Problem::new(format!("/{index}"), error)),
+                    }
+                }
+                if problems.is_empty() { Ok(Self(terms.into())) } else { Err(problems) }
+            }
+
+            /// The terms as they were written.
+            pub fn terms(&self) -> &[Term<$pattern>] {
+                &self.0
+            }
+
+            /// The patterns put in; empty means everything.
+            pub fn includes(&self) -> impl Iterator<Item = &$pattern> {
+                self.0.iter().filter_map(|term| match term { Term::Include(p) => Some(p), Term::Exclude(_) => None })
+            }
+
+            /// The patterns taken out.
+            pub fn excludes(&self) -> impl Iterator<Item = &$pattern> {
+                self.0.iter().filter_map(|term| match term { Term::Exclude(p) => Some(p), Term::Include(_) => None })
+            }
+
+            fn decide(&self, means: impl Fn(&$pattern) -> bool) -> bool {
+                let mut includes = self.includes().peekable();
+                (includes.peek().is_none() || includes.any(&means)) && !self.excludes().any(&means)
+            }
+
+            /// The terms as text, in the order they were written.
+            pub fn to_texts(&self) -> Vec<String> {
+                self.0.iter().map(ToString::to_string).collect()
+            }
+        }
+    };
+}
+
+selector!(
+    /// A set of event types.
+    EventSelector, EventPattern
+);
+selector!(
+    /// A set of projects.
+    ProjectSelector, ProjectPattern
+);
+
+impl EventSelector {
+    /// Whether the type is in the set.
+    pub fn contains(&self, event_type: &EventType) -> bool {
+        self.decide(|pattern| pattern.contains(event_type))
+    }
+}
+
+impl ProjectSelector {
+    /// Whether the project, of that company if any, is in the set.
+    pub fn contains(&self, project: &ProjectId, company: Option<&CompanyId>) -> bool {
+        self.decide(|pattern| pattern.contains(project, company))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn events(terms: &[&str], event_type: &str) -> bool {
+        EventSelector::parse(terms).unwrap().contains(&event_type.parse().unwrap())
+    }
+
+    fn projects(terms: &[&str], project: &str, company: Option<&str>) -> bool {
+        let company: Option<CompanyId> = company.map(|c| c.parse().unwrap());
+        ProjectSelector::parse(terms).unwrap().contains(&project.parse().unwrap(), company.as_ref())
+    }
+
+    #[test]
+    fn event_sets() {
+        for (terms, inside, outside) in [
+            (&["TODO_CREATED"][..], "TODO_CREATED", "TODO_CREATED_2"),
+            (&["TODO_*"], "TODO_", "TODO"),
+            (&["*", "!TODO_DELETED"], "TODO_CREATED", "TODO_DELETED"),
+            (&["!TODO_DELETED", "*"], "TODO_CREATED", "TODO_DELETED"),
+            (&["!TODO_CHECKLIST_*"], "COMMENT_CREATED", "TODO_CHECKLIST_CREATED"),
+            (&["TODO_*", "!TODO_TAG_*", "TODO_TAG_ADDED"], "TODO_MOVED", "TODO_TAG_ADDED"),
+        ] {
+            assert!(events(terms, inside), "{terms:?} {inside}");
+            assert!(!events(terms, outside), "{terms:?} {outside}");
+        }
+    }
+
+    #[test]
+    fn project_sets() {
+        assert!(projects(&["website"], "website", None) && projects(&["website"], "website", Some("acme")));
+        assert!(projects(&["acme/website"], "website", Some("acme")));
+        assert!(
+            !projects(&["acme/website"], "website", Some("globex"))
+                && !projects(&["acme/website"], "website", None)
+        );
+        assert!(projects(&["acme/*", "!acme/secret"], "site", Some("acme")));
+        assert!(!projects(&["acme/*", "!acme/secret"], "secret", Some("acme")));
+        assert!(!projects(&["acme/*"], "site", Some("globex")) && !projects(&["acme/*"], "site", None));
+        assert!(projects(&["!acme/*"], "site", None) && !projects(&["!acme/*"], "site", Some("acme")));
+    }
+
+    #[test]
+    fn bad_terms_are_all_named() {
+        let problems = EventSelector::parse(&["ok", "T*DO", "", "!*", "a b"]).unwrap_err();
+        let pointers: Vec<_> = problems.iter().map(|p| p.pointer.as_str()).collect();
+        assert_eq!(pointers, ["/1", "/2", "/3", "/4"]);
+        for bad in ["acme/web*", "*/website", "a/b/c", "/website", "acme/", "**", "!*"] {
+            assert!(ProjectSelector::parse(&[bad]).is_err(), "{bad}");
+        }
+        assert!(EventSelector::parse::<&str>(&[]).unwrap_err()[0].detail.contains("none or all"));
+    }
+
+    #[test]
+    fn terms_come_back_as_written() {
+        let terms = ["acme/*", "website", "!acme/secret", "*"];
+        assert_eq!(ProjectSelector::parse(&terms).unwrap().to_texts(), terms);
+    }
+}

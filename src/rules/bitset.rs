@@ -1,0 +1,1 @@
+//! Sets of small integers, adaptive between a sorted array and a bitmap.

@@ -1,0 +1,1 @@
+//! What an attempt says of a subscription's receiver.

@@ -1,0 +1,1 @@
+//! The matching index: which subscriptions want an event.

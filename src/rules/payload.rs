@@ -1,0 +1,1 @@
+//! The body that a receiver gets, by format.

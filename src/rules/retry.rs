@@ -1,0 +1,1 @@
+//! What follows an attempt: when the next is due, or the end.

@@ -1,0 +1,1 @@
+//! The durable log in sled: one atomic durable step per public method.
