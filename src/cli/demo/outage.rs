@@ -1,0 +1,225 @@
+//! The second chapter: a receiver breaks, and nobody else notices.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use tokio::time::{sleep, timeout};
+
+use super::api::{Delivery, Subscription};
+use super::page::{BAD, FAINT, STRONG, WAITING, count, ms, paint};
+use super::receiver::{Arrival, PATIENCE};
+use super::script::{self, RECEIVERS};
+use super::story::{Cell, PAUSE, Story, Submitted, head, row};
+
+/// How many attempts a delivery has in the demo's config.
+const ATTEMPTS: u32 = 5;
+/// Between two events of the stream that goes on meanwhile.
+const STREAM_PACE: Duration = Duration::from_millis(50);
+/// How many events come while it is switched off.
+const EVENTS_WHILE_OFF: usize = 8;
+/// Between two looks at what only the API tells.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// How things stand at the end of the outage.
+pub(super) struct Outage {
+    /// The subscription that is switched off.
+    pub(super) subscription: String,
+    /// The delivery whose attempts are used up.
+    pub(super) exhausted: Delivery,
+    /// The events that are held for it, oldest first.
+    pub(super) held: Vec<Submitted>,
+}
+
+/// What happened to others between two attempts of the one in trouble.
+#[derive(Default)]
+struct Meanwhile {
+    events: usize,
+    deliveries: usize,
+    slowest: Duration,
+}
+
+impl Story {
+    /// Chapter 2: chat answers 503 until it is switched off; all others go on, and what is for chat is held.
+    pub(super) async fn tell_of_the_outage(&mut self) -> anyhow::Result<Outage> {
+        self.page.chapter("2. A receiver breaks: chat answers 503 to everything");
+        self.receivers.chat.break_down();
+        let since = self.submitted.len();
+        let first = self.tell_of_the_attempts().await?;
+        let subscription = self.see_it_switched_off().await?;
+        self.page.say("  More events come in. The others get theirs; chat's are held:\n");
+        self.tell_of_events_while_off().await?;
+        let outage = self.check_what_is_held(subscription, &first, since).await?;
+        sleep(PAUSE).await;
+        Ok(outage)
+    }
+
+    /// A first event for chat, its attempts as they come, and a stream of other events between them.
+    async fn tell_of_the_attempts(&mut self) -> anyhow::Result<Submitted> {
+        let event = self.next_event().of_type("COMMENT_CREATED");
+        let first = self.submit(event).await?;
+        let mut meanwhile = self.follow_the_others(&first).await?;
+        for told in 0.. {
+            let arrival = self.refused(&first, told, &mut meanwhile).await?;
+            let is_first = arrival.event == first.id;
+            self.page.say(self.attempt_line(&arrival, &first, std::mem::take(&mut meanwhile))?);
+            if !is_first {
+                let asks = paint(STRONG, event.event_type);
+                self.page.say(format_args!(
+                    "             two failures in a row: from now on only {asks} is tried, the others wait for it"
+                ));
+            }
+            if is_first && arrival.attempt == ATTEMPTS {
+                break;
+            }
+        }
+        Ok(first)
+    }
+
+    /// The request that chat refused after `told` others, letting other things happen until it comes.
+    async fn refused(
+        &mut self,
+        first: &Submitted,
+        told: usize,
+        meanwhile: &mut Meanwhile,
+    ) -> anyhow::Result<Arrival> {
+        let patience = self.clock.instant() + PATIENCE;
+        let ledger = self.ledger.clone();
+        let is_it = |arrival: &Arrival| arrival.receiver == "chat" && !arrival.is_taken();
+        while self.clock.instant() < patience {
+            if let Ok(arrivals) = timeout(STREAM_PACE, ledger.wait(told + 1, "an attempt", is_it)).await {
+                return arrivals?.pop().context("no attempt arrived");
+            }
+            let event = self.next_event();
+            let one = self.submit(event).await?;
+            meanwhile.add(self.follow_the_others(&one).await?);
+        }
+        anyhow::bail!(
+            "{} was attempted {told} times, and then not again within {} s",
+            first.event.event_type,
+            PATIENCE.as_secs()
+        )
+    }
+
+    /// Waits until everyone but chat has the event.
+    async fn follow_the_others(&mut self, one: &Submitted) -> anyhow::Result<Meanwhile> {
+        let mut seen = Meanwhile { events: 1, ..Meanwhile::default() };
+        for receiver in one.event.wanted_by().into_iter().filter(|receiver| *receiver != "chat") {
+            let took = self.delivered(one, receiver).await?;
+            seen.deliveries += 1;
+            seen.slowest = seen.slowest.max(took);
+        }
+        Ok(seen)
+    }
+
+    fn attempt_line(&self, arrival: &Arrival, first: &Submitted, meanwhile: Meanwhile) -> anyhow::Result<String> {
+        let one = self.submitted.iter().find(|one| one.id == arrival.event);
+        let event = one.context("chat got an event that nobody submitted")?.event;
+        let after = (arrival.at - first.sent_at).as_secs_f64();
+        let status = paint(BAD, arrival.status.as_u16());
+        let attempt = arrival.attempt;
+        let line = format!("  {after:>6.2} s   {:<26} attempt {attempt} of {ATTEMPTS}   {status}", event.event_type);
+        Ok(format!("{line}   {}", paint(FAINT, meanwhile.in_words())))
+    }
+
+    async fn see_it_switched_off(&self) -> anyhow::Result<Subscription> {
+        let subscription = self.switched_off().await?;
+        let reason = subscription.disabled_reason.as_deref().unwrap_or("nothing");
+        ensure!(reason == "exhausted", "chat is switched off because of {reason}, not of exhausted attempts");
+        self.page.say(format_args!(
+            "\n  After {ATTEMPTS} attempts {} (disabled_reason: {reason}).",
+            paint(BAD, "chat is switched off")
+        ));
+        Ok(subscription)
+    }
+
+    /// The subscription of chat once it is switched off, which follows its last answer.
+    async fn switched_off(&self) -> anyhow::Result<Subscription> {
+        let patience = self.clock.instant() + PATIENCE;
+        loop {
+            let subscription = self.api.subscription("chat").await?;
+            if !subscription.enabled {
+                return Ok(subscription);
+            }
+            ensure!(self.clock.instant() < patience, "chat is not switched off after {ATTEMPTS} attempts");
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    async fn tell_of_events_while_off(&mut self) -> anyhow::Result<()> {
+        self.page.say(paint(FAINT, head()));
+        for _ in 0..EVENTS_WHILE_OFF {
+            let event = self.next_event();
+            let one = self.submit(event).await?;
+            let mut cells = Vec::new();
+            for receiver in RECEIVERS {
+                cells.push(match (event.is_for(receiver), receiver) {
+                    (false, _) => Cell::Unwanted("not wanted".to_owned()),
+                    (true, "chat") => Cell::Held,
+                    (true, _) => Cell::After(self.delivered(&one, receiver).await?),
+                });
+            }
+            self.page.say(row(event, &cells));
+            sleep(STREAM_PACE * 2).await;
+        }
+        Ok(())
+    }
+
+    /// Exactly one delivery has used up its attempts; every other one since then is held and has spent at most one.
+    async fn check_what_is_held(
+        &self,
+        subscription: Subscription,
+        first: &Submitted,
+        since: usize,
+    ) -> anyhow::Result<Outage> {
+        let mut exhausted = self.api.deliveries(&subscription.id, "exhausted").await?;
+        let only = exhausted.pop().context("no delivery is exhausted")?;
+        ensure!(
+            exhausted.is_empty() && only.event == first.id && only.attempts.len() == ATTEMPTS as usize,
+            "expected one exhausted delivery, of {} after {ATTEMPTS} attempts: found {only:?} and {exhausted:?}",
+            first.id
+        );
+        let held = self.api.deliveries(&subscription.id, "held").await?;
+        let expected: Vec<_> = self.submitted.iter().skip(since).filter(|one| one.event.is_for("chat"));
+        let expected: Vec<_> = expected.filter(|one| one.id != first.id).cloned().collect();
+        check_held(&held, &expected)?;
+        let spent: usize = held.iter().map(|delivery| delivery.attempts.len()).sum();
+        self.page.say(format_args!(
+            "\n  {} for chat, in the order of their events; {} spent on them. 1 is exhausted, nothing is lost.",
+            paint(WAITING, format_args!("{} held", held.len())),
+            count(spent, "attempt"),
+        ));
+        Ok(Outage { subscription: subscription.id, exhausted: only, held: expected })
+    }
+}
+
+fn check_held(held: &[Delivery], expected: &[Submitted]) -> anyhow::Result<()> {
+    let found: BTreeSet<_> = held.iter().map(|delivery| delivery.event.as_str()).collect();
+    let wanted: BTreeSet<_> = expected.iter().map(|one| one.id.as_str()).collect();
+    ensure!(
+        found == wanted && held.len() == expected.len(),
+        "{} deliveries are held, not the {} that came since: found {found:?}, expected {wanted:?}",
+        held.len(),
+        expected.len()
+    );
+    let spent = held.iter().find(|delivery| delivery.attempts.len() > 1);
+    spent.map_or(Ok(()), |delivery| {
+        Err(anyhow::anyhow!("a delivery that should wait has spent more than one attempt: {delivery:?}"))
+    })
+}
+
+impl Meanwhile {
+    fn add(&mut self, other: Self) {
+        self.events += other.events;
+        self.deliveries += other.deliveries;
+        self.slowest = self.slowest.max(other.slowest);
+    }
+
+    fn in_words(&self) -> String {
+        if self.deliveries == 0 {
+            return String::new();
+        }
+        let (events, deliveries) = (count(self.events, "event"), self.deliveries);
+        format!("meanwhile {events}: {deliveries} to the others, {} at most", ms(self.slowest))
+    }
+}

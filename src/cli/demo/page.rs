@@ -1,0 +1,147 @@
+//! How the account looks: at most 110 columns, colour only where a terminal shows it.
+
+use std::fmt::Display;
+use std::io::Write as _;
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Style};
+
+use super::receiver::{Arrival, Ledger};
+
+/// What went well.
+pub(super) const GOOD: Style = AnsiColor::Green.on_default();
+/// What failed.
+pub(super) const BAD: Style = AnsiColor::Red.on_default();
+/// What waits.
+pub(super) const WAITING: Style = AnsiColor::Yellow.on_default();
+/// What is beside the point.
+pub(super) const FAINT: Style = Style::new().dimmed();
+/// What a line is about.
+pub(super) const STRONG: Style = Style::new().bold();
+
+const COLUMNS: usize = 104;
+
+/// Where the account is told.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Page {
+    is_silent: bool,
+}
+
+impl Page {
+    /// Standard output.
+    pub(super) const fn new() -> Self {
+        Self { is_silent: false }
+    }
+
+    /// Nowhere: the result alone is wanted.
+    pub(super) const fn silent() -> Self {
+        Self { is_silent: true }
+    }
+
+    /// Tells a line. That its reader has gone away is no reason to stop.
+    pub(super) fn say(self, line: impl Display) {
+        if self.is_silent {
+            return;
+        }
+        let mut out = anstream::stdout().lock();
+        let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+    }
+
+    /// Begins a chapter.
+    pub(super) fn chapter(self, title: &str) {
+        let rule = "─".repeat(COLUMNS.saturating_sub(title.chars().count() + 4));
+        self.say(format_args!("\n{}\n", paint(STRONG, format_args!("── {title} {rule}"))));
+    }
+
+    /// Says where to go from here.
+    pub(super) fn next_steps(self) {
+        self.say(format_args!(
+            "\nWhat to try next:\n\n{}",
+            steps("http://127.0.0.1:8740", "cargo run --release                                the daemon, with config.toml")
+        ));
+    }
+
+    /// Says how to reach what goes on running.
+    pub(super) fn still_running(self, url: &str) {
+        self.say(format_args!(
+            "\nStill running at {url}; what arrives is shown here. Ctrl-C ends it. Try:\n\n{}",
+            steps(url, &format!("curl {url}/v1/subscriptions"))
+        ));
+    }
+
+    /// Tells of every arrival after the first `shown`, for as long as receivers receive.
+    pub(super) async fn follow(self, ledger: &Ledger, mut shown: usize) {
+        while let Some(arrival) = ledger.nth(shown).await {
+            self.say(arrived(&arrival));
+            shown += 1;
+        }
+    }
+}
+
+fn arrived(arrival: &Arrival) -> String {
+    let Arrival { receiver, event, attempt, .. } = arrival;
+    let status = paint(if arrival.is_taken() { GOOD } else { BAD }, arrival.status);
+    format!("  {receiver:<10} {event}  attempt {attempt}  {status}")
+}
+
+fn steps(url: &str, first: &str) -> String {
+    format!(
+        "  {first}\n  \
+         cargo run --release -- listen --port 9000          a receiver that prints what it gets\n  \
+         curl {url}/v1/subscriptions -H 'Content-Type: application/json' \\\n       \
+         -d '{{\"url\":\"http://127.0.0.1:9000/\",\"events\":[\"TODO_*\"],\"projects\":[\"website\"]}}'\n  \
+         cargo run --release -- send --url {url} \\\n       \
+         --type TODO_CREATED --company acme --project website --data '{{\"title\":\"Hello\"}}'\n  \
+         curl '{url}/v1/deliveries?limit=5'"
+    )
+}
+
+/// The text in a style, as a terminal understands it; [`Page::say`] takes the style out for everything else.
+pub(super) fn paint(style: Style, text: impl Display) -> String {
+    format!("{style}{text}{style:#}")
+}
+
+/// `0.8 ms`, `12.3 ms`.
+pub(super) fn ms(duration: Duration) -> String {
+    format!("{:.1} ms", duration.as_secs_f64() * 1000.0)
+}
+
+/// `1 event`, `2 events`; `noun` takes an s.
+pub(super) fn count(number: usize, noun: &str) -> String {
+    match number {
+        1 => format!("1 {noun}"),
+        _ => format!("{number} {noun}s"),
+    }
+}
+
+/// The list in words: `crm`, `crm and chat`.
+pub(super) fn and(names: &[&str]) -> String {
+    match names {
+        [] => "nobody".to_owned(),
+        [one] => (*one).to_owned(),
+        [init @ .., last] => format!("{} and {last}", init.join(", ")),
+    }
+}
+
+/// The text cut to the width of the page.
+pub(super) fn cut(text: &str, columns: usize) -> String {
+    if text.chars().count() <= columns {
+        return text.to_owned();
+    }
+    let kept: String = text.chars().take(columns.saturating_sub(2)).collect();
+    format!("{kept} …")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_and_widths() {
+        assert_eq!(ms(Duration::from_micros(1_250)), "1.2 ms");
+        assert_eq!((count(1, "event").as_str(), count(0, "event").as_str()), ("1 event", "0 events"));
+        assert_eq!((and(&[]), and(&["a"]), and(&["a", "b", "c"])), ("nobody".into(), "a".into(), "a, b and c".into()));
+        assert_eq!((cut("abcdef", 6).as_str(), cut("abcdef", 5).as_str()), ("abcdef", "abc …"));
+        assert_eq!(cut("äöüäöü", 5).chars().count(), 5);
+    }
+}
