@@ -98,6 +98,19 @@ words!(
     }
 );
 words!(
+    /// What a delivery with no attempts left does to its subscription.
+    #[derive(Default)]
+    DisablePolicy {
+        /// Switch it off, unless the receiver took another delivery meanwhile.
+        #[default]
+        Exhausted = "exhausted",
+        /// Switch it off in any case.
+        Always = "always",
+        /// Leave it on.
+        Never = "never",
+    }
+);
+words!(
     /// How a subscription's receiver is doing.
     Health {
         /// The newest attempt succeeded, or there was none.
