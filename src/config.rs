@@ -4,18 +4,31 @@
 //! environment by itself: [`Config::load`] is handed the variables. From here on values are parsed: nothing
 //! that a [`Config`] holds can be out of range.
 
+mod error;
+mod layers;
+mod read;
+mod section;
+mod show;
+mod subscriptions;
+
 use std::fmt;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use ipnet::IpNet;
+
+pub use error::{ConfigError, ConfigErrors};
 
 use crate::model::input::SubscriptionInput;
 use crate::model::name::{CompanyId, EventType, ProjectId};
 use crate::model::secret::Secret;
 use crate::model::subscription::DisablePolicy;
 use crate::model::time::Interval;
+
+/// The file that is read where no other is named, in the working directory.
+pub const FILE: &str = "config.toml";
 
 /// Every setting of the daemon, valid.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,6 +55,73 @@ pub struct Config {
     pub projects: Vec<ProjectEntry>,
     /// `[[subscriptions]]`; names are unique.
     pub subscriptions: Vec<ConfigSubscription>,
+}
+
+impl Config {
+    /// Reads the file and lays the environment over it. Without a file named it is [`FILE`] of the working
+    /// directory, if there is one. `env` may hold other variables too; `secret_env` finds its own there.
+    ///
+    /// # Errors
+    /// All that is wrong.
+    pub fn load(
+        file: Option<&Path>,
+        env: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigErrors> {
+        let path = file.unwrap_or(Path::new(FILE));
+        let name = path.display().to_string();
+        match std::fs::read_to_string(path) {
+            Ok(text) => Self::parse(&text, &name, env),
+            Err(error) if file.is_none() && error.kind() == ErrorKind::NotFound => {
+                Self::parse("", &name, env)
+            }
+            Err(error) => Err(ConfigErrors::whole(name, format!("cannot be read: {error}"))),
+        }
+    }
+
+    /// Reads a config file's text. `name` stands for the file in errors, and `secret_file` starts from its
+    /// directory.
+    ///
+    /// # Errors
+    /// All that is wrong.
+    pub fn parse(
+        text: &str,
+        name: &str,
+        env: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigErrors> {
+        let env = env.into_iter().collect();
+        let directory = Path::new(name).parent().unwrap_or(Path::new(""));
+        let layers = layers::Layers::new(text, name, &env)?;
+        read::config(&layers, &subscriptions::Secrets { env: &env, directory })
+    }
+
+    /// The keys that differ in `new` and that only a restart applies.
+    pub fn restart_keys(&self, new: &Self) -> Vec<&'static str> {
+        let changed = [
+            ("server.listen", self.server.listen != new.server.listen),
+            ("server.queue_events_max", self.server.queue_events_max != new.server.queue_events_max),
+            ("storage.path", self.storage.path != new.storage.path),
+            ("storage.cache", self.storage.cache != new.storage.cache),
+            ("events.dedup_window", self.events != new.events),
+            ("delivery.connect_timeout", self.delivery.connect_timeout != new.delivery.connect_timeout),
+            (
+                "delivery.response_bytes_max",
+                self.delivery.response_bytes_max != new.delivery.response_bytes_max,
+            ),
+            ("delivery.allow_networks", self.delivery.allow_networks != new.delivery.allow_networks),
+            ("delivery.lane_page", self.delivery.lane_page != new.delivery.lane_page),
+            ("delivery.payload_cache", self.delivery.payload_cache != new.delivery.payload_cache),
+            ("log.format", self.log.format != new.log.format),
+        ];
+        changed.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
+    }
+}
+
+/// The built-in defaults, as without a file and a variable.
+impl Default for Config {
+    #[expect(clippy::expect_used, reason = "the defaults are part of the program, and a test reads them")]
+    fn default() -> Self {
+        Self::parse("", FILE, []).expect("the built-in defaults are valid")
+    }
 }
 
 /// `[server]`.
@@ -187,7 +267,7 @@ pub struct Key {
     pub sha256: [u8; 32],
 }
 
-/// What an API key may do.
+/// What an API key may do. [`Admin`](Self::Admin) includes the other two, which do not include each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
     /// Submit events.
@@ -198,6 +278,21 @@ pub enum Role {
     Admin,
 }
 
+impl Role {
+    /// Every role and the word that the config file uses.
+    pub const WORDS: [(&str, Self); 3] =
+        [("ingest", Self::Ingest), ("read", Self::Read), ("admin", Self::Admin)];
+
+    /// The word that the config file uses.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ingest => "ingest",
+            Self::Read => "read",
+            Self::Admin => "admin",
+        }
+    }
+}
+
 /// The shape of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LogFormat {
@@ -205,6 +300,19 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+}
+
+impl LogFormat {
+    /// Every shape and the word that the config file uses.
+    pub const WORDS: [(&str, Self); 2] = [("text", Self::Text), ("json", Self::Json)];
+
+    /// The word that the config file uses.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
 }
 
 /// An event type of the catalog.
@@ -237,3 +345,6 @@ pub struct ConfigSubscription {
     /// What signs its deliveries, wherever the file had it from.
     pub secret: Secret,
 }
+
+#[cfg(test)]
+mod tests;
