@@ -98,15 +98,15 @@ words!(
     }
 );
 words!(
-    /// What a delivery with no attempts left does to its subscription.
+    /// When a delivery that used up its attempts switches its subscription off.
     #[derive(Default)]
     DisablePolicy {
-        /// Switch it off, unless the receiver took another delivery meanwhile.
+        /// Unless its receiver took another delivery meanwhile.
         #[default]
         Exhausted = "exhausted",
-        /// Switch it off in any case.
+        /// Whatever became of other deliveries.
         Always = "always",
-        /// Leave it on.
+        /// Not at all: only 410 Gone and people switch it off.
         Never = "never",
     }
 );
