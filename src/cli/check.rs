@@ -26,11 +26,11 @@ pub(super) fn run(file: Option<&Path>, output: Output) -> anyhow::Result<()> {
 
 fn to_json(errors: &ConfigErrors) -> Vec<serde_json::Value> {
     let member = |error: &crate::config::ConfigError| json!({ "source": error.source_name, "key": error.key, "value": error.value, "detail": error.detail });
-    errors.iter().map(member).collect()
+    errors.problems().iter().map(member).collect()
 }
 
 fn refusal(errors: &ConfigErrors) -> anyhow::Error {
-    match errors.iter().count() {
+    match errors.problems().len() {
         1 => anyhow::anyhow!("1 problem in the config\n{errors}"),
         count => anyhow::anyhow!("{count} problems in the config\n{errors}"),
     }

@@ -16,7 +16,7 @@ use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use super::Output;
+use super::{BadUse, Output};
 use crate::model::id::EventId;
 use crate::model::secret::Secret;
 use crate::model::time::{Clock, Interval, Timestamp, millis};
@@ -32,7 +32,7 @@ pub struct Listen {
     port: u16,
     /// The subscription's secret; what it did not sign is answered 401
     #[arg(long, env = "POSTRIDER_WEBHOOK_SECRET", hide_env_values = true)]
-    secret: Option<Secret>,
+    secret: Option<String>,
     /// Fail the first N requests, with 503 or --status
     #[arg(long, default_value_t = 0, value_name = "N")]
     fail_first: u64,
@@ -49,13 +49,16 @@ pub struct Listen {
 
 /// Receives until Ctrl-C.
 pub(super) async fn run(args: Listen, output: Output) -> anyhow::Result<()> {
+    // Not parsed by clap, which repeats what it refuses.
+    let secret = args.secret.as_deref().map(str::parse::<Secret>).transpose();
+    let secret = secret.map_err(|error| BadUse(format!("--secret {error}")))?;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, args.port));
     let listener =
         TcpListener::bind(address).await.with_context(|| format!("failed to listen on {address}"))?;
     let address = listener.local_addr()?;
     let text = format!("listening on http://{address} ({})", args.verification());
     output.print(&json!({ "listening": format!("http://{address}") }), &text)?;
-    let receiver = Receiver { args, output, clock: Clock::system(), received: AtomicU64::new(0) };
+    let receiver = Receiver { args, secret, output, clock: Clock::system(), received: AtomicU64::new(0) };
     let router = Router::new()
         .fallback(receive)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
@@ -82,6 +85,7 @@ impl Listen {
 
 struct Receiver {
     args: Listen,
+    secret: Option<Secret>,
     output: Output,
     clock: Clock,
     received: AtomicU64,
@@ -90,7 +94,7 @@ struct Receiver {
 async fn receive(State(receiver): State<Arc<Receiver>>, headers: HeaderMap, body: Bytes) -> StatusCode {
     let now = receiver.clock.now();
     let number = receiver.received.fetch_add(1, Ordering::Relaxed) + 1;
-    let verdict = verdict(receiver.args.secret.as_ref(), &headers, &body, now);
+    let verdict = verdict(receiver.secret.as_ref(), &headers, &body, now);
     let status = match verdict {
         Verdict::Refused(_) => StatusCode::UNAUTHORIZED,
         _ => receiver.args.status_of(number),

@@ -91,9 +91,9 @@ impl Output {
     fn print(self, json: &serde_json::Value, text: &str) -> std::io::Result<()> {
         let mut out = std::io::stdout().lock();
         if self.json {
-            writeln!(out, "{json}")?
+            writeln!(out, "{json}")?;
         } else {
-            writeln!(out, "{text}")?
+            writeln!(out, "{text}")?;
         }
         out.flush()
     }

@@ -40,7 +40,7 @@ pub struct Send {
     /// Your own id of the event: the same again is the same event
     #[arg(long)]
     id: Option<String>,
-    /// The daemon: http://HOST:PORT or unix:/PATH
+    /// The daemon: http://HOST:PORT or <unix:/PATH>
     #[arg(long, default_value = "http://127.0.0.1:8740")]
     url: String,
     /// An API key that may submit events

@@ -45,9 +45,9 @@ impl ConfigErrors {
         Self(vec![ConfigError { source_name, key: String::new(), value: None, detail }])
     }
 
-    /// Each problem.
-    pub fn iter(&self) -> std::slice::Iter<'_, ConfigError> {
-        self.0.iter()
+    /// Each problem; never empty.
+    pub fn problems(&self) -> &[ConfigError] {
+        &self.0
     }
 }
 

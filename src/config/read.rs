@@ -60,7 +60,7 @@ struct Reader<'a> {
     problems: Vec<Problem>,
 }
 
-impl<'a> Reader<'a> {
+impl Reader<'_> {
     fn refuse_unknown_sections(&mut self) {
         let mut root = Section::open(self.layers, &mut self.problems, "");
         for name in SECTIONS.into_iter().chain(LISTS) {
@@ -243,15 +243,14 @@ fn role(s: &mut Section<'_>) -> Option<Role> {
 fn digest(s: &mut Section<'_>) -> Option<[u8; 32]> {
     let text = s.required("sha256", "the digest that `postrider keygen` prints");
     let mut digest = [0; 32];
-    match hex::decode_to_slice(text, &mut digest) {
-        Ok(()) => Some(digest),
-        Err(_) => {
-            s.refuse(
-                "sha256",
-                "is not 64 hexadecimal digits: take the digest that `postrider keygen` prints, not the key",
-            );
-            None
-        }
+    if let Ok(()) = hex::decode_to_slice(text, &mut digest) {
+        Some(digest)
+    } else {
+        s.refuse(
+            "sha256",
+            "is not 64 hexadecimal digits: take the digest that `postrider keygen` prints, not the key",
+        );
+        None
     }
 }
 

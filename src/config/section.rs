@@ -146,12 +146,11 @@ impl<'a> Section<'a> {
     pub(super) fn size(&mut self, name: &'static str, range: &RangeInclusive<u64>) -> u64 {
         const EXPECTED: &str = "a size such as \"64KiB\", \"1MiB\" or \"2GiB\"";
         let Some(text) = self.text(name, EXPECTED) else { return *range.start() };
-        match text.parse::<ByteSize>() {
-            Ok(size) => self.within(name, size.as_u64(), range, |bytes| size_text(*bytes)),
-            Err(_) => {
-                self.refuse(name, format_args!("is not {EXPECTED}"));
-                *range.start()
-            }
+        if let Ok(size) = text.parse::<ByteSize>() {
+            self.within(name, size.as_u64(), range, |bytes| size_text(*bytes))
+        } else {
+            self.refuse(name, format_args!("is not {EXPECTED}"));
+            *range.start()
         }
     }
 
@@ -164,13 +163,12 @@ impl<'a> Section<'a> {
     pub(super) fn count(&mut self, name: &'static str, range: &RangeInclusive<usize>) -> usize {
         let Some(value) = self.get(name) else { return *range.start() };
         let number = value.as_u64().or_else(|| self.variable_text(name, value)?.parse().ok());
-        match number.and_then(|number| usize::try_from(number).ok()) {
-            Some(number) => self.within(name, number, range, usize::to_string),
-            None => {
-                let (least, most) = range.clone().into_inner();
-                self.refuse(name, format_args!("is not a whole number from {least} to {most}"));
-                least
-            }
+        if let Some(number) = number.and_then(|number| usize::try_from(number).ok()) {
+            self.within(name, number, range, usize::to_string)
+        } else {
+            let (least, most) = range.clone().into_inner();
+            self.refuse(name, format_args!("is not a whole number from {least} to {most}"));
+            least
         }
     }
 
@@ -178,12 +176,11 @@ impl<'a> Section<'a> {
     pub(super) fn share(&mut self, name: &'static str) -> f64 {
         let Some(value) = self.get(name) else { return 0.0 };
         let number = value.as_f64().or_else(|| self.variable_text(name, value)?.parse().ok());
-        match number.filter(|number| (0.0..=1.0).contains(number)) {
-            Some(number) => number,
-            None => {
-                self.refuse(name, "is not a number from 0 to 1, such as 0.2");
-                0.0
-            }
+        if let Some(number) = number.filter(|number| (0.0..=1.0).contains(number)) {
+            number
+        } else {
+            self.refuse(name, "is not a number from 0 to 1, such as 0.2");
+            0.0
         }
     }
 

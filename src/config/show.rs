@@ -112,8 +112,8 @@ impl Page {
     fn spec(&mut self, spec: &SubscriptionSpec) {
         self.set("name", quoted(&spec.name));
         self.set("url", quoted(super::error::without_user_info(spec.url.as_str())));
-        self.set("events", quoted_list(&spec.events.to_texts()));
-        self.set("projects", quoted_list(&spec.projects.to_texts()));
+        self.set("events", quoted_list(spec.events.to_texts()));
+        self.set("projects", quoted_list(spec.projects.to_texts()));
         self.set_some("filter", spec.filter.as_ref().map(quoted));
         self.set("format", quoted(spec.format));
         if !spec.headers.is_empty() {
