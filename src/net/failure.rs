@@ -28,16 +28,16 @@ pub(super) fn late(deadline: Duration, status: Option<u16>) -> Outcome {
 
 /// An error of the client; `connect_timeout` is what it was given.
 pub(super) fn classify(error: &reqwest::Error, connect_timeout: Duration) -> Outcome {
-    if let Some(outcome) = causes(error).find_map(|cause| classify_cause(cause)) {
+    if let Some(outcome) = causes(error).find_map(classify_cause) {
         outcome
     } else if error.is_timeout() {
-        failed(ErrorClass::Timeout, format_args!("no connection within {}", shown(connect_timeout)))
+        failed(ErrorClass::Timeout, &format_args!("no connection within {}", shown(connect_timeout)))
     } else if error.is_builder() {
-        failed(ErrorClass::Internal, innermost(error))
+        failed(ErrorClass::Internal, &innermost(error))
     } else if error.is_connect() {
-        failed(ErrorClass::Connect, innermost(error))
+        failed(ErrorClass::Connect, &innermost(error))
     } else {
-        failed(ErrorClass::Protocol, innermost(error))
+        failed(ErrorClass::Protocol, &innermost(error))
     }
 }
 
@@ -89,7 +89,7 @@ fn innermost(error: &reqwest::Error) -> String {
     causes(error).last().map_or_else(|| "the request failed".to_owned(), ToString::to_string)
 }
 
-fn failed(class: ErrorClass, detail: impl ToString) -> Outcome {
+fn failed(class: ErrorClass, detail: &(impl ToString + ?Sized)) -> Outcome {
     Outcome::Failed { class, detail: detail.to_string() }
 }
 
