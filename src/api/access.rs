@@ -78,12 +78,8 @@ impl Need {
     }
 }
 
-const fn word(role: Role) -> &'static str {
-    match role {
-        Role::Ingest => "ingest",
-        Role::Read => "read",
-        Role::Admin => "admin",
-    }
+fn word(role: Role) -> &'static str {
+    Role::WORDS.iter().find(|(_, other)| *other == role).map_or("", |(word, _)| word)
 }
 
 /// The guard's state: the present keys, and the failures of late.

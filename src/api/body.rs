@@ -1,6 +1,6 @@
 //! Request bodies: their type, their size and the time that they may take.
 
-use std::error::Error as _;
+use std::error::Error;
 use std::time::Duration;
 
 use axum::body::HttpBody as _;
@@ -53,9 +53,7 @@ pub async fn read(request: Request, bytes_max: usize) -> Result<(MediaType, Byte
     match read {
         Err(_) => Err(Failure::BodyTimeout(BODY_TIMEOUT)),
         Ok(Ok(bytes)) => Ok((media_type, bytes)),
-        Ok(Err(error)) if error.source().is_some_and(|cause| cause.is::<LengthLimitError>()) => {
-            Err(too_large())
-        }
+        Ok(Err(error)) if error.source().is_some_and(<dyn Error>::is::<LengthLimitError>) => Err(too_large()),
         Ok(Err(error)) => Err(Failure::malformed(format_args!("the body broke off: {error}"))),
     }
 }

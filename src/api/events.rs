@@ -14,7 +14,7 @@ use super::problem::{Failure, ProblemBody, Refusals};
 use super::submission::{self, Submission, SubmissionError};
 use super::wire::{AcceptedBody, EventInput, List, MatchBody};
 use super::{Api, blocking};
-use crate::flow::Accepted;
+use crate::flow::accept::Accepted;
 use crate::model::event::EventContent;
 use crate::model::id::SubscriptionId;
 

@@ -46,7 +46,7 @@ pub async fn events(State(api): State<Api>, uri: Uri) -> Result<Json<List<EventB
     params.finish()?;
     blocking(move || {
         let page = api.flow.reader().events(&query).map_err(|error| Failure::internal(&error))?;
-        let items = page.items.iter().map(|event| EventBody::head(event)).collect();
+        let items = page.items.iter().map(EventBody::head).collect();
         Ok(Json(List { items, next_cursor: page.next.map(|id| id.to_string()) }))
     })
     .await

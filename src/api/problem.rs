@@ -16,7 +16,8 @@ use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder};
 use utoipa::{IntoResponses, ToSchema};
 
 use super::wire::AttemptBody;
-use crate::flow::{AcceptError, ChangeError};
+use crate::flow::accept::AcceptError;
+use crate::flow::subscriptions::ChangeError;
 use crate::model::problem::Problem;
 
 /// The media type of every error answer.
@@ -272,7 +273,7 @@ impl From<AcceptError> for Failure {
             }
             AcceptError::DiskFull { free, reserve } => Self::DiskFull { free, reserve },
             AcceptError::Stopping => Self::Unavailable("the daemon is stopping"),
-            other => Self::internal(&other),
+            error @ AcceptError::Store(_) => Self::internal(&error),
         }
     }
 }
@@ -283,10 +284,10 @@ impl From<ChangeError> for Failure {
             ChangeError::NotFound { what, id } => Self::no_such(what, id),
             ChangeError::ManagedByConfig { name } => Self::ManagedByConfig(name),
             ChangeError::Invalid(problems) => Self::Invalid(problems),
-            ChangeError::CheckFailed { attempt } => Self::CheckFailed(Box::new((&attempt).into())),
+            ChangeError::CheckFailed { attempt } => Self::CheckFailed(Box::new((&*attempt).into())),
             ChangeError::Conflict(detail) => Self::Conflict(detail),
             ChangeError::Stopping => Self::Unavailable("the daemon is stopping"),
-            other => Self::internal(&other),
+            error @ ChangeError::Store(_) => Self::internal(&error),
         }
     }
 }

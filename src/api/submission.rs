@@ -219,16 +219,13 @@ impl<'de> Visitor<'de> for EventVisitor {
         let mut raw = RawEvent::default();
         while let Some(Name(name)) = map.next_key()? {
             let known = MEMBERS.iter().zip(raw.members.iter_mut()).find(|(member, _)| **member == name);
-            match known {
-                Some((member, place)) => {
-                    if place.replace(map.next_value()?).is_some() {
-                        raw.repeated.push(member);
-                    }
+            if let Some((member, place)) = known {
+                if place.replace(map.next_value()?).is_some() {
+                    raw.repeated.push(member);
                 }
-                None => {
-                    raw.unknown.push(name.into_owned());
-                    map.next_value::<IgnoredAny>()?;
-                }
+            } else {
+                raw.unknown.push(name.into_owned());
+                map.next_value::<IgnoredAny>()?;
             }
         }
         Ok(raw)

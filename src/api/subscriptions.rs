@@ -11,7 +11,9 @@ use super::page::Params;
 use super::problem::{Failure, Refusals};
 use super::wire::{AttemptBody, EnabledBody, List, SubscriptionBody, SubscriptionInputBody};
 use super::{Api, blocking, body};
-use crate::flow::{Enabled, Entry, Flow};
+use crate::flow::Flow;
+use crate::flow::enable::Enabled;
+use crate::flow::subscriptions::Entry;
 use crate::model::id::SubscriptionId;
 use crate::model::input::SubscriptionInput;
 
@@ -103,7 +105,7 @@ pub async fn change(
     let present = api.flow.subscription(id).ok_or_else(|| Failure::no_such("subscription", id))?;
     SubscriptionInput::read_change(&present.subscription.spec, &members).map_err(Failure::Invalid)?;
     let enabled = members.remove("enabled").and_then(|value| value.as_bool());
-    let mut entry = Entry::clone(&present);
+    let mut entry = present;
     if !members.is_empty() {
         entry = api.flow.change(id, &members).await?;
         tracing::info!(by = caller.name(), %id, members = %names(&members), "subscription changed");

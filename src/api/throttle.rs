@@ -12,7 +12,7 @@ use crate::model::time::Clock;
 
 /// How many failures an address has in a [`WINDOW`] before it is told to wait.
 const FAILURES_MAX: u32 = 20;
-const WINDOW: Duration = Duration::from_secs(60);
+const WINDOW: Duration = Duration::from_mins(1);
 /// How many addresses are remembered; when there are more, all are forgotten.
 const SOURCES_MAX: usize = 4096;
 

@@ -5,7 +5,9 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::flow::{Accepted, DeliveryView, Entry, Explanation, Stats};
+use crate::flow::accept::Accepted;
+use crate::flow::subscriptions::Entry;
+use crate::flow::view::{DeliveryView, Explanation, Stats};
 use crate::model::attempt::{Attempt, Outcome};
 use crate::model::delivery::{Delivery, Progress};
 use crate::model::event::Event;
