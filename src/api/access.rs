@@ -78,10 +78,6 @@ impl Need {
     }
 }
 
-fn word(role: Role) -> &'static str {
-    Role::WORDS.iter().find(|(_, other)| *other == role).map_or("", |(word, _)| word)
-}
-
 /// The guard's state: the present keys, and the failures of late.
 #[derive(Clone)]
 pub struct Gate {
@@ -96,13 +92,14 @@ impl Gate {
     }
 
     fn admit(&self, request: &Request) -> Result<Caller, Failure> {
+        let Need::Role(role) = Need::of(request.method(), request.uri().path()) else {
+            return Ok(Caller(None));
+        };
         let config = (self.config)();
-        let need = Need::of(request.method(), request.uri().path());
         let peer = request.extensions().get::<Peer>().copied();
         if config.auth.keys.is_empty() {
-            return admit_local(need, peer, request);
+            return admit_local(peer, request);
         }
-        let Need::Role(role) = need else { return Ok(Caller(None)) };
         let admitted = admit_key(&config.auth.keys, role, request.headers());
         if matches!(admitted, Err(Failure::Unauthorized(_))) {
             self.failures.count(peer.and_then(Peer::source))?;
@@ -123,15 +120,12 @@ pub async fn guard(State(gate): State<Gate>, mut request: Request, next: Next) -
     }
 }
 
-fn admit_local(need: Need, peer: Option<Peer>, request: &Request) -> Result<Caller, Failure> {
+fn admit_local(peer: Option<Peer>, request: &Request) -> Result<Caller, Failure> {
     if !peer.is_some_and(Peer::is_local) {
-        return match need {
-            Need::Open => Ok(Caller(None)),
-            Need::Role(_) => Err(Failure::Forbidden(
-                "no keys are configured, so that only loopback and Unix sockets are served: add [[auth.keys]]"
-                    .to_owned(),
-            )),
-        };
+        return Err(Failure::Forbidden(
+            "no keys are configured, so that only loopback and Unix sockets are served: add [[auth.keys]]"
+                .to_owned(),
+        ));
     }
     if matches!(peer, Some(Peer::Tcp(_))) {
         check_host(request)?;
@@ -177,7 +171,7 @@ fn admit_key(keys: &[Key], needed: Role, headers: &HeaderMap) -> Result<Caller, 
     if key.role == needed || key.role == Role::Admin {
         return Ok(Caller(Some(key.name.as_str().into())));
     }
-    let (name, has, needs) = (&key.name, word(key.role), word(needed));
+    let (name, has, needs) = (&key.name, key.role.as_str(), needed.as_str());
     Err(Failure::Forbidden(format!("key '{name}' has the role {has}: this needs {needs} (or admin)")))
 }
 
