@@ -1,5 +1,7 @@
 //! The API from outside: requests in, answers out, over a running journey.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
 use axum::Router;
 use axum::body::Body;
 use http::{Method, Request, StatusCode};

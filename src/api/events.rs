@@ -12,7 +12,8 @@ use super::body::{self, MediaType};
 use super::page::Params;
 use super::problem::{Failure, ProblemBody, Refusals};
 use super::submission::{self, Submission, SubmissionError};
-use super::wire::{AcceptedBody, EventInput, List, MatchBody};
+use super::wire::List;
+use super::wire::event::{AcceptedBody, EventInput, MatchBody};
 use super::{Api, blocking};
 use crate::flow::accept::Accepted;
 use crate::model::event::EventContent;
@@ -125,7 +126,7 @@ fn page(api: &Api, event: &EventContent, after: Option<SubscriptionId>, limit: u
 
 #[cfg(test)]
 mod tests {
-    use super::super::wire::AcceptedList;
+    use super::super::wire::event::AcceptedList;
     use super::*;
     use crate::model::id::EventId;
 

@@ -10,6 +10,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use http::header;
 use utoipa::OpenApi;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -25,6 +26,7 @@ pub mod log;
 pub mod page;
 pub mod probes;
 pub mod problem;
+pub mod raw_event;
 pub mod serve;
 pub mod submission;
 pub mod subscriptions;
@@ -40,7 +42,9 @@ pub struct Api {
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Postrider", description = "Events in, signed deliveries out, and everything about both."),
-    components(schemas(problem::ProblemBody, wire::AcceptedList)),
+    components(schemas(problem::ProblemBody, wire::event::AcceptedList)),
+    modifiers(&Keys),
+    security(("key" = [])),
     tags(
         (name = "events", description = "What happened"),
         (name = "deliveries", description = "Events on their way to subscriptions"),
@@ -49,6 +53,16 @@ pub struct Api {
     ),
 )]
 struct Document;
+
+/// In the OpenAPI document: a bearer key, needed where keys are configured.
+struct Keys;
+
+impl utoipa::Modify for Keys {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+        document.components.get_or_insert_default().add_security_scheme("key", scheme);
+    }
+}
 
 /// Every route of the API, behind the guard, with `/openapi.json` made from the handlers themselves.
 ///

@@ -15,7 +15,7 @@ use utoipa::openapi::response::Response as ResponseSchema;
 use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder};
 use utoipa::{IntoResponses, ToSchema};
 
-use super::wire::AttemptBody;
+use super::wire::delivery::AttemptBody;
 use crate::flow::accept::AcceptError;
 use crate::flow::subscriptions::ChangeError;
 use crate::model::problem::Problem;

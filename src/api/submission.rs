@@ -8,10 +8,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use bytes::Bytes;
-use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::problem::PROBLEMS_MAX;
+use super::raw_event::{MEMBERS, RawEvent, RawList};
 use crate::model::event::EventContent;
 use crate::model::problem::{Problem, nearest};
 
@@ -22,7 +22,7 @@ pub const NESTING_MAX: usize = 100;
 /// read buffer or the rest of a list in memory.
 const COPY_BYTES_MAX: usize = 16 * 1024;
 
-const MEMBERS: [&str; 6] = ["type", "project", "company", "data", "id", "occurred_at"];
+// Places in MEMBERS.
 const TYPE: usize = 0;
 const PROJECT: usize = 1;
 const COMPANY: usize = 2;
@@ -59,13 +59,15 @@ pub enum SubmissionError {
 pub fn read_json(body: &Bytes, batch_events_max: usize) -> Result<Submission, SubmissionError> {
     let text = text(body)?;
     if text.trim_ascii_start().starts_with('[') {
-        let list: RawList<'_> = parse(text, batch_events_max)?;
+        let list = RawList::read(text, batch_events_max).map_err(|error| malformed(&error))?;
         if list.count > batch_events_max {
             return Err(SubmissionError::TooMany { events: list.count });
         }
         let mut problems = Vec::new();
-        let read = |(index, raw): (usize, RawEvent<'_>)| raw.read(body, &format!("/{index}"), &mut problems);
-        let events: Vec<_> = list.events.into_iter().enumerate().filter_map(read).collect();
+        let mut events = Vec::with_capacity(list.count);
+        for (index, raw) in list.events.iter().enumerate() {
+            events.extend(read_event(raw, body, &format!("/{index}"), &mut problems));
+        }
         return list_of(events, problems);
     }
     read_object(text, body).map(Submission::One)
@@ -94,7 +96,7 @@ pub fn read_lines(body: &Bytes, batch_events_max: usize) -> Result<Submission, S
         match serde_json::from_str::<RawEvent<'_>>(line) {
             Ok(raw) => {
                 let first = problems.len();
-                events.extend(raw.read(body, &pointer, &mut problems));
+                events.extend(read_event(&raw, body, &pointer, &mut problems));
                 for problem in problems.iter_mut().skip(first) {
                     problem.detail.insert_str(0, &format!("line {number}: "));
                 }
@@ -120,7 +122,7 @@ fn list_of(events: Vec<EventContent>, problems: Vec<Problem>) -> Result<Submissi
 fn read_object(text: &str, body: &Bytes) -> Result<EventContent, SubmissionError> {
     let raw: RawEvent<'_> = serde_json::from_str(text).map_err(|error| malformed(&error))?;
     let mut problems = Vec::new();
-    raw.read(body, "", &mut problems).ok_or(SubmissionError::Invalid(problems))
+    read_event(&raw, body, "", &mut problems).ok_or(SubmissionError::Invalid(problems))
 }
 
 fn text(body: &Bytes) -> Result<&str, SubmissionError> {
@@ -129,14 +131,6 @@ fn text(body: &Bytes) -> Result<&str, SubmissionError> {
         SubmissionError::Malformed(vec![Problem::new("", detail)])
     })?;
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
-}
-
-fn parse(text: &str, batch_events_max: usize) -> Result<RawList<'_>, SubmissionError> {
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    let list = deserializer
-        .deserialize_seq(ListVisitor { batch_events_max })
-        .and_then(|list| deserializer.end().map(|()| list));
-    list.map_err(|error| malformed(&error))
 }
 
 fn malformed(error: &serde_json::Error) -> SubmissionError {
@@ -151,163 +145,30 @@ fn cause(error: &serde_json::Error) -> String {
     text.split_once(" at line ").map_or(text.as_str(), |(cause, _)| cause).to_owned()
 }
 
-struct RawList<'a> {
-    events: Vec<RawEvent<'a>>,
-    count: usize,
-}
-
-struct ListVisitor {
-    batch_events_max: usize,
-}
-
-impl<'de> Visitor<'de> for ListVisitor {
-    type Value = RawList<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of events")
+/// The event, or none after adding everything that is wrong with it to `problems`.
+fn read_event(
+    raw: &RawEvent<'_>,
+    body: &Bytes,
+    pointer: &str,
+    problems: &mut Vec<Problem>,
+) -> Option<EventContent> {
+    let mut reader = Reader { raw, pointer, problems, is_good: true };
+    if let Some(kind) = raw.other {
+        reader.refuse("", format_args!("is {kind}: expected an event object"));
+        return None;
     }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<RawList<'de>, A::Error> {
-        let mut events = Vec::new();
-        while events.len() < self.batch_events_max {
-            match items.next_element()? {
-                Some(event) => events.push(event),
-                None => return Ok(RawList { count: events.len(), events }),
-            }
-        }
-        let mut count = events.len();
-        while items.next_element::<IgnoredAny>()?.is_some() {
-            count += 1;
-        }
-        Ok(RawList { events, count })
+    reader.refuse_names();
+    let event_type = reader.required(TYPE);
+    let project = reader.required(PROJECT);
+    let company = reader.optional(COMPANY);
+    let sender_id = reader.optional(ID);
+    let occurred_at = reader.optional(OCCURRED_AT);
+    let data = reader.data(body);
+    if !reader.is_good {
+        return None;
     }
-}
-
-/// An event's members where they lie in the body, not yet looked into.
-#[derive(Default)]
-struct RawEvent<'a> {
-    members: [Option<&'a RawValue>; MEMBERS.len()],
-    unknown: Vec<String>,
-    repeated: Vec<&'static str>,
-    /// What it is, if it is not an object.
-    other: Option<&'static str>,
-}
-
-impl<'de> Deserialize<'de> for RawEvent<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(EventVisitor)
-    }
-}
-
-struct EventVisitor;
-
-impl EventVisitor {
-    #[expect(clippy::unnecessary_wraps, reason = "the visitor's methods return it as it is")]
-    fn other<'a, E>(kind: &'static str) -> Result<RawEvent<'a>, E> {
-        Ok(RawEvent { other: Some(kind), ..RawEvent::default() })
-    }
-}
-
-impl<'de> Visitor<'de> for EventVisitor {
-    type Value = RawEvent<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an event object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawEvent<'de>, A::Error> {
-        let mut raw = RawEvent::default();
-        while let Some(Name(name)) = map.next_key()? {
-            let known = MEMBERS.iter().zip(raw.members.iter_mut()).find(|(member, _)| **member == name);
-            if let Some((member, place)) = known {
-                if place.replace(map.next_value()?).is_some() {
-                    raw.repeated.push(member);
-                }
-            } else {
-                raw.unknown.push(name.into_owned());
-                map.next_value::<IgnoredAny>()?;
-            }
-        }
-        Ok(raw)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<RawEvent<'de>, A::Error> {
-        while items.next_element::<IgnoredAny>()?.is_some() {}
-        Self::other("a list")
-    }
-
-    fn visit_str<E: de::Error>(self, _: &str) -> Result<RawEvent<'de>, E> {
-        Self::other("a string")
-    }
-
-    fn visit_bool<E: de::Error>(self, _: bool) -> Result<RawEvent<'de>, E> {
-        Self::other("a boolean")
-    }
-
-    fn visit_unit<E: de::Error>(self) -> Result<RawEvent<'de>, E> {
-        Self::other("null")
-    }
-
-    fn visit_u64<E: de::Error>(self, _: u64) -> Result<RawEvent<'de>, E> {
-        Self::other("a number")
-    }
-
-    fn visit_i64<E: de::Error>(self, _: i64) -> Result<RawEvent<'de>, E> {
-        Self::other("a number")
-    }
-
-    fn visit_f64<E: de::Error>(self, _: f64) -> Result<RawEvent<'de>, E> {
-        Self::other("a number")
-    }
-}
-
-/// A member's name, borrowed unless it has escapes.
-struct Name<'a>(Cow<'a, str>);
-
-impl<'de> Deserialize<'de> for Name<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct NameVisitor;
-        impl<'de> Visitor<'de> for NameVisitor {
-            type Value = Name<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a member's name")
-            }
-            fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Name<'de>, E> {
-                Ok(Name(Cow::Borrowed(text)))
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Name<'de>, E> {
-                Ok(Name(Cow::Owned(text.to_owned())))
-            }
-        }
-        deserializer.deserialize_str(NameVisitor)
-    }
-}
-
-impl<'a> RawEvent<'a> {
-    /// The event, or none after adding everything that is wrong with it to `problems`.
-    fn read(self, body: &Bytes, pointer: &str, problems: &mut Vec<Problem>) -> Option<EventContent> {
-        let mut reader = Reader { raw: &self, pointer, problems, is_good: true };
-        if let Some(kind) = self.other {
-            reader.refuse("", format_args!("is {kind}: expected an event object"));
-            return None;
-        }
-        reader.refuse_names();
-        let event_type = reader.required(TYPE);
-        let project = reader.required(PROJECT);
-        let company = reader.optional(COMPANY);
-        let sender_id = reader.optional(ID);
-        let occurred_at = reader.optional(OCCURRED_AT);
-        let data = reader.data(body);
-        if !reader.is_good {
-            return None;
-        }
-        let (event_type, project) = (event_type?, project?);
-        Some(EventContent { event_type, project, company, sender_id, occurred_at, data })
-    }
-
-    fn get(&self, member: usize) -> Option<&'a RawValue> {
-        self.members.get(member).copied().flatten()
-    }
+    let (event_type, project) = (event_type?, project?);
+    Some(EventContent { event_type, project, company, sender_id, occurred_at, data })
 }
 
 struct Reader<'r, 'a> {
