@@ -13,7 +13,7 @@ use super::page::Params;
 use super::problem::{Failure, ProblemBody, Refusals};
 use super::submission::{self, Submission, SubmissionError};
 use super::wire::List;
-use super::wire::event::{AcceptedBody, EventInput, MatchBody};
+use super::wire::event::{Answered, EventInput, MatchBody, Submitted};
 use super::{Api, blocking};
 use crate::flow::accept::Accepted;
 use crate::model::event::EventContent;
@@ -25,9 +25,9 @@ use crate::model::id::SubscriptionId;
 /// never delivered.
 #[utoipa::path(
     post, path = "/v1/events", tag = "events",
-    request_body(content((EventInput = "application/json"), (Vec<EventInput> = "application/x-ndjson"))),
+    request_body(content((Submitted = "application/json"), (EventInput = "application/x-ndjson"))),
     responses(
-        (status = 202, description = "Stored; `results` in the same order for a list", body = AcceptedBody),
+        (status = 202, description = "Stored; `results` in the same order for a list", body = Answered),
         (status = 413, description = "More bytes or events than allowed", body = ProblemBody, content_type = "application/problem+json"),
         (status = 429, description = "Too many events wait; see Retry-After", body = ProblemBody, content_type = "application/problem+json"),
         (status = 507, description = "The disk is full", body = ProblemBody, content_type = "application/problem+json"),
@@ -126,7 +126,7 @@ fn page(api: &Api, event: &EventContent, after: Option<SubscriptionId>, limit: u
 
 #[cfg(test)]
 mod tests {
-    use super::super::wire::event::AcceptedList;
+    use super::super::wire::event::{AcceptedBody, AcceptedList};
     use super::*;
     use crate::model::id::EventId;
 

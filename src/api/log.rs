@@ -169,8 +169,13 @@ pub async fn retry(
 ) -> Result<Json<DeliveryBody>, Failure> {
     Params::new(&uri, &[]).finish()?;
     let id = read_id(&text)?;
-    let delivery = api.flow.retry(id).await?;
-    tracing::info!(by = caller.name(), %id, "delivery retried");
+    let flow = api.flow.clone();
+    let change = async move {
+        let delivery = flow.retry(id).await?;
+        tracing::info!(by = caller.name(), %id, "delivery retried");
+        Ok(delivery)
+    };
+    let delivery = api.carry_out(change).await?;
     Ok(Json(show(&api.flow, &delivery)))
 }
 

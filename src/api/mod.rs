@@ -9,6 +9,7 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use http::header;
+use tokio_util::task::TaskTracker;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
@@ -17,6 +18,7 @@ use utoipa_axum::routes;
 use self::access::{Gate, guard};
 use self::problem::Failure;
 use crate::flow::Flow;
+use crate::flow::subscriptions::ChangeError;
 use crate::model::time::Clock;
 
 pub mod access;
@@ -37,12 +39,27 @@ pub mod wire;
 #[derive(Clone)]
 pub struct Api {
     flow: Flow,
+    changes: TaskTracker,
+}
+
+impl Api {
+    /// Makes a change to its end, whether or not the caller still waits for the answer: one that is durable
+    /// but not yet in force would be forgotten until the next start.
+    async fn carry_out<T: Send + 'static>(
+        &self,
+        change: impl Future<Output = Result<T, ChangeError>> + Send + 'static,
+    ) -> Result<T, Failure> {
+        match self.changes.spawn(change).await {
+            Ok(result) => Ok(result?),
+            Err(error) => Err(Failure::internal(&error)),
+        }
+    }
 }
 
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Postrider", description = "Events in, signed deliveries out, and everything about both."),
-    components(schemas(problem::ProblemBody, wire::event::AcceptedList)),
+    components(schemas(problem::ProblemBody)),
     modifiers(&Keys),
     security(("key" = [])),
     tags(
@@ -83,7 +100,7 @@ pub fn router(flow: Flow, clock: Clock) -> Router {
             get(async move || ([(header::CONTENT_TYPE, "application/json")], document.clone())),
         )
         .fallback(async || Failure::NotFound("there is no such route: see /openapi.json".to_owned()))
-        .with_state(Api { flow })
+        .with_state(Api { flow, changes: TaskTracker::new() })
         .layer(from_fn_with_state(gate, guard))
 }
 

@@ -62,9 +62,15 @@ pub async fn create(
     Params::new(request.uri(), &[]).finish()?;
     let members = body::read_members(request, api.flow.config().server.body_bytes_max).await?;
     let input = SubscriptionInput::read(&members).map_err(Failure::Invalid)?;
-    let entry = api.flow.create(input).await?;
+    let flow = api.flow.clone();
+    let change = async move {
+        let entry = flow.create(input).await?;
+        let Entry { subscription, .. } = &entry;
+        tracing::info!(by = caller.name(), id = %subscription.id, name = %subscription.spec.name, "subscription created");
+        Ok(entry)
+    };
+    let entry = api.carry_out(change).await?;
     let id = entry.subscription.id;
-    tracing::info!(by = caller.name(), %id, name = %entry.subscription.spec.name, "subscription created");
     let shown = blocking(move || Ok(show(&api.flow, &entry).revealing(&entry))).await?;
     let location = [(header::LOCATION, format!("/v1/subscriptions/{id}"))];
     Ok((StatusCode::CREATED, location, Json(shown)).into_response())
@@ -109,15 +115,20 @@ pub async fn change(
     let enabled = members.remove("enabled").and_then(|value| value.as_bool());
     let mut entry = present;
     if !members.is_empty() {
-        entry = api.flow.change(id, &members).await?;
-        tracing::info!(by = caller.name(), %id, members = %names(&members), "subscription changed");
+        let (flow, caller) = (api.flow.clone(), caller.clone());
+        let change = async move {
+            let entry = flow.change(id, &members).await?;
+            tracing::info!(by = caller.name(), %id, members = %names(&members), "subscription changed");
+            Ok(entry)
+        };
+        entry = api.carry_out(change).await?;
     }
     let is_enabled = entry.standing.disabled.is_none();
     if enabled.is_some_and(|enabled| enabled != is_enabled) {
         entry = if is_enabled {
-            switch_off(&api, &caller, id).await?
+            switch_off(&api, caller, id).await?
         } else {
-            switch_on(&api, &caller, id).await?.entry
+            switch_on(&api, caller, id).await?.entry
         };
     }
     answer(api, move |flow| show(flow, &entry)).await
@@ -137,9 +148,13 @@ pub async fn delete(
 ) -> Result<StatusCode, Failure> {
     Params::new(&uri, &[]).finish()?;
     let id = read_id(&id)?;
-    api.flow.delete(id).await?;
-    tracing::info!(by = caller.name(), %id, "subscription deleted");
-    Ok(StatusCode::NO_CONTENT)
+    let flow = api.flow.clone();
+    let change = async move {
+        flow.delete(id).await?;
+        tracing::info!(by = caller.name(), %id, "subscription deleted");
+        Ok(StatusCode::NO_CONTENT)
+    };
+    api.carry_out(change).await
 }
 
 /// Switches a subscription on. After bad health a signed health check goes first and must be answered with 2xx.
@@ -155,7 +170,7 @@ pub async fn enable(
     uri: Uri,
 ) -> Result<Json<EnabledBody>, Failure> {
     Params::new(&uri, &[]).finish()?;
-    let Enabled { entry, check, .. } = switch_on(&api, &caller, read_id(&id)?).await?;
+    let Enabled { entry, check, .. } = switch_on(&api, caller, read_id(&id)?).await?;
     let health_check = check.as_ref().map(AttemptBody::from);
     answer(api, move |flow| EnabledBody { subscription: show(flow, &entry), health_check }).await
 }
@@ -173,20 +188,28 @@ pub async fn disable(
     uri: Uri,
 ) -> Result<Json<SubscriptionBody>, Failure> {
     Params::new(&uri, &[]).finish()?;
-    let entry = switch_off(&api, &caller, read_id(&id)?).await?;
+    let entry = switch_off(&api, caller, read_id(&id)?).await?;
     answer(api, move |flow| show(flow, &entry)).await
 }
 
-async fn switch_on(api: &Api, caller: &Caller, id: SubscriptionId) -> Result<Enabled, Failure> {
-    let enabled = api.flow.enable(id).await?;
-    tracing::info!(by = caller.name(), %id, "subscription enabled");
-    Ok(enabled)
+async fn switch_on(api: &Api, caller: Caller, id: SubscriptionId) -> Result<Enabled, Failure> {
+    let flow = api.flow.clone();
+    let change = async move {
+        let enabled = flow.enable(id).await?;
+        tracing::info!(by = caller.name(), %id, "subscription enabled");
+        Ok(enabled)
+    };
+    api.carry_out(change).await
 }
 
-async fn switch_off(api: &Api, caller: &Caller, id: SubscriptionId) -> Result<Entry, Failure> {
-    let entry = api.flow.disable(id).await?;
-    tracing::info!(by = caller.name(), %id, "subscription disabled");
-    Ok(entry)
+async fn switch_off(api: &Api, caller: Caller, id: SubscriptionId) -> Result<Entry, Failure> {
+    let flow = api.flow.clone();
+    let change = async move {
+        let entry = flow.disable(id).await?;
+        tracing::info!(by = caller.name(), %id, "subscription disabled");
+        Ok(entry)
+    };
+    api.carry_out(change).await
 }
 
 /// An id that cannot be one names nothing.

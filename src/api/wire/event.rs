@@ -1,4 +1,7 @@
 //! Events: submitted, accepted, matched, shown.
+//!
+//! [`EventInput`], [`Submitted`] and [`Answered`] are for the OpenAPI document alone: `submission` reads without
+//! building them, and `events` writes its answers by hand.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -12,8 +15,7 @@ use crate::model::time::Timestamp;
 use crate::rules::matcher::Verdict;
 
 /// One event to submit.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "the schema of what submission.rs reads without building it")]
+#[derive(Serialize, ToSchema)]
 pub struct EventInput {
     /// What happened: 1 to 128 of `A-Z a-z 0-9 _ . - :`.
     #[schema(example = "TODO_CREATED", max_length = 128)]
@@ -32,6 +34,26 @@ pub struct EventInput {
     /// When it happened (RFC 3339); the time of arrival if left out.
     #[schema(format = DateTime)]
     occurred_at: Option<String>,
+}
+
+/// What `POST /v1/events` takes: one event, or a list.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum Submitted {
+    /// One.
+    One(EventInput),
+    /// All of them or none.
+    List(Vec<EventInput>),
+}
+
+/// What `POST /v1/events` answers: to one event, or to a list.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum Answered {
+    /// To one.
+    One(AcceptedBody),
+    /// To a list, in its order.
+    List(AcceptedList),
 }
 
 /// What became of one submitted event.
