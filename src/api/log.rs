@@ -48,7 +48,7 @@ pub async fn events(State(api): State<Api>, uri: Uri) -> Result<Json<List<EventB
     params.finish()?;
     blocking(move || {
         let page = api.flow.reader().events(&query).map_err(|error| Failure::internal(&error))?;
-        let items = page.items.iter().map(EventBody::head).collect();
+        let items = page.items.iter().map(|head| EventBody::head(head.id, &head.content)).collect();
         Ok(Json(List { items, next_cursor: page.next.map(|id| id.to_string()) }))
     })
     .await
@@ -124,7 +124,7 @@ pub async fn deliveries(State(api): State<Api>, uri: Uri) -> Result<Json<List<De
     let query = DeliveryQuery {
         subscription: params.get("subscription"),
         event: params.get("event"),
-        kinds: kinds(&states),
+        progress: kinds(&states),
         since: params.get("since"),
         until: params.get("until"),
         before: params.get("cursor"),
@@ -215,7 +215,8 @@ fn page(
     states: &[DeliveryState],
 ) -> Result<List<DeliveryBody>, Failure> {
     let mut items = Vec::new();
-    for _ in 0..SCAN_PAGES_MAX {
+    let pages = if states.is_empty() { 1 } else { SCAN_PAGES_MAX };
+    for _ in 0..pages {
         let page = flow.reader().deliveries(&query).map_err(|error| Failure::internal(&error))?;
         let last = page.items.last().map(|delivery| delivery.id);
         for delivery in &page.items {

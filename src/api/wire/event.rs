@@ -10,7 +10,8 @@ use utoipa::ToSchema;
 
 use crate::flow::accept::Accepted;
 use crate::flow::view::Explanation;
-use crate::model::event::Event;
+use crate::model::event::{Event, EventContent};
+use crate::model::id::EventId;
 use crate::model::time::Timestamp;
 use crate::rules::matcher::Verdict;
 
@@ -134,16 +135,15 @@ pub struct EventBody {
 
 impl EventBody {
     /// The event without its data, as lists show it.
-    pub fn head(event: &Event) -> Self {
-        let content = &event.content;
+    pub fn head(id: EventId, content: &EventContent) -> Self {
         Self {
-            id: event.id.to_string(),
+            id: id.to_string(),
             r#type: content.event_type.to_string(),
             project: content.project.to_string(),
             company: content.company.as_ref().map(ToString::to_string),
             sender_id: content.sender_id.as_ref().map(ToString::to_string),
-            occurred_at: event.occurred_at(),
-            accepted_at: event.id.time(),
+            occurred_at: content.occurred_at.unwrap_or_else(|| id.time()),
+            accepted_at: id.time(),
             data: None,
         }
     }
@@ -151,6 +151,9 @@ impl EventBody {
     /// The event with its data as it was submitted.
     pub fn whole(event: &Event) -> Self {
         let text = event.content.data.as_ref().map(|data| String::from_utf8_lossy(data).into_owned());
-        Self { data: text.and_then(|text| RawValue::from_string(text).ok()), ..Self::head(event) }
+        Self {
+            data: text.and_then(|text| RawValue::from_string(text).ok()),
+            ..Self::head(event.id, &event.content)
+        }
     }
 }
