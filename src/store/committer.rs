@@ -127,7 +127,7 @@ impl Loop {
     }
 
     async fn commit(
-        &self,
+        &mut self,
         mut applier: Box<Applier>,
         steps: Vec<Step>,
     ) -> Result<(Box<Applier>, Vec<Ack>, Duration), StoreError> {

@@ -36,3 +36,8 @@ pub use queue::{Place, Store};
 pub use reader::Reader;
 pub use record::EventHead;
 pub use step::{Append, Appended, Settlement, Sweep, Swept, Target};
+
+#[cfg(test)]
+mod rig;
+#[cfg(test)]
+mod tests;
