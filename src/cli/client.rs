@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
+use http::request::Builder;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, RETRY_AFTER};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -59,24 +60,31 @@ impl Client {
         Ok(Self { target: Target::Tcp(authority.clone()), authority, key })
     }
 
+    /// Gets a path and reads the answer whole.
+    ///
+    /// # Errors
+    /// As [`post`](Self::post).
+    pub(super) async fn get(&self, path: &str) -> anyhow::Result<Answer> {
+        self.answer(Request::get(path), Bytes::new()).await
+    }
+
     /// Posts a body and reads the answer whole.
     ///
     /// # Errors
     /// No connection, no complete answer within a minute, or one that is too large.
     pub(super) async fn post(&self, path: &str, content_type: &str, body: Bytes) -> anyhow::Result<Answer> {
-        let request = self.request(path, content_type, body)?;
-        let exchange = tokio::time::timeout(DEADLINE, self.exchange(request)).await;
-        exchange
-            .with_context(|| format!("{} gave no answer within {} s", self.authority, DEADLINE.as_secs()))?
+        self.answer(Request::post(path).header(CONTENT_TYPE, content_type), body).await
     }
 
-    fn request(&self, path: &str, content_type: &str, body: Bytes) -> anyhow::Result<Request<Full<Bytes>>> {
-        let mut builder =
-            Request::post(path).header(HOST, &self.authority).header(CONTENT_TYPE, content_type);
+    async fn answer(&self, builder: Builder, body: Bytes) -> anyhow::Result<Answer> {
+        let mut builder = builder.header(HOST, &self.authority);
         if let Some(key) = &self.key {
             builder = builder.header(AUTHORIZATION, format!("Bearer {key}"));
         }
-        builder.body(Full::new(body)).context("the API key is not printable ASCII")
+        let request = builder.body(Full::new(body)).context("the API key is not printable ASCII")?;
+        let exchange = tokio::time::timeout(DEADLINE, self.exchange(request)).await;
+        exchange
+            .with_context(|| format!("{} gave no answer within {} s", self.authority, DEADLINE.as_secs()))?
     }
 
     async fn exchange(&self, request: Request<Full<Bytes>>) -> anyhow::Result<Answer> {

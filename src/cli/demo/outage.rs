@@ -9,7 +9,7 @@ use tokio::time::{sleep, timeout};
 use super::api::{Delivery, Subscription};
 use super::page::{BAD, FAINT, STRONG, WAITING, count, ms, paint};
 use super::receiver::{Arrival, PATIENCE};
-use super::script::{self, RECEIVERS};
+use super::script::RECEIVERS;
 use super::story::{Cell, PAUSE, Story, Submitted, head, row};
 
 /// How many attempts a delivery has in the demo's config.
@@ -180,8 +180,8 @@ impl Story {
             first.id
         );
         let held = self.api.deliveries(&subscription.id, "held").await?;
-        let expected: Vec<_> = self.submitted.iter().skip(since).filter(|one| one.event.is_for("chat"));
-        let expected: Vec<_> = expected.filter(|one| one.id != first.id).cloned().collect();
+        let waits = |one: &&Submitted| one.event.is_for("chat") && one.id != first.id;
+        let expected: Vec<_> = self.submitted.iter().skip(since).filter(waits).cloned().collect();
         check_held(&held, &expected)?;
         let spent: usize = held.iter().map(|delivery| delivery.attempts.len()).sum();
         self.page.say(format_args!(
