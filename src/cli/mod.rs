@@ -5,6 +5,7 @@
 mod check;
 mod client;
 mod completions;
+mod demo;
 mod keygen;
 mod listen;
 mod send;
@@ -38,6 +39,8 @@ pub struct Cli {
 pub enum Command {
     /// Serve: take events in and deliver them
     Serve,
+    /// Watch a whole daemon at work on made-up events, on a temporary data directory
+    Demo(demo::Demo),
     /// Check the config file: every problem with its line, or the settings in force
     Check,
     /// Submit one event, or many from a file or standard input
@@ -69,6 +72,7 @@ pub fn run(cli: Cli) -> ExitCode {
 fn dispatch(cli: Cli) -> anyhow::Result<()> {
     let output = Output { json: cli.json };
     match cli.command {
+        Some(Command::Demo(demo)) => serve_with_all_cores(demo::run(demo, output)),
         Some(Command::Check) => check::run(cli.config.as_deref(), output),
         Some(Command::Send(send)) => block_on(send::run(send, output)),
         Some(Command::Listen(listen)) => block_on(listen::run(listen, output)),
