@@ -25,7 +25,6 @@ pub mod view;
 
 use std::future::Future;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -62,7 +61,7 @@ pub struct Parts {
     deleted: subscriptions::Deleted,
     tracker: TaskTracker,
     killed: CancellationToken,
-    is_stopping: AtomicBool,
+    stopping: CancellationToken,
 }
 
 impl Deref for Flow {
@@ -86,7 +85,7 @@ impl Flow {
 
     /// Whether events are taken.
     pub fn is_ready(&self) -> bool {
-        !self.is_stopping.load(Ordering::Acquire) && !self.store.is_closed()
+        !self.stopping.is_cancelled() && !self.store.is_closed()
     }
 
     /// Asks the log where blocking is no harm.
@@ -103,6 +102,14 @@ impl Flow {
         let killed = self.killed.clone();
         self.tracker.spawn(async move {
             killed.run_until_cancelled(step).await;
+        });
+    }
+
+    /// Runs a step that has no end of its own, until the daemon stops.
+    fn spawn_loop(&self, step: impl Future<Output = ()> + Send + 'static) {
+        let stopping = self.stopping.clone();
+        self.spawn(async move {
+            stopping.run_until_cancelled(step).await;
         });
     }
 
@@ -132,7 +139,7 @@ impl Flow {
 
     /// Starts nothing new, waits for the requests that are out, and has their results durable.
     pub async fn stop(&self) {
-        self.is_stopping.store(true, Ordering::Release);
+        self.stopping.cancel();
         for lane in self.lanes.all() {
             lane.lock().stop();
         }
@@ -142,7 +149,7 @@ impl Flow {
 
     /// Drops every step where it stands, as the end of the process would.
     pub async fn kill(&self) {
-        self.is_stopping.store(true, Ordering::Release);
+        self.stopping.cancel();
         self.killed.cancel();
         self.tracker.close();
         self.tracker.wait().await;

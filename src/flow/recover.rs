@@ -5,7 +5,6 @@
 //! what is overdue goes out at once but within every lane's bounds.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
@@ -97,15 +96,15 @@ impl Flow {
             deleted,
             tracker: TaskTracker::new(),
             killed: CancellationToken::new(),
-            is_stopping: AtomicBool::new(false),
+            stopping: CancellationToken::new(),
         };
         Ok((Self(Arc::new(parts)), recovered, committer))
     }
 
     /// Sets the journey going: timers, retention, and what the last run left.
     pub fn start(&self, recovered: Recovered) {
-        self.spawn(self.clone().run_timers());
-        self.spawn(self.clone().run_sweep());
+        self.spawn_loop(self.clone().run_timers());
+        self.spawn_loop(self.clone().run_sweep());
         for id in recovered.gone {
             self.spawn(self.clone().clear_line(id));
         }
