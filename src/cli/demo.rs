@@ -97,7 +97,10 @@ pub(super) async fn run(args: Demo, output: Output) -> anyhow::Result<()> {
     };
     let kept = match told {
         Ok(receivers) if args.keep => keep(page, &url, &ledger, &receivers, &mut daemon).await,
-        Ok(_) => Ok(page.next_steps()),
+        Ok(_) => {
+            page.next_steps();
+            Ok(())
+        }
         Err(error) => Err(error),
     };
     let stopped = daemon.stop().await.context("failed to stop the demo's daemon");

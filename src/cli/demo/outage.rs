@@ -9,15 +9,21 @@ use tokio::time::{sleep, timeout};
 use super::api::{Delivery, Subscription};
 use super::page::{BAD, FAINT, STRONG, WAITING, count, ms, paint};
 use super::receiver::{Arrival, PATIENCE};
-use super::script::RECEIVERS;
-use super::story::{Cell, PAUSE, Story, Submitted, head, row};
+use super::story::{PAUSE, Story, Submitted, head};
 
 /// How many attempts a delivery has in the demo's config.
 const ATTEMPTS: u32 = 5;
 /// Between two events of the stream that goes on meanwhile.
 const STREAM_PACE: Duration = Duration::from_millis(50);
-/// How many events come while it is switched off.
-const EVENTS_WHILE_OFF: usize = 8;
+/// What happens while it is switched off.
+const WHILE_OFF: [&str; 6] = [
+    "COMMENT_CREATED",
+    "TODO_MOVED",
+    "TODO_CHECKLIST_ITEM_DONE_STATUS_UPDATED",
+    "COMMENT_UPDATED",
+    "TAG_CREATED",
+    "TODO_CHECKLIST_DELETED",
+];
 /// Between two looks at what only the API tells.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
@@ -58,15 +64,19 @@ impl Story {
     async fn tell_of_the_attempts(&mut self) -> anyhow::Result<Submitted> {
         let event = self.next_event().of_type("COMMENT_CREATED");
         let first = self.submit(event).await?;
-        let mut meanwhile = self.follow_the_others(&first).await?;
+        let second = self.next_event().of_type("COMMENT_UPDATED");
+        let second = self.submit(second).await?;
+        self.follow_the_others(&first).await?;
+        self.follow_the_others(&second).await?;
+        let mut meanwhile = Meanwhile::default();
         for told in 0.. {
             let arrival = self.refused(&first, told, &mut meanwhile).await?;
             let is_first = arrival.event == first.id;
-            self.page.say(self.attempt_line(&arrival, &first, std::mem::take(&mut meanwhile))?);
+            self.page.say(self.attempt_line(&arrival, &first, &std::mem::take(&mut meanwhile))?);
             if !is_first {
                 let asks = paint(STRONG, event.event_type);
                 self.page.say(format_args!(
-                    "             two failures in a row: from now on only {asks} is tried, the others wait for it"
+                    "             two failures in a row: now only {asks} is tried, the others wait for its success"
                 ));
             }
             if is_first && arrival.attempt == ATTEMPTS {
@@ -92,7 +102,7 @@ impl Story {
             }
             let event = self.next_event();
             let one = self.submit(event).await?;
-            meanwhile.add(self.follow_the_others(&one).await?);
+            meanwhile.add(&self.follow_the_others(&one).await?);
         }
         anyhow::bail!(
             "{} was attempted {told} times, and then not again within {} s",
@@ -112,14 +122,20 @@ impl Story {
         Ok(seen)
     }
 
-    fn attempt_line(&self, arrival: &Arrival, first: &Submitted, meanwhile: Meanwhile) -> anyhow::Result<String> {
+    fn attempt_line(
+        &self,
+        arrival: &Arrival,
+        first: &Submitted,
+        meanwhile: &Meanwhile,
+    ) -> anyhow::Result<String> {
         let one = self.submitted.iter().find(|one| one.id == arrival.event);
         let event = one.context("chat got an event that nobody submitted")?.event;
         let after = (arrival.at - first.sent_at).as_secs_f64();
         let status = paint(BAD, arrival.status.as_u16());
         let attempt = arrival.attempt;
-        let line = format!("  {after:>6.2} s   {:<26} attempt {attempt} of {ATTEMPTS}   {status}", event.event_type);
-        Ok(format!("{line}   {}", paint(FAINT, meanwhile.in_words())))
+        let line =
+            format!("  {after:>6.2} s   {:<26} attempt {attempt} of {ATTEMPTS}   {status}", event.event_type);
+        Ok(format!("{line}{}", paint(FAINT, meanwhile.in_words())))
     }
 
     async fn see_it_switched_off(&self) -> anyhow::Result<Subscription> {
@@ -148,19 +164,9 @@ impl Story {
 
     async fn tell_of_events_while_off(&mut self) -> anyhow::Result<()> {
         self.page.say(paint(FAINT, head()));
-        for _ in 0..EVENTS_WHILE_OFF {
-            let event = self.next_event();
-            let one = self.submit(event).await?;
-            let mut cells = Vec::new();
-            for receiver in RECEIVERS {
-                cells.push(match (event.is_for(receiver), receiver) {
-                    (false, _) => Cell::Unwanted("not wanted".to_owned()),
-                    (true, "chat") => Cell::Held,
-                    (true, _) => Cell::After(self.delivered(&one, receiver).await?),
-                });
-            }
-            self.page.say(row(event, &cells));
-            sleep(STREAM_PACE * 2).await;
+        for event_type in WHILE_OFF {
+            let event = self.next_event().of_type(event_type);
+            self.tell_of(event, Some("chat")).await?;
         }
         Ok(())
     }
@@ -209,7 +215,7 @@ fn check_held(held: &[Delivery], expected: &[Submitted]) -> anyhow::Result<()> {
 }
 
 impl Meanwhile {
-    fn add(&mut self, other: Self) {
+    fn add(&mut self, other: &Self) {
         self.events += other.events;
         self.deliveries += other.deliveries;
         self.slowest = self.slowest.max(other.slowest);
@@ -220,6 +226,6 @@ impl Meanwhile {
             return String::new();
         }
         let (events, deliveries) = (count(self.events, "event"), self.deliveries);
-        format!("meanwhile {events}: {deliveries} to the others, {} at most", ms(self.slowest))
+        format!("   meanwhile {events}: {deliveries} to the others, {} at most", ms(self.slowest))
     }
 }

@@ -57,7 +57,10 @@ impl Page {
     pub(super) fn next_steps(self) {
         self.say(format_args!(
             "\nWhat to try next:\n\n{}",
-            steps("http://127.0.0.1:8740", "cargo run --release                                the daemon, with config.toml")
+            steps(
+                "http://127.0.0.1:8740",
+                "cargo run --release                                the daemon, with config.toml"
+            )
         ));
     }
 
@@ -106,30 +109,19 @@ pub(super) fn ms(duration: Duration) -> String {
     format!("{:.1} ms", duration.as_secs_f64() * 1000.0)
 }
 
-/// `1 event`, `2 events`; `noun` takes an s.
+/// `1 event`, `2 events`, `2 deliveries`.
 pub(super) fn count(number: usize, noun: &str) -> String {
-    match number {
-        1 => format!("1 {noun}"),
-        _ => format!("{number} {noun}s"),
+    match (number, noun.strip_suffix('y')) {
+        (1, _) => format!("1 {noun}"),
+        (_, Some(stem)) => format!("{number} {stem}ies"),
+        (_, None) => format!("{number} {noun}s"),
     }
 }
 
-/// The list in words: `crm`, `crm and chat`.
-pub(super) fn and(names: &[&str]) -> String {
-    match names {
-        [] => "nobody".to_owned(),
-        [one] => (*one).to_owned(),
-        [init @ .., last] => format!("{} and {last}", init.join(", ")),
-    }
-}
-
-/// The text cut to the width of the page.
-pub(super) fn cut(text: &str, columns: usize) -> String {
-    if text.chars().count() <= columns {
-        return text.to_owned();
-    }
-    let kept: String = text.chars().take(columns.saturating_sub(2)).collect();
-    format!("{kept} …")
+/// The text in lines of so many columns, broken wherever they end.
+pub(super) fn wrap(text: &str, columns: usize) -> Vec<String> {
+    let letters: Vec<char> = text.chars().collect();
+    letters.chunks(columns.max(1)).map(|line| line.iter().collect()).collect()
 }
 
 #[cfg(test)]
@@ -139,9 +131,12 @@ mod tests {
     #[test]
     fn words_and_widths() {
         assert_eq!(ms(Duration::from_micros(1_250)), "1.2 ms");
-        assert_eq!((count(1, "event").as_str(), count(0, "event").as_str()), ("1 event", "0 events"));
-        assert_eq!((and(&[]), and(&["a"]), and(&["a", "b", "c"])), ("nobody".into(), "a".into(), "a, b and c".into()));
-        assert_eq!((cut("abcdef", 6).as_str(), cut("abcdef", 5).as_str()), ("abcdef", "abc …"));
-        assert_eq!(cut("äöüäöü", 5).chars().count(), 5);
+        for (number, noun, expected) in
+            [(1, "event", "1 event"), (0, "event", "0 events"), (2, "delivery", "2 deliveries")]
+        {
+            assert_eq!(count(number, noun), expected);
+        }
+        assert_eq!(wrap("äbcdef", 4), ["äbcd", "ef"]);
+        assert_eq!((wrap("abcd", 4).len(), wrap("", 4).len()), (1, 0));
     }
 }

@@ -95,8 +95,10 @@ impl Ledger {
             all.iter().any(|one| one.refusal.is_some()) || all.iter().filter(|one| fits(one)).count() >= count
         };
         let waited = tokio::time::timeout(PATIENCE, seen.wait_for(is_there)).await;
-        let all = waited.with_context(|| format!("{what} did not arrive within {} s", PATIENCE.as_secs()))??;
-        if let Some((name, refusal)) = all.iter().find_map(|one| Some((one.receiver, one.refusal.as_ref()?))) {
+        let all =
+            waited.with_context(|| format!("{what} did not arrive within {} s", PATIENCE.as_secs()))??;
+        if let Some((name, refusal)) = all.iter().find_map(|one| Some((one.receiver, one.refusal.as_ref()?)))
+        {
             bail!("{name} does not believe a request: {refusal}");
         }
         Ok(all.iter().filter(|one| fits(one)).take(count).cloned().collect())
@@ -204,7 +206,8 @@ impl Ears {
             timestamp: header(headers, "webhook-timestamp"),
             signatures: header(headers, "webhook-signature"),
         };
-        signature::verify(&self.secret, &signed, body, self.clock.now()).map_err(|error| error.to_string())?;
+        signature::verify(&self.secret, &signed, body, self.clock.now())
+            .map_err(|error| error.to_string())?;
         if self.name != "chat" {
             return Ok(());
         }

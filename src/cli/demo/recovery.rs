@@ -42,7 +42,8 @@ impl Story {
         match self.api.enable(&outage.subscription).await? {
             Enabling::Enabled(status) => {
                 let on = paint(GOOD, "switched on");
-                self.page.say(format_args!("  chat is mended:         health check answered {status}, {on}\n"));
+                self.page
+                    .say(format_args!("  chat is mended:         health check answered {status}, {on}\n"));
                 Ok(())
             }
             Enabling::Refused(why) => bail!("chat is mended and was not switched on: {why}"),
@@ -56,7 +57,10 @@ impl Story {
         arrivals.drain(..before);
         let found: Vec<_> = arrivals.iter().map(|arrival| arrival.event.as_str()).collect();
         let expected: Vec<_> = outage.held.iter().map(|one| one.id.as_str()).collect();
-        ensure!(found == expected, "what was held did not arrive oldest first: {found:?}, expected {expected:?}");
+        ensure!(
+            found == expected,
+            "what was held did not arrive oldest first: {found:?}, expected {expected:?}"
+        );
         Ok(arrivals)
     }
 
@@ -75,7 +79,8 @@ impl Story {
             }
         }
         let told = count(arrivals.len(), "held event");
-        self.page.say(format_args!("\n  {} arrived in the order in which they happened.", paint(STRONG, told)));
+        self.page
+            .say(format_args!("\n  {} arrived in the order in which they happened.", paint(STRONG, told)));
     }
 
     /// A person tries again the delivery whose attempts were used up.

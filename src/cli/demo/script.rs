@@ -72,7 +72,7 @@ const COLORS: [&str; 3] = ["#2f80ed", "#27ae60", "#eb5757"];
 
 /// Something that happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Event {
+pub(super) struct Happening {
     number: usize,
     /// What.
     pub(super) event_type: &'static str,
@@ -81,14 +81,14 @@ pub(super) struct Event {
 }
 
 /// What happens as the `number`th thing: every type comes up in turn, and in time every type in every project.
-pub(super) fn event(number: usize) -> Event {
+pub(super) fn event(number: usize) -> Happening {
     let turn = |len: usize| number % len;
     let event_type = TYPES.get(turn(TYPES.len())).copied().unwrap_or_default();
     let (company, project) = PLACES.get(turn(PLACES.len())).copied().unwrap_or_default();
-    Event { number, event_type, company, project }
+    Happening { number, event_type, company, project }
 }
 
-impl Event {
+impl Happening {
     /// The same, as something else.
     pub(super) const fn of_type(self, event_type: &'static str) -> Self {
         Self { event_type, ..self }
@@ -197,8 +197,12 @@ mod tests {
     #[test]
     fn what_is_created_was_not_and_what_is_deleted_is_not() {
         let data = |event_type| event(1).of_type(event_type).to_json()["data"].clone();
-        assert!(data("TAG_CREATED")["previousValue"].is_null() && data("TAG_CREATED")["currentValue"].is_object());
-        assert!(data("TAG_DELETED")["currentValue"].is_null() && data("TAG_DELETED")["previousValue"].is_object());
+        assert!(
+            data("TAG_CREATED")["previousValue"].is_null() && data("TAG_CREATED")["currentValue"].is_object()
+        );
+        assert!(
+            data("TAG_DELETED")["currentValue"].is_null() && data("TAG_DELETED")["previousValue"].is_object()
+        );
         let moved = data("TODO_MOVED");
         assert_ne!(moved["previousValue"], moved["currentValue"]);
         assert_eq!(moved["previousValue"]["id"], moved["currentValue"]["id"]);

@@ -6,9 +6,9 @@ use anyhow::{Context as _, ensure};
 use tokio::time::{Instant, sleep};
 
 use super::api::Api;
-use super::page::{FAINT, GOOD, Page, STRONG, WAITING, count, cut, ms, paint};
-use super::receiver::{Arrival, Ledger, Receivers};
-use super::script::{self, Event, RECEIVERS, TYPES};
+use super::page::{FAINT, GOOD, Page, STRONG, WAITING, ms, paint, wrap};
+use super::receiver::{Arrival, Ledger, Receivers, header};
+use super::script::{self, Happening, RECEIVERS, TYPES};
 use crate::model::time::Clock;
 
 /// Between two events, so that they can be read.
@@ -16,19 +16,24 @@ const PACE: Duration = Duration::from_millis(130);
 /// Between two thoughts.
 pub(super) const PAUSE: Duration = Duration::from_millis(700);
 
+const BODY_COLUMNS: usize = 104;
+
+const LEGEND: &str = "  In each column: how long after its submission the event was there, or the first reason why it is not wanted
+  there (POST /v1/match): the subscription's `events` or its `projects` do not include it.";
+
 /// An event that was accepted.
 #[derive(Clone, Debug)]
 pub(super) struct Submitted {
     /// The id that the daemon gave it.
     pub(super) id: String,
     /// What was submitted.
-    pub(super) event: Event,
+    pub(super) event: Happening,
     /// The moment before it was.
     pub(super) sent_at: Instant,
 }
 
 /// What became of an event for one receiver, in its column.
-pub(super) enum Cell {
+enum Cell {
     /// It was there after so long.
     After(Duration),
     /// It is not wanted there, because of its `events` or its `projects`.
@@ -56,7 +61,17 @@ impl Story {
     /// A story of which nothing has been told.
     pub(super) fn new(page: Page, clock: Clock, api: Api, receivers: Receivers, ledger: Ledger) -> Self {
         let begun = clock.instant();
-        Self { page, clock, api, receivers, ledger, submitted: Vec::new(), straight: Vec::new(), begun, next: 0 }
+        Self {
+            page,
+            clock,
+            api,
+            receivers,
+            ledger,
+            submitted: Vec::new(),
+            straight: Vec::new(),
+            begun,
+            next: 0,
+        }
     }
 
     /// How long it has been going on.
@@ -73,7 +88,10 @@ impl Story {
     pub(super) async fn introduce(&self) -> anyhow::Result<()> {
         let subscriptions = self.api.subscriptions().await?;
         let names: Vec<_> = subscriptions.iter().map(|one| one.name.as_str()).collect();
-        ensure!(names == RECEIVERS, "the subscriptions are {names:?}, not those of the config, {RECEIVERS:?}");
+        ensure!(
+            names == RECEIVERS,
+            "the subscriptions are {names:?}, not those of the config, {RECEIVERS:?}"
+        );
         let page = self.page;
         page.say(format_args!(
             "Postrider {}: a fresh daemon, and three subscriptions from its config file.\n",
@@ -93,12 +111,10 @@ impl Story {
     /// Chapter 1: one event of each type; who got it, how soon, and why the others did not.
     pub(super) async fn tell_of_matching(&mut self) -> anyhow::Result<()> {
         self.page.chapter("1. Every event goes to exactly those who want it");
-        self.page.say(paint(FAINT, head()));
+        self.page.say(format_args!("{LEGEND}\n\n{}", paint(FAINT, head())));
         for _ in TYPES {
             let event = self.next_event();
-            let cells = self.send_and_follow(event).await?;
-            self.page.say(row(event, &cells));
-            sleep(PACE).await;
+            self.tell_of(event, None).await?;
         }
         self.show_a_request()?;
         self.repeat_the_first().await?;
@@ -107,13 +123,13 @@ impl Story {
     }
 
     /// What happens next.
-    pub(super) fn next_event(&mut self) -> Event {
+    pub(super) fn next_event(&mut self) -> Happening {
         self.next += 1;
         script::event(self.next - 1)
     }
 
     /// Submits an event, and checks that it is on its way to as many as want it.
-    pub(super) async fn submit(&mut self, event: Event) -> anyhow::Result<Submitted> {
+    pub(super) async fn submit(&mut self, event: Happening) -> anyhow::Result<Submitted> {
         let sent_at = self.clock.instant();
         let accepted = self.api.submit(&event.to_json()).await?;
         let (wanted, place) = (event.wanted_by().len(), event.place());
@@ -139,22 +155,26 @@ impl Story {
         Ok(took)
     }
 
-    /// Submits an event and follows it to everyone who wants it; explains why the others do not.
-    async fn send_and_follow(&mut self, event: Event) -> anyhow::Result<Vec<Cell>> {
+    /// Submits an event and follows it to everyone who wants it but `away`, for whom it is held; tells why the
+    /// others do not get it.
+    pub(super) async fn tell_of(&mut self, event: Happening, away: Option<&str>) -> anyhow::Result<()> {
         let reasons = self.reasons(event).await?;
         let one = self.submit(event).await?;
         let mut cells = Vec::new();
         for (receiver, reason) in RECEIVERS.into_iter().zip(reasons) {
             cells.push(match reason {
                 Some(reason) => Cell::Unwanted(reason),
+                None if away == Some(receiver) => Cell::Held,
                 None => Cell::After(self.delivered(&one, receiver).await?),
             });
         }
-        Ok(cells)
+        self.page.say(row(event, &cells));
+        sleep(PACE).await;
+        Ok(())
     }
 
     /// Why each receiver will not get the event, by `POST /v1/match`; none for those that will.
-    pub(super) async fn reasons(&self, event: Event) -> anyhow::Result<Vec<Option<String>>> {
+    async fn reasons(&self, event: Happening) -> anyhow::Result<Vec<Option<String>>> {
         let explained = self.api.explain(&event.to_json()).await?;
         let mut reasons = Vec::new();
         for receiver in RECEIVERS {
@@ -171,16 +191,18 @@ impl Story {
         Ok(reasons)
     }
 
-    /// Shows the first request as its receiver got it.
+    /// Shows the first request to crm as it came.
     fn show_a_request(&self) -> anyhow::Result<()> {
-        let first = self.ledger.all(Arrival::is_taken).into_iter().next().context("nothing has arrived")?;
-        self.page.say(format_args!("\n  The first of these requests, as {} got and verified it:\n", first.receiver));
+        let to_crm = self.ledger.all(|arrival| arrival.receiver == "crm");
+        let first = to_crm.first().context("nothing has arrived at crm")?;
+        self.page.say("\n  The first of these requests, as crm got it and verified its signature:\n");
         for name in ["webhook-id", "webhook-timestamp", "webhook-signature", "postrider-delivery-id"] {
-            let value = super::receiver::header(&first.headers, name);
+            let value = header(&first.headers, name);
             self.page.say(format_args!("    {} {value}", paint(FAINT, format_args!("{name}:"))));
         }
-        let body = String::from_utf8_lossy(&first.body).into_owned();
-        self.page.say(format_args!("    {}", cut(&body, 100)));
+        for line in wrap(&String::from_utf8_lossy(&first.body), BODY_COLUMNS) {
+            self.page.say(format_args!("    {line}"));
+        }
         Ok(())
     }
 
@@ -197,26 +219,29 @@ impl Story {
             "\n  The first event once more, with the same id of its sender: {}, delivered nothing again.",
             paint(STRONG, "a duplicate")
         ));
-        let told = count(self.straight.len(), "delivery").replace("deliverys", "deliveries");
-        self.page.say(format_args!("  {} of 37 types made {told}.", count(self.submitted.len(), "event")));
         Ok(())
     }
 }
 
 /// The columns of [`row`].
 pub(super) fn head() -> String {
-    format!("  {:<42}{:<19}{:<14}{:<14}{}", "event", "of", "crm", "warehouse", "chat")
+    format!("  {:<42}{:<19}{:<12}{:<12}{}", "event", "of", "crm", "warehouse", "chat")
 }
 
 /// An event and what became of it for each receiver.
-pub(super) fn row(event: Event, cells: &[Cell]) -> String {
-    let mut row = format!("  {:<42}{:<19}", event.event_type, event.place());
-    for cell in cells {
-        row.push_str(&match cell {
-            Cell::After(took) => paint(GOOD, format_args!("{:<14}", ms(*took))),
-            Cell::Unwanted(reason) => paint(FAINT, format_args!("{:<14}", format!("- {reason}"))),
-            Cell::Held => paint(WAITING, format_args!("{:<14}", "held")),
-        });
+fn row(event: Happening, cells: &[Cell]) -> String {
+    const WIDTHS: [usize; RECEIVERS.len()] = [12, 12, 0];
+    let cells: Vec<_> = cells.iter().zip(WIDTHS).map(|(cell, width)| cell.to_column(width)).collect();
+    format!("  {:<42}{:<19}{}", event.event_type, event.place(), cells.concat())
+}
+
+impl Cell {
+    fn to_column(&self, width: usize) -> String {
+        let (style, text) = match self {
+            Self::After(took) => (GOOD, ms(*took)),
+            Self::Unwanted(reason) => (FAINT, format!("- {reason}")),
+            Self::Held => (WAITING, "held".to_owned()),
+        };
+        paint(style, format_args!("{text:<width$}"))
     }
-    row
 }

@@ -137,7 +137,10 @@ impl Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let head = format!("  {:<12}{:>10}{:>12}{:>8}{:>10}{:>14}", "", "wanted", "delivered", "lost", "twice", "not wanted");
+        let head = format!(
+            "  {:<12}{:>10}{:>12}{:>8}{:>10}{:>14}",
+            "", "wanted", "delivered", "lost", "twice", "not wanted"
+        );
         writeln!(f, "{}", paint(FAINT, head))?;
         for one in &self.receivers {
             let Count { name, wanted, delivered, lost, twice, unwanted } = one;
@@ -146,12 +149,17 @@ impl fmt::Display for Tally {
         let (events, requests) = (self.events, self.requests);
         let (wanted, delivered) = (self.sum(|count| count.wanted), self.sum(|count| count.delivered));
         let (lost, twice) = (self.sum(|count| count.lost), self.sum(|count| count.twice));
-        let sums = format!("{wanted} deliveries accepted = {delivered} delivered, {lost} lost, {twice} duplicates");
+        let sums =
+            format!("{wanted} deliveries accepted = {delivered} delivered, {lost} lost, {twice} duplicates");
         writeln!(f, "\n  {events} events: {}", paint(GOOD, sums))?;
         writeln!(f, "  {requests} requests to the receivers, every signature verified")?;
         let latency = paint(STRONG, format_args!("p50 {}, p99 {}", ms(self.p50), ms(self.p99)));
         let build = if cfg!(debug_assertions) { " (an unoptimised build)" } else { "" };
-        writeln!(f, "  {latency} from POST to receiver, durable, over {} that had not to wait{build}", self.straight)?;
+        writeln!(
+            f,
+            "  {latency} from POST to receiver, over the {} deliveries that did not have to wait{build}",
+            self.straight
+        )?;
         write!(f, "  all of it in {:.1} s", self.elapsed.as_secs_f64())
     }
 }
