@@ -154,13 +154,13 @@ impl fmt::Display for Tally {
         writeln!(f, "\n  {events} events: {}", paint(GOOD, sums))?;
         writeln!(f, "  {requests} requests to the receivers, every signature verified")?;
         let latency = paint(STRONG, format_args!("p50 {}, p99 {}", ms(self.p50), ms(self.p99)));
-        let build = if cfg!(debug_assertions) { " (an unoptimised build)" } else { "" };
+        let build = if cfg!(debug_assertions) { ", by an unoptimised build" } else { "" };
         writeln!(
             f,
-            "  {latency} from POST to receiver, over the {} deliveries that did not have to wait{build}",
+            "  {latency} from POST to receiver, over the {} deliveries that did not have to wait",
             self.straight
         )?;
-        write!(f, "  all of it in {:.1} s", self.elapsed.as_secs_f64())
+        write!(f, "  all of it in {:.1} s{build}", self.elapsed.as_secs_f64())
     }
 }
 
