@@ -1,5 +1,4 @@
 //! Durable appends and settlements per second with 1, 64 and 1,024 of them waiting.
-#![expect(missing_docs, reason = "criterion's macros make undocumented functions")]
 #![expect(clippy::unwrap_used, reason = "a benchmark that fails has nothing to report")]
 
 use std::hint::black_box;
@@ -74,10 +73,10 @@ async fn settle(store: &Store, subscription: SubscriptionId, appended: &[Appende
         delivery.progress = Progress::Succeeded;
         let settlement = Settlement { delivery, due_was: None, standing: None };
         let place = store.reserve().await.unwrap();
-        place.settle(settlement, move |result| sender.try_send(result.unwrap()).unwrap());
+        place.settle(settlement, move |result| sender.try_send(result).unwrap());
     }
     for _ in appended {
-        answers.recv().await.unwrap();
+        answers.recv().await.unwrap().unwrap();
     }
 }
 
@@ -88,7 +87,7 @@ fn benches(criterion: &mut Criterion) {
     let options = StoreOptions {
         path: dir.path().join("store"),
         cache_bytes: 64 << 20,
-        dedup_window: std::time::Duration::from_secs(60),
+        dedup_window: std::time::Duration::from_mins(1),
         queue_steps_max: 4096,
     };
     let opened = open(&options, clock.clone(), StdRng::seed_from_u64(1), &mut |_| {}).unwrap();
