@@ -1,1 +1,65 @@
 //! The matching index: which subscriptions want an event.
+//!
+//! ```text
+//! event ──► names ──► numbers ──► for each of {any, project, company, company/project}
+//!                                    └─► block of that term ──► for each of {any, prefixes, exact}
+//!                                                                 └─► run of slots ──► ids
+//! ```
+//! One [`IndexWriter`] changes the index and publishes immutable [`Snapshot`]s; any number of readers match
+//! against them without waiting. `docs/MATCHING.md` tells how it works and what it costs. It never stores
+//! anything and never asks who may see an event.
+
+mod block;
+mod check;
+mod compile;
+mod gate;
+mod intern;
+mod names;
+mod radix;
+mod snapshot;
+mod writer;
+
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, Guard};
+
+pub use check::{Candidate, Verdict};
+pub use gate::FilterErrors;
+pub use snapshot::{Matched, Matches, Snapshot};
+pub use writer::{IndexWriter, Presence};
+
+use crate::model::id::SubscriptionId;
+use crate::model::subscription::SubscriptionSpec;
+
+/// The reading side of the index; clones share it.
+#[derive(Clone)]
+pub struct Index {
+    current: Arc<ArcSwap<Snapshot>>,
+}
+
+impl Index {
+    /// Builds the index of these subscriptions, and the only handle that can change it.
+    ///
+    /// Of several subscriptions with one id the last counts.
+    pub fn build<'a>(
+        subscriptions: impl IntoIterator<Item = (SubscriptionId, &'a SubscriptionSpec, Presence)>,
+    ) -> (Self, IndexWriter) {
+        let current = Arc::new(ArcSwap::from_pointee(Snapshot::default()));
+        let mut writer = IndexWriter::new(Arc::clone(&current));
+        for (id, spec, presence) in subscriptions {
+            writer.put(id, spec, presence);
+        }
+        writer.commit();
+        (Self { current }, writer)
+    }
+
+    /// The newest snapshot. Never waits; hold it for a batch of events, not for long: it keeps what it shows.
+    pub fn snapshot(&self) -> Guard<Arc<Snapshot>> {
+        self.current.load()
+    }
+
+    /// The failures of a subscription's filter since it was set or the daemon started, if there were any.
+    pub fn filter_errors(&self, id: SubscriptionId) -> Option<FilterErrors> {
+        self.snapshot().filter_errors(id)
+    }
+}
