@@ -79,6 +79,7 @@ fn full_standing() -> Standing {
         failing_since: Some(time(1)),
         last_success_at: Some(time(2)),
         last_failure_at: Some(time(3)),
+        probe: Some(DeliveryId::from_bits(8)),
     }
 }
 
