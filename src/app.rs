@@ -68,7 +68,7 @@ impl Daemon {
             rng,
             client: client(&config, &options.clock)?,
         };
-        let (flow, recovered, run) = Flow::recover(surroundings, opened)?;
+        let (flow, recovered, run) = Flow::recover(surroundings, opened);
         let mut committer = JoinSet::new();
         committer.spawn(run.run());
         flow.start(recovered);

@@ -95,8 +95,8 @@ impl Flow {
         let mut appends = Vec::with_capacity(contents.len());
         let mut outbound = Vec::with_capacity(contents.len());
         for content in contents {
-            snapshot.match_into(&Candidate::new(&content, now), &mut matches);
-            let lanes: Outbound = matches
+            let lanes: Outbound = snapshot
+                .match_into(&Candidate { content: &content, arrived_at: now }, &mut matches)
                 .iter()
                 .filter_map(|id| self.lanes.get(id))
                 .map(|lane| {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::model::attempt::Attempt;
 use crate::model::id::SubscriptionId;
 use crate::model::subscription::{DisabledReason, Standing};
-use crate::rules::matcher::Activity;
+use crate::rules::matcher::Presence;
 
 use super::Flow;
 use super::lane::Lane;
@@ -59,7 +59,7 @@ impl Flow {
             state.enable(standing);
             Arc::clone(&state.subscription)
         };
-        index.set_activity(subscription.id, Activity::Active);
+        index.put(subscription.id, &subscription.spec, Presence::Active);
         index.commit();
         self.pump(lane);
         Ok(())
@@ -76,9 +76,9 @@ impl Flow {
         };
         self.park_by_id(&lane, fresh);
         self.commit(|place, done| place.put_standing(id, standing, done)).await?;
-        index.set_activity(id, Activity::Inactive);
-        index.commit();
         let entry = entry(&lane);
+        index.put(id, &entry.subscription.spec, Presence::Disabled);
+        index.commit();
         tracing::info!(subscription = %id, name = entry.subscription.spec.name, "disabled a subscription");
         Ok(entry)
     }

@@ -38,6 +38,8 @@ pub use record::EventHead;
 pub use step::{Append, Appended, Settlement, Sweep, Swept, Target};
 
 #[cfg(test)]
+mod model_tests;
+#[cfg(test)]
 mod rig;
 #[cfg(test)]
 mod tests;
