@@ -134,7 +134,7 @@ impl Story {
         let status = paint(BAD, arrival.status.as_u16());
         let attempt = arrival.attempt;
         let line =
-            format!("  {after:>6.2} s   {:<26} attempt {attempt} of {ATTEMPTS}   {status}", event.event_type);
+            format!("  {after:>6.2} s   {:<18} attempt {attempt} of {ATTEMPTS}   {status}", event.event_type);
         Ok(format!("{line}{}", paint(FAINT, meanwhile.in_words())))
     }
 
@@ -226,6 +226,6 @@ impl Meanwhile {
             return String::new();
         }
         let (events, deliveries) = (count(self.events, "event"), self.deliveries);
-        format!("   meanwhile {events}: {deliveries} to the others, {} at most", ms(self.slowest))
+        format!("   meanwhile {events}: {deliveries} to the others, at most {}", ms(self.slowest))
     }
 }
