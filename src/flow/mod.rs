@@ -25,7 +25,6 @@ pub mod view;
 
 use std::future::Future;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -61,8 +60,10 @@ pub struct Parts {
     budget: Arc<carry::Budget>,
     deleted: subscriptions::Deleted,
     tracker: TaskTracker,
+    /// Everything is dropped where it stands.
     killed: CancellationToken,
-    is_stopping: AtomicBool,
+    /// Nothing new is begun.
+    stopping: CancellationToken,
 }
 
 impl Deref for Flow {
@@ -86,7 +87,7 @@ impl Flow {
 
     /// Whether events are taken.
     pub fn is_ready(&self) -> bool {
-        !self.is_stopping.load(Ordering::Acquire) && !self.store.is_closed()
+        !self.stopping.is_cancelled() && !self.store.is_closed()
     }
 
     /// Asks the log where blocking is no harm.
@@ -104,6 +105,11 @@ impl Flow {
         self.tracker.spawn(async move {
             killed.run_until_cancelled(step).await;
         });
+    }
+
+    /// Runs a loop until the daemon stops.
+    async fn until_stopping(self, endless: impl Future<Output = ()>) {
+        self.stopping.run_until_cancelled(endless).await;
     }
 
     /// Makes one durable step and waits for it.
@@ -132,7 +138,7 @@ impl Flow {
 
     /// Starts nothing new, waits for the requests that are out, and has their results durable.
     pub async fn stop(&self) {
-        self.is_stopping.store(true, Ordering::Release);
+        self.stopping.cancel();
         for lane in self.lanes.all() {
             lane.lock().stop();
         }
@@ -142,7 +148,7 @@ impl Flow {
 
     /// Drops every step where it stands, as the end of the process would.
     pub async fn kill(&self) {
-        self.is_stopping.store(true, Ordering::Release);
+        self.stopping.cancel();
         self.killed.cancel();
         self.tracker.close();
         self.tracker.wait().await;
