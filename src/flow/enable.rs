@@ -44,7 +44,7 @@ impl Flow {
             Standing { last_success_at: check.as_ref().map(|_| now), ..Standing::default() },
         )
         .await?;
-        tracing::info!(subscription = %id, name = subscription.spec.name, "enabled a subscription");
+        tracing::debug!(subscription = %id, name = subscription.spec.name, "enabled a subscription");
         Ok(Enabled { entry: entry(&lane), check })
     }
 
@@ -79,7 +79,7 @@ impl Flow {
         let entry = entry(&lane);
         index.put(id, &entry.subscription.spec, Presence::Disabled);
         index.commit();
-        tracing::info!(subscription = %id, name = entry.subscription.spec.name, "disabled a subscription");
+        tracing::debug!(subscription = %id, name = entry.subscription.spec.name, "disabled a subscription");
         Ok(entry)
     }
 }

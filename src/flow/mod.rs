@@ -60,7 +60,9 @@ pub struct Parts {
     budget: Arc<carry::Budget>,
     deleted: subscriptions::Deleted,
     tracker: TaskTracker,
+    /// Everything is dropped where it stands.
     killed: CancellationToken,
+    /// Nothing new is begun.
     stopping: CancellationToken,
 }
 
@@ -105,12 +107,9 @@ impl Flow {
         });
     }
 
-    /// Runs a step that has no end of its own, until the daemon stops.
-    fn spawn_loop(&self, step: impl Future<Output = ()> + Send + 'static) {
-        let stopping = self.stopping.clone();
-        self.spawn(async move {
-            stopping.run_until_cancelled(step).await;
-        });
+    /// Runs a loop until the daemon stops.
+    async fn until_stopping(self, endless: impl Future<Output = ()>) {
+        self.stopping.run_until_cancelled(endless).await;
     }
 
     /// Makes one durable step and waits for it.

@@ -43,7 +43,7 @@ impl Flow {
     /// [`start`](Self::start).
     pub fn recover(surroundings: Surroundings, opened: Opened) -> (Self, Recovered, Committer) {
         let Surroundings { config, clock, rng, client } = surroundings;
-        let Opened { store, reader, committer, subscriptions, fresh, lanes: waiting } = opened;
+        let Opened { store, reader, committer, subscriptions, fresh, lanes: waiting, .. } = opened;
         let waiting: BTreeSet<SubscriptionId> = waiting.into_iter().map(|(id, _)| id).collect();
         let (kept, gone): (Vec<_>, Vec<_>) =
             subscriptions.into_iter().partition(|(subscription, _)| subscription.deleted_at.is_none());
@@ -85,8 +85,8 @@ impl Flow {
 
     /// Sets the journey going: timers, retention, and what the last run left.
     pub fn start(&self, recovered: Recovered) {
-        self.spawn_loop(self.clone().run_timers());
-        self.spawn_loop(self.clone().run_sweep());
+        self.spawn(self.clone().until_stopping(self.clone().run_timers()));
+        self.spawn(self.clone().until_stopping(self.clone().run_sweep()));
         for id in recovered.gone {
             self.spawn(self.clone().clear_line(id));
         }

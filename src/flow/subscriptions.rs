@@ -154,7 +154,7 @@ impl Flow {
         self.lanes.insert(Lane::new(Arc::clone(&subscription), standing.clone(), bounds, Line::Empty));
         index.put(subscription.id, &subscription.spec, Presence::of(&standing));
         index.commit();
-        tracing::info!(subscription = %subscription.id, name = subscription.spec.name, %managed_by, "created a subscription");
+        tracing::debug!(subscription = %subscription.id, name = subscription.spec.name, %managed_by, "created a subscription");
         Ok(Entry { subscription, standing })
     }
 
@@ -206,7 +206,7 @@ impl Flow {
         index.put(id, &subscription.spec, Presence::of(&standing));
         index.commit();
         self.pump(&lane);
-        tracing::info!(subscription = %id, name = subscription.spec.name, "changed a subscription");
+        tracing::debug!(subscription = %id, name = subscription.spec.name, "changed a subscription");
         Ok(())
     }
 
@@ -227,7 +227,7 @@ impl Flow {
         let fresh = lane.lock().delete();
         self.park_by_id(&lane, fresh);
         self.spawn(self.clone().clear_line(id));
-        tracing::info!(subscription = %id, name = subscription.spec.name, "deleted a subscription");
+        tracing::debug!(subscription = %id, name = subscription.spec.name, "deleted a subscription");
         Ok(())
     }
 

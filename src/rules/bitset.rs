@@ -126,7 +126,7 @@ impl Bitset {
         match &self.0 {
             Parts::List(list) => out.extend_from_slice(list),
             Parts::Chunks(chunks) => {
-                chunks.iter().for_each(|(high, chunk)| chunk.append_to(high << CHUNK_BITS, out))
+                chunks.iter().for_each(|(high, chunk)| chunk.append_to(high << CHUNK_BITS, out));
             }
         }
     }

@@ -4,6 +4,9 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
 use super::error::OpenError;
 use super::fsync;
 
@@ -12,6 +15,20 @@ use super::fsync;
 pub(super) struct Files {
     pub(super) root: PathBuf,
     lock: File,
+    holders: TaskTracker,
+    /// Dropped with the last that reads or writes.
+    _held: TaskTrackerToken,
+}
+
+/// Tells when the last that reads or writes a store has let go of it.
+#[derive(Clone, Debug)]
+pub struct Released(TaskTracker);
+
+impl Released {
+    /// Waits until the directory can be opened again. Cancel safe.
+    pub async fn wait(&self) {
+        self.0.wait().await;
+    }
 }
 
 fn failed<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> OpenError + use<'a> {
@@ -38,7 +55,15 @@ impl Files {
         }
         let written = lock.set_len(0).and_then(|()| lock.rewind());
         written.and_then(|()| writeln!(lock, "{}", std::process::id())).map_err(failed("write", &path))?;
-        Ok(Self { root: root.to_owned(), lock })
+        let holders = TaskTracker::new();
+        holders.close();
+        let held = holders.token();
+        Ok(Self { root: root.to_owned(), lock, holders, _held: held })
+    }
+
+    /// Tells when this has been dropped.
+    pub(super) fn released(&self) -> Released {
+        Released(self.holders.clone())
     }
 
     /// Where sled's files are.

@@ -1,3 +1,4 @@
+//! Records at their limits, and as earlier versions wrote them.
 use std::fs;
 use std::num::NonZeroU32;
 use std::path::Path;

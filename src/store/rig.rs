@@ -42,7 +42,7 @@ pub(super) fn try_open(path: &Path, clock: &Clock, seed: u64) -> Result<Opened, 
 }
 
 pub(super) fn start(opened: Opened) -> (Rig, Found) {
-    let Opened { store, reader, committer, subscriptions, fresh, lanes } = opened;
+    let Opened { store, reader, committer, subscriptions, fresh, lanes, .. } = opened;
     let mut running = JoinSet::new();
     running.spawn(committer.run());
     (Rig { store, reader, running }, Found { subscriptions, fresh, lanes })
