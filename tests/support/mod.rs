@@ -6,6 +6,7 @@ pub(crate) mod daemon;
 pub(crate) mod ledger;
 pub(crate) mod process;
 pub(crate) mod receiver;
+pub(crate) mod trace;
 
 use std::str::FromStr;
 use std::time::Duration;

@@ -83,6 +83,19 @@ impl Running {
         self.0.id()
     }
 
+    /// SIGTERM to the child of this process, for a daemon that runs under a wrapper.
+    pub(crate) fn terminate_child(&self) {
+        let children = format!("/proc/{0}/task/{0}/children", self.id());
+        let child = std::fs::read_to_string(children).unwrap();
+        let child = child.trim().parse().ok().and_then(rustix::process::Pid::from_raw).unwrap();
+        rustix::process::kill_process(child, rustix::process::Signal::TERM).unwrap();
+    }
+
+    /// Whether the process is over.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.0.try_wait().unwrap().is_some()
+    }
+
     /// SIGKILL, and the end of the process.
     pub(crate) fn kill(mut self) -> ExitStatus {
         self.0.kill().unwrap();
