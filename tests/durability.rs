@@ -64,7 +64,7 @@ mod tests {
         site.ready(&mut running).await;
         work(&site).await;
         running.terminate_child();
-        let ended = async || running.has_ended().then_some(());
+        let ended = async || running.has_ended();
         eventually("strace has ended", Duration::from_secs(30), Duration::from_millis(10), ended).await;
         let data = site.data().to_str().unwrap().to_owned();
         (trace::read(&std::fs::read_to_string(Path::new(&output)).unwrap()), data)

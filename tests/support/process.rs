@@ -6,6 +6,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use http::Method;
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use super::client::ApiClient;
@@ -24,10 +25,16 @@ impl Site {
     pub(crate) fn new(dir: TempDir, settings: &str) -> Self {
         // The port is free now and stays ours in all likelihood: a killed daemon has to come back on it.
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let text = super::daemon::config(&dir.path().join("data"), settings)
-            .replace("127.0.0.1:0", &address.to_string());
-        std::fs::write(dir.path().join("config.toml"), text).unwrap();
-        Self { address, dir }
+        let site = Self { address, dir };
+        site.configure(settings);
+        site
+    }
+
+    /// Writes the config file anew: the settings of every test, then `settings`.
+    pub(crate) fn configure(&self, settings: &str) {
+        let text = super::daemon::config(&self.data(), settings);
+        let text = text.replace("127.0.0.1:0", &self.address.to_string());
+        std::fs::write(self.dir.path().join("config.toml"), text).unwrap();
     }
 
     /// Where the data is.
@@ -83,17 +90,31 @@ impl Running {
         self.0.id()
     }
 
+    fn signal(&self, signal: Signal) {
+        let id = i32::try_from(self.id()).ok().and_then(Pid::from_raw).unwrap();
+        kill_process(id, signal).unwrap();
+    }
+
+    /// SIGTERM.
+    pub(crate) fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    /// SIGHUP.
+    pub(crate) fn hang_up(&self) {
+        self.signal(Signal::HUP);
+    }
+
     /// SIGTERM to the child of this process, for a daemon that runs under a wrapper.
     pub(crate) fn terminate_child(&self) {
         let children = format!("/proc/{0}/task/{0}/children", self.id());
         let child = std::fs::read_to_string(children).unwrap();
-        let child = child.trim().parse().ok().and_then(rustix::process::Pid::from_raw).unwrap();
-        rustix::process::kill_process(child, rustix::process::Signal::TERM).unwrap();
+        kill_process(child.trim().parse().ok().and_then(Pid::from_raw).unwrap(), Signal::TERM).unwrap();
     }
 
-    /// Whether the process is over.
-    pub(crate) fn has_ended(&mut self) -> bool {
-        self.0.try_wait().unwrap().is_some()
+    /// How the process ended, if it has.
+    pub(crate) fn has_ended(&mut self) -> Option<ExitStatus> {
+        self.0.try_wait().unwrap()
     }
 
     /// SIGKILL, and the end of the process.
