@@ -1,1 +1,350 @@
-//! The typed mirror of config.toml.
+//! The typed mirror of `config.toml`.
+//!
+//! Owns what the keys are called, what they may hold and how problems with them are told. It never reads the
+//! environment by itself: [`Config::load`] is handed the variables. From here on values are parsed: nothing
+//! that a [`Config`] holds can be out of range.
+
+mod error;
+mod layers;
+mod read;
+mod section;
+mod show;
+mod subscriptions;
+
+use std::fmt;
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use ipnet::IpNet;
+
+pub use error::{ConfigError, ConfigErrors};
+
+use crate::model::input::SubscriptionInput;
+use crate::model::name::{CompanyId, EventType, ProjectId};
+use crate::model::secret::Secret;
+use crate::model::subscription::DisablePolicy;
+use crate::model::time::Interval;
+
+/// The file that is read where no other is named, in the working directory.
+pub const FILE: &str = "config.toml";
+
+/// Every setting of the daemon, valid.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// `[server]`: where and how much is taken in.
+    pub server: Server,
+    /// `[storage]`: where the log lies and what it may use.
+    pub storage: Storage,
+    /// `[retention]`: how long finished and held things are kept.
+    pub retention: Retention,
+    /// `[events]`: how events are recognised as the same.
+    pub events: Events,
+    /// `[delivery]`: how deliveries are attempted, where a subscription does not say otherwise.
+    pub delivery: Delivery,
+    /// `[health]`: what becomes of a receiver that fails.
+    pub health: Health,
+    /// `[log]`: what the daemon tells.
+    pub log: Log,
+    /// `[auth]`: who may call the API.
+    pub auth: Auth,
+    /// `[[event_types]]`: the catalog of event types; names are unique.
+    pub event_types: Vec<EventTypeEntry>,
+    /// `[[projects]]`: the catalog of projects; company and id together are unique.
+    pub projects: Vec<ProjectEntry>,
+    /// `[[subscriptions]]`; names are unique.
+    pub subscriptions: Vec<ConfigSubscription>,
+}
+
+impl Config {
+    /// Reads the file and lays the environment over it. Without a file named it is [`FILE`] of the working
+    /// directory, if there is one. `env` may hold other variables too; `secret_env` finds its own there.
+    ///
+    /// # Errors
+    /// All that is wrong.
+    pub fn load(
+        file: Option<&Path>,
+        env: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigErrors> {
+        let path = file.unwrap_or(Path::new(FILE));
+        let name = path.display().to_string();
+        match std::fs::read_to_string(path) {
+            Ok(text) => Self::parse(&text, &name, env),
+            Err(error) if file.is_none() && error.kind() == ErrorKind::NotFound => {
+                Self::parse("", &name, env)
+            }
+            Err(error) => Err(ConfigErrors::whole(name, format!("cannot be read: {error}"))),
+        }
+    }
+
+    /// Reads a config file's text. `name` stands for the file in errors, and `secret_file` starts from its
+    /// directory.
+    ///
+    /// # Errors
+    /// All that is wrong.
+    pub fn parse(
+        text: &str,
+        name: &str,
+        env: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigErrors> {
+        let env = env.into_iter().collect();
+        let directory = Path::new(name).parent().unwrap_or(Path::new(""));
+        let layers = layers::Layers::new(text, name, &env)?;
+        read::config(&layers, &subscriptions::Secrets { env: &env, directory })
+    }
+
+    /// The keys that differ in `new` and that only a restart applies.
+    pub fn restart_keys(&self, new: &Self) -> Vec<&'static str> {
+        let changed = [
+            ("server.listen", self.server.listen != new.server.listen),
+            ("server.queue_events_max", self.server.queue_events_max != new.server.queue_events_max),
+            ("storage.path", self.storage.path != new.storage.path),
+            ("storage.cache", self.storage.cache != new.storage.cache),
+            ("events.dedup_window", self.events != new.events),
+            ("delivery.connect_timeout", self.delivery.connect_timeout != new.delivery.connect_timeout),
+            (
+                "delivery.response_bytes_max",
+                self.delivery.response_bytes_max != new.delivery.response_bytes_max,
+            ),
+            ("delivery.allow_networks", self.delivery.allow_networks != new.delivery.allow_networks),
+            ("delivery.lane_page", self.delivery.lane_page != new.delivery.lane_page),
+            ("delivery.payload_cache", self.delivery.payload_cache != new.delivery.payload_cache),
+            ("log.format", self.log.format != new.log.format),
+        ];
+        changed.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
+    }
+}
+
+/// The built-in defaults, as without a file and a variable.
+impl Default for Config {
+    #[expect(clippy::expect_used, reason = "the defaults are part of the program, and a test reads them")]
+    fn default() -> Self {
+        Self::parse("", FILE, []).expect("the built-in defaults are valid")
+    }
+}
+
+/// `[server]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Where the API is served; never empty. A restart applies it.
+    pub listen: Vec<Listen>,
+    /// The largest request body.
+    pub body_bytes_max: usize,
+    /// The most events in one request.
+    pub batch_events_max: usize,
+    /// The most events that wait to be made durable; over it a request is answered 429. A restart applies it.
+    pub queue_events_max: usize,
+}
+
+/// An address to serve on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// An IP address and port.
+    Tcp(SocketAddr),
+    /// A Unix socket at this path, written `unix:/path`.
+    Unix(PathBuf),
+}
+
+impl Listen {
+    /// Whether only this machine can reach it.
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Tcp(address) => address.ip().to_canonical().is_loopback(),
+            Self::Unix(_) => true,
+        }
+    }
+}
+
+impl FromStr for Listen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.strip_prefix("unix:") {
+            Some("") => Err("'unix:' has no path: write it as \"unix:/run/postrider.sock\"".to_owned()),
+            Some(path) => Ok(Self::Unix(PathBuf::from(path))),
+            None => text.parse().map(Self::Tcp).map_err(|_| {
+                format!(
+                    "'{text}' is not an address such as \"127.0.0.1:8740\", \"[::1]:8740\" or \"unix:/run/postrider.sock\""
+                )
+            }),
+        }
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "{address}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// `[storage]`. A restart applies all of it but `disk_reserve`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Storage {
+    /// The data directory.
+    pub path: PathBuf,
+    /// Bytes of memory for the store's pages.
+    pub cache: u64,
+    /// Bytes of free space below which events are refused.
+    pub disk_reserve: u64,
+}
+
+/// `[retention]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// How long finished events, deliveries and attempts are kept.
+    pub events: Interval,
+    /// How long held deliveries are kept.
+    pub held: Interval,
+}
+
+/// `[events]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Events {
+    /// How long a sender's id is remembered. A restart applies it.
+    pub dedup_window: Interval,
+}
+
+/// `[delivery]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Delivery {
+    /// The deadline of a whole exchange.
+    pub timeout: Interval,
+    /// The deadline of connecting, part of `timeout`. A restart applies it.
+    pub connect_timeout: Interval,
+    /// The waits before attempts 2, 3, …; empty means one attempt.
+    pub retry_schedule: Vec<Interval>,
+    /// How far a wait may stray from the schedule, as a share of it: 0 to 1.
+    pub jitter: f64,
+    /// The most requests out at once.
+    pub max_in_flight: usize,
+    /// The most requests out at once to one subscription.
+    pub max_in_flight_per_subscription: usize,
+    /// How much of an answer's body is read. A restart applies it.
+    pub response_bytes_max: usize,
+    /// Networks that may be called although they are private. A restart applies it.
+    pub allow_networks: Vec<IpNet>,
+    /// The most deliveries that a lane holds in memory. A restart applies it.
+    pub lane_page: usize,
+    /// Bytes of memory for the bodies of deliveries about to go out. A restart applies it.
+    pub payload_cache: u64,
+}
+
+/// `[health]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// What a delivery with no attempts left does to its subscription.
+    pub disable: DisablePolicy,
+}
+
+/// `[log]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// A directive of `tracing_subscriber::EnvFilter`, such as `info` or `postrider=debug,info`.
+    pub level: String,
+    /// The shape of a line. A restart applies it.
+    pub format: LogFormat,
+}
+
+/// `[auth]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Auth {
+    /// `[[auth.keys]]`; names are unique. Empty means that every listener is local.
+    pub keys: Vec<Key>,
+}
+
+/// An API key, known by its digest only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// Whose it is.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+    /// SHA-256 of the key's text.
+    pub sha256: [u8; 32],
+}
+
+/// What an API key may do. [`Admin`](Self::Admin) includes the other two, which do not include each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Submit events.
+    Ingest,
+    /// Look at everything.
+    Read,
+    /// Everything.
+    Admin,
+}
+
+impl Role {
+    /// Every role and the word that the config file uses.
+    pub const WORDS: [(&str, Self); 3] =
+        [("ingest", Self::Ingest), ("read", Self::Read), ("admin", Self::Admin)];
+
+    /// The word that the config file uses.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ingest => "ingest",
+            Self::Read => "read",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+/// The shape of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl LogFormat {
+    /// Every shape and the word that the config file uses.
+    pub const WORDS: [(&str, Self); 2] = [("text", Self::Text), ("json", Self::Json)];
+
+    /// The word that the config file uses.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
+}
+
+/// An event type of the catalog.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventTypeEntry {
+    /// The type.
+    pub name: EventType,
+    /// The heading that it is listed under.
+    pub group: Option<String>,
+    /// What it means, for people.
+    pub description: Option<String>,
+}
+
+/// A project of the catalog.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProjectEntry {
+    /// The company whose it is.
+    pub company: Option<CompanyId>,
+    /// Its id.
+    pub id: ProjectId,
+    /// Its name, for people.
+    pub name: Option<String>,
+}
+
+/// A subscription of the config file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConfigSubscription {
+    /// Its settings; `secret` there is empty, and `enabled` false where the file says so.
+    pub input: SubscriptionInput,
+    /// What signs its deliveries, wherever the file had it from.
+    pub secret: Secret,
+}
+
+#[cfg(test)]
+mod tests;

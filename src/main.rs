@@ -1,3 +1,10 @@
 //! The `postrider` executable.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use postrider::cli::{self, Cli};
+
+fn main() -> ExitCode {
+    cli::run(Cli::parse())
+}

@@ -326,7 +326,7 @@ pub fn read_retry_schedule(texts: &[&str]) -> (Vec<Interval>, Vec<Problem>) {
         match text.parse::<Interval>() {
             Ok(wait) if super::time::millis(wait.get()) <= RETRY_WAIT_MS_MAX => waits.push(wait),
             Ok(wait) => {
-                problems.push(Problem::new(format!("/{index}"), format_args!("'{wait}' is longer than 7d")))
+                problems.push(Problem::new(format!("/{index}"), format_args!("'{wait}' is longer than 7d")));
             }
             Err(error) => problems.push(Problem::new(format!("/{index}"), error)),
         }

@@ -98,6 +98,19 @@ words!(
     }
 );
 words!(
+    /// When a delivery that used up its attempts switches its subscription off.
+    #[derive(Default)]
+    DisablePolicy {
+        /// Unless its receiver took another delivery meanwhile.
+        #[default]
+        Exhausted = "exhausted",
+        /// Whatever became of other deliveries.
+        Always = "always",
+        /// Not at all: only 410 Gone and people switch it off.
+        Never = "never",
+    }
+);
+words!(
     /// How a subscription's receiver is doing.
     Health {
         /// The newest attempt succeeded, or there was none.

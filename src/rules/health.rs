@@ -1,1 +1,194 @@
 //! What an attempt says of a subscription's receiver.
+//!
+//! ```text
+//! healthy ──failed attempt──► failing ──attempts used up──► disabled (exhausted)
+//!    ▲                          │ │
+//!    └────────── 2xx ───────────┘ └──────── 410 ──────────► disabled (gone)
+//! ```
+//! Only a person, or a health check that a person asked for, leads out of `disabled`.
+
+use crate::model::attempt::Attempt;
+use crate::model::subscription::{DisablePolicy, Disabled, DisabledReason, Standing};
+use crate::model::time::Timestamp;
+
+/// What is to be known of a subscription after an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// The standing from now on.
+    pub standing: Standing,
+    /// Whether it must be written down: always but after a success that changed only `last_success_at`.
+    pub must_persist: bool,
+}
+
+/// Judges the receiver by an `attempt` that is over.
+///
+/// `exhausted` says that it was its delivery's last, `first_attempt_started_at` when the first of that
+/// delivery's current schedule began. A standing that is disabled already keeps its reason, whatever late
+/// attempts bring.
+pub fn judge(
+    standing: &Standing,
+    policy: DisablePolicy,
+    attempt: &Attempt,
+    exhausted: bool,
+    first_attempt_started_at: Timestamp,
+) -> Verdict {
+    if attempt.outcome.is_success() {
+        return praise(standing, attempt.ended_at());
+    }
+    let ended_at = attempt.ended_at();
+    let reason = if attempt.outcome.is_gone() {
+        Some(DisabledReason::Gone)
+    } else if exhausted && gives_up(standing, policy, first_attempt_started_at) {
+        Some(DisabledReason::Exhausted)
+    } else {
+        None
+    };
+    let disable = |reason| Disabled { reason, at: ended_at, detail: attempt.outcome.to_string() };
+    let standing = Standing {
+        disabled: standing.disabled.clone().or_else(|| reason.map(disable)),
+        failing_since: standing.failing_since.or(Some(ended_at)),
+        last_success_at: standing.last_success_at,
+        last_failure_at: standing.last_failure_at.max(Some(ended_at)),
+    };
+    Verdict { standing, must_persist: true }
+}
+
+/// The standing after a 2xx that ended at `ended_at`.
+fn praise(standing: &Standing, ended_at: Timestamp) -> Verdict {
+    let must_persist = standing.failing_since.is_some();
+    let last_success_at = standing.last_success_at.max(Some(ended_at));
+    Verdict { standing: Standing { failing_since: None, last_success_at, ..standing.clone() }, must_persist }
+}
+
+/// Whether a delivery whose attempts are used up takes its subscription with it.
+fn gives_up(standing: &Standing, policy: DisablePolicy, first_attempt_started_at: Timestamp) -> bool {
+    match policy {
+        DisablePolicy::Always => true,
+        DisablePolicy::Never => false,
+        DisablePolicy::Exhausted => standing.last_success_at.is_none_or(|at| at < first_attempt_started_at),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::model::attempt::{ErrorClass, Outcome};
+    use crate::model::subscription::Health;
+
+    const fn ms(ms: u64) -> Timestamp {
+        Timestamp::from_millis(ms)
+    }
+
+    /// An attempt from 1000 to 1250 ms.
+    fn attempt(outcome: Outcome) -> Attempt {
+        let duration = Duration::from_millis(250);
+        Attempt { number: 1, started_at: ms(1000), duration, outcome, excerpt: Vec::new() }
+    }
+
+    fn answered(status: u16) -> Attempt {
+        attempt(match status {
+            200..300 => Outcome::Success { status },
+            _ => Outcome::Rejected { status, retry_after: None },
+        })
+    }
+
+    fn disabled(reason: DisabledReason) -> Standing {
+        let disabled = Disabled { reason, at: ms(7), detail: "as it was".to_owned() };
+        Standing { disabled: Some(disabled), failing_since: Some(ms(5)), ..Standing::default() }
+    }
+
+    #[test]
+    fn a_failure_makes_failing_and_keeps_its_beginning() {
+        let first = judge(&Standing::default(), DisablePolicy::Exhausted, &answered(500), false, ms(1000));
+        assert!(first.must_persist);
+        assert_eq!(first.standing.health(), Health::Failing);
+        assert_eq!(
+            (first.standing.failing_since, first.standing.last_failure_at),
+            (Some(ms(1250)), Some(ms(1250)))
+        );
+        let earlier =
+            Standing { failing_since: Some(ms(9)), last_failure_at: Some(ms(2000)), ..Standing::default() };
+        let next = judge(&earlier, DisablePolicy::Exhausted, &answered(301), false, ms(1000)).standing;
+        assert_eq!((next.failing_since, next.last_failure_at), (Some(ms(9)), Some(ms(2000))));
+    }
+
+    #[test]
+    fn a_success_makes_healthy_and_is_written_only_if_that_is_news() {
+        let failing =
+            Standing { failing_since: Some(ms(9)), last_failure_at: Some(ms(9)), ..Standing::default() };
+        for (before, must_persist) in [(Standing::default(), false), (failing, true)] {
+            let verdict = judge(&before, DisablePolicy::Always, &answered(204), false, ms(1000));
+            let after = Standing { failing_since: None, last_success_at: Some(ms(1250)), ..before };
+            assert_eq!(verdict, Verdict { standing: after, must_persist });
+        }
+        let later = Standing { last_success_at: Some(ms(5000)), ..Standing::default() };
+        let verdict = judge(&later, DisablePolicy::Always, &answered(200), false, ms(1000));
+        assert_eq!(verdict, Verdict { standing: later, must_persist: false });
+    }
+
+    #[test]
+    fn used_up_attempts_disable_by_policy() {
+        use DisablePolicy::{Always, Exhausted, Never};
+        // policy, last success, exhausted → disabled; the first attempt began at 100 ms.
+        let table = [
+            (Exhausted, None, true, true),
+            (Exhausted, Some(99), true, true),
+            (Exhausted, Some(100), true, false),
+            (Exhausted, Some(101), true, false),
+            (Exhausted, None, false, false),
+            (Always, None, true, true),
+            (Always, Some(101), true, true),
+            (Always, None, false, false),
+            (Never, None, true, false),
+            (Never, Some(99), true, false),
+            (Never, None, false, false),
+        ];
+        for (policy, last_success, exhausted, expected) in table {
+            let before = Standing { last_success_at: last_success.map(ms), ..Standing::default() };
+            let verdict = judge(&before, policy, &answered(500), exhausted, ms(100));
+            let detail = "500".to_owned();
+            let disabled = Disabled { reason: DisabledReason::Exhausted, at: ms(1250), detail };
+            let row = format!("{policy}, {last_success:?}, {exhausted}");
+            assert_eq!(verdict.standing.disabled, expected.then_some(disabled), "{row}");
+            assert_eq!(verdict.standing.last_success_at, before.last_success_at, "{row}");
+            assert!(verdict.must_persist, "{row}");
+        }
+    }
+
+    #[test]
+    fn gone_disables_at_once_under_every_policy() {
+        for &policy in DisablePolicy::ALL {
+            for exhausted in [false, true] {
+                let before = Standing { last_success_at: Some(ms(1100)), ..Standing::default() };
+                let after = judge(&before, policy, &answered(410), exhausted, ms(1000)).standing;
+                let disabled = after.disabled.unwrap();
+                assert_eq!((disabled.reason, disabled.detail.as_str()), (DisabledReason::Gone, "410"));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_disabled_stays_so_for_its_first_reason() {
+        let timeout =
+            Outcome::Failed { class: ErrorClass::Timeout, detail: "no answer within 7s".to_owned() };
+        for &reason in DisabledReason::ALL {
+            let before = disabled(reason);
+            for late in [answered(200), answered(410), answered(500), attempt(timeout.clone())] {
+                let after = judge(&before, DisablePolicy::Always, &late, true, ms(0)).standing;
+                assert_eq!(after.disabled, before.disabled, "{reason}, {}", late.outcome);
+                assert_eq!(after.failing_since.is_none(), late.outcome.is_success());
+            }
+        }
+    }
+
+    #[test]
+    fn the_reason_tells_what_was_answered() {
+        let timeout =
+            Outcome::Failed { class: ErrorClass::Timeout, detail: "no answer within 7s".to_owned() };
+        let after =
+            judge(&Standing::default(), DisablePolicy::Always, &attempt(timeout), true, ms(1000)).standing;
+        assert_eq!(after.disabled.unwrap().detail, "timeout: no answer within 7s");
+    }
+}

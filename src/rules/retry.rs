@@ -1,1 +1,196 @@
 //! What follows an attempt: when the next is due, or the end.
+//!
+//! Waits come from the subscription's schedule, spread by chance so that deliveries which failed together do
+//! not come back together. A receiver that is overloaded (429, 503) may ask for a longer wait.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use rand::RngExt as _;
+use rand::rngs::StdRng;
+
+use crate::model::attempt::Outcome;
+use crate::model::time::{Interval, Timestamp};
+
+/// The longest wait that a receiver can ask for with `Retry-After`.
+pub const RETRY_AFTER_MAX: Duration = Duration::from_hours(1);
+
+/// How often and when a delivery is tried again.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RetryPolicy<'a> {
+    /// The waits before attempts 2, 3, …; after the last of them a failure is final.
+    pub waits: &'a [Interval],
+    /// How far chance moves a wait either way, as a part of it: 0.2 is ±20 %. Taken as 0 to 1.
+    pub jitter: f64,
+}
+
+/// What becomes of a delivery after a failed attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// It is tried again.
+    Retry {
+        /// Not before then.
+        due: Timestamp,
+    },
+    /// Its attempts are used up.
+    Exhausted,
+}
+
+/// What follows the failed attempt that ended at `ended_at` with `outcome`, the `attempts_made`-th of the
+/// current schedule (1 for the first).
+///
+/// The next is never due before `ended_at`, nor before a `Retry-After` of a 429 or 503 has passed, of which at
+/// most [`RETRY_AFTER_MAX`] is honoured.
+pub fn after_failure(
+    policy: &RetryPolicy<'_>,
+    attempts_made: u32,
+    outcome: &Outcome,
+    ended_at: Timestamp,
+    rng: &mut StdRng,
+) -> Next {
+    let position = usize::try_from(attempts_made.saturating_sub(1)).unwrap_or(usize::MAX);
+    match policy.waits.get(position) {
+        Some(wait) => {
+            let wait = jittered(wait.get(), policy.jitter, rng).max(asked_for(outcome));
+            Next::Retry { due: ended_at.after(wait) }
+        }
+        None => Next::Exhausted,
+    }
+}
+
+fn jittered(wait: Duration, jitter: f64, rng: &mut StdRng) -> Duration {
+    let jitter = jitter.clamp(0.0, 1.0);
+    let factor = 1.0 + jitter * rng.random_range(-1.0..=1.0);
+    Duration::try_from_secs_f64(wait.as_secs_f64() * factor).unwrap_or(wait)
+}
+
+/// The wait that the receiver asked for and may ask for.
+fn asked_for(outcome: &Outcome) -> Duration {
+    match outcome {
+        Outcome::Rejected { status, retry_after: Some(wait) } if heeds_retry_after(*status) => {
+            (*wait).min(RETRY_AFTER_MAX)
+        }
+        _ => Duration::ZERO,
+    }
+}
+
+/// Whether `Retry-After` means something on an answer with this status: 429 and 503.
+pub const fn heeds_retry_after(status: u16) -> bool {
+    matches!(status, 429 | 503)
+}
+
+/// Reads a `Retry-After` (RFC 9110, 10.2.3): seconds, or an HTTP date, which is taken relative to `now`.
+///
+/// A date in the past is no wait at all; seconds beyond 64 bits are the longest wait there is. Anything else
+/// is none.
+pub fn parse_retry_after(text: &str, now: Timestamp) -> Option<Duration> {
+    let text = text.trim();
+    if !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit()) {
+        return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
+    }
+    let date = httpdate::parse_http_date(text).ok()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Some(date.saturating_sub(Duration::from_millis(now.as_millis())))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rand::SeedableRng as _;
+
+    use super::*;
+    use crate::model::attempt::ErrorClass;
+
+    const WAITS: [Interval; 4] =
+        [Interval::from_secs(5), Interval::from_secs(30), Interval::from_secs(120), Interval::from_secs(600)];
+    const END: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
+    fn rejected(status: u16, retry_after_secs: Option<u64>) -> Outcome {
+        Outcome::Rejected { status, retry_after: retry_after_secs.map(Duration::from_secs) }
+    }
+
+    fn wait_after(policy: &RetryPolicy<'_>, made: u32, outcome: &Outcome, seed: u64) -> Option<Duration> {
+        match after_failure(policy, made, outcome, END, &mut StdRng::seed_from_u64(seed)) {
+            Next::Retry { due } => Some(due.since(END)),
+            Next::Exhausted => None,
+        }
+    }
+
+    #[test]
+    fn each_attempt_has_its_wait_and_the_last_has_none() {
+        let policy = RetryPolicy { waits: &WAITS, jitter: 0.0 };
+        let timeout = Outcome::Failed { class: ErrorClass::Timeout, detail: String::new() };
+        let table = [
+            (1, rejected(500, None), Some(5)),
+            (2, timeout.clone(), Some(30)),
+            (3, rejected(404, None), Some(120)),
+            (4, rejected(410, None), Some(600)),
+            (5, timeout, None),
+            (6, rejected(500, None), None),
+            (u32::MAX, rejected(500, None), None),
+            (1, rejected(429, Some(60)), Some(60)),
+            (1, rejected(503, Some(60)), Some(60)),
+            (2, rejected(429, Some(3)), Some(30)),
+            (2, rejected(429, Some(0)), Some(30)),
+            (1, rejected(500, Some(60)), Some(5)),
+            (1, rejected(301, Some(60)), Some(5)),
+            (1, rejected(503, Some(3600)), Some(3600)),
+            (1, rejected(503, Some(u64::MAX)), Some(3600)),
+            (5, rejected(429, Some(60)), None),
+        ];
+        for (made, outcome, secs) in table {
+            let wait = wait_after(&policy, made, &outcome, 1);
+            assert_eq!(wait, secs.map(Duration::from_secs), "attempt {made}, {outcome}");
+        }
+        let none = RetryPolicy { waits: &[], jitter: 0.2 };
+        assert_eq!(wait_after(&none, 1, &rejected(500, None), 1), None);
+    }
+
+    #[test]
+    fn chance_spreads_the_waits_over_their_whole_range() {
+        let policy = RetryPolicy { waits: &WAITS, jitter: 0.2 };
+        let waits: Vec<_> =
+            (0..200).filter_map(|seed| wait_after(&policy, 1, &rejected(500, None), seed)).collect();
+        assert_eq!(waits.len(), 200);
+        let (shortest, longest) = (waits.iter().min().unwrap(), waits.iter().max().unwrap());
+        assert!((4000..4200).contains(&shortest.as_millis()), "{shortest:?}");
+        assert!((5800..=6000).contains(&longest.as_millis()), "{longest:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn no_retry_is_early_or_late(
+            made in 1_u32..=4, jitter in 0.0_f64..=1.0, asked in proptest::option::of(0_u64..10_000), seed: u64,
+        ) {
+            let policy = RetryPolicy { waits: &WAITS, jitter };
+            let wait = wait_after(&policy, made, &rejected(503, asked), seed).unwrap().as_secs_f64();
+            let base = WAITS[made as usize - 1].get().as_secs_f64();
+            let asked = Duration::from_secs(asked.unwrap_or(0).min(3600)).as_secs_f64();
+            prop_assert!(wait >= (base * (1.0 - jitter)).max(asked) - 0.001, "{wait}");
+            prop_assert!(wait <= (base * (1.0 + jitter)).max(asked) + 0.001, "{wait}");
+        }
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let now: Timestamp = "2026-11-23T20:00:00.500Z".parse().unwrap();
+        for (text, ms) in [
+            ("0", Some(0)),
+            ("120", Some(120_000)),
+            (" 7 ", Some(7000)),
+            ("Mon, 23 Nov 2026 20:01:00 GMT", Some(59_500)),
+            ("Monday, 23-Nov-26 20:01:00 GMT", Some(59_500)),
+            ("Mon Nov 23 20:01:00 2026", Some(59_500)),
+            ("Mon, 23 Nov 2026 19:59:00 GMT", Some(0)),
+            ("", None),
+            ("-5", None),
+            ("+5", None),
+            ("1.5", None),
+            ("5s", None),
+            ("soon", None),
+            ("2026-11-23T20:01:00Z", None),
+        ] {
+            assert_eq!(parse_retry_after(text, now), ms.map(Duration::from_millis), "{text:?}");
+        }
+        let endless = parse_retry_after("99999999999999999999999", now);
+        assert_eq!(endless, Some(Duration::from_secs(u64::MAX)));
+    }
+}

@@ -1,1 +1,201 @@
-//! Signatures of deliveries.
+//! Signatures of deliveries: made for receivers, and checked by `postrider listen`.
+//!
+//! Every request carries Standard Webhooks signatures (HMAC-SHA256 over id, time and body, so that neither can
+//! be exchanged and an old request can be told); `blue` format adds the one that Blue's receivers check.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ring::hmac;
+
+use crate::model::secret::Secret;
+use crate::model::time::Timestamp;
+
+/// How far a request's timestamp may be from the present, either way, as Standard Webhooks advises.
+pub const TOLERANCE: Duration = Duration::from_mins(5);
+
+const VERSION: &str = "v1";
+
+/// The value of `webhook-signature`: one `v1,…` for each secret, in their order, separated by spaces.
+///
+/// `id` and `at` are what `webhook-id` and `webhook-timestamp` (in whole seconds) carry.
+/// Source: Standard Webhooks 1.0, "Signature scheme".
+pub fn standard<'a>(
+    secrets: impl IntoIterator<Item = &'a Secret>,
+    id: &str,
+    at: Timestamp,
+    body: &[u8],
+) -> String {
+    let at = at.as_secs().to_string();
+    let mut value = String::new();
+    for secret in secrets {
+        if !value.is_empty() {
+            value.push(' ');
+        }
+        value.push_str(VERSION);
+        value.push(',');
+        STANDARD.encode_string(tag(secret, id, &at, body), &mut value);
+    }
+    value
+}
+
+/// The value of `X-Signature`: hex HMAC-SHA256 of the raw body, keyed by the secret's text as it was shown.
+pub fn blue(secret: &Secret, body: &[u8]) -> String {
+    hex::encode(hmac::sign(&blue_key(secret), body))
+}
+
+/// The Standard Webhooks headers of a request that came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signed<'a> {
+    /// `webhook-id`.
+    pub id: &'a str,
+    /// `webhook-timestamp`.
+    pub timestamp: &'a str,
+    /// `webhook-signature`.
+    pub signatures: &'a str,
+}
+
+/// Why a request is not to be believed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum VerifyError {
+    /// The timestamp is no number of seconds.
+    #[error("webhook-timestamp '{0}' is not a number of seconds since 1970")]
+    Timestamp(String),
+    /// It was signed too long ago: it may be an old request sent again.
+    #[error("signed {} s ago: more than the {} s allowed; check both clocks", .0.as_secs(), TOLERANCE.as_secs())]
+    TooOld(Duration),
+    /// It was signed in the future.
+    #[error("signed {} s in the future: more than the {} s allowed; check both clocks", .0.as_secs(), TOLERANCE.as_secs())]
+    TooNew(Duration),
+    /// No signature is of this secret, id, time and body.
+    #[error("no signature fits: the secret is another one, or the body was changed on its way")]
+    Mismatch,
+}
+
+/// Checks that one of the `v1` signatures is of this secret, id, time and body, and that the time is within
+/// [`TOLERANCE`] of `now`. Signatures are compared in constant time; versions not known are passed over.
+pub fn verify(secret: &Secret, signed: &Signed<'_>, body: &[u8], now: Timestamp) -> Result<(), VerifyError> {
+    check_time(signed.timestamp, now)?;
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.key());
+    let message = [signed.id.as_bytes(), b".", signed.timestamp.as_bytes(), b".", body].concat();
+    let fits = |tag: Vec<u8>| hmac::verify(&key, &message, &tag).is_ok();
+    let known = |part: &str| part.strip_prefix("v1,").and_then(|digits| STANDARD.decode(digits).ok());
+    if signed.signatures.split_ascii_whitespace().filter_map(known).any(fits) {
+        Ok(())
+    } else {
+        Err(VerifyError::Mismatch)
+    }
+}
+
+/// Checks an `X-Signature` in constant time. It carries no time, so an old request is not told from a new one.
+pub fn verify_blue(secret: &Secret, signature: &str, body: &[u8]) -> Result<(), VerifyError> {
+    let tag = hex::decode(signature).map_err(|_| VerifyError::Mismatch)?;
+    hmac::verify(&blue_key(secret), body, &tag).map_err(|_| VerifyError::Mismatch)
+}
+
+fn check_time(text: &str, now: Timestamp) -> Result<(), VerifyError> {
+    let secs: u64 = text.parse().map_err(|_| VerifyError::Timestamp(text.to_owned()))?;
+    let (signed, now) = (Duration::from_secs(secs), Duration::from_secs(now.as_secs()));
+    let (age, lead) = (now.saturating_sub(signed), signed.saturating_sub(now));
+    if age > TOLERANCE {
+        Err(VerifyError::TooOld(age))
+    } else if lead > TOLERANCE {
+        Err(VerifyError::TooNew(lead))
+    } else {
+        Ok(())
+    }
+}
+
+fn tag(secret: &Secret, id: &str, at_secs: &str, body: &[u8]) -> hmac::Tag {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.key());
+    let mut context = hmac::Context::with_key(&key);
+    for part in [id.as_bytes(), b".", at_secs.as_bytes(), b".", body] {
+        context.update(part);
+    }
+    context.sign()
+}
+
+fn blue_key(secret: &Secret) -> hmac::Key {
+    hmac::Key::new(hmac::HMAC_SHA256, secret.reveal().as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "msg_p5jXN8AQM9LWM0D4loKWxJek";
+    const AT: Timestamp = Timestamp::from_millis(1_614_265_330_999);
+    const BODY: &[u8] = br#"{"test": 2432232314}"#;
+    const SIGNATURE: &str = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
+
+    fn secret() -> Secret {
+        "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".parse().unwrap()
+    }
+
+    fn other() -> Secret {
+        Secret::from_random([7; 32])
+    }
+
+    #[test]
+    fn the_published_vector_comes_out() {
+        assert_eq!(standard([&secret()], ID, AT, BODY), SIGNATURE);
+    }
+
+    #[test]
+    fn a_rotation_signs_with_each_secret_in_order() {
+        let both = standard([&other(), &secret()], ID, AT, BODY);
+        let alone = standard([&other()], ID, AT, BODY);
+        assert_eq!(both, format!("{alone} {SIGNATURE}"));
+        assert_ne!(alone, SIGNATURE);
+        assert_eq!(standard([], ID, AT, BODY), "");
+    }
+
+    #[test]
+    fn only_what_was_signed_is_believed() {
+        let signed = Signed { id: ID, timestamp: "1614265330", signatures: SIGNATURE };
+        let rotated = format!("v1a,AAAA v1,!!! v1,AAAA {SIGNATURE}");
+        let table = [
+            (secret(), signed, BODY, Ok(())),
+            (secret(), Signed { signatures: &rotated, ..signed }, BODY, Ok(())),
+            (other(), signed, BODY, Err(VerifyError::Mismatch)),
+            (secret(), Signed { id: "msg_x", ..signed }, BODY, Err(VerifyError::Mismatch)),
+            (secret(), Signed { timestamp: "1614265331", ..signed }, BODY, Err(VerifyError::Mismatch)),
+            (secret(), signed, b"{\"test\":2432232314}", Err(VerifyError::Mismatch)),
+            (secret(), Signed { signatures: "", ..signed }, BODY, Err(VerifyError::Mismatch)),
+            (secret(), Signed { signatures: &SIGNATURE[3..], ..signed }, BODY, Err(VerifyError::Mismatch)),
+            (
+                secret(),
+                Signed { timestamp: "now", ..signed },
+                BODY,
+                Err(VerifyError::Timestamp("now".to_owned())),
+            ),
+        ];
+        for (secret, signed, body, expected) in table {
+            assert_eq!(verify(&secret, &signed, body, AT), expected, "{signed:?}");
+        }
+    }
+
+    #[test]
+    fn five_minutes_either_way_are_tolerated() {
+        let signed = Signed { id: ID, timestamp: "1614265330", signatures: SIGNATURE };
+        let at = |secs: u64| verify(&secret(), &signed, BODY, Timestamp::from_millis(secs * 1000));
+        assert_eq!(at(1_614_265_330 + 300), Ok(()));
+        assert_eq!(at(1_614_265_330 - 300), Ok(()));
+        assert_eq!(at(1_614_265_330 + 301), Err(VerifyError::TooOld(Duration::from_secs(301))));
+        assert_eq!(at(1_614_265_330 - 301), Err(VerifyError::TooNew(Duration::from_secs(301))));
+        let message = at(1_614_265_330 + 301).unwrap_err().to_string();
+        assert_eq!(message, "signed 301 s ago: more than the 300 s allowed; check both clocks");
+    }
+
+    #[test]
+    fn blue_signs_the_body_with_the_secrets_text() {
+        // printf '%s' BODY | openssl dgst -sha256 -hmac whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw
+        let expected = "80ec8a89ce3cd22133a1066caecb4d04fea7467657c8514d717ec42c38a5c94c";
+        assert_eq!(blue(&secret(), BODY), expected);
+        assert_eq!(verify_blue(&secret(), expected, BODY), Ok(()));
+        assert_eq!(verify_blue(&other(), expected, BODY), Err(VerifyError::Mismatch));
+        assert_eq!(verify_blue(&secret(), expected, b"{}"), Err(VerifyError::Mismatch));
+        assert_eq!(verify_blue(&secret(), "not hex", BODY), Err(VerifyError::Mismatch));
+    }
+}

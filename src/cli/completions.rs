@@ -1,0 +1,22 @@
+//! `postrider completions`: a script that teaches a shell the command line.
+
+use std::io::Write as _;
+
+use clap::{Args, CommandFactory as _};
+
+use super::Cli;
+
+/// Arguments of `completions`.
+#[derive(Debug, Args)]
+pub struct Completions {
+    /// The shell
+    shell: clap_complete::Shell,
+}
+
+/// Prints the script.
+pub(super) fn run(args: &Completions) -> anyhow::Result<()> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "postrider", &mut script);
+    std::io::stdout().lock().write_all(&script)?;
+    Ok(())
+}

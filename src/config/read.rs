@@ -1,0 +1,304 @@
+//! What each section may hold.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+use ipnet::IpNet;
+
+use super::error::{ConfigError, ConfigErrors, key_of, safe_detail, shown};
+use super::layers::Layers;
+use super::section::Section;
+use super::subscriptions::{self, Secrets};
+use super::{
+    Auth, Config, Delivery, EventTypeEntry, Events, Health, Key, Listen, Log, LogFormat, ProjectEntry,
+    Retention, Role, Server, Storage,
+};
+use crate::model::input::{kind, read_retry_schedule};
+use crate::model::problem::Problem;
+use crate::model::time::Interval;
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+const TIB: u64 = 1 << 40;
+const PIB: u64 = 1 << 50;
+const DAY_SECS: u64 = 86_400;
+const KEEP: RangeInclusive<Interval> = Interval::from_secs(1)..=Interval::from_secs(3650 * DAY_SECS);
+const DEDUP: RangeInclusive<Interval> = Interval::from_secs(0)..=Interval::from_secs(365 * DAY_SECS);
+const TIMEOUT: RangeInclusive<Interval> = Interval::from_millis(100)..=Interval::from_secs(60);
+const LISTS: [&str; 3] = ["event_types", "projects", "subscriptions"];
+const SECTIONS: [&str; 8] = ["server", "storage", "retention", "events", "delivery", "health", "log", "auth"];
+
+/// Reads the merged layers.
+pub(super) fn config(layers: &Layers, secrets: &Secrets<'_>) -> Result<Config, ConfigErrors> {
+    let mut reader = Reader { layers, problems: Vec::new() };
+    reader.refuse_unknown_sections();
+    let config = Config {
+        server: reader.section("/server", server),
+        storage: reader.section("/storage", storage),
+        retention: reader.section("/retention", |s| Retention {
+            events: s.interval("events", &KEEP),
+            held: s.interval("held", &KEEP),
+        }),
+        events: reader.section("/events", |s| Events { dedup_window: s.interval("dedup_window", &DEDUP) }),
+        delivery: reader.section("/delivery", delivery),
+        health: reader.section("/health", |s| Health {
+            disable: s.parsed("disable", "\"exhausted\", \"always\" or \"never\"").unwrap_or_default(),
+        }),
+        log: reader.section("/log", log),
+        auth: Auth { keys: reader.keys() },
+        event_types: reader.event_types(),
+        projects: reader.projects(),
+        subscriptions: reader.subscriptions(secrets),
+    };
+    reader.refuse_open_door(&config);
+    if reader.problems.is_empty() { Ok(config) } else { Err(errors(layers, reader.problems)) }
+}
+
+struct Reader<'a> {
+    layers: &'a Layers,
+    problems: Vec<Problem>,
+}
+
+impl Reader<'_> {
+    fn refuse_unknown_sections(&mut self) {
+        let mut root = Section::open(self.layers, &mut self.problems, "");
+        for name in SECTIONS.into_iter().chain(LISTS) {
+            root.get(name);
+        }
+        root.close();
+    }
+
+    fn section<T>(&mut self, pointer: &str, read: impl FnOnce(&mut Section<'_>) -> T) -> T {
+        let mut section = Section::open(self.layers, &mut self.problems, pointer);
+        let value = read(&mut section);
+        section.close();
+        value
+    }
+
+    /// Reads each table of a list; `header` is how one is written.
+    fn tables<T>(
+        &mut self,
+        pointer: &str,
+        header: &str,
+        mut read: impl FnMut(&mut Section<'_>) -> Option<T>,
+    ) -> Vec<T> {
+        let Some(value) = self.layers.merged.pointer(pointer) else { return Vec::new() };
+        let Some(list) = value.as_array() else {
+            let detail = format!("is {}: expected tables, each under a line {header}", kind(value));
+            self.problems.push(Problem::new(pointer, detail));
+            return Vec::new();
+        };
+        let pointers = (0..list.len()).map(|index| format!("{pointer}/{index}"));
+        pointers.filter_map(|pointer| self.section(&pointer, &mut read)).collect()
+    }
+
+    fn keys(&mut self) -> Vec<Key> {
+        self.section("/auth", |auth| auth.get("keys").is_some());
+        let mut names = Names::default();
+        self.tables("/auth/keys", "[[auth.keys]]", |s| {
+            let name = s.required("name", "a name for the key, such as \"billing\"").to_owned();
+            names.refuse_second(s, "name", &name, "key");
+            let (role, sha256) = (role(s), digest(s));
+            Some(Key { name, role: role?, sha256: sha256? })
+        })
+    }
+
+    fn event_types(&mut self) -> Vec<EventTypeEntry> {
+        let mut names = Names::default();
+        self.tables("/event_types", "[[event_types]]", |s| {
+            let name = s.required("name", "the event type, such as \"TODO_CREATED\"");
+            names.refuse_second(s, "name", name, "event type");
+            let (group, description) = (optional(s, "group"), optional(s, "description"));
+            Some(EventTypeEntry { name: named(s, "name", name)?, group, description })
+        })
+    }
+
+    fn projects(&mut self) -> Vec<ProjectEntry> {
+        let mut ids = Names::default();
+        self.tables("/projects", "[[projects]]", |s| {
+            let id = s.required("id", "the project's id, such as \"website\"");
+            let company = s.text("company", "a company's id, such as \"acme\"").unwrap_or_default();
+            ids.refuse_second(s, "id", &format!("{company}/{id}"), "project");
+            let (known, name) = (company.is_empty().then_some(None), optional(s, "name"));
+            let company = known.or_else(|| named(s, "company", company).map(Some))?;
+            Some(ProjectEntry { company, id: named(s, "id", id)?, name })
+        })
+    }
+
+    fn subscriptions(&mut self, secrets: &Secrets<'_>) -> Vec<super::ConfigSubscription> {
+        let mut names = Names::default();
+        self.tables("/subscriptions", "[[subscriptions]]", |s| {
+            let subscription = subscriptions::read(s, secrets);
+            let name = s.members().find(|(member, _)| *member == "name").and_then(|(_, name)| name.as_str());
+            names.refuse_second(s, "name", name.unwrap_or_default(), "subscription");
+            subscription
+        })
+    }
+
+    /// Without keys nobody from outside may reach the API.
+    fn refuse_open_door(&mut self, config: &Config) {
+        let listen_is_wrong =
+            self.problems.iter().any(|problem| problem.pointer.starts_with("/server/listen"));
+        let keys = self.layers.merged.pointer("/auth/keys").and_then(serde_json::Value::as_array);
+        let has_keys = listen_is_wrong || keys.is_some_and(|keys| !keys.is_empty());
+        let open =
+            config.server.listen.iter().enumerate().filter(|(_, listen)| !has_keys && !listen.is_local());
+        for (index, listen) in open {
+            let detail = format!(
+                "{listen} can be reached from other machines, but there is no API key: add one ([[auth.keys]], made with \
+                 `postrider keygen`), or listen on 127.0.0.1 or a Unix socket"
+            );
+            self.problems.push(Problem::new(format!("/server/listen/{index}"), detail));
+        }
+    }
+}
+
+fn server(s: &mut Section<'_>) -> Server {
+    let expected = "a list of addresses such as [\"127.0.0.1:8740\"]";
+    if s.get("listen").and_then(|value| value.as_array()).is_some_and(Vec::is_empty) {
+        s.refuse("listen", "is empty: give at least one address, such as \"127.0.0.1:8740\"");
+    }
+    let mut listen: Vec<Listen> = Vec::new();
+    for (index, address) in s.list("listen", expected) {
+        if listen.contains(&address) {
+            s.refuse(&format!("listen/{index}"), format_args!("{address} is listed twice: leave one out"));
+        }
+        listen.push(address);
+    }
+    let batch_events_max = s.count("batch_events_max", &(1..=100_000));
+    let queue_events_max = s.count("queue_events_max", &(1..=1_000_000));
+    if queue_events_max < batch_events_max && !s.is_refused("batch_events_max") {
+        s.refuse(
+            "queue_events_max",
+            format_args!("is less than batch_events_max ({batch_events_max}): a full batch would never fit"),
+        );
+    }
+    let body_bytes_max = s.size_in_memory("body_bytes_max", &(KIB..=GIB));
+    Server { listen, body_bytes_max, batch_events_max, queue_events_max }
+}
+
+fn storage(s: &mut Section<'_>) -> Storage {
+    Storage {
+        path: s.required("path", "the data directory, such as \"data\"").into(),
+        cache: s.size("cache", &(MIB..=TIB)),
+        disk_reserve: s.size("disk_reserve", &(0..=PIB)),
+    }
+}
+
+fn delivery(s: &mut Section<'_>) -> Delivery {
+    Delivery {
+        timeout: s.interval("timeout", &TIMEOUT),
+        connect_timeout: s.interval("connect_timeout", &(Interval::from_millis(10)..=*TIMEOUT.end())),
+        retry_schedule: retry_schedule(s),
+        jitter: s.share("jitter"),
+        max_in_flight: s.count("max_in_flight", &(1..=65_536)),
+        max_in_flight_per_subscription: s.count("max_in_flight_per_subscription", &(1..=1024)),
+        response_bytes_max: s.size_in_memory("response_bytes_max", &(KIB..=16 * MIB)),
+        allow_networks: networks(s),
+        lane_page: s.count("lane_page", &(1..=10_000)),
+        payload_cache: s.size("payload_cache", &(0..=TIB)),
+    }
+}
+
+fn networks(s: &mut Section<'_>) -> Vec<IpNet> {
+    let texts = s.texts("allow_networks", "a list of networks such as [\"10.0.0.0/8\"]");
+    let mut networks = Vec::with_capacity(texts.len());
+    for (index, text) in texts.into_iter().enumerate() {
+        match text.parse() {
+            Ok(network) => networks.push(network),
+            Err(_) => s.refuse(
+                &format!("allow_networks/{index}"),
+                "is not a network such as \"10.0.0.0/8\", \"192.168.1.7/32\" or \"fc00::/7\"",
+            ),
+        }
+    }
+    networks
+}
+
+fn retry_schedule(s: &mut Section<'_>) -> Vec<Interval> {
+    let texts = s.texts("retry_schedule", "a list of durations such as [\"5s\", \"30s\"]");
+    let (waits, problems) = read_retry_schedule(&texts);
+    s.refuse_all(problems.into_iter().map(|problem| problem.within("/retry_schedule")).collect());
+    waits
+}
+
+fn log(s: &mut Section<'_>) -> Log {
+    let level = s.required("level", "a level such as \"info\"");
+    if let Err(error) = tracing_subscriber::EnvFilter::try_new(level) {
+        s.refuse(
+            "level",
+            format_args!("is not a level such as \"info\" or \"postrider=debug,info\": {error}"),
+        );
+    }
+    let format = s.word("format", &LogFormat::WORDS);
+    Log { level: level.to_owned(), format: format.unwrap_or(LogFormat::Text) }
+}
+
+fn role(s: &mut Section<'_>) -> Option<Role> {
+    s.demand("role", "\"ingest\", \"read\" or \"admin\"");
+    s.word("role", &Role::WORDS)
+}
+
+fn digest(s: &mut Section<'_>) -> Option<[u8; 32]> {
+    let text = s.required("sha256", "the digest that `postrider keygen` prints");
+    let mut digest = [0; 32];
+    if let Ok(()) = hex::decode_to_slice(text, &mut digest) {
+        Some(digest)
+    } else {
+        s.refuse(
+            "sha256",
+            "is not 64 hexadecimal digits: take the digest that `postrider keygen` prints, not the key",
+        );
+        None
+    }
+}
+
+fn optional(s: &mut Section<'_>, name: &'static str) -> Option<String> {
+    s.text(name, "a string").map(str::to_owned)
+}
+
+/// Parses a name that was read before; an empty one was refused then.
+fn named<T: std::str::FromStr<Err: std::fmt::Display>>(
+    s: &mut Section<'_>,
+    name: &str,
+    text: &str,
+) -> Option<T> {
+    if text.trim().is_empty() {
+        return None;
+    }
+    text.parse().map_err(|error| s.refuse(name, error)).ok()
+}
+
+/// Names seen so far in a list of tables.
+#[derive(Default)]
+struct Names(BTreeMap<String, String>);
+
+impl Names {
+    fn refuse_second(&mut self, s: &mut Section<'_>, member: &str, name: &str, what: &str) {
+        if name.is_empty() || name.ends_with('/') {
+            return;
+        }
+        let pointer = s.pointer(member);
+        let first = self.0.entry(name.to_owned()).or_insert_with(|| pointer.clone());
+        if *first != pointer {
+            let place = s.source_name(first);
+            s.refuse(member, format_args!("names the same {what} as {place}: each has to be unique"));
+        }
+    }
+}
+
+/// Gives every problem its place, in the order of the file.
+fn errors(layers: &Layers, mut problems: Vec<Problem>) -> ConfigErrors {
+    problems.sort_by_cached_key(|problem| layers.line(&problem.pointer));
+    let errors = problems.into_iter().map(|problem| {
+        let value = layers.merged.pointer(&problem.pointer).unwrap_or(&serde_json::Value::Null);
+        ConfigError {
+            source_name: layers.source_name(&problem.pointer),
+            key: key_of(&problem.pointer),
+            value: shown(&problem.pointer, value),
+            detail: safe_detail(&problem, value),
+        }
+    });
+    ConfigErrors::new(errors.collect())
+}

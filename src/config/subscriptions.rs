@@ -1,0 +1,77 @@
+//! Subscriptions of the config file: the members of the API, and where their secret comes from.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::ConfigSubscription;
+use super::section::Section;
+use crate::model::input::{SPEC_MEMBERS, SubscriptionInput};
+use crate::model::secret::Secret;
+
+const SECRET_KEYS: [&str; 3] = ["secret", "secret_env", "secret_file"];
+
+/// What secrets can be taken from besides the file itself.
+pub(super) struct Secrets<'a> {
+    /// The environment.
+    pub(super) env: &'a BTreeMap<String, String>,
+    /// The directory that `secret_file` starts from.
+    pub(super) directory: &'a Path,
+}
+
+/// Reads one `[[subscriptions]]` table.
+pub(super) fn read(s: &mut Section<'_>, secrets: &Secrets<'_>) -> Option<ConfigSubscription> {
+    s.demand("name", "a unique name: a change under the same name keeps the backlog");
+    let secret = secret(s, secrets);
+    let known = SPEC_MEMBERS.into_iter().chain(["enabled"]).collect::<Vec<_>>();
+    for member in &known {
+        s.get(member);
+    }
+    let members = s.members().filter(|(name, _)| known.contains(&name.as_str()));
+    let members = members.map(|(name, value)| (name.clone(), value.clone())).collect();
+    match SubscriptionInput::read(&members) {
+        Ok(input) => Some(ConfigSubscription { input, secret: secret? }),
+        Err(problems) => {
+            s.refuse_all(problems);
+            None
+        }
+    }
+}
+
+/// Finds the secret in the one place that is given.
+fn secret(s: &mut Section<'_>, secrets: &Secrets<'_>) -> Option<Secret> {
+    let mut given =
+        SECRET_KEYS.into_iter().filter(|name| s.get(name).is_some()).collect::<Vec<_>>().into_iter();
+    let Some(first) = given.next() else {
+        let remedy =
+            "give one of secret, secret_env and secret_file; `postrider keygen --webhook` makes a secret";
+        s.refuse("", format_args!("has no secret: {remedy}"));
+        return None;
+    };
+    for second in given {
+        s.refuse(second, format_args!("stands beside '{first}': give only one of them"));
+    }
+    match first {
+        "secret_env" => from_env(s, secrets.env),
+        "secret_file" => from_file(s, secrets.directory),
+        _ => s.parsed("secret", "a string"),
+    }
+}
+
+fn from_env(s: &mut Section<'_>, env: &BTreeMap<String, String>) -> Option<Secret> {
+    let variable = s.text("secret_env", "the name of an environment variable")?;
+    let Some(text) = env.get(variable) else {
+        s.refuse("secret_env", "names a variable that is not set: set it in the daemon's environment");
+        return None;
+    };
+    let secret = text.trim().parse::<Secret>();
+    secret.map_err(|error| s.refuse("secret_env", format_args!("names a variable whose value {error}"))).ok()
+}
+
+fn from_file(s: &mut Section<'_>, directory: &Path) -> Option<Secret> {
+    let path = directory.join(s.text("secret_file", "the path of a file")?);
+    let text = std::fs::read_to_string(&path).map_err(|error| {
+        s.refuse("secret_file", format_args!("cannot be read as {}: {error}", path.display()));
+    });
+    let secret = text.ok()?.trim().parse::<Secret>();
+    secret.map_err(|error| s.refuse("secret_file", format_args!("names a file whose text {error}"))).ok()
+}

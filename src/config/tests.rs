@@ -1,0 +1,276 @@
+//! The config as people write it.
+
+use super::*;
+
+const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+const DIGEST: &str = "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae";
+
+fn parse(text: &str) -> Result<Config, ConfigErrors> {
+    Config::parse(text, "etc/config.toml", [])
+}
+
+fn parse_env(text: &str, env: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
+    Config::parse(text, "config.toml", env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())))
+}
+
+/// The errors as they are printed, one a line.
+fn lines(result: Result<Config, ConfigErrors>) -> Vec<String> {
+    result.unwrap_err().to_string().lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn the_file_at_hand_differs_from_the_defaults_in_allow_networks_only() {
+    let mut file = Config::parse(include_str!("../../config.toml"), "config.toml", []).unwrap();
+    let default = Config::default();
+    assert!(default.delivery.allow_networks.is_empty());
+    assert!(file.delivery.allow_networks.contains(&"127.0.0.0/8".parse().unwrap()));
+    file.delivery.allow_networks.clear();
+    assert_eq!(file, default);
+    assert_eq!(default.server.listen, ["127.0.0.1:8740".parse().unwrap()]);
+    assert_eq!(default.storage.cache, 256 << 20);
+    assert_eq!(default.delivery.retry_schedule, ["5s", "30s", "2m", "10m"].map(|wait| wait.parse().unwrap()));
+}
+
+#[test]
+fn the_examples_of_the_reference_are_valid() {
+    let reference = include_str!("../../config.toml");
+    let is_example = |line: &&str| line.starts_with("# [[") || line.split(' ').nth(2) == Some("=");
+    let examples = reference.lines().filter(is_example).map(|line| &line[2..]).collect::<Vec<_>>().join("\n");
+    let config = parse_env(&examples, &[("CRM_SECRET", SECRET)]).unwrap();
+    assert_eq!((config.auth.keys.len(), config.event_types.len()), (1, 1));
+    assert_eq!((config.projects.len(), config.subscriptions.len()), (1, 1));
+    assert_eq!(config.subscriptions[0].secret.reveal(), SECRET);
+    let members = crate::model::input::SPEC_MEMBERS;
+    assert!(members.iter().all(|member| examples.contains(&format!("{member} = "))), "{examples}");
+}
+
+#[test]
+fn a_later_layer_wins() {
+    let config = parse_env(
+        "[delivery]\nmax_in_flight = 7\njitter = 1\n[server]\nlisten = [\"[::1]:1\"]",
+        &[
+            ("POSTRIDER_DELIVERY__MAX_IN_FLIGHT", "9"),
+            ("POSTRIDER_SERVER__BODY_BYTES_MAX", "2MiB"),
+            ("POSTRIDER_SERVER__LISTEN", "unix:/run/p.sock"),
+            ("POSTRIDER_DELIVERY__RETRY_SCHEDULE", "[1s, 2m]"),
+            ("POSTRIDER_STORAGE__PATH", "123"),
+            ("POSTRIDER_PORT_8740_TCP_ADDR", "10.0.0.1"),
+            ("HOME", "/root"),
+        ],
+    )
+    .unwrap();
+    assert_eq!((config.delivery.max_in_flight, config.server.body_bytes_max), (9, 2 << 20));
+    assert_eq!(config.server.listen, [Listen::Unix("/run/p.sock".into())]);
+    assert_eq!(config.delivery.retry_schedule, [Interval::from_secs(1), Interval::from_secs(120)]);
+    assert_eq!(config.storage.path, PathBuf::from("123"));
+    assert!((config.delivery.jitter - 1.0).abs() < f64::EPSILON);
+    let text = parse("[server]\nbatch_events_max = \"9\"");
+    assert!(lines(text)[0].contains("is not a whole number"), "text stands for a number in a variable only");
+}
+
+#[test]
+fn every_problem_is_told_with_key_value_source_and_remedy() {
+    let text = r#"
+[server]
+listen = ["0.0.0.0:80", "nowhere"]
+bodybytes_max = "1MiB"
+batch_events_max = 0
+[delivery]
+timeout = 5
+retry_schedule = ["1s", "soon"]
+jitter = 1.5
+allow_networks = ["10.0.0.0"]
+[healt]
+[log]
+level = "info,=x=y"
+"#;
+    let lines =
+        lines(parse_env(text, &[("POSTRIDER_STORAGE__CACHE", "lots"), ("POSTRIDER_STORAGE__PTH", "x")]));
+    let expected = [
+        "POSTRIDER_STORAGE__CACHE: storage.cache = \"lots\": is not a size such as",
+        "POSTRIDER_STORAGE__PTH: storage.pth = \"x\": is not a known key: did you mean 'path'?",
+        "config.toml:3: server.listen[1] = \"nowhere\": 'nowhere' is not an address such as",
+        "config.toml:4: server.bodybytes_max = \"1MiB\": is not a known key: did you mean 'body_bytes_max'?",
+        "config.toml:5: server.batch_events_max = 0: is not between 1 and 100000",
+        "config.toml:7: delivery.timeout = 5: is a number: expected a duration such as \"5s\"",
+        "config.toml:8: delivery.retry_schedule[1] = \"soon\": 'soon' is not a duration such as",
+        "config.toml:9: delivery.jitter = 1.5: is not a number from 0 to 1, such as 0.2",
+        "config.toml:10: delivery.allow_networks[0] = \"10.0.0.0\": is not a network such as",
+        "config.toml:11: healt: is not a known key: did you mean 'health'?",
+        "config.toml:13: log.level = \"info,=x=y\": is not a level such as",
+    ];
+    for start in expected {
+        assert!(
+            lines.iter().any(|line| line.starts_with(start)),
+            "no line starts with {start:?} in {lines:#?}"
+        );
+    }
+    let extra = lines.iter().filter(|line| !expected.iter().any(|start| line.starts_with(start)));
+    assert_eq!(extra.count(), 0, "{lines:#?}");
+}
+
+#[test]
+fn problems_of_subscriptions_point_at_their_lines() {
+    let text = format!(
+        r#"[[subscriptions]]
+name = "crm"
+url = "ftp://user:word@crm/"
+events = ["TODO_*",
+  "a b"]
+secret = "{SECRET}"
+[[subscriptions]]
+name = "crm"
+url = "https://crm/"
+evnts = []
+secret_env = "NONE"
+[[subscriptions]]
+url = "https://crm/"
+[[subscriptions]]
+name = "two"
+url = "https://crm/"
+secret = "open sesame"
+secret_file = "nothing.txt"
+"#
+    );
+    let lines = lines(parse(&text));
+    let expected = [
+        "etc/config.toml:3: subscriptions[0].url = \"ftp://…@crm/\": 'ftp://…@crm/' has the scheme ftp",
+        "etc/config.toml:5: subscriptions[0].events[1] = \"a b\"",
+        "etc/config.toml:8: subscriptions[1].name = \"crm\": names the same subscription as etc/config.toml:2",
+        "etc/config.toml:10: subscriptions[1].evnts: is not a known key: did you mean 'events'?",
+        "etc/config.toml:11: subscriptions[1].secret_env = \"NONE\": names a variable that is not set",
+        "etc/config.toml:12: subscriptions[2]: has no secret: give one of",
+        "etc/config.toml:12: subscriptions[2].name: is missing: give a unique name",
+        "etc/config.toml:17: subscriptions[3].secret: is not a secret",
+        "etc/config.toml:18: subscriptions[3].secret_file = \"nothing.txt\": stands beside 'secret'",
+    ];
+    assert_eq!(lines.len(), expected.len(), "{lines:#?}");
+    for start in expected {
+        assert!(
+            lines.iter().any(|line| line.starts_with(start)),
+            "no line starts with {start:?} in {lines:#?}"
+        );
+    }
+}
+
+#[test]
+fn a_secret_may_come_from_a_file_beside_the_config() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("config.toml");
+    std::fs::write(directory.path().join("crm.key"), format!("{SECRET}\n")).unwrap();
+    std::fs::write(
+        &path,
+        "[[subscriptions]]\nname = \"crm\"\nurl = \"https://crm/\"\nsecret_file = \"crm.key\"\n",
+    )
+    .unwrap();
+    let config = Config::load(Some(&path), []).unwrap();
+    assert_eq!(config.subscriptions[0].secret.reveal(), SECRET);
+    let missing = Config::load(Some(&directory.path().join("none.toml")), []).unwrap_err().to_string();
+    assert!(missing.contains("none.toml: cannot be read: "), "{missing}");
+}
+
+#[test]
+fn without_a_key_nobody_from_outside_may_reach_the_api() {
+    let open = "[server]\nlisten = [\"127.0.0.1:1\", \"0.0.0.0:1\"]\n";
+    let key = format!("[[auth.keys]]\nname = \"a\"\nrole = \"admin\"\nsha256 = \"{DIGEST}\"\n");
+    let lines = lines(parse(open));
+    assert_eq!(lines.len(), 1, "{lines:#?}");
+    assert!(
+        lines[0].starts_with("etc/config.toml:2: server.listen[1] = \"0.0.0.0:1\": 0.0.0.0:1 can be reached")
+    );
+    let config = parse(&format!("{open}{key}")).unwrap();
+    assert_eq!(hex::encode(config.auth.keys[0].sha256), DIGEST);
+    assert_eq!(config.auth.keys[0].role, Role::Admin);
+    for local in ["[::1]:1", "127.8.8.8:1", "unix:/x", "[::ffff:127.0.0.1]:1"] {
+        assert!(parse(&format!("[server]\nlisten = [\"{local}\"]")).is_ok(), "{local}");
+    }
+}
+
+#[test]
+fn lists_of_tables_hold_each_thing_once() {
+    let text = "[[event_types]]\nname = \"A\"\n[[event_types]]\nname = \"A\"\n[[projects]]\nid = \"p\"\n\
+        [[projects]]\nid = \"p\"\ncompany = \"c\"\n[[projects]]\nid = \"p\"\n[[auth.keys]]\nname = \"k\"\nrole = \"boss\"\nsha256 = \"12\"\n";
+    let lines = lines(parse(text));
+    let expected = [
+        "etc/config.toml:4: event_types[1].name = \"A\": names the same event type as etc/config.toml:2",
+        "etc/config.toml:11: projects[2].id = \"p\": names the same project as etc/config.toml:6",
+        "etc/config.toml:14: auth.keys[0].role = \"boss\": is not known: expected \"ingest\" or \"read\" or \"admin\"",
+        "etc/config.toml:15: auth.keys[0].sha256: is not 64 hexadecimal digits",
+    ];
+    assert_eq!(lines.len(), expected.len(), "{lines:#?}");
+    assert!(lines.iter().zip(expected).all(|(line, start)| line.starts_with(start)), "{lines:#?}");
+}
+
+#[test]
+fn what_is_not_toml_is_refused_with_its_line() {
+    let lines = lines(parse("[server]\nlisten = [\n\n[storage"));
+    assert!(lines.len() == 1 && lines[0].starts_with("etc/config.toml:"), "{lines:?}");
+    assert!(lines[0].contains("is not TOML: "), "{lines:?}");
+    for wrong in [
+        "server = 1",
+        "[[server]]",
+        "subscriptions = 1",
+        "subscriptions = [1]",
+        "[auth]\nkeys = {}",
+        "[server]\nqueue_events_max = 999",
+        "[log]\nlevel = 2020-01-01T00:00:00Z\nformat = nan",
+    ] {
+        assert!(parse(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn the_effective_config_reads_back_and_shows_no_secret() {
+    let text = format!(
+        r#"[delivery]
+jitter = 0.25
+retry_schedule = []
+allow_networks = ["10.0.0.0/8"]
+[[auth.keys]]
+name = "say \"k\""
+role = "read"
+sha256 = "{DIGEST}"
+[[event_types]]
+name = "A"
+description = "line\nline\u007f"
+[[projects]]
+id = "p"
+[[subscriptions]]
+name = "crm"
+url = "https://crm/x"
+projects = ["acme/*", "!acme/secret"]
+filter = "event.data.a == \"b\""
+rate_limit = "5/s"
+timeout = "2s"
+enabled = false
+secret = "{SECRET}"
+"#
+    );
+    let config = parse(&text).unwrap();
+    let shown = config.to_toml();
+    assert!(!shown.contains(SECRET), "{shown}");
+    let again = parse(&shown.replace("# secret: set, not shown", &format!("secret = \"{SECRET}\""))).unwrap();
+    assert_eq!(again.to_toml(), shown);
+    assert_eq!(
+        (&again.delivery, &again.auth, &again.event_types),
+        (&config.delivery, &config.auth, &config.event_types)
+    );
+    assert_eq!(again.subscriptions[0].input.spec, config.subscriptions[0].input.spec);
+    let hidden = text
+        .replace("https://crm/x", "https://user:word@crm/x")
+        .replace("enabled = false", "headers = { x-token = \"hush\" }");
+    let shown = parse(&hidden).unwrap().to_toml();
+    assert!(shown.contains("https://…@crm/x") && shown.contains("\"x-token\" = \"…\""), "{shown}");
+    assert!(!shown.contains("word") && !shown.contains("hush"), "{shown}");
+}
+
+#[test]
+fn keys_that_need_a_restart_are_named() {
+    let old = Config::default();
+    let new = parse(
+        "[server]\nlisten = [\"127.0.0.1:1\"]\nbatch_events_max = 1\n[log]\nlevel = \"debug\"\nformat = \"json\"\n[events]\ndedup_window = \"1h\"",
+    )
+    .unwrap();
+    assert_eq!(old.restart_keys(&new), ["server.listen", "events.dedup_window", "log.format"]);
+    assert!(old.restart_keys(&old).is_empty());
+}

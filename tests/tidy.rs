@@ -1,0 +1,276 @@
+//! What the compiler does not hold: layers, lengths, words, and that every dependency says why it is here.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const FUNCTION_LINES_MAX: usize = 70;
+const FILE_LINES_MAX: usize = 600;
+
+/// The layers by height. A file names modules of lower layers and of its own folder only.
+const LAYERS: [(&str, u8); 10] = [
+    ("model", 0),
+    ("config", 1),
+    ("rules", 2),
+    ("store", 3),
+    ("net", 3),
+    ("flow", 4),
+    ("api", 5),
+    ("ui", 5),
+    ("app", 6),
+    ("cli", 7),
+];
+
+/// Crates that one place keeps to itself, so that it can be exchanged there.
+const CONFINED: [(&str, &str); 3] =
+    [("sled::", "src/store/"), ("bincode::", "src/store/record.rs"), ("reqwest::", "src/net/")];
+
+/// Words that promise work to come, and sleeping, which makes tests slow and uncertain. Put together here so
+/// that this file passes its own test.
+fn banned_words() -> Vec<String> {
+    [("TO", "DO:"), ("TO", "DO("), ("FIX", "ME"), ("XX", "X"), ("thread::", "sleep")]
+        .map(|(a, b)| format!("{a}{b}"))
+        .to_vec()
+}
+
+struct Source {
+    path: String,
+    text: String,
+}
+
+/// Every Rust file of the folders, by path.
+fn sources(folders: &[&str]) -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = Vec::new();
+    for folder in folders {
+        collect(&root.join(folder), &mut found);
+    }
+    found.sort();
+    let read = |path: PathBuf| Source {
+        path: path.strip_prefix(root).unwrap().to_str().unwrap().to_owned(),
+        text: fs::read_to_string(&path).unwrap(),
+    };
+    found.into_iter().map(read).collect()
+}
+
+fn collect(folder: &Path, found: &mut Vec<PathBuf>) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for path in entries.map(|entry| entry.unwrap().path()) {
+        if path.is_dir() {
+            collect(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+fn hold(problems: &[String]) {
+    assert!(problems.is_empty(), "\n{}", problems.join("\n"));
+}
+
+/// The layer that a file belongs to: its folder under `src`, or its own name.
+fn layer_of(path: &str) -> Option<&'static (&'static str, u8)> {
+    let first = path.strip_prefix("src/")?.split('/').next()?.trim_end_matches(".rs");
+    LAYERS.iter().find(|(name, _)| *name == first)
+}
+
+/// The line without its comment and without what stands in string literals on it.
+fn code(line: &str) -> String {
+    let mut code = String::new();
+    let (mut in_text, mut escaped) = (false, false);
+    for (index, character) in line.char_indices() {
+        if !in_text && line[index..].starts_with("//") {
+            break;
+        }
+        if character == '"' && !escaped && !line[..index].ends_with('\'') {
+            in_text = !in_text;
+        }
+        escaped = character == '\\' && !escaped;
+        if !in_text {
+            code.push(character);
+        }
+    }
+    code
+}
+
+/// The top modules of this crate that a piece of code names: `crate::model::…`, `use crate::{model::…, …}`.
+fn named_modules(code: &str) -> Vec<String> {
+    let mut modules = Vec::new();
+    for (index, _) in code.match_indices("crate::") {
+        let rest = &code[index + "crate::".len()..];
+        match rest.strip_prefix('{') {
+            Some(group) => modules.extend(first_names_of_group(group)),
+            None => modules.push(first_name(rest)),
+        }
+    }
+    modules
+}
+
+/// The first names at the top of `a::{b, c}, d::e}`: a, d.
+fn first_names_of_group(group: &str) -> Vec<String> {
+    let (mut names, mut depth, mut at_start) = (Vec::new(), 0, true);
+    for (index, character) in group.char_indices() {
+        match character {
+            '{' => depth += 1,
+            '}' if depth == 0 => break,
+            '}' => depth -= 1,
+            ',' if depth == 0 => at_start = true,
+            character if at_start && !character.is_whitespace() => {
+                names.push(first_name(&group[index..]));
+                at_start = false;
+            }
+            _ => {}
+        }
+    }
+    names
+}
+
+fn first_name(text: &str) -> String {
+    text.chars().take_while(|character| character.is_alphanumeric() || *character == '_').collect()
+}
+
+/// All code of a file on one line, so that a `use` over several lines is one piece.
+fn code_of(text: &str) -> String {
+    text.lines().map(|line| code(line) + " ").collect()
+}
+
+#[test]
+fn a_file_names_only_lower_layers_and_its_own_folder() {
+    let mut problems = Vec::new();
+    for source in sources(&["src"]) {
+        let Some((own, height)) = layer_of(&source.path) else { continue };
+        for module in named_modules(&code_of(&source.text)) {
+            let layer = LAYERS.iter().find(|(name, _)| *name == module);
+            if layer.is_some_and(|(name, other)| name != own && other >= height) {
+                problems.push(format!("{} names crate::{module}, which is not below {own}", source.path));
+            }
+        }
+    }
+    hold(&problems);
+}
+
+#[test]
+fn some_crates_are_named_in_one_place_only() {
+    let mut problems = Vec::new();
+    for source in sources(&["src"]) {
+        let code = code_of(&source.text);
+        for (name, home) in CONFINED.iter().filter(|(_, home)| !source.path.starts_with(home)) {
+            let named = code.match_indices(name).any(|(index, _)| {
+                !code[..index].ends_with(|character: char| character.is_alphanumeric() || character == '_')
+            });
+            if named {
+                problems.push(format!("{} names {name}, which is kept to {home}", source.path));
+            }
+        }
+    }
+    hold(&problems);
+}
+
+#[test]
+fn functions_and_files_are_short() {
+    let mut problems = Vec::new();
+    for source in sources(&["src", "tests", "benches"]) {
+        let lines = source.text.lines().count();
+        if lines > FILE_LINES_MAX {
+            problems.push(format!("{} has {lines} lines, more than {FILE_LINES_MAX}", source.path));
+        }
+        for (line, length) in
+            functions(&source.text).into_iter().filter(|(_, length)| *length > FUNCTION_LINES_MAX)
+        {
+            let path = &source.path;
+            problems
+                .push(format!("{path}:{line}: a function of {length} lines, more than {FUNCTION_LINES_MAX}"));
+        }
+    }
+    hold(&problems);
+}
+
+/// The first line and length of each function. rustfmt closes one with a brace at its own indentation.
+fn functions(text: &str) -> Vec<(usize, usize)> {
+    let lines = text.lines().collect::<Vec<_>>();
+    let mut found = Vec::new();
+    for (start, line) in lines.iter().enumerate().filter(|(_, line)| is_function(line)) {
+        let indent = line.len() - line.trim_start().len();
+        let ends = |line: &&str| {
+            line.len() > indent && line[..indent].trim().is_empty() && line[indent..].starts_with('}')
+        };
+        let is_one_line = line.ends_with(['}', ';']);
+        if let Some(length) = lines[start..].iter().position(ends).filter(|_| !is_one_line) {
+            found.push((start + 1, length + 1));
+        }
+    }
+    found
+}
+
+fn is_function(line: &str) -> bool {
+    let words = code(line);
+    let mut words = words.split_whitespace();
+    let is_modifier = |word: &&str| {
+        matches!(*word, "const" | "async" | "unsafe" | "extern")
+            || word.starts_with("pub")
+            || matches!(*word, "crate)" | "super)")
+    };
+    words.find(|word| !is_modifier(word)) == Some("fn")
+}
+
+#[test]
+fn nothing_is_left_for_later_and_no_test_sleeps() {
+    let mut problems = Vec::new();
+    for source in sources(&["src", "tests", "benches"]) {
+        let in_tests = source.path.starts_with("tests/");
+        let mut words = banned_words();
+        words.extend(in_tests.then(|| ["time::", "sleep("].concat()));
+        for (index, line) in source.text.lines().enumerate() {
+            for word in words.iter().filter(|word| line.contains(word.as_str())) {
+                problems.push(format!("{}:{}: '{word}'", source.path, index + 1));
+            }
+        }
+    }
+    hold(&problems);
+}
+
+#[test]
+fn every_file_says_what_it_is() {
+    let silent = |source: &Source| !source.text.starts_with("//!");
+    let files = sources(&["src", "tests", "benches"]).into_iter().filter(silent);
+    hold(&files.map(|source| format!("{} does not begin with //!", source.path)).collect::<Vec<_>>());
+}
+
+/// A comment stands for the lines directly below it, up to the next comment or empty line.
+#[test]
+fn every_dependency_says_why_it_is_here() {
+    let manifest = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).unwrap();
+    let (mut in_dependencies, mut has_reason, mut seen, mut problems) = (false, false, 0, Vec::new());
+    for (index, line) in manifest.lines().enumerate() {
+        match line {
+            "" => has_reason = false,
+            comment if comment.starts_with('#') => has_reason = true,
+            header if header.starts_with('[') => {
+                in_dependencies = header.ends_with("dependencies]");
+                has_reason = false;
+            }
+            _ if in_dependencies => {
+                seen += 1;
+                if !has_reason {
+                    problems.push(format!("Cargo.toml:{}: no reason above {line}", index + 1));
+                }
+            }
+            _ => {}
+        }
+    }
+    assert!(seen > 10, "only {seen} dependencies were found");
+    hold(&problems);
+}
+
+#[test]
+fn the_checks_see_what_they_are_for() {
+    let modules =
+        named_modules("use crate::{model::id, store::{a, b}, net}; crate::flow::x(pub(crate) fn y)");
+    assert_eq!(modules, ["model", "store", "net", "flow"]);
+    assert_eq!(code(r#"let a = "crate::x // y"; // crate::z"#).trim(), r#"let a = ";"#);
+    assert_eq!(layer_of("src/store/record.rs").unwrap().0, "store");
+    assert_eq!(layer_of("src/app.rs").unwrap().1, 6);
+    let long =
+        format!("impl X {{\n    pub(crate) async fn f() {{\n{}    }}\n}}\n", "        x();\n".repeat(71));
+    assert_eq!(functions(&long), [(2, 73)]);
+    assert_eq!(functions("fn a() {}\nfn b(\n    c: u8,\n) -> u8 {\n    c\n}\n"), [(2, 5)]);
+}
