@@ -60,7 +60,10 @@ mod tests {
                 let of = |item: &&Value| item["subscription"] == subscription["id"];
                 assert_eq!(explained.iter().find(of).unwrap()["matches"], matches, "{event} {subscription}");
             }
-            assert_eq!(world.api.accepted(&event).await["matched"], expected.filter(|matches| *matches).count());
+            assert_eq!(
+                world.api.accepted(&event).await["matched"],
+                expected.filter(|matches| *matches).count()
+            );
         }
         drained(&world).await;
         for ((receiver, subscription), (_, indices)) in subscribed.iter().zip(&wanted) {
@@ -157,11 +160,29 @@ mod tests {
     async fn forbidden_addresses_are_refused_when_saved_however_they_are_spelled() {
         let world = World::start_with("[delivery]\nallow_networks = [\"127.0.0.8/32\"]\n", 1).await;
         for host in [
-            "127.0.0.1", "127.1", "2130706433", "0x7f000001", "0177.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "localhost",
-            "[64:ff9b::7f00:1]", "[2002:7f00:1::]", "169.254.169.254", "10.0.0.1", "192.168.1.1", "172.16.0.1",
-            "100.64.0.1", "0.0.0.0", "224.0.0.1", "255.255.255.255", "[fd00::1]", "[fe80::1]",
+            "127.0.0.1",
+            "127.1",
+            "2130706433",
+            "0x7f000001",
+            "0177.0.0.1",
+            "[::1]",
+            "[::ffff:127.0.0.1]",
+            "localhost",
+            "[64:ff9b::7f00:1]",
+            "[2002:7f00:1::]",
+            "169.254.169.254",
+            "10.0.0.1",
+            "192.168.1.1",
+            "172.16.0.1",
+            "100.64.0.1",
+            "0.0.0.0",
+            "224.0.0.1",
+            "255.255.255.255",
+            "[fd00::1]",
+            "[fe80::1]",
         ] {
-            let refused = world.api.post("/v1/subscriptions", &json!({"url": format!("http://{host}/")})).await;
+            let refused =
+                world.api.post("/v1/subscriptions", &json!({"url": format!("http://{host}/")})).await;
             let problem = refused.expect(422);
             assert_eq!(problem["errors"][0]["pointer"], "/url", "{host}: {problem}");
         }
@@ -196,7 +217,9 @@ mod tests {
     fn file(entries: &[(&str, &str, &str)]) -> String {
         let entry = |(name, event_type, url): &(&str, &str, &str)| {
             let secret = format!("whsec_{}", "A".repeat(32));
-            format!("[[subscriptions]]\nname = \"{name}\"\nurl = \"{url}\"\nevents = [\"{event_type}\"]\nsecret = \"{secret}\"\n")
+            format!(
+                "[[subscriptions]]\nname = \"{name}\"\nurl = \"{url}\"\nevents = [\"{event_type}\"]\nsecret = \"{secret}\"\n"
+            )
         };
         entries.iter().map(entry).collect()
     }
@@ -270,7 +293,9 @@ mod tests {
         site.ready(&mut running).await;
         running.terminate();
         let ended = async || running.has_ended();
-        let status = eventually("the process has ended", Duration::from_secs(20), Duration::from_millis(5), ended).await;
+        let status =
+            eventually("the process has ended", Duration::from_secs(20), Duration::from_millis(5), ended)
+                .await;
         assert_eq!(status.code(), Some(0), "{}", site.log());
     }
 }
