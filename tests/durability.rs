@@ -123,9 +123,9 @@ mod tests {
         assert!(unsynced.is_empty(), "{unsynced:?}");
         let syncs = syncs_between(&calls, &data, &accepted);
         println!(
-            "{CONNECTIONS} connections: {} events, {syncs} syncs, {:.1} events a sync",
+            "{CONNECTIONS} connections: {} events, {syncs} syncs, {} events a sync",
             accepted.len(),
-            accepted.len() as f64 / syncs as f64
+            accepted.len() / syncs
         );
         assert!(syncs < accepted.len(), "no two events shared a sync");
     }

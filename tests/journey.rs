@@ -83,9 +83,9 @@ mod tests {
         let seen = receiver.seen();
         assert_eq!(seen.iter().map(Seen::attempt).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
         for (pair, wait) in seen.windows(2).zip(SCHEDULE) {
-            let waited = pair[1].at.since(pair[0].at).as_secs_f64();
-            let wait = wait as f64;
-            assert!((wait * 0.8 - 0.01..=wait * 1.2 + 0.5).contains(&waited), "{waited} for {wait}");
+            let waited = pair[1].at.since(pair[0].at).as_millis();
+            let wait = u128::from(wait) * 1000;
+            assert!((wait * 4 / 5 - 5..=wait * 6 / 5 + 500).contains(&waited), "{waited} for {wait}");
         }
         world.pass(86_400).await;
         assert_eq!(receiver.count(), 5);
@@ -172,7 +172,7 @@ mod tests {
             settled(&world, &subscription).await;
             let seen = receiver.seen();
             assert_eq!(seen.len(), 3);
-            assert!(seen[1..].iter().all(|seen| seen.at.since(rested_at) >= Duration::from_secs(120)));
+            assert!(seen[1..].iter().all(|seen| seen.at.since(rested_at) >= Duration::from_mins(2)));
             world.api.delete(&format!("/v1/subscriptions/{}", id(&subscription))).await;
         }
     }
@@ -188,7 +188,11 @@ mod tests {
         world.api.accepted(&todos(2..=20)).await;
         switched_off(&world, &subscription).await;
         assert_eq!(receiver.most_at_once(), 1);
-        assert_eq!(numbers(&receiver.seen()), [1, 1, 1, 1, 1]);
+        // After one failure another delivery may show whether it was the event or the receiver; after two only
+        // the first goes on, and uses up its attempts for all.
+        let seen = numbers(&receiver.seen());
+        assert_eq!(seen.iter().filter(|n| **n == 1).count(), 5);
+        assert!(seen.len() <= 6, "{seen:?}");
         let held = states(&world.api, &subscription).await;
         assert_eq!(held.iter().filter(|state| *state == "held").count(), 19);
     }
@@ -350,8 +354,8 @@ mod tests {
         world.revive().await;
         let restarted = world.clock.now();
         settled(&world, &first).await;
-        assert!(overdue.seen()[1].at.since(restarted) < Duration::from_secs(60));
+        assert!(overdue.seen()[1].at.since(restarted) < Duration::from_mins(1));
         settled(&world, &second).await;
-        assert!(later.seen()[1].at.since(began) >= Duration::from_secs(3 * 3600 * 8 / 10));
+        assert!(later.seen()[1].at.since(began) >= Duration::from_mins(3 * 60 * 8 / 10));
     }
 }

@@ -102,7 +102,7 @@ mod tests {
             facts.events.insert("evt_2".to_owned(), event("A", "x", 9));
         }),
         ("a delivery matches no subscription", |_, facts| {
-            facts.deliveries[1].subscription = "sub_3".to_owned()
+            facts.deliveries[1].subscription = "sub_3".to_owned();
         }),
         ("an event has two deliveries for one subscription", |_, facts| {
             facts.deliveries.push(facts.deliveries[1].clone());

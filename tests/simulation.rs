@@ -23,7 +23,7 @@ mod tests {
     use super::support::receiver::{Receiver, Reply, Script, always};
     use super::support::variable;
 
-    const WEEK: Duration = Duration::from_secs(7 * 86_400);
+    const WEEK: Duration = Duration::from_hours(7 * 24);
     const HOUR: u64 = 3600;
     const SCHEDULE_SECS: [u64; 4] = [5, 30, 120, 600];
     const JITTER: f64 = 0.2;
@@ -124,7 +124,7 @@ mod tests {
             let ledger = Ledger::new(JITTER);
             let (repeatable, done) = (Vec::new(), BTreeMap::new());
             let mut week = Self { world, ledger, rng, receivers, repeatable, count: 0, done };
-            for _ in 0..SUBSCRIPTIONS.start + 1 {
+            for _ in 0..=SUBSCRIPTIONS.start {
                 week.create().await;
             }
             week
@@ -315,24 +315,20 @@ mod tests {
                 answer = self.world.api.submit(&body) => answer,
                 () = turn(turns) => Err(Lost::Unanswered("the daemon died".to_owned())),
             };
-            match answer {
-                Ok(answer) => {
-                    let answer = answer.expect(202);
-                    for (expected, result) in expected.into_iter().zip(answer["results"].as_array().unwrap())
-                    {
-                        self.ledger.note(expected, result);
-                    }
-                    self.die().await;
+            if let Ok(answer) = answer {
+                let answer = answer.expect(202);
+                for (expected, result) in expected.into_iter().zip(answer["results"].as_array().unwrap()) {
+                    self.ledger.note(expected, result);
                 }
-                Err(_) => {
-                    expected.into_iter().for_each(|expected| self.ledger.lost_sight_of(expected));
-                    self.die().await;
-                    let again: Vec<Value> =
-                        events.into_iter().filter(|event| event["id"].is_string()).collect();
-                    if !again.is_empty() {
-                        self.submit_all(&again).await;
-                    }
-                }
+                return self.die().await;
+            }
+            for expected in expected {
+                self.ledger.lost_sight_of(expected);
+            }
+            self.die().await;
+            let again: Vec<Value> = events.into_iter().filter(|event| event["id"].is_string()).collect();
+            if !again.is_empty() {
+                self.submit_all(&again).await;
             }
         }
 
@@ -346,9 +342,9 @@ mod tests {
                 if unfinished == 0 {
                     return;
                 }
-                let stuck = async || self.world.api.list("/v1/deliveries?state=pending,held,in_flight").await;
                 if self.world.clock.now() > until {
-                    panic!("{unfinished} deliveries are stuck, such as {:#}", stuck().await[0]);
+                    let stuck = self.world.api.list("/v1/deliveries?state=pending,held,in_flight").await;
+                    panic!("{unfinished} deliveries are stuck: {:#?}", stuck.first());
                 }
                 self.world.pass(600).await;
             }

@@ -55,9 +55,9 @@ impl World {
             Config::parse(&text, "test.toml", std::iter::empty()).unwrap_or_else(|error| panic!("{error}"));
         self.starts += 1;
         let seed = self.seed.wrapping_mul(1_000_003).wrapping_add(self.starts);
-        let options = Options { clock: self.clock.clone(), seed, config_file: None };
+        let options = Options::seeded(self.clock.clone(), seed);
         let daemon = Daemon::start(config, options).await.unwrap();
-        self.api = ApiClient::new(daemon.address());
+        self.api = ApiClient::new(daemon.addresses()[0]);
         self.daemon = Some(daemon);
     }
 
@@ -102,7 +102,7 @@ impl World {
 
     /// Waits on virtual time until the answer is there, for a day at most.
     pub(crate) async fn until<T>(&self, what: &str, ask: impl AsyncFnMut() -> Option<T>) -> T {
-        super::eventually(what, Duration::from_secs(86_400), Duration::from_secs(1), ask).await
+        super::eventually(what, Duration::from_hours(24), Duration::from_secs(1), ask).await
     }
 
     /// Lets virtual time pass.

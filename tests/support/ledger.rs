@@ -14,7 +14,7 @@ use super::receiver::{Receiver, Reply, Seen};
 /// Times in the log are whole milliseconds, rounded on their own.
 const ROUNDING: Duration = Duration::from_millis(3);
 /// The longest wait that `Retry-After` can ask for.
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
+const RETRY_AFTER_MAX: Duration = Duration::from_hours(1);
 
 /// A subscription as the ledger knows it.
 #[derive(Clone, Debug)]

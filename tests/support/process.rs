@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use super::client::ApiClient;
 
 /// How long a start may take, recovery included.
-const READY_WITHIN: Duration = Duration::from_secs(60);
+const READY_WITHIN: Duration = Duration::from_mins(1);
 
 /// A config file, a data directory and an address that a daemon can be started on again and again.
 pub(crate) struct Site {

@@ -167,7 +167,7 @@ impl Receiver {
     pub(crate) async fn wait_for(&self, count: usize) -> Vec<Seen> {
         let mut counter = self.state.count.subscribe();
         let reached = counter.wait_for(|seen| *seen >= count);
-        let waited = tokio::time::timeout(Duration::from_secs(86_400), reached).await.map(drop);
+        let waited = tokio::time::timeout(Duration::from_hours(24), reached).await.map(drop);
         assert!(waited.is_ok(), "waited a day in vain for request {count}, there were {}", self.count());
         self.seen()
     }
