@@ -1,5 +1,11 @@
 //! The executable's commands, as a person runs them.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that panics has failed, which is what it is for"
+)]
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
@@ -220,7 +226,7 @@ impl Listener {
         let lines = BufReader::new(child.stdout.take().unwrap());
         let mut listener = Self { child, lines, address: String::new() };
         let url = listener.line()["listening"].as_str().unwrap().to_owned();
-        listener.address = url.strip_prefix("http://").unwrap().to_owned();
+        url.strip_prefix("http://").unwrap().clone_into(&mut listener.address);
         listener
     }
 

@@ -1,5 +1,11 @@
 //! What the compiler does not hold: layers, lengths, words, and that every dependency says why it is here.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that panics has failed, which is what it is for"
+)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

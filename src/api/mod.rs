@@ -1,1 +1,156 @@
-//! The HTTP API.
+//! The HTTP API: what a person or a script can do to the daemon, over `/v1`.
+//!
+//! [`router`] makes the routes over a [`Flow`]; [`serve::serve`] serves them. A request passes
+//! [`access::guard`], then its handler; every refusal, the framework's own included, is a problem of
+//! RFC 9457 ([`problem`], which lists their types). Nothing here writes to the store but through [`Flow`], and
+//! nothing here decides: the journey of a submitted event goes on in [`Flow::accept`].
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::get;
+use http::header;
+use tokio_util::task::TaskTracker;
+use utoipa::OpenApi;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use self::access::{Gate, guard};
+use self::problem::Failure;
+use crate::flow::Flow;
+use crate::flow::subscriptions::ChangeError;
+use crate::model::time::Clock;
+
+pub mod access;
+pub mod body;
+pub mod events;
+pub mod log;
+pub mod page;
+pub mod probes;
+pub mod problem;
+pub mod raw_event;
+pub mod serve;
+pub mod submission;
+pub mod subscriptions;
+pub mod throttle;
+pub mod wire;
+
+/// What every handler works with.
+#[derive(Clone)]
+pub struct Api {
+    flow: Flow,
+    changes: TaskTracker,
+}
+
+impl Api {
+    /// Makes a change to its end, whether or not the caller still waits for the answer: one that is durable
+    /// but not yet in force would be forgotten until the next start.
+    async fn carry_out<T: Send + 'static>(
+        &self,
+        change: impl Future<Output = Result<T, ChangeError>> + Send + 'static,
+    ) -> Result<T, Failure> {
+        match self.changes.spawn(change).await {
+            Ok(result) => Ok(result?),
+            Err(error) => Err(Failure::internal(&error)),
+        }
+    }
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Postrider", description = "Events in, signed deliveries out, and everything about both."),
+    components(schemas(problem::ProblemBody)),
+    modifiers(&Keys),
+    security(("key" = [])),
+    tags(
+        (name = "events", description = "What happened"),
+        (name = "deliveries", description = "Events on their way to subscriptions"),
+        (name = "subscriptions", description = "Who wants to be told of what"),
+        (name = "probes", description = "Whether the daemon lives and is ready"),
+    ),
+)]
+struct Document;
+
+/// In the OpenAPI document: a bearer key, needed where keys are configured.
+struct Keys;
+
+impl utoipa::Modify for Keys {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+        document.components.get_or_insert_default().add_security_scheme("key", scheme);
+    }
+}
+
+/// Every route of the API, behind the guard, with `/openapi.json` made from the handlers themselves.
+///
+/// Requests need a [`access::Peer`] among their extensions, which [`serve::serve`] puts there.
+pub fn router(flow: Flow, clock: Clock) -> Router {
+    let gate = Gate::new(
+        {
+            let flow = flow.clone();
+            move || flow.config()
+        },
+        clock,
+    );
+    let (routes, document) = routes().split_for_parts();
+    let document = document.to_json().unwrap_or_default();
+    routes
+        .route(
+            "/openapi.json",
+            get(async move || ([(header::CONTENT_TYPE, "application/json")], document.clone())),
+        )
+        .fallback(async || Failure::NotFound("there is no such route: see /openapi.json".to_owned()))
+        .with_state(Api { flow, changes: TaskTracker::new() })
+        .layer(from_fn_with_state(gate, guard))
+}
+
+fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(events::submit, log::events))
+        .routes(routes!(events::explain))
+        .routes(routes!(log::event))
+        .routes(routes!(log::deliveries_of))
+        .routes(routes!(log::deliveries))
+        .routes(routes!(log::delivery))
+        .routes(routes!(log::retry))
+        .routes(routes!(subscriptions::list, subscriptions::create))
+        .routes(routes!(subscriptions::get, subscriptions::change, subscriptions::delete))
+        .routes(routes!(subscriptions::enable))
+        .routes(routes!(subscriptions::disable))
+        .routes(routes!(probes::healthz))
+        .routes(routes!(probes::readyz))
+}
+
+/// Does work that waits for the disk, away from the tasks that serve.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => Err(Failure::internal(&error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Key};
+
+    /// A configuration with these keys.
+    pub(super) fn config(keys: Vec<Key>) -> Config {
+        Config { auth: crate::config::Auth { keys }, ..Config::default() }
+    }
+
+    #[test]
+    fn the_document_has_every_route_and_resolves() {
+        let document = serde_json::to_value(routes().into_openapi()).unwrap();
+        let paths = document["paths"].as_object().unwrap();
+        let operations: usize = paths.values().map(|path| path.as_object().unwrap().len()).sum();
+        assert_eq!((paths.len(), operations), (13, 17), "{:?}", paths.keys());
+        let text = document.to_string();
+        for reference in text.split("\"$ref\":\"#").skip(1) {
+            let pointer = reference.split('"').next().unwrap();
+            assert!(document.pointer(pointer).is_some(), "{pointer}");
+        }
+    }
+}

@@ -1,1 +1,14 @@
 //! The outbound HTTP client and its resolver.
+//!
+//! It makes one request and says what came of it: failures of receivers are data, never errors of ours. It
+//! never calls an address that is not allowed, follows no redirect, and reads no more of an answer than it must.
+//! It decides nothing about what follows, and keeps nothing but idle connections.
+
+mod client;
+mod failure;
+mod resolve;
+#[cfg(test)]
+mod tests;
+
+pub use client::{Client, ClientError, ClientOptions, Exchange, Request};
+pub use resolve::{Resolution, Resolver, SystemResolver};

@@ -2,9 +2,12 @@
 
 pub mod bitset;
 pub mod filter;
+pub mod headers;
 pub mod health;
 pub mod matcher;
 pub mod payload;
 pub mod retry;
+#[cfg(test)]
+mod samples;
 pub mod signature;
 pub mod target;

@@ -1,1 +1,334 @@
 //! The body that a receiver gets, by format.
+//!
+//! `data` goes out as the bytes that came in: it is copied, never read and written again, so that the precision
+//! of numbers, the order of members and repeated members survive. What is absent is left out.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::model::event::{Event, EventContent};
+use crate::model::id::EventId;
+use crate::model::selector::{EventPattern, EventSelector, ProjectPattern, ProjectSelector};
+use crate::model::subscription::{DisabledReason, Format, Standing, Subscription};
+use crate::model::time::Timestamp;
+
+/// The type that a health check shows instead of an event's, but in `blue` format.
+pub const HEALTH_CHECK: &str = "webhook.health_check";
+/// The type that a health check shows in `blue` format.
+pub const HEALTH_CHECK_BLUE: &str = "WEBHOOK_HEALTH_CHECK";
+
+const NULL: &[u8] = b"null";
+
+/// The body of `event` for this subscription.
+///
+/// - `standard`: Standard Webhooks' payload shape.
+/// - `blue`: what receivers of Blue's webhooks read. The values are `data`'s members of those names, else null.
+/// - `raw`: `data` alone; `null` if there is none, so that it is JSON all the same.
+/// - `cloudevents`: CloudEvents 1.0, structured. `source` is `/company/project` or `/project`; the sender's own
+///   id is the extension `senderid`.
+pub fn body(subscription: &Subscription, standing: &Standing, event: &Event) -> Bytes {
+    let content = &event.content;
+    match subscription.spec.format {
+        Format::Standard => standard(event),
+        Format::Blue => blue(subscription, standing, content),
+        Format::Raw => content.data.clone().unwrap_or(Bytes::from_static(NULL)),
+        Format::CloudEvents => cloud_event(event),
+    }
+}
+
+/// The body of a health check, sent before a subscription is enabled again, in the format that its receiver
+/// reads.
+///
+/// `raw` has the `standard` body, since there is no data that could stand alone.
+pub fn health_check(subscription: &Subscription, standing: &Standing, id: EventId, at: Timestamp) -> Bytes {
+    let mut data = Object::new();
+    data.value("subscription", &subscription.id);
+    let data = data.end();
+    match subscription.spec.format {
+        Format::Standard | Format::Raw => {
+            let mut body = Object::new();
+            body.value("type", HEALTH_CHECK).value("timestamp", &at).value("id", &id).json("data", &data);
+            body.end()
+        }
+        Format::Blue => {
+            let mut webhook = webhook(subscription, standing);
+            webhook.value("secret", "");
+            let mut body = Object::new();
+            body.value("event", HEALTH_CHECK_BLUE).json("webhook", &webhook.end());
+            body.end()
+        }
+        Format::CloudEvents => {
+            let mut body = cloud_context(id, "/postrider", HEALTH_CHECK, at);
+            body.value("datacontenttype", "application/json").json("data", &data);
+            body.end()
+        }
+    }
+}
+
+fn standard(event: &Event) -> Bytes {
+    let content = &event.content;
+    let mut body = Object::new();
+    body.value("type", &content.event_type).value("timestamp", &event.occurred_at()).value("id", &event.id);
+    body.optional("sender_id", content.sender_id.as_ref()).value("project", &content.project);
+    body.optional("company", content.company.as_ref());
+    if let Some(data) = &content.data {
+        body.json("data", data);
+    }
+    body.end()
+}
+
+fn cloud_event(event: &Event) -> Bytes {
+    let content = &event.content;
+    let source = match &content.company {
+        Some(company) => format!("/{company}/{}", content.project),
+        None => format!("/{}", content.project),
+    };
+    let mut body = cloud_context(event.id, &source, content.event_type.as_str(), event.occurred_at());
+    body.optional("senderid", content.sender_id.as_ref());
+    if let Some(data) = &content.data {
+        body.value("datacontenttype", "application/json").json("data", data);
+    }
+    body.end()
+}
+
+fn cloud_context(id: EventId, source: &str, event_type: &str, at: Timestamp) -> Object {
+    let mut body = Object::new();
+    body.value("specversion", "1.0").value("id", &id).value("source", source);
+    body.value("type", event_type).value("time", &at);
+    body
+}
+
+fn blue(subscription: &Subscription, standing: &Standing, content: &EventContent) -> Bytes {
+    let values = members(content.data.as_deref().unwrap_or(NULL));
+    let value = |name| values.get(name).map_or(NULL, |value| value.get().as_bytes());
+    let mut body = Object::new();
+    body.value("event", &content.event_type).json("webhook", &webhook(subscription, standing).end());
+    body.json("previousValue", value("previousValue")).json("currentValue", value("currentValue"));
+    body.end()
+}
+
+/// The members of a JSON object as they were written, the last of each name; none if it is something else.
+fn members(json: &[u8]) -> BTreeMap<String, &RawValue> {
+    serde_json::from_slice(json).unwrap_or_default()
+}
+
+/// Blue's description of the webhook, not ended. Its lists are empty where everything is wanted, and only a
+/// receiver that was given up on is `UNHEALTHY`.
+fn webhook(subscription: &Subscription, standing: &Standing) -> Object {
+    let spec = &subscription.spec;
+    let disabled = standing.disabled.as_ref();
+    let unhealthy = disabled.is_some_and(|disabled| disabled.reason != DisabledReason::Manual);
+    let mut metadata = Object::new();
+    metadata.value("events", &event_terms(&spec.events)).value("projectIds", &project_terms(&spec.projects));
+    let mut webhook = Object::new();
+    webhook.value("id", &subscription.id).value("uid", &subscription.id).value("name", &spec.name);
+    webhook.value("url", spec.url.as_str());
+    webhook.value("status", if unhealthy { "UNHEALTHY" } else { "HEALTHY" });
+    webhook.value("enabled", &disabled.is_none()).json("metadata", &metadata.end());
+    webhook
+}
+
+fn event_terms(selector: &EventSelector) -> Vec<String> {
+    let all = selector.excludes().next().is_none() && selector.includes().any(|p| *p == EventPattern::All);
+    if all { Vec::new() } else { selector.to_texts() }
+}
+
+fn project_terms(selector: &ProjectSelector) -> Vec<String> {
+    let all = selector.excludes().next().is_none() && selector.includes().any(|p| *p == ProjectPattern::All);
+    if all { Vec::new() } else { selector.to_texts() }
+}
+
+/// A JSON object being written, member by member.
+struct Object(Vec<u8>);
+
+impl Object {
+    fn new() -> Self {
+        Self(b"{".to_vec())
+    }
+
+    fn value<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) -> &mut Self {
+        self.name(name);
+        self.write(value);
+        self
+    }
+
+    fn optional<T: Serialize>(&mut self, name: &str, value: Option<&T>) -> &mut Self {
+        match value {
+            Some(value) => self.value(name, value),
+            None => self,
+        }
+    }
+
+    /// A member whose value is JSON already.
+    fn json(&mut self, name: &str, json: &[u8]) -> &mut Self {
+        self.name(name);
+        self.0.extend_from_slice(json);
+        self
+    }
+
+    fn name(&mut self, name: &str) {
+        if self.0.len() > 1 {
+            self.0.push(b',');
+        }
+        self.write(name);
+        self.0.push(b':');
+    }
+
+    #[expect(
+        clippy::expect_used,
+        reason = "memory takes every byte, and texts, flags and lists have a JSON form"
+    )]
+    fn write<T: Serialize + ?Sized>(&mut self, value: &T) {
+        serde_json::to_writer(&mut self.0, value).expect("texts, flags and lists have a JSON form");
+    }
+
+    fn end(mut self) -> Bytes {
+        self.0.push(b'}');
+        self.0.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::rules::samples::{event, subscription};
+
+    const DATA: &str = r#"{ "n":1.10, "big":123456789012345678901234567890, "a":"x  y", "a":2 }"#;
+
+    fn disabled(reason: DisabledReason) -> Standing {
+        let disabled =
+            crate::model::subscription::Disabled { reason, at: Timestamp::default(), detail: String::new() };
+        Standing { disabled: Some(disabled), ..Standing::default() }
+    }
+
+    fn sent(format: Format, data: Option<&str>) -> String {
+        let bytes = body(&subscription(format), &Standing::default(), &event(data));
+        String::from_utf8(bytes.to_vec()).unwrap()
+    }
+
+    fn checked(format: Format) -> String {
+        let subscription = subscription(format);
+        let standing = disabled(DisabledReason::Exhausted);
+        let bytes =
+            health_check(&subscription, &standing, EventId::from_bits(9), Timestamp::from_millis(1000));
+        String::from_utf8(bytes.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn standard_wraps_data_untouched() {
+        assert_eq!(
+            sent(Format::Standard, Some(DATA)),
+            format!(
+                r#"{{"type":"TODO_CREATED","timestamp":"2026-01-31T08:00:00.000Z","id":"evt_00000000000000000000000001","sender_id":"a\"b","project":"website","company":"acme","data":{DATA}}}"#
+            )
+        );
+        let mut bare = event(None);
+        bare.content.sender_id = None;
+        bare.content.company = None;
+        bare.content.occurred_at = None;
+        assert_eq!(
+            body(&subscription(Format::Standard), &Standing::default(), &bare),
+            r#"{"type":"TODO_CREATED","timestamp":"1970-01-01T00:00:00.000Z","id":"evt_00000000000000000000000001","project":"website"}"#
+        );
+    }
+
+    #[test]
+    fn raw_is_data_alone() {
+        assert_eq!(sent(Format::Raw, Some(DATA)), DATA);
+        assert_eq!(sent(Format::Raw, None), "null");
+    }
+
+    #[test]
+    fn cloudevents_is_structured() {
+        let context = r#""specversion":"1.0","id":"evt_00000000000000000000000001","source":"/acme/website","type":"TODO_CREATED","time":"2026-01-31T08:00:00.000Z","senderid":"a\"b""#;
+        let with_data = format!(r#"{{{context},"datacontenttype":"application/json","data":{DATA}}}"#);
+        assert_eq!(sent(Format::CloudEvents, Some(DATA)), with_data);
+        assert_eq!(sent(Format::CloudEvents, None), format!("{{{context}}}"));
+        let mut alone = event(None);
+        alone.content.company = None;
+        let bytes = body(&subscription(Format::CloudEvents), &Standing::default(), &alone);
+        assert!(String::from_utf8_lossy(&bytes).contains(r#""source":"/website""#));
+    }
+
+    const WEBHOOK: &str = r#""id":"sub_00000000000000000000000002","uid":"sub_00000000000000000000000002","name":"crm","url":"https://crm.example/hooks","status":"HEALTHY","enabled":true,"metadata":{"events":["TODO_*","!TODO_DELETED"],"projectIds":[]}"#;
+
+    #[test]
+    fn blue_has_the_values_before_and_after() {
+        let table = [
+            (Some(r#"{"currentValue": {"n":1.10} ,"x":1}"#), "null", r#"{"n":1.10}"#),
+            (Some(r#"{"previousValue":null,"currentValue":[ 1 ]}"#), "null", "[ 1 ]"),
+            (Some(r#"{"previousValue":1,"previousValue":2e400}"#), "2e400", "null"),
+            (Some(r#"{"previous\u0056alue":"a"}"#), r#""a""#, "null"),
+            (Some("[1]"), "null", "null"),
+            (Some("7"), "null", "null"),
+            (None, "null", "null"),
+        ];
+        for (data, previous, current) in table {
+            assert_eq!(
+                sent(Format::Blue, data),
+                format!(
+                    r#"{{"event":"TODO_CREATED","webhook":{{{WEBHOOK}}},"previousValue":{previous},"currentValue":{current}}}"#
+                )
+            );
+        }
+    }
+
+    #[test]
+    fn blue_is_unhealthy_once_given_up_on() {
+        for (standing, expected) in [
+            (
+                Standing { failing_since: Some(Timestamp::default()), ..Standing::default() },
+                r#""HEALTHY","enabled":true"#,
+            ),
+            (disabled(DisabledReason::Manual), r#""HEALTHY","enabled":false"#),
+            (disabled(DisabledReason::Gone), r#""UNHEALTHY","enabled":false"#),
+        ] {
+            let bytes = body(&subscription(Format::Blue), &standing, &event(None));
+            assert!(String::from_utf8_lossy(&bytes).contains(expected), "{expected}");
+        }
+    }
+
+    #[test]
+    fn health_checks_are_told_by_their_type() {
+        let standard = r#"{"type":"webhook.health_check","timestamp":"1970-01-01T00:00:01.000Z","id":"evt_00000000000000000000000009","data":{"subscription":"sub_00000000000000000000000002"}}"#;
+        assert_eq!((checked(Format::Standard).as_str(), checked(Format::Raw).as_str()), (standard, standard));
+        let webhook = WEBHOOK.replace(r#""HEALTHY","enabled":true"#, r#""UNHEALTHY","enabled":false"#);
+        assert_eq!(
+            checked(Format::Blue),
+            format!(r#"{{"event":"WEBHOOK_HEALTH_CHECK","webhook":{{{webhook},"secret":""}}}}"#)
+        );
+        assert_eq!(
+            checked(Format::CloudEvents),
+            r#"{"specversion":"1.0","id":"evt_00000000000000000000000009","source":"/postrider","type":"webhook.health_check","time":"1970-01-01T00:00:01.000Z","datacontenttype":"application/json","data":{"subscription":"sub_00000000000000000000000002"}}"#
+        );
+    }
+
+    #[test]
+    fn no_body_holds_a_secret() {
+        for &format in Format::ALL {
+            let secret = subscription(format).secrets[0].secret.reveal().to_owned();
+            assert!(
+                !sent(format, Some(DATA)).contains(&secret) && !checked(format).contains(&secret),
+                "{format}"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_body_is_json_and_holds_its_data(text in ".*", number: i64) {
+            let value = serde_json::json!({ "currentValue": { "t": text, "n": number } });
+            let data = value.to_string();
+            let parsed = |format| serde_json::from_str::<serde_json::Value>(&sent(format, Some(&data))).unwrap();
+            prop_assert_eq!(&parsed(Format::Standard)["data"], &value);
+            prop_assert_eq!(&parsed(Format::CloudEvents)["data"], &value);
+            prop_assert_eq!(&parsed(Format::Blue)["currentValue"], &value["currentValue"]);
+            prop_assert_eq!(&parsed(Format::Raw), &value);
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Tables of callers and what they may do.
+
+use http::StatusCode;
+
+use super::*;
+use crate::model::time::Clock;
+
+const LOCAL: Peer = Peer::Tcp(SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9));
+const FAR: Peer = Peer::Tcp(SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1)), 9));
+
+fn key(name: &str, role: Role) -> Key {
+    let sha256 = digest(&SHA256, name.as_bytes()).as_ref().try_into().unwrap();
+    Key { name: name.to_owned(), role, sha256 }
+}
+
+fn gate(keys: Vec<Key>) -> Gate {
+    let config = Arc::new(super::super::tests::config(keys));
+    Gate::new(move || Arc::clone(&config), Clock::system())
+}
+
+fn admit(gate: &Gate, peer: Peer, method: &Method, path: &str, headers: &[(&str, &str)]) -> u16 {
+    let mut request = http::Request::builder().method(method).uri(path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.extension(peer).body(axum::body::Body::empty()).unwrap();
+    match gate.admit(&request) {
+        Ok(_) => StatusCode::OK.as_u16(),
+        Err(failure) => failure.into_response().status().as_u16(),
+    }
+}
+
+#[test]
+fn every_role_reaches_its_routes_and_no_others() {
+    let keys = || vec![key("in", Role::Ingest), key("rd", Role::Read), key("ad", Role::Admin)];
+    let (get, post) = (Method::GET, Method::POST);
+    #[rustfmt::skip]
+    let table: [(&Method, &str, [u16; 5]); 14] = [
+        // no key, a wrong key, ingest, read, admin
+        (&get, "/healthz", [200, 200, 200, 200, 200]),
+        (&get, "/readyz", [200, 200, 200, 200, 200]),
+        (&get, "/openapi.json", [401, 401, 403, 200, 200]),
+        (&post, "/v1/events", [401, 401, 200, 403, 200]),
+        (&post, "/v1/match", [401, 401, 200, 403, 200]),
+        (&get, "/v1/events", [401, 401, 403, 200, 200]),
+        (&get, "/v1/deliveries", [401, 401, 403, 200, 200]),
+        (&Method::HEAD, "/v1/subscriptions", [401, 401, 403, 200, 200]),
+        (&post, "/v1/subscriptions", [401, 401, 403, 403, 200]),
+        (&Method::PATCH, "/v1/subscriptions/sub_1", [401, 401, 403, 403, 200]),
+        (&Method::DELETE, "/v1/subscriptions/sub_1", [401, 401, 403, 403, 200]),
+        (&post, "/v1/deliveries/dlv_1/retry", [401, 401, 403, 403, 200]),
+        (&Method::OPTIONS, "/v1/events", [401, 401, 403, 403, 200]),
+        (&post, "/v1/events/", [401, 401, 403, 403, 200]),
+    ];
+    for (method, path, expected) in table {
+        let gate = gate(keys());
+        let bearers = ["", "Bearer nope", "Bearer in", "bearer rd", "Bearer  ad"];
+        let seen = bearers.map(|bearer| {
+            let header = [("authorization", bearer)];
+            let headers = if bearer.is_empty() { &[][..] } else { &header[..] };
+            admit(&gate, FAR, method, path, headers)
+        });
+        assert_eq!(seen, expected, "{method} {path}");
+    }
+}
+
+#[test]
+fn a_key_is_one_bearer_token() {
+    let gate = gate(vec![key("ad", Role::Admin)]);
+    let seen = |headers: &[(&str, &str)]| admit(&gate, FAR, &Method::GET, "/v1/events", headers);
+    assert_eq!(seen(&[("authorization", "Bearer ad")]), 200);
+    for bad in ["ad", "Basic ad", "Bearer", "Bearer ", "Bearer ad x", "Bearerad"] {
+        assert_eq!(seen(&[("authorization", bad)]), 401, "{bad}");
+    }
+    assert_eq!(seen(&[("authorization", "Bearer ad"), ("authorization", "Bearer ad")]), 401);
+}
+
+#[test]
+fn without_keys_only_this_machine_is_served() {
+    let gate = gate(Vec::new());
+    let host = [("host", "localhost")];
+    for (peer, expected) in [(LOCAL, 200), (Peer::Unix, 200), (FAR, 403)] {
+        assert_eq!(admit(&gate, peer, &Method::POST, "/v1/events", &host), expected, "{peer:?}");
+    }
+    let bare = http::Request::get("/v1/events").body(axum::body::Body::empty()).unwrap();
+    assert!(matches!(gate.admit(&bare), Err(Failure::Forbidden(_))));
+}
+
+#[test]
+fn on_loopback_a_web_page_of_another_site_gets_nowhere() {
+    let gate = gate(Vec::new());
+    let seen = |path: &str, headers: &[(&str, &str)]| admit(&gate, LOCAL, &Method::POST, path, headers);
+    for host in ["localhost", "LOCALHOST:8740", "127.0.0.1:1", "[::1]:8740", "[::1]"] {
+        assert_eq!(seen("/v1/events", &[("host", host)]), 200, "{host}");
+        let origin = format!("http://{host}");
+        assert_eq!(seen("/v1/events", &[("host", host), ("origin", &origin)]), 200, "{host}");
+    }
+    for host in ["evil.example", "localhost.evil.example", "127.0.0.1.nip.io", "x@localhost", "", "10.0.0.1"]
+    {
+        assert_eq!(seen("/v1/events", &[("host", host)]), 403, "{host}");
+    }
+    for origin in ["http://evil.example", "null", "http://localhost:1", "https://localhost:2", ""] {
+        assert_eq!(seen("/v1/events", &[("host", "localhost:2"), ("origin", origin)]), 403, "{origin}");
+    }
+    assert_eq!(seen("/v1/events", &[]), 403);
+    assert_eq!(seen("/v1/events", &[("host", "localhost"), ("host", "evil.example")]), 403);
+    assert_eq!(seen("http://evil.example/v1/events", &[("host", "localhost")]), 403);
+    assert_eq!(seen("http://localhost/v1/events", &[]), 200);
+}
+
+#[test]
+fn digests_are_compared_whole() {
+    assert!(is_equal(&[1, 2], &[1, 2]));
+    assert!(!is_equal(&[1, 2], &[1, 3]) && !is_equal(&[0, 2], &[1, 2]) && !is_equal(&[1], &[1, 2]));
+}

@@ -1,0 +1,239 @@
+//! What the log says: events and deliveries, newest first, and a delivery's retry.
+
+use axum::Json;
+use axum::extract::{Extension, Path, State};
+use http::Uri;
+
+use super::access::Caller;
+use super::page::Params;
+use super::problem::{Failure, Refusals};
+use super::wire::List;
+use super::wire::delivery::DeliveryBody;
+use super::wire::event::EventBody;
+use super::{Api, blocking};
+use crate::flow::Flow;
+use crate::model::delivery::{Delivery, DeliveryState};
+use crate::model::id::{DeliveryId, EventId};
+use crate::store::{DeliveryQuery, EventQuery, ProgressKind};
+
+/// How many pages of the log one request looks through for states that the log does not hold.
+const SCAN_PAGES_MAX: usize = 8;
+
+/// Accepted events without their data, newest first.
+#[utoipa::path(
+    get, path = "/v1/events", tag = "events",
+    params(
+        ("type" = Option<String>, Query), ("project" = Option<String>, Query), ("company" = Option<String>, Query),
+        ("sender_id" = Option<String>, Query),
+        ("since" = Option<String>, Query, description = "RFC 3339: accepted then or later"),
+        ("until" = Option<String>, Query, description = "RFC 3339: accepted before then"),
+        ("limit" = Option<u32>, Query, description = "1 to 500, 50 if left out"),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
+    ),
+    responses((status = 200, description = "A page", body = List<EventBody>), Refusals),
+)]
+pub async fn events(State(api): State<Api>, uri: Uri) -> Result<Json<List<EventBody>>, Failure> {
+    const KNOWN: [&str; 8] = ["type", "project", "company", "sender_id", "since", "until", "limit", "cursor"];
+    let mut params = Params::new(&uri, &KNOWN);
+    let query = EventQuery {
+        event_type: params.get("type"),
+        project: params.get("project"),
+        company: params.get("company"),
+        sender_id: params.get("sender_id"),
+        since: params.get("since"),
+        until: params.get("until"),
+        before: params.get("cursor"),
+        limit: params.limit(),
+    };
+    params.finish()?;
+    blocking(move || {
+        let page = api.flow.reader().events(&query).map_err(|error| Failure::internal(&error))?;
+        let items = page.items.iter().map(|head| EventBody::head(head.id, &head.content)).collect();
+        Ok(Json(List { items, next_cursor: page.next.map(|id| id.to_string()) }))
+    })
+    .await
+}
+
+/// One event with its data as it was submitted.
+#[utoipa::path(
+    get, path = "/v1/events/{id}", tag = "events",
+    params(("id" = String, Path, description = "`evt_…`")),
+    responses((status = 200, description = "The event", body = EventBody), Refusals),
+)]
+pub async fn event(
+    State(api): State<Api>,
+    Path(text): Path<String>,
+    uri: Uri,
+) -> Result<Json<EventBody>, Failure> {
+    Params::new(&uri, &[]).finish()?;
+    let id: EventId = text.parse().map_err(|_| Failure::no_such("event", &text))?;
+    blocking(move || {
+        let event = api.flow.reader().event(id).map_err(|error| Failure::internal(&error))?;
+        let event = event.ok_or_else(|| Failure::no_such("event", id))?;
+        Ok(Json(EventBody::whole(&event)))
+    })
+    .await
+}
+
+/// An event's deliveries, one for each subscription that it matched, all in one page.
+#[utoipa::path(
+    get, path = "/v1/events/{id}/deliveries", tag = "deliveries",
+    params(("id" = String, Path, description = "`evt_…`")),
+    responses((status = 200, description = "The deliveries", body = List<DeliveryBody>), Refusals),
+)]
+pub async fn deliveries_of(
+    State(api): State<Api>,
+    Path(text): Path<String>,
+    uri: Uri,
+) -> Result<Json<List<DeliveryBody>>, Failure> {
+    let mut params = Params::new(&uri, &["limit", "cursor"]);
+    let (limit, after) = (params.limit(), params.get::<DeliveryId>("cursor"));
+    params.finish()?;
+    let id: EventId = text.parse().map_err(|_| Failure::no_such("event", &text))?;
+    blocking(move || {
+        let reader = api.flow.reader();
+        let event = reader.event(id).map_err(|error| Failure::internal(&error))?;
+        event.ok_or_else(|| Failure::no_such("event", id))?;
+        let all = reader.deliveries_of(id).map_err(|error| Failure::internal(&error))?;
+        let mut rest = all.iter().filter(|one| after.is_none_or(|after| one.id > after)).peekable();
+        let shown: Vec<&Delivery> = rest.by_ref().take(limit).collect();
+        let next_cursor = rest.peek().and(shown.last()).map(|last| last.id.to_string());
+        let items = shown.into_iter().map(|one| show(&api.flow, one)).collect();
+        Ok(Json(List { items, next_cursor }))
+    })
+    .await
+}
+
+/// Deliveries, newest first.
+#[utoipa::path(
+    get, path = "/v1/deliveries", tag = "deliveries",
+    params(
+        ("subscription" = Option<String>, Query), ("event" = Option<String>, Query),
+        ("state" = Option<String>, Query, description = "One or more of `pending in_flight succeeded exhausted held cancelled`, with commas"),
+        ("since" = Option<String>, Query, description = "RFC 3339: made then or later"),
+        ("until" = Option<String>, Query, description = "RFC 3339: made before then"),
+        ("limit" = Option<u32>, Query, description = "1 to 500, 50 if left out"),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
+    ),
+    responses((status = 200, description = "A page", body = List<DeliveryBody>), Refusals),
+)]
+pub async fn deliveries(State(api): State<Api>, uri: Uri) -> Result<Json<List<DeliveryBody>>, Failure> {
+    const KNOWN: [&str; 7] = ["subscription", "event", "state", "since", "until", "limit", "cursor"];
+    let mut params = Params::new(&uri, &KNOWN);
+    let states: Vec<DeliveryState> = params.all("state");
+    let query = DeliveryQuery {
+        subscription: params.get("subscription"),
+        event: params.get("event"),
+        progress: kinds(&states),
+        since: params.get("since"),
+        until: params.get("until"),
+        before: params.get("cursor"),
+        limit: params.limit(),
+    };
+    params.finish()?;
+    blocking(move || page(&api.flow, query, &states).map(Json)).await
+}
+
+/// One delivery with every attempt.
+#[utoipa::path(
+    get, path = "/v1/deliveries/{id}", tag = "deliveries",
+    params(("id" = String, Path, description = "`dlv_…`")),
+    responses((status = 200, description = "The delivery", body = DeliveryBody), Refusals),
+)]
+pub async fn delivery(
+    State(api): State<Api>,
+    Path(text): Path<String>,
+    uri: Uri,
+) -> Result<Json<DeliveryBody>, Failure> {
+    Params::new(&uri, &[]).finish()?;
+    let id = read_id(&text)?;
+    blocking(move || {
+        let delivery = api.flow.reader().delivery(id).map_err(|error| Failure::internal(&error))?;
+        let delivery = delivery.ok_or_else(|| Failure::no_such("delivery", id))?;
+        Ok(Json(show(&api.flow, &delivery)))
+    })
+    .await
+}
+
+/// Tries a delivery again now, with a whole retry schedule before it.
+#[utoipa::path(
+    post, path = "/v1/deliveries/{id}/retry", tag = "deliveries",
+    params(("id" = String, Path, description = "`dlv_…`")),
+    responses((status = 200, description = "As it is now", body = DeliveryBody), Refusals),
+)]
+pub async fn retry(
+    State(api): State<Api>,
+    Path(text): Path<String>,
+    Extension(caller): Extension<Caller>,
+    uri: Uri,
+) -> Result<Json<DeliveryBody>, Failure> {
+    Params::new(&uri, &[]).finish()?;
+    let id = read_id(&text)?;
+    let flow = api.flow.clone();
+    let change = async move {
+        let delivery = flow.retry(id).await?;
+        tracing::info!(by = caller.name(), %id, "delivery retried");
+        Ok(delivery)
+    };
+    let delivery = api.carry_out(change).await?;
+    Ok(Json(show(&api.flow, &delivery)))
+}
+
+fn read_id(text: &str) -> Result<DeliveryId, Failure> {
+    text.parse().map_err(|_| Failure::no_such("delivery", text))
+}
+
+fn show(flow: &Flow, delivery: &Delivery) -> DeliveryBody {
+    DeliveryBody::new(delivery, flow.view(delivery))
+}
+
+/// The kinds of rows in which deliveries of these states are found.
+fn kinds(states: &[DeliveryState]) -> Vec<ProgressKind> {
+    let mut kinds = Vec::new();
+    for state in states {
+        let kind = match state {
+            DeliveryState::Pending | DeliveryState::InFlight | DeliveryState::Held => ProgressKind::Waiting,
+            DeliveryState::Succeeded => ProgressKind::Succeeded,
+            DeliveryState::Exhausted => ProgressKind::Exhausted,
+            // Those of a deleted subscription are cancelled without a row that says so.
+            DeliveryState::Cancelled => {
+                kinds.push(ProgressKind::Cancelled);
+                ProgressKind::Waiting
+            }
+        };
+        if !kinds.contains(&kind) {
+            kinds.push(kind);
+        }
+    }
+    kinds
+}
+
+/// One page of those in `states` (any, if empty), after looking through [`SCAN_PAGES_MAX`] pages of the log.
+fn page(
+    flow: &Flow,
+    mut query: DeliveryQuery,
+    states: &[DeliveryState],
+) -> Result<List<DeliveryBody>, Failure> {
+    let mut items = Vec::new();
+    let pages = if states.is_empty() { 1 } else { SCAN_PAGES_MAX };
+    for _ in 0..pages {
+        let page = flow.reader().deliveries(&query).map_err(|error| Failure::internal(&error))?;
+        let last = page.items.last().map(|delivery| delivery.id);
+        for delivery in &page.items {
+            let view = flow.view(delivery);
+            if !states.is_empty() && !states.contains(&view.state) {
+                continue;
+            }
+            items.push(DeliveryBody::new(delivery, view));
+            let has_more = page.next.is_some() || Some(delivery.id) != last;
+            if items.len() == query.limit && has_more {
+                return Ok(List { items, next_cursor: Some(delivery.id.to_string()) });
+            }
+        }
+        query.before = page.next;
+        if page.next.is_none() {
+            break;
+        }
+    }
+    Ok(List { items, next_cursor: query.before.map(|id| id.to_string()) })
+}

@@ -1,0 +1,21 @@
+//! Probes: whether the daemon lives and is ready.
+
+use axum::extract::State;
+
+use super::Api;
+use super::problem::{Failure, Refusals};
+
+/// Answers as long as the process serves.
+#[utoipa::path(get, path = "/healthz", tag = "probes", responses((status = 200, description = "It lives", body = String)))]
+pub async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// Answers 200 once events are taken, and 503 while starting, stopping, or after the store failed.
+#[utoipa::path(get, path = "/readyz", tag = "probes", responses((status = 200, description = "It is ready", body = String), Refusals))]
+pub async fn readyz(State(api): State<Api>) -> Result<&'static str, Failure> {
+    if api.flow.is_ready() {
+        return Ok("ready\n");
+    }
+    Err(Failure::Unavailable("the daemon is starting, stopping, or its store has failed"))
+}

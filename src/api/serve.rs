@@ -1,0 +1,278 @@
+//! The accept loop: connections in, bounded in number and in the time that a request's head may take.
+//!
+//! Every connection is a task of a set that [`serve`] joins; no thread of its own is needed, so that it runs on
+//! a test's paused clock.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::path::Path;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::response::Response;
+use http::Request;
+use hyper::body::Incoming;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
+
+use super::access::Peer;
+use crate::config::Listen;
+
+/// How long the loop rests when a connection cannot be taken, for want of file descriptors above all.
+const ACCEPT_REST: Duration = Duration::from_millis(100);
+const H2_STREAMS_MAX: u32 = 256;
+const H2_PING_EVERY: Duration = Duration::from_secs(20);
+const HEAD_BYTES_MAX: u32 = 16 * 1024;
+/// Who may connect to a Unix socket: its owner and group.
+const SOCKET_MODE: u32 = 0o660;
+
+/// The bounds of the accept loop.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How many connections are open at once, over all listeners; more wait in the kernel's queue.
+    pub connections_max: usize,
+    /// How long a connection may take to send a request's head, the time between requests included.
+    pub head_timeout: Duration,
+    /// How long requests may go on after the stop.
+    pub shutdown_timeout: Duration,
+}
+
+impl Default for Limits {
+    /// 4,096 connections, 30 s for a head, 10 s to finish.
+    fn default() -> Self {
+        Self {
+            connections_max: 4096,
+            head_timeout: Duration::from_secs(30),
+            shutdown_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// A bound socket.
+#[derive(Debug)]
+pub enum Listener {
+    /// On an address.
+    Tcp(TcpListener),
+    /// On a path.
+    Unix(UnixListener),
+}
+
+impl Listener {
+    /// Binds to what the config names. A socket that a dead process left is taken over; its mode is 0660.
+    ///
+    /// # Errors
+    /// When the address or path is in use or may not be bound to.
+    pub async fn bind(listen: &Listen) -> io::Result<Self> {
+        match listen {
+            Listen::Tcp(address) => TcpListener::bind(address).await.map(Self::Tcp),
+            Listen::Unix(path) => {
+                remove_dead(path).await?;
+                let listener = UnixListener::bind(path)?;
+                std::fs::set_permissions(path, std::fs::Permissions::from_mode(SOCKET_MODE))?;
+                Ok(Self::Unix(listener))
+            }
+        }
+    }
+
+    /// The address bound to, with the port that the system chose; none for a Unix socket.
+    pub fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(listener) => listener.local_addr().ok(),
+            Self::Unix(_) => None,
+        }
+    }
+
+    async fn accept(&self) -> io::Result<(Connection, Peer)> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, address) = listener.accept().await?;
+                // A connection that is gone already fails here; it shows when it is read.
+                let _ = stream.set_nodelay(true);
+                Ok((Connection::Tcp(stream), Peer::Tcp(address)))
+            }
+            Self::Unix(listener) => {
+                let (stream, _) = listener.accept().await?;
+                Ok((Connection::Unix(stream), Peer::Unix))
+            }
+        }
+    }
+}
+
+/// Removes a socket that nobody listens on any more.
+async fn remove_dead(path: &Path) -> io::Result<()> {
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
+    if is_socket
+        && UnixStream::connect(path)
+            .await
+            .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+    {
+        return std::fs::remove_file(path);
+    }
+    Ok(())
+}
+
+enum Connection {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+/// Serves `router` on every listener until `shutdown`; then takes no more connections, lets requests finish
+/// within [`Limits::shutdown_timeout`], and returns.
+pub async fn serve(listeners: Vec<Listener>, router: Router, limits: Limits, shutdown: CancellationToken) {
+    let places = Arc::new(Semaphore::new(limits.connections_max));
+    let mut loops = JoinSet::new();
+    for listener in listeners {
+        let server = Server { router: router.clone(), limits, shutdown: shutdown.clone() };
+        loops.spawn(server.run(listener, Arc::clone(&places)));
+    }
+    while let Some(joined) = loops.join_next().await {
+        if let Err(error) = joined {
+            tracing::error!(%error, "a listener ended by a panic");
+        }
+    }
+}
+
+#[derive(Clone)]
+struct Server {
+    router: Router,
+    limits: Limits,
+    shutdown: CancellationToken,
+}
+
+impl Server {
+    async fn run(self, listener: Listener, places: Arc<Semaphore>) {
+        let mut connections = JoinSet::new();
+        loop {
+            tokio::select! {
+                biased;
+                () = self.shutdown.cancelled() => break,
+                Some(joined) = connections.join_next() => log_panic(joined),
+                next = next(&listener, &places) => {
+                    let Some((connection, peer, place)) = next else { continue };
+                    let server = self.clone();
+                    connections.spawn(async move {
+                        server.converse(connection, peer).await;
+                        drop(place);
+                    });
+                }
+            }
+        }
+        drop(listener);
+        let finished = async {
+            while let Some(joined) = connections.join_next().await {
+                log_panic(joined);
+            }
+        };
+        if tokio::time::timeout(self.limits.shutdown_timeout, finished).await.is_err() {
+            tracing::warn!(connections = connections.len(), "requests were cut off by the stop");
+            connections.shutdown().await;
+        }
+    }
+
+    async fn converse(self, connection: Connection, peer: Peer) {
+        match connection {
+            Connection::Tcp(stream) => self.converse_over(stream, peer).await,
+            Connection::Unix(stream) => self.converse_over(stream, peer).await,
+        }
+    }
+
+    /// Serves one connection to its end.
+    ///
+    /// Hyper's own time-out begins once it knows which HTTP is spoken; until the first request has come the
+    /// connection as a whole has the same time.
+    async fn converse_over<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self, stream: S, peer: Peer) {
+        let has_asked = Arc::new(AtomicBool::new(false));
+        let builder = builder(&self.limits);
+        let service = service(self.router, peer, Arc::clone(&has_asked));
+        let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), service));
+        let mut silence = pin!(sleep(self.limits.head_timeout));
+        let (mut is_watched, mut is_stopping) = (true, false);
+        loop {
+            tokio::select! {
+                result = serving.as_mut() => {
+                    if let Err(error) = result {
+                        tracing::debug!(?peer, %error, "a connection broke off");
+                    }
+                    return;
+                }
+                () = self.shutdown.cancelled(), if !is_stopping => {
+                    is_stopping = true;
+                    serving.as_mut().graceful_shutdown();
+                }
+                () = silence.as_mut(), if is_watched => {
+                    if !has_asked.load(Ordering::Relaxed) {
+                        tracing::debug!(?peer, "a connection sent no request in time");
+                        return;
+                    }
+                    is_watched = false;
+                }
+            }
+        }
+    }
+}
+
+/// The next connection and its place, once there is room; none after a failure, which has been logged.
+async fn next(
+    listener: &Listener,
+    places: &Arc<Semaphore>,
+) -> Option<(Connection, Peer, tokio::sync::OwnedSemaphorePermit)> {
+    let place = Arc::clone(places).acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((connection, peer)) => Some((connection, peer, place)),
+        Err(error) => {
+            tracing::warn!(%error, "a connection could not be taken");
+            sleep(ACCEPT_REST).await;
+            None
+        }
+    }
+}
+
+fn log_panic(joined: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = joined {
+        tracing::error!(%error, "a connection ended by a panic");
+    }
+}
+
+fn builder(limits: &Limits) -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.head_timeout);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(H2_STREAMS_MAX)
+        .max_header_list_size(HEAD_BYTES_MAX)
+        .keep_alive_interval(H2_PING_EVERY)
+        .keep_alive_timeout(limits.head_timeout);
+    builder
+}
+
+fn service(
+    router: Router,
+    peer: Peer,
+    has_asked: Arc<AtomicBool>,
+) -> impl Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send + 'static> {
+    service_fn(move |request: Request<Incoming>| {
+        has_asked.store(true, Ordering::Relaxed);
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(peer);
+        router.clone().oneshot(request)
+    })
+}
+
+#[cfg(test)]
+#[path = "serve_tests.rs"]
+mod tests;

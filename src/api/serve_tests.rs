@@ -1,0 +1,115 @@
+//! Connections over loopback on the paused clock: every peer is a task of the test's own runtime.
+
+use axum::routing::get;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::*;
+
+const LIMITS: Limits = Limits {
+    connections_max: 2,
+    head_timeout: Duration::from_secs(30),
+    shutdown_timeout: Duration::from_secs(10),
+};
+
+struct Running {
+    address: SocketAddr,
+    shutdown: CancellationToken,
+    tasks: JoinSet<()>,
+}
+
+async fn start() -> Running {
+    let router = Router::new()
+        .route(
+            "/",
+            get(async |request: axum::extract::Request| {
+                format!("{:?}", request.extensions().get::<Peer>().is_some())
+            }),
+        )
+        .route("/slow", get(async || sleep(Duration::from_secs(5)).await))
+        .route("/endless", get(std::future::pending::<()>));
+    let listener = Listener::bind(&Listen::Tcp("127.0.0.1:0".parse().unwrap())).await.unwrap();
+    let address = listener.address().unwrap();
+    let shutdown = CancellationToken::new();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(serve(vec![listener], router, LIMITS, shutdown.clone()));
+    Running { address, shutdown, tasks }
+}
+
+async fn ask(address: SocketAddr, text: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(text.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    let _ = stream.read_to_string(&mut answer).await;
+    answer
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_is_answered_and_knows_its_peer() {
+    let running = start().await;
+    let answer = ask(running.address, "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("\r\n\r\ntrue"), "{answer}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_dawdles_over_a_head_is_cut_off() {
+    for beginning in ["", "P", "PRI * HT", "GET / HTTP/1.1\r\nhost:"] {
+        let running = start().await;
+        let began = tokio::time::Instant::now();
+        let answer = ask(running.address, beginning).await;
+        assert!(!answer.contains("200 OK"), "{beginning}: {answer}");
+        let took = began.elapsed();
+        assert!(took >= LIMITS.head_timeout && took < 2 * LIMITS.head_timeout, "{beginning}: {took:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn connections_beyond_the_bound_wait_for_a_place() {
+    let running = start().await;
+    let close = "GET /slow HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let began = tokio::time::Instant::now();
+    let (a, b, c) =
+        tokio::join!(ask(running.address, close), ask(running.address, close), ask(running.address, close));
+    assert!([a, b, c].iter().all(|answer| answer.starts_with("HTTP/1.1 200")));
+    let took = began.elapsed();
+    assert!(took >= Duration::from_secs(10) && took < Duration::from_secs(11), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_lets_requests_finish_and_takes_no_more() {
+    let mut running = start().await;
+    let (address, shutdown) = (running.address, running.shutdown.clone());
+    let stop = async {
+        sleep(Duration::from_secs(1)).await;
+        shutdown.cancel();
+    };
+    let (answer, ()) = tokio::join!(ask(address, "GET /slow HTTP/1.1\r\nhost: x\r\n\r\n"), stop);
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    running.tasks.join_next().await.unwrap().unwrap();
+    assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_does_not_wait_for_ever() {
+    let mut running = start().await;
+    let mut stream = TcpStream::connect(running.address).await.unwrap();
+    stream.write_all(b"GET /endless HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    sleep(Duration::from_secs(1)).await;
+    let began = tokio::time::Instant::now();
+    running.shutdown.cancel();
+    running.tasks.join_next().await.unwrap().unwrap();
+    let took = began.elapsed();
+    assert!(took >= LIMITS.shutdown_timeout && took < Duration::from_secs(11), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_socket_is_taken_over_and_a_live_one_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let listen = Listen::Unix(folder.path().join("s"));
+    let first = Listener::bind(&listen).await.unwrap();
+    let error = Listener::bind(&listen).await.unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+    drop(first);
+    assert!(Listener::bind(&listen).await.is_ok());
+    let mode = std::fs::metadata(folder.path().join("s")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, SOCKET_MODE);
+}

@@ -1,0 +1,190 @@
+//! One request, and what came of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http::header::RETRY_AFTER;
+use tokio::time::timeout;
+use url::{Host, Url};
+
+use super::failure;
+use super::resolve::{NoAddress, Resolver, Vetted};
+use crate::model::attempt::{EXCERPT_BYTES_MAX, ErrorClass, Outcome};
+use crate::model::time::Clock;
+use crate::rules::retry::{heeds_retry_after, parse_retry_after};
+use crate::rules::target::{AllowedNetworks, ForbiddenAddress};
+
+/// How long an unused connection is kept for the next request to the same receiver.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How many of them are kept for each receiver.
+const IDLE_PER_HOST_MAX: usize = 16;
+
+/// How requests are made.
+#[derive(Clone, Debug)]
+pub struct ClientOptions {
+    /// How long a connection may take, name and TLS included.
+    pub connect_timeout: Duration,
+    /// How much of an answer's body is read; a longer one is cut off.
+    pub response_bytes_max: usize,
+    /// Which addresses may be called.
+    pub networks: AllowedNetworks,
+    /// What a date in `Retry-After` is compared to.
+    pub clock: Clock,
+}
+
+/// A client that cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[error("set up the HTTP client: {0}")]
+pub struct ClientError(#[source] reqwest::Error);
+
+/// A POST to be made.
+#[derive(Clone, Debug)]
+pub struct Request<'a> {
+    /// Where to.
+    pub url: &'a Url,
+    /// All headers but those that HTTP itself needs.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+    /// The deadline of the whole exchange, from the name to the last byte of the answer.
+    pub timeout: Duration,
+}
+
+/// What came of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exchange {
+    /// Success, or how it failed.
+    pub outcome: Outcome,
+    /// The beginning of the answer's body, at most [`EXCERPT_BYTES_MAX`] bytes.
+    pub excerpt: Vec<u8>,
+}
+
+/// Makes requests to receivers. Cheap to clone; clones share their connections.
+#[derive(Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    vetted: Vetted,
+    connect_timeout: Duration,
+    response_bytes_max: usize,
+    clock: Clock,
+}
+
+/// What is known of an answer while it comes in.
+#[derive(Default)]
+struct Answer {
+    status: Option<u16>,
+    retry_after: Option<Duration>,
+    excerpt: Vec<u8>,
+}
+
+impl Client {
+    /// A client over `resolver`, trusting the system's certificate authorities.
+    ///
+    /// On a system without any it still calls `http` receivers; those of `https` fail with class `tls`.
+    ///
+    /// # Errors
+    /// TLS cannot be set up.
+    pub fn new(options: ClientOptions, resolver: Arc<dyn Resolver>) -> Result<Self, ClientError> {
+        // Another part of the process may have installed it already, which is just as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let ClientOptions { connect_timeout, response_bytes_max, networks, clock } = options;
+        let vetted = Vetted::new(resolver, networks);
+        let builder = || settings(&vetted, connect_timeout);
+        let http = builder().build().or_else(|error| {
+            tracing::warn!(%error, "no certificate authorities: no https receiver will be trusted; install ca-certificates or set SSL_CERT_FILE");
+            builder().tls_certs_only([]).build()
+        });
+        let http = http.map_err(ClientError)?;
+        Ok(Self { http, vetted, connect_timeout, response_bytes_max, clock })
+    }
+
+    /// Makes the request and waits for its answer, its deadline, or a failure.
+    ///
+    /// The body is read to its end or to `response_bytes_max`, where the connection is dropped. A 2xx counts once
+    /// that is done; any other status counts as soon as it is known. Redirects are answers like any other.
+    ///
+    /// Cancel safe in that dropping it drops the connection; the receiver may have taken the request.
+    pub async fn post(&self, request: Request<'_>) -> Exchange {
+        if let Err(error) = self.vetted.networks().check_url(request.url) {
+            return Exchange { outcome: failure::forbidden(&error), excerpt: Vec::new() };
+        }
+        let deadline = request.timeout;
+        let mut answer = Answer::default();
+        let failure = match timeout(deadline, self.exchange(request, &mut answer)).await {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(failure::classify(&error, self.connect_timeout)),
+            Err(_) => Some(failure::late(deadline, answer.status)),
+        };
+        answer.judge(failure)
+    }
+
+    async fn exchange(&self, request: Request<'_>, answer: &mut Answer) -> Result<(), reqwest::Error> {
+        let post = self.http.post(request.url.clone()).headers(request.headers).body(request.body);
+        let mut response = post.send().await?;
+        let status = response.status().as_u16();
+        answer.status = Some(status);
+        if heeds_retry_after(status) {
+            let text = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+            answer.retry_after = text.and_then(|text| parse_retry_after(text, self.clock.now()));
+        }
+        let mut read = 0;
+        while read < self.response_bytes_max
+            && let Some(chunk) = response.chunk().await?
+        {
+            read += chunk.len();
+            let wanted = chunk.len().min(EXCERPT_BYTES_MAX - answer.excerpt.len());
+            answer.excerpt.extend_from_slice(&chunk.slice(..wanted));
+        }
+        Ok(())
+    }
+
+    /// Whether the URL may be called as things stand: its address, or one of those that its name has now.
+    ///
+    /// A name that does not resolve in time passes, since it may later; each attempt vets again.
+    pub async fn vet(&self, url: &Url) -> Result<(), ForbiddenAddress> {
+        self.vetted.networks().check_url(url)?;
+        let Some(Host::Domain(name)) = url.host() else { return Ok(()) };
+        match timeout(self.connect_timeout, self.vetted.addresses(name)).await {
+            Ok(Err(NoAddress::Forbidden(error))) => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Everything that a browser's client would do by itself is off. What stays on is sending a request again that
+/// an HTTP/2 receiver refused unprocessed, as it does to each once it renews a connection.
+fn settings(vetted: &Vetted, connect_timeout: Duration) -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .referer(false)
+        .no_proxy()
+        .connect_timeout(connect_timeout)
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .pool_max_idle_per_host(IDLE_PER_HOST_MAX)
+        .dns_resolver(vetted.clone())
+}
+
+impl Answer {
+    /// The end of it: with a 2xx, `failure` (of the rest of the answer) decides; any other status speaks for
+    /// itself.
+    fn judge(self, failure: Option<Outcome>) -> Exchange {
+        let outcome = match (self.status, failure) {
+            (Some(status @ 200..300), None) => Outcome::Success { status },
+            (None | Some(200..300), Some(failure)) => failure,
+            (Some(status), _) => Outcome::Rejected { status, retry_after: self.retry_after },
+            (None, None) => {
+                Outcome::Failed { class: ErrorClass::Internal, detail: "no answer and no failure".to_owned() }
+            }
+        };
+        Exchange { outcome, excerpt: self.excerpt }
+    }
+}
+
+/// Without its connections.
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").field("networks", self.vetted.networks()).finish_non_exhaustive()
+    }
+}

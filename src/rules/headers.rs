@@ -1,0 +1,165 @@
+//! The headers that a receiver gets.
+
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+
+use super::signature;
+use crate::model::id::{DeliveryId, EventId};
+use crate::model::secret::{Secret, SigningSecret};
+use crate::model::subscription::{Format, Subscription};
+use crate::model::time::Timestamp;
+
+/// Standard Webhooks: the event's id.
+pub const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
+/// Standard Webhooks: when the attempt was made, in seconds since 1970.
+pub const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
+/// Standard Webhooks: the signatures.
+pub const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
+/// The delivery's id; absent from requests that deliver nothing, such as health checks.
+pub const POSTRIDER_DELIVERY_ID: HeaderName = HeaderName::from_static("postrider-delivery-id");
+/// The attempt's number, 1 for the first.
+pub const POSTRIDER_ATTEMPT: HeaderName = HeaderName::from_static("postrider-attempt");
+/// Blue's signature.
+pub const X_SIGNATURE: HeaderName = HeaderName::from_static("x-signature");
+
+const AGENT: HeaderValue = HeaderValue::from_static(concat!("postrider/", env!("CARGO_PKG_VERSION")));
+
+/// One request to be signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signing {
+    /// What `webhook-id` names: the event, or a made-up one for a health check.
+    pub event: EventId,
+    /// The delivery, if it is one.
+    pub delivery: Option<DeliveryId>,
+    /// The attempt's number, 1 for the first.
+    pub attempt: u32,
+    /// When the attempt is made.
+    pub at: Timestamp,
+}
+
+/// Every header of a request to this subscription but those that HTTP itself needs.
+///
+/// It is signed with each secret that is active at the time of the attempt; `X-Signature` (in `blue` format) with
+/// the first of them. The subscription's own headers are added, and never replace one of ours.
+pub fn headers(subscription: &Subscription, signing: &Signing, body: &[u8]) -> HeaderMap {
+    let mut headers = own(subscription);
+    headers.insert(CONTENT_TYPE, content_type(subscription.spec.format));
+    headers.insert(USER_AGENT, AGENT);
+    let id = signing.event.to_string();
+    let active = || active_secrets(&subscription.secrets, signing.at);
+    insert(&mut headers, WEBHOOK_SIGNATURE, &signature::standard(active(), &id, signing.at, body));
+    insert(&mut headers, WEBHOOK_ID, &id);
+    headers.insert(WEBHOOK_TIMESTAMP, signing.at.as_secs().into());
+    if let Some(delivery) = signing.delivery {
+        insert(&mut headers, POSTRIDER_DELIVERY_ID, &delivery.to_string());
+    }
+    headers.insert(POSTRIDER_ATTEMPT, signing.attempt.into());
+    if subscription.spec.format == Format::Blue
+        && let Some(secret) = active().next()
+    {
+        insert(&mut headers, X_SIGNATURE, &signature::blue(secret, body));
+    }
+    headers
+}
+
+/// What the body is. A receiver tells structured CloudEvents from binary ones by this alone (CloudEvents 1.0,
+/// HTTP protocol binding, 3), so plain JSON would be misread there.
+const fn content_type(format: Format) -> HeaderValue {
+    HeaderValue::from_static(match format {
+        Format::CloudEvents => "application/cloudevents+json",
+        Format::Standard | Format::Blue | Format::Raw => "application/json",
+    })
+}
+
+fn active_secrets(secrets: &[SigningSecret], at: Timestamp) -> impl Iterator<Item = &Secret> {
+    secrets.iter().filter(move |secret| secret.is_active(at)).map(|secret| &secret.secret)
+}
+
+/// The subscription's own headers. They may hold tokens, so that they are kept out of logs and HPACK tables.
+fn own(subscription: &Subscription) -> HeaderMap {
+    let valid = |(name, value): (&String, &String)| {
+        let mut value = HeaderValue::from_str(value).ok()?;
+        value.set_sensitive(true);
+        Some((HeaderName::try_from(name).ok()?, value))
+    };
+    subscription.spec.headers.iter().filter_map(valid).collect()
+}
+
+fn insert(headers: &mut HeaderMap, name: HeaderName, text: &str) {
+    if let Ok(value) = HeaderValue::from_str(text) {
+        headers.insert(name, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::secret::SigningSecret;
+    use crate::rules::samples::subscription;
+
+    const BODY: &[u8] = b"{}";
+    const SIGNING: Signing = Signing {
+        event: EventId::from_bits(1),
+        delivery: Some(DeliveryId::from_bits(3)),
+        attempt: 2,
+        at: Timestamp::from_millis(1_614_265_330_001),
+    };
+
+    fn listed(subscription: &Subscription, signing: &Signing) -> Vec<(String, String)> {
+        let map = headers(subscription, signing, BODY);
+        let mut list: Vec<_> = map
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
+            .filter(|(name, _)| !name.ends_with("signature"))
+            .collect();
+        list.sort();
+        list
+    }
+
+    #[test]
+    fn a_request_has_these_headers() {
+        let mut subscription = subscription(Format::Standard);
+        subscription.spec.headers.insert("authorization".to_owned(), "Bearer x".to_owned());
+        subscription.spec.headers.insert("webhook-id".to_owned(), "forged".to_owned());
+        let expected = [
+            ("authorization", "Bearer x"),
+            ("content-type", "application/json"),
+            ("postrider-attempt", "2"),
+            ("postrider-delivery-id", "dlv_00000000000000000000000003"),
+            ("user-agent", concat!("postrider/", env!("CARGO_PKG_VERSION"))),
+            ("webhook-id", "evt_00000000000000000000000001"),
+            ("webhook-timestamp", "1614265330"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(listed(&subscription, &SIGNING), expected);
+        let check = Signing { delivery: None, ..SIGNING };
+        assert_eq!(listed(&subscription, &check).len(), expected.len() - 1);
+        assert!(headers(&subscription, &SIGNING, BODY)["authorization"].is_sensitive());
+    }
+
+    #[test]
+    fn active_secrets_sign_and_only_blue_has_its_own_signature() {
+        for (format, content_type) in [
+            (Format::Standard, "application/json"),
+            (Format::Raw, "application/json"),
+            (Format::Blue, "application/json"),
+            (Format::CloudEvents, "application/cloudevents+json"),
+        ] {
+            let mut subscription = subscription(format);
+            let current = subscription.secrets[0].secret.clone();
+            let expired =
+                SigningSecret { secret: Secret::from_random([2; 32]), expires_at: Some(SIGNING.at) };
+            let rotated = Secret::from_random([3; 32]);
+            let until = Some(Timestamp::from_millis(SIGNING.at.as_millis() + 1));
+            subscription.secrets.push(expired);
+            subscription.secrets.push(SigningSecret { secret: rotated.clone(), expires_at: until });
+            let map = headers(&subscription, &SIGNING, BODY);
+            let id = "evt_00000000000000000000000001";
+            let expected = signature::standard([&current, &rotated], id, SIGNING.at, BODY);
+            assert_eq!(map["webhook-signature"], expected);
+            assert_eq!(map["content-type"], content_type);
+            let blue = map.get("x-signature").map(|value| value.to_str().unwrap());
+            let expected = (format == Format::Blue).then(|| signature::blue(&current, BODY));
+            assert_eq!(blue, expected.as_deref(), "{format}");
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! A subscription and an event for the tests of what goes over the wire.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use crate::model::event::{Event, EventContent};
+use crate::model::id::{EventId, SubscriptionId};
+use crate::model::secret::{Secret, SigningSecret};
+use crate::model::selector::{EventSelector, ProjectSelector};
+use crate::model::subscription::{Format, ManagedBy, Ordering, Subscription, SubscriptionSpec};
+use crate::model::time::Timestamp;
+
+/// A subscription to `https://crm.example/hooks` with one secret.
+pub(crate) fn subscription(format: Format) -> Subscription {
+    let spec = SubscriptionSpec {
+        name: "crm".to_owned(),
+        url: "https://crm.example/hooks".parse().unwrap(),
+        events: EventSelector::parse(&["TODO_*", "!TODO_DELETED"]).unwrap(),
+        projects: ProjectSelector::all(),
+        filter: None,
+        format,
+        headers: BTreeMap::new(),
+        timeout: None,
+        retry_schedule: None,
+        max_in_flight: None,
+        rate_limit: None,
+        ordering: Ordering::None,
+    };
+    Subscription {
+        id: SubscriptionId::from_bits(2),
+        spec,
+        managed_by: ManagedBy::Api,
+        secrets: vec![SigningSecret { secret: Secret::from_random([1; 32]), expires_at: None }],
+        created_at: Timestamp::default(),
+        updated_at: Timestamp::default(),
+        deleted_at: None,
+    }
+}
+
+/// An event of project `acme/website`.
+pub(crate) fn event(data: Option<&str>) -> Event {
+    let content = EventContent {
+        event_type: "TODO_CREATED".parse().unwrap(),
+        project: "website".parse().unwrap(),
+        company: Some("acme".parse().unwrap()),
+        sender_id: Some("a\"b".parse().unwrap()),
+        occurred_at: Some("2026-01-31T08:00:00Z".parse().unwrap()),
+        data: data.map(|text| Bytes::copy_from_slice(text.as_bytes())),
+    };
+    Event { id: EventId::from_bits(1), content }
+}
