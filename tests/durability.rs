@@ -1,6 +1,7 @@
 //! Every 202 comes after a real fdatasync of the data file, and under load many events share one.
 //!
 //! `strace` watches the real executable: what counts is what the kernel was asked, not what the daemon says.
+//! Where it is not installed, the store's own count of syncs has to do (`Reader::syncs`).
 
 #[cfg(test)]
 #[expect(dead_code, reason = "each test file uses its own part")]
@@ -16,6 +17,7 @@ mod tests {
     use tokio::task::JoinSet;
 
     use super::support::client::{ApiClient, event};
+    use super::support::daemon::World;
     use super::support::eventually;
     use super::support::process::{Site, is_installed};
     use super::support::trace::{self, Accepted, Call};
@@ -68,6 +70,16 @@ mod tests {
         eventually("strace has ended", Duration::from_secs(30), Duration::from_millis(10), ended).await;
         let data = site.data().to_str().unwrap().to_owned();
         (trace::read(&std::fs::read_to_string(Path::new(&output)).unwrap()), data)
+    }
+
+    #[tokio::test]
+    async fn the_stores_own_count_of_syncs_moves_before_each_202() {
+        let world = World::start().await;
+        for n in 0..ALONE {
+            let before = world.syncs();
+            world.api.accepted(&event("TODO_CREATED", "acme/website", n)).await;
+            assert!(world.syncs() > before, "event {n} was answered without a sync");
+        }
     }
 
     fn syncs_between(calls: &[Call], data: &str, accepted: &[Accepted]) -> usize {

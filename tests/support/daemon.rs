@@ -82,6 +82,11 @@ impl World {
         self.run().await;
     }
 
+    /// How often the store has synced its data file, by its own count.
+    pub(crate) fn syncs(&self) -> u64 {
+        self.daemon.as_ref().unwrap().flow().reader().syncs()
+    }
+
     /// A receiver that answers by `script`.
     pub(crate) async fn receiver(&self, script: Script) -> Receiver {
         Receiver::start(self.clock.clone(), script).await
