@@ -1,1 +1,43 @@
 //! The durable log in sled: one atomic durable step per public method.
+//!
+//! [`open`] checks everything and hands out three things. A [`Store`] gives out [`Place`]s in a bounded queue,
+//! each good for one step. The [`Committer`] is the only writer: it does what waits, makes it durable with one
+//! flush and then acknowledges it. A [`Reader`] answers everything else. What the rows look like is told in
+//! `docs/FORMAT.md`.
+//!
+//! Nothing here decides what is delivered when, asks the time by itself, or acknowledges what is not on the disk.
+//! A failed write ends it all: see [`StoreError::Poisoned`].
+
+mod apply;
+mod committer;
+mod dedup;
+mod error;
+mod files;
+mod fsync;
+mod key;
+mod ledger;
+mod open;
+mod pulse;
+mod query;
+mod queue;
+mod reader;
+mod record;
+mod scan;
+mod step;
+mod sweep;
+mod table;
+
+pub use committer::Committer;
+pub use error::{OpenError, QueueFull, StoreError};
+pub use ledger::{Counts, Fresh, ProgressKind, Tally};
+pub use open::{Opened, StoreOptions, open};
+pub use query::{DeliveryQuery, EventQuery, Page};
+pub use queue::{Place, Store};
+pub use reader::Reader;
+pub use record::EventHead;
+pub use step::{Append, Appended, Settlement, Sweep, Swept, Target};
+
+#[cfg(test)]
+mod rig;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,155 @@
+//! What can go wrong at the store's border.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// A step or a read that the store could not do.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A write or flush failed earlier: nothing has been acknowledged since, nor will be.
+    #[error("use the log: it stopped when a write failed ({cause}); free or repair the disk and restart")]
+    Poisoned {
+        /// The failure that stopped it.
+        cause: Arc<str>,
+    },
+    /// The committer has ended, so that the step was not done.
+    #[error("use the log: it is closed")]
+    Closed,
+    /// sled could not read or write.
+    #[error("use the log: {0}")]
+    Sled(#[from] sled::Error),
+    /// A row is not what this version writes.
+    #[error("read row {key} of {tree}: {problem}; restore the log from a backup")]
+    Corrupt {
+        /// The tree it is in.
+        tree: &'static str,
+        /// Its key in hexadecimal.
+        key: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The committer made no progress for too long.
+    #[error(
+        "use the log: no commit progress for {secs} s with steps waiting; look for a failing disk and restart"
+    )]
+    Stuck {
+        /// How long it was waited for.
+        secs: u64,
+    },
+    /// The witness file could not be written.
+    #[error("write {path}: {error}", path = path.display())]
+    Witness {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        error: Arc<io::Error>,
+    },
+}
+
+impl StoreError {
+    pub(super) fn corrupt(tree: &'static str, key: &[u8], problem: impl Into<String>) -> Self {
+        Self::Corrupt { tree, key: hex::encode(key), problem: problem.into() }
+    }
+}
+
+/// No place in the queue for another step now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum QueueFull {
+    /// As many steps as may wait are waiting.
+    #[error("queue a step: as many as may wait are waiting; try again shortly")]
+    Full,
+    /// The committer has ended.
+    #[error("queue a step: the log is closed")]
+    Closed,
+}
+
+/// Why a store does not open.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has it.
+    #[error("open {path}: {holder} holds its lock; stop that one, or set another storage.path", path = path.display())]
+    Locked {
+        /// The store's directory.
+        path: PathBuf,
+        /// Who has it: `process 4711`, or `another process`.
+        holder: String,
+    },
+    /// A file or directory could not be used.
+    #[error("{doing} {path}: {error}", path = path.display())]
+    Io {
+        /// What was tried, such as `create`.
+        doing: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why it failed.
+        error: io::Error,
+    },
+    /// The directory once held a log, and part of it is gone.
+    #[error(
+        "open {path}: it held a log, but {missing} is missing; restore it from a backup, or remove the whole \
+         directory to start empty",
+        path = path.display()
+    )]
+    Missing {
+        /// The store's directory.
+        path: PathBuf,
+        /// The file that is gone.
+        missing: &'static str,
+    },
+    /// The log ends before what was last acknowledged.
+    #[error(
+        "open {path}: its newest commit is {found}, but {witnessed} was acknowledged; restore it from a backup, \
+         or remove {path}/witness to go on without what was lost",
+        path = path.display()
+    )]
+    Behind {
+        /// The store's directory.
+        path: PathBuf,
+        /// The newest commit in the log.
+        found: u64,
+        /// The newest commit that is known to have been acknowledged.
+        witnessed: u64,
+    },
+    /// The log does not hold the rows that it says it holds.
+    #[error("open {path}: tree {tree} {problem}; restore it from a backup", path = path.display())]
+    Damaged {
+        /// The store's directory.
+        path: PathBuf,
+        /// The tree.
+        tree: &'static str,
+        /// How it differs.
+        problem: String,
+    },
+    /// A later version of this program wrote it.
+    #[error(
+        "open {path}: it has format {found}, this version reads up to {known}; use the version that wrote it",
+        path = path.display()
+    )]
+    Format {
+        /// The store's directory.
+        path: PathBuf,
+        /// The format found.
+        found: u32,
+        /// The newest that this version reads.
+        known: u32,
+    },
+    /// A flush does not reach the disk in this build.
+    #[error(
+        "open {path}: a flush did not force the log to the disk, so acknowledged events could be lost; build for \
+         Linux with a linker that lets the program replace sync_file_range",
+        path = path.display()
+    )]
+    NotDurable {
+        /// The store's directory.
+        path: PathBuf,
+    },
+    /// The log itself could not be read or written.
+    #[error("open {path}: {error}", path = path.display())]
+    Store {
+        /// The store's directory.
+        path: PathBuf,
+        /// Why not.
+        error: StoreError,
+    },
+}

@@ -1,0 +1,145 @@
+//! Keys: big-endian, so that they sort as what they name.
+
+use super::error::StoreError;
+use crate::model::id::{DeliveryId, EventId, SubscriptionId};
+use crate::model::time::Timestamp;
+
+/// The trees whose rows are counted, in the order of the counts in the meta row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Table {
+    Events,
+    Deliveries,
+    Due,
+    Dedup,
+    Subscriptions,
+    Standings,
+}
+
+pub(super) const TABLES: usize = 6;
+
+impl Table {
+    pub(super) const ALL: [Self; TABLES] =
+        [Self::Events, Self::Deliveries, Self::Due, Self::Dedup, Self::Subscriptions, Self::Standings];
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Events => "events",
+            Self::Deliveries => "deliveries",
+            Self::Due => "due",
+            Self::Dedup => "dedup",
+            Self::Subscriptions => "subscriptions",
+            Self::Standings => "standings",
+        }
+    }
+
+    pub(super) const fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// An id and the number of a chunk of its record.
+pub(super) type ChunkKey = [u8; 18];
+
+/// Subscription, due time, delivery.
+pub(super) type DueKey = [u8; 40];
+
+/// Bucket and hash of a sender's id.
+pub(super) type DedupKey = [u8; 20];
+
+/// The first `N` bytes of `bytes` and the rest.
+fn take<const N: usize>(bytes: &[u8]) -> Option<([u8; N], &[u8])> {
+    bytes.split_first_chunk::<N>().map(|(head, rest)| (*head, rest))
+}
+
+pub(super) fn chunk(id: u128, number: u16) -> ChunkKey {
+    let mut key = [0; 18];
+    let (head, tail) = key.split_at_mut(16);
+    head.copy_from_slice(&id.to_be_bytes());
+    tail.copy_from_slice(&number.to_be_bytes());
+    key
+}
+
+pub(super) fn read_chunk(table: Table, key: &[u8]) -> Result<(u128, u16), StoreError> {
+    take::<16>(key)
+        .and_then(|(id, rest)| Some((u128::from_be_bytes(id), u16::from_be_bytes(rest.try_into().ok()?))))
+        .ok_or_else(|| StoreError::corrupt(table.name(), key, "the key is not 18 bytes long"))
+}
+
+pub(super) fn due(subscription: SubscriptionId, at: Timestamp, delivery: DeliveryId) -> DueKey {
+    let mut key = [0; 40];
+    let (lane, rest) = key.split_at_mut(16);
+    let (time, id) = rest.split_at_mut(8);
+    lane.copy_from_slice(&subscription.to_bytes());
+    time.copy_from_slice(&at.as_millis().to_be_bytes());
+    id.copy_from_slice(&delivery.to_bytes());
+    key
+}
+
+pub(super) fn read_due(key: &[u8]) -> Result<(SubscriptionId, Timestamp, DeliveryId), StoreError> {
+    let parts = || {
+        let (lane, rest) = take::<16>(key)?;
+        let (time, id) = take::<8>(rest)?;
+        let at = Timestamp::from_millis(u64::from_be_bytes(time));
+        Some((SubscriptionId::from_bytes(lane), at, DeliveryId::from_bytes(id.try_into().ok()?)))
+    };
+    parts().ok_or_else(|| StoreError::corrupt(Table::Due.name(), key, "the key is not 40 bytes long"))
+}
+
+pub(super) fn dedup(bucket: u32, hash: [u8; 16]) -> DedupKey {
+    let mut key = [0; 20];
+    let (head, tail) = key.split_at_mut(4);
+    head.copy_from_slice(&bucket.to_be_bytes());
+    tail.copy_from_slice(&hash);
+    key
+}
+
+pub(super) fn read_bucket(key: &[u8]) -> Result<u32, StoreError> {
+    match take::<4>(key) {
+        Some((bucket, rest)) if rest.len() == 16 => Ok(u32::from_be_bytes(bucket)),
+        _ => Err(StoreError::corrupt(Table::Dedup.name(), key, "the key is not 20 bytes long")),
+    }
+}
+
+/// The id that a row of `dedup` holds, or a key of `subscriptions` and `standings` is.
+pub(super) fn read_id(table: Table, key: &[u8], bytes: &[u8]) -> Result<u128, StoreError> {
+    bytes
+        .try_into()
+        .map(u128::from_be_bytes)
+        .map_err(|_| StoreError::corrupt(table.name(), key, "an id is not 16 bytes long"))
+}
+
+/// The smallest bits that an id made at `at` can have.
+pub(super) fn first_bits(at: Timestamp) -> u128 {
+    u128::from(at.as_millis()) << 80
+}
+
+/// The delivery of the target at `index`.
+pub(super) fn delivery_of(event: EventId, index: usize) -> DeliveryId {
+    DeliveryId::from_bits(event.bits().saturating_add(1).saturating_add(index as u128))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_come_back_and_sort_as_what_they_name() {
+        let (sub, id) = (SubscriptionId::from_bits(7), DeliveryId::from_bits(u128::MAX - 3));
+        let at = Timestamp::from_millis(1_700_000_000_000);
+        assert_eq!(read_due(&due(sub, at, id)).unwrap(), (sub, at, id));
+        assert_eq!(read_chunk(Table::Events, &chunk(5, 300)).unwrap(), (5, 300));
+        assert_eq!(read_bucket(&dedup(9, [1; 16])).unwrap(), 9);
+        assert!(chunk(1, u16::MAX) < chunk(2, 0) && chunk(1, 255) < chunk(1, 256));
+        assert!(
+            due(sub, at, id)
+                < due(sub, at.after(std::time::Duration::from_millis(1)), DeliveryId::from_bits(0))
+        );
+        for bad in [&[][..], &[0; 17], &[0; 19], &[0; 39], &[0; 41]] {
+            assert!(
+                read_due(bad).is_err()
+                    && read_chunk(Table::Events, bad).is_err()
+                    && read_bucket(bad).is_err()
+            );
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! What the store knows in memory: counts of each subscription's deliveries, and which deliveries are fresh.
+//!
+//! The committer keeps it while it writes; readers ask it. Built by the scan at opening.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::model::delivery::Progress;
+use crate::model::id::{DeliveryId, EventId, SubscriptionId};
+use crate::model::time::Timestamp;
+
+/// Which of the ways to stand a delivery is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ProgressKind {
+    /// Fresh, or in its lane.
+    Waiting,
+    /// Taken by the receiver.
+    Succeeded,
+    /// Its attempts are used up.
+    Exhausted,
+    /// Given up on, or its subscription is gone.
+    Cancelled,
+}
+
+impl From<Progress> for ProgressKind {
+    fn from(progress: Progress) -> Self {
+        match progress {
+            Progress::Waiting { .. } => Self::Waiting,
+            Progress::Succeeded => Self::Succeeded,
+            Progress::Exhausted => Self::Exhausted,
+            Progress::Cancelled => Self::Cancelled,
+        }
+    }
+}
+
+/// How many deliveries of a subscription the log has, by how they stand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Fresh, or in the lane.
+    pub waiting: u64,
+    /// Taken by the receiver.
+    pub succeeded: u64,
+    /// Out of attempts.
+    pub exhausted: u64,
+    /// Given up on, or left when the subscription was deleted.
+    pub cancelled: u64,
+}
+
+impl Tally {
+    fn count(&mut self, kind: ProgressKind) -> &mut u64 {
+        match kind {
+            ProgressKind::Waiting => &mut self.waiting,
+            ProgressKind::Succeeded => &mut self.succeeded,
+            ProgressKind::Exhausted => &mut self.exhausted,
+            ProgressKind::Cancelled => &mut self.cancelled,
+        }
+    }
+
+    pub(super) fn add(&mut self, kind: ProgressKind) {
+        *self.count(kind) += 1;
+    }
+
+    pub(super) fn take(&mut self, kind: ProgressKind) {
+        let count = self.count(kind);
+        debug_assert!(*count > 0, "a delivery that was not counted: {kind:?}");
+        *count = count.saturating_sub(1);
+    }
+}
+
+/// A delivery that nothing has happened to since its event was appended: it has no row of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fresh {
+    /// The delivery.
+    pub id: DeliveryId,
+    /// Its event.
+    pub event: EventId,
+    /// Its subscription.
+    pub subscription: SubscriptionId,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    /// Every subscription with a row, and when it was deleted if it was.
+    pub(super) subscriptions: HashMap<SubscriptionId, Option<Timestamp>>,
+    pub(super) tallies: HashMap<SubscriptionId, Tally>,
+    fresh: BTreeMap<DeliveryId, Fresh>,
+    fresh_of: BTreeSet<(SubscriptionId, DeliveryId)>,
+}
+
+impl State {
+    pub(super) fn is_live(&self, subscription: SubscriptionId) -> bool {
+        matches!(self.subscriptions.get(&subscription), Some(None))
+    }
+
+    pub(super) fn tally(&mut self, subscription: SubscriptionId) -> &mut Tally {
+        self.tallies.entry(subscription).or_default()
+    }
+
+    pub(super) fn shift(&mut self, subscription: SubscriptionId, from: ProgressKind, to: ProgressKind) {
+        let tally = self.tally(subscription);
+        tally.take(from);
+        tally.add(to);
+    }
+
+    pub(super) fn add_fresh(&mut self, fresh: Fresh) {
+        self.fresh.insert(fresh.id, fresh);
+        self.fresh_of.insert((fresh.subscription, fresh.id));
+    }
+
+    pub(super) fn take_fresh(&mut self, id: DeliveryId) -> Option<Fresh> {
+        let fresh = self.fresh.remove(&id)?;
+        self.fresh_of.remove(&(fresh.subscription, id));
+        Some(fresh)
+    }
+
+    pub(super) fn fresh(&self) -> impl Iterator<Item = Fresh> {
+        self.fresh.values().copied()
+    }
+
+    pub(super) fn is_fresh(&self, id: DeliveryId) -> bool {
+        self.fresh.contains_key(&id)
+    }
+
+    /// The oldest event with a fresh delivery.
+    pub(super) fn floor(&self) -> Option<EventId> {
+        self.fresh.first_key_value().map(|(_, fresh)| fresh.event)
+    }
+
+    pub(super) fn oldest_fresh(&self, subscription: SubscriptionId) -> Option<DeliveryId> {
+        let first = (subscription, DeliveryId::from_bits(0));
+        self.fresh_of.range(first..).next().filter(|(of, _)| *of == subscription).map(|(_, id)| *id)
+    }
+
+    /// Counts the fresh deliveries of a subscription as cancelled: it is gone.
+    pub(super) fn cancel_fresh(&mut self, subscription: SubscriptionId) {
+        while let Some(id) = self.oldest_fresh(subscription) {
+            self.take_fresh(id);
+            self.shift(subscription, ProgressKind::Waiting, ProgressKind::Cancelled);
+        }
+    }
+}
+
+/// What committer and readers share.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    state: Mutex<State>,
+    pub(super) commits: AtomicU64,
+    pub(super) flushes: AtomicU64,
+    pub(super) events: AtomicU64,
+}
+
+impl Ledger {
+    pub(super) fn new(state: State) -> Self {
+        Self { state: Mutex::new(state), ..Self::default() }
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Counts { commits: read(&self.commits), flushes: read(&self.flushes), events: read(&self.events) }
+    }
+}
+
+/// What the committer has done since the store was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Transactions.
+    pub commits: u64,
+    /// Flushes, each of which made some transactions durable.
+    pub flushes: u64,
+    /// Events appended, without duplicates.
+    pub events: u64,
+}

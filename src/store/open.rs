@@ -1,0 +1,184 @@
+//! Opening: every check that must pass before the first step is taken, and what has to be found again.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use sled::Db;
+use tokio::sync::mpsc;
+
+use super::apply::Applier;
+use super::committer::Committer;
+use super::dedup::Dedup;
+use super::error::{OpenError, StoreError};
+use super::files::Files;
+use super::fsync;
+use super::key::{self, Table};
+use super::ledger::{Fresh, Ledger};
+use super::pulse::Pulse;
+use super::queue::Store;
+use super::reader::Reader;
+use super::record::Meta;
+use super::scan::{Scan, scan};
+use super::step::Poison;
+use super::table::{Draft, Tables};
+use crate::model::id::{IdSequence, SubscriptionId};
+use crate::model::subscription::{Standing, Subscription};
+use crate::model::time::Clock;
+
+/// The format of the log as a whole.
+pub(super) const FORMAT: u32 = 1;
+
+/// How often sled collects garbage, in milliseconds: with its default the file grows without end under load.
+const COLLECT_EVERY_MS: u64 = 20;
+
+/// How to open a store.
+#[derive(Clone, Debug)]
+pub struct StoreOptions {
+    /// The directory; created if it is not there.
+    pub path: PathBuf,
+    /// About how much memory sled's page cache takes.
+    pub cache_bytes: u64,
+    /// For how long a sender's id is remembered.
+    pub dedup_window: Duration,
+    /// How many steps may wait for the committer.
+    pub queue_steps_max: usize,
+}
+
+/// An open store.
+#[derive(Debug)]
+pub struct Opened {
+    /// The way in for steps.
+    pub store: Store,
+    /// The way to read.
+    pub reader: Reader,
+    /// What does the steps.
+    pub committer: Committer,
+    /// Every subscription, deleted ones included, with its standing, by id.
+    pub subscriptions: Vec<(Subscription, Standing)>,
+    /// The deliveries that had not been tried, parked or settled, oldest first.
+    pub fresh: Vec<Fresh>,
+    /// The lanes with rows in them, and how many rows each has; those of deleted subscriptions are to be cleared.
+    pub lanes: Vec<(SubscriptionId, u64)>,
+}
+
+/// Opens the store, blocking, and checks all of it: about a second per gigabyte, told to `progress`.
+///
+/// # Errors
+/// See [`OpenError`]: nothing is repaired silently.
+pub fn open(
+    options: &StoreOptions,
+    clock: Clock,
+    rng: StdRng,
+    progress: &mut dyn FnMut(&str),
+) -> Result<Opened, OpenError> {
+    let files = Files::lock(&options.path)?;
+    files.check()?;
+    let failed = |error| OpenError::Store { path: options.path.clone(), error };
+    let db = open_sled(&files, options.cache_bytes).map_err(|error| failed(error.into()))?;
+    let tables = Tables::open(db).map_err(|error| failed(error.into()))?;
+    let meta = read_meta(&tables, &files)?;
+    let scan = scan(&tables, &meta, progress).map_err(failed)?;
+    verify(&files, &meta, &scan)?;
+    let last_id = last_id(&tables).map_err(failed)?;
+    let Scan { subscriptions, state, lanes, buckets, .. } = scan;
+    let fresh = state.fresh().collect();
+    let reader = Reader { tables, ledger: Arc::new(Ledger::new(state)), files: Arc::new(files) };
+    let poison = Poison::default();
+    let mut applier = Applier {
+        reader: reader.clone(),
+        meta,
+        ids: IdSequence::after(last_id, rng),
+        last_id,
+        clock,
+        dedup: Dedup::new(options.dedup_window, buckets),
+        draft: Draft::default(),
+        events_in_draft: 0,
+        releases: std::collections::HashMap::new(),
+        swept_to: 0,
+        revisit: BTreeSet::new(),
+        pulse: Arc::new(Pulse::default()),
+        poison: poison.clone(),
+        #[cfg(test)]
+        fail_flush_after: None,
+    };
+    probe(&mut applier, &reader, options)?;
+    let (sender, queue) = mpsc::channel(options.queue_steps_max.max(1));
+    let committer = Committer { queue, applier, witness: reader.files.witness() };
+    Ok(Opened { store: Store { queue: sender, poison }, reader, committer, subscriptions, fresh, lanes })
+}
+
+fn open_sled(files: &Files, cache_bytes: u64) -> sled::Result<Db> {
+    let config = sled::Config::new()
+        .path(files.log())
+        .cache_capacity(cache_bytes)
+        .flush_every_ms(Some(COLLECT_EVERY_MS));
+    // Our own lock says that no other process has it: then it is this one's, about to close.
+    for _ in 0..200 {
+        match config.open() {
+            Err(sled::Error::Io(error)) if error.to_string().contains("lock") => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            opened => return opened,
+        }
+    }
+    config.open()
+}
+
+fn read_meta(tables: &Tables, files: &Files) -> Result<Meta, OpenError> {
+    let path = || files.root.clone();
+    let meta = tables.meta().map_err(|error| OpenError::Store { path: path(), error })?;
+    let meta = meta.unwrap_or(Meta { format: FORMAT, ..Meta::default() });
+    if meta.format > FORMAT {
+        return Err(OpenError::Format { path: path(), found: meta.format, known: FORMAT });
+    }
+    match files.witnessed()? {
+        Some(witnessed) if witnessed > meta.commit_seq => {
+            Err(OpenError::Behind { path: path(), found: meta.commit_seq, witnessed })
+        }
+        _ => Ok(meta),
+    }
+}
+
+fn verify(files: &Files, meta: &Meta, scan: &Scan) -> Result<(), OpenError> {
+    for ((table, found), expected) in Table::ALL.into_iter().zip(scan.counts).zip(meta.tables) {
+        if found != expected {
+            let problem = if found.0 == expected.0 {
+                format!("has {} rows as it should, but not all have the right content", found.0)
+            } else {
+                format!("has {} rows instead of {}", found.0, expected.0)
+            };
+            return Err(OpenError::Damaged { path: files.root.clone(), tree: table.name(), problem });
+        }
+    }
+    Ok(())
+}
+
+/// The greatest id in the log.
+fn last_id(tables: &Tables) -> Result<u128, StoreError> {
+    let mut last = 0;
+    for table in [Table::Events, Table::Deliveries] {
+        if let Some((row_key, _)) = tables.tree(table).last()? {
+            last = last.max(key::read_chunk(table, &row_key)?.0);
+        }
+    }
+    // The deliveries of the last event may have no rows yet.
+    let Some((row_key, _)) = tables.tree(Table::Events).last()? else { return Ok(last) };
+    let (id, _) = key::read_chunk(Table::Events, &row_key)?;
+    let first = tables.tree(Table::Events).get(key::chunk(id, 0))?.unwrap_or_default();
+    let head = super::reader::head(crate::model::id::EventId::from_bits(id), &first)?;
+    Ok(last.max(id + u128::from(head.targets)))
+}
+
+/// Writes the meta row and flushes: refuses to go on unless that forces the log to the disk.
+fn probe(applier: &mut Applier, reader: &Reader, options: &StoreOptions) -> Result<(), OpenError> {
+    let before = fsync::syncs();
+    let written = applier.write().and_then(|()| applier.flush());
+    written.map_err(|error| OpenError::Store { path: options.path.clone(), error })?;
+    if fsync::syncs() == before {
+        return Err(OpenError::NotDurable { path: options.path.clone() });
+    }
+    if reader.files.is_marked() { Ok(()) } else { reader.files.mark(FORMAT) }
+}

@@ -1,0 +1,107 @@
+//! Notices that a commit is stuck.
+//!
+//! A timer of the runtime would not do: a test's paused clock may jump over it while a commit is under way.
+//! A thread of its own measures real time against the progress that the commit itself reports.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+/// How long a commit may go without finishing a transaction or a flush.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+
+#[derive(Debug, Default)]
+struct Beat {
+    working: bool,
+    ended: bool,
+    /// Whether the watching thread sleeps until it is told of work.
+    parked: bool,
+    count: u64,
+}
+
+/// The committer's pulse.
+#[derive(Debug, Default)]
+pub(super) struct Pulse {
+    beat: Mutex<Beat>,
+    changed: Condvar,
+    /// Told when no progress was made for too long.
+    pub(super) stuck: Notify,
+}
+
+impl Pulse {
+    fn lock(&self) -> MutexGuard<'_, Beat> {
+        self.beat.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Something was finished.
+    pub(super) fn beat(&self) {
+        self.lock().count += 1;
+    }
+
+    /// A commit begins.
+    pub(super) fn begin(&self) {
+        let mut beat = self.lock();
+        beat.working = true;
+        if beat.parked {
+            self.changed.notify_all();
+        }
+    }
+
+    /// The commit is over.
+    pub(super) fn rest(&self) {
+        self.lock().working = false;
+    }
+
+    /// Watches until the guard is dropped.
+    pub(super) fn watch(self: &Arc<Self>, patience: Duration) -> std::io::Result<Watch> {
+        let pulse = self.clone();
+        std::thread::Builder::new().name("store-watchdog".to_owned()).spawn(move || pulse.run(patience))?;
+        Ok(Watch(self.clone()))
+    }
+
+    fn run(&self, patience: Duration) {
+        let mut beat = self.lock();
+        while !beat.ended {
+            if !beat.working {
+                beat.parked = true;
+                beat = self.changed.wait(beat).unwrap_or_else(PoisonError::into_inner);
+                beat.parked = false;
+                continue;
+            }
+            let count = beat.count;
+            let waited = self.changed.wait_timeout(beat, patience).unwrap_or_else(PoisonError::into_inner);
+            beat = waited.0;
+            if waited.1.timed_out() && beat.working && beat.count == count {
+                self.stuck.notify_one();
+                return;
+            }
+        }
+    }
+}
+
+/// Ends the watching thread when it is dropped.
+#[derive(Debug)]
+pub(super) struct Watch(Arc<Pulse>);
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.0.lock().ended = true;
+        self.0.changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_work_without_progress_is_stuck() {
+        let pulse = Arc::new(Pulse::default());
+        let watch = pulse.watch(Duration::from_millis(20)).unwrap();
+        pulse.begin();
+        pulse.stuck.notified().await;
+        drop(watch);
+        assert!(pulse.lock().ended);
+    }
+}

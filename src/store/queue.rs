@@ -1,0 +1,134 @@
+//! The bounded queue before the committer: a place is reserved first, so that a step never waits with work in hand.
+
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::mpsc::{OwnedPermit, Sender};
+
+use super::error::{QueueFull, StoreError};
+use super::step::{Append, Appended, Done, Poison, Settlement, Step, Sweep, Swept};
+use crate::model::delivery::Delivery;
+use crate::model::id::SubscriptionId;
+use crate::model::subscription::{Standing, Subscription};
+
+/// The way in. Cheap to clone; when the last one and the last [`Place`] are gone, the committer ends.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pub(super) queue: Sender<Step>,
+    pub(super) poison: Poison,
+}
+
+impl Store {
+    /// A place in the queue, if one is free now.
+    pub fn try_reserve(&self) -> Result<Place, QueueFull> {
+        match self.queue.clone().try_reserve_owned() {
+            Ok(permit) => Ok(Place { permit, poison: self.poison.clone() }),
+            Err(TrySendError::Full(_)) => Err(QueueFull::Full),
+            Err(TrySendError::Closed(_)) => Err(QueueFull::Closed),
+        }
+    }
+
+    /// A place in the queue, as soon as one is free; those who wait are served in turn.
+    ///
+    /// Cancel safe: dropping the future gives up the turn.
+    ///
+    /// # Errors
+    /// [`StoreError::Poisoned`] once a write has failed, [`StoreError::Closed`] if the committer is gone otherwise.
+    pub async fn reserve(&self) -> Result<Place, StoreError> {
+        match self.queue.clone().reserve_owned().await {
+            Ok(permit) => Ok(Place { permit, poison: self.poison.clone() }),
+            Err(_) => Err(self.poison.error()),
+        }
+    }
+}
+
+/// A place in the queue, for one step.
+///
+/// Steps are done in the order in which they were handed in. None of the methods blocks or waits: `done` is
+/// called later, once, on the committer's task, when the step is durable; it must be short and must not block.
+/// It gets an error instead if the store stopped before that; then the step may or may not be in the log.
+#[derive(Debug)]
+pub struct Place {
+    permit: OwnedPermit<Step>,
+    poison: Poison,
+}
+
+impl Place {
+    fn send<T>(
+        self,
+        done: impl FnOnce(Result<T, StoreError>) + Send + 'static,
+        step: impl FnOnce(Done<T>) -> Step,
+    ) {
+        let step = step(Done::new(&self.poison, done));
+        self.permit.send(step);
+    }
+
+    /// Adds events with their deliveries, each event whole or not at all; ids are given in the order of the list.
+    pub fn append(
+        self,
+        events: Vec<Append>,
+        done: impl FnOnce(Result<Vec<Appended>, StoreError>) + Send + 'static,
+    ) {
+        self.send(done, |done| Step::Append(events, done));
+    }
+
+    /// Writes down what became of a delivery: its row, its due row if it still waits, and the standing, at once.
+    ///
+    /// A waiting delivery of a deleted subscription gets no due row and counts as cancelled.
+    pub fn settle(self, settlement: Settlement, done: impl FnOnce(Result<(), StoreError>) + Send + 'static) {
+        self.send(done, |done| Step::Settle(Box::new(settlement), done));
+    }
+
+    /// Gives fresh deliveries a place in their lanes, due when they were made; others are left as they are.
+    pub fn park(self, deliveries: Vec<Delivery>, done: impl FnOnce(Result<(), StoreError>) + Send + 'static) {
+        self.send(done, |done| Step::Park(deliveries, done));
+    }
+
+    /// Writes a subscription, and its standing if given.
+    ///
+    /// With `deleted_at` set, its fresh deliveries count as cancelled at once; [`clear_lane`](Self::clear_lane)
+    /// does the same for the others.
+    pub fn put_subscription(
+        self,
+        subscription: Subscription,
+        standing: Option<Standing>,
+        done: impl FnOnce(Result<(), StoreError>) + Send + 'static,
+    ) {
+        self.send(done, |done| Step::PutSubscription(Box::new(subscription), standing, done));
+    }
+
+    /// Writes a subscription's standing.
+    pub fn put_standing(
+        self,
+        subscription: SubscriptionId,
+        standing: Standing,
+        done: impl FnOnce(Result<(), StoreError>) + Send + 'static,
+    ) {
+        self.send(done, |done| Step::PutStanding(subscription, standing, done));
+    }
+
+    /// Makes what waits in a lane due when it was made, so that it goes out oldest first.
+    ///
+    /// Looks at no more than `limit` rows; answers whether there are more to look at, from where it stopped.
+    pub fn release(
+        self,
+        subscription: SubscriptionId,
+        limit: usize,
+        done: impl FnOnce(Result<bool, StoreError>) + Send + 'static,
+    ) {
+        self.send(done, |done| Step::Release(subscription, limit, done));
+    }
+
+    /// Empties the lane of a deleted subscription, at most `limit` rows of it; answers whether there are more.
+    pub fn clear_lane(
+        self,
+        subscription: SubscriptionId,
+        limit: usize,
+        done: impl FnOnce(Result<bool, StoreError>) + Send + 'static,
+    ) {
+        self.send(done, |done| Step::ClearLane(subscription, limit, done));
+    }
+
+    /// Forgets the oldest part of the log; see [`Sweep`].
+    pub fn sweep(self, sweep: Sweep, done: impl FnOnce(Result<Swept, StoreError>) + Send + 'static) {
+        self.send(done, |done| Step::Sweep(sweep, done));
+    }
+}

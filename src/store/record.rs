@@ -1,0 +1,444 @@
+//! Rows as bytes: the only file that knows the encoding.
+//!
+//! A record is one byte of version, then bincode. One that may outgrow a row is *long*: the version, the length
+//! of the whole record (u32, big-endian), bincode, and for an event the plain bytes of its targets and data;
+//! it is cut into chunks of [`CHUNK_BYTES`]. Reading checks everything that the types promise.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+use std::time::Duration;
+
+use bincode::{Decode, Encode, config};
+use bytes::Bytes;
+
+use super::key::TABLES;
+use crate::model::attempt::{Attempt, ErrorClass, Outcome};
+use crate::model::delivery::{Delivery, Progress};
+use crate::model::event::EventContent;
+use crate::model::id::{DeliveryId, EventId, SubscriptionId};
+use crate::model::secret::SigningSecret;
+use crate::model::selector::{EventSelector, ProjectSelector};
+use crate::model::subscription::{
+    Disabled, DisabledReason, Format, ManagedBy, Ordering, RateLimit, Standing, Subscription,
+    SubscriptionSpec,
+};
+use crate::model::time::{Interval, Timestamp, millis};
+
+/// The version that is written; every version up to it is read.
+pub(super) const VERSION: u8 = 1;
+
+/// The longest chunk: rows stay under 7,000 bytes, beyond which sled would put a page of them in a file of its
+/// own that is neither forced to the disk nor ever removed.
+pub(super) const CHUNK_BYTES: usize = 6 * 1024;
+
+const PREFIX: usize = 5;
+
+/// What is wrong with a record, to be reported with its key.
+pub(super) type Problem = String;
+
+type Read<T> = Result<T, Problem>;
+
+fn encode(prefix: usize, value: impl Encode) -> Vec<u8> {
+    let mut bytes = vec![0; prefix];
+    if let Some(first) = bytes.first_mut() {
+        *first = VERSION;
+    }
+    let written = bincode::encode_into_std_write(value, &mut bytes, config::standard());
+    debug_assert!(written.is_ok(), "a Vec takes every byte");
+    bytes
+}
+
+fn set_length(bytes: &mut [u8]) {
+    let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+    if let Some(place) = bytes.get_mut(1..PREFIX) {
+        place.copy_from_slice(&length.to_be_bytes());
+    }
+}
+
+/// Reads one value, and the bytes after it.
+fn decode<T: Decode<()>>(prefix: usize, bytes: &[u8]) -> Read<(T, &[u8])> {
+    match bytes.first() {
+        Some(&VERSION) => {}
+        Some(other) => return Err(format!("version {other} is not known")),
+        None => return Err("it is empty".to_owned()),
+    }
+    let body = bytes.get(prefix..).ok_or("it is too short")?;
+    let limited = config::standard().with_limit::<{ 8 << 20 }>();
+    let (value, used) = bincode::decode_from_slice(body, limited).map_err(|error| error.to_string())?;
+    Ok((value, body.get(used..).unwrap_or_default()))
+}
+
+fn decode_all<T: Decode<()>>(prefix: usize, bytes: &[u8]) -> Read<T> {
+    match decode(prefix, bytes)? {
+        (value, []) => Ok(value),
+        (_, rest) => Err(format!("{} bytes are left over", rest.len())),
+    }
+}
+
+fn parse<T: FromStr<Err: ToString>>(text: &str) -> Read<T> {
+    text.parse().map_err(|error: T::Err| error.to_string())
+}
+
+/// How long the long record is that starts with `chunk`.
+pub(super) fn length(chunk: &[u8]) -> Read<usize> {
+    let bytes = chunk.get(1..PREFIX).and_then(|bytes| bytes.try_into().ok()).ok_or("it is too short")?;
+    Ok(u32::from_be_bytes(bytes) as usize)
+}
+
+/// How many rows a long record of this length takes.
+pub(super) fn chunk_count(length: usize) -> u16 {
+    u16::try_from(length.div_ceil(CHUNK_BYTES).max(1)).unwrap_or(u16::MAX)
+}
+
+#[derive(Encode, Decode)]
+struct EventHeadV1 {
+    event_type: String,
+    project: String,
+    company: Option<String>,
+    sender_id: Option<String>,
+    occurred_at: Option<u64>,
+    targets: u32,
+    data: Option<u32>,
+}
+
+/// What the first chunk of an event tells by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventHead {
+    /// The event's id.
+    pub id: EventId,
+    /// What was submitted, without its data.
+    pub content: EventContent,
+    /// How many bytes of data it has, if it has any.
+    pub data_bytes: Option<u32>,
+    /// How many deliveries it began with.
+    pub targets: u32,
+}
+
+/// An event as a record: head, targets, data.
+pub(super) fn event(content: &EventContent, targets: &[SubscriptionId]) -> Vec<u8> {
+    let size = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
+    let head = EventHeadV1 {
+        event_type: content.event_type.to_string(),
+        project: content.project.to_string(),
+        company: content.company.as_ref().map(ToString::to_string),
+        sender_id: content.sender_id.as_ref().map(ToString::to_string),
+        occurred_at: content.occurred_at.map(Timestamp::as_millis),
+        targets: size(targets.len()),
+        data: content.data.as_ref().map(|data| size(data.len())),
+    };
+    let mut bytes = encode(PREFIX, head);
+    bytes.extend(targets.iter().flat_map(|id| id.to_bytes()));
+    bytes.extend(content.data.as_deref().unwrap_or_default());
+    set_length(&mut bytes);
+    bytes
+}
+
+/// The head of an event, from its first chunk or all of it, and the bytes after it.
+pub(super) fn read_event_head(id: EventId, chunk: &[u8]) -> Read<(EventHead, &[u8])> {
+    let (head, rest): (EventHeadV1, _) = decode(PREFIX, chunk)?;
+    let content = EventContent {
+        event_type: parse(&head.event_type)?,
+        project: parse(&head.project)?,
+        company: head.company.as_deref().map(parse).transpose()?,
+        sender_id: head.sender_id.as_deref().map(parse).transpose()?,
+        occurred_at: head.occurred_at.map(Timestamp::from_millis),
+        data: None,
+    };
+    Ok((EventHead { id, content, data_bytes: head.data, targets: head.targets }, rest))
+}
+
+/// The targets at the start of what follows an event's head, and the bytes after them.
+pub(super) fn read_targets<'a>(head: &EventHead, rest: &'a [u8]) -> Read<(Vec<SubscriptionId>, &'a [u8])> {
+    let (ids, data) = rest.split_at_checked(head.targets as usize * 16).ok_or("its targets are cut off")?;
+    Ok((ids.as_chunks().0.iter().map(|id| SubscriptionId::from_bytes(*id)).collect(), data))
+}
+
+/// A whole event and its targets.
+pub(super) fn read_event(id: EventId, record: &[u8]) -> Read<(EventContent, Vec<SubscriptionId>)> {
+    let (head, rest) = read_event_head(id, record)?;
+    let (targets, data) = read_targets(&head, rest)?;
+    if data.len() != head.data_bytes.unwrap_or(0) as usize {
+        return Err(format!("it has {} bytes of data, not {:?}", data.len(), head.data_bytes));
+    }
+    let data = head.data_bytes.map(|_| Bytes::copy_from_slice(data));
+    Ok((EventContent { data, ..head.content }, targets))
+}
+
+#[derive(Encode, Decode)]
+enum ProgressV1 {
+    Waiting(u64),
+    Succeeded,
+    Exhausted,
+    Cancelled,
+}
+
+#[derive(Encode, Decode)]
+enum OutcomeV1 {
+    Success(u16),
+    Rejected(u16, Option<Duration>),
+    Failed(String, String),
+}
+
+#[derive(Encode, Decode)]
+struct AttemptV1 {
+    number: u32,
+    started_at: u64,
+    duration: Duration,
+    outcome: OutcomeV1,
+    excerpt: Vec<u8>,
+}
+
+#[derive(Encode, Decode)]
+struct DeliveryV1 {
+    event: [u8; 16],
+    subscription: [u8; 16],
+    progress: ProgressV1,
+    attempts_before: u32,
+    attempts: Vec<AttemptV1>,
+}
+
+impl From<Progress> for ProgressV1 {
+    fn from(progress: Progress) -> Self {
+        match progress {
+            Progress::Waiting { due } => Self::Waiting(due.as_millis()),
+            Progress::Succeeded => Self::Succeeded,
+            Progress::Exhausted => Self::Exhausted,
+            Progress::Cancelled => Self::Cancelled,
+        }
+    }
+}
+
+impl From<ProgressV1> for Progress {
+    fn from(progress: ProgressV1) -> Self {
+        match progress {
+            ProgressV1::Waiting(due) => Self::Waiting { due: Timestamp::from_millis(due) },
+            ProgressV1::Succeeded => Self::Succeeded,
+            ProgressV1::Exhausted => Self::Exhausted,
+            ProgressV1::Cancelled => Self::Cancelled,
+        }
+    }
+}
+
+fn attempt(attempt: &Attempt) -> AttemptV1 {
+    let outcome = match &attempt.outcome {
+        Outcome::Success { status } => OutcomeV1::Success(*status),
+        Outcome::Rejected { status, retry_after } => OutcomeV1::Rejected(*status, *retry_after),
+        Outcome::Failed { class, detail } => OutcomeV1::Failed(class.as_str().to_owned(), detail.clone()),
+    };
+    AttemptV1 {
+        number: attempt.number,
+        started_at: attempt.started_at.as_millis(),
+        duration: attempt.duration,
+        outcome,
+        excerpt: attempt.excerpt.clone(),
+    }
+}
+
+fn read_attempt(attempt: AttemptV1) -> Read<Attempt> {
+    let outcome = match attempt.outcome {
+        OutcomeV1::Success(status) => Outcome::Success { status },
+        OutcomeV1::Rejected(status, retry_after) => Outcome::Rejected { status, retry_after },
+        OutcomeV1::Failed(word, detail) => {
+            let class = ErrorClass::ALL.into_iter().find(|class| class.as_str() == word);
+            Outcome::Failed { class: class.ok_or_else(|| format!("'{word}' is no class of errors"))?, detail }
+        }
+    };
+    Ok(Attempt {
+        number: attempt.number,
+        started_at: Timestamp::from_millis(attempt.started_at),
+        duration: attempt.duration,
+        outcome,
+        excerpt: attempt.excerpt,
+    })
+}
+
+/// A delivery as a long record.
+pub(super) fn delivery(delivery: &Delivery) -> Vec<u8> {
+    let value = DeliveryV1 {
+        event: delivery.event.to_bytes(),
+        subscription: delivery.subscription.to_bytes(),
+        progress: delivery.progress.into(),
+        attempts_before: delivery.attempts_before,
+        attempts: delivery.attempts.iter().map(attempt).collect(),
+    };
+    let mut bytes = encode(PREFIX, value);
+    set_length(&mut bytes);
+    bytes
+}
+
+/// A whole delivery.
+pub(super) fn read_delivery(id: DeliveryId, record: &[u8]) -> Read<Delivery> {
+    let value: DeliveryV1 = decode_all(PREFIX, record)?;
+    Ok(Delivery {
+        id,
+        event: EventId::from_bytes(value.event),
+        subscription: SubscriptionId::from_bytes(value.subscription),
+        progress: value.progress.into(),
+        attempts: value.attempts.into_iter().map(read_attempt).collect::<Result<_, _>>()?,
+        attempts_before: value.attempts_before,
+    })
+}
+
+/// Whose a delivery is and where it stands, from its first chunk alone.
+pub(super) fn read_progress(chunk: &[u8]) -> Read<(SubscriptionId, Progress)> {
+    let ((_, subscription, progress), _): (([u8; 16], [u8; 16], ProgressV1), _) = decode(PREFIX, chunk)?;
+    Ok((SubscriptionId::from_bytes(subscription), progress.into()))
+}
+
+#[derive(Encode, Decode)]
+struct SubscriptionV1 {
+    name: String,
+    url: String,
+    events: Vec<String>,
+    projects: Vec<String>,
+    filter: Option<String>,
+    format: String,
+    headers: BTreeMap<String, String>,
+    timeout_ms: Option<u64>,
+    retry_schedule_ms: Option<Vec<u64>>,
+    max_in_flight: Option<std::num::NonZeroU32>,
+    rate_limit: Option<String>,
+    ordering: String,
+    managed_by: String,
+    secrets: Vec<(String, Option<u64>)>,
+    created_at: u64,
+    updated_at: u64,
+    deleted_at: Option<u64>,
+}
+
+fn ms(interval: Interval) -> u64 {
+    millis(interval.get())
+}
+
+/// A subscription as a long record.
+pub(super) fn subscription(subscription: &Subscription) -> Vec<u8> {
+    let spec = &subscription.spec;
+    let secret = |s: &SigningSecret| (s.secret.reveal().to_owned(), s.expires_at.map(Timestamp::as_millis));
+    let value = SubscriptionV1 {
+        name: spec.name.clone(),
+        url: spec.url.to_string(),
+        events: spec.events.to_texts(),
+        projects: spec.projects.to_texts(),
+        filter: spec.filter.clone(),
+        format: spec.format.to_string(),
+        headers: spec.headers.clone(),
+        timeout_ms: spec.timeout.map(ms),
+        retry_schedule_ms: spec.retry_schedule.as_ref().map(|waits| waits.iter().copied().map(ms).collect()),
+        max_in_flight: spec.max_in_flight,
+        rate_limit: spec.rate_limit.map(|limit| limit.to_string()),
+        ordering: spec.ordering.to_string(),
+        managed_by: subscription.managed_by.to_string(),
+        secrets: subscription.secrets.iter().map(secret).collect(),
+        created_at: subscription.created_at.as_millis(),
+        updated_at: subscription.updated_at.as_millis(),
+        deleted_at: subscription.deleted_at.map(Timestamp::as_millis),
+    };
+    let mut bytes = encode(PREFIX, value);
+    set_length(&mut bytes);
+    bytes
+}
+
+fn read_spec(value: &SubscriptionV1) -> Read<SubscriptionSpec> {
+    let terms = |problems: Vec<_>| format!("its terms are not valid: {problems:?}");
+    let waits = |waits: &Vec<u64>| waits.iter().copied().map(Interval::from_millis).collect();
+    Ok(SubscriptionSpec {
+        name: value.name.clone(),
+        url: parse(&value.url)?,
+        events: EventSelector::parse(&value.events).map_err(terms)?,
+        projects: ProjectSelector::parse(&value.projects).map_err(terms)?,
+        filter: value.filter.clone(),
+        format: parse::<Format>(&value.format)?,
+        headers: value.headers.clone(),
+        timeout: value.timeout_ms.map(Interval::from_millis),
+        retry_schedule: value.retry_schedule_ms.as_ref().map(waits),
+        max_in_flight: value.max_in_flight,
+        rate_limit: value.rate_limit.as_deref().map(parse::<RateLimit>).transpose()?,
+        ordering: parse::<Ordering>(&value.ordering)?,
+    })
+}
+
+/// A whole subscription.
+pub(super) fn read_subscription(id: SubscriptionId, record: &[u8]) -> Read<Subscription> {
+    let value: SubscriptionV1 = decode_all(PREFIX, record)?;
+    let secret = |(text, expires_at): &(String, Option<u64>)| {
+        let expires_at = expires_at.map(Timestamp::from_millis);
+        parse(text).map(|secret| SigningSecret { secret, expires_at })
+    };
+    Ok(Subscription {
+        id,
+        spec: read_spec(&value)?,
+        managed_by: parse::<ManagedBy>(&value.managed_by)?,
+        secrets: value.secrets.iter().map(secret).collect::<Result<_, _>>()?,
+        created_at: Timestamp::from_millis(value.created_at),
+        updated_at: Timestamp::from_millis(value.updated_at),
+        deleted_at: value.deleted_at.map(Timestamp::from_millis),
+    })
+}
+
+#[derive(Encode, Decode)]
+struct StandingV1 {
+    disabled: Option<(String, u64, String)>,
+    failing_since: Option<u64>,
+    last_success_at: Option<u64>,
+    last_failure_at: Option<u64>,
+}
+
+/// The longest reason for being switched off that is kept, in characters, so that the row stays short.
+const DETAIL_CHARS_MAX: usize = 1024;
+
+/// A standing.
+pub(super) fn standing(standing: &Standing) -> Vec<u8> {
+    let disabled = |d: &Disabled| {
+        let detail = d.detail.chars().take(DETAIL_CHARS_MAX).collect();
+        (d.reason.to_string(), d.at.as_millis(), detail)
+    };
+    let value = StandingV1 {
+        disabled: standing.disabled.as_ref().map(disabled),
+        failing_since: standing.failing_since.map(Timestamp::as_millis),
+        last_success_at: standing.last_success_at.map(Timestamp::as_millis),
+        last_failure_at: standing.last_failure_at.map(Timestamp::as_millis),
+    };
+    encode(1, value)
+}
+
+/// A standing back from its row.
+pub(super) fn read_standing(record: &[u8]) -> Read<Standing> {
+    let value: StandingV1 = decode_all(1, record)?;
+    let disabled = |(reason, at, detail): (String, u64, String)| {
+        let reason = parse::<DisabledReason>(&reason)?;
+        Ok::<_, Problem>(Disabled { reason, at: Timestamp::from_millis(at), detail })
+    };
+    Ok(Standing {
+        disabled: value.disabled.map(disabled).transpose()?,
+        failing_since: value.failing_since.map(Timestamp::from_millis),
+        last_success_at: value.last_success_at.map(Timestamp::from_millis),
+        last_failure_at: value.last_failure_at.map(Timestamp::from_millis),
+    })
+}
+
+/// The row that each transaction writes: what the log holds, so that a loss is seen.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Encode, Decode)]
+pub(super) struct Meta {
+    /// The format of the whole log.
+    pub(super) format: u32,
+    /// Grows by one with each transaction.
+    pub(super) commit_seq: u64,
+    /// For each tree the number of its rows and the sum of their hashes.
+    pub(super) tables: [(u64, u64); TABLES],
+    /// No event before this one has a fresh delivery.
+    pub(super) fresh_floor: [u8; 16],
+}
+
+/// The meta row.
+pub(super) fn meta(meta: &Meta) -> Vec<u8> {
+    encode(1, meta)
+}
+
+/// The meta row read back.
+pub(super) fn read_meta(record: &[u8]) -> Read<Meta> {
+    decode_all(1, record)
+}
+
+#[cfg(test)]
+#[path = "record_tests.rs"]
+mod tests;

@@ -1,0 +1,188 @@
+//! The trees, and a draft of changes to them that is applied at once.
+
+use std::collections::BTreeMap;
+
+use sled::transaction::{ConflictableTransactionError, TransactionError, Transactional as _};
+use sled::{Db, IVec, Tree};
+use xxhash_rust::xxh3::Xxh3;
+
+use super::error::StoreError;
+use super::key::{self, Table};
+use super::record::{self, CHUNK_BYTES, Meta};
+
+const META_KEY: &[u8] = b"meta";
+
+/// The open log.
+#[derive(Clone, Debug)]
+pub(super) struct Tables {
+    db: Db,
+    trees: Vec<Tree>,
+    meta: Tree,
+}
+
+impl Tables {
+    pub(super) fn open(db: Db) -> sled::Result<Self> {
+        let trees = Table::ALL.into_iter().map(|table| db.open_tree(table.name()));
+        Ok(Self { trees: trees.collect::<sled::Result<_>>()?, meta: db.open_tree("meta")?, db })
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "there is one tree for each value of the enumeration")]
+    pub(super) fn tree(&self, table: Table) -> &Tree {
+        &self.trees[table.index()]
+    }
+
+    pub(super) fn db(&self) -> &Db {
+        &self.db
+    }
+
+    /// The meta row; none in a log that was just created.
+    pub(super) fn meta(&self) -> Result<Option<Meta>, StoreError> {
+        let bytes = self.meta.get(META_KEY)?;
+        let read = |bytes: IVec| {
+            record::read_meta(&bytes).map_err(|problem| StoreError::corrupt("meta", META_KEY, problem))
+        };
+        bytes.map(read).transpose()
+    }
+
+    /// Applies a draft in one transaction, which also writes what the log then holds.
+    ///
+    /// Returns the meta row that was written. It is not durable before a flush.
+    pub(super) fn apply(&self, draft: &Draft, before: &Meta) -> Result<Meta, StoreError> {
+        let touched: Vec<Table> = Table::ALL.into_iter().filter(|table| draft.touches(*table)).collect();
+        let mut trees: Vec<&Tree> = touched.iter().map(|table| self.tree(*table)).collect();
+        trees.push(&self.meta);
+        let applied = trees.as_slice().transaction(|views| {
+            let mut after = before.clone();
+            after.commit_seq += 1;
+            for (table, view) in touched.iter().zip(views) {
+                let Some(count) = after.tables.get_mut(table.index()) else { continue };
+                for (row, value) in draft.rows(*table) {
+                    let old = match value {
+                        Some(value) => view.insert(row.as_slice(), value.as_slice())?,
+                        None => view.remove(row.as_slice())?,
+                    };
+                    recount(count, *table, row, old.as_deref(), value.as_deref());
+                }
+            }
+            if let Some(view) = views.last() {
+                view.insert(META_KEY, record::meta(&after))?;
+            }
+            Ok::<_, ConflictableTransactionError<()>>(after)
+        });
+        applied.map_err(|error| match error {
+            TransactionError::Storage(error) => StoreError::Sled(error),
+            TransactionError::Abort(()) => StoreError::Closed,
+        })
+    }
+
+    /// A long record that starts with `first`, the row of chunk 0.
+    pub(super) fn whole(&self, table: Table, id: u128, first: IVec) -> Result<IVec, StoreError> {
+        let length = record::length(&first).map_err(|problem| corrupt(table, id, problem))?;
+        if length <= CHUNK_BYTES {
+            return if length == first.len() { Ok(first) } else { Err(corrupt(table, id, "it is cut off")) };
+        }
+        let mut bytes = Vec::with_capacity(length);
+        bytes.extend_from_slice(&first);
+        for number in 1..record::chunk_count(length) {
+            let next = self.tree(table).get(key::chunk(id, number))?;
+            bytes.extend_from_slice(&next.ok_or_else(|| corrupt(table, id, "a chunk is missing"))?);
+        }
+        if bytes.len() == length { Ok(bytes.into()) } else { Err(corrupt(table, id, "it is cut off")) }
+    }
+
+    /// The long record of an id, if there is one.
+    pub(super) fn long(&self, table: Table, id: u128) -> Result<Option<IVec>, StoreError> {
+        let first = self.tree(table).get(key::chunk(id, 0))?;
+        first.map(|first| self.whole(table, id, first)).transpose()
+    }
+}
+
+/// An error about the record of an id.
+pub(super) fn corrupt(table: Table, id: u128, problem: impl Into<String>) -> StoreError {
+    StoreError::corrupt(table.name(), &id.to_be_bytes(), problem)
+}
+
+/// The hash of a row, which tells its tree too.
+pub(super) fn hash(table: Table, key: &[u8], value: &[u8]) -> u64 {
+    let mut hasher = Xxh3::new();
+    hasher.update(&[table as u8, u8::try_from(key.len()).unwrap_or(u8::MAX)]);
+    hasher.update(key);
+    hasher.update(value);
+    hasher.digest()
+}
+
+fn recount(count: &mut (u64, u64), table: Table, key: &[u8], old: Option<&[u8]>, new: Option<&[u8]>) {
+    if let Some(old) = old {
+        *count = (count.0.wrapping_sub(1), count.1.wrapping_sub(hash(table, key, old)));
+    }
+    if let Some(new) = new {
+        *count = (count.0.wrapping_add(1), count.1.wrapping_add(hash(table, key, new)));
+    }
+}
+
+/// Changes that are to be made together, over the log as it is.
+#[derive(Debug, Default)]
+pub(super) struct Draft {
+    changes: BTreeMap<(Table, Vec<u8>), Option<Vec<u8>>>,
+    bytes: usize,
+}
+
+impl Draft {
+    fn touches(&self, table: Table) -> bool {
+        self.rows(table).next().is_some()
+    }
+
+    fn rows(&self, table: Table) -> impl Iterator<Item = (&Vec<u8>, &Option<Vec<u8>>)> {
+        self.changes
+            .range((table, Vec::new())..)
+            .take_while(move |((of, _), _)| *of == table)
+            .map(|((_, key), value)| (key, value))
+    }
+
+    /// How many rows it changes.
+    pub(super) fn len(&self) -> usize {
+        self.changes.len()
+    }
+
+    /// How many bytes it writes, keys included.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn put(&mut self, table: Table, key: &[u8], value: Vec<u8>) {
+        self.bytes += key.len() + value.len();
+        self.changes.insert((table, key.to_vec()), Some(value));
+    }
+
+    pub(super) fn remove(&mut self, table: Table, key: &[u8]) {
+        self.bytes += key.len();
+        self.changes.insert((table, key.to_vec()), None);
+    }
+
+    /// The row as it will be.
+    pub(super) fn get(&self, tables: &Tables, table: Table, key: &[u8]) -> Result<Option<IVec>, StoreError> {
+        match self.changes.get(&(table, key.to_vec())) {
+            Some(value) => Ok(value.as_deref().map(IVec::from)),
+            None => Ok(tables.tree(table).get(key)?),
+        }
+    }
+
+    /// Writes a long record, and removes what an earlier, longer one left.
+    pub(super) fn put_long(&mut self, table: Table, id: u128, record: &[u8], length_was: usize) {
+        for (number, part) in (0u16..).zip(record.chunks(CHUNK_BYTES)) {
+            self.put(table, &key::chunk(id, number), part.to_vec());
+        }
+        if length_was > record.len() {
+            for number in record::chunk_count(record.len())..record::chunk_count(length_was) {
+                self.remove(table, &key::chunk(id, number));
+            }
+        }
+    }
+
+    /// Removes a long record of this length.
+    pub(super) fn remove_long(&mut self, table: Table, id: u128, length: usize) {
+        for number in 0..record::chunk_count(length) {
+            self.remove(table, &key::chunk(id, number));
+        }
+    }
+}
