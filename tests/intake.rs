@@ -93,7 +93,11 @@ mod tests {
         for (seen, (_, subscription)) in bodies.iter().zip(&subscribed) {
             assert!(seen.is_signed_with(subscription["secret"].as_str().unwrap()));
             assert_eq!(seen.event(), accepted["id"]);
-            assert_eq!(seen.header("content-type").split(';').next(), Some("application/json"));
+            let media_type = match subscription["format"].as_str() {
+                Some("cloudevents") => "application/cloudevents+json",
+                _ => "application/json",
+            };
+            assert_eq!(seen.header("content-type").split(';').next(), Some(media_type));
             assert!(seen.header("user-agent").starts_with("postrider/"));
         }
         let text = |seen: &Seen| String::from_utf8(seen.body.to_vec()).unwrap();
