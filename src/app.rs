@@ -1,1 +1,165 @@
-//! Opens, recovers, binds, spawns the loops, and stops them in reverse.
+//! The daemon: opens, recovers, binds, spawns the loops, and stops them in reverse.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::api;
+use crate::api::serve::{Limits, Listener};
+use crate::config::Config;
+use crate::flow::Flow;
+use crate::flow::recover::Surroundings;
+use crate::model::time::Clock;
+use crate::net::{Client, ClientOptions, SystemResolver};
+use crate::rules::target::AllowedNetworks;
+use crate::store::{self, StoreError, StoreOptions};
+
+/// What a daemon runs on beside its configuration.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The time.
+    pub clock: Clock,
+    /// What all chance follows from: ids, jitter, secrets.
+    pub seed: [u8; 32],
+}
+
+impl Options {
+    /// The system's clock, and chance from the operating system.
+    pub fn system() -> Self {
+        Self { clock: Clock::system(), seed: rand::random() }
+    }
+
+    /// A clock and chance that a test repeats.
+    pub fn seeded(clock: Clock, seed: u64) -> Self {
+        let mut bytes = [0; 32];
+        StdRng::seed_from_u64(seed).fill(&mut bytes);
+        Self { clock, seed: bytes }
+    }
+}
+
+/// A running daemon.
+pub struct Daemon {
+    flow: Flow,
+    addresses: Vec<SocketAddr>,
+    shutdown: CancellationToken,
+    api: JoinSet<()>,
+    committer: JoinSet<Result<(), StoreError>>,
+}
+
+impl Daemon {
+    /// Opens the log, recovers what the last run left, binds and serves. On return the daemon is ready.
+    ///
+    /// # Errors
+    /// Whatever keeps it from starting; then nothing of it is left running.
+    pub async fn start(config: Config, options: Options) -> anyhow::Result<Self> {
+        let config = Arc::new(config);
+        let listeners = bind(&config).await?;
+        let addresses = listeners.iter().filter_map(Listener::address).collect();
+        let mut rng = StdRng::from_seed(options.seed);
+        let opened = open(&config, &options.clock, StdRng::from_rng(&mut rng)).await?;
+        let surroundings = Surroundings {
+            config: Arc::clone(&config),
+            clock: options.clock.clone(),
+            rng,
+            client: client(&config, &options.clock)?,
+        };
+        let (flow, recovered, run) = Flow::recover(surroundings, opened)?;
+        let mut committer = JoinSet::new();
+        committer.spawn(run.run());
+        flow.start(recovered);
+        flow.apply(config).await?;
+        let shutdown = CancellationToken::new();
+        let router = api::router(flow.clone(), options.clock);
+        let mut api = JoinSet::new();
+        api.spawn(api::serve::serve(listeners, router, Limits::default(), shutdown.clone()));
+        Ok(Self { flow, addresses, shutdown, api, committer })
+    }
+
+    /// The TCP addresses that it serves, with the ports that the system chose.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// The journey.
+    pub fn flow(&self) -> &Flow {
+        &self.flow
+    }
+
+    /// Returns only if the daemon cannot go on, with the reason. Cancel safe.
+    pub async fn failed(&mut self) -> anyhow::Error {
+        tokio::select! {
+            Some(ended) = self.committer.join_next() => match ended {
+                Ok(Ok(())) => anyhow::anyhow!("the committer ended by itself"),
+                Ok(Err(error)) => anyhow::Error::new(error).context("failed to write the log"),
+                Err(error) => anyhow::Error::new(error).context("the committer panicked"),
+            },
+            Some(ended) = self.api.join_next() => match ended {
+                Ok(()) => anyhow::anyhow!("the listeners ended by themselves"),
+                Err(error) => anyhow::Error::new(error).context("the listeners panicked"),
+            },
+            else => anyhow::anyhow!("nothing is running"),
+        }
+    }
+
+    /// Stops cleanly: takes no more events, finishes requests and attempts that are out, makes all durable.
+    ///
+    /// # Errors
+    /// When the log could not be finished; what was acknowledged is safe all the same.
+    pub async fn stop(mut self) -> anyhow::Result<()> {
+        self.shutdown.cancel();
+        while self.api.join_next().await.is_some() {}
+        self.flow.stop().await;
+        let Self { flow, mut committer, .. } = self;
+        drop(flow);
+        while let Some(ended) = committer.join_next().await {
+            ended.context("the committer panicked")?.context("failed to finish the log")?;
+        }
+        Ok(())
+    }
+
+    /// Drops everything where it stands, as the end of the process would, and lets go of the data directory.
+    pub async fn kill(mut self) {
+        self.api.shutdown().await;
+        self.flow.kill().await;
+        self.committer.shutdown().await;
+    }
+}
+
+async fn bind(config: &Config) -> anyhow::Result<Vec<Listener>> {
+    let mut listeners = Vec::with_capacity(config.server.listen.len());
+    for listen in &config.server.listen {
+        let listener = Listener::bind(listen).await;
+        let hint = "is another daemon running there? change server.listen";
+        listeners.push(listener.with_context(|| format!("failed to listen on {listen}: {hint}"))?);
+    }
+    Ok(listeners)
+}
+
+fn client(config: &Config, clock: &Clock) -> anyhow::Result<Client> {
+    let options = ClientOptions {
+        connect_timeout: config.delivery.connect_timeout.get(),
+        response_bytes_max: config.delivery.response_bytes_max,
+        networks: AllowedNetworks::new(config.delivery.allow_networks.clone()),
+        clock: clock.clone(),
+    };
+    Client::new(options, Arc::new(SystemResolver)).context("failed to make the client that delivers")
+}
+
+async fn open(config: &Config, clock: &Clock, rng: StdRng) -> anyhow::Result<store::Opened> {
+    let options = StoreOptions {
+        path: config.storage.path.clone(),
+        cache_bytes: config.storage.cache,
+        dedup_window: config.events.dedup_window.get(),
+        queue_steps_max: config.server.queue_events_max,
+    };
+    let clock = clock.clone();
+    let opening = tokio::task::spawn_blocking(move || {
+        store::open(&options, clock, rng, &mut |progress| tracing::info!("{progress}"))
+    });
+    Ok(opening.await.context("the start of the log panicked")??)
+}

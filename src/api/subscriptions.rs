@@ -39,7 +39,7 @@ pub async fn list(State(api): State<Api>, uri: Uri) -> Result<Json<List<Subscrip
         let shown = rest.get(..limit).unwrap_or(rest);
         let has_more = shown.len() < rest.len();
         let next_cursor = shown.last().filter(|_| has_more).map(|entry| entry.subscription.id.to_string());
-        let items = shown.iter().map(|entry| show(&api.flow, entry)).collect();
+        let items = shown.iter().map(|entry| show(&api.flow, entry)).collect::<Result<_, _>>()?;
         Ok(Json(List { items, next_cursor }))
     })
     .await
@@ -71,7 +71,7 @@ pub async fn create(
     };
     let entry = api.carry_out(change).await?;
     let id = entry.subscription.id;
-    let shown = blocking(move || Ok(show(&api.flow, &entry).revealing(&entry))).await?;
+    let shown = blocking(move || Ok(show(&api.flow, &entry)?.revealing(&entry))).await?;
     let location = [(header::LOCATION, format!("/v1/subscriptions/{id}"))];
     Ok((StatusCode::CREATED, location, Json(shown)).into_response())
 }
@@ -172,7 +172,7 @@ pub async fn enable(
     Params::new(&uri, &[]).finish()?;
     let Enabled { entry, check, .. } = switch_on(&api, caller, read_id(&id)?).await?;
     let health_check = check.as_ref().map(AttemptBody::from);
-    answer(api, move |flow| EnabledBody { subscription: show(flow, &entry), health_check }).await
+    answer(api, move |flow| Ok(EnabledBody { subscription: show(flow, &entry)?, health_check })).await
 }
 
 /// Switches a subscription off: it matches nothing until it is switched on again.
@@ -222,13 +222,14 @@ fn names(members: &Map<String, Value>) -> String {
 }
 
 /// Its statistics come from the log, so this is for where blocking is allowed.
-fn show(flow: &Flow, entry: &Entry) -> SubscriptionBody {
-    SubscriptionBody::new(entry, flow.stats(entry.subscription.id))
+fn show(flow: &Flow, entry: &Entry) -> Result<SubscriptionBody, Failure> {
+    let stats = flow.stats(entry.subscription.id).map_err(|error| Failure::internal(&error))?;
+    Ok(SubscriptionBody::new(entry, stats))
 }
 
 async fn answer<T: Send + 'static>(
     api: Api,
-    show: impl FnOnce(&Flow) -> T + Send + 'static,
+    show: impl FnOnce(&Flow) -> Result<T, Failure> + Send + 'static,
 ) -> Result<Json<T>, Failure> {
-    blocking(move || Ok(Json(show(&api.flow)))).await
+    blocking(move || Ok(Json(show(&api.flow)?))).await
 }

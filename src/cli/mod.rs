@@ -8,6 +8,8 @@ mod completions;
 mod keygen;
 mod listen;
 mod send;
+mod serve;
+mod watch;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -34,6 +36,8 @@ pub struct Cli {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Serve: take events in and deliver them
+    Serve,
     /// Check the config file: every problem with its line, or the settings in force
     Check,
     /// Submit one event, or many from a file or standard input
@@ -70,9 +74,16 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Listen(listen)) => block_on(listen::run(listen, output)),
         Some(Command::Keygen(keygen)) => keygen::run(&keygen, output),
         Some(Command::Completions(completions)) => completions::run(&completions),
-        // The daemon: `serve` and `demo`.
-        None => Err(BadUse("no subcommand given: see `postrider --help`".to_owned()).into()),
+        Some(Command::Serve) | None => {
+            let source = serve::ConfigSource { file: cli.config, env: std::env::vars().collect() };
+            serve_with_all_cores(serve::run(source))
+        }
     }
+}
+
+fn serve_with_all_cores(daemon: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.context("failed to start the runtime")?.block_on(daemon)
 }
 
 fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {

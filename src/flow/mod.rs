@@ -1,1 +1,150 @@
 //! The journey of an event, one file a step.
+//!
+//! [`accept`] matches an event and appends it with its deliveries; once that is durable each goes to its
+//! subscription's [`lane`]. [`dispatch`] says which lane's turn it is, [`attempt`] makes the request, [`settle`]
+//! decides what follows and makes it durable, and so back to dispatch or to the end. [`recover`] re-enters the
+//! journey from the log after a restart; [`sweep`] ends it by age. People step in through [`subscriptions`],
+//! [`enable`], [`reconcile`] and [`replay`]; [`view`] tells them where things stand.
+//!
+//! Nothing here knows HTTP's server side, and which store it has. No lock is held over an await but the one
+//! that puts changes of subscriptions one after the other.
+
+pub mod accept;
+mod attempt;
+mod carry;
+mod dispatch;
+pub mod enable;
+mod lane;
+pub mod reconcile;
+pub mod recover;
+pub mod replay;
+mod settle;
+pub mod subscriptions;
+mod sweep;
+pub mod view;
+
+use std::future::Future;
+use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use rand::rngs::StdRng;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::Config;
+use crate::model::time::{Clock, Timestamp};
+use crate::net::Client;
+use crate::rules::matcher::{Index, IndexWriter};
+use crate::store::{Place, Reader, Store, StoreError};
+
+/// The journey and all that it needs. A cheap handle: clones are the same journey.
+#[derive(Clone)]
+pub struct Flow(Arc<Parts>);
+
+/// What the steps share.
+pub struct Parts {
+    config: ArcSwap<Config>,
+    clock: Clock,
+    rng: Mutex<StdRng>,
+    store: Store,
+    reader: Reader,
+    client: Client,
+    index: Index,
+    /// Held over a change of subscriptions from its decision until it is published.
+    changes: tokio::sync::Mutex<IndexWriter>,
+    lanes: dispatch::Lanes,
+    round: Arc<dispatch::Round>,
+    timers: dispatch::Timers,
+    budget: Arc<carry::Budget>,
+    deleted: subscriptions::Deleted,
+    tracker: TaskTracker,
+    killed: CancellationToken,
+    is_stopping: AtomicBool,
+}
+
+impl Deref for Flow {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl Flow {
+    /// The settings in force.
+    pub fn config(&self) -> Arc<Config> {
+        self.config.load_full()
+    }
+
+    /// The log, to read from. Its calls block: see [`read`](Self::read).
+    pub fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    /// Whether events are taken.
+    pub fn is_ready(&self) -> bool {
+        !self.is_stopping.load(Ordering::Acquire) && !self.store.is_closed()
+    }
+
+    /// Asks the log where blocking is no harm.
+    pub async fn read<T: Send + 'static>(&self, question: impl FnOnce(&Reader) -> T + Send + 'static) -> T {
+        let reader = self.reader.clone();
+        match tokio::task::spawn_blocking(move || question(&reader)).await {
+            Ok(answer) => answer,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+
+    /// Runs a step of the journey beside the others, until it ends or the daemon is killed.
+    fn spawn(&self, step: impl Future<Output = ()> + Send + 'static) {
+        let killed = self.killed.clone();
+        self.tracker.spawn(async move {
+            killed.run_until_cancelled(step).await;
+        });
+    }
+
+    /// Makes one durable step and waits for it.
+    ///
+    /// Cancel safe in this sense: once the step has its place it is made, whether or not anybody waits.
+    async fn commit<T: Send + 'static>(
+        &self,
+        step: impl FnOnce(Place, Box<dyn FnOnce(Result<T, StoreError>) + Send>),
+    ) -> Result<T, StoreError> {
+        let place = self.store.reserve().await?;
+        let (answer, answered) = oneshot::channel();
+        // The answer may find nobody waiting any more: then it is of no interest.
+        step(place, Box::new(move |result| drop(answer.send(result))));
+        answered.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    fn with_rng<T>(&self, draw: impl FnOnce(&mut StdRng) -> T) -> T {
+        // A panic while it was held leaves a generator that is as random as before.
+        draw(&mut self.rng.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The bits of a new id, made now; for what the log does not number itself.
+    fn new_bits(&self, now: Timestamp) -> u128 {
+        u128::from(now.as_millis()) << 80 | self.with_rng(rand::RngExt::random::<u128>) >> 48
+    }
+
+    /// Starts nothing new, waits for the requests that are out, and has their results durable.
+    pub async fn stop(&self) {
+        self.is_stopping.store(true, Ordering::Release);
+        for lane in self.lanes.all() {
+            lane.lock().stop();
+        }
+        self.tracker.close();
+        self.tracker.wait().await;
+    }
+
+    /// Drops every step where it stands, as the end of the process would.
+    pub async fn kill(&self) {
+        self.is_stopping.store(true, Ordering::Release);
+        self.killed.cancel();
+        self.tracker.close();
+        self.tracker.wait().await;
+    }
+}

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::id::SubscriptionId;
+use super::id::{DeliveryId, SubscriptionId};
 use super::secret::SigningSecret;
 use super::selector::{EventSelector, ProjectSelector};
 use super::time::{Interval, Timestamp};
@@ -225,6 +225,8 @@ pub struct Standing {
     pub last_success_at: Option<Timestamp>,
     /// When an attempt last failed.
     pub last_failure_at: Option<Timestamp>,
+    /// While attempts fail: the delivery that asks whether the receiver answers again; the others wait.
+    pub probe: Option<DeliveryId>,
 }
 
 impl Standing {

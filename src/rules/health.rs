@@ -49,6 +49,7 @@ pub fn judge(
         failing_since: standing.failing_since.or(Some(ended_at)),
         last_success_at: standing.last_success_at,
         last_failure_at: standing.last_failure_at.max(Some(ended_at)),
+        probe: standing.probe,
     };
     Verdict { standing, must_persist: true }
 }
@@ -57,7 +58,10 @@ pub fn judge(
 fn praise(standing: &Standing, ended_at: Timestamp) -> Verdict {
     let must_persist = standing.failing_since.is_some();
     let last_success_at = standing.last_success_at.max(Some(ended_at));
-    Verdict { standing: Standing { failing_since: None, last_success_at, ..standing.clone() }, must_persist }
+    Verdict {
+        standing: Standing { failing_since: None, probe: None, last_success_at, ..standing.clone() },
+        must_persist,
+    }
 }
 
 /// Whether a delivery whose attempts are used up takes its subscription with it.

@@ -19,6 +19,9 @@ pub enum StoreError {
     /// sled could not read or write.
     #[error("use the log: {0}")]
     Sled(#[from] sled::Error),
+    /// The disk could not be asked what it has left.
+    #[error("use the log: {0}")]
+    Disk(#[from] rustix::io::Errno),
     /// A row is not what this version writes.
     #[error("read row {key} of {tree}: {problem}; restore the log from a backup")]
     Corrupt {

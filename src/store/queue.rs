@@ -26,6 +26,11 @@ impl Store {
         }
     }
 
+    /// Whether the committer has ended, so that nothing more can be written.
+    pub fn is_closed(&self) -> bool {
+        self.queue.is_closed()
+    }
+
     /// A place in the queue, as soon as one is free; those who wait are served in turn.
     ///
     /// Cancel safe: dropping the future gives up the turn.

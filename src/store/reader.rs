@@ -36,6 +36,12 @@ pub struct Reader {
 }
 
 impl Reader {
+    /// How many bytes the disk with the log has left for this user.
+    pub fn disk_free(&self) -> Result<u64, StoreError> {
+        let stat = rustix::fs::statvfs(&self.files.root)?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+
     /// The event, data included.
     pub fn event(&self, id: EventId) -> Result<Option<Event>, StoreError> {
         Ok(self.event_with_targets(id)?.map(|(event, _)| event))

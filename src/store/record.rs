@@ -381,6 +381,7 @@ struct StandingV1 {
     failing_since: Option<u64>,
     last_success_at: Option<u64>,
     last_failure_at: Option<u64>,
+    probe: Option<u128>,
 }
 
 /// The longest reason for being switched off that is kept, in characters, so that the row stays short.
@@ -397,6 +398,7 @@ pub(super) fn standing(standing: &Standing) -> Vec<u8> {
         failing_since: standing.failing_since.map(Timestamp::as_millis),
         last_success_at: standing.last_success_at.map(Timestamp::as_millis),
         last_failure_at: standing.last_failure_at.map(Timestamp::as_millis),
+        probe: standing.probe.map(DeliveryId::bits),
     };
     encode(1, value)
 }
@@ -413,6 +415,7 @@ pub(super) fn read_standing(record: &[u8]) -> Read<Standing> {
         failing_since: value.failing_since.map(Timestamp::from_millis),
         last_success_at: value.last_success_at.map(Timestamp::from_millis),
         last_failure_at: value.last_failure_at.map(Timestamp::from_millis),
+        probe: value.probe.map(DeliveryId::from_bits),
     })
 }
 

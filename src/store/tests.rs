@@ -35,7 +35,10 @@ async fn an_event_is_read_back_whole_at_every_size() {
         assert_eq!(rig.reader.delivery(beyond).unwrap(), None);
     }
     rig.close().await.unwrap();
-    assert!(!dir.path().join("log/blobs").exists() || fs::read_dir(dir.path().join("log/blobs")).unwrap().next().is_none());
+    assert!(
+        !dir.path().join("log/blobs").exists()
+            || fs::read_dir(dir.path().join("log/blobs")).unwrap().next().is_none()
+    );
 }
 
 #[tokio::test(start_paused = true)]

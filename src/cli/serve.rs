@@ -1,0 +1,117 @@
+//! `postrider serve`: the daemon as a process, with its signals and its log.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
+
+use crate::app::{Daemon, Options};
+use crate::config::{Config, Log, LogFormat};
+
+use super::watch::Watch;
+
+type LevelHandle = reload::Handle<EnvFilter, Registry>;
+
+/// Where the configuration comes from, each time that it is read.
+#[derive(Clone, Debug)]
+pub(super) struct ConfigSource {
+    /// The file; if none is named, `config.toml` in the working directory if there is one.
+    pub(super) file: Option<PathBuf>,
+    /// The environment's variables.
+    pub(super) env: Vec<(String, String)>,
+}
+
+impl ConfigSource {
+    /// Reads it.
+    fn load(&self) -> anyhow::Result<Config> {
+        Ok(Config::load(self.file.as_deref(), self.env.iter().cloned())?)
+    }
+}
+
+/// Serves until a signal says to stop. SIGTERM and SIGINT stop cleanly, a second one at once; SIGHUP, or a change
+/// of the file, reloads the configuration.
+///
+/// # Errors
+/// What kept the daemon from starting, or from going on.
+pub(super) async fn run(source: ConfigSource) -> anyhow::Result<()> {
+    let config = source.load()?;
+    let level = init_log(&config.log)?;
+    let mut terminate = listen_for(SignalKind::terminate())?;
+    let mut interrupt = listen_for(SignalKind::interrupt())?;
+    let mut hangup = listen_for(SignalKind::hangup())?;
+    let mut watch = Watch::new(source.file.as_deref().unwrap_or(Path::new(crate::config::FILE)));
+    let mut running = config.clone();
+    let listens: Vec<String> = config.server.listen.iter().map(ToString::to_string).collect();
+    let mut daemon = Daemon::start(config, Options::system()).await?;
+    tracing::info!(listen = listens.join(" "), version = env!("CARGO_PKG_VERSION"), "ready");
+    loop {
+        tokio::select! {
+            error = daemon.failed() => return Err(error),
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => reload(&source, &daemon, &level, &mut running).await,
+            () = watch.changed() => reload(&source, &daemon, &level, &mut running).await,
+        }
+    }
+    tracing::info!("stopping: finishing what is out; a second signal stops at once");
+    tokio::select! {
+        stopped = daemon.stop() => stopped?,
+        _ = terminate.recv() => anyhow::bail!("stopped at once by a second signal; nothing acknowledged is lost"),
+        _ = interrupt.recv() => anyhow::bail!("stopped at once by a second signal; nothing acknowledged is lost"),
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn listen_for(kind: SignalKind) -> anyhow::Result<Signal> {
+    signal(kind).context("failed to listen for signals")
+}
+
+/// Puts a changed configuration in force; a bad one changes nothing and says why.
+async fn reload(source: &ConfigSource, daemon: &Daemon, level: &LevelHandle, running: &mut Config) {
+    let config = match source.load() {
+        Ok(config) => config,
+        Err(error) => {
+            return tracing::error!("the configuration was not reloaded, nothing has changed:\n{error:#}");
+        }
+    };
+    if config == *running {
+        return;
+    }
+    for key in running.restart_keys(&config) {
+        tracing::warn!(key, "a changed key takes effect at the next start only");
+    }
+    match EnvFilter::try_new(&config.log.level).map(|filter| level.reload(filter)) {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!(%error, "failed to change the log level"),
+        Err(error) => tracing::error!(%error, "failed to change the log level"),
+    }
+    match daemon.flow().apply(Arc::new(config.clone())).await {
+        Ok(reconciled) => tracing::info!(
+            added = reconciled.added,
+            changed = reconciled.changed,
+            removed = reconciled.removed,
+            "reloaded the configuration"
+        ),
+        Err(error) => tracing::error!(%error, "the configuration was reloaded in part"),
+    }
+    *running = config;
+}
+
+fn init_log(log: &Log) -> anyhow::Result<LevelHandle> {
+    let filter = EnvFilter::try_new(&log.level).context("failed to read log.level")?;
+    let (filter, handle) = reload::Layer::new(filter);
+    let registry = Registry::default().with(filter);
+    let started = match log.format {
+        LogFormat::Text => {
+            registry.with(fmt::layer().with_writer(std::io::stderr).with_target(false)).try_init()
+        }
+        LogFormat::Json => registry.with(fmt::layer().with_writer(std::io::stderr).json()).try_init(),
+    };
+    started.context("failed to start the log")?;
+    Ok(handle)
+}

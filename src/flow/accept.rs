@@ -1,0 +1,207 @@
+//! Accepting events: match, append, and hand over once durable.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use crate::model::delivery::{Delivery, Progress};
+use crate::model::event::EventContent;
+use crate::model::id::{DeliveryId, EventId, SubscriptionId};
+use crate::rules::matcher::{Candidate, Matches};
+use crate::store::{Append, Appended, Settlement, StoreError, Target};
+
+use super::Flow;
+use super::lane::{Item, Lane, Way};
+
+/// How long a sender is asked to wait when the queue is full.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// What became of a submitted event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// Its id, or that of the one that it repeats.
+    pub id: EventId,
+    /// How many subscriptions it goes to; none again for a duplicate.
+    pub matched: usize,
+    /// Whether its sender's id was seen within the dedup window.
+    pub duplicate: bool,
+}
+
+/// Why events were not taken. None of them was.
+#[derive(Debug, thiserror::Error)]
+pub enum AcceptError {
+    /// More events wait to be made durable than `server.queue_events_max`.
+    #[error("the queue of events is full: try again in {}s", .retry_after.as_secs())]
+    QueueFull {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The data disk is nearly full.
+    #[error(
+        "only {free} bytes are free on the data disk, and storage.disk_reserve keeps {reserve}: make room or lower it"
+    )]
+    DiskFull {
+        /// What is left.
+        free: u64,
+        /// What has to be.
+        reserve: u64,
+    },
+    /// The daemon is stopping.
+    #[error("the daemon is stopping: try again when it has started")]
+    Stopping,
+    /// The log failed.
+    #[error("the events could not be made durable: {0}")]
+    Store(#[from] StoreError),
+}
+
+/// An event on its way to the log, with the lanes that it goes to.
+type Outbound = Vec<(Arc<Lane>, Way)>;
+
+impl Flow {
+    /// Takes events, all or none, and answers once they and their deliveries are durable, in the same order.
+    ///
+    /// Cancel safe: events that have their place in the queue are taken and delivered, whether or not anybody
+    /// waits for the answer.
+    pub async fn accept(&self, contents: Vec<EventContent>) -> Result<Vec<Accepted>, AcceptError> {
+        self.check_open()?;
+        let place =
+            self.store.try_reserve().map_err(|_| AcceptError::QueueFull { retry_after: RETRY_AFTER })?;
+        let (appends, outbound) = self.address(contents);
+        let (answer, answered) = oneshot::channel();
+        let flow = self.clone();
+        place.append(appends, move |result| {
+            let accepted = flow.hand_over(result, outbound);
+            // Nobody waits any more if the sender hung up; the events are taken all the same.
+            drop(answer.send(accepted));
+        });
+        Ok(answered.await.unwrap_or(Err(StoreError::Closed))?)
+    }
+
+    fn check_open(&self) -> Result<(), AcceptError> {
+        if self.is_stopping.load(Ordering::Acquire) {
+            return Err(AcceptError::Stopping);
+        }
+        let reserve = self.config.load().storage.disk_reserve;
+        let free = self.reader.disk_free()?;
+        if free < reserve { Err(AcceptError::DiskFull { free, reserve }) } else { Ok(()) }
+    }
+
+    /// Finds out where each event goes, and how.
+    fn address(&self, contents: Vec<EventContent>) -> (Vec<Append>, Vec<Outbound>) {
+        let now = self.clock.now();
+        let snapshot = self.index.snapshot();
+        let mut matches = Matches::default();
+        let mut appends = Vec::with_capacity(contents.len());
+        let mut outbound = Vec::with_capacity(contents.len());
+        for content in contents {
+            snapshot.match_into(&Candidate::new(&content, now), &mut matches);
+            let lanes: Outbound = matches
+                .iter()
+                .filter_map(|id| self.lanes.get(id))
+                .map(|lane| {
+                    let way = lane.lock().promise(now);
+                    (lane, way)
+                })
+                .collect();
+            let targets = lanes
+                .iter()
+                .map(|(lane, way)| Target { subscription: lane.id, queued: *way == Way::Queued })
+                .collect();
+            appends.push(Append { content, targets });
+            outbound.push(lanes);
+        }
+        (appends, outbound)
+    }
+
+    /// Gives what has become durable to the lanes.
+    fn hand_over(
+        &self,
+        result: Result<Vec<Appended>, StoreError>,
+        outbound: Vec<Outbound>,
+    ) -> Result<Vec<Accepted>, StoreError> {
+        match result {
+            Err(error) => {
+                outbound.into_iter().for_each(withdraw);
+                Err(error)
+            }
+            Ok(appended) => Ok(appended
+                .into_iter()
+                .zip(outbound)
+                .map(|(event, lanes)| self.hand_over_one(event, lanes))
+                .collect()),
+        }
+    }
+
+    fn hand_over_one(&self, appended: Appended, lanes: Outbound) -> Accepted {
+        let Appended { event, duplicate, deliveries } = appended;
+        let id = event.id;
+        if duplicate {
+            withdraw(lanes);
+            return Accepted { id, matched: 0, duplicate };
+        }
+        let matched = lanes.len();
+        let is_carried = lanes.iter().any(|(_, way)| *way == Way::Fresh);
+        let carried = if is_carried { self.budget.carry(&event) } else { None };
+        for ((lane, way), delivery) in lanes.into_iter().zip(deliveries) {
+            match way {
+                Way::Queued => lane.lock().admit(delivery, delivery.time()),
+                Way::Fresh => {
+                    let is_taken = lane.lock().take_fresh(Item::fresh(delivery, carried.clone()));
+                    if !is_taken {
+                        self.put_down(&lane, vec![Delivery::fresh(delivery, id, lane.id)]);
+                    }
+                }
+            }
+            self.pump(&lane);
+        }
+        Accepted { id, matched, duplicate }
+    }
+
+    /// Gives busy fresh deliveries, which their folded lane does not keep in hand, their row in the waiting line;
+    /// or cancels them if the lane is deleted.
+    pub(super) fn put_down(&self, lane: &Arc<Lane>, fresh: Vec<Delivery>) {
+        if fresh.is_empty() {
+            return;
+        }
+        if lane.lock().is_deleted() {
+            self.spawn(self.clone().cancel(lane.id, fresh));
+        } else {
+            self.spawn(self.clone().park(Arc::clone(lane), fresh));
+        }
+    }
+
+    async fn park(self, lane: Arc<Lane>, fresh: Vec<Delivery>) {
+        let ids: Vec<DeliveryId> = fresh.iter().map(|delivery| delivery.id).collect();
+        if let Err(error) = self.commit(|place, done| place.park(fresh, done)).await {
+            return tracing::error!(subscription = %lane.id, %error, "failed to queue fresh deliveries");
+        }
+        {
+            let mut state = lane.lock();
+            for id in ids {
+                state.settled(id, Some(id.time()));
+            }
+        }
+        self.pump(&lane);
+    }
+
+    /// Cancels fresh deliveries of a deleted subscription.
+    pub(super) async fn cancel(self, subscription: SubscriptionId, fresh: Vec<Delivery>) {
+        for mut delivery in fresh {
+            delivery.progress = Progress::Cancelled;
+            let settlement = Settlement { delivery, due_was: None, standing: None };
+            if let Err(error) = self.commit(|place, done| place.settle(settlement, done)).await {
+                return tracing::error!(%subscription, %error, "failed to cancel deliveries");
+            }
+        }
+    }
+}
+
+fn withdraw(lanes: Outbound) {
+    for (lane, way) in lanes {
+        if way == Way::Fresh {
+            lane.lock().withdraw();
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! An attempt: sign, send, and hear what the receiver says.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+
+use crate::model::attempt::{Attempt, ErrorClass, Outcome};
+use crate::model::delivery::Delivery;
+use crate::model::event::Event;
+use crate::model::id::{DeliveryId, EventId};
+use crate::model::subscription::{Standing, Subscription};
+use crate::net::{Exchange, Request};
+use crate::rules::headers::{Signing, headers};
+use crate::rules::payload;
+
+use super::Flow;
+use super::dispatch::Slot;
+use super::lane::{Item, Lane};
+
+/// Makes the attempt that `item` is due for, and settles it.
+pub(super) async fn run(flow: Flow, lane: Arc<Lane>, item: Item, slot: Slot) {
+    match flow.prepare(&item, &lane).await {
+        Some((delivery, event)) => {
+            let (subscription, standing) = {
+                let state = lane.lock();
+                (Arc::clone(&state.subscription), state.standing.clone())
+            };
+            let body = payload::body(&subscription, &standing, &event);
+            let message = Message {
+                event: event.id,
+                delivery: Some(delivery.id),
+                number: delivery.next_attempt(),
+                body,
+            };
+            let attempt = flow.send(&subscription, message).await;
+            flow.settle(&lane, &item, delivery, attempt).await;
+        }
+        None => lane.lock().dropped(item.id),
+    }
+    drop(slot);
+    flow.pump(&lane);
+}
+
+/// A body on its way to a receiver, and what is signed with it.
+pub(super) struct Message {
+    /// Sent as `webhook-id`.
+    pub(super) event: EventId,
+    /// Sent as `postrider-delivery-id`, if it is a delivery.
+    pub(super) delivery: Option<DeliveryId>,
+    /// Sent as `postrider-attempt`.
+    pub(super) number: u32,
+    /// The body.
+    pub(super) body: bytes::Bytes,
+}
+
+impl Flow {
+    /// The delivery and its event: in hand, or read back. None if there is nothing left to deliver.
+    async fn prepare(&self, item: &Item, lane: &Lane) -> Option<(Delivery, Arc<Event>)> {
+        if let (Some(carried), false) = (&item.carried, item.has_row) {
+            let delivery = Delivery::fresh(item.id, carried.event.id, lane.id);
+            return Some((delivery, Arc::clone(&carried.event)));
+        }
+        let id = item.id;
+        let read = self.read(move |reader| {
+            let Some(delivery) = reader.delivery(id)? else { return Ok(None) };
+            let event = reader.event(delivery.event)?;
+            Ok::<_, crate::store::StoreError>(event.map(|event| (delivery, Arc::new(event))))
+        });
+        match read.await {
+            Ok(found) => found.filter(|(delivery, _)| !delivery.progress.is_final()),
+            Err(error) => {
+                tracing::error!(delivery = %id, %error, "failed to read a delivery that is due");
+                None
+            }
+        }
+    }
+
+    /// Signs and sends a message now. A panic on the way is a failed attempt.
+    pub(super) async fn send(&self, subscription: &Subscription, message: Message) -> Attempt {
+        let Message { event, delivery, number, body } = message;
+        let started_at = self.clock.now();
+        let started = self.clock.instant();
+        let config = self.config.load();
+        let timeout = subscription.spec.timeout.unwrap_or(config.delivery.timeout).get();
+        let signing = Signing { event, delivery, attempt: number, at: started_at };
+        let headers = headers(subscription, &signing, &body);
+        let exchange = self.client.post(Request { url: &subscription.spec.url, headers, body, timeout });
+        let exchange = AssertUnwindSafe(exchange).catch_unwind().await.unwrap_or_else(|_| {
+            tracing::error!(%event, attempt = number, "an attempt panicked and counts as failed");
+            let outcome = Outcome::Failed {
+                class: ErrorClass::Internal,
+                detail: "a bug here, which the log tells of".to_owned(),
+            };
+            Exchange { outcome, excerpt: Vec::new() }
+        });
+        let Exchange { outcome, excerpt } = exchange;
+        Attempt { number, started_at, duration: started.elapsed(), outcome, excerpt }
+    }
+
+    /// Sends the health check that goes before enabling.
+    pub(super) async fn send_health_check(
+        &self,
+        subscription: &Subscription,
+        standing: &Standing,
+    ) -> Attempt {
+        let now = self.clock.now();
+        let event = EventId::from_bits(self.new_bits(now));
+        let body = payload::health_check(subscription, standing, event, now);
+        let message = Message { event, delivery: None, number: 1, body };
+        self.send(subscription, message).await
+    }
+}

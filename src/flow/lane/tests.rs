@@ -1,0 +1,357 @@
+//! A lane against a model of the disk, with commits, reads and answers in any interleaving.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+use serde_json::json;
+
+use super::*;
+use crate::model::input::SubscriptionInput;
+use crate::model::subscription::{Disabled, DisabledReason, ManagedBy};
+
+fn subscription(settings: &serde_json::Value) -> Arc<Subscription> {
+    let mut members = json!({"url": "http://127.0.0.1:9/"});
+    members.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
+    Arc::new(Subscription {
+        id: SubscriptionId::from_bits(7),
+        spec: SubscriptionInput::read(members.as_object().unwrap()).unwrap().spec,
+        managed_by: ManagedBy::Api,
+        secrets: Vec::new(),
+        created_at: Timestamp::default(),
+        updated_at: Timestamp::default(),
+        deleted_at: None,
+    })
+}
+
+/// What the committer will write, and what the lane is told once it is durable.
+enum Commit {
+    Append(DeliveryId, Way),
+    Settle { id: DeliveryId, due_was: Option<Timestamp>, due: Option<Timestamp> },
+    Park(Vec<DeliveryId>),
+}
+
+struct Read {
+    page: Page,
+    rows: Option<Vec<Key>>,
+}
+
+struct Fetch {
+    serial: Serial,
+    probe: DeliveryId,
+    found: Option<Option<Timestamp>>,
+}
+
+struct World {
+    rng: StdRng,
+    lane: LaneState,
+    start: Instant,
+    now_ms: u64,
+    disk: BTreeSet<Key>,
+    queue: VecDeque<Commit>,
+    written: VecDeque<Commit>,
+    read: Option<Read>,
+    fetch: Option<Fetch>,
+    out: Vec<Item>,
+    waiting: HashMap<DeliveryId, Timestamp>,
+    done: BTreeSet<DeliveryId>,
+    last: u128,
+    starts: u64,
+    started_order: Vec<DeliveryId>,
+}
+
+impl World {
+    fn new(seed: u64, settings: &serde_json::Value) -> Self {
+        let limits = Limits { max_in_flight: 4, page: 8 };
+        Self {
+            rng: StdRng::seed_from_u64(seed),
+            lane: LaneState::new(subscription(settings), Standing::default(), limits, Line::Empty),
+            start: Instant::now(),
+            now_ms: 1_000_000,
+            disk: BTreeSet::new(),
+            queue: VecDeque::new(),
+            written: VecDeque::new(),
+            read: None,
+            fetch: None,
+            out: Vec::new(),
+            waiting: HashMap::new(),
+            done: BTreeSet::new(),
+            last: 0,
+            starts: 0,
+            started_order: Vec::new(),
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.now_ms)
+    }
+
+    fn submit(&mut self) {
+        let way = self.lane.promise(self.now());
+        self.last = (self.last + 1).max(u128::from(self.now_ms) << 80);
+        self.queue.push_back(Commit::Append(DeliveryId::from_bits(self.last), way));
+    }
+
+    fn write(&mut self) {
+        let Some(commit) = self.queue.pop_front() else { return };
+        match &commit {
+            Commit::Append(id, way) => {
+                self.waiting.insert(*id, id.time());
+                if *way == Way::Queued {
+                    self.disk.insert((id.time(), *id));
+                }
+            }
+            Commit::Settle { id, due_was, due } => {
+                if let Some(due_was) = due_was {
+                    assert!(self.disk.remove(&(*due_was, *id)), "{id} had no row");
+                }
+                match due {
+                    Some(due) => {
+                        self.waiting.insert(*id, *due);
+                        self.disk.insert((*due, *id));
+                    }
+                    None => {
+                        assert!(
+                            self.waiting.remove(id).is_some() && self.done.insert(*id),
+                            "{id} ended twice"
+                        );
+                    }
+                }
+            }
+            Commit::Park(ids) => self.disk.extend(ids.iter().map(|id| (id.time(), *id))),
+        }
+        self.written.push_back(commit);
+    }
+
+    fn acknowledge(&mut self) {
+        match self.written.pop_front() {
+            None => {}
+            Some(Commit::Append(id, Way::Queued)) => self.lane.admit(id, id.time()),
+            Some(Commit::Append(id, Way::Fresh)) => {
+                if !self.lane.take_fresh(Item::fresh(id, None)) {
+                    self.queue.push_back(Commit::Park(vec![id]));
+                }
+            }
+            Some(Commit::Settle { id, due, .. }) => self.lane.settled(id, due),
+            Some(Commit::Park(ids)) => ids.into_iter().for_each(|id| self.lane.settled(id, Some(id.time()))),
+        }
+        self.pump();
+    }
+
+    fn pump(&mut self) {
+        loop {
+            let instant = self.start + Duration::from_millis(self.now_ms);
+            match self.lane.next(self.now(), instant) {
+                Next::Start(item) => self.started(item),
+                Next::Load(page) => self.read = Some(Read { page, rows: None }),
+                Next::Fetch(serial, probe) => self.fetch = Some(Fetch { serial, probe, found: None }),
+                Next::Wait(_) | Next::Nothing => return,
+            }
+        }
+    }
+
+    fn started(&mut self, item: Item) {
+        self.starts += 1;
+        self.started_order.push(item.id);
+        assert!(self.out.iter().all(|out| out.id != item.id), "{} is out twice", item.id);
+        assert!(self.waiting[&item.id] <= self.now(), "{} went before it was due", item.id);
+        assert_eq!(self.disk.contains(&(item.due, item.id)), item.has_row, "{item:?}");
+        assert!(self.lane.standing.disabled.is_none());
+        self.out.push(item);
+        assert!(self.out.len() <= 4);
+    }
+
+    fn answer(&mut self, succeeds: bool) {
+        if self.out.is_empty() {
+            return;
+        }
+        let item = self.out.swap_remove(self.rng.random_range(0..self.out.len()));
+        let now = self.now();
+        let is_final = succeeds || self.rng.random_ratio(1, 8);
+        let mut standing = self.lane.standing.clone();
+        standing.failing_since = if succeeds { None } else { Some(now) };
+        let due = (!is_final).then(|| now.after(Duration::from_millis(self.rng.random_range(0..3000))));
+        let freed = self.lane.answered(item.id, Answer { standing, rest_until: None, is_final });
+        self.queue.push_back(Commit::Settle { id: item.id, due_was: item.has_row.then_some(item.due), due });
+        if !freed.is_empty() {
+            self.queue.push_back(Commit::Park(freed));
+        }
+        self.pump();
+    }
+
+    fn advance_read(&mut self) {
+        if let Some(Read { page, rows }) = &mut self.read {
+            let page = *page;
+            match rows.take() {
+                None => {
+                    *rows = Some(
+                        self.disk
+                            .iter()
+                            .filter(|key| **key > page.after)
+                            .take(page.rows_max)
+                            .copied()
+                            .collect(),
+                    )
+                }
+                Some(rows) => {
+                    self.read = None;
+                    self.lane.loaded(page, &rows);
+                    self.pump();
+                }
+            }
+        }
+        if let Some(Fetch { serial, probe, found }) = &mut self.fetch {
+            match found.take() {
+                None => *found = Some(self.waiting.get(probe).copied()),
+                Some(due) => {
+                    let (serial, probe) = (*serial, *probe);
+                    self.fetch = None;
+                    self.lane.fetched(serial, probe, due);
+                    self.pump();
+                }
+            }
+        }
+    }
+
+    fn disable(&mut self) {
+        let disabled = Disabled { reason: DisabledReason::Manual, at: self.now(), detail: String::new() };
+        let freed = self.lane.disable(Standing { disabled: Some(disabled), ..self.lane.standing.clone() });
+        self.queue.push_back(Commit::Park(freed));
+    }
+
+    /// As `enable` does it: all due times back to the beginning, then on.
+    fn enable(&mut self) {
+        while !self.queue.is_empty() || !self.written.is_empty() {
+            self.write();
+            self.acknowledge();
+        }
+        let released: Vec<Key> = self.disk.iter().filter(|(due, id)| *due > id.time()).copied().collect();
+        for (due, id) in released {
+            self.disk.remove(&(due, id));
+            self.disk.insert((id.time(), id));
+            self.waiting.insert(id, id.time());
+        }
+        self.lane.enable(Standing::default());
+        self.pump();
+    }
+
+    fn step(&mut self, submits: bool) {
+        match self.rng.random_range(0..12) {
+            0 | 1 if submits => self.submit(),
+            2 | 3 => self.write(),
+            4 | 5 => self.acknowledge(),
+            6 | 7 => self.advance_read(),
+            8 => {
+                let succeeds = !submits || self.rng.random_ratio(2, 3);
+                self.answer(succeeds);
+            }
+            9 => {
+                self.now_ms += self.rng.random_range(0..400);
+                self.pump();
+            }
+            10 if submits && self.rng.random_ratio(1, 40) => self.disable(),
+            11 if self.lane.standing.disabled.is_some() && self.out.is_empty() => self.enable(),
+            _ => {}
+        }
+        assert!(self.lane.hand.len() <= 8 + 4, "a lane holds a page");
+    }
+
+    fn settle_down(&mut self) {
+        for _ in 0..200_000 {
+            self.step(false);
+            let is_still = self.queue.is_empty() && self.written.is_empty() && self.out.is_empty();
+            if is_still && self.waiting.is_empty() && self.lane.standing.disabled.is_none() {
+                return;
+            }
+        }
+        panic!("{} deliveries are stuck: {:?}\n{:?}", self.waiting.len(), self.waiting, self.lane);
+    }
+}
+
+#[test]
+fn every_delivery_ends_once_in_any_interleaving() {
+    for settings in [json!({}), json!({"ordering": "fifo"})] {
+        for seed in 0..200 {
+            println!("SEED={seed} {settings}");
+            let mut world = World::new(seed, &settings);
+            for _ in 0..4000 {
+                world.step(true);
+            }
+            world.settle_down();
+            assert!(
+                world.disk.is_empty() && world.done.len() > 100,
+                "seed {seed}: {} done",
+                world.done.len()
+            );
+        }
+    }
+}
+
+#[test]
+fn fifo_starts_in_the_order_of_acceptance() {
+    for seed in 0..50 {
+        println!("SEED={seed}");
+        let mut world = World::new(seed, &json!({"ordering": "fifo"}));
+        for _ in 0..2000 {
+            world.step(true);
+        }
+        world.settle_down();
+        let mut firsts = Vec::new();
+        for id in &world.started_order {
+            if !firsts.contains(id) {
+                firsts.push(*id);
+            }
+        }
+        assert!(firsts.is_sorted(), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_dead_receiver_costs_one_request_at_a_time() {
+    let mut world = World::new(1, &json!({}));
+    for _ in 0..30 {
+        world.submit();
+        world.write();
+        world.acknowledge();
+    }
+    assert_eq!(world.out.len(), 4, "as many as may be out at once, before the first answer");
+    for _ in 0..4 {
+        world.answer(false);
+    }
+    assert_eq!(world.out.len(), 0, "after two failures in a row only the probe goes, when it is due");
+    let before = world.starts;
+    for _ in 0..2000 {
+        world.now_ms += 10;
+        world.write();
+        world.acknowledge();
+        world.advance_read();
+        assert!(world.out.len() <= 1);
+    }
+    assert_eq!(world.starts, before + 1, "the probe went, and the others wait for its answer");
+    world.answer(true);
+    assert!(world.out.len() <= 4);
+    world.settle_down();
+    assert_eq!(world.done.len(), 30);
+}
+
+#[test]
+fn a_rate_limit_is_never_exceeded_in_any_span() {
+    let mut world = World::new(3, &json!({"rate_limit": "5/s"}));
+    let mut starts = Vec::new();
+    for _ in 0..3000 {
+        let before = world.starts;
+        if world.now_ms % 20 == 0 {
+            world.submit();
+        }
+        world.write();
+        world.acknowledge();
+        world.advance_read();
+        world.answer(true);
+        world.pump();
+        starts.extend((before..world.starts).map(|_| world.now_ms));
+        world.now_ms += 5;
+    }
+    assert!(starts.len() >= 70, "15 s at 5/s: {}", starts.len());
+    assert!(starts.windows(6).all(|six| six[5] - six[0] >= 1000));
+}

@@ -1,0 +1,108 @@
+//! Reconciling: the config file's subscriptions become the daemon's, by name.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::config::{Config, ConfigSubscription};
+use crate::model::subscription::{DisabledReason, ManagedBy};
+
+use super::Flow;
+use super::subscriptions::{ChangeError, Entry, limits};
+
+/// What a reload changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reconciled {
+    /// Subscriptions that the file has and the daemon had not.
+    pub added: usize,
+    /// Those whose settings the file changed; they keep their id and what they have not finished.
+    pub changed: usize,
+    /// Those that the file no longer has; what they had not finished is cancelled.
+    pub removed: usize,
+}
+
+/// A subscription of the config file that could not be applied.
+#[derive(Debug, thiserror::Error)]
+#[error("subscription '{name}' of the config file: {}", describe(.error))]
+pub struct ReconcileError {
+    /// Its name.
+    pub name: String,
+    /// Why.
+    pub error: ChangeError,
+}
+
+fn describe(error: &ChangeError) -> String {
+    match error {
+        ChangeError::Invalid(problems) => {
+            problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+        }
+        other => other.to_string(),
+    }
+}
+
+impl Flow {
+    /// Takes new settings: subscriptions of the file, limits, retry schedules, health policy.
+    ///
+    /// # Errors
+    /// The first subscription that cannot be applied; those before it are.
+    pub async fn apply(&self, config: Arc<Config>) -> Result<Reconciled, ReconcileError> {
+        self.config.store(Arc::clone(&config));
+        for lane in self.lanes.all() {
+            let mut state = lane.lock();
+            let subscription = Arc::clone(&state.subscription);
+            let bounds = limits(&config, &subscription.spec);
+            state.update(subscription, bounds);
+        }
+        let mut present: BTreeMap<String, Entry> = self
+            .subscriptions()
+            .into_iter()
+            .filter(|entry| entry.subscription.managed_by == ManagedBy::Config)
+            .map(|entry| (entry.subscription.spec.name.clone(), entry))
+            .collect();
+        let mut reconciled = Reconciled::default();
+        let wanted: BTreeSet<&str> =
+            config.subscriptions.iter().map(|one| one.input.spec.name.as_str()).collect();
+        for (name, entry) in present.extract_if(.., |name, _| !wanted.contains(name.as_str())) {
+            self.delete_managed(entry.subscription.id)
+                .await
+                .map_err(|error| ReconcileError { name, error })?;
+            reconciled.removed += 1;
+        }
+        for one in &config.subscriptions {
+            let name = one.input.spec.name.clone();
+            let entry = present.remove(&name);
+            self.apply_one(one, entry, &mut reconciled)
+                .await
+                .map_err(|error| ReconcileError { name, error })?;
+        }
+        Ok(reconciled)
+    }
+
+    async fn apply_one(
+        &self,
+        wanted: &ConfigSubscription,
+        present: Option<Entry>,
+        reconciled: &mut Reconciled,
+    ) -> Result<(), ChangeError> {
+        let Some(Entry { subscription, standing }) = present else {
+            let mut input = wanted.input.clone();
+            input.secret = Some(wanted.secret.clone());
+            self.create_managed(input, ManagedBy::Config).await?;
+            reconciled.added += 1;
+            return Ok(());
+        };
+        let has_secret = subscription.secrets.iter().any(|signing| signing.secret == wanted.secret);
+        if subscription.spec != wanted.input.spec || !has_secret {
+            let secret = (!has_secret).then(|| wanted.secret.clone());
+            self.change_spec(subscription.id, wanted.input.spec.clone(), secret).await?;
+            reconciled.changed += 1;
+        }
+        let is_manually_off =
+            standing.disabled.is_some_and(|disabled| disabled.reason == DisabledReason::Manual);
+        match wanted.input.enabled {
+            Some(false) if !is_manually_off => drop(self.disable(subscription.id).await?),
+            Some(true) if is_manually_off => drop(self.enable(subscription.id).await?),
+            _ => {}
+        }
+        Ok(())
+    }
+}

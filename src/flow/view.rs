@@ -1,0 +1,145 @@
+//! Where things stand, in words.
+
+use crate::model::delivery::{Delivery, DeliveryState, Progress};
+use crate::model::event::EventContent;
+use crate::model::id::SubscriptionId;
+use crate::model::subscription::DisabledReason;
+use crate::model::time::Timestamp;
+use crate::rules::matcher::{Candidate, Verdict};
+use crate::store::StoreError;
+
+use super::Flow;
+use super::lane::LaneState;
+
+/// How a delivery shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeliveryView {
+    /// Its state.
+    pub state: DeliveryState,
+    /// Why it is there, where that does not go without saying.
+    pub reason: Option<String>,
+}
+
+/// A subscription's deliveries in numbers, over what the log still has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Waiting, and its subscription is on.
+    pub pending: u64,
+    /// Waiting, and its subscription is off.
+    pub held: u64,
+    /// Being attempted.
+    pub in_flight: u64,
+    /// Taken by the receiver.
+    pub succeeded: u64,
+    /// Attempts used up.
+    pub exhausted: u64,
+    /// Given up on.
+    pub cancelled: u64,
+    /// When the oldest that waits was accepted.
+    pub oldest_waiting_at: Option<Timestamp>,
+    /// How often the filter failed while running, since the start.
+    pub filter_errors: u64,
+    /// How it last did.
+    pub last_filter_error: Option<String>,
+}
+
+/// Whether a subscription would get an event.
+#[derive(Clone, Debug)]
+pub struct Explanation {
+    /// The subscription.
+    pub subscription: SubscriptionId,
+    /// Its name.
+    pub name: String,
+    /// Whether it matches and, if not, the first reason.
+    pub verdict: Verdict,
+}
+
+impl Flow {
+    /// For every subscription, whether it would get the event; ordered by id.
+    pub fn explain(&self, content: &EventContent) -> Vec<Explanation> {
+        let snapshot = self.index.snapshot();
+        let candidate = Candidate::new(content, self.clock.now());
+        self.lanes
+            .all()
+            .iter()
+            .filter_map(|lane| {
+                let verdict = snapshot.explain(lane.id, &candidate)?;
+                let name = lane.lock().subscription.spec.name.clone();
+                Some(Explanation { subscription: lane.id, name, verdict })
+            })
+            .collect()
+    }
+
+    /// A subscription's deliveries in numbers.
+    ///
+    /// Reads one row to find the oldest that waits.
+    pub fn stats(&self, id: SubscriptionId) -> Result<Stats, StoreError> {
+        let tally = self.reader.tally(id);
+        let (in_flight, is_off) = self.lanes.get(id).map_or((0, true), |lane| {
+            let state = lane.lock();
+            (u64::try_from(state.in_flight()).unwrap_or(u64::MAX), state.standing.disabled.is_some())
+        });
+        let waiting = tally.waiting.saturating_sub(in_flight);
+        let errors = self.index.filter_errors(id).unwrap_or_default();
+        Ok(Stats {
+            pending: if is_off { 0 } else { waiting },
+            held: if is_off { waiting } else { 0 },
+            in_flight,
+            succeeded: tally.succeeded,
+            exhausted: tally.exhausted,
+            cancelled: tally.cancelled,
+            oldest_waiting_at: self.reader.oldest_waiting(id)?,
+            filter_errors: errors.count,
+            last_filter_error: errors.last,
+        })
+    }
+
+    /// Where a delivery stands and why.
+    pub fn view(&self, delivery: &Delivery) -> DeliveryView {
+        let (state, reason) = match delivery.progress {
+            Progress::Succeeded => (DeliveryState::Succeeded, None),
+            Progress::Exhausted => (DeliveryState::Exhausted, None),
+            Progress::Waiting { due } => self.view_waiting(delivery, due),
+            Progress::Cancelled => (DeliveryState::Cancelled, self.deletion(delivery.subscription)),
+        };
+        DeliveryView { state, reason }
+    }
+
+    fn deletion(&self, id: SubscriptionId) -> Option<String> {
+        self.deleted.get(id).map(|(name, at)| format!("subscription '{name}' was deleted at {at}"))
+    }
+
+    fn view_waiting(&self, delivery: &Delivery, due: Timestamp) -> (DeliveryState, Option<String>) {
+        let Some(lane) = self.lanes.get(delivery.subscription) else {
+            let reason = self
+                .deletion(delivery.subscription)
+                .unwrap_or_else(|| "its subscription is deleted".to_owned());
+            return (DeliveryState::Cancelled, Some(reason));
+        };
+        let state = lane.lock();
+        if state.is_busy(delivery.id) {
+            return (DeliveryState::InFlight, None);
+        }
+        if let Some(disabled) = &state.standing.disabled {
+            let why = match disabled.reason {
+                DisabledReason::Manual => "switched off by hand".to_owned(),
+                reason => format!("switched off ({reason}): {}", disabled.detail),
+            };
+            return (DeliveryState::Held, Some(format!("held since {}: {why}", disabled.at)));
+        }
+        (DeliveryState::Pending, Some(waits_for(&state, delivery, due, self.clock.now())))
+    }
+}
+
+fn waits_for(state: &LaneState, delivery: &Delivery, due: Timestamp, now: Timestamp) -> String {
+    if let Some(until) = state.resting(now) {
+        return format!("the receiver asked to be left alone until {until}");
+    }
+    match state.probe() {
+        Some(probe) if probe != delivery.id => {
+            format!("waits until the receiver answers again; {probe} asks it")
+        }
+        _ if due > now => format!("attempt {} is due at {due}", delivery.next_attempt()),
+        _ => format!("waits for its turn; {} are out to this receiver", state.in_flight()),
+    }
+}
