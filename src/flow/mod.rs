@@ -62,6 +62,8 @@ pub struct Parts {
     deleted: subscriptions::Deleted,
     tracker: TaskTracker,
     killed: CancellationToken,
+    /// Ends the loops; steps that are out go on.
+    stopping: CancellationToken,
     is_stopping: AtomicBool,
 }
 
@@ -106,6 +108,14 @@ impl Flow {
         });
     }
 
+    /// Runs a loop beside the steps of the journey, until the daemon stops or is killed.
+    fn spawn_loop(&self, forever: impl Future<Output = ()> + Send + 'static) {
+        let stopping = self.stopping.clone();
+        self.spawn(async move {
+            stopping.run_until_cancelled(forever).await;
+        });
+    }
+
     /// Makes one durable step and waits for it.
     ///
     /// Cancel safe in this sense: once the step has its place it is made, whether or not anybody waits.
@@ -136,6 +146,7 @@ impl Flow {
         for lane in self.lanes.all() {
             lane.lock().stop();
         }
+        self.stopping.cancel();
         self.tracker.close();
         self.tracker.wait().await;
     }

@@ -97,6 +97,7 @@ impl Flow {
             deleted,
             tracker: TaskTracker::new(),
             killed: CancellationToken::new(),
+            stopping: CancellationToken::new(),
             is_stopping: AtomicBool::new(false),
         };
         Ok((Self(Arc::new(parts)), recovered, committer))
@@ -104,8 +105,8 @@ impl Flow {
 
     /// Sets the journey going: timers, retention, and what the last run left.
     pub fn start(&self, recovered: Recovered) {
-        self.spawn(self.clone().run_timers());
-        self.spawn(self.clone().run_sweep());
+        self.spawn_loop(self.clone().run_timers());
+        self.spawn_loop(self.clone().run_sweep());
         for id in recovered.gone {
             self.spawn(self.clone().clear_line(id));
         }
