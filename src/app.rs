@@ -123,10 +123,14 @@ impl Daemon {
     }
 
     /// Drops everything where it stands, as the end of the process would, and lets go of the data directory.
-    pub async fn kill(mut self) {
-        self.api.shutdown().await;
-        self.flow.kill().await;
-        self.committer.shutdown().await;
+    pub async fn kill(self) {
+        let Self { flow, mut api, mut committer, .. } = self;
+        let hold = flow.reader().hold();
+        api.shutdown().await;
+        flow.kill().await;
+        committer.shutdown().await;
+        drop(flow);
+        hold.released().await;
     }
 }
 

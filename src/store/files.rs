@@ -4,6 +4,8 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
+use tokio::sync::watch;
+
 use super::error::OpenError;
 use super::fsync;
 
@@ -12,6 +14,19 @@ use super::fsync;
 pub(super) struct Files {
     pub(super) root: PathBuf,
     lock: File,
+    /// Dropped once the lock is gone, which whoever waits for it hears.
+    held: watch::Sender<()>,
+}
+
+/// Tells when the directory is let go of.
+#[derive(Debug)]
+pub struct Hold(watch::Receiver<()>);
+
+impl Hold {
+    /// Waits until nobody reads or writes any more and the lock is gone.
+    pub async fn released(mut self) {
+        while self.0.changed().await.is_ok() {}
+    }
 }
 
 fn failed<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> OpenError + use<'a> {
@@ -38,7 +53,12 @@ impl Files {
         }
         let written = lock.set_len(0).and_then(|()| lock.rewind());
         written.and_then(|()| writeln!(lock, "{}", std::process::id())).map_err(failed("write", &path))?;
-        Ok(Self { root: root.to_owned(), lock })
+        Ok(Self { root: root.to_owned(), lock, held: watch::Sender::default() })
+    }
+
+    /// Tells when the last of those that share the directory has let go of it.
+    pub(super) fn hold(&self) -> Hold {
+        Hold(self.held.subscribe())
     }
 
     /// Where sled's files are.

@@ -29,6 +29,7 @@ mod table;
 
 pub use committer::Committer;
 pub use error::{OpenError, QueueFull, StoreError};
+pub use files::Hold;
 pub use ledger::{Counts, Fresh, ProgressKind, Tally};
 pub use open::{Opened, StoreOptions, open};
 pub use query::{DeliveryQuery, EventQuery, Page};
