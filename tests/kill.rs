@@ -226,7 +226,7 @@ mod tests {
         eventually("every delivery is final", DRAINED_WITHIN, Duration::from_millis(50), drained).await;
         let facts = Facts::gather(&api, receivers.iter()).await;
         let mut ledger = ledger.lock().unwrap().clone();
-        ledger.crashes = usize::try_from(kills).unwrap();
+        (ledger.crashes, ledger.disables) = (usize::try_from(kills).unwrap(), false);
         let report = ledger.check(&facts);
         println!(
             "{kills} kills ({before_ready} before /readyz): {report}, {} unanswered, {} refused",

@@ -142,6 +142,58 @@ mod tests {
         }),
     ];
 
+    /// Two more deliveries to the first subscription, tried right after each other.
+    fn busy(ledger: &mut Ledger, facts: &mut Facts) {
+        for (event_id, delivery, n, ms) in [("evt_3", "dlv_3", 3, 5000), ("evt_4", "dlv_4", 4, 5005)] {
+            let content = event("A", "acme/other", n);
+            ledger.note(ledger.expect(&content), &json!({"id": event_id, "matched": 2, "duplicate": false}));
+            facts.events.insert(event_id.to_owned(), content);
+            let row = DeliveryRow {
+                id: delivery.to_owned(),
+                event: event_id.to_owned(),
+                ..facts.deliveries[0].clone()
+            };
+            facts.deliveries.push(DeliveryRow { attempts: vec![attempt(1, ms, 200)], ..row });
+        }
+    }
+
+    #[test]
+    fn deliveries_that_go_out_together_need_leave_to() {
+        let (mut ledger, mut facts) = lawful();
+        busy(&mut ledger, &mut facts);
+        let laws = ["a delivery did not wait for the one before", "too many requests at once"];
+        let broken = |ledger: &Ledger| {
+            let violations = ledger.check(&facts).violations;
+            laws.map(|law| violations.iter().any(|violation| violation.starts_with(law)))
+        };
+        assert_eq!(broken(&ledger), [false, false]);
+        ledger.known("sub_1").is_fifo = true;
+        assert_eq!(broken(&ledger), [true, false]);
+        ledger.known("sub_1").max_in_flight = 1;
+        assert_eq!(broken(&ledger), [true, true]);
+    }
+
+    #[test]
+    fn an_exhausted_delivery_switches_off_unless_another_was_taken() {
+        let (mut ledger, mut facts) = lawful();
+        busy(&mut ledger, &mut facts);
+        facts.deliveries[0].state = "exhausted".to_owned();
+        facts.deliveries[0].attempts[1].status = Some(500);
+        let broken = |ledger: &Ledger, facts: &Facts| {
+            let law = "an exhausted delivery did not switch its subscription off";
+            ledger.check(facts).violations.iter().any(|violation| violation.starts_with(law))
+        };
+        assert!(broken(&ledger, &facts));
+        ledger.disables = false;
+        assert!(!broken(&ledger, &facts));
+        ledger.disables = true;
+        ledger.known("sub_1").enabled_at.push(at(4500));
+        assert!(!broken(&ledger, &facts));
+        ledger.known("sub_1").enabled_at.clear();
+        facts.deliveries[2].attempts[0] = attempt(1, 4000, 200);
+        assert!(!broken(&ledger, &facts));
+    }
+
     #[test]
     fn every_breach_is_noticed() {
         for (law, breach) in BREACHES {

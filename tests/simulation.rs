@@ -19,7 +19,8 @@ mod tests {
 
     use super::support::client::{Lost, event};
     use super::support::daemon::World;
-    use super::support::ledger::{Accepted, Facts, Known, Ledger, Report};
+    use super::support::laws::Report;
+    use super::support::ledger::{Accepted, Facts, Known, Ledger};
     use super::support::receiver::{Receiver, Reply, Script, always};
     use super::support::variable;
 
