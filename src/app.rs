@@ -17,7 +17,7 @@ use crate::flow::recover::Surroundings;
 use crate::model::time::Clock;
 use crate::net::{Client, ClientOptions, SystemResolver};
 use crate::rules::target::AllowedNetworks;
-use crate::store::{self, StoreError, StoreOptions};
+use crate::store::{self, Released, StoreError, StoreOptions};
 
 /// What a daemon runs on beside its configuration.
 #[derive(Clone, Debug)]
@@ -49,6 +49,7 @@ pub struct Daemon {
     shutdown: CancellationToken,
     api: JoinSet<()>,
     committer: JoinSet<Result<(), StoreError>>,
+    released: Released,
 }
 
 impl Daemon {
@@ -68,7 +69,8 @@ impl Daemon {
             rng,
             client: client(&config, &options.clock)?,
         };
-        let (flow, recovered, run) = Flow::recover(surroundings, opened)?;
+        let released = opened.released.clone();
+        let (flow, recovered, run) = Flow::recover(surroundings, opened);
         let mut committer = JoinSet::new();
         committer.spawn(run.run());
         flow.start(recovered);
@@ -77,7 +79,7 @@ impl Daemon {
         let router = api::router(flow.clone(), options.clock);
         let mut api = JoinSet::new();
         api.spawn(api::serve::serve(listeners, router, Limits::default(), shutdown.clone()));
-        Ok(Self { flow, addresses, shutdown, api, committer })
+        Ok(Self { flow, addresses, shutdown, api, committer, released })
     }
 
     /// The TCP addresses that it serves, with the ports that the system chose.
@@ -114,23 +116,23 @@ impl Daemon {
         self.shutdown.cancel();
         while self.api.join_next().await.is_some() {}
         self.flow.stop().await;
-        let Self { flow, mut committer, .. } = self;
+        let Self { flow, mut committer, released, .. } = self;
         drop(flow);
         while let Some(ended) = committer.join_next().await {
             ended.context("the committer panicked")?.context("failed to finish the log")?;
         }
+        released.wait().await;
         Ok(())
     }
 
     /// Drops everything where it stands, as the end of the process would, and lets go of the data directory.
-    pub async fn kill(self) {
-        let Self { flow, mut api, mut committer, .. } = self;
-        let hold = flow.reader().hold();
-        api.shutdown().await;
-        flow.kill().await;
-        committer.shutdown().await;
-        drop(flow);
-        hold.released().await;
+    pub async fn kill(mut self) {
+        self.api.shutdown().await;
+        self.flow.kill().await;
+        self.committer.shutdown().await;
+        let released = self.released.clone();
+        drop(self);
+        released.wait().await;
     }
 }
 

@@ -7,13 +7,18 @@ use axum::body::Body;
 use http::{Method, Request, StatusCode};
 use postrider::api::access::Peer;
 use postrider::api::problem::PROBLEM_JSON;
+use postrider::app::{Daemon, Options};
 use postrider::config::Config;
-use postrider::flow::Flow;
 use postrider::model::time::Clock;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
-struct Api(Router);
+/// The API of a daemon on a directory of its own; both end with it.
+struct Api {
+    router: Router,
+    _daemon: Daemon,
+    _directory: tempfile::TempDir,
+}
 
 struct Answer {
     status: u16,
@@ -39,9 +44,17 @@ impl Answer {
 }
 
 impl Api {
-    fn start() -> Self {
-        let flow = Flow::stand_in(Config::default());
-        Self(postrider::api::router(flow, Clock::system()))
+    async fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let text = format!(
+            "server.listen = [\"127.0.0.1:0\"]\nstorage.path = \"{}\"\n\
+             storage.disk_reserve = \"0B\"\ndelivery.allow_networks = [\"127.0.0.0/8\"]\n",
+            directory.path().display()
+        );
+        let config = Config::parse(&text, "test", []).unwrap();
+        let daemon = Daemon::start(config, Options::seeded(Clock::system(), 1)).await.unwrap();
+        let router = postrider::api::router(daemon.flow().clone(), Clock::system());
+        Self { router, _daemon: daemon, _directory: directory }
     }
 
     async fn send(&self, method: Method, path: &str, media_type: Option<&str>, body: &str) -> Answer {
@@ -50,7 +63,7 @@ impl Api {
             request = request.header("content-type", media_type);
         }
         let request = request.body(Body::from(body.to_owned())).unwrap();
-        let response = self.0.clone().oneshot(request).await.unwrap();
+        let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
         let text = String::from_utf8(bytes.to_vec()).unwrap();
@@ -66,7 +79,7 @@ impl Api {
     }
 
     async fn create(&self, name: &str) -> String {
-        let body = json!({"url": "https://93.184.215.14/hooks", "name": name}).to_string();
+        let body = json!({"url": "http://127.0.0.1:9/hooks", "name": name}).to_string();
         let answer = self.post("/v1/subscriptions", &body).await;
         assert_eq!(answer.status, 201, "{}", answer.text);
         answer.json()["id"].as_str().unwrap().to_owned()
@@ -75,7 +88,7 @@ impl Api {
 
 #[tokio::test]
 async fn an_event_goes_in_and_shows_byte_for_byte() {
-    let api = Api::start();
+    let api = Api::start().await;
     api.create("crm").await;
     let data = r#"{"b" : 1.10,  "a":"\u00e5  x","b":2}"#;
     let answer = api.post("/v1/events", &format!(r#"{{"type":"T","project":"p","data":{data}}}"#)).await;
@@ -96,7 +109,7 @@ async fn an_event_goes_in_and_shows_byte_for_byte() {
 
 #[tokio::test]
 async fn lists_are_answered_in_order() {
-    let api = Api::start();
+    let api = Api::start().await;
     let array = r#"[{"type":"A","project":"p"},{"type":"B","project":"p"}]"#;
     let lines = "{\"type\":\"A\",\"project\":\"p\"}\n{\"type\":\"B\",\"project\":\"p\"}\n";
     for (media_type, body) in [("application/json", array), ("application/x-ndjson", lines)] {
@@ -114,7 +127,7 @@ async fn lists_are_answered_in_order() {
 
 #[tokio::test]
 async fn every_refusal_is_a_problem() {
-    let api = Api::start();
+    let api = Api::start().await;
     let large = format!(r#"{{"type":"T","project":"p","data":"{}"}}"#, "x".repeat(1 << 20));
     let many = format!("[{}]", vec![r#"{"type":"T","project":"p"}"#; 1001].join(","));
     let json = Some("application/json");
@@ -156,8 +169,8 @@ async fn every_refusal_is_a_problem() {
 
 #[tokio::test]
 async fn a_subscription_lives_its_life() {
-    let api = Api::start();
-    let body = r#"{"url":"https://93.184.215.14/hooks","events":["TODO_*"],"timeout":"3s"}"#;
+    let api = Api::start().await;
+    let body = r#"{"url":"http://127.0.0.1:9/hooks","events":["TODO_*"],"timeout":"3s"}"#;
     let made = api.post("/v1/subscriptions", body).await;
     assert_eq!(made.status, 201, "{}", made.text);
     let path = made.headers["location"].to_str().unwrap().to_owned();
@@ -197,7 +210,7 @@ async fn a_subscription_lives_its_life() {
 
 #[tokio::test]
 async fn pages_follow_each_other_without_gaps() {
-    let api = Api::start();
+    let api = Api::start().await;
     let mut made = Vec::new();
     for number in 0..5 {
         made.push(api.create(&format!("s{number}")).await);
@@ -235,7 +248,7 @@ async fn pages_follow_each_other_without_gaps() {
 
 #[tokio::test]
 async fn the_daemon_tells_how_it_is_and_what_it_can() {
-    let api = Api::start();
+    let api = Api::start().await;
     assert_eq!(api.get("/healthz").await.status, 200);
     assert_eq!(api.get("/readyz").await.status, 200);
     let document = api.get("/openapi.json").await.json();

@@ -58,8 +58,9 @@ struct BadUse(String);
 /// Does what was asked and says how it went; errors go to standard error.
 pub fn run(cli: Cli) -> ExitCode {
     let Err(error) = dispatch(cli) else { return ExitCode::SUCCESS };
-    let is_closed_pipe = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
-    if is_closed_pipe == Some(std::io::ErrorKind::BrokenPipe) {
+    let kind = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+    // Whoever read the output has seen enough, as `head` does.
+    if kind == Some(std::io::ErrorKind::BrokenPipe) {
         return ExitCode::SUCCESS;
     }
     let _ = writeln!(std::io::stderr(), "postrider: {error:#}");

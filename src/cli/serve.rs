@@ -10,7 +10,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 
 use crate::app::{Daemon, Options};
-use crate::config::{Config, Log, LogFormat};
+use crate::config::{Config, Log, LogFormat, Server};
 
 use super::watch::Watch;
 
@@ -75,12 +75,17 @@ fn listen_for(kind: SignalKind) -> anyhow::Result<Signal> {
 async fn reload(source: &ConfigSource, daemon: &Daemon, level: &LevelHandle, running: &mut Config) {
     let config = match source.load() {
         Ok(config) => config,
-        Err(error) => {
-            return tracing::error!("the configuration was not reloaded, nothing has changed:\n{error:#}");
-        }
+        Err(error) => return refuse(&error),
     };
     if config == *running {
         return;
+    }
+    // The listeners stay as they are until the next start, whatever the new file says of them.
+    let open_to_others = running.server.listen.iter().any(|listen| !listen.is_local());
+    if config.auth.keys.is_empty() && open_to_others {
+        return refuse(&anyhow::anyhow!(
+            "auth.keys would be empty while other machines can connect: restart instead"
+        ));
     }
     for key in running.restart_keys(&config) {
         tracing::warn!(key, "a changed key takes effect at the next start only");
@@ -99,7 +104,14 @@ async fn reload(source: &ConfigSource, daemon: &Daemon, level: &LevelHandle, run
         ),
         Err(error) => tracing::error!(%error, "the configuration was reloaded in part"),
     }
-    *running = config;
+    running.clone_from(&Config {
+        server: Server { listen: running.server.listen.clone(), ..config.server },
+        ..config
+    });
+}
+
+fn refuse(error: &anyhow::Error) {
+    tracing::error!("the configuration was not reloaded, nothing has changed: {error:#}");
 }
 
 fn init_log(log: &Log) -> anyhow::Result<LevelHandle> {

@@ -1,7 +1,6 @@
 //! Accepting events: match, append, and hand over once durable.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -80,7 +79,7 @@ impl Flow {
     }
 
     fn check_open(&self) -> Result<(), AcceptError> {
-        if self.is_stopping.load(Ordering::Acquire) {
+        if self.stopping.is_cancelled() {
             return Err(AcceptError::Stopping);
         }
         let reserve = self.config.load().storage.disk_reserve;
@@ -96,8 +95,8 @@ impl Flow {
         let mut appends = Vec::with_capacity(contents.len());
         let mut outbound = Vec::with_capacity(contents.len());
         for content in contents {
-            snapshot.match_into(&Candidate::new(&content, now), &mut matches);
-            let lanes: Outbound = matches
+            let lanes: Outbound = snapshot
+                .match_into(&Candidate { content: &content, arrived_at: now }, &mut matches)
                 .iter()
                 .filter_map(|id| self.lanes.get(id))
                 .map(|lane| {

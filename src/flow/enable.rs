@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::model::attempt::Attempt;
 use crate::model::id::SubscriptionId;
 use crate::model::subscription::{DisabledReason, Standing};
-use crate::rules::matcher::Activity;
+use crate::rules::matcher::Presence;
 
 use super::Flow;
 use super::lane::Lane;
@@ -44,7 +44,7 @@ impl Flow {
             Standing { last_success_at: check.as_ref().map(|_| now), ..Standing::default() },
         )
         .await?;
-        tracing::info!(subscription = %id, name = subscription.spec.name, "enabled a subscription");
+        tracing::debug!(subscription = %id, name = subscription.spec.name, "enabled a subscription");
         Ok(Enabled { entry: entry(&lane), check })
     }
 
@@ -59,7 +59,7 @@ impl Flow {
             state.enable(standing);
             Arc::clone(&state.subscription)
         };
-        index.set_activity(subscription.id, Activity::Active);
+        index.put(subscription.id, &subscription.spec, Presence::Active);
         index.commit();
         self.pump(lane);
         Ok(())
@@ -76,10 +76,10 @@ impl Flow {
         };
         self.park_by_id(&lane, fresh);
         self.commit(|place, done| place.put_standing(id, standing, done)).await?;
-        index.set_activity(id, Activity::Inactive);
-        index.commit();
         let entry = entry(&lane);
-        tracing::info!(subscription = %id, name = entry.subscription.spec.name, "disabled a subscription");
+        index.put(id, &entry.subscription.spec, Presence::Disabled);
+        index.commit();
+        tracing::debug!(subscription = %id, name = entry.subscription.spec.name, "disabled a subscription");
         Ok(entry)
     }
 }

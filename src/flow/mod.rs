@@ -25,7 +25,6 @@ pub mod view;
 
 use std::future::Future;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -61,10 +60,10 @@ pub struct Parts {
     budget: Arc<carry::Budget>,
     deleted: subscriptions::Deleted,
     tracker: TaskTracker,
+    /// Everything is dropped where it stands.
     killed: CancellationToken,
-    /// Ends the loops; steps that are out go on.
+    /// Nothing new is begun.
     stopping: CancellationToken,
-    is_stopping: AtomicBool,
 }
 
 impl Deref for Flow {
@@ -88,7 +87,7 @@ impl Flow {
 
     /// Whether events are taken.
     pub fn is_ready(&self) -> bool {
-        !self.is_stopping.load(Ordering::Acquire) && !self.store.is_closed()
+        !self.stopping.is_cancelled() && !self.store.is_closed()
     }
 
     /// Asks the log where blocking is no harm.
@@ -108,12 +107,9 @@ impl Flow {
         });
     }
 
-    /// Runs a loop beside the steps of the journey, until the daemon stops or is killed.
-    fn spawn_loop(&self, forever: impl Future<Output = ()> + Send + 'static) {
-        let stopping = self.stopping.clone();
-        self.spawn(async move {
-            stopping.run_until_cancelled(forever).await;
-        });
+    /// Runs a loop until the daemon stops.
+    async fn until_stopping(self, endless: impl Future<Output = ()>) {
+        self.stopping.run_until_cancelled(endless).await;
     }
 
     /// Makes one durable step and waits for it.
@@ -142,18 +138,17 @@ impl Flow {
 
     /// Starts nothing new, waits for the requests that are out, and has their results durable.
     pub async fn stop(&self) {
-        self.is_stopping.store(true, Ordering::Release);
+        self.stopping.cancel();
         for lane in self.lanes.all() {
             lane.lock().stop();
         }
-        self.stopping.cancel();
         self.tracker.close();
         self.tracker.wait().await;
     }
 
     /// Drops every step where it stands, as the end of the process would.
     pub async fn kill(&self) {
-        self.is_stopping.store(true, Ordering::Release);
+        self.stopping.cancel();
         self.killed.cancel();
         self.tracker.close();
         self.tracker.wait().await;

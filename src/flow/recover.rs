@@ -4,8 +4,7 @@
 //! the waiting line) is in hand again; the waiting lines are looked at as their lanes get their turns, so that
 //! what is overdue goes out at once but within every lane's bounds.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::AtomicBool;
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
@@ -19,23 +18,13 @@ use crate::model::id::SubscriptionId;
 use crate::model::subscription::{Standing, Subscription};
 use crate::model::time::Clock;
 use crate::net::Client;
-use crate::rules::filter::{Filter, FilterError};
-use crate::rules::matcher::Index;
+use crate::rules::matcher::{Index, Presence};
 use crate::store::{Committer, Opened};
 
 use super::dispatch::{Lanes, Round, Timers};
 use super::lane::{Item, Lane, Line, Way};
-use super::subscriptions::{Deleted, activity, limits};
+use super::subscriptions::{Deleted, Entry, entry, limits};
 use super::{Flow, Parts, carry};
-
-/// A stored subscription that this version cannot serve.
-#[derive(Debug, thiserror::Error)]
-#[error("the filter of subscription {id} ('{name}') no longer compiles: {error}")]
-pub struct RecoverError {
-    id: SubscriptionId,
-    name: String,
-    error: FilterError,
-}
 
 /// What the journey needs from its surroundings.
 pub struct Surroundings {
@@ -52,29 +41,21 @@ pub struct Surroundings {
 impl Flow {
     /// Builds the journey from an opened log, whose committer the caller runs. Nothing moves before
     /// [`start`](Self::start).
-    pub fn recover(
-        surroundings: Surroundings,
-        opened: Opened,
-    ) -> Result<(Self, Recovered, Committer), RecoverError> {
+    pub fn recover(surroundings: Surroundings, opened: Opened) -> (Self, Recovered, Committer) {
         let Surroundings { config, clock, rng, client } = surroundings;
-        let Opened { store, reader, committer, subscriptions, fresh, lanes: waiting } = opened;
+        let Opened { store, reader, committer, subscriptions, fresh, lanes: waiting, .. } = opened;
         let waiting: BTreeSet<SubscriptionId> = waiting.into_iter().map(|(id, _)| id).collect();
         let (kept, gone): (Vec<_>, Vec<_>) =
             subscriptions.into_iter().partition(|(subscription, _)| subscription.deleted_at.is_none());
         let (lanes, deleted) = (Lanes::default(), Deleted::default());
-        let mut compiled = Vec::with_capacity(kept.len());
         for (subscription, standing) in kept {
-            compiled.push((subscription.id, compile(&subscription)?, activity(&standing)));
             let line = if waiting.contains(&subscription.id) { Line::OnDisk } else { Line::Empty };
             lanes.insert(lane(&config, subscription, standing, line));
         }
-        let specs: Vec<_> = lanes.all().iter().map(|lane| Arc::clone(&lane.lock().subscription)).collect();
-        let by_id: BTreeMap<_, _> =
-            specs.iter().map(|subscription| (subscription.id, &subscription.spec)).collect();
-        let entries = compiled
-            .into_iter()
-            .filter_map(|(id, filter, activity)| by_id.get(&id).map(|spec| (id, *spec, filter, activity)));
-        let (index, writer) = Index::build(entries);
+        let entries: Vec<Entry> = lanes.all().iter().map(|lane| entry(lane)).collect();
+        let (index, writer) = Index::build(entries.iter().map(|Entry { subscription, standing }| {
+            (subscription.id, &subscription.spec, Presence::of(standing))
+        }));
         for (subscription, _) in &gone {
             deleted.insert(subscription, subscription.deleted_at.unwrap_or_default());
         }
@@ -98,15 +79,14 @@ impl Flow {
             tracker: TaskTracker::new(),
             killed: CancellationToken::new(),
             stopping: CancellationToken::new(),
-            is_stopping: AtomicBool::new(false),
         };
-        Ok((Self(Arc::new(parts)), recovered, committer))
+        (Self(Arc::new(parts)), recovered, committer)
     }
 
     /// Sets the journey going: timers, retention, and what the last run left.
     pub fn start(&self, recovered: Recovered) {
-        self.spawn_loop(self.clone().run_timers());
-        self.spawn_loop(self.clone().run_sweep());
+        self.spawn(self.clone().until_stopping(self.clone().run_timers()));
+        self.spawn(self.clone().until_stopping(self.clone().run_sweep()));
         for id in recovered.gone {
             self.spawn(self.clone().clear_line(id));
         }
@@ -140,14 +120,6 @@ impl Flow {
 pub struct Recovered {
     fresh: Vec<Delivery>,
     gone: Vec<SubscriptionId>,
-}
-
-fn compile(subscription: &Subscription) -> Result<Option<Filter>, RecoverError> {
-    subscription.spec.filter.as_deref().map(Filter::compile).transpose().map_err(|error| RecoverError {
-        id: subscription.id,
-        name: subscription.spec.name.clone(),
-        error,
-    })
 }
 
 fn lane(config: &Config, subscription: Subscription, standing: Standing, line: Line) -> Arc<Lane> {

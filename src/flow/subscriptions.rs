@@ -19,7 +19,7 @@ use crate::model::subscription::{
 };
 use crate::model::time::Timestamp;
 use crate::rules::filter::Filter;
-use crate::rules::matcher::{Activity, IndexWriter};
+use crate::rules::matcher::{IndexWriter, Presence};
 use crate::store::StoreError;
 
 use super::Flow;
@@ -104,11 +104,6 @@ pub(super) fn limits(config: &Config, spec: &SubscriptionSpec) -> Limits {
     }
 }
 
-/// Whether a subscription of this standing takes part in matching.
-pub(super) fn activity(standing: &Standing) -> Activity {
-    if standing.matches() { Activity::Active } else { Activity::Inactive }
-}
-
 /// The standing of a subscription that a person switched off.
 pub(super) fn manually_disabled(standing: &Standing, at: Timestamp) -> Standing {
     let disabled = Disabled { reason: DisabledReason::Manual, at, detail: String::new() };
@@ -136,7 +131,7 @@ impl Flow {
         input: SubscriptionInput,
         managed_by: ManagedBy,
     ) -> Result<Entry, ChangeError> {
-        let filter = self.check(&input.spec).await?;
+        self.check(&input.spec).await?;
         let mut index = self.changes.lock().await;
         let now = self.clock.now();
         let secret = input.secret.unwrap_or_else(|| Secret::from_random(self.with_rng(rand::RngExt::random)));
@@ -157,9 +152,9 @@ impl Flow {
         let subscription = Arc::new(subscription);
         let bounds = limits(&self.config.load(), &subscription.spec);
         self.lanes.insert(Lane::new(Arc::clone(&subscription), standing.clone(), bounds, Line::Empty));
-        index.put(subscription.id, &subscription.spec, filter, activity(&standing));
+        index.put(subscription.id, &subscription.spec, Presence::of(&standing));
         index.commit();
-        tracing::info!(subscription = %subscription.id, name = subscription.spec.name, %managed_by, "created a subscription");
+        tracing::debug!(subscription = %subscription.id, name = subscription.spec.name, %managed_by, "created a subscription");
         Ok(Entry { subscription, standing })
     }
 
@@ -191,7 +186,7 @@ impl Flow {
         spec: SubscriptionSpec,
         secret: Option<Secret>,
     ) -> Result<(), ChangeError> {
-        let filter = self.check(&spec).await?;
+        self.check(&spec).await?;
         let mut index = self.changes.lock().await;
         let lane = self.lanes.get(id).ok_or_else(|| ChangeError::no_subscription(id))?;
         let mut subscription = Subscription::clone(&entry(&lane).subscription);
@@ -208,10 +203,10 @@ impl Flow {
             state.update(Arc::clone(&subscription), bounds);
             state.standing.clone()
         };
-        index.put(id, &subscription.spec, filter, activity(&standing));
+        index.put(id, &subscription.spec, Presence::of(&standing));
         index.commit();
         self.pump(&lane);
-        tracing::info!(subscription = %id, name = subscription.spec.name, "changed a subscription");
+        tracing::debug!(subscription = %id, name = subscription.spec.name, "changed a subscription");
         Ok(())
     }
 
@@ -232,7 +227,7 @@ impl Flow {
         let fresh = lane.lock().delete();
         self.park_by_id(&lane, fresh);
         self.spawn(self.clone().clear_line(id));
-        tracing::info!(subscription = %id, name = subscription.spec.name, "deleted a subscription");
+        tracing::debug!(subscription = %id, name = subscription.spec.name, "deleted a subscription");
         Ok(())
     }
 
@@ -266,19 +261,15 @@ impl Flow {
     }
 
     /// Checks what only shows from outside: that the filter compiles, and that the address may be called.
-    async fn check(&self, spec: &SubscriptionSpec) -> Result<Option<Filter>, ChangeError> {
+    async fn check(&self, spec: &SubscriptionSpec) -> Result<(), ChangeError> {
         let mut problems = Vec::new();
-        let filter = match spec.filter.as_deref().map(Filter::compile).transpose() {
-            Ok(filter) => filter,
-            Err(error) => {
-                problems.push(Problem::new("/filter", error));
-                None
-            }
-        };
+        if let Some(Err(error)) = spec.filter.as_deref().map(Filter::compile) {
+            problems.push(Problem::new("/filter", error));
+        }
         if let Err(error) = self.client.vet(&spec.url).await {
             problems.push(Problem::new("/url", error));
         }
-        if problems.is_empty() { Ok(filter) } else { Err(ChangeError::Invalid(problems)) }
+        if problems.is_empty() { Ok(()) } else { Err(ChangeError::Invalid(problems)) }
     }
 
     fn owned_by_api(&self, id: SubscriptionId) -> Result<Entry, ChangeError> {

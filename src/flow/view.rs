@@ -58,14 +58,14 @@ impl Flow {
     /// For every subscription, whether it would get the event; ordered by id.
     pub fn explain(&self, content: &EventContent) -> Vec<Explanation> {
         let snapshot = self.index.snapshot();
-        let candidate = Candidate::new(content, self.clock.now());
+        let candidate = Candidate { content, arrived_at: self.clock.now() };
         self.lanes
             .all()
             .iter()
-            .filter_map(|lane| {
-                let verdict = snapshot.explain(lane.id, &candidate)?;
-                let name = lane.lock().subscription.spec.name.clone();
-                Some(Explanation { subscription: lane.id, name, verdict })
+            .map(|lane| Explanation {
+                subscription: lane.id,
+                name: lane.lock().subscription.spec.name.clone(),
+                verdict: snapshot.explain(lane.id, &candidate),
             })
             .collect()
     }
@@ -80,7 +80,7 @@ impl Flow {
             (u64::try_from(state.in_flight()).unwrap_or(u64::MAX), state.standing.disabled.is_some())
         });
         let waiting = tally.waiting.saturating_sub(in_flight);
-        let errors = self.index.filter_errors(id).unwrap_or_default();
+        let errors = self.index.filter_errors(id);
         Ok(Stats {
             pending: if is_off { 0 } else { waiting },
             held: if is_off { waiting } else { 0 },
@@ -89,8 +89,8 @@ impl Flow {
             exhausted: tally.exhausted,
             cancelled: tally.cancelled,
             oldest_waiting_at: self.reader.oldest_waiting(id)?,
-            filter_errors: errors.count,
-            last_filter_error: errors.last,
+            filter_errors: errors.as_ref().map_or(0, |errors| errors.count),
+            last_filter_error: errors.map(|errors| errors.last.to_string()),
         })
     }
 

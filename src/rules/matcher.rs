@@ -1,103 +1,65 @@
-//! stand-in: linear scan
-use super::filter::Filter;
-use crate::model::{event::*, id::*, subscription::*, time::*};
-use arc_swap::ArcSwap;
-use std::collections::BTreeMap;
+//! The matching index: which subscriptions want an event.
+//!
+//! ```text
+//! event ──► names ──► numbers ──► for each of {any, project, company, company/project}
+//!                                    └─► block of that term ──► for each of {any, prefixes, exact}
+//!                                                                 └─► run of slots ──► ids
+//! ```
+//! One [`IndexWriter`] changes the index and publishes immutable [`Snapshot`]s; any number of readers match
+//! against them without waiting. `docs/MATCHING.md` tells how it works and what it costs. It never stores
+//! anything and never asks who may see an event.
+
+mod block;
+mod check;
+mod compile;
+mod gate;
+mod intern;
+mod names;
+mod radix;
+mod snapshot;
+mod writer;
+
 use std::sync::Arc;
+
+use arc_swap::{ArcSwap, Guard};
+
+pub use check::{Candidate, Verdict};
+pub use gate::FilterErrors;
+pub use snapshot::{Matched, Matches, Snapshot};
+pub use writer::{IndexWriter, Presence};
+
+use crate::model::id::SubscriptionId;
+use crate::model::subscription::SubscriptionSpec;
+
+/// The reading side of the index; clones share it.
 #[derive(Clone)]
-struct One {
-    spec: SubscriptionSpec,
-    on: bool,
+pub struct Index {
+    current: Arc<ArcSwap<Snapshot>>,
 }
-#[derive(Clone, Default)]
-pub struct Snapshot(BTreeMap<SubscriptionId, One>);
-pub struct Index(Arc<ArcSwap<Snapshot>>);
-pub struct IndexWriter(Arc<ArcSwap<Snapshot>>, Snapshot);
-#[derive(Default)]
-pub struct Matches(Vec<SubscriptionId>);
-impl Matches {
-    pub fn iter(&self) -> impl Iterator<Item = SubscriptionId> + '_ {
-        self.0.iter().copied()
-    }
-}
-pub struct Candidate<'a>(&'a EventContent);
-impl<'a> Candidate<'a> {
-    pub fn new(c: &'a EventContent, _: Timestamp) -> Self {
-        Self(c)
-    }
-}
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Activity {
-    Active,
-    Inactive,
-}
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    Matches,
-    Events,
-    Projects,
-    Filter,
-    Disabled,
-}
+
 impl Index {
+    /// Builds the index of these subscriptions, and the only handle that can change it.
+    ///
+    /// Of several subscriptions with one id the last counts.
     pub fn build<'a>(
-        all: impl Iterator<Item = (SubscriptionId, &'a SubscriptionSpec, Option<Filter>, Activity)>,
+        subscriptions: impl IntoIterator<Item = (SubscriptionId, &'a SubscriptionSpec, Presence)>,
     ) -> (Self, IndexWriter) {
-        let s = Snapshot(
-            all.map(|(id, spec, _, a)| (id, One { spec: spec.clone(), on: a == Activity::Active })).collect(),
-        );
-        let a = Arc::new(ArcSwap::from_pointee(s.clone()));
-        (Self(a.clone()), IndexWriter(a, s))
-    }
-    pub fn snapshot(&self) -> Arc<Snapshot> {
-        self.0.load_full()
-    }
-    pub fn filter_errors(&self, _: SubscriptionId) -> Option<FilterErrors> {
-        None
-    }
-}
-impl Snapshot {
-    pub fn match_into(&self, c: &Candidate<'_>, m: &mut Matches) {
-        m.0.clear();
-        for id in self.0.keys() {
-            if self.explain(*id, c) == Some(Verdict::Matches) {
-                m.0.push(*id);
-            }
+        let current = Arc::new(ArcSwap::from_pointee(Snapshot::default()));
+        let mut writer = IndexWriter::new(Arc::clone(&current));
+        for (id, spec, presence) in subscriptions {
+            writer.put(id, spec, presence);
         }
+        writer.commit();
+        (Self { current }, writer)
     }
-    pub fn explain(&self, id: SubscriptionId, c: &Candidate<'_>) -> Option<Verdict> {
-        let o = self.0.get(&id)?;
-        let c = c.0;
-        Some(if !o.on {
-            Verdict::Disabled
-        } else if !o.spec.events.contains(&c.event_type) {
-            Verdict::Events
-        } else if !o.spec.projects.contains(&c.project, c.company.as_ref()) {
-            Verdict::Projects
-        } else {
-            Verdict::Matches
-        })
+
+    /// The newest snapshot. Never waits; hold it for a batch of events, not for long: it keeps what it shows.
+    pub fn snapshot(&self) -> Guard<Arc<Snapshot>> {
+        self.current.load()
     }
-}
-impl IndexWriter {
-    pub fn put(&mut self, id: SubscriptionId, spec: &SubscriptionSpec, _: Option<Filter>, a: Activity) {
-        self.1.0.insert(id, One { spec: spec.clone(), on: a == Activity::Active });
+
+    /// The failures of a subscription's filter since it was set or the daemon started, if there were any.
+    pub fn filter_errors(&self, id: SubscriptionId) -> Option<FilterErrors> {
+        self.snapshot().filter_errors(id)
     }
-    pub fn remove(&mut self, id: SubscriptionId) {
-        self.1.0.remove(&id);
-    }
-    pub fn set_activity(&mut self, id: SubscriptionId, a: Activity) {
-        if let Some(o) = self.1.0.get_mut(&id) {
-            o.on = a == Activity::Active;
-        }
-    }
-    pub fn commit(&mut self) -> u64 {
-        self.0.store(Arc::new(self.1.clone()));
-        0
-    }
-}
-#[derive(Default)]
-pub struct FilterErrors {
-    pub count: u64,
-    pub last: Option<String>,
 }

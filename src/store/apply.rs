@@ -192,6 +192,10 @@ impl Applier {
         for (target, id) in append.targets.iter().zip(ids.iter().copied()) {
             let subscription = target.subscription;
             if !state.is_live(subscription) {
+                // Written down, so that no later opening takes it for fresh.
+                let progress = Progress::Cancelled;
+                let delivery = Delivery { progress, ..Delivery::fresh(id, event, subscription) };
+                self.draft.put_long(Table::Deliveries, id.bits(), &record::delivery(&delivery), 0);
                 state.tally(subscription).add(ProgressKind::Cancelled);
                 continue;
             }

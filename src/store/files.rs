@@ -4,7 +4,8 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::error::OpenError;
 use super::fsync;
@@ -14,18 +15,19 @@ use super::fsync;
 pub(super) struct Files {
     pub(super) root: PathBuf,
     lock: File,
-    /// Dropped once the lock is gone, which whoever waits for it hears.
-    held: watch::Sender<()>,
+    holders: TaskTracker,
+    /// Dropped with the last that reads or writes.
+    _held: TaskTrackerToken,
 }
 
-/// Tells when the directory is let go of.
-#[derive(Debug)]
-pub struct Hold(watch::Receiver<()>);
+/// Tells when the last that reads or writes a store has let go of it.
+#[derive(Clone, Debug)]
+pub struct Released(TaskTracker);
 
-impl Hold {
-    /// Waits until nobody reads or writes any more and the lock is gone.
-    pub async fn released(mut self) {
-        while self.0.changed().await.is_ok() {}
+impl Released {
+    /// Waits until the directory can be opened again. Cancel safe.
+    pub async fn wait(&self) {
+        self.0.wait().await;
     }
 }
 
@@ -53,12 +55,15 @@ impl Files {
         }
         let written = lock.set_len(0).and_then(|()| lock.rewind());
         written.and_then(|()| writeln!(lock, "{}", std::process::id())).map_err(failed("write", &path))?;
-        Ok(Self { root: root.to_owned(), lock, held: watch::Sender::default() })
+        let holders = TaskTracker::new();
+        holders.close();
+        let held = holders.token();
+        Ok(Self { root: root.to_owned(), lock, holders, _held: held })
     }
 
-    /// Tells when the last of those that share the directory has let go of it.
-    pub(super) fn hold(&self) -> Hold {
-        Hold(self.held.subscribe())
+    /// Tells when this has been dropped.
+    pub(super) fn released(&self) -> Released {
+        Released(self.holders.clone())
     }
 
     /// Where sled's files are.

@@ -29,7 +29,7 @@ mod table;
 
 pub use committer::Committer;
 pub use error::{OpenError, QueueFull, StoreError};
-pub use files::Hold;
+pub use files::Released;
 pub use ledger::{Counts, Fresh, ProgressKind, Tally};
 pub use open::{Opened, StoreOptions, open};
 pub use query::{DeliveryQuery, EventQuery, Page};
@@ -38,6 +38,8 @@ pub use reader::Reader;
 pub use record::EventHead;
 pub use step::{Append, Appended, Settlement, Sweep, Swept, Target};
 
+#[cfg(test)]
+mod model_tests;
 #[cfg(test)]
 mod rig;
 #[cfg(test)]

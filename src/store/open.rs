@@ -13,7 +13,7 @@ use super::apply::Applier;
 use super::committer::Committer;
 use super::dedup::Dedup;
 use super::error::{OpenError, StoreError};
-use super::files::Files;
+use super::files::{Files, Released};
 use super::fsync;
 use super::key::{self, Table};
 use super::ledger::{Fresh, Ledger};
@@ -62,6 +62,8 @@ pub struct Opened {
     pub fresh: Vec<Fresh>,
     /// The lanes with rows in them, and how many rows each has; those of deleted subscriptions are to be cleared.
     pub lanes: Vec<(SubscriptionId, u64)>,
+    /// Tells when all of it has been dropped again.
+    pub released: Released,
 }
 
 /// Opens the store, blocking, and checks all of it: about a second per gigabyte, told to `progress`.
@@ -107,7 +109,8 @@ pub fn open(
     probe(&mut applier, &reader, options)?;
     let (sender, queue) = mpsc::channel(options.queue_steps_max.max(1));
     let committer = Committer { queue, applier, witness: reader.files.witness() };
-    Ok(Opened { store: Store { queue: sender, poison }, reader, committer, subscriptions, fresh, lanes })
+    let (store, released) = (Store { queue: sender, poison }, reader.files.released());
+    Ok(Opened { store, reader, committer, subscriptions, fresh, lanes, released })
 }
 
 fn open_sled(files: &Files, cache_bytes: u64) -> sled::Result<Db> {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use sled::IVec;
 
 use super::error::StoreError;
-use super::files::{Files, Hold};
+use super::files::Files;
 use super::fsync;
 use super::key::{self, Table, delivery_of};
 use super::ledger::{Counts, Ledger, Tally};
@@ -36,11 +36,6 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Tells when the directory is let go of: blocking work that is under way outlives the task that asked for it.
-    pub fn hold(&self) -> Hold {
-        self.files.hold()
-    }
-
     /// How many bytes the disk with the log has left for this user.
     pub fn disk_free(&self) -> Result<u64, StoreError> {
         let stat = rustix::fs::statvfs(&self.files.root)?;

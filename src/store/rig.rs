@@ -17,7 +17,7 @@ use crate::model::subscription::{Format, ManagedBy, Ordering, Standing, Subscrip
 use crate::model::time::{Clock, Timestamp};
 
 pub(super) const EPOCH: Timestamp = Timestamp::from_millis(1_700_000_000_000);
-pub(super) const WINDOW: Duration = Duration::from_secs(60);
+pub(super) const WINDOW: Duration = Duration::from_mins(1);
 
 /// An open store.
 pub(super) struct Rig {
@@ -42,7 +42,7 @@ pub(super) fn try_open(path: &Path, clock: &Clock, seed: u64) -> Result<Opened, 
 }
 
 pub(super) fn start(opened: Opened) -> (Rig, Found) {
-    let Opened { store, reader, committer, subscriptions, fresh, lanes } = opened;
+    let Opened { store, reader, committer, subscriptions, fresh, lanes, .. } = opened;
     let mut running = JoinSet::new();
     running.spawn(committer.run());
     (Rig { store, reader, running }, Found { subscriptions, fresh, lanes })

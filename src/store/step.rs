@@ -24,7 +24,7 @@ pub struct Append {
     /// What was submitted.
     pub content: EventContent,
     /// Where it goes. A target that is deleted or unknown by the time of the commit gets a delivery that
-    /// counts as cancelled.
+    /// is cancelled.
     pub targets: Vec<Target>,
 }
 

@@ -37,10 +37,13 @@ struct Read {
     rows: Option<Vec<Key>>,
 }
 
+/// Where the probe stands; none if it no longer waits.
+struct Found(Option<Timestamp>);
+
 struct Fetch {
     serial: Serial,
     probe: DeliveryId,
-    found: Option<Option<Timestamp>>,
+    found: Option<Found>,
 }
 
 struct World {
@@ -129,9 +132,8 @@ impl World {
             None => {}
             Some(Commit::Append(id, Way::Queued)) => self.lane.admit(id, id.time()),
             Some(Commit::Append(id, Way::Fresh)) => {
-                if !self.lane.take_fresh(Item::fresh(id, None)) {
-                    self.queue.push_back(Commit::Park(vec![id]));
-                }
+                let is_taken = self.lane.take_fresh(Item::fresh(id, None));
+                self.queue.extend((!is_taken).then(|| Commit::Park(vec![id])));
             }
             Some(Commit::Settle { id, due, .. }) => self.lane.settled(id, due),
             Some(Commit::Park(ids)) => ids.into_iter().for_each(|id| self.lane.settled(id, Some(id.time()))),
@@ -180,31 +182,23 @@ impl World {
         self.pump();
     }
 
+    fn rows(&self, page: Page) -> Vec<Key> {
+        self.disk.iter().filter(|key| **key > page.after).take(page.rows_max).copied().collect()
+    }
+
     fn advance_read(&mut self) {
-        if let Some(Read { page, rows }) = &mut self.read {
-            let page = *page;
-            match rows.take() {
-                None => {
-                    *rows = Some(
-                        self.disk
-                            .iter()
-                            .filter(|key| **key > page.after)
-                            .take(page.rows_max)
-                            .copied()
-                            .collect(),
-                    )
-                }
-                Some(rows) => {
-                    self.read = None;
-                    self.lane.loaded(page, &rows);
-                    self.pump();
-                }
+        match self.read.take() {
+            None => {}
+            Some(Read { page, rows: None }) => self.read = Some(Read { page, rows: Some(self.rows(page)) }),
+            Some(Read { page, rows: Some(rows) }) => {
+                self.lane.loaded(page, &rows);
+                self.pump();
             }
         }
         if let Some(Fetch { serial, probe, found }) = &mut self.fetch {
             match found.take() {
-                None => *found = Some(self.waiting.get(probe).copied()),
-                Some(due) => {
+                None => *found = Some(Found(self.waiting.get(probe).copied())),
+                Some(Found(due)) => {
                     let (serial, probe) = (*serial, *probe);
                     self.fetch = None;
                     self.lane.fetched(serial, probe, due);
@@ -341,7 +335,7 @@ fn a_rate_limit_is_never_exceeded_in_any_span() {
     let mut starts = Vec::new();
     for _ in 0..3000 {
         let before = world.starts;
-        if world.now_ms % 20 == 0 {
+        if world.now_ms.is_multiple_of(20) {
             world.submit();
         }
         world.write();

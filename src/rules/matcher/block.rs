@@ -1,0 +1,293 @@
+//! The runs of one term: which slots are posted there, by pattern.
+
+use std::sync::Arc;
+
+use super::radix::Radix;
+use crate::rules::bitset::{Bitset, Edit, merge};
+
+/// Number of an event pattern.
+pub(super) type PatternId = u32;
+/// Number of a project, a company, or a pair of them.
+pub(super) type TermId = u32;
+/// Number of a subscription within its snapshot.
+pub(super) type Slot = u32;
+
+/// The pattern of subscriptions that want every type.
+pub(super) const ANY_PATTERN: PatternId = 0;
+/// The pattern under which broad subscriptions are posted; their own patterns are in a table apart.
+pub(super) const WIDE: PatternId = 1;
+/// The first number that a name can have as a pattern.
+pub(super) const FIRST_PATTERN: PatternId = 2;
+/// Patterns from here on do not fit a block's heads: their subscriptions are posted as broad ones.
+pub(super) const POSTED_PATTERNS_MAX: PatternId = 1 << 19;
+/// The term of subscriptions that want every project.
+pub(super) const ANY_TERM: TermId = 0;
+/// The first number that a name can have as a term.
+pub(super) const FIRST_TERM: TermId = 1;
+
+/// The most postings in one block; an end must fit 12 bits.
+const BLOCK_MAX: usize = 2000;
+/// Below this a divided term becomes one block again.
+const BLOCK_AGAIN: usize = 1500;
+const END_BITS: u32 = 12;
+const SHARDS: usize = 64;
+
+/// Names a run within a term: a pattern, and whether its members must be verified one by one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Key(u32);
+
+impl Key {
+    /// The run of subscriptions that match for sure.
+    pub(super) const fn sure(pattern: PatternId) -> Self {
+        Self(pattern << 1)
+    }
+
+    /// The run of subscriptions to verify.
+    pub(super) const fn verified(pattern: PatternId) -> Self {
+        Self(pattern << 1 | 1)
+    }
+}
+
+/// A posting of one slot in one run, put in or taken out.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Posting {
+    pub(super) key: Key,
+    pub(super) slot: Slot,
+    pub(super) present: bool,
+}
+
+/// The members of a run.
+#[derive(Clone, Copy)]
+pub(super) enum Run<'a> {
+    List(&'a [Slot]),
+    Set(&'a Bitset),
+}
+
+impl Run<'_> {
+    pub(super) fn is_empty(self) -> bool {
+        match self {
+            Self::List(list) => list.is_empty(),
+            Self::Set(set) => set.is_empty(),
+        }
+    }
+
+    pub(super) fn append_to(self, out: &mut Vec<Slot>) {
+        match self {
+            Self::List(list) => out.extend_from_slice(list),
+            Self::Set(set) => set.append_to(out),
+        }
+    }
+
+    /// Appends the members that are also in `other`.
+    pub(super) fn append_common(self, other: &Bitset, out: &mut Vec<Slot>) {
+        match self {
+            Self::List(list) => out.extend(list.iter().filter(|slot| other.contains(**slot))),
+            Self::Set(set) => set.append_common(other, out),
+        }
+    }
+}
+
+/// The two runs of a pattern.
+#[derive(Clone, Copy)]
+pub(super) struct Runs<'a> {
+    pub(super) sure: Run<'a>,
+    pub(super) verified: Run<'a>,
+}
+
+impl Runs<'_> {
+    const NONE: Self = Self { sure: Run::List(&[]), verified: Run::List(&[]) };
+
+    pub(super) fn is_empty(self) -> bool {
+        self.sure.is_empty() && self.verified.is_empty()
+    }
+}
+
+/// All runs of one term.
+#[derive(Clone, Copy)]
+pub(super) enum Block<'a> {
+    /// One allocation: the count of heads, the heads (`key << 12 | end`), the slots.
+    Packed {
+        heads: &'a [u32],
+        slots: &'a [Slot],
+    },
+    Divided(&'a Directory),
+}
+
+impl<'a> Block<'a> {
+    fn packed(words: &'a [u32]) -> Self {
+        let (count, rest) = words.split_first().map_or((0, words), |(count, rest)| (*count as usize, rest));
+        let (heads, slots) = rest.split_at_checked(count).unwrap_or((&[], &[]));
+        Self::Packed { heads, slots }
+    }
+
+    /// The runs of a pattern.
+    pub(super) fn runs(self, pattern: PatternId) -> Runs<'a> {
+        match self {
+            Self::Packed { heads, slots } => packed_runs(heads, slots, pattern),
+            Self::Divided(directory) => directory.runs(pattern),
+        }
+    }
+}
+
+/// The key and the end of a head.
+const fn head(word: u32) -> (Key, usize) {
+    (Key(word >> END_BITS), (word & ((1 << END_BITS) - 1)) as usize)
+}
+
+fn packed_runs<'a>(heads: &[u32], slots: &'a [Slot], pattern: PatternId) -> Runs<'a> {
+    let at = heads.partition_point(|word| head(*word).0 < Key::sure(pattern));
+    let mut start = at.checked_sub(1).and_then(|before| heads.get(before)).map_or(0, |word| head(*word).1);
+    let mut runs = Runs::NONE;
+    for word in heads.iter().skip(at).take(2) {
+        let (key, end) = head(*word);
+        let run = Run::List(slots.get(start..end).unwrap_or(&[]));
+        start = end;
+        if key == Key::sure(pattern) {
+            runs.sure = run;
+        } else if key == Key::verified(pattern) {
+            runs.verified = run;
+        }
+    }
+    runs
+}
+
+/// The postings of a packed block, in order.
+fn postings<'a>(heads: &'a [u32], slots: &'a [Slot]) -> impl Iterator<Item = (Key, Slot)> + 'a {
+    let starts = std::iter::once(0).chain(heads.iter().map(|word| head(*word).1));
+    heads.iter().zip(starts).flat_map(move |(word, start)| {
+        let (key, end) = head(*word);
+        slots.get(start..end).unwrap_or(&[]).iter().map(move |slot| (key, *slot))
+    })
+}
+
+/// Packs postings that are sorted and at most [`BLOCK_MAX`].
+fn pack(postings: &[(Key, Slot)]) -> Arc<[u32]> {
+    let runs = || postings.chunk_by(|a, b| a.0 == b.0);
+    let mut words = Vec::with_capacity(1 + runs().count() + postings.len());
+    words.push(u32::try_from(runs().count()).unwrap_or(u32::MAX));
+    let mut end = 0;
+    for run in runs() {
+        end += u32::try_from(run.len()).unwrap_or(u32::MAX);
+        words.extend(run.first().map(|(key, _)| key.0 << END_BITS | end));
+    }
+    words.extend(postings.iter().map(|(_, slot)| *slot));
+    words.into()
+}
+
+/// Runs by key, sorted.
+type Shard = Vec<(Key, Bitset)>;
+
+/// The runs of a term with many postings, in shards by pattern.
+#[derive(Clone)]
+pub(super) struct Directory {
+    total: usize,
+    shards: [Option<Arc<Shard>>; SHARDS],
+}
+
+impl Directory {
+    const EMPTY: Self = Self { total: 0, shards: [const { None }; SHARDS] };
+
+    fn runs(&self, pattern: PatternId) -> Runs<'_> {
+        let Some(Some(shard)) = self.shards.get(pattern as usize % SHARDS) else { return Runs::NONE };
+        let at = shard.partition_point(|(key, _)| *key < Key::sure(pattern));
+        let mut runs = Runs::NONE;
+        for (key, set) in shard.iter().skip(at).take(2) {
+            if *key == Key::sure(pattern) {
+                runs.sure = Run::Set(set);
+            } else if *key == Key::verified(pattern) {
+                runs.verified = Run::Set(set);
+            }
+        }
+        runs
+    }
+
+    /// Applies postings that are sorted and distinct.
+    fn edit(&mut self, postings: &[Posting]) {
+        let mut edits = Vec::new();
+        for run in postings.chunk_by(|a, b| a.key == b.key) {
+            let Some(key) = run.first().map(|posting| posting.key) else { continue };
+            let Some(place) = self.shards.get_mut((key.0 >> 1) as usize % SHARDS) else { continue };
+            let shard = Arc::make_mut(place.get_or_insert_default());
+            edits.clear();
+            edits.extend(run.iter().map(|posting| Edit { member: posting.slot, present: posting.present }));
+            let at = shard.partition_point(|(known, _)| *known < key);
+            if shard.get(at).is_none_or(|(known, _)| *known != key) {
+                shard.insert(at, (key, Bitset::default()));
+            }
+            let Some((_, set)) = shard.get_mut(at) else { continue };
+            self.total -= set.len();
+            set.edit(&edits);
+            self.total += set.len();
+            if set.is_empty() {
+                shard.remove(at);
+            }
+            if shard.is_empty() {
+                *place = None;
+            }
+        }
+    }
+
+    fn postings(&self) -> Vec<(Key, Slot)> {
+        let mut all = Vec::with_capacity(self.total);
+        let mut slots = Vec::new();
+        for (key, set) in self.shards.iter().flatten().flat_map(|shard| shard.iter()) {
+            slots.clear();
+            set.append_to(&mut slots);
+            all.extend(slots.iter().map(|slot| (*key, *slot)));
+        }
+        all.sort_unstable();
+        all
+    }
+}
+
+/// The runs of every term.
+#[derive(Clone, Default)]
+pub(super) struct Terms {
+    /// A packed block, or no words at all for a term that is divided.
+    packed: Radix<Option<Arc<[u32]>>>,
+    divided: Radix<Option<Arc<Directory>>>,
+}
+
+impl Terms {
+    /// The runs of a term that has any.
+    pub(super) fn block(&self, term: TermId) -> Option<Block<'_>> {
+        let words = self.packed.get(term)?.as_deref()?;
+        if words.is_empty() {
+            return self.divided.get(term)?.as_deref().map(Block::Divided);
+        }
+        Some(Block::packed(words))
+    }
+
+    /// Applies postings of one term, sorted by key and slot, one for each.
+    pub(super) fn edit(&mut self, term: TermId, edits: &[Posting]) {
+        let place = self.packed.get_mut(term);
+        if place.as_deref().is_some_and(<[u32]>::is_empty) {
+            self.edit_divided(term, edits);
+            return;
+        }
+        let Block::Packed { heads, slots } = Block::packed(place.as_deref().unwrap_or(&[])) else { return };
+        let mut merged = Vec::with_capacity(slots.len() + edits.len());
+        merge(postings(heads, slots), edits.iter().map(|e| ((e.key, e.slot), e.present)), &mut merged);
+        if merged.len() <= BLOCK_MAX {
+            *place = (!merged.is_empty()).then(|| pack(&merged));
+            return;
+        }
+        *place = Some(Arc::default());
+        let mut directory = Directory::EMPTY;
+        let all: Vec<_> = merged.iter().map(|&(key, slot)| Posting { key, slot, present: true }).collect();
+        directory.edit(&all);
+        *self.divided.get_mut(term) = Some(Arc::new(directory));
+    }
+
+    fn edit_divided(&mut self, term: TermId, edits: &[Posting]) {
+        let place = self.divided.get_mut(term);
+        let directory = Arc::make_mut(place.get_or_insert_with(|| Arc::new(Directory::EMPTY)));
+        directory.edit(edits);
+        if directory.total >= BLOCK_AGAIN {
+            return;
+        }
+        let all = directory.postings();
+        *place = None;
+        *self.packed.get_mut(term) = (!all.is_empty()).then(|| pack(&all));
+    }
+}

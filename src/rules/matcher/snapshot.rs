@@ -1,0 +1,221 @@
+//! A moment of the index: what readers match against.
+
+use std::sync::Arc;
+
+use super::block::{ANY_PATTERN, ANY_TERM, PatternId, Slot, TermId, Terms, WIDE};
+use super::check::{Candidate, Check, Names, Verdict};
+use super::gate::FilterErrors;
+use super::names::NameTable;
+use super::radix::Radix;
+use crate::model::event::EventContent;
+use crate::model::id::SubscriptionId;
+use crate::rules::bitset::Bitset;
+use crate::rules::filter::FilterInput;
+
+/// One subscription as it was compiled.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) active: bool,
+    /// The patterns that it is posted under, sorted.
+    pub(super) patterns: Box<[PatternId]>,
+    /// The terms that it is posted under, sorted.
+    pub(super) terms: Box<[TermId]>,
+    /// What is verified beside; none if the postings say it all.
+    pub(super) check: Option<Arc<Check>>,
+}
+
+/// An immutable state of the index. Every answer of one snapshot is about the same set of subscriptions.
+#[derive(Clone, Default)]
+pub struct Snapshot {
+    pub(super) version: u64,
+    pub(super) types: NameTable,
+    pub(super) prefixes: NameTable,
+    /// Bit `n - 1` is set if some prefix has `n` bytes.
+    pub(super) prefix_lengths: u128,
+    pub(super) projects: NameTable,
+    pub(super) companies: NameTable,
+    pub(super) pairs: NameTable,
+    pub(super) terms: Terms,
+    /// The broad subscriptions that want a pattern.
+    pub(super) wide: Radix<Bitset>,
+    /// The id of each slot.
+    pub(super) ids: Radix<u128>,
+    /// The slot of each id.
+    pub(super) slots: NameTable,
+    pub(super) checks: Radix<Option<Arc<Check>>>,
+    pub(super) entries: Radix<Option<Arc<Entry>>>,
+}
+
+/// The kind of term that a posting was found under.
+#[derive(Clone, Copy)]
+enum Via {
+    Company,
+    Other,
+}
+
+/// Where a reader collects matches: reused from event to event, so that matching does not allocate.
+#[derive(Debug, Default)]
+pub struct Matches {
+    slots: Vec<Slot>,
+    unverified: Vec<Slot>,
+    names: Names,
+}
+
+/// The subscriptions that match one event, in an order that depends on the snapshot alone.
+#[derive(Clone, Copy)]
+pub struct Matched<'a> {
+    snapshot: &'a Snapshot,
+    slots: &'a [Slot],
+}
+
+impl<'a> Matched<'a> {
+    /// How many match.
+    pub const fn len(self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether none matches.
+    pub const fn is_empty(self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// Their ids, each once.
+    pub fn iter(self) -> impl Iterator<Item = SubscriptionId> + 'a {
+        self.slots.iter().filter_map(move |slot| self.snapshot.id(*slot))
+    }
+}
+
+impl Snapshot {
+    /// Counts up with every commit that changed something.
+    pub const fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Finds every active subscription that wants the event, each once.
+    ///
+    /// Clears `matches` first. Never waits; does not allocate once `matches` has grown, except to evaluate
+    /// filters. Reads `data` only if a subscription that else matches has a filter, and then once.
+    pub fn match_into<'a>(&'a self, candidate: &Candidate<'_>, matches: &'a mut Matches) -> Matched<'a> {
+        let input = FilterInput::new(candidate.content, candidate.arrived_at);
+        matches.slots.clear();
+        self.resolve(candidate.content, &mut matches.names);
+        self.collect(ANY_TERM, Via::Other, &input, matches);
+        let Names { project, company, pair, .. } = matches.names;
+        for (term, via) in [(project, Via::Other), (company, Via::Company), (pair, Via::Other)] {
+            if let Some(term) = term {
+                self.collect(term, via, &input, matches);
+            }
+        }
+        Matched { snapshot: self, slots: &matches.slots }
+    }
+
+    /// Appends what is posted under a term for the event's patterns.
+    fn collect(&self, term: TermId, via: Via, input: &FilterInput<'_>, matches: &mut Matches) {
+        let Some(block) = self.terms.block(term) else { return };
+        let Matches { slots, unverified, names } = matches;
+        unverified.clear();
+        for pattern in &names.patterns {
+            let runs = block.runs(*pattern);
+            runs.sure.append_to(slots);
+            runs.verified.append_to(unverified);
+        }
+        let wide = block.runs(WIDE);
+        if !wide.is_empty() {
+            for pattern in &names.patterns {
+                let Some(wanting) = self.wide.get(*pattern) else { continue };
+                wide.sure.append_common(wanting, slots);
+                wide.verified.append_common(wanting, unverified);
+            }
+        }
+        slots.extend(unverified.iter().filter(|slot| {
+            let check = self.checks.get(**slot).and_then(Option::as_deref);
+            check.is_none_or(|check| {
+                let repeats = matches!(via, Via::Company) && check.repeats(names);
+                !repeats && check.decide(names, input) == Verdict::Matches
+            })
+        }));
+    }
+
+    /// Whether the subscription receives the event and, if not, the first reason.
+    ///
+    /// What the posting lists hold was made from the same compiled sets, and what is verified is verified by the
+    /// same code, as in [`match_into`](Self::match_into).
+    pub fn explain(&self, id: SubscriptionId, candidate: &Candidate<'_>) -> Verdict {
+        let Some(entry) = self.entry(id).filter(|entry| entry.active) else { return Verdict::Disabled };
+        let mut names = Names::default();
+        self.resolve(candidate.content, &mut names);
+        let holds = |sorted: &[u32], number: u32| sorted.binary_search(&number).is_ok();
+        let check = entry.check.as_deref();
+        let wanted = names.patterns.iter().any(|pattern| holds(&entry.patterns, *pattern));
+        if !wanted || check.is_some_and(|check| check.excepts_type(&names)) {
+            return Verdict::Events;
+        }
+        if !names.terms().chain([ANY_TERM]).any(|term| holds(&entry.terms, term)) {
+            return Verdict::Projects;
+        }
+        let input = FilterInput::new(candidate.content, candidate.arrived_at);
+        check.map_or(Verdict::Matches, |check| check.decide(&names, &input))
+    }
+
+    /// The failures of a subscription's filter, if there were any.
+    pub fn filter_errors(&self, id: SubscriptionId) -> Option<FilterErrors> {
+        self.entry(id)?.check.as_ref()?.gate.as_ref()?.errors()
+    }
+
+    /// Looks up the event's names.
+    fn resolve(&self, event: &EventContent, names: &mut Names) {
+        let text = event.event_type.as_str().as_bytes();
+        names.patterns.clear();
+        names.patterns.extend(self.types.find(text));
+        let mut lengths = self.prefix_lengths;
+        while lengths != 0 {
+            let length = lengths.trailing_zeros() as usize + 1;
+            let Some(start) = text.get(..length) else { break };
+            names.patterns.extend(self.prefixes.find(start));
+            lengths &= lengths - 1;
+        }
+        names.patterns.push(ANY_PATTERN);
+        names.project = self.projects.find(event.project.as_str().as_bytes());
+        names.company =
+            event.company.as_ref().and_then(|company| self.companies.find(company.as_str().as_bytes()));
+        names.pair = match (names.company, names.project) {
+            (Some(company), Some(project)) => self.pairs.find(&pair_name(company, project)),
+            _ => None,
+        };
+    }
+
+    fn id(&self, slot: Slot) -> Option<SubscriptionId> {
+        self.ids.get(slot).map(|bits| SubscriptionId::from_bits(*bits))
+    }
+
+    /// The slot of a subscription.
+    pub(super) fn slot(&self, id: SubscriptionId) -> Option<Slot> {
+        self.slots.find(&id.to_bytes())
+    }
+
+    pub(super) fn entry(&self, id: SubscriptionId) -> Option<&Arc<Entry>> {
+        self.entries.get(self.slot(id)?)?.as_ref()
+    }
+}
+
+/// How a pair of a company and a project is named in the table of pairs.
+pub(super) fn pair_name(company: TermId, project: TermId) -> [u8; 8] {
+    (u64::from(company) << 32 | u64::from(project)).to_le_bytes()
+}
+
+impl Snapshot {
+    /// Gives a subscription its slot.
+    pub(super) fn bind_slot(&mut self, id: SubscriptionId, slot: Slot) {
+        *self.ids.get_mut(slot) = id.bits();
+        self.slots.insert(&id.to_bytes(), slot);
+    }
+
+    /// Takes a subscription's slot away.
+    pub(super) fn forget_slot(&mut self, id: SubscriptionId, slot: Slot) {
+        self.slots.forget(&id.to_bytes());
+        *self.entries.get_mut(slot) = None;
+        if self.checks.get(slot).is_some_and(Option::is_some) {
+            *self.checks.get_mut(slot) = None;
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! The writing side: compiles subscriptions into postings and publishes snapshots.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use super::block::{ANY_PATTERN, ANY_TERM, Key, POSTED_PATTERNS_MAX, PatternId, Posting, Slot, TermId, WIDE};
+use super::check::Check;
+use super::compile::{Projects, Types};
+use super::gate::Gate;
+use super::intern::{Interner, Kind};
+use super::snapshot::{Entry, Snapshot};
+use crate::model::id::SubscriptionId;
+use crate::model::selector::{EventPattern, EventSelector, ProjectPattern, ProjectSelector};
+use crate::model::subscription::{Standing, SubscriptionSpec};
+use crate::rules::bitset::Edit;
+
+/// The most runs that a subscription is posted in; one that would need more is posted as a broad one.
+const NARROW_RUNS_MAX: usize = 64;
+
+/// Whether a subscription takes part in matching.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// It does.
+    Active,
+    /// A person switched it off: it matches nothing, and [`explain`](Snapshot::explain) says so.
+    Disabled,
+}
+
+impl Presence {
+    /// What a subscription's standing makes of it: bad health alone does not take it out.
+    pub fn of(standing: &Standing) -> Self {
+        if standing.matches() { Self::Active } else { Self::Disabled }
+    }
+}
+
+/// Changes the index. There is exactly one; what it did becomes visible, all at once, with
+/// [`commit`](Self::commit).
+pub struct IndexWriter {
+    current: Arc<ArcSwap<Snapshot>>,
+    next: Snapshot,
+    interner: Interner,
+    free_slots: Vec<Slot>,
+    slots_end: Slot,
+    postings: Vec<(TermId, Posting)>,
+    wide: Vec<(PatternId, Edit)>,
+    is_changed: bool,
+    /// Replaced snapshots that a reader may still hold: dropped here, so that no reader pays for it.
+    retired: VecDeque<Arc<Snapshot>>,
+}
+
+impl IndexWriter {
+    pub(super) fn new(current: Arc<ArcSwap<Snapshot>>) -> Self {
+        Self {
+            current,
+            next: Snapshot::default(),
+            interner: Interner::new(),
+            free_slots: Vec::new(),
+            slots_end: 0,
+            postings: Vec::new(),
+            wide: Vec::new(),
+            is_changed: false,
+            retired: VecDeque::new(),
+        }
+    }
+
+    /// Adds a subscription, or changes it to this.
+    ///
+    /// A filter that does not compile never matches and is counted among its failures: refuse it before, with
+    /// [`Filter::compile`](crate::rules::filter::Filter::compile). An unchanged filter keeps its failures.
+    pub fn put(&mut self, id: SubscriptionId, spec: &SubscriptionSpec, presence: Presence) {
+        let old = self.next.slot(id).zip(self.next.entry(id).cloned());
+        let gate = gate_for(spec.filter.as_deref(), old.as_ref().map(|(_, entry)| &**entry));
+        let entry = Arc::new(self.compile(spec, presence, gate));
+        let slot = match old {
+            Some((slot, old)) => {
+                self.withdraw(slot, &old);
+                slot
+            }
+            None => self.new_slot(id),
+        };
+        self.post(slot, &entry, true);
+        let check = entry.check.clone().filter(|_| entry.active);
+        if check.is_some() || self.next.checks.get(slot).is_some_and(Option::is_some) {
+            *self.next.checks.get_mut(slot) = check;
+        }
+        *self.next.entries.get_mut(slot) = Some(entry);
+        self.is_changed = true;
+    }
+
+    /// Takes a subscription out; nothing happens if there is none of that id.
+    pub fn remove(&mut self, id: SubscriptionId) {
+        let Some((slot, entry)) = self.next.slot(id).zip(self.next.entry(id).cloned()) else { return };
+        self.withdraw(slot, &entry);
+        self.next.forget_slot(id, slot);
+        self.free_slots.push(slot);
+        self.is_changed = true;
+    }
+
+    /// Publishes everything since the last commit at once; returns the version that shows it.
+    ///
+    /// Every match that takes its snapshot after this returns sees the change.
+    pub fn commit(&mut self) -> u64 {
+        if self.is_changed {
+            self.apply_postings();
+            self.apply_wide();
+            self.next.version += 1;
+            self.retired.push_back(self.current.swap(Arc::new(self.next.clone())));
+            self.is_changed = false;
+        }
+        self.retired.retain(|snapshot| Arc::strong_count(snapshot) > 1);
+        self.next.version
+    }
+
+    fn new_slot(&mut self, id: SubscriptionId) -> Slot {
+        let slot = self.free_slots.pop().unwrap_or_else(|| {
+            self.slots_end += 1;
+            self.slots_end - 1
+        });
+        self.next.bind_slot(id, slot);
+        slot
+    }
+
+    /// Takes an entry's postings out and gives its names back.
+    fn withdraw(&mut self, slot: Slot, entry: &Entry) {
+        self.post(slot, entry, false);
+        let none: &[u32] = &[];
+        let (patterns, terms) = entry
+            .check
+            .as_ref()
+            .map_or((none, none), |check| (&*check.except_patterns, &*check.except_terms));
+        for pattern in entry.patterns.iter().chain(patterns) {
+            self.interner.release_pattern(*pattern, &mut self.next);
+        }
+        for term in entry.terms.iter().chain(terms) {
+            self.interner.release_term(*term, &mut self.next);
+        }
+    }
+
+    /// Notes an active entry's postings for the next commit.
+    fn post(&mut self, slot: Slot, entry: &Entry, present: bool) {
+        if !entry.active {
+            return;
+        }
+        let key = if entry.check.is_some() { Key::verified } else { Key::sure };
+        if entry.is_narrow() {
+            for term in &entry.terms {
+                let posting = |pattern: &PatternId| (*term, Posting { key: key(*pattern), slot, present });
+                self.postings.extend(entry.patterns.iter().map(posting));
+            }
+        } else {
+            let posting = |term: &TermId| (*term, Posting { key: key(WIDE), slot, present });
+            self.postings.extend(entry.terms.iter().map(posting));
+            let edit = Edit { member: slot, present };
+            self.wide.extend(entry.patterns.iter().map(|pattern| (*pattern, edit)));
+        }
+    }
+
+    fn apply_postings(&mut self) {
+        let mut noted = std::mem::take(&mut self.postings);
+        noted.sort_by_key(|(term, posting)| (*term, posting.key, posting.slot));
+        let mut edits = Vec::new();
+        for group in noted.chunk_by(|a, b| a.0 == b.0) {
+            let Some((term, _)) = group.first() else { continue };
+            edits.clear();
+            let same =
+                |a: &(TermId, Posting), b: &(TermId, Posting)| (a.1.key, a.1.slot) == (b.1.key, b.1.slot);
+            edits.extend(group.chunk_by(same).filter_map(|of| of.last()).map(|(_, posting)| *posting));
+            self.next.terms.edit(*term, &edits);
+        }
+    }
+
+    fn apply_wide(&mut self) {
+        let mut noted = std::mem::take(&mut self.wide);
+        noted.sort_by_key(|(pattern, edit)| (*pattern, edit.member));
+        let mut edits = Vec::new();
+        for group in noted.chunk_by(|a, b| a.0 == b.0) {
+            let Some((pattern, _)) = group.first() else { continue };
+            edits.clear();
+            let same = |a: &(PatternId, Edit), b: &(PatternId, Edit)| a.1.member == b.1.member;
+            edits.extend(group.chunk_by(same).filter_map(|of| of.last()).map(|(_, edit)| *edit));
+            self.next.wide.get_mut(*pattern).edit(&edits);
+        }
+    }
+
+    fn compile(&mut self, spec: &SubscriptionSpec, presence: Presence, gate: Option<Arc<Gate>>) -> Entry {
+        let patterns = self.patterns(&spec.events);
+        let (terms, beside_companies) = self.terms(&spec.projects);
+        let check = Check {
+            except_patterns: self.except_patterns(&spec.events),
+            except_terms: self.except_terms(&spec.projects),
+            beside_companies,
+            gate,
+        };
+        let check = (!check.is_trivial()).then(|| Arc::new(check));
+        Entry { active: presence == Presence::Active, patterns, terms, check }
+    }
+
+    fn patterns(&mut self, selector: &EventSelector) -> Box<[PatternId]> {
+        let Types::Some { prefixes, exact } = Types::of(selector) else { return [ANY_PATTERN].into() };
+        let mut patterns = Vec::with_capacity(prefixes.len() + exact.len());
+        for prefix in prefixes {
+            patterns.push(self.interner.pattern(Kind::Prefix, prefix, &mut self.next));
+        }
+        for name in exact {
+            patterns.push(self.interner.pattern(Kind::Type, name.as_str(), &mut self.next));
+        }
+        sorted(patterns)
+    }
+
+    /// The terms to post under, and the projects among them if there are companies beside.
+    fn terms(&mut self, selector: &ProjectSelector) -> (Box<[TermId]>, Box<[TermId]>) {
+        let Projects::Some { projects, companies, pairs } = Projects::of(selector) else {
+            return ([ANY_TERM].into(), [].into());
+        };
+        let mut terms = Vec::with_capacity(projects.len() + companies.len() + pairs.len());
+        for project in projects {
+            terms.push(self.interner.term(Kind::Project, project.as_str(), &mut self.next));
+        }
+        let beside = if companies.is_empty() { [].into() } else { sorted(terms.clone()) };
+        for company in companies {
+            terms.push(self.interner.term(Kind::Company, company.as_str(), &mut self.next));
+        }
+        for (company, project) in pairs {
+            terms.push(self.interner.pair(company.as_str(), project.as_str(), &mut self.next));
+        }
+        (sorted(terms), beside)
+    }
+
+    fn except_patterns(&mut self, selector: &EventSelector) -> Box<[PatternId]> {
+        let (interner, next) = (&mut self.interner, &mut self.next);
+        let excepted = selector.excludes().map(|pattern| match pattern {
+            EventPattern::All => ANY_PATTERN,
+            EventPattern::Prefix(prefix) => interner.pattern(Kind::Prefix, prefix, next),
+            EventPattern::Exact(name) => interner.pattern(Kind::Type, name.as_str(), next),
+        });
+        sorted(excepted.collect())
+    }
+
+    fn except_terms(&mut self, selector: &ProjectSelector) -> Box<[TermId]> {
+        let (interner, next) = (&mut self.interner, &mut self.next);
+        let excepted = selector.excludes().map(|pattern| match pattern {
+            ProjectPattern::All => ANY_TERM,
+            ProjectPattern::AnyCompany(project) => interner.term(Kind::Project, project.as_str(), next),
+            ProjectPattern::Exact(company, project) => {
+                interner.pair(company.as_str(), project.as_str(), next)
+            }
+            ProjectPattern::Company(company) => interner.term(Kind::Company, company.as_str(), next),
+        });
+        sorted(excepted.collect())
+    }
+}
+
+impl Entry {
+    /// Whether it is posted in a run for each pattern and term, rather than as a broad one.
+    fn is_narrow(&self) -> bool {
+        self.patterns.len() * self.terms.len() <= NARROW_RUNS_MAX
+            && self.patterns.last().is_none_or(|pattern| *pattern < POSTED_PATTERNS_MAX)
+    }
+}
+
+fn sorted(mut numbers: Vec<u32>) -> Box<[u32]> {
+    numbers.sort_unstable();
+    numbers.into()
+}
+
+/// The compiled filter: the old one, with its failures, if the text is the same.
+fn gate_for(text: Option<&str>, old: Option<&Entry>) -> Option<Arc<Gate>> {
+    let text = text?;
+    let old = old.and_then(|entry| entry.check.as_ref()?.gate.as_ref());
+    Some(match old {
+        Some(gate) if gate.text() == text => Arc::clone(gate),
+        _ => Arc::new(Gate::new(text)),
+    })
+}

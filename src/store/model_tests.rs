@@ -1,0 +1,420 @@
+//! The store against a plain model of it in memory, over random steps with reopenings in between.
+//!
+//! `SEED=n` repeats one run.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+use tokio::time::advance;
+
+use super::rig::*;
+use super::*;
+use crate::model::attempt::{Attempt, Outcome};
+use crate::model::delivery::{Delivery, Progress};
+use crate::model::event::Event;
+use crate::model::id::{DeliveryId, EventId, SubscriptionId};
+use crate::model::time::{Clock, Timestamp};
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Place {
+    Fresh,
+    Lane(Timestamp),
+    Nowhere,
+}
+
+#[derive(Clone, Debug)]
+struct Known {
+    delivery: Delivery,
+    place: Place,
+}
+
+impl Known {
+    fn kind(&self) -> ProgressKind {
+        match (self.place, self.delivery.progress) {
+            (Place::Nowhere, Progress::Waiting { .. }) => ProgressKind::Cancelled,
+            (_, progress) => progress.into(),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Model {
+    subscriptions: BTreeMap<SubscriptionId, Option<Timestamp>>,
+    events: BTreeMap<EventId, (Event, u32)>,
+    deliveries: BTreeMap<DeliveryId, Known>,
+}
+
+impl Model {
+    fn is_live(&self, id: SubscriptionId) -> bool {
+        matches!(self.subscriptions.get(&id), Some(None))
+    }
+
+    fn append(&mut self, appended: &Appended, targets: &[Target]) {
+        let event = Event::clone(&appended.event);
+        for (id, target) in appended.deliveries.iter().zip(targets) {
+            let place = match (self.is_live(target.subscription), target.queued) {
+                (false, _) => Place::Nowhere,
+                (true, true) => Place::Lane(id.time()),
+                (true, false) => Place::Fresh,
+            };
+            let mut delivery = Delivery::fresh(*id, event.id, target.subscription);
+            if place == Place::Nowhere {
+                delivery.progress = Progress::Cancelled;
+            }
+            self.deliveries.insert(*id, Known { delivery, place });
+        }
+        self.events.insert(event.id, (event, u32::try_from(targets.len()).unwrap()));
+    }
+
+    fn settle(&mut self, delivery: &Delivery) {
+        let is_live = self.is_live(delivery.subscription);
+        let Some(known) = self.deliveries.get_mut(&delivery.id) else { return };
+        known.place = match delivery.progress {
+            Progress::Waiting { due } if is_live => Place::Lane(due),
+            _ => Place::Nowhere,
+        };
+        known.delivery = delivery.clone();
+    }
+
+    fn delete(&mut self, id: SubscriptionId, at: Timestamp) {
+        self.subscriptions.insert(id, Some(at));
+        for known in self.deliveries.values_mut().filter(|known| known.delivery.subscription == id) {
+            if known.place == Place::Fresh {
+                known.place = Place::Nowhere;
+            }
+        }
+    }
+
+    fn sweep(&mut self, sweep: Sweep) -> (u64, u64) {
+        let goes = |id: &EventId, model: &Self| {
+            let range = DeliveryId::from_bits(id.bits())
+                ..=DeliveryId::from_bits(id.bits() + u128::from(model.events[id].1));
+            let mut all = model.deliveries.range(range);
+            id.time() < sweep.held_before
+                || id.time() < sweep.events_before
+                    && all.all(|(_, known)| {
+                        known.kind() != ProgressKind::Waiting || !model.is_live(known.delivery.subscription)
+                    })
+        };
+        let gone: Vec<EventId> = self.events.keys().filter(|id| goes(id, self)).copied().collect();
+        let deliveries = self.deliveries.len();
+        for id in &gone {
+            self.events.remove(id);
+            self.deliveries.retain(|_, known| known.delivery.event != *id);
+        }
+        let before = sweep.events_before.min(sweep.held_before);
+        let waiting: Vec<_> =
+            self.tallies().into_iter().filter(|(_, t)| t.waiting > 0).map(|(id, _)| id).collect();
+        self.subscriptions.retain(|id, at| at.is_none_or(|at| at >= before) || waiting.contains(id));
+        (gone.len() as u64, (deliveries - self.deliveries.len()) as u64)
+    }
+
+    fn tallies(&self) -> BTreeMap<SubscriptionId, Tally> {
+        let mut tallies: BTreeMap<_, Tally> = BTreeMap::new();
+        for known in self.deliveries.values() {
+            tallies.entry(known.delivery.subscription).or_default().add(known.kind());
+        }
+        tallies
+    }
+
+    fn lane(&self, id: SubscriptionId) -> Vec<(Timestamp, DeliveryId)> {
+        let mut lane: Vec<_> = self
+            .deliveries
+            .iter()
+            .filter(|(_, known)| known.delivery.subscription == id)
+            .filter_map(
+                |(id, known)| if let Place::Lane(due) = known.place { Some((due, *id)) } else { None },
+            )
+            .collect();
+        lane.sort_unstable();
+        lane
+    }
+
+    fn check(&self, reader: &Reader) {
+        let some = |tallies: BTreeMap<SubscriptionId, Tally>| {
+            tallies.into_iter().filter(|(_, tally)| *tally != Tally::default()).collect::<BTreeMap<_, _>>()
+        };
+        assert_eq!(some(reader.tallies()), some(self.tallies()));
+        for bits in 1..=6 {
+            let id = SubscriptionId::from_bits(bits);
+            let lane = self.lane(id);
+            assert_eq!(reader.due_page(id, None, 10_000).unwrap(), lane);
+            if let [first, rest @ ..] = lane.as_slice() {
+                assert_eq!(reader.due_page(id, Some(*first), 3).unwrap(), rest[..rest.len().min(3)]);
+            }
+            let waits =
+                |known: &&Known| known.delivery.subscription == id && known.kind() == ProgressKind::Waiting;
+            let oldest = self.deliveries.values().find(waits).map(|known| known.delivery.id.time());
+            assert_eq!(reader.oldest_waiting(id).unwrap(), oldest);
+            let stored = reader.subscription(id).unwrap().map(|stored| stored.deleted_at);
+            assert_eq!(stored, self.subscriptions.get(&id).copied());
+        }
+        self.check_log(reader);
+    }
+
+    fn check_log(&self, reader: &Reader) {
+        for (id, (event, targets)) in &self.events {
+            assert_eq!(reader.event(*id).unwrap().as_ref(), Some(event));
+            let deliveries = reader.deliveries_of(*id).unwrap();
+            assert_eq!(deliveries.len(), *targets as usize);
+        }
+        let mut query = EventQuery { limit: 7, ..EventQuery::default() };
+        let mut listed = Vec::new();
+        loop {
+            let page = reader.events(&query).unwrap();
+            listed.extend(page.items.iter().map(|head| (head.id, head.targets)));
+            let Some(next) = page.next else { break };
+            query.before = Some(next);
+        }
+        let expected: Vec<_> = self.events.iter().rev().map(|(id, (_, targets))| (*id, *targets)).collect();
+        assert_eq!(listed, expected);
+        for subscription in [None, Some(SubscriptionId::from_bits(2))] {
+            for progress in
+                [vec![], vec![ProgressKind::Waiting], vec![ProgressKind::Exhausted, ProgressKind::Succeeded]]
+            {
+                self.check_deliveries(
+                    reader,
+                    DeliveryQuery { subscription, progress, limit: 9, ..DeliveryQuery::default() },
+                );
+            }
+        }
+        if let Some(event) = self.events.keys().next_back().copied() {
+            self.check_deliveries(
+                reader,
+                DeliveryQuery { event: Some(event), limit: 2, ..DeliveryQuery::default() },
+            );
+            let since = Some(event.time().before(Duration::from_secs(200)));
+            let until = Some(event.time().before(Duration::from_secs(100)));
+            self.check_deliveries(
+                reader,
+                DeliveryQuery { since, until, limit: 3, ..DeliveryQuery::default() },
+            );
+        }
+    }
+
+    fn check_deliveries(&self, reader: &Reader, mut query: DeliveryQuery) {
+        let wants = |delivery: &&Delivery| {
+            query.subscription.is_none_or(|id| id == delivery.subscription)
+                && query.event.is_none_or(|id| id == delivery.event)
+                && query.since.is_none_or(|at| delivery.id.time() >= at)
+                && query.until.is_none_or(|at| delivery.id.time() < at)
+                && (query.progress.is_empty() || query.progress.contains(&delivery.progress.into()))
+        };
+        let expected: Vec<Delivery> =
+            self.deliveries.values().rev().map(|known| &known.delivery).filter(wants).cloned().collect();
+        let mut listed = Vec::new();
+        loop {
+            let page = reader.deliveries(&query).unwrap();
+            listed.extend(page.items);
+            let Some(next) = page.next else { break };
+            query.before = Some(next);
+        }
+        assert_eq!(listed.len(), expected.len());
+        for (mut listed, mut expected) in listed.into_iter().zip(expected) {
+            if self.deliveries[&expected.id].place == Place::Nowhere {
+                // When it would have been due is told no longer once its lane is cleared.
+                for delivery in [&mut listed, &mut expected] {
+                    if let Progress::Waiting { due } = &mut delivery.progress {
+                        *due = EPOCH;
+                    }
+                }
+            }
+            assert_eq!(listed, expected);
+        }
+    }
+
+    fn check_found(&self, found: &Found) {
+        let fresh: Vec<_> =
+            found.fresh.iter().map(|fresh| (fresh.id, fresh.event, fresh.subscription)).collect();
+        let is_fresh = |known: &&Known| known.place == Place::Fresh;
+        let expected = self.deliveries.values().filter(is_fresh).map(|k| &k.delivery);
+        assert_eq!(fresh, expected.map(|d| (d.id, d.event, d.subscription)).collect::<Vec<_>>());
+        let lanes = (1..=6).map(SubscriptionId::from_bits).map(|id| (id, self.lane(id).len() as u64));
+        assert_eq!(found.lanes, lanes.filter(|(_, rows)| *rows > 0).collect::<Vec<_>>());
+        let stored: Vec<_> = found.subscriptions.iter().map(|(s, _)| (s.id, s.deleted_at)).collect();
+        assert_eq!(stored, self.subscriptions.clone().into_iter().collect::<Vec<_>>());
+    }
+}
+
+struct Run {
+    rig: Rig,
+    model: Model,
+    clock: Clock,
+    rng: StdRng,
+}
+
+impl Run {
+    fn pick(&mut self) -> SubscriptionId {
+        SubscriptionId::from_bits(self.rng.random_range(1..=6))
+    }
+
+    async fn step(&mut self) {
+        match self.rng.random_range(0..100) {
+            0..35 => self.append().await,
+            35..65 => self.settle().await,
+            65..72 => self.park().await,
+            72..77 => self.release().await,
+            77..80 => self.put().await,
+            80..82 => self.delete().await,
+            82..85 => self.clear().await,
+            85..90 => self.sweep().await,
+            _ => advance(Duration::from_millis(self.rng.random_range(0..40_000))).await,
+        }
+    }
+
+    async fn append(&mut self) {
+        let mut list = Vec::new();
+        for _ in 0..self.rng.random_range(1..4) {
+            let mut targets = Vec::new();
+            for _ in 0..self.rng.random_range(0..4) {
+                targets.push(to(self.pick(), self.rng.random_bool(0.3)));
+            }
+            let size = if self.rng.random_bool(0.05) { 20_000 } else { self.rng.random_range(0..200) };
+            list.push(Append { content: content(None, size), targets });
+        }
+        let appended = self.rig.append(list.clone()).await.unwrap();
+        for (appended, append) in appended.iter().zip(&list) {
+            self.model.append(appended, &append.targets);
+        }
+    }
+
+    fn any(&mut self) -> Option<Known> {
+        let count = self.model.deliveries.len();
+        let index = self.rng.random_range(0..count.max(1));
+        self.model.deliveries.values().nth(index).cloned()
+    }
+
+    async fn settle(&mut self) {
+        let Some(known) = self.any() else { return };
+        let mut delivery = known.delivery;
+        let now = self.clock.now();
+        let number = delivery.next_attempt();
+        let size = if self.rng.random_bool(0.2) { 1024 } else { 5 };
+        let outcome = Outcome::Rejected { status: 500, retry_after: None };
+        let duration = Duration::from_millis(3);
+        delivery.attempts.push(Attempt {
+            number,
+            started_at: now,
+            duration,
+            outcome,
+            excerpt: vec![1; size],
+        });
+        delivery.progress = match self.rng.random_range(0..6) {
+            0..3 => Progress::Waiting { due: now.after(Duration::from_secs(self.rng.random_range(1..100))) },
+            3 => Progress::Exhausted,
+            4 => Progress::Succeeded,
+            _ => Progress::Cancelled,
+        };
+        let due_was = if let Place::Lane(due) = known.place { Some(due) } else { None };
+        self.model.settle(&delivery);
+        let standing = self.rng.random_bool(0.1).then(Default::default);
+        let settlement = Settlement { delivery, due_was, standing };
+        self.rig.step(|place, done| place.settle(settlement, done)).await.unwrap();
+    }
+
+    async fn park(&mut self) {
+        let id = self.pick();
+        let mut parked = Vec::new();
+        for known in
+            self.model.deliveries.values_mut().filter(|known| known.delivery.subscription == id).take(5)
+        {
+            if known.place == Place::Fresh {
+                known.place = Place::Lane(known.delivery.id.time());
+            }
+            parked.push(known.delivery.clone());
+        }
+        self.rig.step(|place, done| place.park(parked, done)).await.unwrap();
+    }
+
+    async fn release(&mut self) {
+        let id = self.pick();
+        while self.rig.step(|place, done| place.release(id, 3, done)).await.unwrap() {}
+        for known in self.model.deliveries.values_mut().filter(|known| known.delivery.subscription == id) {
+            if let Place::Lane(due) = known.place
+                && due > known.delivery.id.time()
+            {
+                let due = known.delivery.id.time();
+                known.place = Place::Lane(due);
+                known.delivery.progress = Progress::Waiting { due };
+            }
+        }
+    }
+
+    async fn put(&mut self) {
+        let id = self.pick();
+        if self.model.subscriptions.get(&id).is_none_or(Option::is_none) {
+            self.rig.subscribe(id.bits()).await;
+            self.model.subscriptions.insert(id, None);
+        }
+    }
+
+    async fn delete(&mut self) {
+        let id = self.pick();
+        if self.model.is_live(id) {
+            let at = self.clock.now();
+            let gone =
+                crate::model::subscription::Subscription { deleted_at: Some(at), ..subscription(id.bits()) };
+            self.rig.step(|place, done| place.put_subscription(gone, None, done)).await.unwrap();
+            self.model.delete(id, at);
+        }
+    }
+
+    async fn clear(&mut self) {
+        let id = self.pick();
+        if !self.model.is_live(id) {
+            while self.rig.step(|place, done| place.clear_lane(id, 2, done)).await.unwrap() {}
+            for known in self.model.deliveries.values_mut().filter(|known| known.delivery.subscription == id)
+            {
+                known.place = Place::Nowhere;
+            }
+        }
+    }
+
+    async fn sweep(&mut self) {
+        let now = self.clock.now();
+        let before = |secs| now.before(Duration::from_secs(secs));
+        let sweep = Sweep { events_before: before(150), held_before: before(400), limit: 5 };
+        let mut total = (0, 0);
+        loop {
+            let swept = self.rig.step(|place, done| place.sweep(sweep, done)).await.unwrap();
+            total = (total.0 + swept.events, total.1 + swept.deliveries);
+            if !swept.more {
+                break;
+            }
+        }
+        assert_eq!(total, self.model.sweep(sweep));
+    }
+}
+
+async fn run(seed: u64, steps: usize) {
+    println!("SEED={seed}");
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Clock::starting_at(EPOCH);
+    let (rig, _) = Rig::open(dir.path(), &clock, seed);
+    let rng = StdRng::seed_from_u64(seed);
+    let mut run = Run { rig, model: Model::default(), clock: clock.clone(), rng };
+    for step in 0..steps {
+        run.step().await;
+        if step % 20 == 0 {
+            run.model.check(&run.rig.reader);
+        }
+        if run.rng.random_range(0..150) == 0 {
+            run.rig.close().await.unwrap();
+            let (rig, found) = Rig::open(dir.path(), &clock, seed + step as u64);
+            run.model.check_found(&found);
+            run.rig = rig;
+            run.model.check(&run.rig.reader);
+        }
+    }
+    run.rig.close().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_answer_is_that_of_a_plain_model() {
+    let seed = std::env::var("SEED").ok().map(|seed| seed.parse().unwrap());
+    for seed in seed.map_or(1..=4, |seed: u64| seed..=seed) {
+        run(seed, 1000).await;
+    }
+}
