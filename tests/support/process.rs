@@ -1,0 +1,138 @@
+//! The real executable as a child process.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use http::Method;
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use super::client::ApiClient;
+
+/// How long a start may take, recovery included.
+const READY_WITHIN: Duration = Duration::from_mins(1);
+
+/// A config file, a data directory and an address that a daemon can be started on again and again.
+pub(crate) struct Site {
+    pub(crate) address: SocketAddr,
+    pub(crate) dir: TempDir,
+}
+
+impl Site {
+    /// A site in `dir` with the settings of every test, then `settings`.
+    pub(crate) fn new(dir: TempDir, settings: &str) -> Self {
+        // The port is free now and stays ours in all likelihood: a killed daemon has to come back on it.
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let site = Self { address, dir };
+        site.configure(settings);
+        site
+    }
+
+    /// Writes the config file anew: the settings of every test, then `settings`.
+    pub(crate) fn configure(&self, settings: &str) {
+        let text = super::daemon::config(&self.data(), settings);
+        let text = text.replace("127.0.0.1:0", &self.address.to_string());
+        std::fs::write(self.dir.path().join("config.toml"), text).unwrap();
+    }
+
+    /// Where the data is.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    /// What the daemon said so far.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+    }
+
+    /// Starts the executable, by way of `wrapper` if there is one; it is killed when dropped.
+    pub(crate) fn spawn(&self, wrapper: &[&str]) -> Running {
+        let words = [env!("CARGO_BIN_EXE_postrider"), "serve", "--config"];
+        let mut words = wrapper.iter().copied().chain(words);
+        let log =
+            std::fs::File::options().create(true).append(true).open(self.dir.path().join("log")).unwrap();
+        let child = Command::new(words.next().unwrap())
+            .args(words)
+            .arg(self.dir.path().join("config.toml"))
+            .current_dir(self.dir.path())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        Running(child)
+    }
+
+    /// Waits until `/readyz` answers 200.
+    ///
+    /// # Panics
+    /// If the process ends or the time is over, with its log.
+    pub(crate) async fn ready(&self, running: &mut Running) -> ApiClient {
+        let ask = async || {
+            let ended = running.0.try_wait().unwrap();
+            assert!(ended.is_none(), "the daemon ended with {ended:?}:\n{}", self.log());
+            let api = ApiClient::new(self.address);
+            let answer = api.call(Method::GET, "/readyz", "", "").await.ok()?;
+            answer.status.is_success().then_some(api)
+        };
+        super::eventually("/readyz answers 200", READY_WITHIN, Duration::from_millis(2), ask).await
+    }
+}
+
+/// A child process, killed when dropped.
+pub(crate) struct Running(Child);
+
+impl Running {
+    /// The process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    fn signal(&self, signal: Signal) {
+        let id = i32::try_from(self.id()).ok().and_then(Pid::from_raw).unwrap();
+        kill_process(id, signal).unwrap();
+    }
+
+    /// SIGTERM.
+    pub(crate) fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    /// SIGHUP.
+    pub(crate) fn hang_up(&self) {
+        self.signal(Signal::HUP);
+    }
+
+    /// SIGTERM to the child of this process, for a daemon that runs under a wrapper.
+    pub(crate) fn terminate_child(&self) {
+        let children = format!("/proc/{0}/task/{0}/children", self.id());
+        let child = std::fs::read_to_string(children).unwrap();
+        kill_process(child.trim().parse().ok().and_then(Pid::from_raw).unwrap(), Signal::TERM).unwrap();
+    }
+
+    /// How the process ended, if it has.
+    pub(crate) fn has_ended(&mut self) -> Option<ExitStatus> {
+        self.0.try_wait().unwrap()
+    }
+
+    /// SIGKILL, and the end of the process.
+    pub(crate) fn kill(mut self) -> ExitStatus {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+/// Whether the program can be started.
+pub(crate) fn is_installed(program: &str) -> bool {
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&paths).any(|path: PathBuf| Path::new(&path).join(program).is_file())
+}

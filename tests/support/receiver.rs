@@ -1,0 +1,261 @@
+//! A receiver that records every request and answers by a script.
+//!
+//! It is a task of the test's own runtime, as everything must be that takes part in paused time.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream;
+use http::{HeaderMap, Request, Response};
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt as _, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use postrider::model::time::{Clock, Timestamp};
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// What a receiver does with one request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Reply {
+    /// Answers at once with this status.
+    Status(u16),
+    /// Answers with this status and `Retry-After` in seconds.
+    RetryAfter(u16, u64),
+    /// Answers with this status after a while.
+    Slow(Duration, u16),
+    /// Takes the request and never answers.
+    Hang,
+    /// Answers 200 at once, with a body of which a byte comes each second and no end.
+    Drip,
+}
+
+impl Reply {
+    /// Whether it is a complete 2xx, as far as the receiver is concerned.
+    pub(crate) fn is_success(&self) -> bool {
+        matches!(self, Self::Status(status) | Self::Slow(_, status) if (200..300).contains(status))
+    }
+}
+
+/// One request as the receiver saw it.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    /// When its body was complete.
+    pub(crate) at: Timestamp,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    /// What the script decided.
+    pub(crate) reply: Reply,
+}
+
+impl Seen {
+    /// A header's text; empty if it is not there.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// The delivery's id; empty for a health check.
+    pub(crate) fn delivery(&self) -> &str {
+        self.header("postrider-delivery-id")
+    }
+
+    /// The event's id.
+    pub(crate) fn event(&self) -> &str {
+        self.header("webhook-id")
+    }
+
+    /// The number of the attempt, 0 if there is none.
+    pub(crate) fn attempt(&self) -> u64 {
+        self.header("postrider-attempt").parse().unwrap_or_default()
+    }
+
+    /// The body as JSON.
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    /// Whether `secret` signed it, by the published verifier, for a time near that of its arrival.
+    pub(crate) fn is_signed_with(&self, secret: &str) -> bool {
+        const SKEW_SECS: u64 = 60;
+        let at = self.header("webhook-timestamp").parse::<i64>().unwrap_or_default();
+        let verifier = standardwebhooks::Webhook::new(secret).unwrap();
+        let expected = verifier.sign(self.event(), at, &self.body).unwrap();
+        at.unsigned_abs().abs_diff(self.at.as_secs()) <= SKEW_SECS
+            && self.header("webhook-signature").split(' ').any(|signature| signature == expected)
+    }
+}
+
+/// Decides on each request; the reply in `Seen` is not meaningful yet.
+pub(crate) type Script = Box<dyn FnMut(&Seen) -> Reply + Send>;
+
+/// The same reply for ever.
+pub(crate) fn always(reply: Reply) -> Script {
+    Box::new(move |_| reply.clone())
+}
+
+/// 500 with probability `share`, else 200.
+pub(crate) fn failing(share: f64, seed: u64) -> Script {
+    let mut rng = StdRng::seed_from_u64(seed);
+    Box::new(move |_| Reply::Status(if rng.random_bool(share) { 500 } else { 200 }))
+}
+
+struct State {
+    clock: Clock,
+    script: Mutex<Script>,
+    seen: Mutex<Vec<Seen>>,
+    count: watch::Sender<usize>,
+    open: Mutex<(usize, usize)>,
+}
+
+/// A receiver on its own port of 127.0.0.1, gone when dropped.
+pub(crate) struct Receiver {
+    address: SocketAddr,
+    state: Arc<State>,
+    /// Dropping it ends the listener and every connection.
+    _server: JoinSet<()>,
+}
+
+impl Receiver {
+    /// A receiver that answers by `script`.
+    pub(crate) async fn start(clock: Clock, script: Script) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let state = Arc::new(State {
+            clock,
+            script: Mutex::new(script),
+            seen: Mutex::default(),
+            count: watch::Sender::default(),
+            open: Mutex::default(),
+        });
+        let mut server = JoinSet::new();
+        server.spawn(accept(listener, Arc::clone(&state)));
+        Self { address, state, _server: server }
+    }
+
+    /// Where it listens, as a URL.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}/hook", self.address)
+    }
+
+    /// Answers by another script from now on.
+    pub(crate) fn answer(&self, script: Script) {
+        *self.state.script.lock().unwrap() = script;
+    }
+
+    /// Every request so far.
+    pub(crate) fn seen(&self) -> Vec<Seen> {
+        self.state.seen.lock().unwrap().clone()
+    }
+
+    /// How many requests there were so far.
+    pub(crate) fn count(&self) -> usize {
+        *self.state.count.borrow()
+    }
+
+    /// Waits until there were `count` requests, and returns them all.
+    ///
+    /// # Panics
+    /// After a day, which only passes on paused time.
+    pub(crate) async fn wait_for(&self, count: usize) -> Vec<Seen> {
+        let mut counter = self.state.count.subscribe();
+        let reached = counter.wait_for(|seen| *seen >= count);
+        let waited = tokio::time::timeout(Duration::from_hours(24), reached).await.map(drop);
+        assert!(waited.is_ok(), "waited a day in vain for request {count}, there were {}", self.count());
+        self.seen()
+    }
+
+    /// The most requests that were open at once.
+    pub(crate) fn most_at_once(&self) -> usize {
+        self.state.open.lock().unwrap().1
+    }
+}
+
+async fn accept(listener: TcpListener, state: Arc<State>) {
+    let mut connections = JoinSet::new();
+    loop {
+        let (stream, _) = listener.accept().await.unwrap();
+        connections.spawn(converse(stream, Arc::clone(&state)));
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+async fn converse(stream: TcpStream, state: Arc<State>) {
+    stream.set_nodelay(true).unwrap();
+    let service = service_fn(|request| serve(request, &state));
+    // A sender that hangs up, as a killed daemon does, is no concern of the receiver.
+    drop(http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
+}
+
+type Body = BoxBody<Bytes, Infallible>;
+
+async fn serve(request: Request<Incoming>, state: &State) -> Result<Response<Body>, hyper::Error> {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await?.to_bytes();
+    let _open = Open::enter(state);
+    let reply = record(state, head.headers, body);
+    Ok(respond(reply).await)
+}
+
+fn record(state: &State, headers: HeaderMap, body: Bytes) -> Reply {
+    let mut seen = Seen { at: state.clock.now(), headers, body, reply: Reply::Hang };
+    let reply = (state.script.lock().unwrap())(&seen);
+    seen.reply = reply.clone();
+    let mut all = state.seen.lock().unwrap();
+    all.push(seen);
+    state.count.send_replace(all.len());
+    reply
+}
+
+async fn respond(reply: Reply) -> Response<Body> {
+    let response = Response::builder();
+    match reply {
+        Reply::Status(status) => response.status(status).body(full("")),
+        Reply::RetryAfter(status, secs) => {
+            response.status(status).header("retry-after", secs).body(full("later"))
+        }
+        Reply::Slow(wait, status) => {
+            tokio::time::sleep(wait).await;
+            response.status(status).body(full("at last"))
+        }
+        Reply::Hang => std::future::pending().await,
+        Reply::Drip => response.status(200).body(StreamBody::new(drops()).boxed()),
+    }
+    .unwrap()
+}
+
+fn full(text: &'static str) -> Body {
+    Full::new(Bytes::from_static(text.as_bytes())).boxed()
+}
+
+fn drops() -> impl futures_util::Stream<Item = Result<Frame<Bytes>, Infallible>> {
+    stream::unfold((), |()| async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        Some((Ok(Frame::data(Bytes::from_static(b"."))), ()))
+    })
+}
+
+/// Counts a request as open while it lives, also when its connection is cut.
+struct Open<'a>(&'a State);
+
+impl<'a> Open<'a> {
+    fn enter(state: &'a State) -> Self {
+        let mut open = state.open.lock().unwrap();
+        open.0 += 1;
+        open.1 = open.1.max(open.0);
+        Self(state)
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.open.lock().unwrap().0 -= 1;
+    }
+}
