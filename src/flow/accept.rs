@@ -65,12 +65,15 @@ impl Flow {
     /// waits for the answer.
     pub async fn accept(&self, contents: Vec<EventContent>) -> Result<Vec<Accepted>, AcceptError> {
         self.check_open()?;
-        let place =
-            self.store.try_reserve().map_err(|_| AcceptError::QueueFull { retry_after: RETRY_AFTER })?;
+        let full = || AcceptError::QueueFull { retry_after: RETRY_AFTER };
+        let count = u32::try_from(contents.len()).map_err(|_| full())?;
+        let waiting = Arc::clone(&self.intake).try_acquire_many_owned(count).map_err(|_| full())?;
+        let place = self.store.try_reserve().map_err(|_| full())?;
         let (appends, outbound) = self.address(contents);
         let (answer, answered) = oneshot::channel();
         let flow = self.clone();
         place.append(appends, move |result| {
+            drop(waiting);
             let accepted = flow.hand_over(result, outbound);
             // Nobody waits any more if the sender hung up; the events are taken all the same.
             drop(answer.send(accepted));

@@ -29,7 +29,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use rand::rngs::StdRng;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -58,6 +58,8 @@ pub struct Parts {
     round: Arc<dispatch::Round>,
     timers: dispatch::Timers,
     budget: Arc<carry::Budget>,
+    /// A permit for each event that may wait to be made durable.
+    intake: Arc<Semaphore>,
     deleted: subscriptions::Deleted,
     tracker: TaskTracker,
     /// Everything is dropped where it stands.

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 use rand::rngs::StdRng;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -65,6 +66,7 @@ impl Flow {
         let parts = Parts {
             round: Round::new(config.delivery.max_in_flight),
             budget: carry::Budget::new(config.delivery.payload_cache),
+            intake: Arc::new(Semaphore::new(config.server.queue_events_max)),
             config: ArcSwap::new(config),
             clock,
             rng: Mutex::new(rng),
