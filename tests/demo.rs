@@ -1,5 +1,7 @@
 //! The demo as anybody runs it: the built executable, its account, its exit code and how long it takes.
 
+#![expect(clippy::expect_used, reason = "a test that panics has failed, which is what it is for")]
+
 use std::process::{Command, Output};
 
 use tokio::time::{Duration, Instant};
