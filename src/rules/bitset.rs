@@ -126,7 +126,9 @@ impl Bitset {
         match &self.0 {
             Parts::List(list) => out.extend_from_slice(list),
             Parts::Chunks(chunks) => {
-                chunks.iter().for_each(|(high, chunk)| chunk.append_to(high << CHUNK_BITS, out));
+                for (high, chunk) in chunks.iter() {
+                    chunk.append_to(high << CHUNK_BITS, out);
+                }
             }
         }
     }
@@ -144,6 +146,21 @@ impl Bitset {
                         chunk.append_common(other, high << CHUNK_BITS, out);
                     }
                 }
+            }
+        }
+    }
+
+    /// The bytes of its parts on the heap, counters included.
+    pub fn heap_bytes(&self) -> usize {
+        const COUNTERS: usize = 16;
+        match &self.0 {
+            Parts::List(list) => COUNTERS + size_of_val(&**list),
+            Parts::Chunks(chunks) => {
+                let parts = chunks.iter().map(|(_, chunk)| match chunk {
+                    Chunk::Array(array) => COUNTERS + size_of_val(&**array),
+                    Chunk::Bits(_) => COUNTERS + size_of::<Bits>(),
+                });
+                COUNTERS + size_of_val(&**chunks) + parts.sum::<usize>()
             }
         }
     }

@@ -3,22 +3,35 @@
 //! A filter sees `event` with the members `type`, `project`, `company`, `sender_id`, `occurred_at` (a timestamp)
 //! and `data`; a member that the event does not have is absent (`has(event.company)`).
 
+mod bounds;
+mod budget;
+mod json;
+
 use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
+use cel::common::ast::{IdedExpr, SourceInfo};
+use cel::common::types::CelBool;
 use cel::objects::Key;
-use cel::{Context, Env, ExecutionError, Program, Value};
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use cel::{Context, Env, ExecutionError, ParseErrors, Program, Value};
+use regex::Regex;
 
+use self::bounds::{Refusal, bound, pattern_name};
+use self::budget::{BUDGET, Budget, Pattern};
+use self::json::Json;
 use crate::model::event::EventContent;
 use crate::model::time::Timestamp;
 
 /// The longest filter, in bytes.
 pub const FILTER_BYTES_MAX: usize = 4096;
+/// The longest account of a failure, in bytes.
+const FAILURE_BYTES_MAX: usize = 512;
 
-static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
+#[expect(clippy::expect_used, reason = "the names declared are all different")]
+static ENV: LazyLock<Arc<Env>> =
+    LazyLock::new(|| Arc::new(budget::environment().expect("the names declared are all different")));
 static TIMESTAMP: LazyLock<Option<Program>> = LazyLock::new(|| ENV.compile("timestamp(text)").ok());
 
 /// A text that is not a filter.
@@ -39,6 +52,9 @@ pub enum FilterFailure {
     /// The expression failed.
     #[error("{0}")]
     Run(String),
+    /// It used up what one evaluation may cost; see `docs/MATCHING.md`.
+    #[error("the filter is too much work for this event: look at less of its data, or with fewer loops")]
+    Cost,
     /// It gave something else than true or false.
     #[error("the filter gave {0}, not true or false: compare it with something")]
     Type(String),
@@ -47,9 +63,10 @@ pub enum FilterFailure {
     Data(String),
 }
 
-/// A compiled filter.
+/// A compiled filter, whose every evaluation has a bounded cost.
 pub struct Filter {
-    program: Program,
+    expression: IdedExpr,
+    patterns: Vec<Regex>,
 }
 
 impl fmt::Debug for Filter {
@@ -62,50 +79,89 @@ impl Filter {
     /// Compiles a filter.
     ///
     /// # Errors
-    /// The first mistake, with its place.
+    /// The first mistake, with its place: syntax, an unknown name, or something whose cost has no bound.
     pub fn compile(text: &str) -> Result<Self, FilterError> {
         if text.len() > FILTER_BYTES_MAX {
             let message = format!("has {} bytes: a filter has at most {FILTER_BYTES_MAX}", text.len());
             return Err(FilterError { line: 1, column: 1, message });
         }
-        let program = ENV.compile(text).map_err(|errors| {
-            let first = errors.errors.first();
-            let place = |at: isize| usize::try_from(at).unwrap_or(1).max(1);
-            let (line, column) = first.map_or((1, 1), |error| (place(error.pos.0), place(error.pos.1)));
-            let message = first.map_or_else(|| errors.to_string(), |error| error.msg.clone());
-            FilterError { line, column, message }
-        })?;
-        Ok(Self { program })
+        let program = ENV.compile(text).map_err(|errors| FilterError::of(&errors))?;
+        let mut expression = program.expression().clone();
+        match bound(&mut expression) {
+            Ok(patterns) => Ok(Self { expression, patterns }),
+            Err(refusal) => Err(FilterError::at(text, program.source_info(), refusal)),
+        }
     }
 
     /// Whether the event passes.
     ///
     /// # Errors
-    /// The expression failed on this event, or gave no boolean.
+    /// The expression failed on this event, gave no boolean, or would have cost too much.
     pub fn evaluate(&self, input: &FilterInput<'_>) -> Result<bool, FilterFailure> {
-        let context = input.context.get_or_init(|| input.read()).as_ref().map_err(FilterFailure::clone)?;
-        match self.program.execute(context) {
-            Ok(Value::Bool(answer)) => Ok(answer),
-            Ok(other) => Err(FilterFailure::Type(other.type_of().to_string())),
-            Err(error) => Err(FilterFailure::Run(error.to_string())),
+        let read = input.read.get_or_init(|| input.read()).as_ref().map_err(FilterFailure::clone)?;
+        read.budget.refill();
+        let mut scope = read.context.new_inner_scope();
+        for (index, pattern) in self.patterns.iter().enumerate() {
+            scope.add_variable_as_val(pattern_name(index), Box::new(Pattern(pattern.clone())));
         }
+        let result = Value::resolve_val(&self.expression, &scope);
+        if read.budget.is_exhausted() {
+            return Err(FilterFailure::Cost);
+        }
+        let value = result.map_err(|error| failure(&error))?;
+        let answer = value.downcast_ref::<CelBool>().map(|answer| *answer.inner());
+        answer.ok_or_else(|| FilterFailure::Type(value.get_type().name().to_owned()))
     }
+}
+
+impl FilterError {
+    fn of(errors: &ParseErrors) -> Self {
+        let place = |at: isize| usize::try_from(at).unwrap_or(1).max(1);
+        let Some(first) = errors.errors.first() else {
+            return Self { line: 1, column: 1, message: errors.to_string() };
+        };
+        Self { line: place(first.pos.0), column: place(first.pos.1), message: first.msg.clone() }
+    }
+
+    fn at(text: &str, places: &SourceInfo, refusal: Refusal) -> Self {
+        let offset = places.offset_for(refusal.node).map_or(0, |(start, _)| start as usize);
+        let before = text.get(..offset).unwrap_or("");
+        let line = 1 + before.matches('\n').count();
+        let column = 1 + before.rsplit('\n').next().map_or(0, |rest| rest.chars().count());
+        Self { line, column, message: refusal.message }
+    }
+}
+
+/// What an expression says of its failure, cut to a bounded length: it may quote all of the event.
+fn failure(error: &ExecutionError) -> FilterFailure {
+    let mut text = error.to_string();
+    if text.len() > FAILURE_BYTES_MAX {
+        text.truncate(text.floor_char_boundary(FAILURE_BYTES_MAX));
+        text.push('…');
+    }
+    FilterFailure::Run(text)
+}
+
+/// What filters see of an event.
+struct Read {
+    context: Context<'static, 'static>,
+    budget: Budget,
 }
 
 /// An event for filters; read at most once, and only if some filter asks.
 pub struct FilterInput<'a> {
     content: &'a EventContent,
     arrived_at: Timestamp,
-    context: OnceCell<Result<Context<'static, 'static>, FilterFailure>>,
+    read: OnceCell<Result<Read, FilterFailure>>,
 }
 
 impl<'a> FilterInput<'a> {
     /// An event that arrived at that time.
     pub const fn new(content: &'a EventContent, arrived_at: Timestamp) -> Self {
-        Self { content, arrived_at, context: OnceCell::new() }
+        Self { content, arrived_at, read: OnceCell::new() }
     }
 
-    fn read(&self) -> Result<Context<'static, 'static>, FilterFailure> {
+    fn read(&self) -> Result<Read, FilterFailure> {
         let EventContent { event_type, project, company, sender_id, occurred_at, data } = self.content;
         let mut event = HashMap::new();
         let mut put = |name: &str, value: Value| event.insert(Key::from(name), value);
@@ -125,73 +181,165 @@ impl<'a> FilterInput<'a> {
         }
         let mut context = Context::with_env(Arc::clone(&ENV));
         context.add_variable_from_value("event", event);
-        Ok(context)
+        let budget = Budget::new();
+        context.add_variable_as_val(BUDGET, Box::new(budget.clone()));
+        Ok(Read { context, budget })
     }
 }
 
 /// A time as CEL knows it.
 fn timestamp(at: Timestamp) -> Result<Value, FilterFailure> {
-    let failure = |error: ExecutionError| FilterFailure::Run(error.to_string());
     let mut context = Context::with_env(Arc::clone(&ENV));
     context.add_variable_from_value("text", at.to_string());
-    TIMESTAMP.as_ref().map_or(Ok(Value::Null), |program| program.execute(&context)).map_err(failure)
+    TIMESTAMP
+        .as_ref()
+        .map_or(Ok(Value::Null), |program| program.execute(&context))
+        .map_err(|error| failure(&error))
 }
 
-/// JSON read straight into CEL's values.
-struct Json(Value);
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl<'de> Deserialize<'de> for Json {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(JsonVisitor).map(Self)
-    }
-}
-
-struct JsonVisitor;
-
-impl<'de> Visitor<'de> for JsonVisitor {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::Int(value))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(i64::try_from(value).map_or(Value::UInt(value), Value::Int))
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(Value::Float(value))
-    }
-
-    fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
-        let mut list = Vec::new();
-        while let Some(Json(value)) = seq.next_element()? {
-            list.push(value);
+    fn event(data: &str) -> EventContent {
+        EventContent {
+            event_type: "TODO_CREATED".parse().unwrap(),
+            project: "website".parse().unwrap(),
+            company: Some("acme".parse().unwrap()),
+            sender_id: None,
+            occurred_at: Some("2026-03-04T05:06:07Z".parse().unwrap()),
+            data: (!data.is_empty()).then(|| data.to_owned().into()),
         }
-        Ok(Value::List(Arc::new(list)))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
-        let mut map = HashMap::new();
-        while let Some((name, Json(value))) = members.next_entry::<String, Json>()? {
-            map.insert(Key::from(name), value);
+    fn evaluate(text: &str, event: &EventContent) -> Result<bool, FilterFailure> {
+        let filter = Filter::compile(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        filter.evaluate(&FilterInput::new(event, Timestamp::default()))
+    }
+
+    const DATA: &str = r#"{"status":"done","price":12.5,"count":3,"big":18446744073709551615,"none":null,
+        "tags":["a","b"],"items":[{"sku":"x","n":1},{"sku":"y","n":2}],"owner":{"name":"Ann"}}"#;
+
+    #[test]
+    fn filters_that_are_true() {
+        for text in [
+            "event.type == 'TODO_CREATED' && event.project == \"website\" && event.company == 'acme'",
+            "event.data.status in ['done', 'closed'] && event.data.price * 2.0 > 24.0 && event.data.count == 3",
+            "event.data.items.exists(i, i.sku == 'y' && i.n > 1) && !event.data.items.all(i, i.n > 1)",
+            "event.data.items.exists_one(i, i.sku == 'x') && size(event.data.items.filter(i, i.n < 2)) == 1",
+            "has(event.data.owner.name) && !has(event.data.owner.age) && !has(event.sender_id)",
+            "event.data.owner.name + '!' == 'Ann!' && event.data.count + 1 == 4",
+            "event.type.matches('^TODO_[A-Z]+$') && matches(event.data.status, 'do') && event.type.startsWith('TODO')",
+            "'a' in event.data.tags && event.data.tags[1] == 'b' && event.data.tags.size() == 2",
+            "event.occurred_at > timestamp('2026-01-01T00:00:00Z') && event.occurred_at.getHours() == 5",
+            "event.occurred_at - duration('1h') < event.occurred_at && event.data.none == null",
+            "event.data.big > 5u && string(event.data.count) == '3' && int('7') == 7",
+            "event.data.tags == ['a', 'b'] && event.data.owner != event.data.items && type(event.data) == map",
+            "event.data.items.all(i, event.data.items.exists(j, j.n == i.n)) || false",
+            "event.data.count > 2 ? event.data['status'] == 'done' : false",
+            "-1 in [-1, 2] && {'done': true}[event.data.status]",
+        ] {
+            assert_eq!(evaluate(text, &event(DATA)), Ok(true), "{text}");
+            assert_eq!(evaluate(&format!("!({text})"), &event(DATA)), Ok(false), "{text}");
         }
-        Ok(map.into())
+    }
+
+    #[test]
+    fn the_time_of_arrival_stands_in_for_a_missing_one() {
+        let mut event = event("");
+        event.occurred_at = None;
+        let filter = Filter::compile("event.occurred_at == timestamp('1970-01-01T00:00:05Z')").unwrap();
+        assert_eq!(filter.evaluate(&FilterInput::new(&event, Timestamp::from_millis(5000))), Ok(true));
+        assert_eq!(filter.evaluate(&FilterInput::new(&event, Timestamp::from_millis(5001))), Ok(false));
+    }
+
+    #[test]
+    fn failures_say_what_to_do() {
+        for (text, data, expected) in [
+            ("event.data.stat == 'done'", DATA, "No such key: stat"),
+            ("event.data.status == 'done'", "", "No such key: data"),
+            ("event.data.count", DATA, "the filter gave int, not true or false: compare it with something"),
+            (
+                "event.data.x",
+                "{\"x\":",
+                "event.data cannot be read: EOF while parsing a value at line 1 column 5",
+            ),
+            (
+                "event.data.tags + ['c'] == []",
+                DATA,
+                "Error executing function '+': lists cannot be joined in a filter: test each by itself",
+            ),
+            ("event.data.count / 0 == 1", DATA, "Division by zero of Int(3)"),
+        ] {
+            assert_eq!(evaluate(text, &event(data)).unwrap_err().to_string(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_mistake_is_told_with_its_place() {
+        for (text, line, column, message) in [
+            ("event.data.x ==", 1, 16, "Syntax error"),
+            ("event.data.x == 1 &&\n  evnt.type == 'x'", 2, 3, "'evnt' is unknown"),
+            (
+                "event.typ == 'x'",
+                1,
+                6,
+                "an event has no member 'typ', only type, project, company, data, sender_id, occurred_at; did you mean 'type'?",
+            ),
+            ("event.data.map(x, [x, x]).size() > 1", 1, 15, "a filter makes no lists with map"),
+            ("event.type.matches(event.data.p)", 1, 19, "the pattern of matches must be a constant"),
+            ("event.type.matches('(')", 1, 19, "the pattern of matches: regex parse error"),
+            (
+                "event.type.matches('\\\\w{1000}')",
+                1,
+                19,
+                "the pattern of matches: Compiled regex exceeds size limit",
+            ),
+            ("[event.data, event.data] == []", 1, 1, "a list or map may only hold constants"),
+            ("foo(event.data)", 1, 4, "'foo' is not a function of filters"),
+            ("event.data.a == 1 && optional.none() == 1", 1, 22, "'optional' is unknown"),
+        ] {
+            let error = Filter::compile(text).unwrap_err();
+            assert!(error.message.starts_with(message), "{text}: {error}");
+            assert_eq!((error.line, error.column), (line, column), "{text}: {error}");
+        }
+        assert!(Filter::compile(&"x".repeat(5000)).unwrap_err().message.contains("5000 bytes"));
+    }
+
+    #[test]
+    fn nesting_is_refused_before_it_hurts() {
+        let deep = [
+            format!("{}event.data{}", "(".repeat(1500), ")".repeat(1500)),
+            format!("{}event.data.x{}", "!(".repeat(1300), ")".repeat(1300)),
+            format!("event.data.n{} > 0", "+1".repeat(1900)),
+            format!("event.data{}", ".a".repeat(1900)),
+            format!("event.data{}", "[0]".repeat(1300)),
+            format!("{}1{}", "[".repeat(1500), "]".repeat(1500)),
+            format!("{}true", "true ? true : ".repeat(280)),
+        ];
+        for text in deep {
+            assert!(Filter::compile(&text).is_err(), "{}", &text[..40]);
+        }
+        assert!(Filter::compile(&format!("true{}", " && event.data.x".repeat(200))).is_ok());
+    }
+
+    #[test]
+    fn a_hostile_filter_is_stopped() {
+        let list = format!("{{\"a\":[{}0],\"t\":\"{}\"}}", "1,".repeat(20_000), "ab".repeat(200_000));
+        for text in [
+            "event.data.a.all(x, event.data.a.all(y, x + y >= 0))",
+            "event.data.a.all(x, event.data.a.exists(y, event.data.a.exists(z, x + y + z == -1)) || true)",
+            "event.data.a.all(x, event.data.a == event.data.a)",
+            "event.data.a.filter(x, size(event.data.a.filter(y, x == y)) > 5) == []",
+            "event.data.a.exists_one(x, event.data.t.contains('c') || x == 7)",
+            "event.data.t.matches('(a|b|ab)*c')",
+            "event.data.a.all(x, event.data.t == event.data.t) || true",
+        ] {
+            assert_eq!(evaluate(text, &event(&list)), Err(FilterFailure::Cost), "{text}");
+        }
+        assert_eq!(
+            evaluate("event.data.a.all(x, x < 2) && event.data.t.contains('ab')", &event(&list)),
+            Ok(true)
+        );
     }
 }

@@ -12,6 +12,7 @@
 mod block;
 mod check;
 mod compile;
+mod footprint;
 mod gate;
 mod intern;
 mod names;
@@ -19,11 +20,13 @@ mod radix;
 mod snapshot;
 mod writer;
 
+use std::borrow::Borrow;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
 
 pub use check::{Candidate, Verdict};
+pub use footprint::Footprint;
 pub use gate::FilterErrors;
 pub use snapshot::{Matched, Matches, Snapshot};
 pub use writer::{IndexWriter, Presence};
@@ -41,13 +44,13 @@ impl Index {
     /// Builds the index of these subscriptions, and the only handle that can change it.
     ///
     /// Of several subscriptions with one id the last counts.
-    pub fn build<'a>(
-        subscriptions: impl IntoIterator<Item = (SubscriptionId, &'a SubscriptionSpec, Presence)>,
+    pub fn build(
+        subscriptions: impl IntoIterator<Item = (SubscriptionId, impl Borrow<SubscriptionSpec>, Presence)>,
     ) -> (Self, IndexWriter) {
         let current = Arc::new(ArcSwap::from_pointee(Snapshot::default()));
         let mut writer = IndexWriter::new(Arc::clone(&current));
         for (id, spec, presence) in subscriptions {
-            writer.put(id, spec, presence);
+            writer.put(id, spec.borrow(), presence);
         }
         writer.commit();
         (Self { current }, writer)

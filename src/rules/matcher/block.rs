@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::footprint::{heap_bytes, shared_bytes};
 use super::radix::Radix;
 use crate::rules::bitset::{Bitset, Edit, merge};
 
@@ -227,6 +228,16 @@ impl Directory {
         }
     }
 
+    fn footprint(&self) -> usize {
+        let shard = |shard: &Arc<Shard>| {
+            let runs: usize = shard.iter().map(|(_, set)| heap_bytes(set.heap_bytes())).sum();
+            shared_bytes(size_of::<Shard>())
+                + heap_bytes(shard.capacity() * size_of::<(Key, Bitset)>())
+                + runs
+        };
+        self.shards.iter().flatten().map(shard).sum()
+    }
+
     fn postings(&self) -> Vec<(Key, Slot)> {
         let mut all = Vec::with_capacity(self.total);
         let mut slots = Vec::new();
@@ -249,6 +260,19 @@ pub(super) struct Terms {
 }
 
 impl Terms {
+    /// The bytes they take.
+    pub(super) fn footprint(&self) -> usize {
+        let packed = |words: &Option<Arc<[u32]>>| {
+            words.as_ref().map_or(0, |words| shared_bytes(size_of_val(&**words)))
+        };
+        let divided = |directory: &Option<Arc<Directory>>| {
+            directory
+                .as_ref()
+                .map_or(0, |directory| shared_bytes(size_of::<Directory>()) + directory.footprint())
+        };
+        self.packed.footprint(packed) + self.divided.footprint(divided)
+    }
+
     /// The runs of a term that has any.
     pub(super) fn block(&self, term: TermId) -> Option<Block<'_>> {
         let words = self.packed.get(term)?.as_deref()?;

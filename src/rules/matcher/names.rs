@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::footprint::shared_bytes;
 use super::radix::Radix;
 
 /// The average number of names in a shard before the shards are divided.
@@ -115,6 +116,11 @@ impl NameTable {
     #[cfg(test)]
     pub(super) const fn len(&self) -> usize {
         self.len
+    }
+
+    /// The bytes it takes.
+    pub(super) fn footprint(&self) -> usize {
+        self.shards.footprint(|shard| shard.as_ref().map_or(0, |words| shared_bytes(size_of_val(&**words))))
     }
 
     /// Whether there is no name.

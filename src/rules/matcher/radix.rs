@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::footprint::shared_bytes;
+
 const BITS: u32 = 5;
 const WIDTH: usize = 1 << BITS;
 
@@ -51,6 +53,23 @@ impl<T> Radix<T> {
                 Node::Leaf(elements) => return elements.get(digit(index, 0)),
             }
         }
+    }
+}
+
+impl<T> Radix<T> {
+    /// The bytes it takes, with what `each` says of its elements.
+    pub(super) fn footprint(&self, each: impl Fn(&T) -> usize) -> usize {
+        self.root.as_deref().map_or(0, |root| root.footprint(&each))
+    }
+}
+
+impl<T> Node<T> {
+    fn footprint(&self, each: &impl Fn(&T) -> usize) -> usize {
+        let below: usize = match self {
+            Self::Branch(children) => children.iter().flatten().map(|child| child.footprint(each)).sum(),
+            Self::Leaf(elements) => elements.iter().map(each).sum(),
+        };
+        below + shared_bytes(size_of::<Self>())
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::block::{ANY_PATTERN, ANY_TERM, PatternId, Slot, TermId, Terms, WIDE};
 use super::check::{Candidate, Check, Names, Verdict};
+use super::footprint::{Footprint, heap_bytes, shared_bytes};
 use super::gate::FilterErrors;
 use super::names::NameTable;
 use super::radix::Radix;
@@ -155,6 +156,30 @@ impl Snapshot {
         }
         let input = FilterInput::new(candidate.content, candidate.arrived_at);
         check.map_or(Verdict::Matches, |check| check.decide(&names, &input))
+    }
+
+    /// What this snapshot takes of memory, were it the only one; walks all of it.
+    pub fn footprint(&self) -> Footprint {
+        let words = |numbers: &[u32]| if numbers.is_empty() { 0 } else { heap_bytes(size_of_val(numbers)) };
+        let check = |check: &Option<Arc<Check>>| {
+            check.as_ref().map_or(0, |check| {
+                let numbers = words(&check.except_patterns) + words(&check.except_terms);
+                shared_bytes(size_of::<Check>()) + numbers + words(&check.beside_companies)
+            })
+        };
+        let entry = |entry: &Option<Arc<Entry>>| {
+            entry.as_ref().map_or(0, |entry| {
+                shared_bytes(size_of::<Entry>()) + words(&entry.patterns) + words(&entry.terms)
+            })
+        };
+        let wide = self.wide.footprint(|set| if set.is_empty() { 0 } else { heap_bytes(set.heap_bytes()) });
+        let tables = [&self.types, &self.prefixes, &self.projects, &self.companies, &self.pairs];
+        Footprint {
+            postings: self.terms.footprint() + wide + self.checks.footprint(check),
+            names: tables.into_iter().map(NameTable::footprint).sum(),
+            ids: self.ids.footprint(|_| 0),
+            catalog: self.slots.footprint() + self.entries.footprint(entry),
+        }
     }
 
     /// The failures of a subscription's filter, if there were any.

@@ -1,0 +1,102 @@
+//! What changes cost the writer, and what the writer costs readers.
+
+use std::hint::black_box;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use postrider::model::id::SubscriptionId;
+use postrider::rules::matcher::{Index, IndexWriter, Matches, Presence};
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+
+use super::workload::{Query, Workload};
+use super::{Latency, candidate, nanos, now};
+
+/// Prints single changes, 10,000 changes at once, and readers with and without a writer of 1,000 changes a second.
+pub fn measure(
+    index: &mut Index,
+    writer: &mut IndexWriter,
+    workload: &Workload,
+    queries: &[Query],
+    quick: bool,
+) {
+    let size = workload.wishes.len() as u128;
+    let mut rng = StdRng::seed_from_u64(3);
+    let singles = if quick { 20 } else { 1000 };
+    let mut times = Vec::new();
+    for _ in 0..singles {
+        let id = SubscriptionId::from_bits(rng.random_range(0..size));
+        let spec = workload.another(&mut rng).spec();
+        let start = now();
+        writer.put(id, &spec, Presence::Active);
+        writer.commit();
+        times.push(nanos(start.elapsed()) / 1e3);
+    }
+    times.sort_by(f64::total_cmp);
+    let many = if quick { 100 } else { 10_000 };
+    let specs: Vec<_> = (0..many).map(|_| workload.another(&mut rng).spec()).collect();
+    let start = now();
+    for spec in &specs {
+        writer.put(SubscriptionId::from_bits(rng.random_range(0..size)), spec, Presence::Active);
+    }
+    writer.commit();
+    let at_once = nanos(start.elapsed()) / 1e6;
+    let time = if quick { Duration::from_millis(20) } else { Duration::from_millis(1500) };
+    let quiet = read(index, queries, time, || false);
+    let busy = under_writer(index, writer, workload, queries, time);
+    println!(
+        "           one change {:.0}/{:.0} us p50/p99; {many} at once {at_once:.1} ms; \
+         readers quiet {:.0}/{:.0} ns, under 1,000 changes/s {:.0}/{:.0} ns p50/p99",
+        times[times.len() / 2],
+        times[times.len() * 99 / 100],
+        quiet.p50,
+        quiet.p99,
+        busy.p50,
+        busy.p99,
+    );
+}
+
+/// Matches for some time, taking a snapshot for each event.
+fn read(index: &Index, queries: &[Query], time: Duration, mut is_over: impl FnMut() -> bool) -> Latency {
+    let mut matches = Matches::default();
+    let mut times = Vec::with_capacity(1 << 22);
+    let start = now();
+    for query in queries.iter().cycle() {
+        let before = now();
+        black_box(index.snapshot().match_into(&candidate(query), &mut matches).len());
+        times.push(nanos(before.elapsed()));
+        if times.len() == times.capacity() || before.duration_since(start) > time || is_over() {
+            break;
+        }
+    }
+    times.sort_by(f64::total_cmp);
+    Latency { p50: times[times.len() / 2], p99: times[times.len() * 99 / 100] }
+}
+
+fn under_writer(
+    index: &Index,
+    writer: &mut IndexWriter,
+    workload: &Workload,
+    queries: &[Query],
+    time: Duration,
+) -> Latency {
+    let size = workload.wishes.len() as u128;
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut rng = StdRng::seed_from_u64(4);
+            let specs: Vec<_> = (0..1000).map(|_| workload.another(&mut rng).spec()).collect();
+            for spec in specs.iter().cycle() {
+                if is_over.load(Ordering::Relaxed) {
+                    break;
+                }
+                writer.put(SubscriptionId::from_bits(rng.random_range(0..size)), spec, Presence::Active);
+                writer.commit();
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        });
+        let latency = read(index, queries, time, || false);
+        is_over.store(true, Ordering::Relaxed);
+        latency
+    })
+}
