@@ -140,7 +140,10 @@ impl Flow {
         let Appended { event, duplicate, deliveries } = appended;
         let id = event.id;
         if duplicate {
+            let pumped: Vec<Arc<Lane>> = lanes.iter().map(|(lane, _)| Arc::clone(lane)).collect();
             withdraw(lanes);
+            // What waited on disk for the places that were promised may come now.
+            pumped.iter().for_each(|lane| self.pump(lane));
             return Accepted { id, matched: 0, duplicate };
         }
         let matched = lanes.len();

@@ -392,8 +392,13 @@ impl LaneState {
         let first = self.hand.first_key_value().map(|(key, _)| *key);
         let is_due = first.is_some_and(|key| key.0 <= now);
         let is_low = self.hand.len() <= self.limits.page / 4;
-        if self.horizon < KEY_MAX && self.loading.is_none() && (is_low || !is_due) {
-            let rows_max = self.limits.page.saturating_sub(self.hand.len() + self.promised).max(1);
+        // All on disk is later than the horizon: if the first in hand is not, nothing there is due before it.
+        // A row that may be earlier takes another's place; any other waits for room.
+        let may_be_earlier = !is_due && first.is_some_and(|first| self.horizon < first);
+        let room = self.limits.page.saturating_sub(self.hand.len() + self.promised);
+        let rows_max = room.max(usize::from(may_be_earlier));
+        let has_more = self.horizon < KEY_MAX && self.loading.is_none();
+        if has_more && rows_max > 0 && (is_low || may_be_earlier) {
             return Next::Load(Page { serial: self.begin_read(), after: self.horizon, rows_max });
         }
         match first {

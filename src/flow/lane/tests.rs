@@ -25,6 +25,18 @@ fn subscription(settings: &serde_json::Value) -> Arc<Subscription> {
     })
 }
 
+#[test]
+fn a_hand_full_of_what_is_due_later_waits_and_reads_nothing() {
+    let mut world = World::new(1, &json!({}));
+    let (now, later) = (Timestamp::from_millis(1_000_000), Timestamp::from_millis(1_000_001));
+    for id in 1..=20 {
+        world.lane.admit(DeliveryId::from_bits(id), later);
+    }
+    assert!(world.lane.horizon < KEY_MAX);
+    assert!(matches!(world.lane.next(now, world.start), Next::Wait(until) if until == later));
+    assert!(matches!(world.lane.next(later, world.start), Next::Start(_)));
+}
+
 /// What the committer will write, and what the lane is told once it is durable.
 enum Commit {
     Append(DeliveryId, Way),
