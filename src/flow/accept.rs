@@ -143,7 +143,9 @@ impl Flow {
             let pumped: Vec<Arc<Lane>> = lanes.iter().map(|(lane, _)| Arc::clone(lane)).collect();
             withdraw(lanes);
             // What waited on disk for the places that were promised may come now.
-            pumped.iter().for_each(|lane| self.pump(lane));
+            for lane in &pumped {
+                self.pump(lane);
+            }
             return Accepted { id, matched: 0, duplicate };
         }
         let matched = lanes.len();
