@@ -73,8 +73,11 @@ impl Daemon {
         let (flow, recovered, run) = Flow::recover(surroundings, opened);
         let mut committer = JoinSet::new();
         committer.spawn(run.run());
+        if let Err(error) = flow.apply(config).await {
+            flow.kill().await;
+            return Err(error.into());
+        }
         flow.start(recovered);
-        flow.apply(config).await?;
         let shutdown = CancellationToken::new();
         let router = api::router(flow.clone(), options.clock);
         let mut api = JoinSet::new();
@@ -95,6 +98,7 @@ impl Daemon {
     /// Returns only if the daemon cannot go on, with the reason. Cancel safe.
     pub async fn failed(&mut self) -> anyhow::Error {
         tokio::select! {
+            () = self.flow.broken() => anyhow::anyhow!("a bug: a step of the journey panicked, which the log tells of"),
             Some(ended) = self.committer.join_next() => match ended {
                 Ok(Ok(())) => anyhow::anyhow!("the committer ended by itself"),
                 Ok(Err(error)) => anyhow::Error::new(error).context("failed to write the log"),

@@ -108,7 +108,7 @@ impl Config {
                 self.delivery.response_bytes_max != new.delivery.response_bytes_max,
             ),
             ("delivery.allow_networks", self.delivery.allow_networks != new.delivery.allow_networks),
-            ("delivery.lane_page", self.delivery.lane_page != new.delivery.lane_page),
+            ("delivery.max_in_flight", self.delivery.max_in_flight != new.delivery.max_in_flight),
             ("delivery.payload_cache", self.delivery.payload_cache != new.delivery.payload_cache),
             ("log.format", self.log.format != new.log.format),
         ];

@@ -6,11 +6,14 @@ use serde_json::json;
 
 use super::Output;
 use crate::config::{Config, ConfigErrors};
+use crate::rules::filter::Filter;
+use crate::rules::target::AllowedNetworks;
 
 /// Prints the settings in force, or every problem.
 pub(super) fn run(file: Option<&Path>, output: Output) -> anyhow::Result<()> {
     match Config::load(file, std::env::vars()) {
         Ok(config) => {
+            check_subscriptions(&config)?;
             let toml = config.to_toml();
             output.print(&json!({ "ok": true, "config": toml }), toml.trim_end())?;
             Ok(())
@@ -22,6 +25,21 @@ pub(super) fn run(file: Option<&Path>, output: Output) -> anyhow::Result<()> {
             Err(refusal(&errors))
         }
     }
+}
+
+/// What the settings alone do not tell: that filters compile, and that addresses may be called.
+fn check_subscriptions(config: &Config) -> anyhow::Result<()> {
+    let networks = AllowedNetworks::new(config.delivery.allow_networks.clone());
+    let mut problems = Vec::new();
+    for spec in config.subscriptions.iter().map(|one| &one.input.spec) {
+        if let Some(Err(error)) = spec.filter.as_deref().map(Filter::compile) {
+            problems.push(format!("subscription '{}': filter: {error}", spec.name));
+        }
+        if let Err(error) = networks.check_url(&spec.url) {
+            problems.push(format!("subscription '{}': url: {error}", spec.name));
+        }
+    }
+    if problems.is_empty() { Ok(()) } else { Err(anyhow::anyhow!(problems.join("\n"))) }
 }
 
 fn to_json(errors: &ConfigErrors) -> Vec<serde_json::Value> {

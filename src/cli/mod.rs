@@ -88,7 +88,11 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
 
 fn serve_with_all_cores(daemon: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.context("failed to start the runtime")?.block_on(daemon)
+    let runtime = runtime.context("failed to start the runtime")?;
+    let done = runtime.block_on(daemon);
+    // A disk or a name server that hangs must not keep the process from ending.
+    runtime.shutdown_background();
+    done
 }
 
 fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {

@@ -1,5 +1,6 @@
 //! `postrider serve`: the daemon as a process, with its signals and its log.
 
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -90,11 +91,6 @@ async fn reload(source: &ConfigSource, daemon: &Daemon, level: &LevelHandle, run
     for key in running.restart_keys(&config) {
         tracing::warn!(key, "a changed key takes effect at the next start only");
     }
-    match EnvFilter::try_new(&config.log.level).map(|filter| level.reload(filter)) {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::error!(%error, "failed to change the log level"),
-        Err(error) => tracing::error!(%error, "failed to change the log level"),
-    }
     match daemon.flow().apply(Arc::new(config.clone())).await {
         Ok(reconciled) => tracing::info!(
             added = reconciled.added,
@@ -102,12 +98,19 @@ async fn reload(source: &ConfigSource, daemon: &Daemon, level: &LevelHandle, run
             removed = reconciled.removed,
             "reloaded the configuration"
         ),
-        Err(error) => tracing::error!(%error, "the configuration was reloaded in part"),
+        Err(error) => return refuse(&error.into()),
+    }
+    if let Err(error) = set_level(level, &config.log.level) {
+        tracing::error!("failed to change the log level: {error:#}");
     }
     running.clone_from(&Config {
         server: Server { listen: running.server.listen.clone(), ..config.server },
         ..config
     });
+}
+
+fn set_level(level: &LevelHandle, directive: &str) -> anyhow::Result<()> {
+    Ok(level.reload(EnvFilter::try_new(directive)?)?)
 }
 
 fn refuse(error: &anyhow::Error) {
@@ -120,7 +123,8 @@ fn init_log(log: &Log) -> anyhow::Result<LevelHandle> {
     let registry = Registry::default().with(filter);
     let started = match log.format {
         LogFormat::Text => {
-            registry.with(fmt::layer().with_writer(std::io::stderr).with_target(false)).try_init()
+            let layer = fmt::layer().with_writer(std::io::stderr).with_target(false);
+            registry.with(layer.with_ansi(std::io::stderr().is_terminal())).try_init()
         }
         LogFormat::Json => registry.with(fmt::layer().with_writer(std::io::stderr).json()).try_init(),
     };

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::model::delivery::{Delivery, Progress};
 use crate::model::event::EventContent;
 use crate::model::id::{DeliveryId, EventId, SubscriptionId};
 use crate::rules::matcher::{Candidate, Matches};
-use crate::store::{Append, Appended, Settlement, StoreError, Target};
+use crate::store::{Append, Appended, QueueFull as NoPlace, Settlement, StoreError, Target};
 
 use super::Flow;
 use super::lane::{Item, Lane, Way};
@@ -55,6 +55,26 @@ pub enum AcceptError {
     Store(#[from] StoreError),
 }
 
+/// The bound of events that wait to be made durable.
+#[derive(Debug)]
+pub(super) struct Intake {
+    places: Arc<Semaphore>,
+    events_max: usize,
+}
+
+impl Intake {
+    pub(super) fn new(events_max: usize) -> Self {
+        Self { places: Arc::new(Semaphore::new(events_max)), events_max }
+    }
+
+    /// Places for so many events, until what is returned is dropped. A list of more events than there are places
+    /// takes all of them.
+    fn try_enter(&self, events: usize) -> Option<OwnedSemaphorePermit> {
+        let places = u32::try_from(events.min(self.events_max)).ok()?;
+        Arc::clone(&self.places).try_acquire_many_owned(places).ok()
+    }
+}
+
 /// An event on its way to the log, with the lanes that it goes to.
 type Outbound = Vec<(Arc<Lane>, Way)>;
 
@@ -66,9 +86,11 @@ impl Flow {
     pub async fn accept(&self, contents: Vec<EventContent>) -> Result<Vec<Accepted>, AcceptError> {
         self.check_open()?;
         let full = || AcceptError::QueueFull { retry_after: RETRY_AFTER };
-        let count = u32::try_from(contents.len()).map_err(|_| full())?;
-        let waiting = Arc::clone(&self.intake).try_acquire_many_owned(count).map_err(|_| full())?;
-        let place = self.store.try_reserve().map_err(|_| full())?;
+        let waiting = self.intake.try_enter(contents.len()).ok_or_else(full)?;
+        let place = self.store.try_reserve().map_err(|error| match error {
+            NoPlace::Full => full(),
+            NoPlace::Closed => AcceptError::Stopping,
+        })?;
         let (appends, outbound) = self.address(contents);
         let (answer, answered) = oneshot::channel();
         let flow = self.clone();

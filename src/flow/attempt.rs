@@ -13,15 +13,16 @@ use crate::model::subscription::{Standing, Subscription};
 use crate::net::{Exchange, Request};
 use crate::rules::headers::{Signing, headers};
 use crate::rules::payload;
+use crate::store::StoreError;
 
 use super::Flow;
-use super::dispatch::Slot;
+use super::dispatch::{READ_AGAIN_AFTER, Slot};
 use super::lane::{Item, Lane};
 
 /// Makes the attempt that `item` is due for, and settles it.
 pub(super) async fn run(flow: Flow, lane: Arc<Lane>, item: Item, slot: Slot) {
     match flow.prepare(&item, &lane).await {
-        Some((delivery, event)) => {
+        Ok(Some((delivery, event))) => {
             let (subscription, standing) = {
                 let state = lane.lock();
                 (Arc::clone(&state.subscription), state.standing.clone())
@@ -36,7 +37,11 @@ pub(super) async fn run(flow: Flow, lane: Arc<Lane>, item: Item, slot: Slot) {
             let attempt = flow.send(&subscription, message).await;
             flow.settle(&lane, &item, delivery, attempt).await;
         }
-        None => lane.lock().dropped(item.id),
+        Ok(None) => lane.lock().dropped(item.id),
+        Err(error) => {
+            tracing::error!(delivery = %item.id, %error, "failed to read a delivery that is due, trying again");
+            lane.lock().put_back(item, flow.clock.now().after(READ_AGAIN_AFTER));
+        }
     }
     drop(slot);
     flow.pump(&lane);
@@ -56,24 +61,18 @@ pub(super) struct Message {
 
 impl Flow {
     /// The delivery and its event: in hand, or read back. None if there is nothing left to deliver.
-    async fn prepare(&self, item: &Item, lane: &Lane) -> Option<(Delivery, Arc<Event>)> {
+    async fn prepare(&self, item: &Item, lane: &Lane) -> Result<Option<(Delivery, Arc<Event>)>, StoreError> {
         if let (Some(carried), false) = (&item.carried, item.has_row) {
             let delivery = Delivery::fresh(item.id, carried.event.id, lane.id);
-            return Some((delivery, Arc::clone(&carried.event)));
+            return Ok(Some((delivery, Arc::clone(&carried.event))));
         }
         let id = item.id;
-        let read = self.read(move |reader| {
+        let found = self.read(move |reader| {
             let Some(delivery) = reader.delivery(id)? else { return Ok(None) };
             let event = reader.event(delivery.event)?;
-            Ok::<_, crate::store::StoreError>(event.map(|event| (delivery, Arc::new(event))))
+            Ok::<_, StoreError>(event.map(|event| (delivery, Arc::new(event))))
         });
-        match read.await {
-            Ok(found) => found.filter(|(delivery, _)| !delivery.progress.is_final()),
-            Err(error) => {
-                tracing::error!(delivery = %id, %error, "failed to read a delivery that is due");
-                None
-            }
-        }
+        Ok(found.await?.filter(|(delivery, _)| !delivery.progress.is_final()))
     }
 
     /// Signs and sends a message now. A panic on the way is a failed attempt.

@@ -17,8 +17,10 @@ use crate::store::StoreError;
 use super::lane::{Lane, Next, Page, Serial};
 use super::{Flow, attempt};
 
+/// Due times are of the wall clock, and timers are not: it may be set, or the machine suspended, meanwhile.
+const CLOCK_MAY_STEP_WITHIN: std::time::Duration = std::time::Duration::from_secs(30);
 /// How long to wait before reading again what could not be read.
-const READ_AGAIN_AFTER: std::time::Duration = std::time::Duration::from_secs(1);
+pub(super) const READ_AGAIN_AFTER: std::time::Duration = std::time::Duration::from_secs(1);
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // A panic while it was held is a bug that ends the daemon; until then the state is as good as it was.
@@ -205,7 +207,7 @@ impl Flow {
             let earlier = self.timers.earlier.notified();
             match next {
                 Some(at) => {
-                    let wait = at.since(self.clock.now());
+                    let wait = at.since(self.clock.now()).min(CLOCK_MAY_STEP_WITHIN);
                     tokio::select! {
                         () = tokio::time::sleep(wait) => {}
                         () = earlier => {}

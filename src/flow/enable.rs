@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use tokio::sync::oneshot;
+
 use crate::model::attempt::Attempt;
 use crate::model::id::SubscriptionId;
-use crate::model::subscription::{DisabledReason, Standing};
+use crate::model::subscription::{Disabled, DisabledReason, Standing};
 use crate::rules::matcher::Presence;
+use crate::store::StoreError;
 
 use super::Flow;
 use super::lane::Lane;
@@ -19,47 +22,60 @@ const RELEASE_ROWS_MAX: usize = 256;
 pub struct Enabled {
     /// The subscription.
     pub entry: Entry,
-    /// The health check that went before; none if it had been switched off by a person, or not at all.
+    /// The health check that went before; none if there was no need of one.
     pub check: Option<Attempt>,
 }
 
 impl Flow {
     /// Switches a subscription on; everything held goes out, oldest first.
     ///
-    /// One that was switched off for bad health has to pass a health check first.
+    /// One that was failing, or was switched off for that, has to pass a health check first.
     pub async fn enable(&self, id: SubscriptionId) -> Result<Enabled, ChangeError> {
         let lane = self.lanes.get(id).ok_or_else(|| ChangeError::no_subscription(id))?;
         let Entry { subscription, standing } = entry(&lane);
-        let check = match &standing.disabled {
-            None => return Ok(Enabled { entry: entry(&lane), check: None }),
-            Some(disabled) if disabled.reason == DisabledReason::Manual => None,
-            Some(_) => Some(self.send_health_check(&subscription, &standing).await),
+        let Some(disabled) = &standing.disabled else {
+            return Ok(Enabled { entry: entry(&lane), check: None });
         };
+        let is_trusted = disabled.reason == DisabledReason::Manual && standing.failing_since.is_none();
+        let check =
+            if is_trusted { None } else { Some(self.send_health_check(&subscription, &standing).await) };
         if let Some(attempt) = check.as_ref().filter(|attempt| !attempt.outcome.is_success()) {
             return Err(ChangeError::CheckFailed { attempt: Box::new(attempt.clone()) });
         }
-        let now = self.clock.now();
-        self.switch_on(
-            &lane,
-            Standing { last_success_at: check.as_ref().map(|_| now), ..Standing::default() },
-        )
-        .await?;
+        // Before it is on, so that nothing goes out of turn; and not under the lock of all changes.
+        while self.commit(|place, done| place.release(id, RELEASE_ROWS_MAX, done)).await? {}
+        self.switch_on(&lane, disabled).await?;
         tracing::debug!(subscription = %id, name = subscription.spec.name, "enabled a subscription");
         Ok(Enabled { entry: entry(&lane), check })
     }
 
-    async fn switch_on(&self, lane: &Arc<Lane>, standing: Standing) -> Result<(), ChangeError> {
+    /// Switches on what is switched off for that very reason; meanwhile others may have come to other ends.
+    async fn switch_on(&self, lane: &Arc<Lane>, was: &Disabled) -> Result<(), ChangeError> {
         let mut index = self.changes.lock().await;
         let id = lane.id;
-        while self.commit(|place, done| place.release(id, RELEASE_ROWS_MAX, done)).await? {}
-        let written = standing.clone();
-        self.commit(|place, done| place.put_standing(id, written, done)).await?;
+        let place = self.store.reserve().await?;
+        let (answer, answered) = oneshot::channel();
         let subscription = {
             let mut state = lane.lock();
+            match &state.standing.disabled {
+                _ if state.is_deleted() => return Err(ChangeError::no_subscription(id)),
+                None => return Ok(()),
+                Some(is) if is != was => {
+                    return Err(ChangeError::Conflict(format!(
+                        "{id} has been switched off anew: look again, then enable it"
+                    )));
+                }
+                Some(_) => {}
+            }
+            let Standing { last_success_at, last_failure_at, .. } = state.standing;
+            let standing = Standing { last_success_at, last_failure_at, ..Standing::default() };
+            // Handed in under the lane's lock, so that no answer is written down before it that comes after it.
+            place.put_standing(id, standing.clone(), move |result| drop(answer.send(result)));
             state.enable(standing);
             Arc::clone(&state.subscription)
         };
-        index.put(subscription.id, &subscription.spec, Presence::Active);
+        answered.await.unwrap_or(Err(StoreError::Closed))?;
+        index.put(id, &subscription.spec, Presence::Active);
         index.commit();
         self.pump(lane);
         Ok(())
@@ -69,13 +85,16 @@ impl Flow {
     pub async fn disable(&self, id: SubscriptionId) -> Result<Entry, ChangeError> {
         let mut index = self.changes.lock().await;
         let lane = self.lanes.get(id).ok_or_else(|| ChangeError::no_subscription(id))?;
-        let (fresh, standing) = {
+        let place = self.store.reserve().await?;
+        let (answer, answered) = oneshot::channel();
+        let fresh = {
             let mut state = lane.lock();
             let standing = manually_disabled(&state.standing, self.clock.now());
-            (state.disable(standing.clone()), standing)
+            place.put_standing(id, standing.clone(), move |result| drop(answer.send(result)));
+            state.disable(standing)
         };
         self.park_by_id(&lane, fresh);
-        self.commit(|place, done| place.put_standing(id, standing, done)).await?;
+        answered.await.unwrap_or(Err(StoreError::Closed))?;
         let entry = entry(&lane);
         index.put(id, &entry.subscription.spec, Presence::Disabled);
         index.commit();

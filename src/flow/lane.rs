@@ -37,6 +37,12 @@ pub(super) type Key = (Timestamp, DeliveryId);
 const KEY_MIN: Key = (Timestamp::from_millis(0), DeliveryId::from_bits(0));
 const KEY_MAX: Key = (Timestamp::from_millis(u64::MAX), DeliveryId::from_bits(u128::MAX));
 
+/// Whether a delivery may go. One that is due when it was made may always: if the clock was set back since, its
+/// id is of a time to come.
+fn is_due((due, id): Key, now: Timestamp) -> bool {
+    due <= now || due == id.time()
+}
+
 /// A delivery in hand.
 #[derive(Clone, Debug)]
 pub(super) struct Item {
@@ -382,15 +388,16 @@ impl LaneState {
             return Next::Nothing;
         }
         match self.hand.keys().find(|(_, id)| *id == probe).copied() {
-            Some(key) if key.0 <= now => self.start(key, now, instant),
+            Some(key) if is_due(key, now) => self.start(key, now, instant),
             Some(key) => Next::Wait(key.0),
             None => Next::Fetch(self.begin_read(), probe),
         }
     }
 
     fn next_in_line(&mut self, now: Timestamp, instant: Instant) -> Next {
-        let first = self.hand.first_key_value().map(|(key, _)| *key);
-        let is_due = first.is_some_and(|key| key.0 <= now);
+        let earliest = self.hand.first_key_value().map(|(key, _)| *key);
+        let first = self.hand.keys().copied().find(|key| is_due(*key, now)).or(earliest);
+        let is_due = first.is_some_and(|key| is_due(key, now));
         let is_low = self.hand.len() <= self.limits.page / 4;
         // All on disk is later than the horizon: if the first in hand is not, nothing there is due before it.
         // A row that may be earlier takes another's place; any other waits for room.
@@ -489,6 +496,14 @@ impl LaneState {
         }
     }
 
+    /// Puts back a start whose delivery could not be read, and rests the lane until then.
+    pub(super) fn put_back(&mut self, item: Item, until: Timestamp) {
+        self.in_flight -= 1;
+        self.busy.remove(&item.id);
+        self.rest_until = self.rest_until.max(Some(until));
+        self.hand.insert(item.key(), item);
+    }
+
     /// Takes note that a start came to nothing: the delivery had already ended.
     pub(super) fn dropped(&mut self, id: DeliveryId) {
         self.in_flight -= 1;
@@ -525,7 +540,7 @@ impl LaneState {
     /// Takes where the probe stands: due then, or no longer waiting.
     pub(super) fn fetched(&mut self, serial: Serial, probe: DeliveryId, due: Option<Timestamp>) {
         let Some(Loading { touched, .. }) = self.end_read(serial) else { return };
-        if touched.contains(&probe) {
+        if touched.contains(&probe) || self.busy.contains(&probe) {
             return;
         }
         self.settled(probe, due);
@@ -566,7 +581,7 @@ impl LaneState {
         self.standing = standing;
         self.failures = 0;
         self.rest_until = None;
-        self.hand.clear();
+        self.hand.retain(|_, item| !item.has_row);
         self.horizon = KEY_MIN;
         // What is being read now may be from before all was made due.
         self.loading = None;

@@ -25,11 +25,13 @@ pub mod view;
 
 use std::future::Future;
 use std::ops::Deref;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
+use futures_util::FutureExt as _;
 use rand::rngs::StdRng;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -58,12 +60,13 @@ pub struct Parts {
     round: Arc<dispatch::Round>,
     timers: dispatch::Timers,
     budget: Arc<carry::Budget>,
-    /// A permit for each event that may wait to be made durable.
-    intake: Arc<Semaphore>,
+    intake: accept::Intake,
     deleted: subscriptions::Deleted,
     tracker: TaskTracker,
     /// Everything is dropped where it stands.
     killed: CancellationToken,
+    /// A step panicked.
+    broken: CancellationToken,
     /// Nothing new is begun.
     stopping: CancellationToken,
 }
@@ -101,11 +104,20 @@ impl Flow {
         }
     }
 
+    /// Returns once a step of the journey has panicked: the daemon must not go on without it.
+    pub async fn broken(&self) {
+        self.broken.cancelled().await;
+    }
+
     /// Runs a step of the journey beside the others, until it ends or the daemon is killed.
     fn spawn(&self, step: impl Future<Output = ()> + Send + 'static) {
-        let killed = self.killed.clone();
+        let (killed, broken) = (self.killed.clone(), self.broken.clone());
         self.tracker.spawn(async move {
-            killed.run_until_cancelled(step).await;
+            let step = AssertUnwindSafe(step).catch_unwind();
+            if let Some(Err(_)) = killed.run_until_cancelled(step).await {
+                tracing::error!("a step of the journey panicked");
+                broken.cancel();
+            }
         });
     }
 

@@ -20,14 +20,15 @@ pub struct Reconciled {
     pub removed: usize,
 }
 
-/// A subscription of the config file that could not be applied.
+/// Subscriptions of the config file that could not be applied: their names, and why.
 #[derive(Debug, thiserror::Error)]
-#[error("subscription '{name}' of the config file: {}", describe(.error))]
-pub struct ReconcileError {
-    /// Its name.
-    pub name: String,
-    /// Why.
-    pub error: ChangeError,
+#[error("{}", .0.iter().map(|(name, error)| format!("subscription '{name}' of the config file: {}", describe(error))).collect::<Vec<_>>().join("\n"))]
+pub struct ReconcileError(pub Vec<(String, ChangeError)>);
+
+impl ReconcileError {
+    fn one(name: &str, error: ChangeError) -> Self {
+        Self(vec![(name.to_owned(), error)])
+    }
 }
 
 fn describe(error: &ChangeError) -> String {
@@ -43,8 +44,11 @@ impl Flow {
     /// Takes new settings: subscriptions of the file, limits, retry schedules, health policy.
     ///
     /// # Errors
-    /// The first subscription that cannot be applied; those before it are.
+    /// The subscriptions of the file that cannot be served, all at once; then nothing has changed. A failure of the
+    /// log can come later, and leaves it in part.
     pub async fn apply(&self, config: Arc<Config>) -> Result<Reconciled, ReconcileError> {
+        let mut present = self.managed_by_config();
+        self.check_all(&config, &present).await?;
         self.config.store(Arc::clone(&config));
         for lane in self.lanes.all() {
             let mut state = lane.lock();
@@ -52,29 +56,46 @@ impl Flow {
             let bounds = limits(&config, &subscription.spec);
             state.update(subscription, bounds);
         }
-        let mut present: BTreeMap<String, Entry> = self
-            .subscriptions()
-            .into_iter()
-            .filter(|entry| entry.subscription.managed_by == ManagedBy::Config)
-            .map(|entry| (entry.subscription.spec.name.clone(), entry))
-            .collect();
         let mut reconciled = Reconciled::default();
         let wanted: BTreeSet<&str> =
             config.subscriptions.iter().map(|one| one.input.spec.name.as_str()).collect();
         for (name, entry) in present.extract_if(.., |name, _| !wanted.contains(name.as_str())) {
             self.delete_managed(entry.subscription.id)
                 .await
-                .map_err(|error| ReconcileError { name, error })?;
+                .map_err(|error| ReconcileError::one(&name, error))?;
             reconciled.removed += 1;
         }
         for one in &config.subscriptions {
-            let name = one.input.spec.name.clone();
-            let entry = present.remove(&name);
-            self.apply_one(one, entry, &mut reconciled)
-                .await
-                .map_err(|error| ReconcileError { name, error })?;
+            let name = &one.input.spec.name;
+            let entry = present.remove(name);
+            let applied = self.apply_one(one, entry, &mut reconciled).await;
+            applied.map_err(|error| ReconcileError::one(name, error))?;
         }
         Ok(reconciled)
+    }
+
+    fn managed_by_config(&self) -> BTreeMap<String, Entry> {
+        let all = self.subscriptions().into_iter();
+        all.filter(|entry| entry.subscription.managed_by == ManagedBy::Config)
+            .map(|entry| (entry.subscription.spec.name.clone(), entry))
+            .collect()
+    }
+
+    /// Checks every subscription that the file adds or changes, before anything is touched.
+    async fn check_all(
+        &self,
+        config: &Config,
+        present: &BTreeMap<String, Entry>,
+    ) -> Result<(), ReconcileError> {
+        let mut refused = Vec::new();
+        for one in &config.subscriptions {
+            let spec = &one.input.spec;
+            let is_new = present.get(&spec.name).is_none_or(|entry| entry.subscription.spec != *spec);
+            if is_new && let Err(error) = self.check(spec).await {
+                refused.push((spec.name.clone(), error));
+            }
+        }
+        if refused.is_empty() { Ok(()) } else { Err(ReconcileError(refused)) }
     }
 
     async fn apply_one(

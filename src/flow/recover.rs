@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 use rand::rngs::StdRng;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -22,6 +21,7 @@ use crate::net::Client;
 use crate::rules::matcher::{Index, Presence};
 use crate::store::{Committer, Opened};
 
+use super::accept::Intake;
 use super::dispatch::{Lanes, Round, Timers};
 use super::lane::{Item, Lane, Line, Way};
 use super::subscriptions::{Deleted, Entry, entry, limits};
@@ -66,7 +66,7 @@ impl Flow {
         let parts = Parts {
             round: Round::new(config.delivery.max_in_flight),
             budget: carry::Budget::new(config.delivery.payload_cache),
-            intake: Arc::new(Semaphore::new(config.server.queue_events_max)),
+            intake: Intake::new(config.server.queue_events_max),
             config: ArcSwap::new(config),
             clock,
             rng: Mutex::new(rng),
@@ -80,6 +80,7 @@ impl Flow {
             deleted,
             tracker: TaskTracker::new(),
             killed: CancellationToken::new(),
+            broken: CancellationToken::new(),
             stopping: CancellationToken::new(),
         };
         (Self(Arc::new(parts)), recovered, committer)

@@ -99,7 +99,8 @@ impl Flow {
 
     /// What the attempt says of the receiver, and whether that has to be written down.
     fn judge(&self, before: &Standing, delivery: &Delivery, attempt: &Attempt) -> (Answer, bool) {
-        let first = delivery.attempts.first().unwrap_or(attempt).started_at;
+        let before_schedule = usize::try_from(delivery.attempts_before).unwrap_or(usize::MAX);
+        let first = delivery.attempts.get(before_schedule).unwrap_or(attempt).started_at;
         let policy = self.config.load().health.disable;
         let is_exhausted = delivery.progress == Progress::Exhausted;
         let verdict = health::judge(before, policy, attempt, is_exhausted, first);

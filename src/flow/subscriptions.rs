@@ -261,7 +261,7 @@ impl Flow {
     }
 
     /// Checks what only shows from outside: that the filter compiles, and that the address may be called.
-    async fn check(&self, spec: &SubscriptionSpec) -> Result<(), ChangeError> {
+    pub(super) async fn check(&self, spec: &SubscriptionSpec) -> Result<(), ChangeError> {
         let mut problems = Vec::new();
         if let Some(Err(error)) = spec.filter.as_deref().map(Filter::compile) {
             problems.push(Problem::new("/filter", error));

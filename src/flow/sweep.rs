@@ -28,7 +28,8 @@ impl Flow {
             let now = self.clock.now();
             let sweep = Sweep {
                 events_before: now.before(retention.events.get()),
-                held_before: now.before(retention.held.get()),
+                // What is held is never kept shorter than what is finished.
+                held_before: now.before(retention.held.max(retention.events).get()),
                 limit: EVENTS_MAX,
             };
             let swept = self.commit(|place, done| place.sweep(sweep, done)).await?;

@@ -72,7 +72,7 @@ impl Flow {
 
     /// A subscription's deliveries in numbers.
     ///
-    /// Reads one row to find the oldest that waits.
+    /// Blocks: reads up to 1,024 rows to find the oldest that waits.
     pub fn stats(&self, id: SubscriptionId) -> Result<Stats, StoreError> {
         let tally = self.reader.tally(id);
         let (in_flight, is_off) = self.lanes.get(id).map_or((0, true), |lane| {

@@ -48,7 +48,7 @@ pub fn judge(
         disabled: standing.disabled.clone().or_else(|| reason.map(disable)),
         failing_since: standing.failing_since.or(Some(ended_at)),
         last_success_at: standing.last_success_at,
-        last_failure_at: standing.last_failure_at.max(Some(ended_at)),
+        last_failure_at: Some(ended_at),
         probe: standing.probe,
     };
     Verdict { standing, must_persist: true }
@@ -57,9 +57,13 @@ pub fn judge(
 /// The standing after a 2xx that ended at `ended_at`.
 fn praise(standing: &Standing, ended_at: Timestamp) -> Verdict {
     let must_persist = standing.failing_since.is_some();
-    let last_success_at = standing.last_success_at.max(Some(ended_at));
     Verdict {
-        standing: Standing { failing_since: None, probe: None, last_success_at, ..standing.clone() },
+        standing: Standing {
+            failing_since: None,
+            probe: None,
+            last_success_at: Some(ended_at),
+            ..standing.clone()
+        },
         must_persist,
     }
 }

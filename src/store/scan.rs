@@ -83,7 +83,9 @@ impl Scan {
             }
             visit(self, &row_key, &value)?;
         }
-        progress(&format!("checked {}: {} rows", table.name(), count.0));
+        if count.0 > 0 {
+            progress(&format!("checked {}: {} rows", table.name(), count.0));
+        }
         self.counts[table.index()] = count;
         Ok(())
     }
