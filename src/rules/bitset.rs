@@ -4,7 +4,11 @@
 //! neighbours, each a sorted array of 16-bit offsets while it is sparse and a bitmap while it is dense. A copy
 //! shares every part; a change copies the parts that it touches, at most 8 KiB each.
 
+mod decode;
+
 use std::sync::Arc;
+
+use self::decode::{Source, decode};
 
 /// The most members of a set that is one list.
 pub const LIST_MAX: usize = 1024;
@@ -14,6 +18,8 @@ const LIST_AGAIN: usize = 768;
 const ARRAY_MAX: usize = 4096;
 /// Below this a bitmap becomes an array again.
 const ARRAY_AGAIN: usize = 3072;
+/// Two lists are walked together unless one is this many times longer.
+const NEAR: usize = 16;
 const CHUNK_BITS: u32 = 16;
 const WORDS: usize = 1 << (CHUNK_BITS - 6);
 
@@ -61,6 +67,17 @@ impl Default for Bitset {
 #[expect(clippy::cast_possible_truncation, reason = "the low 16 bits are what is meant")]
 const fn low(member: u32) -> u16 {
     member as u16
+}
+
+/// Appends what two sorted lists have in common, without a branch that depends on their members.
+fn append_both(mut ours: &[u32], mut theirs: &[u32], out: &mut Vec<u32>) {
+    out.reserve(ours.len().min(theirs.len()));
+    while let (Some((a, our_rest)), Some((b, their_rest))) = (ours.split_first(), theirs.split_first()) {
+        if a == b {
+            out.push(*a);
+        }
+        (ours, theirs) = (if a <= b { our_rest } else { ours }, if b <= a { their_rest } else { theirs });
+    }
 }
 
 /// Merges sorted members with sorted edits of distinct members.
@@ -136,6 +153,11 @@ impl Bitset {
     /// Appends, in ascending order, every member that is also in `other`.
     pub fn append_common(&self, other: &Self, out: &mut Vec<u32>) {
         match (&self.0, &other.0) {
+            (Parts::List(ours), Parts::List(theirs))
+                if ours.len() / NEAR <= theirs.len() && theirs.len() / NEAR <= ours.len() =>
+            {
+                append_both(ours, theirs, out);
+            }
             (Parts::List(list), _) => out.extend(list.iter().filter(|member| other.contains(**member))),
             (_, Parts::List(list)) => out.extend(list.iter().filter(|member| self.contains(**member))),
             (Parts::Chunks(ours), Parts::Chunks(theirs)) => {
@@ -239,14 +261,15 @@ impl Chunk {
     fn append_to(&self, base: u32, out: &mut Vec<u32>) {
         match self {
             Self::Array(array) => out.extend(array.iter().map(|offset| base | u32::from(*offset))),
-            Self::Bits(bits) => decode(base, bits.words.iter().copied(), out),
+            Self::Bits(bits) => decode(base, Source::One(&bits.words), bits.count as usize, out),
         }
     }
 
     fn append_common(&self, other: &Self, base: u32, out: &mut Vec<u32>) {
         match (self, other) {
             (Self::Bits(ours), Self::Bits(theirs)) => {
-                decode(base, ours.words.iter().zip(&theirs.words).map(|(a, b)| a & b), out);
+                let most = ours.count.min(theirs.count) as usize;
+                decode(base, Source::Both(&ours.words, &theirs.words), most, out);
             }
             (Self::Array(array), set) | (set, Self::Array(array)) => {
                 let common = array.iter().filter(|offset| set.contains(**offset));
@@ -273,21 +296,10 @@ impl Chunk {
                 }
                 if (bits.count as usize) < ARRAY_AGAIN {
                     let mut members = Vec::with_capacity(ARRAY_AGAIN);
-                    decode(0, bits.words.iter().copied(), &mut members);
+                    decode(0, Source::One(&bits.words), bits.count as usize, &mut members);
                     *self = Self::from_sorted(&members);
                 }
             }
-        }
-    }
-}
-
-/// Appends the positions of the set bits of consecutive words, counted from `base`.
-fn decode(base: u32, words: impl Iterator<Item = u64>, out: &mut Vec<u32>) {
-    for (first, mut word) in (base..).step_by(64).zip(words) {
-        out.reserve(word.count_ones() as usize);
-        while word != 0 {
-            out.push(first | word.trailing_zeros());
-            word &= word - 1;
         }
     }
 }

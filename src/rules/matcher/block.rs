@@ -135,9 +135,19 @@ const fn head(word: u32) -> (Key, usize) {
     (Key(word >> END_BITS), (word & ((1 << END_BITS) - 1)) as usize)
 }
 
+/// How many heads are below `bound`. Few are counted without a branch that depends on them.
+fn before(heads: &[u32], bound: u32) -> usize {
+    const FEW: usize = 128;
+    match heads.first() {
+        Some(first) if *first >= bound => 0,
+        _ if heads.len() <= FEW => heads.iter().map(|word| usize::from(*word < bound)).sum(),
+        _ => heads.partition_point(|word| *word < bound),
+    }
+}
+
 fn packed_runs<'a>(heads: &[u32], slots: &'a [Slot], pattern: PatternId) -> Runs<'a> {
-    let at = heads.partition_point(|word| head(*word).0 < Key::sure(pattern));
-    let mut start = at.checked_sub(1).and_then(|before| heads.get(before)).map_or(0, |word| head(*word).1);
+    let at = before(heads, Key::sure(pattern).0 << END_BITS);
+    let mut start = at.checked_sub(1).and_then(|last| heads.get(last)).map_or(0, |word| head(*word).1);
     let mut runs = Runs::NONE;
     for word in heads.iter().skip(at).take(2) {
         let (key, end) = head(*word);

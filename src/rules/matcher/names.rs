@@ -8,9 +8,9 @@ use super::footprint::shared_bytes;
 use super::radix::Radix;
 
 /// The average number of names in a shard before the shards are divided.
-const SHARD_NAMES: usize = 12;
+const SHARD_NAMES: usize = 16;
 /// By how many bits the number of shards grows at once.
-const GROWTH_BITS: u32 = 3;
+const GROWTH_BITS: u32 = 2;
 /// How many bits of a span hold the length; names have at most 128 bytes.
 const LENGTH_BITS: u32 = 8;
 

@@ -8,21 +8,44 @@ use super::footprint::{Footprint, heap_bytes, shared_bytes};
 use super::gate::FilterErrors;
 use super::names::NameTable;
 use super::radix::Radix;
+use super::writer::Presence;
 use crate::model::event::EventContent;
 use crate::model::id::SubscriptionId;
 use crate::rules::bitset::Bitset;
 use crate::rules::filter::FilterInput;
 
-/// One subscription as it was compiled.
-#[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) active: bool,
-    /// The patterns that it is posted under, sorted.
-    pub(super) patterns: Box<[PatternId]>,
-    /// The terms that it is posted under, sorted.
-    pub(super) terms: Box<[TermId]>,
-    /// What is verified beside; none if the postings say it all.
-    pub(super) check: Option<Arc<Check>>,
+/// One subscription's postings as they were compiled, in one allocation of words: the number of patterns, doubled,
+/// plus 1 if it is active; the patterns and then the terms that it is posted under, each sorted.
+#[derive(Clone, Debug)]
+pub(super) struct Entry(Arc<[u32]>);
+
+impl Entry {
+    pub(super) fn new(presence: Presence, patterns: &[PatternId], terms: &[TermId]) -> Self {
+        let first = patterns.len() << 1 | usize::from(presence == Presence::Active);
+        let mut words = Vec::with_capacity(1 + patterns.len() + terms.len());
+        words.push(u32::try_from(first).unwrap_or(u32::MAX));
+        words.extend_from_slice(patterns);
+        words.extend_from_slice(terms);
+        Self(words.into())
+    }
+
+    fn parts(&self) -> (u32, &[u32]) {
+        self.0.split_first().map_or((0, &[]), |(first, numbers)| (*first, numbers))
+    }
+
+    pub(super) fn is_active(&self) -> bool {
+        self.parts().0 & 1 == 1
+    }
+
+    pub(super) fn patterns(&self) -> &[PatternId] {
+        let (first, numbers) = self.parts();
+        numbers.get(..first as usize >> 1).unwrap_or(&[])
+    }
+
+    pub(super) fn terms(&self) -> &[TermId] {
+        let (first, numbers) = self.parts();
+        numbers.get(first as usize >> 1..).unwrap_or(&[])
+    }
 }
 
 /// An immutable state of the index. Every answer of one snapshot is about the same set of subscriptions.
@@ -43,8 +66,10 @@ pub struct Snapshot {
     pub(super) ids: Radix<u128>,
     /// The slot of each id.
     pub(super) slots: NameTable,
+    /// What is verified beside the postings; none if they say it all.
     pub(super) checks: Radix<Option<Arc<Check>>>,
-    pub(super) entries: Radix<Option<Arc<Entry>>>,
+    /// The compiled postings of each slot.
+    pub(super) entries: Radix<Option<Entry>>,
 }
 
 /// The kind of term that a posting was found under.
@@ -129,8 +154,7 @@ impl Snapshot {
             }
         }
         slots.extend(unverified.iter().filter(|slot| {
-            let check = self.checks.get(**slot).and_then(Option::as_deref);
-            check.is_none_or(|check| {
+            self.check(**slot).is_none_or(|check| {
                 let repeats = matches!(via, Via::Company) && check.repeats(names);
                 !repeats && check.decide(names, input) == Verdict::Matches
             })
@@ -142,16 +166,18 @@ impl Snapshot {
     /// What the posting lists hold was made from the same compiled sets, and what is verified is verified by the
     /// same code, as in [`match_into`](Self::match_into).
     pub fn explain(&self, id: SubscriptionId, candidate: &Candidate<'_>) -> Verdict {
-        let Some(entry) = self.entry(id).filter(|entry| entry.active) else { return Verdict::Disabled };
+        let Some((slot, entry)) = self.entry(id).filter(|(_, entry)| entry.is_active()) else {
+            return Verdict::Disabled;
+        };
         let mut names = Names::default();
         self.resolve(candidate.content, &mut names);
         let holds = |sorted: &[u32], number: u32| sorted.binary_search(&number).is_ok();
-        let check = entry.check.as_deref();
-        let wanted = names.patterns.iter().any(|pattern| holds(&entry.patterns, *pattern));
+        let check = self.check(slot);
+        let wanted = names.patterns.iter().any(|pattern| holds(entry.patterns(), *pattern));
         if !wanted || check.is_some_and(|check| check.excepts_type(&names)) {
             return Verdict::Events;
         }
-        if !names.terms().chain([ANY_TERM]).any(|term| holds(&entry.terms, term)) {
+        if !names.terms().chain([ANY_TERM]).any(|term| holds(entry.terms(), term)) {
             return Verdict::Projects;
         }
         let input = FilterInput::new(candidate.content, candidate.arrived_at);
@@ -167,11 +193,8 @@ impl Snapshot {
                 shared_bytes(size_of::<Check>()) + numbers + words(&check.beside_companies)
             })
         };
-        let entry = |entry: &Option<Arc<Entry>>| {
-            entry.as_ref().map_or(0, |entry| {
-                shared_bytes(size_of::<Entry>()) + words(&entry.patterns) + words(&entry.terms)
-            })
-        };
+        let entry =
+            |entry: &Option<Entry>| entry.as_ref().map_or(0, |entry| shared_bytes(size_of_val(&*entry.0)));
         let wide = self.wide.footprint(|set| if set.is_empty() { 0 } else { heap_bytes(set.heap_bytes()) });
         let tables = [&self.types, &self.prefixes, &self.projects, &self.companies, &self.pairs];
         Footprint {
@@ -184,7 +207,7 @@ impl Snapshot {
 
     /// The failures of a subscription's filter, if there were any.
     pub fn filter_errors(&self, id: SubscriptionId) -> Option<FilterErrors> {
-        self.entry(id)?.check.as_ref()?.gate.as_ref()?.errors()
+        self.check(self.slot(id)?)?.gate.as_ref()?.errors()
     }
 
     /// Looks up the event's names.
@@ -218,8 +241,15 @@ impl Snapshot {
         self.slots.find(&id.to_bytes())
     }
 
-    pub(super) fn entry(&self, id: SubscriptionId) -> Option<&Arc<Entry>> {
-        self.entries.get(self.slot(id)?)?.as_ref()
+    /// A subscription's slot and postings.
+    pub(super) fn entry(&self, id: SubscriptionId) -> Option<(Slot, &Entry)> {
+        let slot = self.slot(id)?;
+        Some((slot, self.entries.get(slot)?.as_ref()?))
+    }
+
+    /// What is verified of a slot.
+    pub(super) fn check(&self, slot: Slot) -> Option<&Check> {
+        self.checks.get(slot)?.as_deref()
     }
 }
 
