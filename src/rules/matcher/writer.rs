@@ -157,7 +157,7 @@ impl IndexWriter {
         let mut noted = grouped(std::mem::take(&mut self.postings));
         let mut edits = Vec::new();
         for group in noted.chunk_by_mut(|a, b| a.0 == b.0) {
-            group.sort_by_key(|(_, posting)| (posting.key, posting.slot));
+            group.sort_by_key(|(_, posting)| posting.order());
             let Some((term, _)) = group.first() else { continue };
             edits.clear();
             let same =
