@@ -6,6 +6,7 @@
 
 mod decode;
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use self::decode::{Source, decode};
@@ -67,6 +68,21 @@ impl Default for Bitset {
 #[expect(clippy::cast_possible_truncation, reason = "the low 16 bits are what is meant")]
 const fn low(member: u32) -> u16 {
     member as u16
+}
+
+/// Keeps, of the end of a list from `start` on, what `keep` says.
+pub fn retain_from(list: &mut Vec<u32>, start: usize, mut keep: impl FnMut(u32) -> bool) {
+    let Some(tail) = list.get_mut(start..) else { return };
+    let tail = Cell::from_mut(tail).as_slice_of_cells();
+    let mut places = tail.iter();
+    let mut end = start;
+    for member in tail.iter().map(Cell::get) {
+        if keep(member) {
+            end += 1;
+            places.next().into_iter().for_each(|place| place.set(member));
+        }
+    }
+    list.truncate(end);
 }
 
 /// Appends what two sorted lists have in common, without a branch that depends on their members.
@@ -172,6 +188,60 @@ impl Bitset {
         }
     }
 
+    /// Appends, in ascending order, every member that is in none of the sets that `excepts` hands over.
+    pub fn append_without(&self, excepts: impl Fn(&mut dyn FnMut(&Self)), out: &mut Vec<u32>) {
+        const FEW: usize = 64;
+        let start = out.len();
+        let Parts::Chunks(chunks) = &self.0 else {
+            self.append_to(out);
+            excepts(&mut |set| set.remove_from(out, start));
+            return;
+        };
+        for (high, chunk) in chunks.iter() {
+            let start = out.len();
+            if chunk.len() < FEW {
+                chunk.append_to(high << CHUNK_BITS, out);
+                excepts(&mut |set| set.remove_from(out, start));
+                continue;
+            }
+            let mut words = [0; WORDS];
+            chunk.add_to(&mut words);
+            excepts(&mut |set| set.clear_in(*high, &mut words));
+            decode(high << CHUNK_BITS, Source::One(&words), chunk.len(), out);
+        }
+    }
+
+    /// Removes its members from the end of a list, from `start` on.
+    pub fn remove_from(&self, list: &mut Vec<u32>, start: usize) {
+        if !self.is_empty() {
+            retain_from(list, start, |member| !self.contains(member));
+        }
+    }
+
+    /// Clears the bits of its members in the words of a chunk.
+    fn clear_in(&self, high: u32, words: &mut Words) {
+        match &self.0 {
+            Parts::List(list) => {
+                let first = list.partition_point(|member| member >> CHUNK_BITS < high);
+                for member in list.iter().skip(first).take_while(|member| *member >> CHUNK_BITS == high) {
+                    put_bit(words, low(*member), false);
+                }
+            }
+            Parts::Chunks(chunks) => {
+                let found = chunks.binary_search_by_key(&high, |(of, _)| *of);
+                match found.ok().and_then(|at| chunks.get(at)).map(|(_, chunk)| chunk) {
+                    Some(Chunk::Array(array)) => {
+                        array.iter().for_each(|offset| put_bit(words, *offset, false));
+                    }
+                    Some(Chunk::Bits(bits)) => {
+                        words.iter_mut().zip(&bits.words).for_each(|(word, except)| *word &= !except);
+                    }
+                    None => {}
+                }
+            }
+        }
+    }
+
     /// The bytes of its parts on the heap, counters included.
     pub fn heap_bytes(&self) -> usize {
         const COUNTERS: usize = 16;
@@ -265,6 +335,14 @@ impl Chunk {
         }
     }
 
+    /// Sets the bits of its members.
+    fn add_to(&self, words: &mut Words) {
+        match self {
+            Self::Array(array) => array.iter().for_each(|offset| put_bit(words, *offset, true)),
+            Self::Bits(bits) => words.clone_from(&bits.words),
+        }
+    }
+
     fn append_common(&self, other: &Self, base: u32, out: &mut Vec<u32>) {
         match (self, other) {
             (Self::Bits(ours), Self::Bits(theirs)) => {
@@ -301,6 +379,13 @@ impl Chunk {
                 }
             }
         }
+    }
+}
+
+fn put_bit(words: &mut Words, offset: u16, present: bool) {
+    if let Some(word) = words.get_mut(usize::from(offset >> 6)) {
+        let bit = 1 << (offset & 63);
+        *word = if present { *word | bit } else { *word & !bit };
     }
 }
 
@@ -380,6 +465,25 @@ mod tests {
                     let member = rng.random_range(0..210_000);
                     assert_eq!(ours.contains(member), tree.contains(&member));
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn the_members_without_those_of_other_sets() {
+        let mut rng = StdRng::seed_from_u64(8);
+        let sets: Vec<Bitset> = [0.5, 0.04, 0.01, 0.0005, 0.0]
+            .into_iter()
+            .map(|density| {
+                Bitset::from_sorted(&(0..200_000).filter(|_| rng.random_bool(density)).collect::<Vec<_>>())
+            })
+            .collect();
+        for set in &sets {
+            for pair in sets.windows(2) {
+                let mut rest = vec![1, 2, 3];
+                set.append_without(|hand_over| pair.iter().for_each(hand_over), &mut rest);
+                let is_rest = |member: &u32| pair.iter().all(|except| !except.contains(*member));
+                assert_eq!(rest[3..], members(set).into_iter().filter(is_rest).collect::<Vec<_>>());
             }
         }
     }

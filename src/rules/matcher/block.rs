@@ -86,6 +86,18 @@ impl Run<'_> {
         }
     }
 
+    /// Appends the members that are in none of the sets handed over.
+    pub(super) fn append_without(self, excepts: impl Fn(&mut dyn FnMut(&Bitset)), out: &mut Vec<Slot>) {
+        match self {
+            Self::List(list) => {
+                let start = out.len();
+                out.extend_from_slice(list);
+                excepts(&mut |set| set.remove_from(out, start));
+            }
+            Self::Set(set) => set.append_without(excepts, out),
+        }
+    }
+
     /// Appends the members that are also in `other`.
     pub(super) fn append_common(self, other: &Bitset, out: &mut Vec<Slot>) {
         match self {

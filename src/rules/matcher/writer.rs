@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use super::block::{ANY_PATTERN, ANY_TERM, Key, POSTED_PATTERNS_MAX, PatternId, Posting, Slot, TermId, WIDE};
-use super::check::Check;
+use super::check::{Check, Side};
 use super::compile::{Projects, Types};
 use super::gate::Gate;
 use super::intern::{Interner, Kind};
@@ -44,7 +44,7 @@ pub struct IndexWriter {
     free_slots: Vec<Slot>,
     slots_end: Slot,
     postings: Vec<(TermId, Posting)>,
-    wide: Vec<(PatternId, Edit)>,
+    sides: Vec<((Side, u32), Edit)>,
     is_changed: bool,
     /// Replaced snapshots that a reader may still hold: dropped here, so that no reader pays for it.
     retired: VecDeque<Arc<Snapshot>>,
@@ -59,7 +59,7 @@ impl IndexWriter {
             free_slots: Vec::new(),
             slots_end: 0,
             postings: Vec::new(),
-            wide: Vec::new(),
+            sides: Vec::new(),
             is_changed: false,
             retired: VecDeque::new(),
         }
@@ -100,7 +100,7 @@ impl IndexWriter {
     pub fn commit(&mut self) -> u64 {
         if self.is_changed {
             self.apply_postings();
-            self.apply_wide();
+            self.apply_sides();
             self.next.version += 1;
             self.retired.push_back(self.current.swap(Arc::new(self.next.clone())));
             self.is_changed = false;
@@ -139,7 +139,10 @@ impl IndexWriter {
         if !entry.is_active() {
             return;
         }
-        let key = if self.next.check(slot).is_some() { Key::verified } else { Key::sure };
+        let edit = Edit { member: slot, present };
+        let check = self.next.check(slot);
+        let key = if check.is_some() { Key::verified } else { Key::sure };
+        self.sides.extend(check.into_iter().flat_map(Check::sides).map(|place| (place, edit)));
         if entry.is_narrow() {
             for term in entry.terms() {
                 let posting = |pattern: &PatternId| (*term, Posting { key: key(*pattern), slot, present });
@@ -148,8 +151,7 @@ impl IndexWriter {
         } else {
             let posting = |term: &TermId| (*term, Posting { key: key(WIDE), slot, present });
             self.postings.extend(entry.terms().iter().map(posting));
-            let edit = Edit { member: slot, present };
-            self.wide.extend(entry.patterns().iter().map(|pattern| (*pattern, edit)));
+            self.sides.extend(entry.patterns().iter().map(|pattern| ((Side::Wide, *pattern), edit)));
         }
     }
 
@@ -167,16 +169,16 @@ impl IndexWriter {
         }
     }
 
-    fn apply_wide(&mut self) {
-        let mut noted = std::mem::take(&mut self.wide);
-        noted.sort_by_key(|(pattern, edit)| (*pattern, edit.member));
+    fn apply_sides(&mut self) {
+        let mut noted = std::mem::take(&mut self.sides);
+        noted.sort_by_key(|(place, edit)| (*place, edit.member));
         let mut edits = Vec::new();
         for group in noted.chunk_by(|a, b| a.0 == b.0) {
-            let Some((pattern, _)) = group.first() else { continue };
+            let Some(((side, number), _)) = group.first() else { continue };
             edits.clear();
-            let same = |a: &(PatternId, Edit), b: &(PatternId, Edit)| a.1.member == b.1.member;
-            edits.extend(group.chunk_by(same).filter_map(|of| of.last()).map(|(_, edit)| *edit));
-            self.next.wide.get_mut(*pattern).edit(&edits);
+            let of_one = group.chunk_by(|a, b| a.1.member == b.1.member);
+            edits.extend(of_one.filter_map(|of| of.last()).map(|(_, edit)| *edit));
+            self.next.sides.get_mut(*side, *number).edit(&edits);
         }
     }
 
