@@ -201,9 +201,8 @@ fn main() {
         .warm_up_time(Duration::from_millis(300))
         .measurement_time(Duration::from_secs(1))
         .configure_from_args();
-    println!(
-        "events of latency: ns; ratios: how many times longer the scan (p50) and the formula (p50, p99) take"
-    );
+    filters::measure(quick);
+    println!("latencies in ns; ratios: how many times longer the scan (p50) and the formula (p50, p99) take");
     println!(
         "{:<10} {:>8} {:>8} {:>9} {:>10} {:>10} {:>9} {:>9} {:>8} {:>8} {:>7} {:>6} {:>6} {:>6} {:>9}",
         "workload",
