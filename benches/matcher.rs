@@ -12,6 +12,8 @@
 #![expect(clippy::cast_precision_loss, reason = "figures are rounded anyway")]
 #![expect(unreachable_pub, reason = "nothing outside reaches into a benchmark")]
 
+#[path = "matcher/filters.rs"]
+mod filters;
 #[path = "matcher/memory.rs"]
 mod memory;
 #[path = "matcher/plain.rs"]
