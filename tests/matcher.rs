@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering as Atomic};
 
 use postrider::model::event::EventContent;
 use postrider::model::id::SubscriptionId;
@@ -183,4 +184,116 @@ fn the_index_says_what_the_scan_says() {
         writer.commit();
         assert_eq!(compare(&index, &oracle, &world.event(&mut rng), &mut matches, seed), 0);
     }
+}
+
+/// `EVENTS=100000` makes it the long version.
+#[test]
+fn two_thousand_subscriptions_against_the_scan() {
+    let events = std::env::var("EVENTS").map_or(2000, |count| count.parse().unwrap());
+    for seed in seeds() {
+        let mut rng = StdRng::seed_from_u64(seed ^ 0xfeed);
+        let world = World::new(80);
+        let oracle: Oracle = (0..2000)
+            .map(|n| (SubscriptionId::from_bits(n), (world.spec(&mut rng), Presence::Active)))
+            .collect();
+        let (index, _writer) = Index::build(oracle.iter().map(|(id, (spec, on))| (*id, spec, *on)));
+        let mut matches = Matches::default();
+        let total: usize =
+            (0..events).map(|_| compare(&index, &oracle, &world.event(&mut rng), &mut matches, seed)).sum();
+        assert!(total > 10 * events, "the worlds hardly match: {total}");
+    }
+}
+
+fn one(event_type: &str, filter: Option<&str>) -> SubscriptionSpec {
+    spec(EventSelector::parse(&[event_type]).unwrap(), ProjectSelector::all(), filter.map(ToOwned::to_owned))
+}
+
+fn event(event_type: &str, data: &str) -> EventContent {
+    EventContent {
+        event_type: event_type.parse().unwrap(),
+        project: "p".parse().unwrap(),
+        company: None,
+        sender_id: None,
+        occurred_at: None,
+        data: Some(data.to_owned().into()),
+    }
+}
+
+#[test]
+fn failures_of_a_filter_are_counted_and_outlive_snapshots() {
+    let (good, other) = (SubscriptionId::from_bits(1), SubscriptionId::from_bits(2));
+    let spec = one("a", Some("event.data.n > 1"));
+    let (index, mut writer) = Index::build([(good, &spec, Presence::Active)]);
+    let mut matches = Matches::default();
+    let mut count = |data: &str| {
+        let content = event("a", data);
+        let candidate = Candidate { content: &content, arrived_at: Timestamp::default() };
+        index.snapshot().match_into(&candidate, &mut matches).len()
+    };
+    assert_eq!((count("{\"n\":2}"), index.filter_errors(good)), (1, None));
+    assert_eq!((count("{}"), count("{\"n\":1}"), count("{\"n\":\"x\"}")), (0, 0, 0));
+    let errors = index.filter_errors(good).unwrap();
+    assert_eq!(errors.count, 2);
+    assert!(errors.last.contains("no matching overload"), "{}", errors.last);
+
+    writer.put(other, &one("b", None), Presence::Active);
+    writer.put(good, &spec, Presence::Active);
+    writer.commit();
+    assert_eq!(index.filter_errors(good).map(|errors| errors.count), Some(2), "same filter, same count");
+    writer.put(good, &one("a", Some("event.data.n >")), Presence::Active);
+    writer.commit();
+    assert_eq!(index.filter_errors(good), None, "another filter, another count");
+    assert_eq!(count("{\"n\":2}"), 0, "what does not compile does not match");
+    assert!(index.filter_errors(good).unwrap().last.contains("line 1"));
+    assert_eq!(index.filter_errors(other), None);
+}
+
+/// Every commit moves all subscriptions from one generation of types to the next. A reader that sees some in one
+/// and some in another saw half a change.
+#[test]
+fn no_reader_sees_half_a_change() {
+    const MEMBERS: u128 = 200;
+    const GENERATIONS: usize = 5;
+    let specs: Vec<_> = (0..GENERATIONS).map(|generation| one(&format!("g{generation}"), None)).collect();
+    let events: Vec<_> = (0..GENERATIONS).map(|generation| event(&format!("g{generation}"), "1")).collect();
+    let (index, mut writer) =
+        Index::build((0..MEMBERS).map(|n| (SubscriptionId::from_bits(n), &specs[0], Presence::Active)));
+    let checksum: u128 = (0..MEMBERS).map(|n| (n + 1) * (n + 1)).sum();
+    let (is_over, looks) = (AtomicBool::new(false), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let mut matches = Matches::default();
+                let mut last = 0;
+                while !is_over.load(Atomic::Relaxed) {
+                    let snapshot = index.snapshot();
+                    let mut sums = events.iter().map(|content| {
+                        let candidate = Candidate { content, arrived_at: Timestamp::default() };
+                        let found = snapshot.match_into(&candidate, &mut matches);
+                        found.iter().map(|id| (id.bits() + 1) * (id.bits() + 1)).sum::<u128>()
+                    });
+                    let sums: [u128; GENERATIONS] = std::array::from_fn(|_| sums.next().unwrap());
+                    assert_eq!(sums.iter().filter(|sum| **sum == checksum).count(), 1, "{sums:?}");
+                    assert_eq!(sums.iter().sum::<u128>(), checksum, "{sums:?}");
+                    assert!(snapshot.version() >= last, "a snapshot came back");
+                    last = snapshot.version();
+                    looks.fetch_add(1, Atomic::Relaxed);
+                }
+            });
+        }
+        let mut round = 0;
+        while round < 400 || (round < 50_000 && looks.load(Atomic::Relaxed) < 1000) {
+            round += 1;
+            for n in 0..MEMBERS {
+                let id = SubscriptionId::from_bits(n);
+                if n % 3 == 0 {
+                    writer.remove(id);
+                }
+                writer.put(id, &specs[round % GENERATIONS], Presence::Active);
+            }
+            writer.commit();
+        }
+        is_over.store(true, Atomic::Relaxed);
+    });
+    assert!(looks.into_inner() >= 1000);
 }

@@ -4,7 +4,12 @@
 //! neighbours, each a sorted array of 16-bit offsets while it is sparse and a bitmap while it is dense. A copy
 //! shares every part; a change copies the parts that it touches, at most 8 KiB each.
 
+mod decode;
+
+use std::cell::Cell;
 use std::sync::Arc;
+
+use self::decode::{Source, decode};
 
 /// The most members of a set that is one list.
 pub const LIST_MAX: usize = 1024;
@@ -14,6 +19,8 @@ const LIST_AGAIN: usize = 768;
 const ARRAY_MAX: usize = 4096;
 /// Below this a bitmap becomes an array again.
 const ARRAY_AGAIN: usize = 3072;
+/// Two lists are walked together unless one is this many times longer.
+const NEAR: usize = 16;
 const CHUNK_BITS: u32 = 16;
 const WORDS: usize = 1 << (CHUNK_BITS - 6);
 
@@ -61,6 +68,32 @@ impl Default for Bitset {
 #[expect(clippy::cast_possible_truncation, reason = "the low 16 bits are what is meant")]
 const fn low(member: u32) -> u16 {
     member as u16
+}
+
+/// Keeps, of the end of a list from `start` on, what `keep` says.
+pub fn retain_from(list: &mut Vec<u32>, start: usize, mut keep: impl FnMut(u32) -> bool) {
+    let Some(tail) = list.get_mut(start..) else { return };
+    let tail = Cell::from_mut(tail).as_slice_of_cells();
+    let mut places = tail.iter();
+    let mut end = start;
+    for member in tail.iter().map(Cell::get) {
+        if keep(member) {
+            end += 1;
+            places.next().into_iter().for_each(|place| place.set(member));
+        }
+    }
+    list.truncate(end);
+}
+
+/// Appends what two sorted lists have in common, without a branch that depends on their members.
+fn append_both(mut ours: &[u32], mut theirs: &[u32], out: &mut Vec<u32>) {
+    out.reserve(ours.len().min(theirs.len()));
+    while let (Some((a, our_rest)), Some((b, their_rest))) = (ours.split_first(), theirs.split_first()) {
+        if a == b {
+            out.push(*a);
+        }
+        (ours, theirs) = (if a <= b { our_rest } else { ours }, if b <= a { their_rest } else { theirs });
+    }
 }
 
 /// Merges sorted members with sorted edits of distinct members.
@@ -136,6 +169,11 @@ impl Bitset {
     /// Appends, in ascending order, every member that is also in `other`.
     pub fn append_common(&self, other: &Self, out: &mut Vec<u32>) {
         match (&self.0, &other.0) {
+            (Parts::List(ours), Parts::List(theirs))
+                if ours.len() / NEAR <= theirs.len() && theirs.len() / NEAR <= ours.len() =>
+            {
+                append_both(ours, theirs, out);
+            }
             (Parts::List(list), _) => out.extend(list.iter().filter(|member| other.contains(**member))),
             (_, Parts::List(list)) => out.extend(list.iter().filter(|member| self.contains(**member))),
             (Parts::Chunks(ours), Parts::Chunks(theirs)) => {
@@ -145,6 +183,60 @@ impl Bitset {
                     if let Some((_, other)) = theirs.next_if(|(other, _)| other == high) {
                         chunk.append_common(other, high << CHUNK_BITS, out);
                     }
+                }
+            }
+        }
+    }
+
+    /// Appends, in ascending order, every member that is in none of the sets that `excepts` hands over.
+    pub fn append_without(&self, excepts: impl Fn(&mut dyn FnMut(&Self)), out: &mut Vec<u32>) {
+        const FEW: usize = 64;
+        let start = out.len();
+        let Parts::Chunks(chunks) = &self.0 else {
+            self.append_to(out);
+            excepts(&mut |set| set.remove_from(out, start));
+            return;
+        };
+        for (high, chunk) in chunks.iter() {
+            let start = out.len();
+            if chunk.len() < FEW {
+                chunk.append_to(high << CHUNK_BITS, out);
+                excepts(&mut |set| set.remove_from(out, start));
+                continue;
+            }
+            let mut words = [0; WORDS];
+            chunk.add_to(&mut words);
+            excepts(&mut |set| set.clear_in(*high, &mut words));
+            decode(high << CHUNK_BITS, Source::One(&words), chunk.len(), out);
+        }
+    }
+
+    /// Removes its members from the end of a list, from `start` on.
+    pub fn remove_from(&self, list: &mut Vec<u32>, start: usize) {
+        if !self.is_empty() {
+            retain_from(list, start, |member| !self.contains(member));
+        }
+    }
+
+    /// Clears the bits of its members in the words of a chunk.
+    fn clear_in(&self, high: u32, words: &mut Words) {
+        match &self.0 {
+            Parts::List(list) => {
+                let first = list.partition_point(|member| member >> CHUNK_BITS < high);
+                for member in list.iter().skip(first).take_while(|member| *member >> CHUNK_BITS == high) {
+                    put_bit(words, low(*member), false);
+                }
+            }
+            Parts::Chunks(chunks) => {
+                let found = chunks.binary_search_by_key(&high, |(of, _)| *of);
+                match found.ok().and_then(|at| chunks.get(at)).map(|(_, chunk)| chunk) {
+                    Some(Chunk::Array(array)) => {
+                        array.iter().for_each(|offset| put_bit(words, *offset, false));
+                    }
+                    Some(Chunk::Bits(bits)) => {
+                        words.iter_mut().zip(&bits.words).for_each(|(word, except)| *word &= !except);
+                    }
+                    None => {}
                 }
             }
         }
@@ -239,14 +331,23 @@ impl Chunk {
     fn append_to(&self, base: u32, out: &mut Vec<u32>) {
         match self {
             Self::Array(array) => out.extend(array.iter().map(|offset| base | u32::from(*offset))),
-            Self::Bits(bits) => decode(base, bits.words.iter().copied(), out),
+            Self::Bits(bits) => decode(base, Source::One(&bits.words), bits.count as usize, out),
+        }
+    }
+
+    /// Sets the bits of its members.
+    fn add_to(&self, words: &mut Words) {
+        match self {
+            Self::Array(array) => array.iter().for_each(|offset| put_bit(words, *offset, true)),
+            Self::Bits(bits) => words.clone_from(&bits.words),
         }
     }
 
     fn append_common(&self, other: &Self, base: u32, out: &mut Vec<u32>) {
         match (self, other) {
             (Self::Bits(ours), Self::Bits(theirs)) => {
-                decode(base, ours.words.iter().zip(&theirs.words).map(|(a, b)| a & b), out);
+                let most = ours.count.min(theirs.count) as usize;
+                decode(base, Source::Both(&ours.words, &theirs.words), most, out);
             }
             (Self::Array(array), set) | (set, Self::Array(array)) => {
                 let common = array.iter().filter(|offset| set.contains(**offset));
@@ -273,7 +374,7 @@ impl Chunk {
                 }
                 if (bits.count as usize) < ARRAY_AGAIN {
                     let mut members = Vec::with_capacity(ARRAY_AGAIN);
-                    decode(0, bits.words.iter().copied(), &mut members);
+                    decode(0, Source::One(&bits.words), bits.count as usize, &mut members);
                     *self = Self::from_sorted(&members);
                 }
             }
@@ -281,14 +382,10 @@ impl Chunk {
     }
 }
 
-/// Appends the positions of the set bits of consecutive words, counted from `base`.
-fn decode(base: u32, words: impl Iterator<Item = u64>, out: &mut Vec<u32>) {
-    for (first, mut word) in (base..).step_by(64).zip(words) {
-        out.reserve(word.count_ones() as usize);
-        while word != 0 {
-            out.push(first | word.trailing_zeros());
-            word &= word - 1;
-        }
+fn put_bit(words: &mut Words, offset: u16, present: bool) {
+    if let Some(word) = words.get_mut(usize::from(offset >> 6)) {
+        let bit = 1 << (offset & 63);
+        *word = if present { *word | bit } else { *word & !bit };
     }
 }
 
@@ -368,6 +465,25 @@ mod tests {
                     let member = rng.random_range(0..210_000);
                     assert_eq!(ours.contains(member), tree.contains(&member));
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn the_members_without_those_of_other_sets() {
+        let mut rng = StdRng::seed_from_u64(8);
+        let sets: Vec<Bitset> = [0.5, 0.04, 0.01, 0.0005, 0.0]
+            .into_iter()
+            .map(|density| {
+                Bitset::from_sorted(&(0..200_000).filter(|_| rng.random_bool(density)).collect::<Vec<_>>())
+            })
+            .collect();
+        for set in &sets {
+            for pair in sets.windows(2) {
+                let mut rest = vec![1, 2, 3];
+                set.append_without(|hand_over| pair.iter().for_each(hand_over), &mut rest);
+                let is_rest = |member: &u32| pair.iter().all(|except| !except.contains(*member));
+                assert_eq!(rest[3..], members(set).into_iter().filter(is_rest).collect::<Vec<_>>());
             }
         }
     }

@@ -57,6 +57,13 @@ pub(super) struct Posting {
     pub(super) present: bool,
 }
 
+impl Posting {
+    /// By key, then by slot, as one number.
+    pub(super) fn order(&self) -> u64 {
+        u64::from(self.key.0) << 32 | u64::from(self.slot)
+    }
+}
+
 /// The members of a run.
 #[derive(Clone, Copy)]
 pub(super) enum Run<'a> {
@@ -76,6 +83,18 @@ impl Run<'_> {
         match self {
             Self::List(list) => out.extend_from_slice(list),
             Self::Set(set) => set.append_to(out),
+        }
+    }
+
+    /// Appends the members that are in none of the sets handed over.
+    pub(super) fn append_without(self, excepts: impl Fn(&mut dyn FnMut(&Bitset)), out: &mut Vec<Slot>) {
+        match self {
+            Self::List(list) => {
+                let start = out.len();
+                out.extend_from_slice(list);
+                excepts(&mut |set| set.remove_from(out, start));
+            }
+            Self::Set(set) => set.append_without(excepts, out),
         }
     }
 
@@ -135,9 +154,19 @@ const fn head(word: u32) -> (Key, usize) {
     (Key(word >> END_BITS), (word & ((1 << END_BITS) - 1)) as usize)
 }
 
+/// How many heads are below `bound`. Few are counted without a branch that depends on them.
+fn before(heads: &[u32], bound: u32) -> usize {
+    const FEW: usize = 128;
+    match heads.first() {
+        Some(first) if *first >= bound => 0,
+        _ if heads.len() <= FEW => heads.iter().map(|word| usize::from(*word < bound)).sum(),
+        _ => heads.partition_point(|word| *word < bound),
+    }
+}
+
 fn packed_runs<'a>(heads: &[u32], slots: &'a [Slot], pattern: PatternId) -> Runs<'a> {
-    let at = heads.partition_point(|word| head(*word).0 < Key::sure(pattern));
-    let mut start = at.checked_sub(1).and_then(|before| heads.get(before)).map_or(0, |word| head(*word).1);
+    let at = before(heads, Key::sure(pattern).0 << END_BITS);
+    let mut start = at.checked_sub(1).and_then(|last| heads.get(last)).map_or(0, |word| head(*word).1);
     let mut runs = Runs::NONE;
     for word in heads.iter().skip(at).take(2) {
         let (key, end) = head(*word);
@@ -152,27 +181,64 @@ fn packed_runs<'a>(heads: &[u32], slots: &'a [Slot], pattern: PatternId) -> Runs
     runs
 }
 
-/// The postings of a packed block, in order.
-fn postings<'a>(heads: &'a [u32], slots: &'a [Slot]) -> impl Iterator<Item = (Key, Slot)> + 'a {
+/// A packed block in the making.
+#[derive(Default)]
+struct Packing {
+    heads: Vec<u32>,
+    slots: Vec<Slot>,
+}
+
+impl Packing {
+    /// Ends the run of `key`, which consists of the slots that were added since the last one ended.
+    fn end_run(&mut self, key: Key) {
+        let end = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
+        if self.heads.last().map_or(0, |word| head(*word).1) < self.slots.len() {
+            self.heads.push(key.0 << END_BITS | end);
+        }
+    }
+
+    fn words(&self) -> Option<Arc<[u32]>> {
+        if self.slots.is_empty() {
+            return None;
+        }
+        let mut words = Vec::with_capacity(1 + self.heads.len() + self.slots.len());
+        words.push(u32::try_from(self.heads.len()).unwrap_or(u32::MAX));
+        words.extend_from_slice(&self.heads);
+        words.extend_from_slice(&self.slots);
+        Some(words.into())
+    }
+}
+
+/// The runs of a packed block, in order.
+fn runs_of<'a>(heads: &'a [u32], slots: &'a [Slot]) -> impl Iterator<Item = (Key, &'a [Slot])> {
     let starts = std::iter::once(0).chain(heads.iter().map(|word| head(*word).1));
-    heads.iter().zip(starts).flat_map(move |(word, start)| {
+    heads.iter().zip(starts).map(move |(word, start)| {
         let (key, end) = head(*word);
-        slots.get(start..end).unwrap_or(&[]).iter().map(move |slot| (key, *slot))
+        (key, slots.get(start..end).unwrap_or(&[]))
     })
 }
 
-/// Packs postings that are sorted and at most [`BLOCK_MAX`].
-fn pack(postings: &[(Key, Slot)]) -> Arc<[u32]> {
-    let runs = || postings.chunk_by(|a, b| a.0 == b.0);
-    let mut words = Vec::with_capacity(1 + runs().count() + postings.len());
-    words.push(u32::try_from(runs().count()).unwrap_or(u32::MAX));
-    let mut end = 0;
-    for run in runs() {
-        end += u32::try_from(run.len()).unwrap_or(u32::MAX);
-        words.extend(run.first().map(|(key, _)| key.0 << END_BITS | end));
+/// The runs after some postings were changed: those untouched are copied as they are. Each is handed over once.
+fn edit_runs<'a>(
+    runs: impl Iterator<Item = (Key, &'a [Slot])>,
+    edits: &[Posting],
+    mut hand_over: impl FnMut(Key, &[Slot], &[Posting]),
+) {
+    let mut edits = edits.chunk_by(|a, b| a.key == b.key).peekable();
+    let key_of = |group: &[Posting]| group.first().map(|edit| edit.key);
+    for (key, slots) in runs {
+        while let Some(group) = edits.next_if(|group| key_of(group) < Some(key)) {
+            if let Some(new) = key_of(group) {
+                hand_over(new, &[], group);
+            }
+        }
+        hand_over(key, slots, edits.next_if(|group| key_of(group) == Some(key)).unwrap_or(&[]));
     }
-    words.extend(postings.iter().map(|(_, slot)| *slot));
-    words.into()
+    for group in edits {
+        if let Some(new) = key_of(group) {
+            hand_over(new, &[], group);
+        }
+    }
 }
 
 /// Runs by key, sorted.
@@ -238,16 +304,15 @@ impl Directory {
         self.shards.iter().flatten().map(shard).sum()
     }
 
-    fn postings(&self) -> Vec<(Key, Slot)> {
-        let mut all = Vec::with_capacity(self.total);
-        let mut slots = Vec::new();
-        for (key, set) in self.shards.iter().flatten().flat_map(|shard| shard.iter()) {
-            slots.clear();
-            set.append_to(&mut slots);
-            all.extend(slots.iter().map(|slot| (*key, *slot)));
+    fn packing(&self) -> Packing {
+        let mut runs: Vec<_> = self.shards.iter().flatten().flat_map(|shard| shard.iter()).collect();
+        runs.sort_unstable_by_key(|(key, _)| *key);
+        let mut packing = Packing::default();
+        for (key, set) in runs {
+            set.append_to(&mut packing.slots);
+            packing.end_run(*key);
         }
-        all.sort_unstable();
-        all
+        packing
     }
 }
 
@@ -290,17 +355,28 @@ impl Terms {
             return;
         }
         let Block::Packed { heads, slots } = Block::packed(place.as_deref().unwrap_or(&[])) else { return };
-        let mut merged = Vec::with_capacity(slots.len() + edits.len());
-        merge(postings(heads, slots), edits.iter().map(|e| ((e.key, e.slot), e.present)), &mut merged);
-        if merged.len() <= BLOCK_MAX {
-            *place = (!merged.is_empty()).then(|| pack(&merged));
+        if slots.len() + edits.len() <= BLOCK_MAX {
+            let mut packing = Packing::default();
+            packing.slots.reserve(slots.len() + edits.len());
+            edit_runs(runs_of(heads, slots), edits, |key, run, edits| {
+                if edits.is_empty() {
+                    packing.slots.extend_from_slice(run);
+                } else {
+                    merge(run.iter().copied(), edits.iter().map(|e| (e.slot, e.present)), &mut packing.slots);
+                }
+                packing.end_run(key);
+            });
+            *place = packing.words();
             return;
         }
-        *place = Some(Arc::default());
         let mut directory = Directory::EMPTY;
-        let all: Vec<_> = merged.iter().map(|&(key, slot)| Posting { key, slot, present: true }).collect();
-        directory.edit(&all);
+        for (key, run) in runs_of(heads, slots) {
+            let all: Vec<_> = run.iter().map(|&slot| Posting { key, slot, present: true }).collect();
+            directory.edit(&all);
+        }
+        *place = Some(Arc::default());
         *self.divided.get_mut(term) = Some(Arc::new(directory));
+        self.edit_divided(term, edits);
     }
 
     fn edit_divided(&mut self, term: TermId, edits: &[Posting]) {
@@ -310,8 +386,8 @@ impl Terms {
         if directory.total >= BLOCK_AGAIN {
             return;
         }
-        let all = directory.postings();
+        let packing = directory.packing();
         *place = None;
-        *self.packed.get_mut(term) = (!all.is_empty()).then(|| pack(&all));
+        *self.packed.get_mut(term) = packing.words();
     }
 }

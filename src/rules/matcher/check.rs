@@ -1,11 +1,14 @@
 //! What is left to verify of a candidate that the posting lists let through.
 
+use std::sync::Arc;
+
 use super::block::{PatternId, TermId};
+use super::footprint::heap_bytes;
 use super::gate::Gate;
+use super::radix::Radix;
 use crate::model::event::EventContent;
 use crate::model::time::Timestamp;
-use crate::rules::filter::FilterInput;
-use std::sync::Arc;
+use crate::rules::bitset::Bitset;
 
 /// An event as matching sees it.
 #[derive(Clone, Copy, Debug)]
@@ -64,7 +67,8 @@ impl Names {
     }
 }
 
-/// What must hold of an event beside the postings of one subscription.
+/// What must hold of an event beside the postings of one subscription. Readers find it turned over: for each
+/// pattern and term, the [`Sides`] that name it.
 #[derive(Debug, Default)]
 pub(super) struct Check {
     /// Patterns taken out, sorted.
@@ -87,27 +91,90 @@ impl Check {
             && self.gate.is_none()
     }
 
-    /// Whether a posting under the event's company repeats one under its project.
-    pub(super) fn repeats(&self, names: &Names) -> bool {
-        names.project.is_some_and(|project| self.beside_companies.binary_search(&project).is_ok())
+    /// The entries of the side tables that this makes.
+    pub(super) fn sides(&self) -> impl Iterator<Item = (Side, u32)> + '_ {
+        let of = |side: Side, numbers: &'_ [u32]| {
+            numbers.iter().map(move |number| (side, *number)).collect::<Vec<_>>()
+        };
+        of(Side::ExceptPatterns, &self.except_patterns)
+            .into_iter()
+            .chain(of(Side::ExceptTerms, &self.except_terms))
+            .chain(of(Side::BesideCompanies, &self.beside_companies))
+            .chain(self.gate.iter().map(|_| (Side::Gated, 0)))
+    }
+}
+
+/// A table of subscriptions beside the postings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Side {
+    /// By pattern: the broad subscriptions that want it.
+    Wide,
+    /// By pattern: those that take it out.
+    ExceptPatterns,
+    /// By term: those that take it out.
+    ExceptTerms,
+    /// By project: those that want it and some companies.
+    BesideCompanies,
+    /// Under 0: those that have a filter.
+    Gated,
+}
+
+/// The tables beside the postings.
+#[derive(Clone, Default)]
+pub(super) struct Sides {
+    wide: Radix<Bitset>,
+    except_patterns: Radix<Bitset>,
+    except_terms: Radix<Bitset>,
+    beside_companies: Radix<Bitset>,
+    gated: Radix<Bitset>,
+}
+
+impl Sides {
+    fn table(&self, side: Side) -> &Radix<Bitset> {
+        match side {
+            Side::Wide => &self.wide,
+            Side::ExceptPatterns => &self.except_patterns,
+            Side::ExceptTerms => &self.except_terms,
+            Side::BesideCompanies => &self.beside_companies,
+            Side::Gated => &self.gated,
+        }
     }
 
-    /// Whether the event's type is taken out.
-    pub(super) fn excepts_type(&self, names: &Names) -> bool {
-        names.patterns.iter().any(|pattern| self.except_patterns.binary_search(pattern).is_ok())
+    /// The subscriptions that a table has under a number, if there are any.
+    pub(super) fn get(&self, side: Side, number: u32) -> Option<&Bitset> {
+        self.table(side).get(number).filter(|set| !set.is_empty())
     }
 
-    /// Decides on an event whose postings include the subscription.
-    pub(super) fn decide(&self, names: &Names, input: &FilterInput<'_>) -> Verdict {
-        if self.excepts_type(names) {
-            return Verdict::Events;
-        }
-        if names.terms().any(|term| self.except_terms.binary_search(&term).is_ok()) {
-            return Verdict::Projects;
-        }
-        match &self.gate {
-            Some(gate) if !gate.admits(input) => Verdict::Filter,
-            _ => Verdict::Matches,
-        }
+    /// The same, to be changed.
+    pub(super) fn get_mut(&mut self, side: Side, number: u32) -> &mut Bitset {
+        let table = match side {
+            Side::Wide => &mut self.wide,
+            Side::ExceptPatterns => &mut self.except_patterns,
+            Side::ExceptTerms => &mut self.except_terms,
+            Side::BesideCompanies => &mut self.beside_companies,
+            Side::Gated => &mut self.gated,
+        };
+        table.get_mut(number)
+    }
+
+    /// The subscriptions that take the event's type out.
+    pub(super) fn excepting_type<'a>(&'a self, names: &'a Names) -> impl Iterator<Item = &'a Bitset> {
+        names.patterns.iter().filter_map(|pattern| self.get(Side::ExceptPatterns, *pattern))
+    }
+
+    /// The subscriptions that take the event's project out.
+    pub(super) fn excepting_project<'a>(&'a self, names: &'a Names) -> impl Iterator<Item = &'a Bitset> {
+        names.terms().filter_map(|term| self.get(Side::ExceptTerms, term))
+    }
+
+    /// The bytes they take.
+    pub(super) fn footprint(&self) -> usize {
+        [Side::Wide, Side::ExceptPatterns, Side::ExceptTerms, Side::BesideCompanies, Side::Gated]
+            .into_iter()
+            .map(|side| {
+                self.table(side)
+                    .footprint(|set| if set.is_empty() { 0 } else { heap_bytes(set.heap_bytes()) })
+            })
+            .sum()
     }
 }

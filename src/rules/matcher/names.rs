@@ -8,9 +8,9 @@ use super::footprint::shared_bytes;
 use super::radix::Radix;
 
 /// The average number of names in a shard before the shards are divided.
-const SHARD_NAMES: usize = 12;
+const SHARD_NAMES: usize = 16;
 /// By how many bits the number of shards grows at once.
-const GROWTH_BITS: u32 = 3;
+const GROWTH_BITS: u32 = 2;
 /// How many bits of a span hold the length; names have at most 128 bytes.
 const LENGTH_BITS: u32 = 8;
 
@@ -78,29 +78,24 @@ impl<'a> Shard<'a> {
 
     /// The shard's words once more, without the entry at `except` and with `more` at the end.
     fn rebuilt(&self, except: Option<usize>, more: Option<(u32, u32, &[u8])>) -> Arc<[u32]> {
-        let kept = || (0..self.tags.len()).filter(|at| Some(*at) != except);
-        let pick = |from: &'a [u32]| kept().filter_map(|at| from.get(at).copied());
-        let mut names = Vec::with_capacity(self.names.len() + 32);
-        let mut spans = Vec::with_capacity(self.tags.len() + 1);
-        let mut span = |offset: usize, len: usize| {
-            spans.push(u32::try_from(offset << LENGTH_BITS | len).unwrap_or(u32::MAX));
-        };
-        for old in pick(self.spans) {
-            let (words, len) = self.name(old);
-            span(names.len(), len);
-            names.extend_from_slice(words);
-        }
-        if let Some((_, _, name)) = more {
-            span(names.len(), name.len());
-            names.extend(spell(name));
-        }
-        let count = u32::try_from(spans.len()).unwrap_or(u32::MAX);
-        let mut words = Vec::with_capacity(1 + 3 * spans.len() + names.len());
-        words.push(count);
+        let kept = |at: &usize| Some(*at) != except;
+        let pick =
+            |from: &'a [u32]| from.iter().enumerate().filter(move |(at, _)| kept(at)).map(|(_, word)| *word);
+        let count = self.tags.len() + usize::from(more.is_some()) - usize::from(except.is_some());
+        let mut words = Vec::with_capacity(1 + 3 * count + self.names.len() + 32);
+        words.push(u32::try_from(count).unwrap_or(u32::MAX));
         words.extend(pick(self.tags).chain(more.map(|(tag, _, _)| tag)));
         words.extend(pick(self.numbers).chain(more.map(|(_, number, _)| number)));
-        words.extend(spans);
-        words.extend(names);
+        let mut offset = 0;
+        let lengths = pick(self.spans).map(|span| (span & 0xff) as usize);
+        for len in lengths.chain(more.map(|(_, _, name)| name.len())) {
+            words.push(u32::try_from(offset << LENGTH_BITS | len).unwrap_or(u32::MAX));
+            offset += len.div_ceil(4);
+        }
+        for span in pick(self.spans) {
+            words.extend_from_slice(self.name(span).0);
+        }
+        words.extend(more.iter().flat_map(|(_, _, name)| spell(name)));
         words.into()
     }
 }

@@ -3,26 +3,49 @@
 use std::sync::Arc;
 
 use super::block::{ANY_PATTERN, ANY_TERM, PatternId, Slot, TermId, Terms, WIDE};
-use super::check::{Candidate, Check, Names, Verdict};
+use super::check::{Candidate, Check, Names, Side, Sides, Verdict};
 use super::footprint::{Footprint, heap_bytes, shared_bytes};
 use super::gate::FilterErrors;
 use super::names::NameTable;
 use super::radix::Radix;
+use super::writer::Presence;
 use crate::model::event::EventContent;
 use crate::model::id::SubscriptionId;
-use crate::rules::bitset::Bitset;
+use crate::rules::bitset::{Bitset, retain_from};
 use crate::rules::filter::FilterInput;
 
-/// One subscription as it was compiled.
-#[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) active: bool,
-    /// The patterns that it is posted under, sorted.
-    pub(super) patterns: Box<[PatternId]>,
-    /// The terms that it is posted under, sorted.
-    pub(super) terms: Box<[TermId]>,
-    /// What is verified beside; none if the postings say it all.
-    pub(super) check: Option<Arc<Check>>,
+/// One subscription's postings as they were compiled, in one allocation of words: the number of patterns, doubled,
+/// plus 1 if it is active; the patterns and then the terms that it is posted under, each sorted.
+#[derive(Clone, Debug)]
+pub(super) struct Entry(Arc<[u32]>);
+
+impl Entry {
+    pub(super) fn new(presence: Presence, patterns: &[PatternId], terms: &[TermId]) -> Self {
+        let first = patterns.len() << 1 | usize::from(presence == Presence::Active);
+        let mut words = Vec::with_capacity(1 + patterns.len() + terms.len());
+        words.push(u32::try_from(first).unwrap_or(u32::MAX));
+        words.extend_from_slice(patterns);
+        words.extend_from_slice(terms);
+        Self(words.into())
+    }
+
+    fn parts(&self) -> (u32, &[u32]) {
+        self.0.split_first().map_or((0, &[]), |(first, numbers)| (*first, numbers))
+    }
+
+    pub(super) fn is_active(&self) -> bool {
+        self.parts().0 & 1 == 1
+    }
+
+    pub(super) fn patterns(&self) -> &[PatternId] {
+        let (first, numbers) = self.parts();
+        numbers.get(..first as usize >> 1).unwrap_or(&[])
+    }
+
+    pub(super) fn terms(&self) -> &[TermId] {
+        let (first, numbers) = self.parts();
+        numbers.get(first as usize >> 1..).unwrap_or(&[])
+    }
 }
 
 /// An immutable state of the index. Every answer of one snapshot is about the same set of subscriptions.
@@ -37,14 +60,15 @@ pub struct Snapshot {
     pub(super) companies: NameTable,
     pub(super) pairs: NameTable,
     pub(super) terms: Terms,
-    /// The broad subscriptions that want a pattern.
-    pub(super) wide: Radix<Bitset>,
+    pub(super) sides: Sides,
     /// The id of each slot.
     pub(super) ids: Radix<u128>,
     /// The slot of each id.
     pub(super) slots: NameTable,
+    /// What is verified beside the postings; none if they say it all.
     pub(super) checks: Radix<Option<Arc<Check>>>,
-    pub(super) entries: Radix<Option<Arc<Entry>>>,
+    /// The compiled postings of each slot.
+    pub(super) entries: Radix<Option<Entry>>,
 }
 
 /// The kind of term that a posting was found under.
@@ -58,7 +82,6 @@ enum Via {
 #[derive(Debug, Default)]
 pub struct Matches {
     slots: Vec<Slot>,
-    unverified: Vec<Slot>,
     names: Names,
 }
 
@@ -113,28 +136,50 @@ impl Snapshot {
     /// Appends what is posted under a term for the event's patterns.
     fn collect(&self, term: TermId, via: Via, input: &FilterInput<'_>, matches: &mut Matches) {
         let Some(block) = self.terms.block(term) else { return };
-        let Matches { slots, unverified, names } = matches;
-        unverified.clear();
+        let Matches { slots, names } = matches;
+        let excepts = |hand_over: &mut dyn FnMut(&Bitset)| {
+            let sides = self.sides.excepting_type(names).chain(self.sides.excepting_project(names));
+            sides.chain(self.repeated(via, names)).for_each(hand_over);
+        };
+        let wide = block.runs(WIDE);
         for pattern in &names.patterns {
             let runs = block.runs(*pattern);
             runs.sure.append_to(slots);
-            runs.verified.append_to(unverified);
-        }
-        let wide = block.runs(WIDE);
-        if !wide.is_empty() {
-            for pattern in &names.patterns {
-                let Some(wanting) = self.wide.get(*pattern) else { continue };
+            let wanting = self.sides.get(Side::Wide, *pattern).filter(|_| !wide.is_empty());
+            if let Some(wanting) = wanting {
                 wide.sure.append_common(wanting, slots);
-                wide.verified.append_common(wanting, unverified);
             }
+            let start = slots.len();
+            if !runs.verified.is_empty() {
+                runs.verified.append_without(excepts, slots);
+            }
+            if let Some(wanting) = wanting.filter(|_| !wide.verified.is_empty()) {
+                let start = slots.len();
+                wide.verified.append_common(wanting, slots);
+                excepts(&mut |set| set.remove_from(slots, start));
+            }
+            self.drop_refused(start, input, slots);
         }
-        slots.extend(unverified.iter().filter(|slot| {
-            let check = self.checks.get(**slot).and_then(Option::as_deref);
-            check.is_none_or(|check| {
-                let repeats = matches!(via, Via::Company) && check.repeats(names);
-                !repeats && check.decide(names, input) == Verdict::Matches
-            })
-        }));
+    }
+
+    /// The subscriptions whose postings under the event's company repeat those under its project.
+    fn repeated(&self, via: Via, names: &Names) -> Option<&Bitset> {
+        match via {
+            Via::Company => self.sides.get(Side::BesideCompanies, names.project?),
+            Via::Other => None,
+        }
+    }
+
+    /// Removes the slots, from `start` on, whose filters do not let the event pass.
+    fn drop_refused(&self, start: usize, input: &FilterInput<'_>, slots: &mut Vec<Slot>) {
+        let Some(gated) = self.sides.get(Side::Gated, 0) else { return };
+        retain_from(slots, start, |slot| !gated.contains(slot) || self.admits(slot, input));
+    }
+
+    /// Whether a slot's filter, if any, lets the event pass.
+    fn admits(&self, slot: Slot, input: &FilterInput<'_>) -> bool {
+        let gate = self.check(slot).and_then(|check| check.gate.as_ref());
+        gate.is_none_or(|gate| gate.admits(input))
     }
 
     /// Whether the subscription receives the event and, if not, the first reason.
@@ -142,20 +187,22 @@ impl Snapshot {
     /// What the posting lists hold was made from the same compiled sets, and what is verified is verified by the
     /// same code, as in [`match_into`](Self::match_into).
     pub fn explain(&self, id: SubscriptionId, candidate: &Candidate<'_>) -> Verdict {
-        let Some(entry) = self.entry(id).filter(|entry| entry.active) else { return Verdict::Disabled };
+        let Some((slot, entry)) = self.entry(id).filter(|(_, entry)| entry.is_active()) else {
+            return Verdict::Disabled;
+        };
         let mut names = Names::default();
         self.resolve(candidate.content, &mut names);
         let holds = |sorted: &[u32], number: u32| sorted.binary_search(&number).is_ok();
-        let check = entry.check.as_deref();
-        let wanted = names.patterns.iter().any(|pattern| holds(&entry.patterns, *pattern));
-        if !wanted || check.is_some_and(|check| check.excepts_type(&names)) {
+        let wanted = names.patterns.iter().any(|pattern| holds(entry.patterns(), *pattern));
+        if !wanted || self.sides.excepting_type(&names).any(|set| set.contains(slot)) {
             return Verdict::Events;
         }
-        if !names.terms().chain([ANY_TERM]).any(|term| holds(&entry.terms, term)) {
+        let wanted = names.terms().chain([ANY_TERM]).any(|term| holds(entry.terms(), term));
+        if !wanted || self.sides.excepting_project(&names).any(|set| set.contains(slot)) {
             return Verdict::Projects;
         }
         let input = FilterInput::new(candidate.content, candidate.arrived_at);
-        check.map_or(Verdict::Matches, |check| check.decide(&names, &input))
+        if self.admits(slot, &input) { Verdict::Matches } else { Verdict::Filter }
     }
 
     /// What this snapshot takes of memory, were it the only one; walks all of it.
@@ -167,15 +214,11 @@ impl Snapshot {
                 shared_bytes(size_of::<Check>()) + numbers + words(&check.beside_companies)
             })
         };
-        let entry = |entry: &Option<Arc<Entry>>| {
-            entry.as_ref().map_or(0, |entry| {
-                shared_bytes(size_of::<Entry>()) + words(&entry.patterns) + words(&entry.terms)
-            })
-        };
-        let wide = self.wide.footprint(|set| if set.is_empty() { 0 } else { heap_bytes(set.heap_bytes()) });
+        let entry =
+            |entry: &Option<Entry>| entry.as_ref().map_or(0, |entry| shared_bytes(size_of_val(&*entry.0)));
         let tables = [&self.types, &self.prefixes, &self.projects, &self.companies, &self.pairs];
         Footprint {
-            postings: self.terms.footprint() + wide + self.checks.footprint(check),
+            postings: self.terms.footprint() + self.sides.footprint() + self.checks.footprint(check),
             names: tables.into_iter().map(NameTable::footprint).sum(),
             ids: self.ids.footprint(|_| 0),
             catalog: self.slots.footprint() + self.entries.footprint(entry),
@@ -184,7 +227,7 @@ impl Snapshot {
 
     /// The failures of a subscription's filter, if there were any.
     pub fn filter_errors(&self, id: SubscriptionId) -> Option<FilterErrors> {
-        self.entry(id)?.check.as_ref()?.gate.as_ref()?.errors()
+        self.check(self.slot(id)?)?.gate.as_ref()?.errors()
     }
 
     /// Looks up the event's names.
@@ -218,8 +261,15 @@ impl Snapshot {
         self.slots.find(&id.to_bytes())
     }
 
-    pub(super) fn entry(&self, id: SubscriptionId) -> Option<&Arc<Entry>> {
-        self.entries.get(self.slot(id)?)?.as_ref()
+    /// A subscription's slot and postings.
+    pub(super) fn entry(&self, id: SubscriptionId) -> Option<(Slot, &Entry)> {
+        let slot = self.slot(id)?;
+        Some((slot, self.entries.get(slot)?.as_ref()?))
+    }
+
+    /// What is verified of a slot.
+    pub(super) fn check(&self, slot: Slot) -> Option<&Check> {
+        self.checks.get(slot)?.as_deref()
     }
 }
 

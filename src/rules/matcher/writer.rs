@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use super::block::{ANY_PATTERN, ANY_TERM, Key, POSTED_PATTERNS_MAX, PatternId, Posting, Slot, TermId, WIDE};
-use super::check::Check;
+use super::check::{Check, Side};
 use super::compile::{Projects, Types};
 use super::gate::Gate;
 use super::intern::{Interner, Kind};
@@ -44,7 +44,7 @@ pub struct IndexWriter {
     free_slots: Vec<Slot>,
     slots_end: Slot,
     postings: Vec<(TermId, Posting)>,
-    wide: Vec<(PatternId, Edit)>,
+    sides: Vec<((Side, u32), Edit)>,
     is_changed: bool,
     /// Replaced snapshots that a reader may still hold: dropped here, so that no reader pays for it.
     retired: VecDeque<Arc<Snapshot>>,
@@ -59,7 +59,7 @@ impl IndexWriter {
             free_slots: Vec::new(),
             slots_end: 0,
             postings: Vec::new(),
-            wide: Vec::new(),
+            sides: Vec::new(),
             is_changed: false,
             retired: VecDeque::new(),
         }
@@ -70,29 +70,25 @@ impl IndexWriter {
     /// A filter that does not compile never matches and is counted among its failures: refuse it before, with
     /// [`Filter::compile`](crate::rules::filter::Filter::compile). An unchanged filter keeps its failures.
     pub fn put(&mut self, id: SubscriptionId, spec: &SubscriptionSpec, presence: Presence) {
-        let old = self.next.slot(id).zip(self.next.entry(id).cloned());
-        let gate = gate_for(spec.filter.as_deref(), old.as_ref().map(|(_, entry)| &**entry));
-        let entry = Arc::new(self.compile(spec, presence, gate));
-        let slot = match old {
-            Some((slot, old)) => {
-                self.withdraw(slot, &old);
-                slot
-            }
-            None => self.new_slot(id),
-        };
-        self.post(slot, &entry, true);
-        let check = entry.check.clone().filter(|_| entry.active);
-        if check.is_some() || self.next.checks.get(slot).is_some_and(Option::is_some) {
+        let old = self.next.slot(id);
+        let gate = gate_for(spec.filter.as_deref(), old.and_then(|slot| self.next.check(slot)));
+        let (entry, check) = self.compile(spec, presence, gate);
+        if let Some(slot) = old {
+            self.withdraw(slot);
+        }
+        let slot = old.unwrap_or_else(|| self.new_slot(id));
+        if check.is_some() || self.next.check(slot).is_some() {
             *self.next.checks.get_mut(slot) = check;
         }
+        self.post(slot, &entry, true);
         *self.next.entries.get_mut(slot) = Some(entry);
         self.is_changed = true;
     }
 
     /// Takes a subscription out; nothing happens if there is none of that id.
     pub fn remove(&mut self, id: SubscriptionId) {
-        let Some((slot, entry)) = self.next.slot(id).zip(self.next.entry(id).cloned()) else { return };
-        self.withdraw(slot, &entry);
+        let Some(slot) = self.next.slot(id) else { return };
+        self.withdraw(slot);
         self.next.forget_slot(id, slot);
         self.free_slots.push(slot);
         self.is_changed = true;
@@ -104,7 +100,7 @@ impl IndexWriter {
     pub fn commit(&mut self) -> u64 {
         if self.is_changed {
             self.apply_postings();
-            self.apply_wide();
+            self.apply_sides();
             self.next.version += 1;
             self.retired.push_back(self.current.swap(Arc::new(self.next.clone())));
             self.is_changed = false;
@@ -122,46 +118,48 @@ impl IndexWriter {
         slot
     }
 
-    /// Takes an entry's postings out and gives its names back.
-    fn withdraw(&mut self, slot: Slot, entry: &Entry) {
-        self.post(slot, entry, false);
+    /// Takes a slot's postings out and gives its names back.
+    fn withdraw(&mut self, slot: Slot) {
+        let Some(Some(entry)) = self.next.entries.get(slot).cloned() else { return };
+        self.post(slot, &entry, false);
+        let check = self.next.checks.get(slot).cloned().flatten();
         let none: &[u32] = &[];
-        let (patterns, terms) = entry
-            .check
-            .as_ref()
-            .map_or((none, none), |check| (&*check.except_patterns, &*check.except_terms));
-        for pattern in entry.patterns.iter().chain(patterns) {
+        let (patterns, terms) =
+            check.as_ref().map_or((none, none), |check| (&*check.except_patterns, &*check.except_terms));
+        for pattern in entry.patterns().iter().chain(patterns) {
             self.interner.release_pattern(*pattern, &mut self.next);
         }
-        for term in entry.terms.iter().chain(terms) {
+        for term in entry.terms().iter().chain(terms) {
             self.interner.release_term(*term, &mut self.next);
         }
     }
 
     /// Notes an active entry's postings for the next commit.
     fn post(&mut self, slot: Slot, entry: &Entry, present: bool) {
-        if !entry.active {
+        if !entry.is_active() {
             return;
         }
-        let key = if entry.check.is_some() { Key::verified } else { Key::sure };
+        let edit = Edit { member: slot, present };
+        let check = self.next.check(slot);
+        let key = if check.is_some() { Key::verified } else { Key::sure };
+        self.sides.extend(check.into_iter().flat_map(Check::sides).map(|place| (place, edit)));
         if entry.is_narrow() {
-            for term in &entry.terms {
+            for term in entry.terms() {
                 let posting = |pattern: &PatternId| (*term, Posting { key: key(*pattern), slot, present });
-                self.postings.extend(entry.patterns.iter().map(posting));
+                self.postings.extend(entry.patterns().iter().map(posting));
             }
         } else {
             let posting = |term: &TermId| (*term, Posting { key: key(WIDE), slot, present });
-            self.postings.extend(entry.terms.iter().map(posting));
-            let edit = Edit { member: slot, present };
-            self.wide.extend(entry.patterns.iter().map(|pattern| (*pattern, edit)));
+            self.postings.extend(entry.terms().iter().map(posting));
+            self.sides.extend(entry.patterns().iter().map(|pattern| ((Side::Wide, *pattern), edit)));
         }
     }
 
     fn apply_postings(&mut self) {
-        let mut noted = std::mem::take(&mut self.postings);
-        noted.sort_by_key(|(term, posting)| (*term, posting.key, posting.slot));
+        let mut noted = grouped(std::mem::take(&mut self.postings));
         let mut edits = Vec::new();
-        for group in noted.chunk_by(|a, b| a.0 == b.0) {
+        for group in noted.chunk_by_mut(|a, b| a.0 == b.0) {
+            group.sort_by_key(|(_, posting)| posting.order());
             let Some((term, _)) = group.first() else { continue };
             edits.clear();
             let same =
@@ -171,20 +169,25 @@ impl IndexWriter {
         }
     }
 
-    fn apply_wide(&mut self) {
-        let mut noted = std::mem::take(&mut self.wide);
-        noted.sort_by_key(|(pattern, edit)| (*pattern, edit.member));
+    fn apply_sides(&mut self) {
+        let mut noted = std::mem::take(&mut self.sides);
+        noted.sort_by_key(|(place, edit)| (*place, edit.member));
         let mut edits = Vec::new();
         for group in noted.chunk_by(|a, b| a.0 == b.0) {
-            let Some((pattern, _)) = group.first() else { continue };
+            let Some(((side, number), _)) = group.first() else { continue };
             edits.clear();
-            let same = |a: &(PatternId, Edit), b: &(PatternId, Edit)| a.1.member == b.1.member;
-            edits.extend(group.chunk_by(same).filter_map(|of| of.last()).map(|(_, edit)| *edit));
-            self.next.wide.get_mut(*pattern).edit(&edits);
+            let of_one = group.chunk_by(|a, b| a.1.member == b.1.member);
+            edits.extend(of_one.filter_map(|of| of.last()).map(|(_, edit)| *edit));
+            self.next.sides.get_mut(*side, *number).edit(&edits);
         }
     }
 
-    fn compile(&mut self, spec: &SubscriptionSpec, presence: Presence, gate: Option<Arc<Gate>>) -> Entry {
+    fn compile(
+        &mut self,
+        spec: &SubscriptionSpec,
+        presence: Presence,
+        gate: Option<Arc<Gate>>,
+    ) -> (Entry, Option<Arc<Check>>) {
         let patterns = self.patterns(&spec.events);
         let (terms, beside_companies) = self.terms(&spec.projects);
         let check = Check {
@@ -194,7 +197,7 @@ impl IndexWriter {
             gate,
         };
         let check = (!check.is_trivial()).then(|| Arc::new(check));
-        Entry { active: presence == Presence::Active, patterns, terms, check }
+        (Entry::new(presence, &patterns, &terms), check)
     }
 
     fn patterns(&mut self, selector: &EventSelector) -> Box<[PatternId]> {
@@ -255,9 +258,38 @@ impl IndexWriter {
 impl Entry {
     /// Whether it is posted in a run for each pattern and term, rather than as a broad one.
     fn is_narrow(&self) -> bool {
-        self.patterns.len() * self.terms.len() <= NARROW_RUNS_MAX
-            && self.patterns.last().is_none_or(|pattern| *pattern < POSTED_PATTERNS_MAX)
+        self.patterns().len() * self.terms().len() <= NARROW_RUNS_MAX
+            && self.patterns().last().is_none_or(|pattern| *pattern < POSTED_PATTERNS_MAX)
     }
+}
+
+/// Brings the postings of a term together and keeps their order; counts instead of comparing if there are many.
+fn grouped(mut noted: Vec<(TermId, Posting)>) -> Vec<(TermId, Posting)> {
+    const MANY: usize = 1 << 16;
+    let last = noted.iter().map(|(term, _)| *term as usize).max().unwrap_or(0);
+    if noted.len() < MANY || last > 4 * noted.len() {
+        noted.sort_by_key(|(term, _)| *term);
+        return noted;
+    }
+    let mut places = vec![0_usize; last + 1];
+    for (term, _) in &noted {
+        if let Some(count) = places.get_mut(*term as usize) {
+            *count += 1;
+        }
+    }
+    let mut start = 0;
+    for place in &mut places {
+        start += std::mem::replace(place, start);
+    }
+    let mut grouped = noted.clone();
+    for posting in noted {
+        let Some(place) = places.get_mut(posting.0 as usize) else { continue };
+        if let Some(target) = grouped.get_mut(*place) {
+            *target = posting;
+        }
+        *place += 1;
+    }
+    grouped
 }
 
 fn sorted(mut numbers: Vec<u32>) -> Box<[u32]> {
@@ -266,10 +298,9 @@ fn sorted(mut numbers: Vec<u32>) -> Box<[u32]> {
 }
 
 /// The compiled filter: the old one, with its failures, if the text is the same.
-fn gate_for(text: Option<&str>, old: Option<&Entry>) -> Option<Arc<Gate>> {
+fn gate_for(text: Option<&str>, old: Option<&Check>) -> Option<Arc<Gate>> {
     let text = text?;
-    let old = old.and_then(|entry| entry.check.as_ref()?.gate.as_ref());
-    Some(match old {
+    Some(match old.and_then(|check| check.gate.as_ref()) {
         Some(gate) if gate.text() == text => Arc::clone(gate),
         _ => Arc::new(Gate::new(text)),
     })
