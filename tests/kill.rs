@@ -179,7 +179,7 @@ mod tests {
             let mut running = site.spawn(&[]);
             let moment = Duration::from_micros(rng.random_range(0..LIFE_MS_MAX * 1000));
             // The random moment is the point: some fall into start-up and recovery, most into the load.
-            let killed_at = tokio::time::sleep(moment);
+            let killed_at = crate::support::passes(moment);
             tokio::pin!(killed_at);
             tokio::select! {
                 biased;

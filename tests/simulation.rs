@@ -141,7 +141,7 @@ mod tests {
                     0..4 => self.rng.random_range(0..15_000),
                     _ => self.rng.random_range(60_000..5_400_000),
                 };
-                tokio::time::sleep(Duration::from_millis(pause)).await;
+                crate::support::passes(Duration::from_millis(pause)).await;
                 self.act().await;
             }
         }
@@ -295,7 +295,7 @@ mod tests {
 
         async fn kill(&mut self) {
             self.submit().await;
-            tokio::time::sleep(Duration::from_millis(self.rng.random_range(0..10_000))).await;
+            crate::support::passes(Duration::from_millis(self.rng.random_range(0..10_000))).await;
             self.die().await;
         }
 

@@ -46,7 +46,10 @@ pub fn measure(quick: bool) {
     let usual = "event.data.status == 'done' && event.data.price > 10.0 && 'a' in event.data.tags";
     println!("filter: usual {:.1} us with the reading of a small event", time(usual, &small, rounds * 100));
     let big = event(format!("{{\"a\":[{}0],\"t\":\"{}\"}}", "1,".repeat(250_000), "ab".repeat(250_000)));
-    println!("filter: reading 1 MB and looking at one member {:.1} ms", time("event.data.x == 1", &big, rounds) / 1e3);
+    println!(
+        "filter: reading 1 MB and looking at one member {:.1} ms",
+        time("event.data.x == 1", &big, rounds) / 1e3
+    );
     for text in HOSTILE {
         println!("filter: hostile, 1 MB, {:.1} ms: {text}", time(text, &big, rounds) / 1e3);
     }

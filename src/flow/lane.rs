@@ -16,7 +16,7 @@
 //! something succeeds or the probe is exhausted. While it waits so, or is switched off, the lane is *folded*:
 //! it holds nothing but the probe, and what was fresh is given its row on disk.
 //!
-//! Nothing here waits or does I/O. Every change is followed by a call of `dispatch::pump`, which asks
+//! Nothing here waits or does I/O. Every change is followed by a call of [`Flow::pump`](super::Flow), which asks
 //! [`LaneState::next`] what to do.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -29,87 +29,10 @@ use crate::model::id::{DeliveryId, SubscriptionId};
 use crate::model::subscription::{Ordering, RateLimit, Standing, Subscription};
 use crate::model::time::Timestamp;
 
-use super::carry::Carried;
+mod line;
 
-/// A place in the waiting line: when it is due, and which delivery it is.
-pub(super) type Key = (Timestamp, DeliveryId);
-
-const KEY_MIN: Key = (Timestamp::from_millis(0), DeliveryId::from_bits(0));
-const KEY_MAX: Key = (Timestamp::from_millis(u64::MAX), DeliveryId::from_bits(u128::MAX));
-
-/// Whether a delivery may go. One that is due when it was made may always: if the clock was set back since, its
-/// id is of a time to come.
-fn is_due((due, id): Key, now: Timestamp) -> bool {
-    due <= now || due == id.time()
-}
-
-/// A delivery in hand.
-#[derive(Clone, Debug)]
-pub(super) struct Item {
-    /// Which.
-    pub(super) id: DeliveryId,
-    /// When it is, or was, due.
-    pub(super) due: Timestamp,
-    /// Whether it has a row in the waiting line on disk.
-    pub(super) has_row: bool,
-    /// Its event, unless it has to be read back.
-    pub(super) carried: Option<Arc<Carried>>,
-}
-
-impl Item {
-    /// A delivery that has its row in the waiting line.
-    pub(super) const fn queued(id: DeliveryId, due: Timestamp) -> Self {
-        Self { id, due, has_row: true, carried: None }
-    }
-
-    /// A delivery that goes straight from its acceptance to its first attempt.
-    pub(super) fn fresh(id: DeliveryId, carried: Option<Arc<Carried>>) -> Self {
-        Self { id, due: id.time(), has_row: false, carried }
-    }
-
-    const fn key(&self) -> Key {
-        (self.due, self.id)
-    }
-}
-
-/// How a delivery of an event being accepted will reach its lane.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
-    /// Straight, in hand; a place is kept for it.
-    Fresh,
-    /// By a row in the waiting line.
-    Queued,
-}
-
-/// What a lane wants done.
-#[derive(Debug)]
-pub(super) enum Next {
-    /// Make an attempt.
-    Start(Item),
-    /// Read the waiting line.
-    Load(Page),
-    /// Read where the probe stands.
-    Fetch(Serial, DeliveryId),
-    /// Ask again then.
-    Wait(Timestamp),
-    /// Nothing until something changes.
-    Nothing,
-}
-
-/// Tells the answer to the latest question from that to one that has become pointless.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Serial(u64);
-
-/// A piece of the waiting line to be read.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Page {
-    /// Which question this is.
-    pub(super) serial: Serial,
-    /// Rows beyond this one.
-    pub(super) after: Key,
-    /// At most so many.
-    pub(super) rows_max: usize,
-}
+pub(super) use line::{Item, Key, Next, Page, Serial, Way};
+use line::{KEY_MAX, KEY_MIN, is_due};
 
 /// Why a lane does not work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,17 +10,17 @@
 //! that puts changes of subscriptions one after the other.
 
 pub mod accept;
-mod attempt;
+pub mod attempt;
 mod carry;
-mod dispatch;
+pub mod dispatch;
 pub mod enable;
-mod lane;
+pub mod lane;
 pub mod reconcile;
 pub mod recover;
 pub mod replay;
-mod settle;
+pub mod settle;
 pub mod subscriptions;
-mod sweep;
+pub mod sweep;
 pub mod view;
 
 use std::future::Future;

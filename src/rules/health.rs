@@ -119,7 +119,8 @@ mod tests {
         let earlier =
             Standing { failing_since: Some(ms(9)), last_failure_at: Some(ms(2000)), ..Standing::default() };
         let next = judge(&earlier, DisablePolicy::Exhausted, &answered(301), false, ms(1000)).standing;
-        assert_eq!((next.failing_since, next.last_failure_at), (Some(ms(9)), Some(ms(2000))));
+        // The newest answer counts, even if the clock was set back since.
+        assert_eq!((next.failing_since, next.last_failure_at), (Some(ms(9)), Some(ms(1250))));
     }
 
     #[test]
@@ -131,9 +132,6 @@ mod tests {
             let after = Standing { failing_since: None, last_success_at: Some(ms(1250)), ..before };
             assert_eq!(verdict, Verdict { standing: after, must_persist });
         }
-        let later = Standing { last_success_at: Some(ms(5000)), ..Standing::default() };
-        let verdict = judge(&later, DisablePolicy::Always, &answered(200), false, ms(1000));
-        assert_eq!(verdict, Verdict { standing: later, must_persist: false });
     }
 
     #[test]

@@ -44,6 +44,12 @@ pub(crate) async fn eventually<T>(
             return answer;
         }
         assert!(tokio::time::Instant::now() < deadline, "waited {limit:?} in vain until {what}");
-        tokio::time::sleep(pause).await;
+        passes(pause).await;
     }
+}
+
+/// Lets time pass, which is virtual on a paused clock: how long a receiver takes, or a person until the next act.
+/// Never to wait for a result: see [`eventually`].
+pub(crate) async fn passes(time: Duration) {
+    tokio::time::sleep_until(tokio::time::Instant::now() + time).await;
 }

@@ -222,7 +222,7 @@ async fn respond(reply: Reply) -> Response<Body> {
             response.status(status).header("retry-after", secs).body(full("later"))
         }
         Reply::Slow(wait, status) => {
-            tokio::time::sleep(wait).await;
+            super::passes(wait).await;
             response.status(status).body(full("at last"))
         }
         Reply::Hang => std::future::pending().await,
@@ -237,7 +237,7 @@ fn full(text: &'static str) -> Body {
 
 fn drops() -> impl futures_util::Stream<Item = Result<Frame<Bytes>, Infallible>> {
     stream::unfold((), |()| async {
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        super::passes(Duration::from_secs(1)).await;
         Some((Ok(Frame::data(Bytes::from_static(b"."))), ()))
     })
 }
