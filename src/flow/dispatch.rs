@@ -1,7 +1,7 @@
 //! Dispatch: which lane goes next.
 //!
 //! There is no loop over the lanes. Whatever changes a lane (a commit, an answer, a timer, a person) is followed
-//! by [`Flow::pump`], which puts the lane into the round and lets those in it take turns, one start a turn, for
+//! by `Flow::pump`, which puts the lane into the round and lets those in it take turns, one start a turn, for
 //! as long as slots are free. A lane that waits for its receiver holds nothing that another lane needs.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};

@@ -16,8 +16,8 @@
 //! something succeeds or the probe is exhausted. While it waits so, or is switched off, the lane is *folded*:
 //! it holds nothing but the probe, and what was fresh is given its row on disk.
 //!
-//! Nothing here waits or does I/O. Every change is followed by a call of [`Flow::pump`](super::Flow), which asks
-//! [`LaneState::next`] what to do.
+//! Nothing here waits or does I/O. Every change is followed by a call of `Flow::pump`, which asks
+//! `LaneState::next` what to do.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::num::NonZeroU32;
