@@ -45,14 +45,10 @@ pub fn measure(quick: bool) {
     let small = event(r#"{"status":"done","price":12.5,"tags":["a","b"],"owner":{"name":"Ann"}}"#.to_owned());
     let usual = "event.data.status == 'done' && event.data.price > 10.0 && 'a' in event.data.tags";
     println!("filter: usual {:.1} us with the reading of a small event", time(usual, &small, rounds * 100));
-<<<<<<< HEAD
-    let big = event(format!("{{\"a\":[{}0],\"t\":\"{}\"}}", "1,".repeat(250_000), "ab".repeat(250_000)));
-=======
     let list = |elements, text| {
         event(format!("{{\"a\":[{}0],\"t\":\"{}\"}}", "1,".repeat(elements), "ab".repeat(text)))
     };
     let (big, middle) = (list(250_000, 250_000), list(300, 3_000));
->>>>>>> index
     println!(
         "filter: reading 1 MB and looking at one member {:.1} ms",
         time("event.data.x == 1", &big, rounds) / 1e3
