@@ -28,6 +28,18 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn subscriptions_made_in_one_millisecond_are_listed_in_the_order_of_making() {
+        let world = World::start().await;
+        let receiver = world.receiver(always(Reply::Status(200))).await;
+        let mut made = Vec::new();
+        for _ in 0..8 {
+            made.push(world.subscribe(&receiver, json!({})).await["id"].clone());
+        }
+        let listed = world.api.list("/v1/subscriptions").await;
+        assert_eq!(listed.iter().map(|one| one["id"].clone()).collect::<Vec<_>>(), made);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn each_receiver_gets_its_exact_combination() {
         const EVENTS: [(&str, &str); 6] = [
             ("TODO_CREATED", "acme/website"),

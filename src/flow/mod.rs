@@ -36,6 +36,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
+use crate::model::id::IdSequence;
 use crate::model::time::{Clock, Timestamp};
 use crate::net::Client;
 use crate::rules::matcher::{Index, IndexWriter};
@@ -50,6 +51,8 @@ pub struct Parts {
     config: ArcSwap<Config>,
     clock: Clock,
     rng: Mutex<StdRng>,
+    /// Ids of what the log does not number itself: they grow, so that lists are in the order of making.
+    ids: Mutex<IdSequence>,
     store: Store,
     reader: Reader,
     client: Client,
@@ -145,9 +148,10 @@ impl Flow {
         draw(&mut self.rng.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The bits of a new id, made now; for what the log does not number itself.
+    /// The bits of a new id, made now.
     fn new_bits(&self, now: Timestamp) -> u128 {
-        u128::from(now.as_millis()) << 80 | self.with_rng(rand::RngExt::random::<u128>) >> 48
+        // As with chance: a panic while it was held leaves a sequence that goes on.
+        self.ids.lock().unwrap_or_else(PoisonError::into_inner).block(now, 1)
     }
 
     /// Starts nothing new, waits for the requests that are out, and has their results durable.

@@ -8,13 +8,14 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
+use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
 use crate::model::delivery::Delivery;
-use crate::model::id::SubscriptionId;
+use crate::model::id::{IdSequence, SubscriptionId};
 use crate::model::subscription::{Standing, Subscription};
 use crate::model::time::Clock;
 use crate::net::Client;
@@ -43,8 +44,10 @@ impl Flow {
     /// Builds the journey from an opened log, whose committer the caller runs. Nothing moves before
     /// [`start`](Self::start).
     pub fn recover(surroundings: Surroundings, opened: Opened) -> (Self, Recovered, Committer) {
-        let Surroundings { config, clock, rng, client } = surroundings;
+        let Surroundings { config, clock, mut rng, client } = surroundings;
         let Opened { store, reader, committer, subscriptions, fresh, lanes: waiting, .. } = opened;
+        let last = subscriptions.iter().map(|(subscription, _)| subscription.id.bits()).max().unwrap_or(0);
+        let ids = IdSequence::after(last, StdRng::from_rng(&mut rng));
         let waiting: BTreeSet<SubscriptionId> = waiting.into_iter().map(|(id, _)| id).collect();
         let (kept, gone): (Vec<_>, Vec<_>) =
             subscriptions.into_iter().partition(|(subscription, _)| subscription.deleted_at.is_none());
@@ -70,6 +73,7 @@ impl Flow {
             config: ArcSwap::new(config),
             clock,
             rng: Mutex::new(rng),
+            ids: Mutex::new(ids),
             store,
             reader,
             client,
