@@ -143,7 +143,7 @@ impl Daemon {
 async fn bind(config: &Config) -> anyhow::Result<Vec<Listener>> {
     let mut listeners = Vec::with_capacity(config.server.listen.len());
     for listen in &config.server.listen {
-        let listener = Listener::bind(listen).await;
+        let listener = Listener::bind(listen, config.server.unix_mode).await;
         let hint = "is another daemon running there? change server.listen";
         listeners.push(listener.with_context(|| format!("failed to listen on {listen}: {hint}"))?);
     }

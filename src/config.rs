@@ -98,6 +98,7 @@ impl Config {
     pub fn restart_keys(&self, new: &Self) -> Vec<&'static str> {
         let changed = [
             ("server.listen", self.server.listen != new.server.listen),
+            ("server.unix_mode", self.server.unix_mode != new.server.unix_mode),
             ("server.queue_events_max", self.server.queue_events_max != new.server.queue_events_max),
             ("storage.path", self.storage.path != new.storage.path),
             ("storage.cache", self.storage.cache != new.storage.cache),
@@ -129,6 +130,8 @@ impl Default for Config {
 pub struct Server {
     /// Where the API is served; never empty. A restart applies it.
     pub listen: Vec<Listen>,
+    /// The mode bits of Unix sockets, which say who may connect. A restart applies it.
+    pub unix_mode: u32,
     /// The largest request body.
     pub body_bytes_max: usize,
     /// The most events in one request.

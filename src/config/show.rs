@@ -22,6 +22,7 @@ impl Config {
     fn sections(&self, page: &mut Page) {
         page.header("[server]");
         page.set("listen", quoted_list(&self.server.listen));
+        page.set("unix_mode", quoted(format_args!("{:04o}", self.server.unix_mode)));
         page.set("body_bytes_max", size(self.server.body_bytes_max));
         page.set("batch_events_max", self.server.batch_events_max);
         page.set("queue_events_max", self.server.queue_events_max);
