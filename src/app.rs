@@ -163,6 +163,7 @@ fn client(config: &Config, clock: &Clock) -> anyhow::Result<Client> {
 async fn open(config: &Config, clock: &Clock, rng: StdRng) -> anyhow::Result<store::Opened> {
     let options = StoreOptions {
         path: config.storage.path.clone(),
+        key_file: config.storage.key_file.clone(),
         cache_bytes: config.storage.cache,
         dedup_window: config.events.dedup_window.get(),
         queue_steps_max: config.server.queue_events_max,

@@ -101,6 +101,7 @@ impl Config {
             ("server.unix_mode", self.server.unix_mode != new.server.unix_mode),
             ("server.queue_events_max", self.server.queue_events_max != new.server.queue_events_max),
             ("storage.path", self.storage.path != new.storage.path),
+            ("storage.key_file", self.storage.key_file != new.storage.key_file),
             ("storage.cache", self.storage.cache != new.storage.cache),
             ("events.dedup_window", self.events != new.events),
             ("delivery.connect_timeout", self.delivery.connect_timeout != new.delivery.connect_timeout),
@@ -189,6 +190,8 @@ impl fmt::Display for Listen {
 pub struct Storage {
     /// The data directory.
     pub path: PathBuf,
+    /// The file with the key that secrets are sealed with; else `key` in the data directory.
+    pub key_file: Option<PathBuf>,
     /// Bytes of memory for the store's pages.
     pub cache: u64,
     /// Bytes of free space below which events are refused.

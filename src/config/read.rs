@@ -200,6 +200,7 @@ fn unix_mode(s: &mut Section<'_>) -> u32 {
 fn storage(s: &mut Section<'_>) -> Storage {
     Storage {
         path: s.required("path", "the data directory, such as \"data\"").into(),
+        key_file: s.text("key_file", "the path of a file").filter(|path| !path.is_empty()).map(Into::into),
         cache: s.size("cache", &(MIB..=TIB)),
         disk_reserve: s.size("disk_reserve", &(0..=PIB)),
     }
