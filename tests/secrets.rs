@@ -95,6 +95,9 @@ async fn answers(api: &ApiClient, id: &str, secret: &str) -> Vec<(String, Vec<u8
         (Method::POST, "/v1/subscriptions".to_owned(), json, nested.as_str()),
         (Method::POST, "/v1/subscriptions".to_owned(), "text/plain", changed.as_str()),
         (Method::POST, "/v1/events".to_owned(), json, stranger.as_str()),
+        (Method::POST, of("/rotate-secret"), json, changed.as_str()),
+        (Method::POST, of("/rotate-secret"), json, inner.as_str()),
+        (Method::POST, of("/rotate-secret"), json, broken.as_str()),
         (Method::POST, of("/disable"), "", ""),
         (Method::POST, of("/enable"), "", ""),
     ];
@@ -127,7 +130,9 @@ async fn no_secret_is_in_a_log_an_answer_or_a_file() {
     let made = api.subscribe(&json!({"url": receiver.url(), "name": "made"})).await;
     assert_eq!(own["secret"], mine, "it is in the answer that made it");
     let mut hidden = Hidden(vec![("the API key".to_owned(), KEY.as_bytes().to_vec())]);
-    for shown in [&own, &made] {
+    let rotation = format!("/v1/subscriptions/{}/rotate-secret", made["id"].as_str().unwrap());
+    let rotated = api.command(&rotation).await.expect(200);
+    for shown in [&own, &made, &rotated] {
         hidden.secret(shown["secret"].as_str().unwrap());
     }
     hidden.is_sharp();
@@ -135,7 +140,7 @@ async fn no_secret_is_in_a_log_an_answer_or_a_file() {
     api.accepted(&event("T", "p", 1)).await;
     eventually("both have it", WITHIN, PAUSE, async || (receiver.seen().len() == 2).then_some(())).await;
     let mut seen = Vec::new();
-    for shown in [&own, &made] {
+    for shown in [&own, &rotated] {
         let id = shown["id"].as_str().unwrap();
         seen.extend(answers(&api, id, shown["secret"].as_str().unwrap()).await);
     }
@@ -148,7 +153,9 @@ async fn no_secret_is_in_a_log_an_answer_or_a_file() {
     eventually("the other one has it", WITHIN, PAUSE, async || (receiver.seen().len() == 3).then_some(()))
         .await;
     let last = receiver.seen().pop().unwrap();
-    assert!(last.is_signed_with(made["secret"].as_str().unwrap()), "a restart keeps the secret");
+    for shown in [&made, &rotated] {
+        assert!(last.is_signed_with(shown["secret"].as_str().unwrap()), "a restart keeps the secrets");
+    }
     running.terminate();
     eventually("it has ended", WITHIN, PAUSE, async || running.has_ended().map(|_| ())).await;
 

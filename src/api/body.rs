@@ -85,6 +85,14 @@ pub async fn read_members(request: Request, bytes_max: usize) -> Result<Map<Stri
     }
 }
 
+/// As [`read_members`]; none where there is no body.
+pub async fn read_members_or_none(request: Request, bytes_max: usize) -> Result<Map<String, Value>, Failure> {
+    if request.body().is_end_stream() {
+        return Ok(Map::new());
+    }
+    read_members(request, bytes_max).await
+}
+
 fn wrong_type(request: &Request, expected: &'static str) -> Failure {
     let given = request.headers().get(header::CONTENT_TYPE);
     let given = given.map_or_else(|| "missing".to_owned(), |given| format!("{given:?}"));

@@ -36,6 +36,11 @@ impl Secret {
         &self.text
     }
 
+    /// How it signs, in the word that shows.
+    pub const fn kind(&self) -> &'static str {
+        "hmac-sha256"
+    }
+
     /// The bytes that Standard Webhooks signatures are keyed with.
     pub fn key(&self) -> &[u8] {
         &self.key
