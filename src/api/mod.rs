@@ -34,6 +34,7 @@ pub mod serve;
 pub mod submission;
 pub mod subscriptions;
 pub mod throttle;
+pub mod tls;
 pub mod wire;
 
 /// What every handler works with.
