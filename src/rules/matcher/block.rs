@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::footprint::{heap_bytes, shared_bytes};
 use super::radix::Radix;
-use crate::rules::bitset::{Bitset, Edit, merge};
+use crate::rules::bitset::{Bitset, Edit, Mask, merge};
 
 /// Number of an event pattern.
 pub(super) type PatternId = u32;
@@ -33,19 +33,78 @@ const BLOCK_AGAIN: usize = 1500;
 const END_BITS: u32 = 12;
 const SHARDS: usize = 64;
 
+/// Whether a posting is a match without looking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trust {
+    /// It is.
+    Sure,
+    /// Something that the subscription takes out, or its filter, may stand against it.
+    Verify,
+}
+
+impl Trust {
+    /// To be verified if that is so.
+    pub(super) const fn unless(is_doubtful: bool) -> Self {
+        if is_doubtful { Self::Verify } else { Self::Sure }
+    }
+
+    /// Sure if both are.
+    pub(super) const fn and(self, other: Self) -> Self {
+        match self {
+            Self::Sure => other,
+            Self::Verify => Self::Verify,
+        }
+    }
+}
+
+/// A number as a subscription's postings name it, with what holds of it there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Posted(u32);
+
+impl Posted {
+    pub(super) const fn new(number: u32, trust: Trust) -> Self {
+        Self(number << 1 | matches!(trust, Trust::Verify) as u32)
+    }
+
+    /// The same in one word, as [`word`](Self::word) gave it; words sort as their numbers do.
+    pub(super) const fn from_word(word: u32) -> Self {
+        Self(word)
+    }
+
+    pub(super) const fn word(self) -> u32 {
+        self.0
+    }
+
+    pub(super) const fn number(self) -> u32 {
+        self.0 >> 1
+    }
+
+    pub(super) const fn trust(self) -> Trust {
+        Trust::unless(self.0 & 1 == 1)
+    }
+}
+
 /// Names a run within a term: a pattern, and whether its members must be verified one by one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Key(u32);
 
 impl Key {
     /// The run of subscriptions that match for sure.
-    pub(super) const fn sure(pattern: PatternId) -> Self {
+    const fn sure(pattern: PatternId) -> Self {
         Self(pattern << 1)
     }
 
     /// The run of subscriptions to verify.
-    pub(super) const fn verified(pattern: PatternId) -> Self {
+    const fn verified(pattern: PatternId) -> Self {
         Self(pattern << 1 | 1)
+    }
+
+    /// The run of a pattern for subscriptions of this kind.
+    pub(super) const fn of(pattern: PatternId, trust: Trust) -> Self {
+        match trust {
+            Trust::Sure => Self::sure(pattern),
+            Trust::Verify => Self::verified(pattern),
+        }
     }
 }
 
@@ -87,7 +146,7 @@ impl Run<'_> {
     }
 
     /// Appends the members that are in none of the sets handed over.
-    pub(super) fn append_without(self, excepts: impl Fn(&mut dyn FnMut(&Bitset)), out: &mut Vec<Slot>) {
+    pub(super) fn append_without(self, excepts: impl Fn(&mut dyn FnMut(&Mask)), out: &mut Vec<Slot>) {
         match self {
             Self::List(list) => {
                 let start = out.len();
@@ -99,9 +158,9 @@ impl Run<'_> {
     }
 
     /// Appends the members that are also in `other`.
-    pub(super) fn append_common(self, other: &Bitset, out: &mut Vec<Slot>) {
+    pub(super) fn append_common(self, other: &Mask, out: &mut Vec<Slot>) {
         match self {
-            Self::List(list) => out.extend(list.iter().filter(|slot| other.contains(**slot))),
+            Self::List(list) => other.append_common_of(list, out),
             Self::Set(set) => set.append_common(other, out),
         }
     }

@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use super::block::{ANY_PATTERN, ANY_TERM, Key, POSTED_PATTERNS_MAX, PatternId, Posting, Slot, TermId, WIDE};
+use super::block::{
+    ANY_PATTERN, ANY_TERM, Key, POSTED_PATTERNS_MAX, PatternId, Posted, Posting, Slot, TermId, Trust, WIDE,
+};
 use super::check::{Check, Side};
-use super::compile::{Projects, Types};
+use super::compile::{ProjectSet, Projects, TypeSet, Types};
 use super::gate::Gate;
 use super::intern::{Interner, Kind};
 use super::snapshot::{Entry, Snapshot};
 use crate::model::id::SubscriptionId;
-use crate::model::selector::{EventPattern, EventSelector, ProjectPattern, ProjectSelector};
 use crate::model::subscription::{Standing, SubscriptionSpec};
 use crate::rules::bitset::Edit;
 
@@ -126,11 +127,12 @@ impl IndexWriter {
         let none: &[u32] = &[];
         let (patterns, terms) =
             check.as_ref().map_or((none, none), |check| (&*check.except_patterns, &*check.except_terms));
-        for pattern in entry.patterns().iter().chain(patterns) {
-            self.interner.release_pattern(*pattern, &mut self.next);
+        let (posted_patterns, posted_terms) = entry.postings();
+        for pattern in numbers(posted_patterns).chain(patterns.iter().copied()) {
+            self.interner.release_pattern(pattern, &mut self.next);
         }
-        for term in entry.terms().iter().chain(terms) {
-            self.interner.release_term(*term, &mut self.next);
+        for term in numbers(posted_terms).chain(terms.iter().copied()) {
+            self.interner.release_term(term, &mut self.next);
         }
     }
 
@@ -141,17 +143,25 @@ impl IndexWriter {
         }
         let edit = Edit { member: slot, present };
         let check = self.next.check(slot);
-        let key = if check.is_some() { Key::verified } else { Key::sure };
+        let gated = Trust::unless(check.is_some_and(|check| check.gate.is_some()));
         self.sides.extend(check.into_iter().flat_map(Check::sides).map(|place| (place, edit)));
-        if entry.is_narrow() {
-            for term in entry.terms() {
-                let posting = |pattern: &PatternId| (*term, Posting { key: key(*pattern), slot, present });
-                self.postings.extend(entry.patterns().iter().map(posting));
+        let (patterns, terms) = entry.postings();
+        let is_narrow = entry.is_narrow();
+        let all = patterns.iter().fold(gated, |all, word| all.and(Posted::from_word(*word).trust()));
+        for term in terms.iter().map(|word| Posted::from_word(*word)) {
+            let posting = |pattern: u32, trust: Trust| {
+                (term.number(), Posting { key: Key::of(pattern, trust.and(term.trust())), slot, present })
+            };
+            if is_narrow {
+                let patterns = patterns.iter().map(|word| Posted::from_word(*word));
+                self.postings
+                    .extend(patterns.map(|pattern| posting(pattern.number(), gated.and(pattern.trust()))));
+            } else {
+                self.postings.push(posting(WIDE, all));
             }
-        } else {
-            let posting = |term: &TermId| (*term, Posting { key: key(WIDE), slot, present });
-            self.postings.extend(entry.terms().iter().map(posting));
-            self.sides.extend(entry.patterns().iter().map(|pattern| ((Side::Wide, *pattern), edit)));
+        }
+        if !is_narrow {
+            self.sides.extend(numbers(patterns).map(|pattern| ((Side::Wide, pattern), edit)));
         }
     }
 
@@ -188,11 +198,12 @@ impl IndexWriter {
         presence: Presence,
         gate: Option<Arc<Gate>>,
     ) -> (Entry, Option<Arc<Check>>) {
-        let patterns = self.patterns(&spec.events);
-        let (terms, beside_companies) = self.terms(&spec.projects);
+        let (types, projects) = (Types::of(&spec.events), Projects::of(&spec.projects));
+        let patterns = self.patterns(&types);
+        let (terms, beside_companies) = self.terms(&projects);
         let check = Check {
-            except_patterns: self.except_patterns(&spec.events),
-            except_terms: self.except_terms(&spec.projects),
+            except_patterns: self.type_set(&types.except),
+            except_terms: self.project_set(&projects.except),
             beside_companies,
             gate,
         };
@@ -200,66 +211,79 @@ impl IndexWriter {
         (Entry::new(presence, &patterns, &terms), check)
     }
 
-    fn patterns(&mut self, selector: &EventSelector) -> Box<[PatternId]> {
-        let Types::Some { prefixes, exact } = Types::of(selector) else { return [ANY_PATTERN].into() };
-        let mut patterns = Vec::with_capacity(prefixes.len() + exact.len());
-        for prefix in prefixes {
-            patterns.push(self.interner.pattern(Kind::Prefix, prefix, &mut self.next));
-        }
-        for name in exact {
-            patterns.push(self.interner.pattern(Kind::Type, name.as_str(), &mut self.next));
-        }
-        sorted(patterns)
+    fn patterns(&mut self, types: &Types<'_>) -> Vec<Posted> {
+        let (interner, next) = (&mut self.interner, &mut self.next);
+        let mut patterns = Vec::with_capacity(types.prefixes.len() + types.exact.len() + 1);
+        patterns.extend(types.all.map(|trust| Posted::new(ANY_PATTERN, trust)));
+        patterns.extend(
+            types
+                .prefixes
+                .iter()
+                .map(|(prefix, trust)| Posted::new(interner.pattern(Kind::Prefix, prefix, next), *trust)),
+        );
+        patterns.extend(
+            types
+                .exact
+                .iter()
+                .map(|name| Posted::new(interner.pattern(Kind::Type, name.as_str(), next), Trust::Sure)),
+        );
+        patterns.sort_unstable();
+        patterns
     }
 
     /// The terms to post under, and the projects among them if there are companies beside.
-    fn terms(&mut self, selector: &ProjectSelector) -> (Box<[TermId]>, Box<[TermId]>) {
-        let Projects::Some { projects, companies, pairs } = Projects::of(selector) else {
-            return ([ANY_TERM].into(), [].into());
-        };
-        let mut terms = Vec::with_capacity(projects.len() + companies.len() + pairs.len());
-        for project in projects {
-            terms.push(self.interner.term(Kind::Project, project.as_str(), &mut self.next));
-        }
-        let beside = if companies.is_empty() { [].into() } else { sorted(terms.clone()) };
-        for company in companies {
-            terms.push(self.interner.term(Kind::Company, company.as_str(), &mut self.next));
-        }
-        for (company, project) in pairs {
-            terms.push(self.interner.pair(company.as_str(), project.as_str(), &mut self.next));
-        }
-        (sorted(terms), beside)
+    fn terms(&mut self, wanted: &Projects<'_>) -> (Vec<Posted>, Box<[TermId]>) {
+        let (interner, next) = (&mut self.interner, &mut self.next);
+        let Projects { projects, companies, pairs, .. } = wanted;
+        let mut terms = Vec::with_capacity(projects.len() + companies.len() + pairs.len() + 1);
+        terms.extend(wanted.all.map(|trust| Posted::new(ANY_TERM, trust)));
+        terms.extend(projects.iter().map(|(project, trust)| {
+            Posted::new(interner.term(Kind::Project, project.as_str(), next), *trust)
+        }));
+        let beside = if companies.is_empty() { [].into() } else { sorted(terms.iter().map(|t| t.number())) };
+        terms.extend(companies.iter().map(|(company, trust)| {
+            Posted::new(interner.term(Kind::Company, company.as_str(), next), *trust)
+        }));
+        terms.extend(pairs.iter().map(|(company, project)| {
+            Posted::new(interner.pair(company.as_str(), project.as_str(), next), Trust::Sure)
+        }));
+        terms.sort_unstable();
+        (terms, beside)
     }
 
-    fn except_patterns(&mut self, selector: &EventSelector) -> Box<[PatternId]> {
+    fn type_set(&mut self, types: &TypeSet<'_>) -> Box<[PatternId]> {
         let (interner, next) = (&mut self.interner, &mut self.next);
-        let excepted = selector.excludes().map(|pattern| match pattern {
-            EventPattern::All => ANY_PATTERN,
-            EventPattern::Prefix(prefix) => interner.pattern(Kind::Prefix, prefix, next),
-            EventPattern::Exact(name) => interner.pattern(Kind::Type, name.as_str(), next),
-        });
-        sorted(excepted.collect())
+        let prefixes = types.prefixes.iter().map(|name| (Kind::Prefix, *name));
+        let exact = types.exact.iter().map(|name| (Kind::Type, name.as_str()));
+        sorted(prefixes.chain(exact).map(|(kind, name)| interner.pattern(kind, name, next)))
     }
 
-    fn except_terms(&mut self, selector: &ProjectSelector) -> Box<[TermId]> {
+    fn project_set(&mut self, set: &ProjectSet<'_>) -> Box<[TermId]> {
         let (interner, next) = (&mut self.interner, &mut self.next);
-        let excepted = selector.excludes().map(|pattern| match pattern {
-            ProjectPattern::All => ANY_TERM,
-            ProjectPattern::AnyCompany(project) => interner.term(Kind::Project, project.as_str(), next),
-            ProjectPattern::Exact(company, project) => {
-                interner.pair(company.as_str(), project.as_str(), next)
-            }
-            ProjectPattern::Company(company) => interner.term(Kind::Company, company.as_str(), next),
-        });
-        sorted(excepted.collect())
+        let projects = set.projects.iter().map(|name| (Kind::Project, name.as_str()));
+        let companies = set.companies.iter().map(|name| (Kind::Company, name.as_str()));
+        let mut terms: Vec<TermId> =
+            projects.chain(companies).map(|(kind, name)| interner.term(kind, name, next)).collect();
+        terms.extend(
+            set.pairs
+                .iter()
+                .map(|(company, project)| interner.pair(company.as_str(), project.as_str(), next)),
+        );
+        sorted(terms.into_iter())
     }
+}
+
+/// The numbers that an entry's words mean.
+fn numbers(words: &[u32]) -> impl Iterator<Item = u32> {
+    words.iter().map(|word| Posted::from_word(*word).number())
 }
 
 impl Entry {
     /// Whether it is posted in a run for each pattern and term, rather than as a broad one.
     fn is_narrow(&self) -> bool {
-        self.patterns().len() * self.terms().len() <= NARROW_RUNS_MAX
-            && self.patterns().last().is_none_or(|pattern| *pattern < POSTED_PATTERNS_MAX)
+        let (patterns, terms) = self.postings();
+        patterns.len() * terms.len() <= NARROW_RUNS_MAX
+            && numbers(patterns).last().is_none_or(|pattern| pattern < POSTED_PATTERNS_MAX)
     }
 }
 
@@ -292,7 +316,8 @@ fn grouped(mut noted: Vec<(TermId, Posting)>) -> Vec<(TermId, Posting)> {
     grouped
 }
 
-fn sorted(mut numbers: Vec<u32>) -> Box<[u32]> {
+fn sorted(numbers: impl Iterator<Item = u32>) -> Box<[u32]> {
+    let mut numbers: Vec<u32> = numbers.collect();
     numbers.sort_unstable();
     numbers.into()
 }
