@@ -119,6 +119,12 @@ pub(super) enum Side {
     Gated,
 }
 
+impl Side {
+    /// All of them, in their order.
+    pub(super) const ALL: [Self; 5] =
+        [Self::Wide, Self::ExceptPatterns, Self::ExceptTerms, Self::BesideCompanies, Self::Gated];
+}
+
 /// The tables beside the postings.
 #[derive(Clone, Default)]
 pub(super) struct Sides {
@@ -169,7 +175,7 @@ impl Sides {
 
     /// The bytes they take.
     pub(super) fn footprint(&self) -> usize {
-        [Side::Wide, Side::ExceptPatterns, Side::ExceptTerms, Side::BesideCompanies, Side::Gated]
+        Side::ALL
             .into_iter()
             .map(|side| {
                 self.table(side)

@@ -8,6 +8,7 @@ use super::footprint::{Footprint, heap_bytes, shared_bytes};
 use super::gate::FilterErrors;
 use super::names::NameTable;
 use super::radix::Radix;
+use super::slots::SlotTable;
 use super::writer::Presence;
 use crate::model::event::EventContent;
 use crate::model::id::SubscriptionId;
@@ -60,7 +61,7 @@ pub struct Snapshot {
     /// The id of each slot.
     pub(super) ids: Radix<u128>,
     /// The slot of each id.
-    pub(super) slots: NameTable,
+    pub(super) slots: SlotTable,
     /// What is verified beside the postings; none if they say it all.
     pub(super) checks: Radix<Option<Arc<Check>>>,
     /// The compiled postings of each slot.
@@ -257,7 +258,7 @@ impl Snapshot {
 
     /// The slot of a subscription.
     pub(super) fn slot(&self, id: SubscriptionId) -> Option<Slot> {
-        self.slots.find(&id.to_bytes())
+        self.slots.find(id, &self.ids)
     }
 
     /// A subscription's slot and postings.
@@ -281,12 +282,12 @@ impl Snapshot {
     /// Gives a subscription its slot.
     pub(super) fn bind_slot(&mut self, id: SubscriptionId, slot: Slot) {
         *self.ids.get_mut(slot) = id.bits();
-        self.slots.insert(&id.to_bytes(), slot);
+        self.slots.insert(id, slot);
     }
 
     /// Takes a subscription's slot away.
     pub(super) fn forget_slot(&mut self, id: SubscriptionId, slot: Slot) {
-        self.slots.forget(&id.to_bytes());
+        self.slots.forget(id, &self.ids);
         *self.entries.get_mut(slot) = None;
         if self.checks.get(slot).is_some_and(Option::is_some) {
             *self.checks.get_mut(slot) = None;

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use super::block::{
-    ANY_PATTERN, ANY_TERM, Key, POSTED_PATTERNS_MAX, PatternId, Posted, Posting, Slot, TermId, Trust, WIDE,
+    ANY_PATTERN, ANY_TERM, Key, POSTED_PATTERNS_MAX, Packing, PatternId, Posted, Posting, Slot, TermId,
+    Trust, WIDE,
 };
 use super::check::{Check, Side};
 use super::compile::{ProjectSet, Projects, TypeSet, Types};
 use super::gate::Gate;
 use super::intern::{Interner, Kind};
+use super::notes::Notes;
 use super::snapshot::{Entry, Snapshot};
 use crate::model::id::SubscriptionId;
 use crate::model::subscription::{Standing, SubscriptionSpec};
@@ -44,8 +46,10 @@ pub struct IndexWriter {
     interner: Interner,
     free_slots: Vec<Slot>,
     slots_end: Slot,
-    postings: Vec<(TermId, Posting)>,
-    sides: Vec<((Side, u32), Edit)>,
+    /// By term.
+    postings: Notes,
+    /// By number, for each side.
+    sides: [Notes; Side::ALL.len()],
     is_changed: bool,
     /// Replaced snapshots that a reader may still hold: dropped here, so that no reader pays for it.
     retired: VecDeque<Arc<Snapshot>>,
@@ -59,8 +63,8 @@ impl IndexWriter {
             interner: Interner::new(),
             free_slots: Vec::new(),
             slots_end: 0,
-            postings: Vec::new(),
-            sides: Vec::new(),
+            postings: Notes::default(),
+            sides: Default::default(),
             is_changed: false,
             retired: VecDeque::new(),
         }
@@ -100,14 +104,18 @@ impl IndexWriter {
     /// Every match that takes its snapshot after this returns sees the change.
     pub fn commit(&mut self) -> u64 {
         if self.is_changed {
-            self.apply_postings();
-            self.apply_sides();
+            self.apply_notes();
             self.next.version += 1;
             self.retired.push_back(self.current.swap(Arc::new(self.next.clone())));
             self.is_changed = false;
         }
         self.retired.retain(|snapshot| Arc::strong_count(snapshot) > 1);
         self.next.version
+    }
+
+    /// Makes room for so many more subscriptions.
+    pub(super) fn expect_more(&mut self, count: usize) {
+        self.next.slots.make_room(u64::from(self.slots_end) + count as u64);
     }
 
     fn new_slot(&mut self, id: SubscriptionId) -> Slot {
@@ -144,51 +152,38 @@ impl IndexWriter {
         let edit = Edit { member: slot, present };
         let check = self.next.check(slot);
         let gated = Trust::unless(check.is_some_and(|check| check.gate.is_some()));
-        self.sides.extend(check.into_iter().flat_map(Check::sides).map(|place| (place, edit)));
+        for (side, number) in check.into_iter().flat_map(Check::sides) {
+            note_side(&mut self.sides, side, number, edit);
+        }
         let (patterns, terms) = entry.postings();
         let is_narrow = entry.is_narrow();
         let all = patterns.iter().fold(gated, |all, word| all.and(Posted::from_word(*word).trust()));
         for term in terms.iter().map(|word| Posted::from_word(*word)) {
-            let posting = |pattern: u32, trust: Trust| {
-                (term.number(), Posting { key: Key::of(pattern, trust.and(term.trust())), slot, present })
+            let mut note = |pattern: PatternId, trust: Trust| {
+                let key = Key::of(pattern, trust.and(term.trust()));
+                self.postings.push(term.number(), Posting::new(key, edit));
             };
-            if is_narrow {
-                let patterns = patterns.iter().map(|word| Posted::from_word(*word));
-                self.postings
-                    .extend(patterns.map(|pattern| posting(pattern.number(), gated.and(pattern.trust()))));
-            } else {
-                self.postings.push(posting(WIDE, all));
+            if !is_narrow {
+                note(WIDE, all);
+                continue;
+            }
+            for pattern in patterns.iter().map(|word| Posted::from_word(*word)) {
+                note(pattern.number(), gated.and(pattern.trust()));
             }
         }
         if !is_narrow {
-            self.sides.extend(numbers(patterns).map(|pattern| ((Side::Wide, pattern), edit)));
+            for pattern in numbers(patterns) {
+                note_side(&mut self.sides, Side::Wide, pattern, edit);
+            }
         }
     }
 
-    fn apply_postings(&mut self) {
-        let mut noted = grouped(std::mem::take(&mut self.postings));
-        let mut edits = Vec::new();
-        for group in noted.chunk_by_mut(|a, b| a.0 == b.0) {
-            group.sort_by_key(|(_, posting)| posting.order());
-            let Some((term, _)) = group.first() else { continue };
-            edits.clear();
-            let same =
-                |a: &(TermId, Posting), b: &(TermId, Posting)| (a.1.key, a.1.slot) == (b.1.key, b.1.slot);
-            edits.extend(group.chunk_by(same).filter_map(|of| of.last()).map(|(_, posting)| *posting));
-            self.next.terms.edit(*term, &edits);
-        }
-    }
-
-    fn apply_sides(&mut self) {
-        let mut noted = std::mem::take(&mut self.sides);
-        noted.sort_by_key(|(place, edit)| (*place, edit.member));
-        let mut edits = Vec::new();
-        for group in noted.chunk_by(|a, b| a.0 == b.0) {
-            let Some(((side, number), _)) = group.first() else { continue };
-            edits.clear();
-            let of_one = group.chunk_by(|a, b| a.1.member == b.1.member);
-            edits.extend(of_one.filter_map(|of| of.last()).map(|(_, edit)| *edit));
-            self.next.sides.get_mut(*side, *number).edit(&edits);
+    fn apply_notes(&mut self) {
+        let Snapshot { terms, sides, .. } = &mut self.next;
+        let mut packing = Packing::default();
+        self.postings.hand_over(|term, postings: &[Posting]| terms.edit(term, postings, &mut packing));
+        for (side, notes) in Side::ALL.into_iter().zip(&mut self.sides) {
+            notes.hand_over(|number, edits: &[Edit]| sides.get_mut(side, number).edit(edits));
         }
     }
 
@@ -273,6 +268,12 @@ impl IndexWriter {
     }
 }
 
+fn note_side(sides: &mut [Notes], side: Side, number: u32, edit: Edit) {
+    if let Some(notes) = sides.get_mut(side as usize) {
+        notes.push(number, edit);
+    }
+}
+
 /// The numbers that an entry's words mean.
 fn numbers(words: &[u32]) -> impl Iterator<Item = u32> {
     words.iter().map(|word| Posted::from_word(*word).number())
@@ -285,35 +286,6 @@ impl Entry {
         patterns.len() * terms.len() <= NARROW_RUNS_MAX
             && numbers(patterns).last().is_none_or(|pattern| pattern < POSTED_PATTERNS_MAX)
     }
-}
-
-/// Brings the postings of a term together and keeps their order; counts instead of comparing if there are many.
-fn grouped(mut noted: Vec<(TermId, Posting)>) -> Vec<(TermId, Posting)> {
-    const MANY: usize = 1 << 16;
-    let last = noted.iter().map(|(term, _)| *term as usize).max().unwrap_or(0);
-    if noted.len() < MANY || last > 4 * noted.len() {
-        noted.sort_by_key(|(term, _)| *term);
-        return noted;
-    }
-    let mut places = vec![0_usize; last + 1];
-    for (term, _) in &noted {
-        if let Some(count) = places.get_mut(*term as usize) {
-            *count += 1;
-        }
-    }
-    let mut start = 0;
-    for place in &mut places {
-        start += std::mem::replace(place, start);
-    }
-    let mut grouped = noted.clone();
-    for posting in noted {
-        let Some(place) = places.get_mut(posting.0 as usize) else { continue };
-        if let Some(target) = grouped.get_mut(*place) {
-            *target = posting;
-        }
-        *place += 1;
-    }
-    grouped
 }
 
 fn sorted(numbers: impl Iterator<Item = u32>) -> Box<[u32]> {
