@@ -29,6 +29,7 @@ pub mod page;
 pub mod probes;
 pub mod problem;
 pub mod raw_event;
+pub mod secrets;
 pub mod serve;
 pub mod submission;
 pub mod subscriptions;
@@ -117,6 +118,7 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(subscriptions::get, subscriptions::change, subscriptions::delete))
         .routes(routes!(subscriptions::enable))
         .routes(routes!(subscriptions::disable))
+        .routes(routes!(secrets::rotate))
         .routes(routes!(probes::healthz))
         .routes(routes!(probes::readyz))
 }
@@ -146,7 +148,7 @@ mod tests {
         let document = serde_json::to_value(routes().into_openapi()).unwrap();
         let paths = document["paths"].as_object().unwrap();
         let operations: usize = paths.values().map(|path| path.as_object().unwrap().len()).sum();
-        assert_eq!((paths.len(), operations), (13, 17), "{:?}", paths.keys());
+        assert_eq!((paths.len(), operations), (14, 18), "{:?}", paths.keys());
         let text = document.to_string();
         for reference in text.split("\"$ref\":\"#").skip(1) {
             let pointer = reference.split('"').next().unwrap();

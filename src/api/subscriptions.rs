@@ -72,7 +72,8 @@ pub async fn create(
     let entry = api.carry_out(change).await?;
     let id = entry.subscription.id;
     let shown = blocking(move || Ok(show(&api.flow, &entry)?.revealing(&entry))).await?;
-    let location = [(header::LOCATION, format!("/v1/subscriptions/{id}"))];
+    let location = format!("/v1/subscriptions/{id}");
+    let location = [(header::LOCATION, location.as_str()), (header::CACHE_CONTROL, "no-store")];
     Ok((StatusCode::CREATED, location, Json(shown)).into_response())
 }
 
@@ -213,7 +214,7 @@ async fn switch_off(api: &Api, caller: Caller, id: SubscriptionId) -> Result<Ent
 }
 
 /// An id that cannot be one names nothing.
-fn read_id(text: &str) -> Result<SubscriptionId, Failure> {
+pub(super) fn read_id(text: &str) -> Result<SubscriptionId, Failure> {
     text.parse().map_err(|_| Failure::no_such("subscription", text))
 }
 
@@ -222,9 +223,9 @@ fn names(members: &Map<String, Value>) -> String {
 }
 
 /// Its statistics come from the log, so this is for where blocking is allowed.
-fn show(flow: &Flow, entry: &Entry) -> Result<SubscriptionBody, Failure> {
+pub(super) fn show(flow: &Flow, entry: &Entry) -> Result<SubscriptionBody, Failure> {
     let stats = flow.stats(entry.subscription.id).map_err(|error| Failure::internal(&error))?;
-    Ok(SubscriptionBody::new(entry, stats))
+    Ok(SubscriptionBody::new(entry, stats, flow.now()))
 }
 
 async fn answer<T: Send + 'static>(

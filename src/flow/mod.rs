@@ -4,7 +4,7 @@
 //! subscription's [`lane`]. [`dispatch`] says which lane's turn it is, [`attempt`] makes the request, [`settle`]
 //! decides what follows and makes it durable, and so back to dispatch or to the end. [`recover`] re-enters the
 //! journey from the log after a restart; [`sweep`] ends it by age. People step in through [`subscriptions`],
-//! [`enable`], [`reconcile`] and [`replay`]; [`view`] tells them where things stand.
+//! [`enable`], [`secrets`], [`reconcile`] and [`replay`]; [`view`] tells them where things stand.
 //!
 //! Nothing here knows HTTP's server side, and which store it has. No lock is held over an await but the one
 //! that puts changes of subscriptions one after the other.
@@ -18,6 +18,7 @@ pub mod lane;
 pub mod reconcile;
 pub mod recover;
 pub mod replay;
+pub mod secrets;
 pub mod settle;
 pub mod subscriptions;
 pub mod sweep;
@@ -86,6 +87,11 @@ impl Flow {
     /// The settings in force.
     pub fn config(&self) -> Arc<Config> {
         self.config.load_full()
+    }
+
+    /// The time.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// The log, to read from. Its calls block: see [`read`](Self::read).

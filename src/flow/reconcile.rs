@@ -111,7 +111,7 @@ impl Flow {
             reconciled.added += 1;
             return Ok(());
         };
-        let has_secret = subscription.secrets.iter().any(|signing| signing.secret == wanted.secret);
+        let has_secret = subscription.secrets.first().is_some_and(|signing| signing.secret == wanted.secret);
         if subscription.spec != wanted.input.spec || !has_secret {
             let secret = (!has_secret).then(|| wanted.secret.clone());
             self.change_spec(subscription.id, wanted.input.spec.clone(), secret).await?;

@@ -24,6 +24,7 @@ use crate::store::StoreError;
 
 use super::Flow;
 use super::lane::{Lane, Limits, Line};
+use super::secrets::rotated_by_config;
 
 /// How many rows of a deleted subscription's waiting line are dropped in one durable step.
 const CLEAR_ROWS_MAX: usize = 256;
@@ -134,7 +135,7 @@ impl Flow {
         self.check(&input.spec).await?;
         let mut index = self.changes.lock().await;
         let now = self.clock.now();
-        let secret = input.secret.unwrap_or_else(|| Secret::from_random(self.with_rng(rand::RngExt::random)));
+        let secret = input.secret.unwrap_or_else(|| self.new_secret());
         let standing = match input.enabled {
             Some(false) => manually_disabled(&Standing::default(), now),
             _ => Standing::default(),
@@ -143,7 +144,7 @@ impl Flow {
             id: SubscriptionId::from_bits(self.new_bits(now)),
             spec: input.spec,
             managed_by,
-            secrets: vec![SigningSecret { secret, expires_at: None }],
+            secrets: vec![SigningSecret { secret, created_at: now, expires_at: None }],
             created_at: now,
             updated_at: now,
             deleted_at: None,
@@ -168,7 +169,7 @@ impl Flow {
         let input = SubscriptionInput::read_change(&present.subscription.spec, change)
             .map_err(ChangeError::Invalid)?;
         if input.secret.is_some() {
-            let detail = "cannot be changed so: rotate the secret, or make a new subscription";
+            let detail = "cannot be changed so: POST to rotate-secret";
             return Err(ChangeError::Invalid(vec![Problem::new("/secret", detail)]));
         }
         self.change_spec(id, input.spec, None).await?;
@@ -193,8 +194,20 @@ impl Flow {
         subscription.spec = spec;
         subscription.updated_at = self.clock.now();
         if let Some(secret) = secret {
-            subscription.secrets = vec![SigningSecret { secret, expires_at: None }];
+            subscription.secrets = rotated_by_config(&subscription, secret);
         }
+        self.replace(&mut index, &lane, subscription).await?;
+        tracing::debug!(subscription = %id, "changed a subscription");
+        Ok(())
+    }
+
+    /// Makes a changed subscription durable and puts it in force.
+    pub(super) async fn replace(
+        &self,
+        index: &mut IndexWriter,
+        lane: &Arc<Lane>,
+        subscription: Subscription,
+    ) -> Result<(), StoreError> {
         self.put(&subscription, None).await?;
         let subscription = Arc::new(subscription);
         let bounds = limits(&self.config.load(), &subscription.spec);
@@ -203,10 +216,9 @@ impl Flow {
             state.update(Arc::clone(&subscription), bounds);
             state.standing.clone()
         };
-        index.put(id, &subscription.spec, Presence::of(&standing));
+        index.put(subscription.id, &subscription.spec, Presence::of(&standing));
         index.commit();
-        self.pump(&lane);
-        tracing::debug!(subscription = %id, name = subscription.spec.name, "changed a subscription");
+        self.pump(lane);
         Ok(())
     }
 
@@ -222,6 +234,7 @@ impl Flow {
         let now = self.clock.now();
         let mut subscription = Subscription::clone(&entry(&lane).subscription);
         subscription.deleted_at = Some(now);
+        subscription.secrets.clear();
         self.put(&subscription, None).await?;
         self.unpublish(&mut index, &subscription, now);
         let fresh = lane.lock().delete();
@@ -272,7 +285,7 @@ impl Flow {
         if problems.is_empty() { Ok(()) } else { Err(ChangeError::Invalid(problems)) }
     }
 
-    fn owned_by_api(&self, id: SubscriptionId) -> Result<Entry, ChangeError> {
+    pub(super) fn owned_by_api(&self, id: SubscriptionId) -> Result<Entry, ChangeError> {
         let entry = self.subscription(id).ok_or_else(|| ChangeError::no_subscription(id))?;
         match entry.subscription.managed_by {
             ManagedBy::Api => Ok(entry),

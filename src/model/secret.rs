@@ -36,6 +36,11 @@ impl Secret {
         &self.text
     }
 
+    /// How it signs, in the word that shows.
+    pub const fn kind(&self) -> &'static str {
+        "hmac-sha256"
+    }
+
     /// The bytes that Standard Webhooks signatures are keyed with.
     pub fn key(&self) -> &[u8] {
         &self.key
@@ -67,6 +72,8 @@ impl fmt::Debug for Secret {
 pub struct SigningSecret {
     /// The secret.
     pub secret: Secret,
+    /// Since when it signs.
+    pub created_at: Timestamp,
     /// When it stops signing; none for the current one.
     pub expires_at: Option<Timestamp>,
 }

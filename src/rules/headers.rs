@@ -2,9 +2,8 @@
 
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 
-use super::signature;
+use super::{rotation, signature};
 use crate::model::id::{DeliveryId, EventId};
-use crate::model::secret::{Secret, SigningSecret};
 use crate::model::subscription::{Format, Subscription};
 use crate::model::time::Timestamp;
 
@@ -45,7 +44,7 @@ pub fn headers(subscription: &Subscription, signing: &Signing, body: &[u8]) -> H
     headers.insert(CONTENT_TYPE, content_type(subscription.spec.format));
     headers.insert(USER_AGENT, AGENT);
     let id = signing.event.to_string();
-    let active = || active_secrets(&subscription.secrets, signing.at);
+    let active = || rotation::active(&subscription.secrets, signing.at).map(|signing| &signing.secret);
     insert(&mut headers, WEBHOOK_SIGNATURE, &signature::standard(active(), &id, signing.at, body));
     insert(&mut headers, WEBHOOK_ID, &id);
     headers.insert(WEBHOOK_TIMESTAMP, signing.at.as_secs().into());
@@ -70,10 +69,6 @@ const fn content_type(format: Format) -> HeaderValue {
     })
 }
 
-fn active_secrets(secrets: &[SigningSecret], at: Timestamp) -> impl Iterator<Item = &Secret> {
-    secrets.iter().filter(move |secret| secret.is_active(at)).map(|secret| &secret.secret)
-}
-
 /// The subscription's own headers. They may hold tokens, so that they are kept out of logs and HPACK tables.
 fn own(subscription: &Subscription) -> HeaderMap {
     let valid = |(name, value): (&String, &String)| {
@@ -93,7 +88,7 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::secret::SigningSecret;
+    use crate::model::secret::{Secret, SigningSecret};
     use crate::rules::samples::subscription;
 
     const BODY: &[u8] = b"{}";
@@ -146,12 +141,19 @@ mod tests {
         ] {
             let mut subscription = subscription(format);
             let current = subscription.secrets[0].secret.clone();
-            let expired =
-                SigningSecret { secret: Secret::from_random([2; 32]), expires_at: Some(SIGNING.at) };
+            let expired = SigningSecret {
+                secret: Secret::from_random([2; 32]),
+                created_at: Timestamp::default(),
+                expires_at: Some(SIGNING.at),
+            };
             let rotated = Secret::from_random([3; 32]);
             let until = Some(Timestamp::from_millis(SIGNING.at.as_millis() + 1));
             subscription.secrets.push(expired);
-            subscription.secrets.push(SigningSecret { secret: rotated.clone(), expires_at: until });
+            subscription.secrets.push(SigningSecret {
+                secret: rotated.clone(),
+                created_at: Timestamp::default(),
+                expires_at: until,
+            });
             let map = headers(&subscription, &SIGNING, BODY);
             let id = "evt_00000000000000000000000001";
             let expected = signature::standard([&current, &rotated], id, SIGNING.at, BODY);
