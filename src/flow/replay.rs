@@ -28,9 +28,17 @@ impl Flow {
             )));
         }
         // Read again: before it was seized an attempt may have been settled.
-        let reread = self.read(move |reader| reader.delivery(id)).await;
-        let outcome = match reread {
-            Ok(Some(delivery)) => self.make_due(delivery).await.map_err(ChangeError::from),
+        let reread = self.read(move |reader| {
+            let Some(delivery) = reader.delivery(id)? else { return Ok(None) };
+            let has_event = reader.event_head(delivery.event)?.is_some();
+            Ok::<_, StoreError>(Some((delivery, has_event)))
+        });
+        let outcome = match reread.await {
+            Ok(Some((delivery, true))) => self.make_due(delivery).await.map_err(ChangeError::from),
+            Ok(Some((delivery, false))) => Err(ChangeError::Conflict(format!(
+                "the event {} of this delivery is no longer in the log",
+                delivery.event
+            ))),
             Ok(None) => Err(not_found()),
             Err(error) => Err(error.into()),
         };
