@@ -22,13 +22,18 @@ use crate::flow::subscriptions::ChangeError;
 use crate::model::time::Clock;
 
 pub mod access;
+pub mod audit;
 pub mod body;
 pub mod events;
+pub mod intervene;
 pub mod log;
+pub mod members;
 pub mod page;
+pub mod precondition;
 pub mod probes;
 pub mod problem;
 pub mod raw_event;
+pub mod refusals;
 pub mod serve;
 pub mod submission;
 pub mod subscriptions;
@@ -112,11 +117,13 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(log::deliveries_of))
         .routes(routes!(log::deliveries))
         .routes(routes!(log::delivery))
-        .routes(routes!(log::retry))
+        .routes(routes!(intervene::retry))
+        .routes(routes!(intervene::cancel))
         .routes(routes!(subscriptions::list, subscriptions::create))
         .routes(routes!(subscriptions::get, subscriptions::change, subscriptions::delete))
         .routes(routes!(subscriptions::enable))
         .routes(routes!(subscriptions::disable))
+        .routes(routes!(intervene::test))
         .routes(routes!(probes::healthz))
         .routes(routes!(probes::readyz))
 }
@@ -146,7 +153,7 @@ mod tests {
         let document = serde_json::to_value(routes().into_openapi()).unwrap();
         let paths = document["paths"].as_object().unwrap();
         let operations: usize = paths.values().map(|path| path.as_object().unwrap().len()).sum();
-        assert_eq!((paths.len(), operations), (13, 17), "{:?}", paths.keys());
+        assert_eq!((paths.len(), operations), (15, 19), "{:?}", paths.keys());
         let text = document.to_string();
         for reference in text.split("\"$ref\":\"#").skip(1) {
             let pointer = reference.split('"').next().unwrap();

@@ -4,23 +4,27 @@
 //! subscription's [`lane`]. [`dispatch`] says which lane's turn it is, [`attempt`] makes the request, [`settle`]
 //! decides what follows and makes it durable, and so back to dispatch or to the end. [`recover`] re-enters the
 //! journey from the log after a restart; [`sweep`] ends it by age. People step in through [`subscriptions`],
-//! [`enable`], [`reconcile`] and [`replay`]; [`view`] tells them where things stand.
+//! [`enable`], [`reconcile`], [`sample`] and [`intervene`]; [`view`] tells them where things stand, [`audit`] who
+//! changed what.
 //!
 //! Nothing here knows HTTP's server side, and which store it has. No lock is held over an await but the one
 //! that puts changes of subscriptions one after the other.
 
 pub mod accept;
 pub mod attempt;
+pub mod audit;
 mod carry;
 pub mod dispatch;
 pub mod enable;
+pub mod intervene;
 pub mod lane;
 pub mod reconcile;
 pub mod recover;
-pub mod replay;
+pub mod sample;
 pub mod settle;
 pub mod subscriptions;
 pub mod sweep;
+pub mod version;
 pub mod view;
 
 use std::future::Future;

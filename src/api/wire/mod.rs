@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 
 pub mod delivery;
 pub mod event;
+pub mod sample;
 pub mod subscription;
 
 /// One page of a list.
