@@ -248,4 +248,94 @@ mod tests {
         send(Method::DELETE, &path, "*", &Value::Null).await.expect(204);
         send(Method::DELETE, &path, "*", &Value::Null).await.expect(404);
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_numbers_add_up() {
+        let world = World::start().await;
+        let (receiver, subscription) = world.subscribed(json!({})).await;
+        let (gone, off) = world.subscribed(json!({})).await;
+        gone.answer(always(Reply::Status(410)));
+        let mut repeated = todo(1);
+        repeated["id"] = json!("own");
+        world.api.accepted(&repeated).await;
+        gone.wait_for(1).await;
+        settled(&world, &off).await;
+        world.api.accepted(&repeated).await;
+        receiver.answer(always(Reply::Slow(Duration::from_millis(250), 500)));
+        world.api.accepted(&todo(2)).await;
+        receiver.wait_for(2).await;
+        world.pass(1).await;
+        let stats = world.api.get("/v1/stats").await;
+        let events = &stats["events"];
+        assert_eq!((&events["accepted"], &events["duplicates"]), (&json!(2), &json!(1)));
+        assert_eq!((&events["queued"], &events["queued_max"]), (&json!(0), &json!(10_000)));
+        assert!(events["accepted_per_second"].as_f64().unwrap() > 0.0);
+        let expected =
+            json!({"pending": 1, "in_flight": 0, "held": 2, "succeeded": 1, "exhausted": 0, "cancelled": 0});
+        assert_eq!(stats["deliveries"], expected);
+        let attempts = &stats["attempts"];
+        assert_eq!(
+            (&attempts["total"], &attempts["succeeded"], &attempts["rejected"]),
+            (&json!(3), &json!(1), &json!(2))
+        );
+        assert_eq!(attempts["failed"]["timeout"], 0);
+        assert_eq!(stats["subscriptions"], json!({"total": 2, "healthy": 0, "failing": 1, "disabled": 1}));
+        let latency = &stats["latency"];
+        assert_eq!((&latency["accept"]["count"], &latency["first_attempt"]["count"]), (&json!(3), &json!(3)));
+        let longest = latency["attempt"]["max_ms"].as_f64().unwrap();
+        assert!((250.0..260.0).contains(&longest), "{latency}");
+        assert!(
+            stats["disk"]["log_bytes"].as_u64() > Some(0) && stats["disk"]["free_bytes"].as_u64() > Some(0)
+        );
+        assert_eq!(
+            (&stats["disk"]["reserve_bytes"], &stats["version"]),
+            (&json!(1 << 20), &json!(env!("CARGO_PKG_VERSION")))
+        );
+
+        world.api.delete(&format!("/v1/subscriptions/{}", id(&subscription))).await;
+        world.pass(120).await;
+        let stats = world.api.get("/v1/stats").await;
+        assert_eq!(
+            (&stats["deliveries"]["pending"], &stats["deliveries"]["cancelled"]),
+            (&json!(0), &json!(1))
+        );
+        assert_eq!(
+            (&stats["latency"]["attempt"]["count"], &stats["attempts"]["total"]),
+            (&json!(0), &json!(3))
+        );
+        assert!(stats["uptime_seconds"].as_u64() >= Some(120));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_catalog_is_listed_in_order_and_by_pages() {
+        let settings = "[[event_types]]\nname = \"B\"\n[[event_types]]\nname = \"A\"\ngroup = \"g\"\ndescription = \"d\"\n\
+             [[event_types]]\nname = \"C\"\n[[projects]]\ncompany = \"acme\"\nid = \"z\"\nname = \"Z\"\n\
+             [[projects]]\nid = \"z\"\n[[projects]]\ncompany = \"acme\"\nid = \"a\"\n";
+        let world = World::start_with(settings, 1).await;
+        let types = world.api.list("/v1/event-types").await;
+        let names: Vec<&Value> = types.iter().map(|one| &one["name"]).collect();
+        assert_eq!(names, ["A", "B", "C"]);
+        let first = &types[0];
+        assert_eq!(
+            (&first["group"], &first["description"], &first["configured"]),
+            (&json!("g"), &json!("d"), &json!(true))
+        );
+        let projects = world.api.list("/v1/projects").await;
+        let key = |one: &Value| {
+            format!("{}/{}", one["company"].as_str().unwrap_or(""), one["id"].as_str().unwrap())
+        };
+        assert_eq!(projects.iter().map(key).collect::<Vec<_>>(), ["/z", "acme/a", "acme/z"]);
+        for (path, whole) in [("/v1/event-types", types), ("/v1/projects", projects)] {
+            let (mut paged, mut cursor) = (Vec::new(), String::new());
+            loop {
+                let page = world.api.get(&format!("{path}?limit=1{cursor}")).await;
+                paged.extend(page["items"].as_array().unwrap().clone());
+                let Some(next) = page["next_cursor"].as_str() else { break };
+                cursor = format!("&cursor={next}");
+            }
+            assert_eq!(paged, whole);
+            let bad = format!("{path}?cursor=a%20b");
+            world.api.call(Method::GET, &bad, "", "").await.unwrap().expect(400);
+        }
+    }
 }

@@ -24,6 +24,7 @@ use crate::model::time::Clock;
 pub mod access;
 pub mod audit;
 pub mod body;
+pub mod catalog;
 pub mod events;
 pub mod intervene;
 pub mod log;
@@ -35,6 +36,7 @@ pub mod problem;
 pub mod raw_event;
 pub mod refusals;
 pub mod serve;
+pub mod stats;
 pub mod submission;
 pub mod subscriptions;
 pub mod throttle;
@@ -71,6 +73,8 @@ impl Api {
         (name = "events", description = "What happened"),
         (name = "deliveries", description = "Events on their way to subscriptions"),
         (name = "subscriptions", description = "Who wants to be told of what"),
+        (name = "catalog", description = "Event types and projects that are known"),
+        (name = "stats", description = "The daemon in numbers"),
         (name = "probes", description = "Whether the daemon lives and is ready"),
     ),
 )]
@@ -124,6 +128,9 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(subscriptions::enable))
         .routes(routes!(subscriptions::disable))
         .routes(routes!(intervene::test))
+        .routes(routes!(catalog::event_types))
+        .routes(routes!(catalog::projects))
+        .routes(routes!(stats::stats))
         .routes(routes!(probes::healthz))
         .routes(routes!(probes::readyz))
 }
@@ -153,7 +160,7 @@ mod tests {
         let document = serde_json::to_value(routes().into_openapi()).unwrap();
         let paths = document["paths"].as_object().unwrap();
         let operations: usize = paths.values().map(|path| path.as_object().unwrap().len()).sum();
-        assert_eq!((paths.len(), operations), (15, 19), "{:?}", paths.keys());
+        assert_eq!((paths.len(), operations), (18, 22), "{:?}", paths.keys());
         let text = document.to_string();
         for reference in text.split("\"$ref\":\"#").skip(1) {
             let pointer = reference.split('"').next().unwrap();
