@@ -5,7 +5,11 @@
 
 mod support;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::Method;
+use postrider::model::secret::{Kind, Secret};
+use ring::signature::{ED25519, UnparsedPublicKey};
 use serde_json::{Value, json};
 
 use support::client::event;
@@ -145,6 +149,55 @@ async fn what_cannot_be_rotated_says_why_and_stays() {
     assert_eq!(next(&world, &receiver).await.signatures(), 4);
     world.pass(2 * HOUR + 1).await;
     world.api.command(&rotation).await.expect(200);
+}
+
+/// Whether the public key verifies a `v1a` signature of the request, by the library alone.
+fn is_signed_for(seen: &Seen, public_key: &str) -> bool {
+    let key = STANDARD.decode(public_key.strip_prefix("whpk_").unwrap()).unwrap();
+    let key = UnparsedPublicKey::new(&ED25519, key);
+    let head = format!("{}.{}.", seen.event(), seen.header("webhook-timestamp"));
+    let message = [head.as_bytes(), &seen.body].concat();
+    let mut signatures =
+        seen.header("webhook-signature").split(' ').filter_map(|one| one.strip_prefix("v1a,"));
+    signatures.any(|digits| key.verify(&message, &STANDARD.decode(digits).unwrap()).is_ok())
+}
+
+#[tokio::test(start_paused = true)]
+async fn both_kinds_sign_in_one_header_while_both_are_active() {
+    let mut world = World::start().await;
+    let (receiver, made) = world.subscribed(json!({"format": "blue"})).await;
+    let pair = Secret::of_kind(Kind::Ed25519, [5; 32]);
+    let rotated = rotate(&world, &made, &json!({"secret": pair.reveal(), "grace": "1h"})).await;
+    let public_key = text(&rotated["secrets"][0], "public_key").to_owned();
+    assert_eq!(
+        (text(&rotated, "secret"), public_key.clone()),
+        (pair.reveal(), pair.public_key().unwrap().to_string())
+    );
+    assert_eq!(text(&rotated["secrets"][0], "kind"), "ed25519");
+    assert_eq!(rotated["secrets"][1].get("public_key"), None);
+
+    let seen = next(&world, &receiver).await;
+    let old = text(&made, "secret");
+    assert!(seen.is_signed_with(old) && is_signed_for(&seen, &public_key) && seen.signatures() == 2);
+    assert_ne!(seen.header("x-signature"), "", "Blue's signature is of the HMAC secret while there is one");
+    world.pass(2 * HOUR).await;
+    world.restart().await;
+    let seen = next(&world, &receiver).await;
+    assert!(!seen.is_signed_with(old) && is_signed_for(&seen, &public_key) && seen.signatures() == 1);
+    assert_eq!(seen.header("x-signature"), "");
+
+    // One that is made is of the kind of the one before.
+    let third = world.api.command(&path(&made, "/rotate-secret")).await.expect(200);
+    assert!(text(&third, "secret").starts_with("whsk_") && text(&third, "secret") != pair.reveal());
+    let seen = next(&world, &receiver).await;
+    for secret in third["secrets"].as_array().unwrap() {
+        assert!(is_signed_for(&seen, text(secret, "public_key")), "{secret}");
+    }
+    let (other, from_the_first) = world.subscribed(json!({"secret": pair.reveal()})).await;
+    assert_eq!(text(&from_the_first["secrets"][0], "public_key"), public_key);
+    next(&world, &receiver).await;
+    let seen = world.until("it arrives", async || other.seen().first().cloned()).await;
+    assert!(is_signed_for(&seen, &public_key));
 }
 
 fn of_config(receiver: &Receiver, secret: &str) -> String {

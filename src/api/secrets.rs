@@ -25,7 +25,7 @@ pub struct RotationBody {
     /// How long the present secrets go on signing beside the new one: `"0s"` to `"30d"`, `"24h"` if left out.
     #[schema(example = "24h")]
     grace: Option<String>,
-    /// The new secret; made if left out.
+    /// The new secret, `whsec_…` or `whsk_…`; one of the present one's kind is made if left out.
     secret: Option<String>,
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::model::id::SubscriptionId;
 use crate::model::problem::Problem;
-use crate::model::secret::{Secret, SigningSecret};
+use crate::model::secret::{Kind, Secret, SigningSecret};
 use crate::model::subscription::Subscription;
 use crate::model::time::Interval;
 use crate::rules::rotation::{ACTIVE_MAX, active, rotated};
@@ -24,7 +24,7 @@ pub const GRACE_MAX: Interval = Interval::from_secs(30 * 86_400);
 pub struct Rotation {
     /// For how long those before it go on signing; zero ends them at once.
     pub grace: Interval,
-    /// The new secret; if none is given, one is made.
+    /// The new secret; if none is given, one of the same kind is made.
     pub secret: Option<Secret>,
 }
 
@@ -45,7 +45,8 @@ impl Flow {
         let present = entry(&lane);
         expected.check(&present)?;
         let mut subscription = Subscription::clone(&present.subscription);
-        let secret = rotation.secret.unwrap_or_else(|| self.new_secret());
+        let kind = subscription.secrets.first().map_or(Kind::HmacSha256, |signing| signing.secret.kind());
+        let secret = rotation.secret.unwrap_or_else(|| self.new_secret(kind));
         if subscription.secrets.first().is_some_and(|signing| signing.secret == secret) {
             let detail = "is the present secret already: leave it out, and one is made";
             return Err(ChangeError::Invalid(vec![Problem::new("/secret", detail)]));
@@ -63,8 +64,8 @@ impl Flow {
     }
 
     /// A secret by chance.
-    pub(super) fn new_secret(&self) -> Secret {
-        Secret::from_random(self.with_rng(rand::RngExt::random))
+    pub(super) fn new_secret(&self, kind: Kind) -> Secret {
+        Secret::of_kind(kind, self.with_rng(rand::RngExt::random))
     }
 
     /// Removes secrets that sign no more, from the log too.

@@ -14,7 +14,7 @@ use crate::model::attempt::Attempt;
 use crate::model::id::SubscriptionId;
 use crate::model::input::SubscriptionInput;
 use crate::model::problem::Problem;
-use crate::model::secret::{Secret, SigningSecret};
+use crate::model::secret::{Kind, Secret, SigningSecret};
 use crate::model::subscription::{
     Disabled, DisabledReason, ManagedBy, Standing, Subscription, SubscriptionSpec,
 };
@@ -144,7 +144,7 @@ impl Flow {
         self.check(&input.spec).await?;
         let mut index = self.changes.lock().await;
         let now = self.clock.now();
-        let secret = input.secret.unwrap_or_else(|| self.new_secret());
+        let secret = input.secret.unwrap_or_else(|| self.new_secret(Kind::HmacSha256));
         let standing = match input.enabled {
             Some(false) => manually_disabled(&Standing::default(), now),
             _ => Standing::default(),

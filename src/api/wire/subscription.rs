@@ -44,7 +44,7 @@ pub struct SubscriptionInputBody {
     ordering: Option<String>,
     /// Whether it is switched on.
     enabled: Option<bool>,
-    /// `whsec_` and base64; made if left out.
+    /// `whsec_…` for HMAC or `whsk_…` for ed25519; an HMAC one is made if left out.
     secret: Option<String>,
 }
 
@@ -119,7 +119,7 @@ impl SubscriptionBody {
 /// A secret that signs, as far as it may be shown.
 #[derive(Serialize, ToSchema)]
 pub struct SecretBody {
-    /// How it signs: `hmac-sha256`.
+    /// How it signs: `hmac-sha256` or `ed25519`.
     #[schema(example = "hmac-sha256")]
     kind: &'static str,
     /// Since when it signs.
@@ -128,12 +128,20 @@ pub struct SecretBody {
     /// When it stops; null for the current one.
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Timestamp>,
+    /// `whpk_…`, which verifies what an `ed25519` secret signs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    public_key: Option<String>,
 }
 
 impl From<&SigningSecret> for SecretBody {
     fn from(signing: &SigningSecret) -> Self {
         let SigningSecret { secret, created_at, expires_at } = signing;
-        Self { kind: secret.kind(), created_at: *created_at, expires_at: *expires_at }
+        Self {
+            kind: secret.kind().as_str(),
+            created_at: *created_at,
+            expires_at: *expires_at,
+            public_key: secret.public_key().map(|key| key.to_string()),
+        }
     }
 }
 
