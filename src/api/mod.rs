@@ -30,6 +30,7 @@ pub mod intervene;
 pub mod log;
 pub mod members;
 pub mod page;
+pub mod patience;
 pub mod precondition;
 pub mod probes;
 pub mod problem;
@@ -37,6 +38,7 @@ pub mod raw_event;
 pub mod refusals;
 pub mod serve;
 pub mod stats;
+pub mod stream;
 pub mod submission;
 pub mod subscriptions;
 pub mod throttle;
@@ -75,6 +77,7 @@ impl Api {
         (name = "subscriptions", description = "Who wants to be told of what"),
         (name = "catalog", description = "Event types and projects that are known"),
         (name = "stats", description = "The daemon in numbers"),
+        (name = "stream", description = "What happens, live"),
         (name = "probes", description = "Whether the daemon lives and is ready"),
     ),
 )]
@@ -131,6 +134,7 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(catalog::event_types))
         .routes(routes!(catalog::projects))
         .routes(routes!(stats::stats))
+        .routes(routes!(stream::stream))
         .routes(routes!(probes::healthz))
         .routes(routes!(probes::readyz))
 }
@@ -160,7 +164,7 @@ mod tests {
         let document = serde_json::to_value(routes().into_openapi()).unwrap();
         let paths = document["paths"].as_object().unwrap();
         let operations: usize = paths.values().map(|path| path.as_object().unwrap().len()).sum();
-        assert_eq!((paths.len(), operations), (18, 22), "{:?}", paths.keys());
+        assert_eq!((paths.len(), operations), (19, 23), "{:?}", paths.keys());
         let text = document.to_string();
         for reference in text.split("\"$ref\":\"#").skip(1) {
             let pointer = reference.split('"').next().unwrap();

@@ -9,6 +9,7 @@ use crate::store::{Settlement, StoreError};
 
 use super::Flow;
 use super::lane::Lane;
+use super::stream::Happening;
 use super::subscriptions::ChangeError;
 
 impl Flow {
@@ -83,6 +84,8 @@ impl Flow {
         delivery.progress = Progress::Cancelled;
         let settlement = Settlement { delivery: delivery.clone(), due_was: Some(due), standing: None };
         self.commit(|place, done| place.settle(settlement, done)).await?;
+        let settled = Happening::settled(&delivery, self.clock.now());
+        self.stream.tell(settled);
         Ok(delivery)
     }
 }
