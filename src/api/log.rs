@@ -170,11 +170,7 @@ fn kinds(states: &[DeliveryState]) -> Vec<ProgressKind> {
             DeliveryState::Pending | DeliveryState::InFlight | DeliveryState::Held => ProgressKind::Waiting,
             DeliveryState::Succeeded => ProgressKind::Succeeded,
             DeliveryState::Exhausted => ProgressKind::Exhausted,
-            // Those of a deleted subscription are cancelled without a row that says so.
-            DeliveryState::Cancelled => {
-                kinds.push(ProgressKind::Cancelled);
-                ProgressKind::Waiting
-            }
+            DeliveryState::Cancelled => ProgressKind::Cancelled,
         };
         if !kinds.contains(&kind) {
             kinds.push(kind);

@@ -176,16 +176,17 @@ impl Flow {
     }
 
     fn hand_over_one(&self, appended: Appended, lanes: Outbound) -> Accepted {
-        let Appended { event, duplicate, deliveries } = appended;
+        let Appended { event, duplicate, deliveries, earlier } = appended;
         let id = event.id;
-        if duplicate {
+        if duplicate || earlier {
             let pumped: Vec<Arc<Lane>> = lanes.iter().map(|(lane, _)| Arc::clone(lane)).collect();
             withdraw(lanes);
             // What waited on disk for the places that were promised may come now.
             for lane in &pumped {
                 self.pump(lane);
             }
-            return Accepted { id, matched: 0, duplicate };
+            let matched = if duplicate { 0 } else { deliveries.len() };
+            return Accepted { id, matched, duplicate };
         }
         let matched = lanes.len();
         self.stream.tell([Happening::accepted(&event, matched)]);

@@ -52,8 +52,21 @@ impl Flow {
             )));
         }
         // Read again: before it was seized an attempt may have been settled.
-        let reread = self.read(move |reader| reader.delivery(id)).await;
-        Ok((lane, reread.map_err(ChangeError::from).and_then(|found| found.ok_or_else(not_found))))
+        let reread = self.read(move |reader| {
+            let Some(delivery) = reader.delivery(id)? else { return Ok(None) };
+            let has_event = reader.event_head(delivery.event)?.is_some();
+            Ok::<_, StoreError>(Some((delivery, has_event)))
+        });
+        let delivery = match reread.await {
+            Ok(Some((delivery, true))) => Ok(delivery),
+            Ok(Some((delivery, false))) => Err(ChangeError::Conflict(format!(
+                "the event {} of this delivery is no longer in the log",
+                delivery.event
+            ))),
+            Ok(None) => Err(not_found()),
+            Err(error) => Err(error.into()),
+        };
+        Ok((lane, delivery))
     }
 
     fn let_go(
