@@ -5,10 +5,11 @@ use std::sync::Arc;
 use crate::model::delivery::{Delivery, Progress};
 use crate::model::id::DeliveryId;
 use crate::model::time::Timestamp;
-use crate::store::Settlement;
+use crate::store::{Settlement, StoreError};
 
 use super::Flow;
 use super::lane::Lane;
+use super::stream::Happening;
 use super::subscriptions::ChangeError;
 
 impl Flow {
@@ -19,7 +20,7 @@ impl Flow {
     pub async fn retry(&self, id: DeliveryId) -> Result<Delivery, ChangeError> {
         let (lane, delivery) = self.seize(id).await?;
         let outcome = match delivery {
-            Ok(delivery) => self.make_due(delivery).await,
+            Ok(delivery) => self.make_due(delivery).await.map_err(ChangeError::from),
             Err(error) => Err(error),
         };
         self.let_go(&lane, id, outcome)
@@ -51,8 +52,21 @@ impl Flow {
             )));
         }
         // Read again: before it was seized an attempt may have been settled.
-        let reread = self.read(move |reader| reader.delivery(id)).await;
-        Ok((lane, reread.map_err(ChangeError::from).and_then(|found| found.ok_or_else(not_found))))
+        let reread = self.read(move |reader| {
+            let Some(delivery) = reader.delivery(id)? else { return Ok(None) };
+            let has_event = reader.event_head(delivery.event)?.is_some();
+            Ok::<_, StoreError>(Some((delivery, has_event)))
+        });
+        let delivery = match reread.await {
+            Ok(Some((delivery, true))) => Ok(delivery),
+            Ok(Some((delivery, false))) => Err(ChangeError::Conflict(format!(
+                "the event {} of this delivery is no longer in the log",
+                delivery.event
+            ))),
+            Ok(None) => Err(not_found()),
+            Err(error) => Err(error.into()),
+        };
+        Ok((lane, delivery))
     }
 
     fn let_go(
@@ -66,13 +80,7 @@ impl Flow {
         outcome
     }
 
-    async fn make_due(&self, mut delivery: Delivery) -> Result<Delivery, ChangeError> {
-        let event = delivery.event;
-        if self.read(move |reader| reader.event_head(event)).await?.is_none() {
-            return Err(ChangeError::Conflict(format!(
-                "the event {event} of this delivery is no longer in the log"
-            )));
-        }
+    async fn make_due(&self, mut delivery: Delivery) -> Result<Delivery, StoreError> {
         let due_was = due(delivery.progress);
         delivery.progress = Progress::Waiting { due: self.clock.now() };
         delivery.attempts_before = delivery.next_attempt() - 1;
@@ -89,6 +97,8 @@ impl Flow {
         delivery.progress = Progress::Cancelled;
         let settlement = Settlement { delivery: delivery.clone(), due_was: Some(due), standing: None };
         self.commit(|place, done| place.settle(settlement, done)).await?;
+        let settled = Happening::settled(&delivery, self.clock.now());
+        self.stream.tell(settled);
         Ok(delivery)
     }
 }

@@ -23,6 +23,8 @@ pub struct Numbers {
     pub queued: (usize, usize),
     /// How many subscriptions there are, by health.
     pub subscriptions: Healths,
+    /// How many listen to the stream, and how many may.
+    pub listeners: (usize, usize),
     /// Bytes of the log's files.
     pub log_bytes: u64,
     /// Bytes free on its disk.
@@ -82,6 +84,7 @@ impl Flow {
             deliveries,
             queued: self.intake.queued(),
             subscriptions,
+            listeners: self.listeners(),
             log_bytes: self.reader.size_on_disk()?,
             free_bytes: self.reader.disk_free()?,
         })
