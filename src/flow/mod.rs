@@ -4,7 +4,7 @@
 //! subscription's [`lane`]. [`dispatch`] says which lane's turn it is, [`attempt`] makes the request, [`settle`]
 //! decides what follows and makes it durable, and so back to dispatch or to the end. [`recover`] re-enters the
 //! journey from the log after a restart; [`sweep`] ends it by age. People step in through [`subscriptions`],
-//! [`enable`], [`reconcile`] and [`replay`]; [`view`] tells them where things stand.
+//! [`enable`], [`reconcile`] and [`replay`]; [`view`] and [`list`] tell them where things stand.
 //!
 //! Nothing here knows HTTP's server side, and which store it has. No lock is held over an await but the one
 //! that puts changes of subscriptions one after the other.
@@ -15,6 +15,7 @@ mod carry;
 pub mod dispatch;
 pub mod enable;
 pub mod lane;
+pub mod list;
 pub mod reconcile;
 pub mod recover;
 pub mod replay;

@@ -16,8 +16,10 @@ mod dedup;
 mod error;
 mod files;
 mod fsync;
+mod index;
 mod key;
 mod ledger;
+mod migrate;
 mod once;
 mod open;
 mod pulse;
@@ -26,6 +28,8 @@ mod queue;
 mod reader;
 mod record;
 mod scan;
+mod seen;
+mod segment;
 mod settle;
 mod step;
 mod sweep;
@@ -41,10 +45,13 @@ pub use query::{DeliveryQuery, EventQuery, Page};
 pub use queue::{Place, Store};
 pub use reader::Reader;
 pub use record::EventHead;
+pub use seen::{Seen, SeenPage, SeenProject};
 pub use step::{
     Append, Appended, REPLAY_DELIVERIES_MAX, Redelivery, Replay, Settlement, Sweep, Swept, Target,
 };
 
+#[cfg(test)]
+mod migrate_tests;
 #[cfg(test)]
 mod model_tests;
 #[cfg(test)]
