@@ -85,8 +85,11 @@ pub async fn read_members(request: Request, bytes_max: usize) -> Result<Map<Stri
     }
 }
 
-/// As [`read_members`]; none where there is no body.
-pub async fn read_members_or_none(request: Request, bytes_max: usize) -> Result<Map<String, Value>, Failure> {
+/// As [`read_members`], of a body that may be left out, whatever its type then is said to be.
+pub async fn read_optional_members(
+    request: Request,
+    bytes_max: usize,
+) -> Result<Map<String, Value>, Failure> {
     if request.body().is_end_stream() {
         return Ok(Map::new());
     }

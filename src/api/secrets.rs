@@ -1,21 +1,21 @@
 //! `POST /v1/subscriptions/{id}/rotate-secret`.
 
-use axum::Json;
-use axum::extract::{Extension, Path, Request, State};
+use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
-use http::{StatusCode, header};
-use serde_json::{Map, Value};
+use http::{HeaderValue, header};
 use utoipa::ToSchema;
 
-use super::access::Caller;
+use super::Api;
+use super::audit::By;
+use super::members::Members;
 use super::page::Params;
+use super::precondition::if_match;
 use super::problem::{Failure, Refusals};
-use super::subscriptions::{read_id, show};
+use super::refusals::Outdated;
+use super::subscriptions::{answer, read_id, show};
 use super::wire::subscription::SubscriptionBody;
-use super::{Api, blocking, body};
+use crate::flow::audit::Action;
 use crate::flow::secrets::{GRACE, Rotation, check_grace};
-use crate::model::input::kind;
-use crate::model::problem::Problem;
 use crate::model::time::Interval;
 
 /// How a secret is exchanged. All of it may be left out, the body too.
@@ -34,63 +34,68 @@ pub struct RotationBody {
 /// The new one and those before it sign every request side by side until the grace is over; at most four.
 #[utoipa::path(
     post, path = "/v1/subscriptions/{id}/rotate-secret", tag = "subscriptions",
-    params(("id" = String, Path, description = "`sub_…`")),
+    params(
+        ("id" = String, Path, description = "`sub_…`"),
+        ("If-Match" = Option<String>, Header, description = "Its `ETag` as it was read: refuses to change another version"),
+    ),
     request_body(content = Option<RotationBody>),
-    responses((status = 200, description = "The subscription, with its new secret", body = SubscriptionBody), Refusals),
+    responses((status = 200, description = "The subscription, with its new secret", body = SubscriptionBody, headers(("ETag" = String, description = "Its version"))), Outdated, Refusals),
 )]
 pub async fn rotate(
     State(api): State<Api>,
     Path(text): Path<String>,
-    Extension(caller): Extension<Caller>,
+    By(actor): By,
     request: Request,
 ) -> Result<Response, Failure> {
     Params::new(request.uri(), &[]).finish()?;
     let id = read_id(&text)?;
-    let members = body::read_members_or_none(request, api.flow.config().server.body_bytes_max).await?;
-    let rotation = read(&members).map_err(Failure::Invalid)?;
+    let expected = if_match(request.headers())?;
+    let members = Members::read(request, api.flow.config().server.body_bytes_max, &MEMBERS).await?;
+    let rotation = read(members)?;
     let flow = api.flow.clone();
     let change = async move {
         let grace = rotation.grace;
-        let entry = flow.rotate_secret(id, rotation).await?;
-        tracing::info!(by = caller.name(), %id, %grace, "secret rotated");
+        let entry = flow.rotate_secret(id, &expected, rotation).await?;
+        actor.note(Action::SecretRotated, id, &format!("grace {grace}"));
         Ok(entry)
     };
     let entry = api.carry_out(change).await?;
-    let shown = blocking(move || Ok(show(&api.flow, &entry)?.revealing(&entry))).await?;
-    Ok((StatusCode::OK, [(header::CACHE_CONTROL, "no-store")], Json(shown)).into_response())
+    let made = entry.clone();
+    let mut shown = answer(api, entry, move |flow| Ok(show(flow, &made)?.revealing(&made))).await?;
+    shown.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(shown.into_response())
 }
 
+const MEMBERS: [&str; 2] = ["grace", "secret"];
+
 /// Reads the members, with everything that is wrong with them.
-fn read(members: &Map<String, Value>) -> Result<Rotation, Vec<Problem>> {
-    let (mut rotation, mut problems) = (Rotation { grace: GRACE, secret: None }, Vec::new());
-    for (name, value) in members.iter().filter(|(_, value)| !value.is_null()) {
-        let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
-        let done = match (name.as_str(), value.as_str()) {
-            ("grace", Some(text)) => text
-                .parse::<Interval>()
-                .map_err(|error| error.to_string())
-                .and_then(check_grace)
-                .map(|grace| rotation.grace = grace),
-            ("secret", Some(text)) => {
-                text.parse().map(|secret| rotation.secret = Some(secret)).map_err(|error| format!("{error}"))
-            }
-            ("grace" | "secret", None) => Err(format!("is {}: expected a string", kind(value))),
-            _ => Err("is not a member of a rotation: expected grace, secret".to_owned()),
-        };
-        problems.extend(done.err().map(|detail| Problem::new(pointer, detail)));
+fn read(mut members: Members) -> Result<Rotation, Failure> {
+    let grace = members.text::<Interval>("grace").unwrap_or(GRACE);
+    if let Err(detail) = check_grace(grace) {
+        members.refuse("grace", detail);
     }
-    if problems.is_empty() { Ok(rotation) } else { Err(problems) }
+    let secret = members.text("secret");
+    members.finish()?;
+    Ok(Rotation { grace, secret })
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
+    use crate::model::problem::Problem;
+
+    fn read(value: &Value) -> Result<Rotation, Vec<Problem>> {
+        let members = Members::new(value.as_object().unwrap().clone(), &MEMBERS);
+        super::read(members).map_err(|failure| match failure {
+            Failure::Invalid(problems) => problems,
+            other => panic!("{other:?}"),
+        })
+    }
 
     #[test]
     fn a_rotation_is_read_with_all_that_is_wrong() {
-        let read = |value: &Value| read(value.as_object().unwrap());
         let plain = read(&json!({})).unwrap();
         assert_eq!((plain.grace, plain.secret), (GRACE, None));
         let nothing = read(&json!({"grace": null, "secret": null})).unwrap();

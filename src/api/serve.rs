@@ -31,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use super::access::Peer;
+use super::patience::Patient;
 use super::tls::Tls;
 use crate::config::Listen;
 
@@ -49,6 +50,8 @@ pub struct Limits {
     pub connections_max: usize,
     /// How long a connection may take to send a request's head, the time between requests included.
     pub head_timeout: Duration,
+    /// How long a peer may take nothing of what is sent to it.
+    pub write_timeout: Duration,
     /// How long the handshake of TLS may take.
     pub handshake_timeout: Duration,
     /// How long requests may go on after the stop.
@@ -56,11 +59,12 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// 4,096 connections, 30 s for a head, 10 s for a handshake, 10 s to finish.
+    /// 4,096 connections, 30 s for a head, 30 s without taking anything, 10 s for a handshake, 10 s to finish.
     fn default() -> Self {
         Self {
             connections_max: 4096,
             head_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(30),
             handshake_timeout: Duration::from_secs(10),
             shutdown_timeout: Duration::from_secs(10),
         }
@@ -229,6 +233,7 @@ impl Server {
         let has_asked = Arc::new(AtomicBool::new(false));
         let builder = builder(&self.limits);
         let service = service(self.router, peer, Arc::clone(&has_asked));
+        let stream = Patient::new(stream, self.limits.write_timeout);
         let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), service));
         let mut silence = pin!(sleep(self.limits.head_timeout));
         let (mut is_watched, mut is_stopping) = (true, false);

@@ -11,7 +11,8 @@ use crate::rules::rotation::{ACTIVE_MAX, active, rotated};
 use crate::store::StoreError;
 
 use super::Flow;
-use super::subscriptions::{ChangeError, Entry, entry};
+use super::subscriptions::{ChangeError, Entry, MILLISECOND, entry};
+use super::version::Expected;
 
 /// How long the secrets before a new one go on signing, unless somebody says otherwise.
 pub const GRACE: Interval = Interval::from_secs(86_400);
@@ -32,11 +33,18 @@ impl Flow {
     ///
     /// # Errors
     /// Also when too many would sign side by side, or when it is the present one.
-    pub async fn rotate_secret(&self, id: SubscriptionId, rotation: Rotation) -> Result<Entry, ChangeError> {
+    pub async fn rotate_secret(
+        &self,
+        id: SubscriptionId,
+        expected: &Expected,
+        rotation: Rotation,
+    ) -> Result<Entry, ChangeError> {
         self.owned_by_api(id)?;
         let mut index = self.changes.lock().await;
         let lane = self.lanes.get(id).ok_or_else(|| ChangeError::no_subscription(id))?;
-        let mut subscription = Subscription::clone(&entry(&lane).subscription);
+        let present = entry(&lane);
+        expected.check(&present)?;
+        let mut subscription = Subscription::clone(&present.subscription);
         let kind = subscription.secrets.first().map_or(Kind::HmacSha256, |signing| signing.secret.kind());
         let secret = rotation.secret.unwrap_or_else(|| self.new_secret(kind));
         if subscription.secrets.first().is_some_and(|signing| signing.secret == secret) {
@@ -48,10 +56,11 @@ impl Flow {
         if secrets.len() > ACTIVE_MAX {
             return Err(too_many(&secrets));
         }
-        (subscription.secrets, subscription.updated_at) = (secrets, now);
-        self.replace(&mut index, &lane, subscription).await?;
+        subscription.secrets = secrets;
+        subscription.updated_at = now.max(subscription.updated_at.after(MILLISECOND));
+        let entry = self.replace(&mut index, &lane, subscription).await?;
         tracing::debug!(subscription = %id, grace = %rotation.grace, "rotated a secret");
-        Ok(entry(&lane))
+        Ok(entry)
     }
 
     /// A secret by chance.
