@@ -98,8 +98,10 @@ impl Config {
     pub fn restart_keys(&self, new: &Self) -> Vec<&'static str> {
         let changed = [
             ("server.listen", self.server.listen != new.server.listen),
+            ("server.unix_mode", self.server.unix_mode != new.server.unix_mode),
             ("server.queue_events_max", self.server.queue_events_max != new.server.queue_events_max),
             ("storage.path", self.storage.path != new.storage.path),
+            ("storage.key_file", self.storage.key_file != new.storage.key_file),
             ("storage.cache", self.storage.cache != new.storage.cache),
             ("events.dedup_window", self.events != new.events),
             ("delivery.connect_timeout", self.delivery.connect_timeout != new.delivery.connect_timeout),
@@ -129,6 +131,8 @@ impl Default for Config {
 pub struct Server {
     /// Where the API is served; never empty. A restart applies it.
     pub listen: Vec<Listen>,
+    /// The mode bits of Unix sockets, which say who may connect. A restart applies it.
+    pub unix_mode: u32,
     /// The largest request body.
     pub body_bytes_max: usize,
     /// The most events in one request.
@@ -186,6 +190,8 @@ impl fmt::Display for Listen {
 pub struct Storage {
     /// The data directory.
     pub path: PathBuf,
+    /// The file with the key that secrets are sealed with; else `key` in the data directory.
+    pub key_file: Option<PathBuf>,
     /// Bytes of memory for the store's pages.
     pub cache: u64,
     /// Bytes of free space below which events are refused.

@@ -51,8 +51,8 @@ fn subscription(format: Format, now: Timestamp) -> Subscription {
         spec,
         managed_by: ManagedBy::Api,
         secrets: vec![
-            SigningSecret { secret: current(), expires_at: None },
-            SigningSecret { secret: former(), expires_at: soon },
+            SigningSecret { secret: current(), created_at: now, expires_at: None },
+            SigningSecret { secret: former(), created_at: now, expires_at: soon },
         ],
         created_at: now,
         updated_at: now,

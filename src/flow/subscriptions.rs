@@ -143,7 +143,7 @@ impl Flow {
             id: SubscriptionId::from_bits(self.new_bits(now)),
             spec: input.spec,
             managed_by,
-            secrets: vec![SigningSecret { secret, expires_at: None }],
+            secrets: vec![SigningSecret { secret, created_at: now, expires_at: None }],
             created_at: now,
             updated_at: now,
             deleted_at: None,
@@ -193,7 +193,8 @@ impl Flow {
         subscription.spec = spec;
         subscription.updated_at = self.clock.now();
         if let Some(secret) = secret {
-            subscription.secrets = vec![SigningSecret { secret, expires_at: None }];
+            subscription.secrets =
+                vec![SigningSecret { secret, created_at: subscription.updated_at, expires_at: None }];
         }
         self.put(&subscription, None).await?;
         let subscription = Arc::new(subscription);
@@ -222,6 +223,7 @@ impl Flow {
         let now = self.clock.now();
         let mut subscription = Subscription::clone(&entry(&lane).subscription);
         subscription.deleted_at = Some(now);
+        subscription.secrets.clear();
         self.put(&subscription, None).await?;
         self.unpublish(&mut index, &subscription, now);
         let fresh = lane.lock().delete();

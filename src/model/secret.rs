@@ -67,6 +67,8 @@ impl fmt::Debug for Secret {
 pub struct SigningSecret {
     /// The secret.
     pub secret: Secret,
+    /// Since when it signs.
+    pub created_at: Timestamp,
     /// When it stops signing; none for the current one.
     pub expires_at: Option<Timestamp>,
 }

@@ -146,12 +146,19 @@ mod tests {
         ] {
             let mut subscription = subscription(format);
             let current = subscription.secrets[0].secret.clone();
-            let expired =
-                SigningSecret { secret: Secret::from_random([2; 32]), expires_at: Some(SIGNING.at) };
+            let expired = SigningSecret {
+                secret: Secret::from_random([2; 32]),
+                created_at: Timestamp::default(),
+                expires_at: Some(SIGNING.at),
+            };
             let rotated = Secret::from_random([3; 32]);
             let until = Some(Timestamp::from_millis(SIGNING.at.as_millis() + 1));
             subscription.secrets.push(expired);
-            subscription.secrets.push(SigningSecret { secret: rotated.clone(), expires_at: until });
+            subscription.secrets.push(SigningSecret {
+                secret: rotated.clone(),
+                created_at: Timestamp::default(),
+                expires_at: until,
+            });
             let map = headers(&subscription, &SIGNING, BODY);
             let id = "evt_00000000000000000000000001";
             let expected = signature::standard([&current, &rotated], id, SIGNING.at, BODY);

@@ -295,7 +295,7 @@ impl Applier {
         }
     }
 
-    fn put_subscription(
+    pub(super) fn put_subscription(
         &mut self,
         subscription: &Subscription,
         standing: Option<&Standing>,
@@ -304,7 +304,7 @@ impl Applier {
         let old = self.draft.get(&self.reader.tables, Table::Subscriptions, &key::chunk(bits, 0))?;
         let length = |first: sled::IVec| record::length(&first);
         let length_was = old.map(length).transpose().map_err(|p| corrupt(Table::Subscriptions, bits, p))?;
-        let record = record::subscription(subscription);
+        let record = record::subscription(subscription, &self.reader.vault)?;
         self.draft.put_long(Table::Subscriptions, bits, &record, length_was.unwrap_or(0));
         if let Some(standing) = standing {
             self.put_standing(subscription.id, standing);

@@ -23,6 +23,7 @@ mod queue;
 mod reader;
 mod record;
 mod scan;
+mod seal;
 mod step;
 mod sweep;
 mod table;
@@ -36,11 +37,14 @@ pub use query::{DeliveryQuery, EventQuery, Page};
 pub use queue::{Place, Store};
 pub use reader::Reader;
 pub use record::EventHead;
+pub use seal::{KeyError, SealError};
 pub use step::{Append, Appended, Settlement, Sweep, Swept, Target};
 
 #[cfg(test)]
 mod model_tests;
 #[cfg(test)]
 mod rig;
+#[cfg(test)]
+mod sealing_tests;
 #[cfg(test)]
 mod tests;

@@ -20,8 +20,9 @@ use super::ledger::{Fresh, Ledger};
 use super::pulse::Pulse;
 use super::queue::Store;
 use super::reader::Reader;
-use super::record::Meta;
+use super::record::{self, Meta};
 use super::scan::{Scan, scan};
+use super::seal::{self, KeyId, Vault};
 use super::step::Poison;
 use super::table::{Draft, Tables};
 use crate::model::id::{IdSequence, SubscriptionId};
@@ -39,6 +40,8 @@ const COLLECT_EVERY_MS: u64 = 20;
 pub struct StoreOptions {
     /// The directory; created if it is not there.
     pub path: PathBuf,
+    /// The file with the key that secrets are sealed with; `key` in the directory if none is named.
+    pub key_file: Option<PathBuf>,
     /// About how much memory sled's page cache takes.
     pub cache_bytes: u64,
     /// For how long a sender's id is remembered.
@@ -82,12 +85,18 @@ pub fn open(
     let db = open_sled(&files, options.cache_bytes).map_err(|error| failed(error.into()))?;
     let tables = Tables::open(db).map_err(|error| failed(error.into()))?;
     let meta = read_meta(&tables, &files)?;
-    let scan = scan(&tables, &meta, progress).map_err(failed)?;
+    let key = options.key_file.clone().unwrap_or_else(|| seal::default_path(&options.path));
+    let vault = Vault::open(&key, sealed_by(&tables).map_err(failed)?).map_err(|error| OpenError::Key {
+        path: options.path.clone(),
+        key,
+        error,
+    })?;
+    let scan = scan(&tables, &meta, &vault, progress).map_err(failed)?;
     verify(&files, &meta, &scan)?;
     let last_id = last_id(&tables).map_err(failed)?;
-    let Scan { subscriptions, state, lanes, buckets, .. } = scan;
+    let Scan { subscriptions, plain, state, lanes, buckets, .. } = scan;
     let fresh = state.fresh().collect();
-    let reader = Reader { tables, ledger: Arc::new(Ledger::new(state)), files: Arc::new(files) };
+    let reader = Reader { tables, ledger: Arc::new(Ledger::new(state)), vault, files: Arc::new(files) };
     let poison = Poison::default();
     let mut applier = Applier {
         reader: reader.clone(),
@@ -106,6 +115,7 @@ pub fn open(
         #[cfg(test)]
         fail_flush_after: None,
     };
+    seal_plain(&mut applier, &plain).map_err(failed)?;
     probe(&mut applier, &reader, options)?;
     let (sender, queue) = mpsc::channel(options.queue_steps_max.max(1));
     let committer = Committer { queue, applier, witness: reader.files.witness() };
@@ -128,6 +138,34 @@ fn open_sled(files: &Files, cache_bytes: u64) -> sled::Result<Db> {
         }
     }
     config.open()
+}
+
+/// The key that something in the log is sealed with, if anything is: all of it is with the same.
+fn sealed_by(tables: &Tables) -> Result<Option<KeyId>, StoreError> {
+    for row in tables.tree(Table::Subscriptions) {
+        let (row_key, row) = row?;
+        let (_, number) = key::read_chunk(Table::Subscriptions, &row_key)?;
+        if let (0, Some(id)) = (number, record::sealed_by(&row)) {
+            return Ok(Some(id));
+        }
+    }
+    Ok(None)
+}
+
+/// Writes anew what an earlier version stored with its secrets as they are.
+fn seal_plain(applier: &mut Applier, plain: &[Subscription]) -> Result<(), StoreError> {
+    for subscription in plain {
+        applier.put_subscription(subscription, None)?;
+        applier.cut_if_full()?;
+    }
+    applier.cut()?;
+    if !plain.is_empty() {
+        tracing::info!(
+            subscriptions = plain.len(),
+            "sealed secrets that an earlier version stored as they are"
+        );
+    }
+    Ok(())
 }
 
 fn read_meta(tables: &Tables, files: &Files) -> Result<Meta, OpenError> {

@@ -16,6 +16,7 @@ use super::fsync;
 use super::key::{self, Table, delivery_of};
 use super::ledger::{Counts, Ledger, Tally};
 use super::record::{self, EventHead};
+use super::seal::Vault;
 use super::table::{Tables, corrupt};
 use crate::model::delivery::{Delivery, Progress};
 use crate::model::event::Event;
@@ -31,6 +32,7 @@ const OLDEST_SCAN_MAX: usize = 1024;
 pub struct Reader {
     pub(super) tables: Tables,
     pub(super) ledger: Arc<Ledger>,
+    pub(super) vault: Vault,
     /// Holds the lock for as long as somebody can read or write.
     pub(super) files: Arc<Files>,
 }
@@ -194,7 +196,7 @@ impl Reader {
         let record = self.tables.long(Table::Subscriptions, id.bits())?;
         let read = |record: IVec| {
             let problem = |p| corrupt(Table::Subscriptions, id.bits(), p);
-            record::read_subscription(id, &record).map_err(problem)
+            record::read_subscription(id, &record, &self.vault).map_err(problem)
         };
         record.map(read).transpose()
     }

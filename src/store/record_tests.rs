@@ -6,6 +6,11 @@ use std::path::Path;
 use super::*;
 use crate::model::attempt::EXCERPT_BYTES_MAX;
 use crate::store::rig;
+use crate::store::seal::Vault;
+
+fn vault() -> Vault {
+    Vault::new(&[7; 32])
+}
 
 fn text(length: usize) -> String {
     "n".repeat(length)
@@ -56,6 +61,7 @@ fn full_subscription() -> Subscription {
     let mut full = rig::subscription(9);
     let secret = |expires_at| SigningSecret {
         secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".parse().unwrap(),
+        created_at: rig::EPOCH,
         expires_at,
     };
     full.spec.events = EventSelector::parse(&["TODO_*", "!TODO_DELETED"]).unwrap();
@@ -113,7 +119,8 @@ fn every_record_comes_back_at_its_limits() {
         assert_eq!(read_progress(&record[..60]), Ok((value.subscription, progress)));
     }
     for value in [rig::subscription(9), full_subscription()] {
-        assert_eq!(read_subscription(value.id, &subscription(&value)), Ok(value));
+        let record = subscription(&value, &vault()).unwrap();
+        assert_eq!(read_subscription(value.id, &record, &vault()), Ok(value));
     }
     for value in [Standing::default(), full_standing()] {
         assert_eq!(read_standing(&standing(&value)), Ok(value));
@@ -126,8 +133,8 @@ fn a_subscription_of_the_most_terms_comes_back() {
     let terms: Vec<_> = (0..10_000).map(|n| format!("{n:0>120}/{n:0>120}")).collect();
     let mut value = rig::subscription(1);
     value.spec.projects = ProjectSelector::parse(&terms).unwrap();
-    let record = subscription(&value);
-    assert_eq!(read_subscription(value.id, &record), Ok(value));
+    let record = subscription(&value, &vault()).unwrap();
+    assert_eq!(read_subscription(value.id, &record, &vault()), Ok(value));
     assert_eq!(usize::from(chunk_count(record.len())), record.len().div_ceil(CHUNK_BYTES));
 }
 
@@ -144,7 +151,7 @@ fn what_is_not_a_record_is_refused() {
     later[0] = 2;
     assert_eq!(read_delivery(id, &later), Err("version 2 is not known".to_owned()));
     let hostile = [&[VERSION, 0, 0, 0, 9][..], &[253; 40]].concat();
-    assert!(read_subscription(SubscriptionId::from_bits(1), &hostile).is_err());
+    assert!(read_subscription(SubscriptionId::from_bits(1), &hostile, &vault()).is_err());
     let event = event(&small_event(), &[]);
     assert!(read_event(EventId::from_bits(1), &event[..event.len() - 1]).is_err());
 }
@@ -154,13 +161,48 @@ fn what_is_not_a_record_is_refused() {
 /// `BLESS=1` writes those that are missing; a fixture is never changed once it was released.
 #[track_caller]
 fn fixture(name: &str, written: &[u8]) -> Vec<u8> {
+    let stored = stored(name, written);
+    assert!(stored == written, "{name} is written differently: that needs a new version");
+    stored
+}
+
+/// The fixture's record alone; see [`fixture`].
+#[track_caller]
+fn stored(name: &str, written: &[u8]) -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/store_fixtures").join(name);
     if std::env::var_os("BLESS").is_some() && !path.exists() {
         fs::write(&path, written).unwrap();
     }
-    let stored = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    assert!(stored == written, "{name} is written differently: that needs a new version");
-    stored
+    fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+#[test]
+fn a_subscriptions_secrets_are_sealed_for_it_alone() {
+    let value = full_subscription();
+    let record = subscription(&value, &vault()).unwrap();
+    let secret = value.secrets[0].secret.clone();
+    for hidden in [secret.reveal().as_bytes(), &secret.reveal().as_bytes()[6..], secret.key()] {
+        assert!(!record.windows(hidden.len()).any(|part| part == hidden));
+    }
+    assert!(record.windows(7).any(|part| part == b"Bearer "), "the rest is as it was");
+    let other = SubscriptionId::from_bits(value.id.bits() + 1);
+    let error = read_subscription(other, &record, &vault()).unwrap_err();
+    assert_eq!(error, "its secrets do not open: they were changed");
+    for cut in 0..record.len() {
+        assert!(read_subscription(value.id, &record[..cut], &vault()).is_err(), "{cut}");
+    }
+    assert_eq!(sealed_by(&record), sealed_by(&subscription(&rig::subscription(1), &vault()).unwrap()));
+    assert!(sealed_by(&record).is_some() && !is_plain(&record));
+}
+
+#[test]
+fn subscriptions_of_every_version_are_read_as_ever() {
+    let value = full_subscription();
+    for name in ["subscription_v1.bin", "subscription_v2.bin"] {
+        let stored = stored(name, &subscription(&value, &vault()).unwrap());
+        assert_eq!(read_subscription(value.id, &stored, &vault()), Ok(value.clone()), "{name}");
+        assert_eq!(is_plain(&stored), name == "subscription_v1.bin");
+    }
 }
 
 #[test]
@@ -172,9 +214,6 @@ fn records_of_version_1_are_written_and_read_as_ever() {
     let value = a_delivery(Progress::Waiting { due: time(1_700_000_000_008) });
     let stored = fixture("delivery_v1.bin", &delivery(&value));
     assert_eq!(read_delivery(value.id, &stored), Ok(value));
-
-    let stored = fixture("subscription_v1.bin", &subscription(&full_subscription()));
-    assert_eq!(read_subscription(full_subscription().id, &stored), Ok(full_subscription()));
 
     let stored = fixture("standing_v1.bin", &standing(&full_standing()));
     assert_eq!(read_standing(&stored), Ok(full_standing()));

@@ -7,6 +7,7 @@ use super::key::{self, TABLES, Table, delivery_of};
 use super::ledger::{Fresh, ProgressKind, State};
 use super::reader::head;
 use super::record::{self, Meta};
+use super::seal::Vault;
 use super::table::{Tables, corrupt, hash};
 use crate::model::delivery::Progress;
 use crate::model::id::{EventId, SubscriptionId};
@@ -20,13 +21,20 @@ const PROGRESS_ROWS: u64 = 500_000;
 pub(super) struct Scan {
     pub(super) counts: [(u64, u64); TABLES],
     pub(super) subscriptions: Vec<(Subscription, Standing)>,
+    /// Those whose secrets an earlier version stored as they are.
+    pub(super) plain: Vec<Subscription>,
     pub(super) state: State,
     pub(super) lanes: Vec<(SubscriptionId, u64)>,
     pub(super) buckets: BTreeSet<u32>,
 }
 
 /// Reads all of it. Differences from `meta` are left to the caller.
-pub(super) fn scan(tables: &Tables, meta: &Meta, progress: &mut dyn FnMut(&str)) -> Result<Scan, StoreError> {
+pub(super) fn scan(
+    tables: &Tables,
+    meta: &Meta,
+    vault: &Vault,
+    progress: &mut dyn FnMut(&str),
+) -> Result<Scan, StoreError> {
     let mut scan = Scan::default();
     let mut standings = BTreeMap::new();
     scan.each(tables, Table::Standings, progress, |_, row_key, row| {
@@ -43,8 +51,11 @@ pub(super) fn scan(tables: &Tables, meta: &Meta, progress: &mut dyn FnMut(&str))
         let id = SubscriptionId::from_bits(bits);
         let problem = |p: String| corrupt(Table::Subscriptions, bits, p);
         let record = tables.long(Table::Subscriptions, bits)?.ok_or_else(|| problem("it is gone".into()))?;
-        let subscription = record::read_subscription(id, &record).map_err(problem)?;
+        let subscription = record::read_subscription(id, &record, vault).map_err(problem)?;
         scan.state.subscriptions.insert(id, subscription.deleted_at);
+        if record::is_plain(&record) {
+            scan.plain.push(subscription.clone());
+        }
         scan.subscriptions.push((subscription, standings.remove(&id).unwrap_or_default()));
         Ok(())
     })?;

@@ -55,6 +55,7 @@ pub(crate) enum Lost {
 /// A client of one daemon.
 pub(crate) struct ApiClient {
     address: SocketAddr,
+    key: Option<String>,
     idle: Mutex<Vec<SendRequest<Full<Bytes>>>>,
     connections: Mutex<JoinSet<()>>,
 }
@@ -62,7 +63,12 @@ pub(crate) struct ApiClient {
 impl ApiClient {
     /// A client of the daemon at `address`; connects when it is first used.
     pub(crate) fn new(address: SocketAddr) -> Self {
-        Self { address, idle: Mutex::default(), connections: Mutex::default() }
+        Self { address, key: None, idle: Mutex::default(), connections: Mutex::default() }
+    }
+
+    /// The same with an API key.
+    pub(crate) fn with_key(self, key: &str) -> Self {
+        Self { key: Some(key.to_owned()), ..self }
     }
 
     /// One request, sent once.
@@ -81,6 +87,9 @@ impl ApiClient {
             Request::builder().method(method).uri(path).header("host", self.address.to_string());
         if !media_type.is_empty() {
             request = request.header("content-type", media_type);
+        }
+        if let Some(key) = &self.key {
+            request = request.header("authorization", format!("Bearer {key}"));
         }
         let request = request.body(Full::new(body.into())).unwrap();
         let exchange = async {
