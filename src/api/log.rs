@@ -12,9 +12,10 @@ use super::wire::delivery::DeliveryBody;
 use super::wire::event::EventBody;
 use super::{Api, blocking};
 use crate::flow::Flow;
+use crate::flow::view::DeliveryView;
 use crate::model::delivery::{Delivery, DeliveryState};
 use crate::model::id::{DeliveryId, EventId};
-use crate::store::{DeliveryQuery, EventQuery, ProgressKind};
+use crate::store::{DeliveryQuery, EventQuery, Page, ProgressKind, StoreError};
 
 /// How many pages of the log one request looks through for states that the log does not hold.
 const SCAN_PAGES_MAX: usize = 8;
@@ -124,7 +125,7 @@ pub async fn deliveries(State(api): State<Api>, uri: Uri) -> Result<Json<List<De
     let query = DeliveryQuery {
         subscription: params.get("subscription"),
         event: params.get("event"),
-        progress: kinds(&states),
+        progress: Vec::new(),
         since: params.get("since"),
         until: params.get("until"),
         before: params.get("cursor"),
@@ -209,25 +210,27 @@ fn kinds(states: &[DeliveryState]) -> Vec<ProgressKind> {
 }
 
 /// One page of those in `states` (any, if empty), after looking through [`SCAN_PAGES_MAX`] pages of the log.
-fn page(
+/// Blocks.
+pub fn search(
     flow: &Flow,
     mut query: DeliveryQuery,
     states: &[DeliveryState],
-) -> Result<List<DeliveryBody>, Failure> {
+) -> Result<Page<(Delivery, DeliveryView), DeliveryId>, StoreError> {
+    query.progress = kinds(states);
     let mut items = Vec::new();
     let pages = if states.is_empty() { 1 } else { SCAN_PAGES_MAX };
     for _ in 0..pages {
-        let page = flow.reader().deliveries(&query).map_err(|error| Failure::internal(&error))?;
+        let page = flow.reader().deliveries(&query)?;
         let last = page.items.last().map(|delivery| delivery.id);
-        for delivery in &page.items {
-            let view = flow.view(delivery);
+        for delivery in page.items {
+            let (id, view) = (delivery.id, flow.view(&delivery));
             if !states.is_empty() && !states.contains(&view.state) {
                 continue;
             }
-            items.push(DeliveryBody::new(delivery, view));
-            let has_more = page.next.is_some() || Some(delivery.id) != last;
+            items.push((delivery, view));
+            let has_more = page.next.is_some() || Some(id) != last;
             if items.len() == query.limit && has_more {
-                return Ok(List { items, next_cursor: Some(delivery.id.to_string()) });
+                return Ok(Page { items, next: Some(id) });
             }
         }
         query.before = page.next;
@@ -235,5 +238,11 @@ fn page(
             break;
         }
     }
-    Ok(List { items, next_cursor: query.before.map(|id| id.to_string()) })
+    Ok(Page { items, next: query.before })
+}
+
+fn page(flow: &Flow, query: DeliveryQuery, states: &[DeliveryState]) -> Result<List<DeliveryBody>, Failure> {
+    let page = search(flow, query, states).map_err(|error| Failure::internal(&error))?;
+    let items = page.items.into_iter().map(|(delivery, view)| DeliveryBody::new(&delivery, view)).collect();
+    Ok(List { items, next_cursor: page.next.map(|id| id.to_string()) })
 }
