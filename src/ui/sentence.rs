@@ -116,7 +116,7 @@ fn place(v: &Viewer, projects: &ProjectSelector) -> String {
     let excludes = few(projects.excludes().map(word).collect());
     let is_all = includes.is_empty() || projects.includes().any(|pattern| *pattern == ProjectPattern::All);
     let base = if is_all { v.t("sentence-every-project") } else { list(v, &few(includes)) };
-    without(v, base, &excludes)
+    v.t1("sentence-in", "places", without(v, base, &excludes))
 }
 
 fn without(v: &Viewer, base: String, excluded: &[String]) -> String {

@@ -231,12 +231,12 @@ sentence-more-types = { $n ->
     [one] 1 more event type
    *[other] { $n } more event types
 }
-sentence-every-project = in every project
-sentence-company = in every project of { $company }
-sentence-project = in { $project }
+sentence-every-project = every project
+sentence-company = every project of { $company }
+sentence-in = in { $places }
 sentence-more-projects = { $n ->
-    [one] in 1 more project
-   *[other] in { $n } more projects
+    [one] 1 more project
+   *[other] { $n } more projects
 }
 sentence-except = { $base } except { $excluded }
 sentence-list = { $first } and { $last }

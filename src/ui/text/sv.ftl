@@ -231,12 +231,12 @@ sentence-more-types = { $n ->
     [one] 1 händelsetyp till
    *[other] { $n } händelsetyper till
 }
-sentence-every-project = i alla projekt
-sentence-company = i alla projekt hos { $company }
-sentence-project = i { $project }
+sentence-every-project = alla projekt
+sentence-company = alla projekt hos { $company }
+sentence-in = i { $places }
 sentence-more-projects = { $n ->
-    [one] i 1 projekt till
-   *[other] i { $n } projekt till
+    [one] 1 projekt till
+   *[other] { $n } projekt till
 }
 sentence-except = { $base } utom { $excluded }
 sentence-list = { $first } och { $last }
