@@ -13,6 +13,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::Method;
+use postrider::model::secret::{Kind, Secret};
 use postrider::model::time::Clock;
 use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
@@ -30,11 +31,18 @@ const PAUSE: Duration = Duration::from_millis(5);
 struct Hidden(Vec<(String, Vec<u8>)>);
 
 impl Hidden {
-    /// A signing secret: its text with and without prefix, its bytes, and these in hex.
+    /// A signing secret: its text with and without prefix, its bytes, and these in hex. Of an ed25519 key it is the
+    /// seed that is secret; the public half of it may be found.
     fn secret(&mut self, text: &str) {
         let digits = text.split_once('_').unwrap().1;
-        let bytes = STANDARD.decode(digits).unwrap();
-        self.0.push((format!("{text} as text"), digits.as_bytes().to_vec()));
+        let mut bytes = STANDARD.decode(digits).unwrap();
+        let mut digits = digits.to_owned();
+        if text.starts_with("whsk_") {
+            bytes.truncate(32);
+            // The digit after these is of the public half too.
+            digits.truncate(42);
+        }
+        self.0.push((format!("{text} as text"), digits.into_bytes()));
         self.0.push((format!("{text} in hex"), hex::encode(&bytes).into_bytes()));
         self.0.push((format!("{text} as bytes"), bytes));
     }
@@ -95,6 +103,9 @@ async fn answers(api: &ApiClient, id: &str, secret: &str) -> Vec<(String, Vec<u8
         (Method::POST, "/v1/subscriptions".to_owned(), json, nested.as_str()),
         (Method::POST, "/v1/subscriptions".to_owned(), "text/plain", changed.as_str()),
         (Method::POST, "/v1/events".to_owned(), json, stranger.as_str()),
+        (Method::POST, of("/rotate-secret"), json, changed.as_str()),
+        (Method::POST, of("/rotate-secret"), json, inner.as_str()),
+        (Method::POST, of("/rotate-secret"), json, broken.as_str()),
         (Method::POST, of("/disable"), "", ""),
         (Method::POST, of("/enable"), "", ""),
     ];
@@ -127,15 +138,21 @@ async fn no_secret_is_in_a_log_an_answer_or_a_file() {
     let made = api.subscribe(&json!({"url": receiver.url(), "name": "made"})).await;
     assert_eq!(own["secret"], mine, "it is in the answer that made it");
     let mut hidden = Hidden(vec![("the API key".to_owned(), KEY.as_bytes().to_vec())]);
-    for shown in [&own, &made] {
+    let rotation = format!("/v1/subscriptions/{}/rotate-secret", made["id"].as_str().unwrap());
+    let rotated = api.command(&rotation).await.expect(200);
+    let pair = Secret::of_kind(Kind::Ed25519, [0xb9; 32]);
+    let asymmetric =
+        api.subscribe(&json!({"url": receiver.url(), "name": "pair", "secret": pair.reveal()})).await;
+    let public_key = asymmetric["secrets"][0]["public_key"].as_str().unwrap().to_owned();
+    for shown in [&own, &made, &rotated, &asymmetric] {
         hidden.secret(shown["secret"].as_str().unwrap());
     }
     hidden.is_sharp();
 
     api.accepted(&event("T", "p", 1)).await;
-    eventually("both have it", WITHIN, PAUSE, async || (receiver.seen().len() == 2).then_some(())).await;
+    eventually("all have it", WITHIN, PAUSE, async || (receiver.seen().len() == 3).then_some(())).await;
     let mut seen = Vec::new();
-    for shown in [&own, &made] {
+    for shown in [&own, &rotated, &asymmetric] {
         let id = shown["id"].as_str().unwrap();
         seen.extend(answers(&api, id, shown["secret"].as_str().unwrap()).await);
     }
@@ -145,13 +162,17 @@ async fn no_secret_is_in_a_log_an_answer_or_a_file() {
     let api = site.ready(&mut running).await.with_key(KEY);
     api.delete(&format!("/v1/subscriptions/{}", own["id"].as_str().unwrap())).await;
     api.accepted(&event("T", "p", 2)).await;
-    eventually("the other one has it", WITHIN, PAUSE, async || (receiver.seen().len() == 3).then_some(()))
+    eventually("the others have it", WITHIN, PAUSE, async || (receiver.seen().len() == 5).then_some(()))
         .await;
-    let last = receiver.seen().pop().unwrap();
-    assert!(last.is_signed_with(made["secret"].as_str().unwrap()), "a restart keeps the secret");
+    let last = receiver.seen().into_iter().rfind(|seen| seen.signatures() == 2).unwrap();
+    for shown in [&made, &rotated] {
+        assert!(last.is_signed_with(shown["secret"].as_str().unwrap()), "a restart keeps the secrets");
+    }
     running.terminate();
     eventually("it has ended", WITHIN, PAUSE, async || running.has_ended().map(|_| ())).await;
 
+    let shown = seen.iter().any(|(_, text)| String::from_utf8_lossy(text).contains(&public_key));
+    assert!(shown, "the public key is no secret");
     let log = site.log();
     assert!(log.contains("TRACE") && log.contains("subscription created"), "{log}");
     seen.push(("the log".to_owned(), log.into_bytes()));

@@ -85,6 +85,17 @@ pub async fn read_members(request: Request, bytes_max: usize) -> Result<Map<Stri
     }
 }
 
+/// As [`read_members`], of a body that may be left out, whatever its type then is said to be.
+pub async fn read_optional_members(
+    request: Request,
+    bytes_max: usize,
+) -> Result<Map<String, Value>, Failure> {
+    if request.body().is_end_stream() {
+        return Ok(Map::new());
+    }
+    read_members(request, bytes_max).await
+}
+
 fn wrong_type(request: &Request, expected: &'static str) -> Failure {
     let given = request.headers().get(header::CONTENT_TYPE);
     let given = given.map_or_else(|| "missing".to_owned(), |given| format!("{given:?}"));

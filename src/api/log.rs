@@ -1,10 +1,9 @@
-//! What the log says: events and deliveries, newest first, and a delivery's retry.
+//! What the log says: events and deliveries, newest first.
 
 use axum::Json;
-use axum::extract::{Extension, Path, State};
+use axum::extract::{Path, State};
 use http::Uri;
 
-use super::access::Caller;
 use super::page::Params;
 use super::problem::{Failure, Refusals};
 use super::wire::List;
@@ -156,30 +155,6 @@ pub async fn delivery(
     .await
 }
 
-/// Tries a delivery again now, with a whole retry schedule before it.
-#[utoipa::path(
-    post, path = "/v1/deliveries/{id}/retry", tag = "deliveries",
-    params(("id" = String, Path, description = "`dlv_…`")),
-    responses((status = 200, description = "As it is now", body = DeliveryBody), Refusals),
-)]
-pub async fn retry(
-    State(api): State<Api>,
-    Path(text): Path<String>,
-    Extension(caller): Extension<Caller>,
-    uri: Uri,
-) -> Result<Json<DeliveryBody>, Failure> {
-    Params::new(&uri, &[]).finish()?;
-    let id = read_id(&text)?;
-    let flow = api.flow.clone();
-    let change = async move {
-        let delivery = flow.retry(id).await?;
-        tracing::info!(by = caller.name(), %id, "delivery retried");
-        Ok(delivery)
-    };
-    let delivery = api.carry_out(change).await?;
-    Ok(Json(show(&api.flow, &delivery)))
-}
-
 fn read_id(text: &str) -> Result<DeliveryId, Failure> {
     text.parse().map_err(|_| Failure::no_such("delivery", text))
 }
@@ -196,11 +171,7 @@ fn kinds(states: &[DeliveryState]) -> Vec<ProgressKind> {
             DeliveryState::Pending | DeliveryState::InFlight | DeliveryState::Held => ProgressKind::Waiting,
             DeliveryState::Succeeded => ProgressKind::Succeeded,
             DeliveryState::Exhausted => ProgressKind::Exhausted,
-            // Those of a deleted subscription are cancelled without a row that says so.
-            DeliveryState::Cancelled => {
-                kinds.push(ProgressKind::Cancelled);
-                ProgressKind::Waiting
-            }
+            DeliveryState::Cancelled => ProgressKind::Cancelled,
         };
         if !kinds.contains(&kind) {
             kinds.push(kind);

@@ -25,6 +25,7 @@ use crate::store::{Committer, Opened};
 use super::accept::Intake;
 use super::dispatch::{Lanes, Round, Timers};
 use super::lane::{Item, Lane, Line, Way};
+use super::meter::Meter;
 use super::subscriptions::{Deleted, Entry, entry, limits};
 use super::{Flow, Parts, carry};
 
@@ -71,6 +72,8 @@ impl Flow {
             budget: carry::Budget::new(config.delivery.payload_cache),
             intake: Intake::new(config.server.queue_events_max),
             config: ArcSwap::new(config),
+            started_at: clock.now(),
+            meter: Meter::new(clock.instant()),
             clock,
             rng: Mutex::new(rng),
             ids: Mutex::new(ids),

@@ -32,6 +32,8 @@ impl Flow {
             }
         };
         log_attempt(lane, &delivery, &attempt);
+        let waited = (attempt.number == 1).then(|| attempt.started_at.since(delivery.id.time()));
+        self.meter.attempted(self.clock.instant(), &attempt.outcome, attempt.duration, waited);
         let (flow, to) = (self.clone(), Arc::clone(lane));
         let id = delivery.id;
         let mut state = lane.lock();

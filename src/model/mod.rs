@@ -11,6 +11,7 @@ pub mod id;
 pub mod input;
 pub mod name;
 pub mod problem;
+pub mod replay;
 pub mod secret;
 pub mod selector;
 pub mod subscription;

@@ -4,6 +4,10 @@
 //! of the whole record (u32, big-endian), bincode, and for an event the plain bytes of its targets and data;
 //! it is cut into chunks of [`CHUNK_BYTES`]. Reading checks everything that the types promise.
 
+mod job;
+mod meta;
+mod once;
+mod replay;
 mod sealed;
 
 use std::collections::BTreeMap;
@@ -13,9 +17,6 @@ use std::time::Duration;
 use bincode::{Decode, Encode, config};
 use bytes::Bytes;
 
-pub(super) use sealed::{is_plain, read_subscription, sealed_by, subscription};
-
-use super::key::TABLES;
 use crate::model::attempt::{Attempt, ErrorClass, Outcome};
 use crate::model::delivery::{Delivery, Progress};
 use crate::model::event::EventContent;
@@ -27,6 +28,12 @@ use crate::model::subscription::{
     SubscriptionSpec,
 };
 use crate::model::time::{Interval, Timestamp, millis};
+
+pub(super) use job::{job, read_job};
+pub(super) use meta::{Meta, meta, read_format, read_meta};
+pub(super) use once::{OnceRecord, once, read_once};
+pub(super) use replay::{is_replay, read_replay, replay, replay_count};
+pub(super) use sealed::{is_plain, read_subscription, sealed_by, subscription};
 
 /// The version that is written, but for subscriptions (see [`sealed`]); every version up to it is read.
 pub(super) const VERSION: u8 = 1;
@@ -66,11 +73,12 @@ fn decode<T: Decode<()>>(prefix: usize, bytes: &[u8]) -> Read<(T, &[u8])> {
         Some(other) => return Err(format!("version {other} is not known")),
         None => return Err("it is empty".to_owned()),
     }
-    decode_body(bytes.get(prefix..).ok_or("it is too short")?)
+    decode_body(prefix, bytes)
 }
 
-/// Reads one value from what follows a record's prefix, and the bytes after it.
-fn decode_body<T: Decode<()>>(body: &[u8]) -> Read<(T, &[u8])> {
+/// Reads one value whatever the version says.
+fn decode_body<T: Decode<()>>(prefix: usize, bytes: &[u8]) -> Read<(T, &[u8])> {
+    let body = bytes.get(prefix..).ok_or("it is too short")?;
     let limited = config::standard().with_limit::<{ 8 << 20 }>();
     let (value, used) = bincode::decode_from_slice(body, limited).map_err(|error| error.to_string())?;
     Ok((value, body.get(used..).unwrap_or_default()))
@@ -421,29 +429,6 @@ pub(super) fn read_standing(record: &[u8]) -> Read<Standing> {
         last_failure_at: value.last_failure_at.map(Timestamp::from_millis),
         probe: value.probe.map(DeliveryId::from_bits),
     })
-}
-
-/// The row that each transaction writes: what the log holds, so that a loss is seen.
-#[derive(Clone, Debug, PartialEq, Eq, Default, Encode, Decode)]
-pub(super) struct Meta {
-    /// The format of the whole log.
-    pub(super) format: u32,
-    /// Grows by one with each transaction.
-    pub(super) commit_seq: u64,
-    /// For each tree the number of its rows and the sum of their hashes.
-    pub(super) tables: [(u64, u64); TABLES],
-    /// No event before this one has a fresh delivery.
-    pub(super) fresh_floor: [u8; 16],
-}
-
-/// The meta row.
-pub(super) fn meta(meta: &Meta) -> Vec<u8> {
-    encode(1, meta)
-}
-
-/// The meta row read back.
-pub(super) fn read_meta(record: &[u8]) -> Read<Meta> {
-    decode_all(1, record)
 }
 
 #[cfg(test)]

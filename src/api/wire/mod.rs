@@ -3,8 +3,11 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+pub mod catalog;
 pub mod delivery;
 pub mod event;
+pub mod sample;
+pub mod stats;
 pub mod subscription;
 
 /// One page of a list.

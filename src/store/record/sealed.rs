@@ -56,12 +56,12 @@ pub(in crate::store) fn read_subscription(
         return read_v1(id, &value);
     }
     let (sealed, body) = split(record).ok_or("it is too short")?;
-    let (value, rest): (SubscriptionV1, _) = decode_body(body)?;
+    let (value, rest): (SubscriptionV1, _) = decode_body(0, body)?;
     if !rest.is_empty() {
         return Err(format!("{} bytes are left over", rest.len()));
     }
     let plain = vault.unseal(id.bits(), sealed).ok_or("its secrets do not open: they were changed")?;
-    let (secrets, _): (Vec<SecretV2>, _) = decode_body(&plain)?;
+    let (secrets, _): (Vec<SecretV2>, _) = decode_body(0, &plain)?;
     let secret = |secret: SecretV2| {
         Ok::<_, Problem>(SigningSecret {
             secret: parse(&secret.text)?,
