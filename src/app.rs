@@ -120,6 +120,7 @@ impl Daemon {
     /// When the log could not be finished; what was acknowledged is safe all the same.
     pub async fn stop(mut self) -> anyhow::Result<()> {
         self.shutdown.cancel();
+        self.flow.end_listening();
         while self.api.join_next().await.is_some() {}
         self.flow.stop().await;
         let Self { flow, mut committer, released, .. } = self;

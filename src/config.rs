@@ -45,6 +45,8 @@ pub struct Config {
     pub delivery: Delivery,
     /// `[health]`: what becomes of a receiver that fails.
     pub health: Health,
+    /// `[api]`: bounds of the management API.
+    pub api: Api,
     /// `[log]`: what the daemon tells.
     pub log: Log,
     /// `[auth]`: who may call the API.
@@ -112,6 +114,8 @@ impl Config {
             ("delivery.allow_networks", self.delivery.allow_networks != new.delivery.allow_networks),
             ("delivery.max_in_flight", self.delivery.max_in_flight != new.delivery.max_in_flight),
             ("delivery.payload_cache", self.delivery.payload_cache != new.delivery.payload_cache),
+            ("api.stream_events_max", self.api.stream_events_max != new.api.stream_events_max),
+            ("api.stream_readers_max", self.api.stream_readers_max != new.api.stream_readers_max),
             ("log.format", self.log.format != new.log.format),
         ];
         changed.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
@@ -244,6 +248,15 @@ pub struct Delivery {
 pub struct Health {
     /// What a delivery with no attempts left does to its subscription.
     pub disable: DisablePolicy,
+}
+
+/// `[api]`. A restart applies it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Api {
+    /// How many of the newest happenings are kept for readers of `/v1/stream`.
+    pub stream_events_max: usize,
+    /// The most readers of `/v1/stream` at once.
+    pub stream_readers_max: usize,
 }
 
 /// `[log]`.

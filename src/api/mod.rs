@@ -30,6 +30,7 @@ pub mod intervene;
 pub mod log;
 pub mod members;
 pub mod page;
+pub mod patience;
 pub mod precondition;
 pub mod probes;
 pub mod problem;
@@ -38,6 +39,7 @@ pub mod refusals;
 pub mod secrets;
 pub mod serve;
 pub mod stats;
+pub mod stream;
 pub mod submission;
 pub mod subscriptions;
 pub mod throttle;
@@ -76,6 +78,7 @@ impl Api {
         (name = "subscriptions", description = "Who wants to be told of what"),
         (name = "catalog", description = "Event types and projects that are known"),
         (name = "stats", description = "The daemon in numbers"),
+        (name = "stream", description = "What happens, live"),
         (name = "probes", description = "Whether the daemon lives and is ready"),
     ),
 )]
@@ -133,6 +136,7 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(catalog::event_types))
         .routes(routes!(catalog::projects))
         .routes(routes!(stats::stats))
+        .routes(routes!(stream::stream))
         .routes(routes!(probes::healthz))
         .routes(routes!(probes::readyz))
 }

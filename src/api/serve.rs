@@ -30,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use super::access::Peer;
+use super::patience::Patient;
 use crate::config::Listen;
 
 /// How long the loop rests when a connection cannot be taken, for want of file descriptors above all.
@@ -47,16 +48,19 @@ pub struct Limits {
     pub connections_max: usize,
     /// How long a connection may take to send a request's head, the time between requests included.
     pub head_timeout: Duration,
+    /// How long a peer may take nothing of what is sent to it.
+    pub write_timeout: Duration,
     /// How long requests may go on after the stop.
     pub shutdown_timeout: Duration,
 }
 
 impl Default for Limits {
-    /// 4,096 connections, 30 s for a head, 10 s to finish.
+    /// 4,096 connections, 30 s for a head, 30 s without taking anything, 10 s to finish.
     fn default() -> Self {
         Self {
             connections_max: 4096,
             head_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(30),
             shutdown_timeout: Duration::from_secs(10),
         }
     }
@@ -200,6 +204,7 @@ impl Server {
         let has_asked = Arc::new(AtomicBool::new(false));
         let builder = builder(&self.limits);
         let service = service(self.router, peer, Arc::clone(&has_asked));
+        let stream = Patient::new(stream, self.limits.write_timeout);
         let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), service));
         let mut silence = pin!(sleep(self.limits.head_timeout));
         let (mut is_watched, mut is_stopping) = (true, false);

@@ -8,6 +8,7 @@ use super::*;
 const LIMITS: Limits = Limits {
     connections_max: 2,
     head_timeout: Duration::from_secs(30),
+    write_timeout: Duration::from_secs(30),
     shutdown_timeout: Duration::from_secs(10),
 };
 

@@ -10,7 +10,7 @@ use super::layers::Layers;
 use super::section::Section;
 use super::subscriptions::{self, Secrets};
 use super::{
-    Auth, Config, Delivery, EventTypeEntry, Events, Health, Key, Listen, Log, LogFormat, ProjectEntry,
+    Api, Auth, Config, Delivery, EventTypeEntry, Events, Health, Key, Listen, Log, LogFormat, ProjectEntry,
     Retention, Role, Server, Storage,
 };
 use crate::model::input::{kind, read_retry_schedule};
@@ -27,7 +27,8 @@ const KEEP: RangeInclusive<Interval> = Interval::from_secs(1)..=Interval::from_s
 const DEDUP: RangeInclusive<Interval> = Interval::from_secs(0)..=Interval::from_secs(365 * DAY_SECS);
 const TIMEOUT: RangeInclusive<Interval> = Interval::from_millis(100)..=Interval::from_secs(60);
 const LISTS: [&str; 3] = ["event_types", "projects", "subscriptions"];
-const SECTIONS: [&str; 8] = ["server", "storage", "retention", "events", "delivery", "health", "log", "auth"];
+const SECTIONS: [&str; 9] =
+    ["server", "storage", "retention", "events", "delivery", "health", "api", "log", "auth"];
 
 /// Reads the merged layers.
 pub(super) fn config(layers: &Layers, secrets: &Secrets<'_>) -> Result<Config, ConfigErrors> {
@@ -44,6 +45,10 @@ pub(super) fn config(layers: &Layers, secrets: &Secrets<'_>) -> Result<Config, C
         delivery: reader.section("/delivery", delivery),
         health: reader.section("/health", |s| Health {
             disable: s.parsed("disable", "\"exhausted\", \"always\" or \"never\"").unwrap_or_default(),
+        }),
+        api: reader.section("/api", |s| Api {
+            stream_events_max: s.count("stream_events_max", &(1..=1_000_000)),
+            stream_readers_max: s.count("stream_readers_max", &(0..=4096)),
         }),
         log: reader.section("/log", log),
         auth: Auth { keys: reader.keys() },

@@ -40,6 +40,9 @@ impl Config {
         page.delivery(&self.delivery);
         page.header("[health]");
         page.set("disable", quoted(self.health.disable));
+        page.header("[api]");
+        page.set("stream_events_max", self.api.stream_events_max);
+        page.set("stream_readers_max", self.api.stream_readers_max);
         page.header("[log]");
         page.set("level", quoted(&self.log.level));
         page.set("format", quoted(self.log.format.as_str()));

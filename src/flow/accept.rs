@@ -14,6 +14,7 @@ use crate::store::{Append, Appended, QueueFull as NoPlace, Settlement, StoreErro
 
 use super::Flow;
 use super::lane::{Item, Lane, Way};
+use super::stream::Happening;
 
 /// How long a sender is asked to wait when the queue is full.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -188,6 +189,7 @@ impl Flow {
             return Accepted { id, matched, duplicate };
         }
         let matched = lanes.len();
+        self.stream.tell([Happening::accepted(&event, matched)]);
         let is_carried = lanes.iter().any(|(_, way)| *way == Way::Fresh);
         let carried = if is_carried { self.budget.carry(&event) } else { None };
         for ((lane, way), delivery) in lanes.into_iter().zip(deliveries) {
@@ -236,10 +238,12 @@ impl Flow {
     pub(super) async fn cancel(self, subscription: SubscriptionId, fresh: Vec<Delivery>) {
         for mut delivery in fresh {
             delivery.progress = Progress::Cancelled;
+            let settled = Happening::settled(&delivery, self.clock.now());
             let settlement = Settlement { delivery, due_was: None, standing: None };
             if let Err(error) = self.commit(|place, done| place.settle(settlement, done)).await {
                 return tracing::error!(%subscription, %error, "failed to cancel deliveries");
             }
+            self.stream.tell(settled);
         }
     }
 }

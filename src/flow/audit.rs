@@ -7,6 +7,8 @@
 
 use std::fmt::Display;
 
+use crate::model::word::words;
+
 /// What a directive of `log.level` calls these lines.
 pub const TARGET: &str = "postrider::audit";
 
@@ -32,45 +34,26 @@ impl Actor {
     }
 }
 
-macro_rules! actions {
-    ($($(#[$doc:meta])* $name:ident = $word:literal,)*) => {
-        /// What was done.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub enum Action {
-            $($(#[$doc])* $name,)*
-        }
-
-        impl Action {
-            /// Every action.
-            pub const ALL: &[Self] = &[$(Self::$name),*];
-
-            /// The word that the log uses.
-            pub const fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$name => $word,)*
-                }
-            }
-        }
-    };
-}
-
-actions! {
-    /// A subscription was made.
-    SubscriptionCreated = "subscription.created",
-    /// Settings of a subscription were changed; `detail` names the members.
-    SubscriptionChanged = "subscription.changed",
-    /// A subscription was deleted.
-    SubscriptionDeleted = "subscription.deleted",
-    /// A subscription was switched on.
-    SubscriptionEnabled = "subscription.enabled",
-    /// A subscription was switched off.
-    SubscriptionDisabled = "subscription.disabled",
-    /// A subscription got another secret; `detail` has the grace of those before it.
-    SecretRotated = "subscription.secret_rotated",
-    /// A sample was sent to a subscription; `detail` is what came of it.
-    SubscriptionTested = "subscription.tested",
-    /// A delivery was made due at once.
-    DeliveryRetried = "delivery.retried",
-    /// A delivery was given up on.
-    DeliveryCancelled = "delivery.cancelled",
-}
+words!(
+    /// What was done.
+    Action {
+        /// A subscription was made.
+        SubscriptionCreated = "subscription.created",
+        /// Settings of a subscription were changed; `detail` names the members.
+        SubscriptionChanged = "subscription.changed",
+        /// A subscription was deleted.
+        SubscriptionDeleted = "subscription.deleted",
+        /// A subscription was switched on.
+        SubscriptionEnabled = "subscription.enabled",
+        /// A subscription was switched off.
+        SubscriptionDisabled = "subscription.disabled",
+        /// A subscription got another secret; `detail` has the grace of those before it.
+        SecretRotated = "subscription.secret_rotated",
+        /// A sample was sent to a subscription; `detail` is what came of it.
+        SubscriptionTested = "subscription.tested",
+        /// A delivery was made due at once.
+        DeliveryRetried = "delivery.retried",
+        /// A delivery was given up on.
+        DeliveryCancelled = "delivery.cancelled",
+    }
+);

@@ -12,6 +12,7 @@ use crate::store::StoreError;
 
 use super::Flow;
 use super::lane::Lane;
+use super::stream::Change;
 use super::subscriptions::{ChangeError, Entry, entry, manually_disabled};
 use super::version::Expected;
 
@@ -85,6 +86,7 @@ impl Flow {
         answered.await.unwrap_or(Err(StoreError::Closed))?;
         index.put(id, &subscription.spec, Presence::Active);
         index.commit();
+        self.tell_changed(&entry(lane), Change::Health);
         self.pump(lane);
         Ok(())
     }
@@ -107,6 +109,7 @@ impl Flow {
         let entry = entry(&lane);
         index.put(id, &entry.subscription.spec, Presence::Disabled);
         index.commit();
+        self.tell_changed(&entry, Change::Health);
         tracing::debug!(subscription = %id, name = entry.subscription.spec.name, "disabled a subscription");
         Ok(entry)
     }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use crate::model::delivery::{Delivery, Progress};
 use crate::model::id::DeliveryId;
 use crate::model::time::Timestamp;
-use crate::store::Settlement;
+use crate::store::{Settlement, StoreError};
 
 use super::Flow;
 use super::lane::Lane;
+use super::stream::Happening;
 use super::subscriptions::ChangeError;
 
 impl Flow {
@@ -51,8 +52,21 @@ impl Flow {
             )));
         }
         // Read again: before it was seized an attempt may have been settled.
-        let reread = self.read(move |reader| reader.delivery(id)).await;
-        Ok((lane, reread.map_err(ChangeError::from).and_then(|found| found.ok_or_else(not_found))))
+        let reread = self.read(move |reader| {
+            let Some(delivery) = reader.delivery(id)? else { return Ok(None) };
+            let has_event = reader.event_head(delivery.event)?.is_some();
+            Ok::<_, StoreError>(Some((delivery, has_event)))
+        });
+        let delivery = match reread.await {
+            Ok(Some((delivery, true))) => Ok(delivery),
+            Ok(Some((delivery, false))) => Err(ChangeError::Conflict(format!(
+                "the event {} of this delivery is no longer in the log",
+                delivery.event
+            ))),
+            Ok(None) => Err(not_found()),
+            Err(error) => Err(error.into()),
+        };
+        Ok((lane, delivery))
     }
 
     fn let_go(
@@ -89,6 +103,8 @@ impl Flow {
         delivery.progress = Progress::Cancelled;
         let settlement = Settlement { delivery: delivery.clone(), due_was: Some(due), standing: None };
         self.commit(|place, done| place.settle(settlement, done)).await?;
+        let settled = Happening::settled(&delivery, self.clock.now());
+        self.stream.tell(settled);
         Ok(delivery)
     }
 }

@@ -5,7 +5,7 @@
 //! decides what follows and makes it durable, and so back to dispatch or to the end. [`recover`] re-enters the
 //! journey from the log after a restart; [`sweep`] ends it by age. People step in through [`subscriptions`],
 //! [`enable`], [`secrets`], [`reconcile`], [`sample`] and [`intervene`]; [`view`] and [`numbers`] tell them where
-//! things stand, [`audit`] who changed what.
+//! things stand, [`stream`] what happens, [`audit`] who changed what.
 //!
 //! Nothing here knows HTTP's server side, and which store it has. No lock is held over an await but the one
 //! that puts changes of subscriptions one after the other.
@@ -16,6 +16,7 @@ pub mod audit;
 mod carry;
 pub mod dispatch;
 pub mod enable;
+pub mod history;
 pub mod intervene;
 pub mod lane;
 pub mod meter;
@@ -25,6 +26,7 @@ pub mod recover;
 pub mod sample;
 pub mod secrets;
 pub mod settle;
+pub mod stream;
 pub mod subscriptions;
 pub mod sweep;
 pub mod version;
@@ -59,6 +61,7 @@ pub struct Parts {
     clock: Clock,
     started_at: Timestamp,
     meter: meter::Meter,
+    stream: Arc<stream::Stream>,
     rng: Mutex<StdRng>,
     /// Ids of what the log does not number itself: they grow, so that lists are in the order of making.
     ids: Mutex<IdSequence>,

@@ -6,6 +6,7 @@ use crate::model::time::Timestamp;
 use crate::store::{StoreError, Tally};
 
 use super::Flow;
+use super::history::Minute;
 use super::meter::Reading;
 
 /// Everything that can be counted.
@@ -23,6 +24,8 @@ pub struct Numbers {
     pub queued: (usize, usize),
     /// How many subscriptions there are, by health.
     pub subscriptions: Healths,
+    /// How many listen to the stream, and how many may.
+    pub listeners: (usize, usize),
     /// Bytes of the log's files.
     pub log_bytes: u64,
     /// Bytes free on its disk.
@@ -58,6 +61,11 @@ pub struct Healths {
 }
 
 impl Flow {
+    /// What passed through in each of the last `count` minutes, oldest first, the present one included.
+    pub fn minutes(&self, count: usize) -> Vec<Minute> {
+        self.meter.minutes(self.clock.instant(), count)
+    }
+
     /// Counts everything.
     ///
     /// Blocks: asks the disk, and passes over every subscription.
@@ -82,6 +90,7 @@ impl Flow {
             deliveries,
             queued: self.intake.queued(),
             subscriptions,
+            listeners: self.listeners(),
             log_bytes: self.reader.size_on_disk()?,
             free_bytes: self.reader.disk_free()?,
         })

@@ -52,7 +52,10 @@ impl Flow {
     pub async fn apply(&self, config: Arc<Config>) -> Result<Reconciled, ReconcileError> {
         let mut present = self.managed_by_config();
         self.check_all(&config, &present).await?;
-        self.config.store(Arc::clone(&config));
+        let before = self.config.swap(Arc::clone(&config));
+        if before.auth != config.auth {
+            self.hang_up();
+        }
         for lane in self.lanes.all() {
             let mut state = lane.lock();
             let subscription = Arc::clone(&state.subscription);

@@ -26,6 +26,7 @@ use crate::store::StoreError;
 use super::Flow;
 use super::lane::{Lane, LaneState, Limits, Line};
 use super::secrets::rotated_by_config;
+use super::stream::Change;
 use super::version::Expected;
 
 /// How many rows of a deleted subscription's waiting line are dropped in one durable step.
@@ -166,7 +167,9 @@ impl Flow {
         index.put(subscription.id, &subscription.spec, Presence::of(&standing));
         index.commit();
         tracing::debug!(subscription = %subscription.id, name = subscription.spec.name, %managed_by, "created a subscription");
-        Ok(Entry { subscription, standing })
+        let entry = Entry { subscription, standing };
+        self.tell_changed(&entry, Change::Created);
+        Ok(entry)
     }
 
     /// Changes the settings that `change` names; `null` sets one back to its default.
@@ -235,7 +238,9 @@ impl Flow {
         index.put(subscription.id, &subscription.spec, Presence::of(&standing));
         index.commit();
         self.pump(lane);
-        Ok(Entry { subscription, standing })
+        let entry = Entry { subscription, standing };
+        self.tell_changed(&entry, Change::Settings);
+        Ok(entry)
     }
 
     /// Deletes a subscription. What it has not finished is cancelled; what it has stays in the log.
@@ -262,6 +267,7 @@ impl Flow {
         let fresh = lane.lock().delete();
         self.park_by_id(&lane, fresh);
         self.spawn(self.clone().clear_line(id));
+        self.tell_changed(&present, Change::Deleted);
         tracing::debug!(subscription = %id, name = subscription.spec.name, "deleted a subscription");
         Ok(())
     }

@@ -16,3 +16,4 @@ pub mod secret;
 pub mod selector;
 pub mod subscription;
 pub mod time;
+pub(crate) mod word;

@@ -2,9 +2,13 @@
 //!
 //! A chart has no text of its own, so that it can be as wide as there is room; its page says what it shows.
 
-use svg::Document;
-use svg::node::element::{Line, Rectangle, Title};
+use std::time::Duration;
 
+use svg::Document;
+use svg::node::element::path::Data;
+use svg::node::element::{Line, Path, Rectangle, Title};
+
+use crate::flow::history::Minute;
 use crate::model::attempt::Attempt;
 use crate::model::time::millis;
 
@@ -37,6 +41,56 @@ pub(super) fn attempts(newest_first: &[&Attempt]) -> String {
         chart = chart.add(bar.add(Title::new(title)));
     }
     chart.to_string()
+}
+
+/// One bar for each span of time, oldest first: attempts that were taken below, those that failed above.
+pub(super) fn outcomes(bars: &[Minute]) -> String {
+    let highest = bars.iter().map(|bar| bar.succeeded + bar.failed).max().unwrap_or(0).max(1) as f64;
+    let step = WIDTH / bars.len().max(1) as f64;
+    let mut chart = document().add(base_line());
+    for (index, one) in bars.iter().enumerate() {
+        let height =
+            |count: u64| if count == 0 { 0.0 } else { (count as f64 / highest * (HEIGHT - 6.0)).max(LEAST) };
+        let (x, good, bad) = (index as f64 * step, height(one.succeeded), height(one.failed));
+        if good > 0.0 {
+            chart = chart.add(bar(x, good, 0.0, step * 0.75, "good"));
+        }
+        if bad > 0.0 {
+            chart = chart.add(bar(x, bad, good, step * 0.75, "bad"));
+        }
+    }
+    chart.to_string()
+}
+
+/// Two lines over spans of time, oldest first: how long an attempt took on average, and the longest of them.
+pub(super) fn times(bars: &[Minute]) -> String {
+    let longest = bars.iter().map(|bar| bar.longest).max().unwrap_or_default().as_secs_f64().max(0.001);
+    let step = WIDTH / bars.len().max(1) as f64;
+    let line = |class: &str, of: fn(&Minute) -> Option<Duration>| {
+        let mut path = Data::new();
+        let mut is_drawing = false;
+        for (index, one) in bars.iter().enumerate() {
+            let Some(time) = of(one) else {
+                is_drawing = false;
+                continue;
+            };
+            let x = rounded((index as f64 + 0.4) * step);
+            let y = rounded(HEIGHT - 2.0 - time.as_secs_f64() / longest * (HEIGHT - 8.0));
+            // A span alone between empty ones is seen as a short stroke.
+            path = if is_drawing {
+                path.line_to((x, y))
+            } else {
+                path.move_to((x, y)).line_by((rounded(step * 0.4), 0))
+            };
+            is_drawing = true;
+        }
+        Path::new().set("class", class).set("d", path)
+    };
+    let drawing = document().add(base_line());
+    drawing
+        .add(line("line two", |one| one.mean().map(|_| one.longest)))
+        .add(line("line", Minute::mean))
+        .to_string()
 }
 
 fn bar(x: f64, height: f64, above: f64, width: f64, class: &str) -> Rectangle {

@@ -15,7 +15,9 @@ use super::sentence::sentence;
 use super::subscription::find;
 use super::viewer::Viewer;
 use super::{Ui, guard};
+use crate::flow::audit::Action;
 use crate::flow::subscriptions::{ChangeError, Entry};
+use crate::flow::version::Expected;
 use crate::model::input::SubscriptionInput;
 use crate::model::problem::Problem;
 use crate::model::selector::{EventSelector, ProjectSelector};
@@ -54,6 +56,11 @@ impl Page<'_> {
             || self.v.at("/subscriptions"),
             |entry| self.v.at(&format!("/subscriptions/{}/edit", entry.subscription.id)),
         )
+    }
+
+    /// The version of the settings that the form began with.
+    fn version(&self) -> String {
+        self.present.map(|entry| entry.version().to_string()).unwrap_or_default()
     }
 
     fn id(&self) -> String {
@@ -114,19 +121,15 @@ pub(super) async fn create(
         Ok(input) => input,
         Err(problems) => return refuse(&ui, &viewer, None, &draft, &catalog, problems).await,
     };
-    let (flow, by) = (ui.flow.clone(), viewer.name.clone());
+    let (flow, actor) = (ui.flow.clone(), viewer.actor());
     let change = async move {
         let entry = flow.create(input).await?;
-        let (id, name) = (entry.subscription.id, &entry.subscription.spec.name);
-        tracing::info!(by, %id, %name, "subscription created");
+        actor.note(Action::SubscriptionCreated, entry.subscription.id, &entry.subscription.spec.name);
         Ok(entry)
     };
     match ui.carry_out(change).await? {
         Ok(entry) => {
-            let secret = entry.subscription.secrets.first();
-            let notice = secret.map_or(Notice::Done("notice-created"), |secret| {
-                Notice::Secret(secret.secret.reveal().to_owned())
-            });
+            let notice = notice::secret(&entry, "notice-created");
             Ok(notice::go(&ui, &viewer, &format!("/subscriptions/{}", entry.subscription.id), notice))
         }
         Err(ChangeError::Invalid(problems)) => refuse(&ui, &viewer, None, &draft, &catalog, problems).await,
@@ -145,11 +148,14 @@ pub(super) async fn change(
     let entry = owned(&ui, &id)?;
     let catalog = ui.ask(Catalog::read).await?;
     let draft = Draft::of_form(&form, &catalog);
-    let (flow, by, id) = (ui.flow.clone(), viewer.name.clone(), entry.subscription.id);
+    let (flow, actor, id) = (ui.flow.clone(), viewer.actor(), entry.subscription.id);
     let members = draft.to_members();
+    // Whoever edits changes what they saw, and not what somebody else has made of it meanwhile.
+    let expected =
+        form.get("version").parse().map_or(Expected::Any, |version| Expected::OneOf(vec![version]));
     let change = async move {
-        flow.change(id, &members).await?;
-        tracing::info!(by, %id, "subscription changed");
+        flow.change(id, &expected, &members).await?;
+        actor.note(Action::SubscriptionChanged, id, "");
         Ok(())
     };
     match ui.carry_out(change).await? {
@@ -158,6 +164,10 @@ pub(super) async fn change(
         }
         Err(ChangeError::Invalid(problems)) => {
             refuse(&ui, &viewer, Some(&entry), &draft, &catalog, problems).await
+        }
+        Err(error @ ChangeError::Outdated { .. }) => {
+            let notice = Notice::Refused(error.to_string());
+            Ok(notice::go(&ui, &viewer, &format!("/subscriptions/{id}"), notice))
         }
         Err(error) => Err(error.into()),
     }

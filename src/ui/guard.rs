@@ -95,6 +95,11 @@ fn admit(ui: &Ui, request: &Request) -> (Viewer, Option<Refusal>) {
         is_chosen,
         path: uri.path_and_query().map_or("/", |path| path.as_str()).to_owned(),
         name: String::new(),
+        from: match peer(request) {
+            Some(Peer::Tcp(address)) => address.to_string(),
+            Some(Peer::Unix) => "unix".to_owned(),
+            None => String::new(),
+        },
         role: Role::Read,
         has_session: false,
         token: String::new(),

@@ -39,6 +39,7 @@ mod fault;
 mod form;
 mod guard;
 mod language;
+mod live;
 mod login;
 mod notice;
 mod overview;
@@ -135,11 +136,16 @@ fn routes() -> Router<Ui> {
         .route("/subscriptions/{id}/delete", get(subscription::ask_delete).post(actions::delete))
         .route("/subscriptions/{id}/enable", post(actions::enable))
         .route("/subscriptions/{id}/disable", post(actions::disable))
+        .route("/subscriptions/{id}/test", post(actions::test))
+        .route("/subscriptions/{id}/rotate-secret", post(actions::rotate))
         .route("/events", get(events::list))
         .route("/events/{id}", get(events::show))
         .route("/deliveries", get(deliveries::list))
         .route("/deliveries/{id}", get(deliveries::show))
         .route("/deliveries/{id}/retry", post(actions::retry))
+        .route("/deliveries/{id}/cancel", post(actions::cancel))
+        .route("/live", get(live::show))
+        .route("/live/stream", get(live::stream))
         .route("/login", get(login::show).post(login::enter))
         .route("/logout", post(login::leave))
 }

@@ -10,6 +10,7 @@ use rand::RngExt as _;
 use super::Ui;
 use super::query::Query;
 use super::viewer::Viewer;
+use crate::flow::subscriptions::Entry;
 use crate::model::attempt::Attempt;
 
 /// The most notices that wait to be shown; the oldest makes room.
@@ -55,6 +56,12 @@ impl Notices {
 pub(super) fn go(ui: &Ui, viewer: &Viewer, path: &str, notice: Notice) -> Response {
     let id = ui.notices.put(notice);
     Redirect::to(&viewer.at(&format!("{path}?notice={id:016x}"))).into_response()
+}
+
+/// Tells the present secret of a subscription, where it is a shared one; else that it is done.
+pub(super) fn secret(entry: &Entry, done: &'static str) -> Notice {
+    let current = entry.subscription.secrets.first();
+    current.map_or(Notice::Done(done), |signing| Notice::Secret(signing.secret.reveal().to_owned()))
 }
 
 /// What the page has to tell this once.

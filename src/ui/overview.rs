@@ -1,15 +1,20 @@
 //! The overview: how everything does, at a glance.
 
+use std::time::Duration;
+
 use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
 
+use super::chart;
 use super::deliveries::{Row, rows};
 use super::fault::Fault;
 use super::subscriptions::{Row as SubscriptionRow, health};
 use super::viewer::Viewer;
 use super::{Ui, guard};
 use crate::flow::Flow;
+use crate::flow::history::{MINUTES_MAX, Minute};
+use crate::flow::meter::Reading;
 use crate::flow::subscriptions::Entry;
 use crate::model::time::Timestamp;
 use crate::store::{DeliveryQuery, EventQuery, StoreError};
@@ -63,10 +68,50 @@ struct Page<'a> {
     numbers: Numbers,
     troubled: Vec<SubscriptionRow>,
     rows: Vec<Row>,
+    passed: Reading,
+    hour: Chart,
+    day: Chart,
+}
+
+impl Page<'_> {
+    /// A percentile, which the meter has in microseconds.
+    fn micros(&self, micros: &u64) -> String {
+        self.v.length(Duration::from_micros(*micros))
+    }
+
+    fn per_second(&self, rate: &f64) -> String {
+        self.v.decimal(*rate)
+    }
+}
+
+/// What passed through, as drawings with what they say in numbers.
+struct Chart {
+    drawing: String,
+    times: String,
+    accepted: u64,
+    succeeded: u64,
+    failed: u64,
+}
+
+impl Chart {
+    /// Draws minutes, so many of them to a bar.
+    fn of(minutes: &[Minute], per_bar: usize) -> Self {
+        let join = |minutes: &[Minute]| minutes.iter().fold(Minute::default(), |sum, next| sum.with(next));
+        let bars: Vec<Minute> = minutes.chunks(per_bar).map(join).collect();
+        let sum = join(&bars);
+        Self {
+            drawing: chart::outcomes(&bars),
+            times: chart::times(&bars),
+            accepted: sum.accepted,
+            succeeded: sum.succeeded,
+            failed: sum.failed,
+        }
+    }
 }
 
 struct Seen {
     numbers: Numbers,
+    passed: Reading,
     troubled: Vec<SubscriptionRow>,
     rows: Vec<Row>,
 }
@@ -76,8 +121,11 @@ pub(super) async fn show(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
 ) -> Result<Response, Fault> {
-    let Seen { numbers, troubled, rows } = ui.ask(look).await?;
-    Ok(guard::html(&Page { v: &viewer, numbers, troubled, rows }))
+    let Seen { numbers, passed, troubled, rows } = ui.ask(look).await?;
+    let minutes = ui.flow.minutes(MINUTES_MAX);
+    let hour = Chart::of(minutes.get(minutes.len().saturating_sub(60)..).unwrap_or_default(), 1);
+    let day = Chart::of(&minutes, 24);
+    Ok(guard::html(&Page { v: &viewer, numbers, troubled, rows, passed, hour, day }))
 }
 
 fn look(flow: &Flow) -> Result<Seen, StoreError> {
@@ -101,5 +149,5 @@ fn look(flow: &Flow) -> Result<Seen, StoreError> {
         .collect::<Result<_, StoreError>>()?;
     let recent = DeliveryQuery { limit: RECENT, ..DeliveryQuery::default() };
     let rows = rows(flow, recent, &[])?.items;
-    Ok(Seen { numbers, troubled, rows })
+    Ok(Seen { numbers, passed: flow.numbers()?.passed, troubled, rows })
 }

@@ -72,6 +72,16 @@ impl Page<'_> {
         }
     }
 
+    /// Secrets that a rotation left: their kinds, and until when they sign.
+    fn old_secrets(&self) -> Vec<(&'static str, String)> {
+        let v = self.v;
+        let old = self.entry.subscription.secrets.iter().filter(|signing| signing.is_active(v.now));
+        old.filter_map(|signing| {
+            Some((signing.secret.kind().as_str(), v.t1("secret-until", "at", v.clock(signing.expires_at?))))
+        })
+        .collect()
+    }
+
     /// Members that differ from the daemon's own settings.
     fn extras(&self) -> Vec<(String, String)> {
         let (v, spec) = (self.v, &self.entry.subscription.spec);

@@ -7,6 +7,7 @@ use fluent_bundle::{FluentArgs, FluentValue};
 
 use super::language::Language;
 use crate::config::Role;
+use crate::flow::audit::Actor;
 use crate::model::time::{Timestamp, millis};
 
 /// Who looks: their language, what they may do, and what every page needs to know. In the extensions of every
@@ -21,6 +22,8 @@ pub(super) struct Viewer {
     /// As whom: the name of the key, or `local`.
     pub(super) name: String,
     pub(super) role: Role,
+    /// From where: an address, or `unix`.
+    pub(super) from: String,
     /// Somebody logged in, and may log out.
     pub(super) has_session: bool,
     /// What each form has to send back.
@@ -82,6 +85,11 @@ impl Viewer {
         if part == "/" { path == "/" } else { path.starts_with(part) }
     }
 
+    /// Who makes a change, for the audit log.
+    pub(super) fn actor(&self) -> Actor {
+        Actor { by: self.name.clone(), from: self.from.clone() }
+    }
+
     /// Whether changes are allowed.
     pub(super) fn may_change(&self) -> bool {
         self.role == Role::Admin
@@ -126,6 +134,12 @@ impl Viewer {
         text.get(..19).unwrap_or(&text).replace('T', " ")
     }
 
+    /// A number with one decimal.
+    pub(super) fn decimal(&self, number: f64) -> String {
+        let text = format!("{number:.1}");
+        if self.language == Language::Swedish { text.replace('.', ",") } else { text }
+    }
+
     /// A count with its thousands apart.
     pub(super) fn count(&self, count: impl Borrow<u64>) -> String {
         let digits = count.borrow().to_string();
@@ -151,6 +165,7 @@ pub(super) mod tests {
             is_chosen: false,
             path: "/subscriptions?q=a".to_owned(),
             name: "local".to_owned(),
+            from: String::new(),
             role: Role::Admin,
             has_session: false,
             token: String::new(),

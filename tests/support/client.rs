@@ -54,7 +54,7 @@ pub(crate) enum Lost {
 
 /// A client of one daemon.
 pub(crate) struct ApiClient {
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     key: Option<String>,
     idle: Mutex<Vec<SendRequest<Full<Bytes>>>>,
     connections: Mutex<JoinSet<()>>,

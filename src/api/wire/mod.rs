@@ -8,6 +8,7 @@ pub mod delivery;
 pub mod event;
 pub mod sample;
 pub mod stats;
+pub mod stream;
 pub mod subscription;
 
 /// One page of a list.

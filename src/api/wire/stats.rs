@@ -31,6 +31,8 @@ pub struct NumbersBody {
     latency: Latencies,
     /// Subscriptions, by health.
     subscriptions: SubscriptionNumbers,
+    /// Readers of `/v1/stream`.
+    stream: StreamNumbers,
     /// Bytes of the data directory's disk.
     disk: DiskNumbers,
 }
@@ -122,6 +124,15 @@ pub struct SubscriptionNumbers {
     disabled: u64,
 }
 
+/// Readers of `/v1/stream`.
+#[derive(Serialize, ToSchema)]
+pub struct StreamNumbers {
+    /// How many there are.
+    readers: usize,
+    /// How many may be: `api.stream_readers_max`.
+    readers_max: usize,
+}
+
 /// Bytes of the data directory's disk.
 #[derive(Serialize, ToSchema)]
 #[expect(clippy::struct_field_names, reason = "each says its unit")]
@@ -159,6 +170,7 @@ impl NumbersBody {
                 attempt: passed.attempt.into(),
             },
             subscriptions: subscriptions.into(),
+            stream: StreamNumbers { readers: numbers.listeners.0, readers_max: numbers.listeners.1 },
             disk,
         }
     }

@@ -110,7 +110,60 @@ function liven(form) {
   }
 }
 
+// The tail of what happens.
+function tail(table) {
+  const rows = table.tBodies[0];
+  const words = table.dataset;
+  const name = (id) => document.querySelector(`#live-names option[value="${CSS.escape(id)}"]`)?.label;
+  const word = (family, value) => name(`${family}-${value}`) ?? value;
+  const link = (path, text) => {
+    const anchor = document.createElement("a");
+    anchor.href = words.root + path;
+    anchor.textContent = text;
+    return anchor;
+  };
+  const badge = (family, value) => {
+    const span = document.createElement("span");
+    span.className = `state ${value}`;
+    span.textContent = word(family, value);
+    return span;
+  };
+  const subscription = (id) => link(`/subscriptions/${id}`, name(id) ?? id);
+  const cells = {
+    "event.accepted": (one) => [one.accepted_at, words.accepted, link(`/events/${one.event}`, one.type), `${one.company ? `${one.company}/` : ""}${one.project}, ${one.matched} ${words.matched}`],
+    "attempt.finished": (one) => [one.started_at, `${words.attempt} ${one.number}`, subscription(one.subscription), `${one.status ?? one.error}, ${one.duration_ms} ms`],
+    "delivery.settled": (one) => [one.at, badge("state", one.state), subscription(one.subscription), link(`/deliveries/${one.delivery}`, one.delivery)],
+    "subscription.changed": (one) => [one.at, words[one.change] ?? one.change, subscription(one.subscription), badge("health", one.health)],
+    "stream.gap": () => [new Date().toISOString(), words.gap, "", ""],
+  };
+  const most = 200;
+  let paused = false;
+  const show = (kind, data) => {
+    if (paused) return;
+    const row = document.createElement("tr");
+    row.className = "fresh";
+    const [at, ...rest] = cells[kind](data);
+    for (const content of [at.slice(11, 23), ...rest]) row.insertCell().append(content);
+    rows.prepend(row);
+    while (rows.rows.length > most) rows.lastElementChild.remove();
+    document.getElementById("live-empty").hidden = true;
+  };
+  const state = document.getElementById("live-state");
+  const source = new EventSource(words.stream);
+  source.onopen = () => { state.textContent = state.dataset.open; };
+  source.onerror = () => { state.textContent = state.dataset.closed; };
+  for (const kind of Object.keys(cells)) source.addEventListener(kind, (event) => show(kind, JSON.parse(event.data)));
+  const pause = document.getElementById("live-pause");
+  pause.hidden = false;
+  pause.addEventListener("click", () => {
+    paused = !paused;
+    pause.textContent = paused ? pause.dataset.go : pause.dataset.pause;
+  });
+}
+
 prepare(document);
 keepFresh();
 const editor = document.getElementById("editor");
 if (editor) liven(editor);
+const live = document.getElementById("live");
+if (live) tail(live);

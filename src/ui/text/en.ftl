@@ -290,3 +290,57 @@ notice-deleted = Deleted.
 notice-retried = It is tried again now.
 notice-refused = That did not work:
 notice-answer = The receiver answered { $answer } after { $length }.
+
+give-up = Give up
+send-test = Send a test
+notice-cancelled = Given up: it is not attempted any more.
+notice-tested = A signed sample was sent.
+notice-rotated = The secret is exchanged.
+field-old-secret = Older secret
+secret-until = signs until { $at } UTC
+rotate = Exchange the secret
+rotate-lead = A new secret is made and shown once. For a while both sign every request, so that the receiver can change over without losing one.
+rotate-grace = The old one goes on signing for
+rotate-hour = an hour
+rotate-day = a day
+rotate-week = a week
+rotate-none = not at all
+rotate-go = Make a new secret
+
+overview-charts = Charts
+chart-hour = Attempts in the last hour
+chart-day = Attempts in the last day
+chart-times = How long they took, last hour
+chart-mean = average
+chart-longest = longest
+chart-now = Last minute
+chart-rates = Now
+chart-accepted = { $n ->
+    [one] 1 event
+   *[other] { $n } events
+}
+chart-succeeded = { $n } taken
+chart-failed = { $n } failed
+rate-events = events per second
+rate-attempts = attempts per second
+rate-accept = to store an event (99 %)
+rate-first = to the first attempt (99 %)
+
+live-lead = Events, attempts and changes of subscriptions as they happen. The newest are at the top.
+live-open = listening
+live-closed = not connected
+live-pause = Pause
+live-go = Go on
+live-script = This part needs JavaScript. The same shows, when the page is loaded again, under
+live-empty = Nothing has happened since this page was opened. Send an event:
+live-what = What
+live-which = Which
+live-detail = Detail
+live-accepted = Event accepted
+live-matched = subscriptions want it
+live-attempt = Attempt
+live-gap = Some of what happened was missed.
+live-created = Subscription created
+live-settings = Settings changed
+live-health = Health changed
+live-deleted = Subscription deleted

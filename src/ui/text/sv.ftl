@@ -290,3 +290,57 @@ notice-deleted = Borttagen.
 notice-retried = Det görs ett nytt försök nu.
 notice-refused = Det gick inte:
 notice-answer = Mottagaren svarade { $answer } efter { $length }.
+
+give-up = Ge upp
+send-test = Skicka ett test
+notice-cancelled = Uppgiven: inga fler försök görs.
+notice-tested = Ett signerat prov har skickats.
+notice-rotated = Hemligheten är utbytt.
+field-old-secret = Äldre hemlighet
+secret-until = signerar till { $at } UTC
+rotate = Byt hemlighet
+rotate-lead = En ny hemlighet skapas och visas en gång. En tid signerar båda varje anrop, så att mottagaren kan byta utan att missa något.
+rotate-grace = Den gamla fortsätter signera i
+rotate-hour = en timme
+rotate-day = ett dygn
+rotate-week = en vecka
+rotate-none = ingen tid alls
+rotate-go = Skapa en ny hemlighet
+
+overview-charts = Diagram
+chart-hour = Försök senaste timmen
+chart-day = Försök senaste dygnet
+chart-times = Hur lång tid de tog, senaste timmen
+chart-mean = i snitt
+chart-longest = längst
+chart-now = Senaste minuten
+chart-rates = Nu
+chart-accepted = { $n ->
+    [one] 1 händelse
+   *[other] { $n } händelser
+}
+chart-succeeded = { $n } mottagna
+chart-failed = { $n } misslyckade
+rate-events = händelser per sekund
+rate-attempts = försök per sekund
+rate-accept = att lagra en händelse (99 %)
+rate-first = till första försöket (99 %)
+
+live-lead = Händelser, försök och ändringar av prenumerationer medan de sker. De nyaste står överst.
+live-open = lyssnar
+live-closed = inte ansluten
+live-pause = Pausa
+live-go = Fortsätt
+live-script = Den här delen behöver JavaScript. Samma sak visas, när sidan läses in igen, under
+live-empty = Inget har hänt sedan sidan öppnades. Skicka en händelse:
+live-what = Vad
+live-which = Vilken
+live-detail = Detalj
+live-accepted = Händelse mottagen
+live-matched = prenumerationer vill ha den
+live-attempt = Försök
+live-gap = En del av det som hände missades.
+live-created = Prenumeration skapad
+live-settings = Inställningar ändrade
+live-health = Hälsan ändrad
+live-deleted = Prenumeration borttagen
