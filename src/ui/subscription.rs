@@ -72,6 +72,12 @@ impl Page<'_> {
         }
     }
 
+    /// What receivers verify with, if the present secret has a public half.
+    fn public_key(&self) -> Option<String> {
+        let current = self.entry.subscription.secrets.first()?;
+        current.secret.public_key().map(|key| key.to_string())
+    }
+
     /// Secrets that a rotation left: their kinds, and until when they sign.
     fn old_secrets(&self) -> Vec<(&'static str, String)> {
         let v = self.v;

@@ -344,3 +344,5 @@ live-created = Subscription created
 live-settings = Settings changed
 live-health = Health changed
 live-deleted = Subscription deleted
+secret-private = This is the private half, which stays with whoever signs. Receivers verify with the public half, which the subscription shows.
+field-public-key = Public key

@@ -344,3 +344,5 @@ live-created = Prenumeration skapad
 live-settings = Inställningar ändrade
 live-health = Hälsan ändrad
 live-deleted = Prenumeration borttagen
+secret-private = Detta är den privata halvan, som stannar hos den som signerar. Mottagare kontrollerar med den publika halvan, som prenumerationen visar.
+field-public-key = Publik nyckel
