@@ -100,6 +100,7 @@ impl Config {
     pub fn restart_keys(&self, new: &Self) -> Vec<&'static str> {
         let changed = [
             ("server.listen", self.server.listen != new.server.listen),
+            ("server.tls_cert", self.server.tls.is_some() != new.server.tls.is_some()),
             ("server.unix_mode", self.server.unix_mode != new.server.unix_mode),
             ("server.queue_events_max", self.server.queue_events_max != new.server.queue_events_max),
             ("storage.path", self.storage.path != new.storage.path),
@@ -135,6 +136,9 @@ impl Default for Config {
 pub struct Server {
     /// Where the API is served; never empty. A restart applies it.
     pub listen: Vec<Listen>,
+    /// What the addresses are served with; none means plain HTTP. Turning it on or off takes a restart; other files
+    /// take effect at once.
+    pub tls: Option<TlsFiles>,
     /// The mode bits of Unix sockets, which say who may connect. A restart applies it.
     pub unix_mode: u32,
     /// The largest request body.
@@ -143,6 +147,15 @@ pub struct Server {
     pub batch_events_max: usize,
     /// The most events that wait to be made durable; over it a request is answered 429. A restart applies it.
     pub queue_events_max: usize,
+}
+
+/// A certificate and its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// PEM: the certificate, then those that lead to its authority.
+    pub cert: PathBuf,
+    /// PEM: its private key.
+    pub key: PathBuf,
 }
 
 /// An address to serve on.

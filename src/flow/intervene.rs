@@ -20,7 +20,7 @@ impl Flow {
     pub async fn retry(&self, id: DeliveryId) -> Result<Delivery, ChangeError> {
         let (lane, delivery) = self.seize(id).await?;
         let outcome = match delivery {
-            Ok(delivery) => self.make_due(delivery).await,
+            Ok(delivery) => self.make_due(delivery).await.map_err(ChangeError::from),
             Err(error) => Err(error),
         };
         self.let_go(&lane, id, outcome)
@@ -80,13 +80,7 @@ impl Flow {
         outcome
     }
 
-    async fn make_due(&self, mut delivery: Delivery) -> Result<Delivery, ChangeError> {
-        let event = delivery.event;
-        if self.read(move |reader| reader.event_head(event)).await?.is_none() {
-            return Err(ChangeError::Conflict(format!(
-                "the event {event} of this delivery is no longer in the log"
-            )));
-        }
+    async fn make_due(&self, mut delivery: Delivery) -> Result<Delivery, StoreError> {
         let due_was = due(delivery.progress);
         delivery.progress = Progress::Waiting { due: self.clock.now() };
         delivery.attempts_before = delivery.next_attempt() - 1;

@@ -30,13 +30,13 @@ fn document() -> Document {
 pub(super) fn attempts(newest_first: &[&Attempt]) -> String {
     const BARS: usize = 60;
     let longest = newest_first.iter().map(|attempt| millis(attempt.duration)).max().unwrap_or(1).max(1);
-    let step = WIDTH / BARS as f64;
+    let step = WIDTH / real(BARS);
     let mut chart = document().add(base_line());
     for (index, attempt) in newest_first.iter().take(BARS).enumerate() {
-        let share = millis(attempt.duration) as f64 / longest as f64;
+        let share = real(millis(attempt.duration)) / real(longest);
         let height = (share * (HEIGHT - 2.0)).max(LEAST);
         let class = if attempt.outcome.is_success() { "good" } else { "bad" };
-        let bar = bar(WIDTH - step * (index as f64 + 1.0), height, 0.0, step * 0.7, class);
+        let bar = bar(WIDTH - step * (real(index) + 1.0), height, 0.0, step * 0.7, class);
         let title = format!("{} · {} ms", attempt.outcome, millis(attempt.duration));
         chart = chart.add(bar.add(Title::new(title)));
     }
@@ -45,13 +45,13 @@ pub(super) fn attempts(newest_first: &[&Attempt]) -> String {
 
 /// One bar for each span of time, oldest first: attempts that were taken below, those that failed above.
 pub(super) fn outcomes(bars: &[Minute]) -> String {
-    let highest = bars.iter().map(|bar| bar.succeeded + bar.failed).max().unwrap_or(0).max(1) as f64;
-    let step = WIDTH / bars.len().max(1) as f64;
+    let highest = real(bars.iter().map(|bar| bar.succeeded + bar.failed).max().unwrap_or(0).max(1));
+    let step = WIDTH / real(bars.len().max(1));
     let mut chart = document().add(base_line());
     for (index, one) in bars.iter().enumerate() {
         let height =
-            |count: u64| if count == 0 { 0.0 } else { (count as f64 / highest * (HEIGHT - 6.0)).max(LEAST) };
-        let (x, good, bad) = (index as f64 * step, height(one.succeeded), height(one.failed));
+            |count: u64| if count == 0 { 0.0 } else { (real(count) / highest * (HEIGHT - 6.0)).max(LEAST) };
+        let (x, good, bad) = (real(index) * step, height(one.succeeded), height(one.failed));
         if good > 0.0 {
             chart = chart.add(bar(x, good, 0.0, step * 0.75, "good"));
         }
@@ -65,7 +65,7 @@ pub(super) fn outcomes(bars: &[Minute]) -> String {
 /// Two lines over spans of time, oldest first: how long an attempt took on average, and the longest of them.
 pub(super) fn times(bars: &[Minute]) -> String {
     let longest = bars.iter().map(|bar| bar.longest).max().unwrap_or_default().as_secs_f64().max(0.001);
-    let step = WIDTH / bars.len().max(1) as f64;
+    let step = WIDTH / real(bars.len().max(1));
     let line = |class: &str, of: fn(&Minute) -> Option<Duration>| {
         let mut path = Data::new();
         let mut is_drawing = false;
@@ -74,7 +74,7 @@ pub(super) fn times(bars: &[Minute]) -> String {
                 is_drawing = false;
                 continue;
             };
-            let x = rounded((index as f64 + 0.4) * step);
+            let x = rounded((real(index) + 0.4) * step);
             let y = rounded(HEIGHT - 2.0 - time.as_secs_f64() / longest * (HEIGHT - 8.0));
             // A span alone between empty ones is seen as a short stroke.
             path = if is_drawing {
@@ -104,6 +104,11 @@ fn bar(x: f64, height: f64, above: f64, width: f64, class: &str) -> Rectangle {
 
 fn base_line() -> Line {
     Line::new().set("x1", 0).set("x2", WIDTH).set("y1", HEIGHT).set("y2", HEIGHT).set("class", "axis")
+}
+
+/// A count as a length; what is beyond 2^32 is drawn as that.
+fn real(count: impl TryInto<u32>) -> f64 {
+    f64::from(count.try_into().unwrap_or(u32::MAX))
 }
 
 fn rounded(length: f64) -> f64 {

@@ -5,6 +5,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use http::Uri;
 
+use super::draft::header_lines;
 use super::fault::Fault;
 use super::notice::{self, Notice};
 use super::preview::place;
@@ -182,8 +183,7 @@ pub(super) async fn show(
     };
     let entry = ui.flow.subscription(row.delivery.subscription);
     let format = entry.as_ref().map_or("", |entry| entry.subscription.spec.format.as_str());
-    let headers = entry.iter().flat_map(|entry| &entry.subscription.spec.headers);
-    let own_headers = headers.map(|(name, value)| format!("{name}: {value}")).collect();
+    let own_headers = entry.map(|entry| header_lines(&entry.subscription.spec.headers)).unwrap_or_default();
     let notice = notice::take(&ui, &Query::new(&uri));
     Ok(guard::html(&One { v: &viewer, row: &row, notice, due, format, own_headers }))
 }

@@ -103,6 +103,11 @@ fn words(text: &str) -> Vec<String> {
     parts.filter(|part| !part.is_empty()).map(str::to_owned).collect()
 }
 
+/// Headers as a form has them: `name: value`, one a line.
+pub(super) fn header_lines(headers: &BTreeMap<String, String>) -> Vec<String> {
+    headers.iter().map(|(name, value)| format!("{name}: {value}")).collect()
+}
+
 /// Every field of the editor.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Draft {
@@ -181,7 +186,7 @@ impl Draft {
             retry_schedule: waits.map(|waits| waits.collect::<Vec<_>>().join(", ")).unwrap_or_default(),
             max_in_flight: spec.max_in_flight.map(|most| most.to_string()).unwrap_or_default(),
             rate_limit: spec.rate_limit.map(|rate| rate.to_string()).unwrap_or_default(),
-            headers: spec.headers.iter().map(|(name, value)| format!("{name}: {value}\n")).collect(),
+            headers: header_lines(&spec.headers).join("\n"),
         }
     }
 

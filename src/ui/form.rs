@@ -34,7 +34,7 @@ impl Form {
     /// Reads the form of a page of ours, whoever sends it.
     pub(super) async fn read(ui: &Ui, viewer: &Viewer, request: Request) -> Result<Self, Fault> {
         let media_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        if !media_type.is_some_and(|given| given.split(';').next() == Some(FORM_TYPE)) {
+        if media_type.is_none_or(|given| given.split(';').next() != Some(FORM_TYPE)) {
             return Err(Fault::malformed(format!("expected a form, {FORM_TYPE}")));
         }
         let reading = axum::body::to_bytes(request.into_body(), FORM_BYTES_MAX);

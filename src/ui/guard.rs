@@ -96,14 +96,14 @@ fn admit(ui: &Ui, request: &Request) -> (Viewer, Option<Refusal>) {
         path: uri.path_and_query().map_or("/", |path| path.as_str()).to_owned(),
         name: String::new(),
         from: match peer(request) {
-            Some(Peer::Tcp(address)) => address.to_string(),
+            Some(Peer::Tcp(address) | Peer::Tls(address)) => address.to_string(),
             Some(Peer::Unix) => "unix".to_owned(),
             None => String::new(),
         },
         role: Role::Read,
         has_session: false,
         token: String::new(),
-        host: host.unwrap_or("127.0.0.1:8740").to_owned(),
+        origin: format!("{}://{}", scheme(request), host.unwrap_or("127.0.0.1:8740")),
         now: ui.clock.now(),
     };
     if let Err(failure) = ui.gate.admit_page(request) {
@@ -123,6 +123,12 @@ fn admit(ui: &Ui, request: &Request) -> (Viewer, Option<Refusal>) {
         None if uri.path() == "/login" => (viewer, None),
         None => (viewer, Some(Refusal::Login)),
     }
+}
+
+/// How the browser reaches the daemon. What a proxy says of it changes nothing but what the browser is told.
+pub(super) fn scheme(request: &Request) -> &'static str {
+    let is_proxied = request.headers().get("x-forwarded-proto").is_some_and(|scheme| scheme == "https");
+    if is_proxied || matches!(peer(request), Some(Peer::Tls(_))) { "https" } else { "http" }
 }
 
 /// The address of whoever sent the request.
@@ -154,7 +160,7 @@ pub(super) fn html(template: &impl askama::Template) -> Response {
     }
 }
 
-/// Gives a page its ETag; one that the browser has already is answered 304.
+/// Gives a page its `ETag`; one that the browser has already is answered 304.
 async fn tag(response: Response, seen: Option<&HeaderValue>) -> Response {
     let (mut head, body) = response.into_parts();
     let media_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());

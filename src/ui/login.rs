@@ -3,7 +3,7 @@
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::{Extension, response::AppendHeaders};
-use http::{HeaderMap, StatusCode, header};
+use http::{StatusCode, header};
 
 use super::fault::Fault;
 use super::form::Form;
@@ -33,7 +33,7 @@ pub(super) async fn enter(
     Extension(viewer): Extension<Viewer>,
     request: Request,
 ) -> Result<Response, Fault> {
-    let (peer, is_secure) = (guard::peer(&request), is_secure(request.headers()));
+    let (peer, is_secure) = (guard::peer(&request), guard::scheme(&request) == "https");
     let form = Form::read(&ui, &viewer, request).await?;
     let problem = match ui.gate.check_key(peer, form.get("key")) {
         Ok(key) if key.role == Role::Ingest => viewer.t1("login-ingest", "name", key.name),
@@ -54,7 +54,7 @@ pub(super) async fn leave(
     Extension(viewer): Extension<Viewer>,
     request: Request,
 ) -> Result<Response, Fault> {
-    let (cookie, is_secure) = (session::cookie(request.headers()), is_secure(request.headers()));
+    let (cookie, is_secure) = (session::cookie(request.headers()), guard::scheme(&request) == "https");
     Form::read(&ui, &viewer, request).await?;
     if let Some(cookie) = cookie {
         ui.sessions.end(&cookie);
@@ -64,9 +64,4 @@ pub(super) async fn leave(
 
 fn with_cookie(viewer: &Viewer, cookie: String, path: &str) -> Response {
     (AppendHeaders([(header::SET_COOKIE, cookie)]), Redirect::to(&viewer.at(path))).into_response()
-}
-
-/// Whether a proxy in front speaks TLS. A browser that is told so in vain only loses its own session.
-fn is_secure(headers: &HeaderMap) -> bool {
-    headers.get("x-forwarded-proto").is_some_and(|scheme| scheme == "https")
 }

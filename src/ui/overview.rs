@@ -75,12 +75,12 @@ struct Page<'a> {
 
 impl Page<'_> {
     /// A percentile, which the meter has in microseconds.
-    fn micros(&self, micros: &u64) -> String {
-        self.v.length(Duration::from_micros(*micros))
+    fn micros(&self, micros: u64) -> String {
+        self.v.length(Duration::from_micros(micros))
     }
 
-    fn per_second(&self, rate: &f64) -> String {
-        self.v.decimal(*rate)
+    fn per_second(&self, rate: f64) -> String {
+        self.v.decimal(rate)
     }
 }
 
@@ -96,7 +96,7 @@ struct Chart {
 impl Chart {
     /// Draws minutes, so many of them to a bar.
     fn of(minutes: &[Minute], per_bar: usize) -> Self {
-        let join = |minutes: &[Minute]| minutes.iter().fold(Minute::default(), |sum, next| sum.with(next));
+        let join = |minutes: &[Minute]| minutes.iter().fold(Minute::default(), Minute::with);
         let bars: Vec<Minute> = minutes.chunks(per_bar).map(join).collect();
         let sum = join(&bars);
         Self {

@@ -8,7 +8,7 @@ use crate::model::selector::{EventPattern, EventSelector, ProjectPattern, Projec
 /// How many names are listed before the rest is a count.
 const NAMES_MAX: usize = 4;
 
-/// "All Records events except TODO_DELETED, in every project of acme."
+/// Such as "All 3 Records events, in every project of acme."
 pub(super) fn sentence(
     v: &Viewer,
     catalog: &Catalog,

@@ -28,8 +28,8 @@ pub(super) struct Viewer {
     pub(super) has_session: bool,
     /// What each form has to send back.
     pub(super) token: String,
-    /// What the browser calls the daemon.
-    pub(super) host: String,
+    /// What the browser calls the daemon: scheme, host and port.
+    pub(super) origin: String,
     pub(super) now: Timestamp,
 }
 
@@ -72,11 +72,6 @@ impl Viewer {
     /// This very page in another language.
     pub(super) fn here_in(&self, language: impl Borrow<Language>) -> String {
         format!("/{}{}", language.borrow(), self.path)
-    }
-
-    /// The languages, for the switch.
-    pub(super) fn languages(&self) -> [Language; 2] {
-        Language::ALL
     }
 
     /// Whether the page lies under that part of the navigation.
@@ -129,6 +124,7 @@ impl Viewer {
     }
 
     /// The date and the time of day, to the second, in UTC.
+    #[expect(clippy::unused_self, reason = "how times are written is the viewer's matter, as in `ago`")]
     pub(super) fn clock(&self, at: impl Borrow<Timestamp>) -> String {
         let text = at.borrow().to_string();
         text.get(..19).unwrap_or(&text).replace('T', " ")
@@ -169,7 +165,7 @@ pub(super) mod tests {
             role: Role::Admin,
             has_session: false,
             token: String::new(),
-            host: "127.0.0.1:8740".to_owned(),
+            origin: "http://127.0.0.1:8740".to_owned(),
             now: Timestamp::from_millis(1_767_600_000_000),
         }
     }
