@@ -263,13 +263,17 @@ pub struct Health {
     pub disable: DisablePolicy,
 }
 
-/// `[api]`. A restart applies it.
+/// `[api]`. A restart applies what begins with `stream_`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Api {
     /// How many of the newest happenings are kept for readers of `/v1/stream`.
     pub stream_events_max: usize,
     /// The most readers of `/v1/stream` at once.
     pub stream_readers_max: usize,
+    /// The most replays that run at once.
+    pub replays_running_max: usize,
+    /// A replay waits while so many deliveries of its subscription are waiting.
+    pub replay_backlog_max: usize,
 }
 
 /// `[log]`.

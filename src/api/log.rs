@@ -11,13 +11,9 @@ use super::wire::delivery::DeliveryBody;
 use super::wire::event::EventBody;
 use super::{Api, blocking};
 use crate::flow::Flow;
-use crate::flow::view::DeliveryView;
 use crate::model::delivery::{Delivery, DeliveryState};
 use crate::model::id::{DeliveryId, EventId};
-use crate::store::{DeliveryQuery, EventQuery, Page, ProgressKind, StoreError};
-
-/// How many pages of the log one request looks through for states that the log does not hold.
-const SCAN_PAGES_MAX: usize = 8;
+use crate::store::{DeliveryQuery, EventQuery};
 
 /// Accepted events without their data, newest first.
 #[utoipa::path(
@@ -75,7 +71,7 @@ pub async fn event(
     .await
 }
 
-/// An event's deliveries, one for each subscription that it matched, all in one page.
+/// An event's deliveries: one for each subscription that it matched, then those of its replays; oldest first.
 #[utoipa::path(
     get, path = "/v1/events/{id}/deliveries", tag = "deliveries",
     params(("id" = String, Path, description = "`evt_…`")),
@@ -92,13 +88,14 @@ pub async fn deliveries_of(
     let id: EventId = text.parse().map_err(|_| Failure::no_such("event", &text))?;
     blocking(move || {
         let reader = api.flow.reader();
-        let event = reader.event(id).map_err(|error| Failure::internal(&error))?;
+        let event = reader.event_head(id).map_err(|error| Failure::internal(&error))?;
         event.ok_or_else(|| Failure::no_such("event", id))?;
-        let all = reader.deliveries_of(id).map_err(|error| Failure::internal(&error))?;
-        let mut rest = all.iter().filter(|one| after.is_none_or(|after| one.id > after)).peekable();
-        let shown: Vec<&Delivery> = rest.by_ref().take(limit).collect();
-        let next_cursor = rest.peek().and(shown.last()).map(|last| last.id.to_string());
-        let items = shown.into_iter().map(|one| show(&api.flow, one)).collect();
+        let page = reader.deliveries_after(id, after, limit + 1);
+        let mut page = page.map_err(|error| Failure::internal(&error))?;
+        let has_more = page.len() > limit;
+        page.truncate(limit);
+        let next_cursor = page.last().filter(|_| has_more).map(|last| last.id.to_string());
+        let items = page.iter().map(|one| show(&api.flow, one)).collect();
         Ok(Json(List { items, next_cursor }))
     })
     .await
@@ -124,14 +121,19 @@ pub async fn deliveries(State(api): State<Api>, uri: Uri) -> Result<Json<List<De
     let query = DeliveryQuery {
         subscription: params.get("subscription"),
         event: params.get("event"),
-        progress: Vec::new(),
         since: params.get("since"),
         until: params.get("until"),
         before: params.get("cursor"),
         limit: params.limit(),
+        ..DeliveryQuery::default()
     };
     params.finish()?;
-    blocking(move || page(&api.flow, query, &states).map(Json)).await
+    blocking(move || {
+        let page = api.flow.deliveries(query, &states).map_err(|error| Failure::internal(&error))?;
+        let items = page.items.iter().map(|one| show(&api.flow, one)).collect();
+        Ok(Json(List { items, next_cursor: page.next.map(|id| id.to_string()) }))
+    })
+    .await
 }
 
 /// One delivery with every attempt.
@@ -161,59 +163,4 @@ fn read_id(text: &str) -> Result<DeliveryId, Failure> {
 
 fn show(flow: &Flow, delivery: &Delivery) -> DeliveryBody {
     DeliveryBody::new(delivery, flow.view(delivery))
-}
-
-/// The kinds of rows in which deliveries of these states are found.
-fn kinds(states: &[DeliveryState]) -> Vec<ProgressKind> {
-    let mut kinds = Vec::new();
-    for state in states {
-        let kind = match state {
-            DeliveryState::Pending | DeliveryState::InFlight | DeliveryState::Held => ProgressKind::Waiting,
-            DeliveryState::Succeeded => ProgressKind::Succeeded,
-            DeliveryState::Exhausted => ProgressKind::Exhausted,
-            DeliveryState::Cancelled => ProgressKind::Cancelled,
-        };
-        if !kinds.contains(&kind) {
-            kinds.push(kind);
-        }
-    }
-    kinds
-}
-
-/// One page of those in `states` (any, if empty), after looking through [`SCAN_PAGES_MAX`] pages of the log.
-/// Blocks.
-pub fn search(
-    flow: &Flow,
-    mut query: DeliveryQuery,
-    states: &[DeliveryState],
-) -> Result<Page<(Delivery, DeliveryView), DeliveryId>, StoreError> {
-    query.progress = kinds(states);
-    let mut items = Vec::new();
-    let pages = if states.is_empty() { 1 } else { SCAN_PAGES_MAX };
-    for _ in 0..pages {
-        let page = flow.reader().deliveries(&query)?;
-        let last = page.items.last().map(|delivery| delivery.id);
-        for delivery in page.items {
-            let (id, view) = (delivery.id, flow.view(&delivery));
-            if !states.is_empty() && !states.contains(&view.state) {
-                continue;
-            }
-            items.push((delivery, view));
-            let has_more = page.next.is_some() || Some(id) != last;
-            if items.len() == query.limit && has_more {
-                return Ok(Page { items, next: Some(id) });
-            }
-        }
-        query.before = page.next;
-        if page.next.is_none() {
-            break;
-        }
-    }
-    Ok(Page { items, next: query.before })
-}
-
-fn page(flow: &Flow, query: DeliveryQuery, states: &[DeliveryState]) -> Result<List<DeliveryBody>, Failure> {
-    let page = search(flow, query, states).map_err(|error| Failure::internal(&error))?;
-    let items = page.items.into_iter().map(|(delivery, view)| DeliveryBody::new(&delivery, view)).collect();
-    Ok(List { items, next_cursor: page.next.map(|id| id.to_string()) })
 }

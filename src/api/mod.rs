@@ -26,6 +26,7 @@ pub mod audit;
 pub mod body;
 pub mod catalog;
 pub mod events;
+pub mod idempotency;
 pub mod intervene;
 pub mod log;
 pub mod members;
@@ -36,6 +37,7 @@ pub mod probes;
 pub mod problem;
 pub mod raw_event;
 pub mod refusals;
+pub mod replays;
 pub mod secrets;
 pub mod serve;
 pub mod stats;
@@ -77,6 +79,7 @@ impl Api {
         (name = "events", description = "What happened"),
         (name = "deliveries", description = "Events on their way to subscriptions"),
         (name = "subscriptions", description = "Who wants to be told of what"),
+        (name = "replays", description = "Delivering again from the log"),
         (name = "catalog", description = "Event types and projects that are known"),
         (name = "stats", description = "The daemon in numbers"),
         (name = "stream", description = "What happens, live"),
@@ -134,6 +137,11 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(subscriptions::disable))
         .routes(routes!(secrets::rotate))
         .routes(routes!(intervene::test))
+        .routes(routes!(replays::replay_event))
+        .routes(routes!(replays::replay_subscription))
+        .routes(routes!(replays::list))
+        .routes(routes!(replays::get))
+        .routes(routes!(replays::cancel))
         .routes(routes!(catalog::event_types))
         .routes(routes!(catalog::projects))
         .routes(routes!(stats::stats))

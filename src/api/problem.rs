@@ -25,6 +25,9 @@ pub const PROBLEM_JSON: &str = "application/problem+json";
 
 const TYPE_PREFIX: &str = "urn:postrider:problem:";
 
+/// When to come back if a bound is reached that a person can do something about.
+const COME_BACK_AFTER: Duration = Duration::from_secs(10);
+
 /// The most problems that one answer lists.
 pub const PROBLEMS_MAX: usize = 1000;
 
@@ -62,6 +65,8 @@ pub enum Failure {
         /// What the route reads.
         expected: &'static str,
     },
+    /// `idempotency-key-reused` (422): the key stands for another body.
+    KeyReused(String),
     /// `too-many-requests` (429): a bound is reached; `Retry-After` says when to come back.
     TooMany {
         /// Which bound.
@@ -173,6 +178,11 @@ impl Failure {
             Self::MediaType { .. } => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The body has another type")
             }
+            Self::KeyReused(_) => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "idempotency-key-reused",
+                "The key stands for another body",
+            ),
             Self::TooMany { .. } => (StatusCode::TOO_MANY_REQUESTS, "too-many-requests", "Too many requests"),
             Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "A fault inside the daemon"),
             Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not available now"),
@@ -194,6 +204,7 @@ impl Failure {
             | Self::NotFound(text)
             | Self::Conflict(text)
             | Self::Outdated(text)
+            | Self::KeyReused(text)
             | Self::TooLarge(text) => text.clone(),
             Self::MethodNotAllowed => "the Allow header lists the methods of this route".to_owned(),
             Self::BodyTimeout(limit) => format!("the body was not complete within {} s", limit.as_secs()),
@@ -285,6 +296,7 @@ impl From<AcceptError> for Failure {
                 Self::TooMany { detail: "too many events wait to be stored: come back later", retry_after }
             }
             AcceptError::DiskFull { free, reserve } => Self::DiskFull { free, reserve },
+            error @ AcceptError::KeyReused => Self::KeyReused(error.to_string()),
             AcceptError::Stopping => Self::Unavailable("the daemon is stopping"),
             error @ AcceptError::Store(_) => Self::internal(&error),
         }
@@ -300,6 +312,8 @@ impl From<ChangeError> for Failure {
             ChangeError::CheckFailed { attempt } => Self::CheckFailed(Box::new((&*attempt).into())),
             error @ ChangeError::Outdated { .. } => Self::Outdated(error.to_string()),
             ChangeError::Conflict(detail) => Self::Conflict(detail),
+            ChangeError::TooMany { detail } => Self::TooMany { detail, retry_after: COME_BACK_AFTER },
+            error @ ChangeError::KeyReused => Self::KeyReused(error.to_string()),
             ChangeError::Stopping => Self::Unavailable("the daemon is stopping"),
             error @ ChangeError::Store(_) => Self::internal(&error),
         }

@@ -7,6 +7,7 @@ use http::{HeaderMap, StatusCode, Uri, header};
 use serde_json::{Map, Value};
 
 use super::audit::By;
+use super::idempotency::{Keyed, replayed};
 use super::page::Params;
 use super::precondition::{etag, if_match};
 use super::problem::{Failure, Refusals};
@@ -52,28 +53,42 @@ pub async fn list(State(api): State<Api>, uri: Uri) -> Result<Json<List<Subscrip
 /// Makes a subscription. Its secret is shown in this answer and never again.
 #[utoipa::path(
     post, path = "/v1/subscriptions", tag = "subscriptions",
+    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters: the same call again within 24 h gets the same answer")),
     request_body = SubscriptionInputBody,
     responses(
         (status = 201, description = "Made, with its secret", body = SubscriptionBody, headers(("Location" = String, description = "Where it is"), ("ETag" = String, description = "Its version"))),
         Refusals,
     ),
 )]
-pub async fn create(State(api): State<Api>, By(actor): By, request: Request) -> Result<Response, Failure> {
+pub async fn create(
+    State(api): State<Api>,
+    By(actor): By,
+    keyed: Keyed,
+    request: Request,
+) -> Result<Response, Failure> {
     Params::new(request.uri(), &[]).finish()?;
-    let members = body::read_members(request, api.flow.config().server.body_bytes_max).await?;
-    let input = SubscriptionInput::read(&members).map_err(Failure::Invalid)?;
+    let bytes = body::read_json(request, api.flow.config().server.body_bytes_max).await?;
+    let once = keyed.once(&bytes);
+    let input = SubscriptionInput::read(&body::members(&bytes)?).map_err(Failure::Invalid)?;
     let flow = api.flow.clone();
     let change = async move {
-        let entry = flow.create(input).await?;
-        actor.note(Action::SubscriptionCreated, entry.subscription.id, &entry.subscription.spec.name);
-        Ok(entry)
+        let (entry, is_repeat) = flow.create(input, once).await?;
+        if !is_repeat {
+            actor.note(Action::SubscriptionCreated, entry.subscription.id, &entry.subscription.spec.name);
+        }
+        Ok((entry, is_repeat))
     };
-    let entry = api.carry_out(change).await?;
+    let (entry, is_repeat) = api.carry_out(change).await?;
     let location = format!("/v1/subscriptions/{}", entry.subscription.id);
     let headers = [(header::LOCATION, location.as_str()), (header::CACHE_CONTROL, "no-store")];
     let made = entry.clone();
-    let shown = answer(api, entry, move |flow| Ok(show(flow, &made)?.revealing(&made))).await?;
-    Ok((StatusCode::CREATED, headers, shown).into_response())
+    // Once it has been changed, its secret may be another than the one that this key's first call was told.
+    let is_as_made = made.subscription.updated_at == made.subscription.created_at;
+    let shown = answer(api, entry, move |flow| {
+        let shown = show(flow, &made)?;
+        Ok(if is_as_made { shown.revealing(&made) } else { shown })
+    });
+    Ok(replayed((StatusCode::CREATED, headers, shown.await?).into_response(), is_repeat))
 }
 
 /// One subscription.

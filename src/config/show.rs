@@ -47,6 +47,8 @@ impl Config {
         page.header("[api]");
         page.set("stream_events_max", self.api.stream_events_max);
         page.set("stream_readers_max", self.api.stream_readers_max);
+        page.set("replays_running_max", self.api.replays_running_max);
+        page.set("replay_backlog_max", self.api.replay_backlog_max);
         page.header("[log]");
         page.set("level", quoted(&self.log.level));
         page.set("format", quoted(self.log.format.as_str()));

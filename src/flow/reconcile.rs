@@ -114,7 +114,7 @@ impl Flow {
         let Some(Entry { subscription, standing }) = present else {
             let mut input = wanted.input.clone();
             input.secret = Some(wanted.secret.clone());
-            let made = self.create_managed(input, ManagedBy::Config).await?;
+            let (made, _) = self.create_managed(input, ManagedBy::Config, None).await?;
             note(Action::SubscriptionCreated, made.subscription.id, &made.subscription.spec.name);
             reconciled.added += 1;
             return Ok(());

@@ -12,7 +12,6 @@ use super::preview::place;
 use super::query::{PAGE_ITEMS, Query};
 use super::viewer::Viewer;
 use super::{Ui, guard};
-use crate::api::log;
 use crate::flow::Flow;
 use crate::flow::view::DeliveryView;
 use crate::model::attempt::Attempt;
@@ -33,7 +32,8 @@ pub(super) struct Row {
 
 impl Row {
     /// Adds what a person wants to know beside the ids. Blocks: reads one row.
-    pub(super) fn of(flow: &Flow, delivery: Delivery, view: DeliveryView) -> Result<Self, StoreError> {
+    pub(super) fn of(flow: &Flow, delivery: Delivery) -> Result<Self, StoreError> {
+        let view = flow.view(&delivery);
         let head = flow.reader().event_head(delivery.event)?;
         let (event_type, place) =
             head.map(|head| (head.content.event_type.to_string(), place(&head.content))).unwrap_or_default();
@@ -69,8 +69,8 @@ pub(super) fn rows(
     query: DeliveryQuery,
     states: &[DeliveryState],
 ) -> Result<Page<Row, DeliveryId>, StoreError> {
-    let page = log::search(flow, query, states)?;
-    let rows = page.items.into_iter().map(|(delivery, view)| Row::of(flow, delivery, view));
+    let page = flow.deliveries(query, states)?;
+    let rows = page.items.into_iter().map(|delivery| Row::of(flow, delivery));
     Ok(Page { items: rows.collect::<Result<_, _>>()?, next: page.next })
 }
 
@@ -173,8 +173,7 @@ pub(super) async fn show(
     let id: DeliveryId = text.parse().map_err(|_| Fault::not_found("delivery", &text))?;
     let found = ui.ask(move |flow| {
         let Some(delivery) = flow.reader().delivery(id)? else { return Ok(None) };
-        let view = flow.view(&delivery);
-        Row::of(flow, delivery, view).map(Some)
+        Row::of(flow, delivery).map(Some)
     });
     let row = found.await?.ok_or_else(|| Fault::not_found("delivery", id))?;
     let due = match row.delivery.progress {

@@ -123,7 +123,7 @@ pub(super) async fn create(
     };
     let (flow, actor) = (ui.flow.clone(), viewer.actor());
     let change = async move {
-        let entry = flow.create(input).await?;
+        let (entry, _) = flow.create(input, None).await?;
         actor.note(Action::SubscriptionCreated, entry.subscription.id, &entry.subscription.spec.name);
         Ok(entry)
     };

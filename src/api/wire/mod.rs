@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 pub mod catalog;
 pub mod delivery;
 pub mod event;
+pub mod replay;
 pub mod sample;
 pub mod stats;
 pub mod stream;
