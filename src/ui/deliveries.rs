@@ -32,7 +32,8 @@ pub(super) struct Row {
 
 impl Row {
     /// Adds what a person wants to know beside the ids. Blocks: reads one row.
-    pub(super) fn of(flow: &Flow, delivery: Delivery, view: DeliveryView) -> Result<Self, StoreError> {
+    pub(super) fn of(flow: &Flow, delivery: Delivery) -> Result<Self, StoreError> {
+        let view = flow.view(&delivery);
         let head = flow.reader().event_head(delivery.event)?;
         let (event_type, place) =
             head.map(|head| (head.content.event_type.to_string(), place(&head.content))).unwrap_or_default();
@@ -69,10 +70,7 @@ pub(super) fn rows(
     states: &[DeliveryState],
 ) -> Result<Page<Row, DeliveryId>, StoreError> {
     let page = flow.deliveries(query, states)?;
-    let rows = page.items.into_iter().map(|delivery| {
-        let view = flow.view(&delivery);
-        Row::of(flow, delivery, view)
-    });
+    let rows = page.items.into_iter().map(|delivery| Row::of(flow, delivery));
     Ok(Page { items: rows.collect::<Result<_, _>>()?, next: page.next })
 }
 
@@ -175,8 +173,7 @@ pub(super) async fn show(
     let id: DeliveryId = text.parse().map_err(|_| Fault::not_found("delivery", &text))?;
     let found = ui.ask(move |flow| {
         let Some(delivery) = flow.reader().delivery(id)? else { return Ok(None) };
-        let view = flow.view(&delivery);
-        Row::of(flow, delivery, view).map(Some)
+        Row::of(flow, delivery).map(Some)
     });
     let row = found.await?.ok_or_else(|| Fault::not_found("delivery", id))?;
     let due = match row.delivery.progress {

@@ -81,6 +81,8 @@ pub(super) async fn list(
     Ok(guard::html(&List { v: &viewer, query: &query, heads: heads.collect(), next }))
 }
 
+/// The most deliveries of an event that are listed.
+const DELIVERIES_MAX: usize = 200;
 /// The most subscriptions that are listed with the reason why they did not get an event.
 const OTHERS_MAX: usize = 100;
 
@@ -119,14 +121,16 @@ pub(super) async fn show(
     let id: EventId = text.parse().map_err(|_| Fault::not_found("event", &text))?;
     let found = ui.ask(move |flow| {
         let Some(event) = flow.reader().event(id)? else { return Ok(None) };
-        let deliveries = flow.reader().deliveries_of(id)?;
-        let rows = deliveries.into_iter().map(|delivery| {
-            let view = flow.view(&delivery);
-            Row::of(flow, delivery, view)
-        });
+        let deliveries = flow.reader().deliveries_after(id, None, DELIVERIES_MAX)?;
+        let rows = deliveries.into_iter().map(|delivery| Row::of(flow, delivery));
         let rows: Vec<Row> = rows.collect::<Result<_, _>>()?;
         let mut others = flow.explain(&event.content);
-        others.retain(|other| !rows.iter().any(|row| row.delivery.subscription == other.subscription));
+        // Beyond those listed, whoever matches got it too.
+        let is_whole = rows.len() < DELIVERIES_MAX;
+        others.retain(|other| {
+            !rows.iter().any(|row| row.delivery.subscription == other.subscription)
+                && (is_whole || other.verdict != Verdict::Matches)
+        });
         Ok(Some((event, rows, others)))
     });
     let (event, rows, mut others) = found.await?.ok_or_else(|| Fault::not_found("event", id))?;
