@@ -8,10 +8,12 @@ use serde_json::{Map, Value};
 
 use super::access::Caller;
 use super::page::Params;
-use super::problem::{Failure, Refusals};
+use super::problem::Failure;
+use super::refusals::{BadBody, Conflict, NoSuch, NotNow, Refusals};
 use super::wire::List;
 use super::wire::delivery::AttemptBody;
-use super::wire::subscription::{EnabledBody, SubscriptionBody, SubscriptionInputBody};
+use super::wire::schema::SubscriptionIdText;
+use super::wire::subscription::{ChangeBody, EnabledBody, NewSubscription, SubscriptionBody};
 use super::{Api, blocking, body};
 use crate::flow::Flow;
 use crate::flow::enable::Enabled;
@@ -21,10 +23,10 @@ use crate::model::input::SubscriptionInput;
 
 /// The subscriptions, in the order of their ids.
 #[utoipa::path(
-    get, path = "/v1/subscriptions", tag = "subscriptions",
+    get, path = "/v1/subscriptions", tag = "subscriptions", operation_id = "list_subscriptions",
     params(
-        ("limit" = Option<u32>, Query, description = "1 to 500, 50 if left out"),
-        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "How many items; 50 if left out"),
+        ("cursor" = inline(Option<SubscriptionIdText>), Query, description = "`next_cursor` of the page before"),
     ),
     responses((status = 200, description = "A page", body = List<SubscriptionBody>), Refusals),
 )]
@@ -47,11 +49,14 @@ pub async fn list(State(api): State<Api>, uri: Uri) -> Result<Json<List<Subscrip
 
 /// Makes a subscription. Its secret is shown in this answer and never again.
 #[utoipa::path(
-    post, path = "/v1/subscriptions", tag = "subscriptions",
-    request_body = SubscriptionInputBody,
+    post, path = "/v1/subscriptions", tag = "subscriptions", operation_id = "create_subscription",
+    request_body = NewSubscription,
     responses(
-        (status = 201, description = "Made, with its secret", body = SubscriptionBody, headers(("location" = String, description = "Where it is"))),
-        Refusals,
+        (
+            status = 201, description = "Made, with its secret", body = SubscriptionBody,
+            headers(("location" = String, description = "Its path")),
+        ),
+        Refusals, BadBody, NotNow,
     ),
 )]
 pub async fn create(
@@ -78,9 +83,9 @@ pub async fn create(
 
 /// One subscription.
 #[utoipa::path(
-    get, path = "/v1/subscriptions/{id}", tag = "subscriptions",
-    params(("id" = String, Path, description = "`sub_…`")),
-    responses((status = 200, description = "The subscription", body = SubscriptionBody), Refusals),
+    get, path = "/v1/subscriptions/{id}", tag = "subscriptions", operation_id = "get_subscription",
+    params(("id" = inline(SubscriptionIdText), Path, description = "The subscription's id")),
+    responses((status = 200, description = "The subscription", body = SubscriptionBody), Refusals, NoSuch),
 )]
 pub async fn get(
     State(api): State<Api>,
@@ -96,10 +101,10 @@ pub async fn get(
 ///
 /// `enabled` switches it on or off after the other members have changed, as `/enable` and `/disable` do.
 #[utoipa::path(
-    patch, path = "/v1/subscriptions/{id}", tag = "subscriptions",
-    params(("id" = String, Path, description = "`sub_…`")),
-    request_body = SubscriptionInputBody,
-    responses((status = 200, description = "As it is now", body = SubscriptionBody), Refusals),
+    patch, path = "/v1/subscriptions/{id}", tag = "subscriptions", operation_id = "change_subscription",
+    params(("id" = inline(SubscriptionIdText), Path, description = "The subscription's id")),
+    request_body = ChangeBody,
+    responses((status = 200, description = "As it is now", body = SubscriptionBody), Refusals, BadBody, NoSuch, Conflict, NotNow),
 )]
 pub async fn change(
     State(api): State<Api>,
@@ -136,9 +141,9 @@ pub async fn change(
 
 /// Deletes a subscription. What was unfinished is cancelled; what was delivered stays in the log.
 #[utoipa::path(
-    delete, path = "/v1/subscriptions/{id}", tag = "subscriptions",
-    params(("id" = String, Path, description = "`sub_…`")),
-    responses((status = 204, description = "Deleted"), Refusals),
+    delete, path = "/v1/subscriptions/{id}", tag = "subscriptions", operation_id = "delete_subscription",
+    params(("id" = inline(SubscriptionIdText), Path, description = "The subscription's id")),
+    responses((status = 204, description = "Deleted"), Refusals, NoSuch, Conflict, NotNow),
 )]
 pub async fn delete(
     State(api): State<Api>,
@@ -159,9 +164,9 @@ pub async fn delete(
 
 /// Switches a subscription on. After bad health a signed health check goes first and must be answered with 2xx.
 #[utoipa::path(
-    post, path = "/v1/subscriptions/{id}/enable", tag = "subscriptions",
-    params(("id" = String, Path, description = "`sub_…`")),
-    responses((status = 200, description = "Switched on, with the health check if one was sent", body = EnabledBody), Refusals),
+    post, path = "/v1/subscriptions/{id}/enable", tag = "subscriptions", operation_id = "enable_subscription",
+    params(("id" = inline(SubscriptionIdText), Path, description = "The subscription's id")),
+    responses((status = 200, description = "Switched on, with the health check if one was sent", body = EnabledBody), Refusals, NoSuch, Conflict, NotNow),
 )]
 pub async fn enable(
     State(api): State<Api>,
@@ -177,9 +182,9 @@ pub async fn enable(
 
 /// Switches a subscription off: it matches nothing until it is switched on again.
 #[utoipa::path(
-    post, path = "/v1/subscriptions/{id}/disable", tag = "subscriptions",
-    params(("id" = String, Path, description = "`sub_…`")),
-    responses((status = 200, description = "Switched off", body = SubscriptionBody), Refusals),
+    post, path = "/v1/subscriptions/{id}/disable", tag = "subscriptions", operation_id = "disable_subscription",
+    params(("id" = inline(SubscriptionIdText), Path, description = "The subscription's id")),
+    responses((status = 200, description = "Switched off", body = SubscriptionBody), Refusals, NoSuch, NotNow),
 )]
 pub async fn disable(
     State(api): State<Api>,

@@ -344,7 +344,8 @@ fn header(name: &str, value: &Value) -> Result<(String, String), String> {
         return Err("is set by the daemon or by HTTP itself: choose another name".to_owned());
     }
     let value = value.as_str().ok_or_else(|| format!("is {}: expected a string", kind(value)))?;
-    if value.len() > HEADER_BYTES_MAX || http::HeaderValue::from_str(value).is_err() {
+    let is_plain = value.bytes().all(|byte| byte == b'\t' || byte == b' ' || byte.is_ascii_graphic());
+    if value.len() > HEADER_BYTES_MAX || !is_plain {
         return Err(format!(
             "has a value that is not at most {HEADER_BYTES_MAX} visible ASCII characters and spaces"
         ));

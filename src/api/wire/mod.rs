@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 
 pub mod delivery;
 pub mod event;
+pub mod schema;
 pub mod subscription;
 
 /// One page of a list.
@@ -13,5 +14,6 @@ pub struct List<T> {
     /// The page; it may be shorter than `limit`, even empty, and still have a next one.
     pub items: Vec<T>,
     /// Give it as `cursor` for the next page; null on the last.
+    #[schema(required)]
     pub next_cursor: Option<String>,
 }
