@@ -12,7 +12,7 @@ use utoipa::openapi::{Content, OpenApi, Ref, RefOr};
 use utoipa::{Modify, OpenApi as _};
 
 use super::problem::ProblemBody;
-use super::refusals::{self, Refusals};
+use super::refusals::{self, Common};
 
 const ABOUT: &str = "Events in, signed deliveries out, and everything about both.
 
@@ -149,7 +149,7 @@ static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
 /// This document.
 #[utoipa::path(
     get, path = "/openapi.json", tag = "daemon", operation_id = "get_openapi",
-    responses((status = 200, description = "OpenAPI 3.1", body = Object, example = json!({ "openapi": "3.1.0" })), Refusals),
+    responses((status = 200, description = "OpenAPI 3.1", body = Object, example = json!({ "openapi": "3.1.0" })), Common),
 )]
 pub async fn show() -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "application/json")], DOCUMENT.as_str())

@@ -11,7 +11,7 @@ use http::{StatusCode, header};
 use super::body::{self, MediaType};
 use super::page::Params;
 use super::problem::Failure;
-use super::refusals::{BadBody, DiskFull, NotNow, Refusals};
+use super::refusals::{BadBody, Common, DiskFull, NotNow};
 use super::submission::{self, Submission, SubmissionError};
 use super::wire::List;
 use super::wire::event::{Answered, EventInput, Lines, MatchBody, Submitted};
@@ -32,8 +32,14 @@ use crate::model::id::SubscriptionId;
         content((Submitted = "application/json"), (Lines = "application/x-ndjson")),
     ),
     responses(
-        (status = 202, description = "Stored; `results` in the same order for a list", body = Answered),
-        Refusals, BadBody, NotNow, DiskFull,
+        (
+            status = 202, description = "Stored; `results` in the same order for a list", body = Answered,
+            links(
+                ("event" = (operation_id = "get_event", parameters(("id" = "$response.body#/id")))),
+                ("deliveries" = (operation_id = "list_event_deliveries", parameters(("id" = "$response.body#/id")))),
+            ),
+        ),
+        Common, BadBody, NotNow, DiskFull,
     ),
 )]
 pub async fn submit(State(api): State<Api>, request: Request) -> Result<Response, Failure> {
@@ -101,7 +107,7 @@ fn write(json: &mut Vec<u8>, Accepted { id, matched, duplicate }: &Accepted) {
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "How many items; 50 if left out"),
         ("cursor" = inline(Option<SubscriptionIdText>), Query, description = "`next_cursor` of the page before"),
     ),
-    responses((status = 200, description = "A page, in the order of ids", body = List<MatchBody>), Refusals, BadBody),
+    responses((status = 200, description = "A page, in the order of ids", body = List<MatchBody>), Common, BadBody),
 )]
 pub async fn explain(State(api): State<Api>, request: Request) -> Result<Json<List<MatchBody>>, Failure> {
     let mut params = Params::new(request.uri(), &["limit", "cursor"]);

@@ -7,7 +7,7 @@ use http::Uri;
 use super::access::Caller;
 use super::page::Params;
 use super::problem::Failure;
-use super::refusals::{Conflict, NoSuch, NotNow, Refusals};
+use super::refusals::{Common, InConflict, NotNow, NotThere};
 use super::wire::List;
 use super::wire::delivery::DeliveryBody;
 use super::wire::event::EventBody;
@@ -35,7 +35,7 @@ const SCAN_PAGES_MAX: usize = 8;
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "How many items; 50 if left out"),
         ("cursor" = inline(Option<EventIdText>), Query, description = "`next_cursor` of the page before"),
     ),
-    responses((status = 200, description = "A page", body = List<EventBody>), Refusals),
+    responses((status = 200, description = "A page", body = List<EventBody>), Common),
 )]
 pub async fn events(State(api): State<Api>, uri: Uri) -> Result<Json<List<EventBody>>, Failure> {
     const KNOWN: [&str; 8] = ["type", "project", "company", "sender_id", "since", "until", "limit", "cursor"];
@@ -63,7 +63,7 @@ pub async fn events(State(api): State<Api>, uri: Uri) -> Result<Json<List<EventB
 #[utoipa::path(
     get, path = "/v1/events/{id}", tag = "events", operation_id = "get_event",
     params(("id" = inline(EventIdText), Path, description = "The event's id")),
-    responses((status = 200, description = "The event", body = EventBody), Refusals, NoSuch),
+    responses((status = 200, description = "The event", body = EventBody), Common, NotThere),
 )]
 pub async fn event(
     State(api): State<Api>,
@@ -84,7 +84,7 @@ pub async fn event(
 #[utoipa::path(
     get, path = "/v1/events/{id}/deliveries", tag = "deliveries", operation_id = "list_event_deliveries",
     params(("id" = inline(EventIdText), Path, description = "The event's id")),
-    responses((status = 200, description = "The deliveries", body = List<DeliveryBody>), Refusals, NoSuch),
+    responses((status = 200, description = "The deliveries", body = List<DeliveryBody>), Common, NotThere),
 )]
 pub async fn deliveries_of(
     State(api): State<Api>,
@@ -114,13 +114,13 @@ pub async fn deliveries_of(
     get, path = "/v1/deliveries", tag = "deliveries", operation_id = "list_deliveries",
     params(
         ("subscription" = inline(Option<SubscriptionIdText>), Query), ("event" = inline(Option<EventIdText>), Query),
-        ("state" = Option<Vec<StateWord>>, Query, style = Form, explode = false, description = "Any of these"),
+        ("state" = Option<Vec<StateWord>>, Query, style = Form, explode = false, min_items = 1, description = "Any of these"),
         ("since" = inline(Option<GivenTime>), Query, description = "Made then or later"),
         ("until" = inline(Option<GivenTime>), Query, description = "Made before then"),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "How many items; 50 if left out"),
         ("cursor" = inline(Option<DeliveryIdText>), Query, description = "`next_cursor` of the page before"),
     ),
-    responses((status = 200, description = "A page", body = List<DeliveryBody>), Refusals),
+    responses((status = 200, description = "A page", body = List<DeliveryBody>), Common),
 )]
 pub async fn deliveries(State(api): State<Api>, uri: Uri) -> Result<Json<List<DeliveryBody>>, Failure> {
     const KNOWN: [&str; 7] = ["subscription", "event", "state", "since", "until", "limit", "cursor"];
@@ -143,7 +143,7 @@ pub async fn deliveries(State(api): State<Api>, uri: Uri) -> Result<Json<List<De
 #[utoipa::path(
     get, path = "/v1/deliveries/{id}", tag = "deliveries", operation_id = "get_delivery",
     params(("id" = inline(DeliveryIdText), Path, description = "The delivery's id")),
-    responses((status = 200, description = "The delivery", body = DeliveryBody), Refusals, NoSuch),
+    responses((status = 200, description = "The delivery", body = DeliveryBody), Common, NotThere),
 )]
 pub async fn delivery(
     State(api): State<Api>,
@@ -164,7 +164,7 @@ pub async fn delivery(
 #[utoipa::path(
     post, path = "/v1/deliveries/{id}/retry", tag = "deliveries", operation_id = "retry_delivery",
     params(("id" = inline(DeliveryIdText), Path, description = "The delivery's id")),
-    responses((status = 200, description = "As it is now", body = DeliveryBody), Refusals, NoSuch, Conflict, NotNow),
+    responses((status = 200, description = "As it is now", body = DeliveryBody), Common, NotThere, InConflict, NotNow),
 )]
 pub async fn retry(
     State(api): State<Api>,

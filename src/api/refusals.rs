@@ -35,13 +35,13 @@ macro_rules! refusals {
 
 refusals! {
     /// Of every route but the probes: what cannot be read, who may not call, and faults of the daemon.
-    Refusals: 400 401 403 429 500;
+    Common: 400 401 403 429 500;
     /// Of a route about one thing, which may not exist.
-    NoSuch: 404;
+    NotThere: 404;
     /// Of a route that reads a body.
     BadBody: 408 413 415 422;
     /// Of a route whose request may not fit the present state of things.
-    Conflict: 409;
+    InConflict: 409;
     /// Of a route that writes to the log, or waits for what does.
     NotNow: 503;
     /// Of a route that takes events.

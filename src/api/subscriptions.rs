@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::access::Caller;
 use super::page::Params;
 use super::problem::Failure;
-use super::refusals::{BadBody, Conflict, NoSuch, NotNow, Refusals};
+use super::refusals::{BadBody, Common, InConflict, NotNow, NotThere};
 use super::wire::List;
 use super::wire::delivery::AttemptBody;
 use super::wire::schema::SubscriptionIdText;
@@ -28,7 +28,7 @@ use crate::model::input::SubscriptionInput;
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "How many items; 50 if left out"),
         ("cursor" = inline(Option<SubscriptionIdText>), Query, description = "`next_cursor` of the page before"),
     ),
-    responses((status = 200, description = "A page", body = List<SubscriptionBody>), Refusals),
+    responses((status = 200, description = "A page", body = List<SubscriptionBody>), Common),
 )]
 pub async fn list(State(api): State<Api>, uri: Uri) -> Result<Json<List<SubscriptionBody>>, Failure> {
     let mut params = Params::new(&uri, &["limit", "cursor"]);
@@ -56,7 +56,7 @@ pub async fn list(State(api): State<Api>, uri: Uri) -> Result<Json<List<Subscrip
             status = 201, description = "Made, with its secret", body = SubscriptionBody,
             headers(("location" = String, description = "Its path")),
         ),
-        Refusals, BadBody, NotNow,
+        Common, BadBody, NotNow,
     ),
 )]
 pub async fn create(
@@ -85,7 +85,7 @@ pub async fn create(
 #[utoipa::path(
     get, path = "/v1/subscriptions/{id}", tag = "subscriptions", operation_id = "get_subscription",
     params(("id" = inline(SubscriptionIdText), Path, description = "The subscription's id")),
-    responses((status = 200, description = "The subscription", body = SubscriptionBody), Refusals, NoSuch),
+    responses((status = 200, description = "The subscription", body = SubscriptionBody), Common, NotThere),
 )]
 pub async fn get(
     State(api): State<Api>,
@@ -104,7 +104,7 @@ pub async fn get(
     patch, path = "/v1/subscriptions/{id}", tag = "subscriptions", operation_id = "change_subscription",
     params(("id" = inline(SubscriptionIdText), Path, description = "The subscription's id")),
     request_body = ChangeBody,
-    responses((status = 200, description = "As it is now", body = SubscriptionBody), Refusals, BadBody, NoSuch, Conflict, NotNow),
+    responses((status = 200, description = "As it is now", body = SubscriptionBody), Common, BadBody, NotThere, InConflict, NotNow),
 )]
 pub async fn change(
     State(api): State<Api>,
@@ -143,7 +143,7 @@ pub async fn change(
 #[utoipa::path(
     delete, path = "/v1/subscriptions/{id}", tag = "subscriptions", operation_id = "delete_subscription",
     params(("id" = inline(SubscriptionIdText), Path, description = "The subscription's id")),
-    responses((status = 204, description = "Deleted"), Refusals, NoSuch, Conflict, NotNow),
+    responses((status = 204, description = "Deleted"), Common, NotThere, InConflict, NotNow),
 )]
 pub async fn delete(
     State(api): State<Api>,
@@ -166,7 +166,7 @@ pub async fn delete(
 #[utoipa::path(
     post, path = "/v1/subscriptions/{id}/enable", tag = "subscriptions", operation_id = "enable_subscription",
     params(("id" = inline(SubscriptionIdText), Path, description = "The subscription's id")),
-    responses((status = 200, description = "Switched on, with the health check if one was sent", body = EnabledBody), Refusals, NoSuch, Conflict, NotNow),
+    responses((status = 200, description = "Switched on, with the health check if one was sent", body = EnabledBody), Common, NotThere, InConflict, NotNow),
 )]
 pub async fn enable(
     State(api): State<Api>,
@@ -184,7 +184,7 @@ pub async fn enable(
 #[utoipa::path(
     post, path = "/v1/subscriptions/{id}/disable", tag = "subscriptions", operation_id = "disable_subscription",
     params(("id" = inline(SubscriptionIdText), Path, description = "The subscription's id")),
-    responses((status = 200, description = "Switched off", body = SubscriptionBody), Refusals, NoSuch, NotNow),
+    responses((status = 200, description = "Switched off", body = SubscriptionBody), Common, NotThere, NotNow),
 )]
 pub async fn disable(
     State(api): State<Api>,

@@ -295,7 +295,9 @@ impl<'a> Reader<'a> {
 
     fn max_in_flight(&mut self) -> Option<NonZeroU32> {
         let value = self.get("max_in_flight")?;
-        let count = value.as_u64().and_then(|count| u32::try_from(count).ok()).and_then(NonZeroU32::new);
+        // As in JSON Schema, 16.0 is a whole number too.
+        let text = value.to_string();
+        let count: Option<NonZeroU32> = text.strip_suffix(".0").unwrap_or(&text).parse().ok();
         let count = count.filter(|count| count.get() <= IN_FLIGHT_MAX);
         if count.is_none() {
             self.refuse(

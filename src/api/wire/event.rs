@@ -6,7 +6,7 @@
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use utoipa::openapi::schema::{Object, Schema, Type};
+use utoipa::openapi::schema::{Object, Schema, SchemaFormat, Type};
 use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
@@ -39,7 +39,7 @@ pub struct EventInput {
     #[schema(value_type = Option<CompanyText>)]
     company: Option<String>,
     /// What it is about.
-    #[schema(value_type = Option<Json>)]
+    #[schema(value_type = Json, required = false)]
     data: Option<Value>,
     /// The sender's own id: the same one again within the dedup window is the same event.
     #[schema(value_type = Option<SenderIdText>)]
@@ -68,8 +68,13 @@ pub struct Lines;
 
 impl PartialSchema for Lines {
     fn schema() -> RefOr<Schema> {
-        let lines = Object::builder().schema_type(Type::String).description(Some("One event a line."));
-        lines.content_schema(Some(Ref::from_schema_name("EventInput"))).examples([LINES]).into()
+        Object::builder()
+            .schema_type(Type::String)
+            .format(Some(SchemaFormat::Custom("ndjson".to_owned())))
+            .description(Some("One event a line; blank lines are passed over."))
+            .content_schema(Some(Ref::from_schema_name("EventInput")))
+            .examples([LINES])
+            .into()
     }
 }
 
@@ -192,7 +197,7 @@ pub struct EventBody {
     accepted_at: Timestamp,
     /// What was submitted, byte for byte; left out in lists and where there was none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Json>)]
+    #[schema(value_type = Json, required = false)]
     data: Option<Box<RawValue>>,
 }
 

@@ -24,7 +24,7 @@ pub struct ChangeBody {
     #[schema(value_type = Option<NameText>)]
     name: Option<String>,
     /// Where deliveries go.
-    #[schema(value_type = Option<UrlText>)]
+    #[schema(value_type = UrlText, required = false)]
     url: Option<String>,
     /// Which event types; everything if left out.
     #[schema(value_type = Option<Vec<EventTermText>>, min_items = 1, max_items = 10_000)]
