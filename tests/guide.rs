@@ -31,7 +31,11 @@ fn blocks() -> BTreeMap<String, String> {
         match (line.strip_prefix("```"), &open) {
             (Some(info), None) => open = Some(info.to_owned()),
             (Some(_), Some(_)) => open = None,
-            (None, Some(info)) => *blocks.entry(info.clone()).or_default() += &format!("{line}\n"),
+            (None, Some(info)) => {
+                let block = blocks.entry(info.clone()).or_default();
+                block.push_str(line);
+                block.push('\n');
+            }
             (None, None) => {}
         }
     }
