@@ -118,6 +118,7 @@ impl Daemon {
     /// When the log could not be finished; what was acknowledged is safe all the same.
     pub async fn stop(mut self) -> anyhow::Result<()> {
         self.shutdown.cancel();
+        self.flow.end_listening();
         while self.api.join_next().await.is_some() {}
         self.flow.stop().await;
         let Self { flow, mut committer, released, .. } = self;
@@ -143,7 +144,7 @@ impl Daemon {
 async fn bind(config: &Config) -> anyhow::Result<Vec<Listener>> {
     let mut listeners = Vec::with_capacity(config.server.listen.len());
     for listen in &config.server.listen {
-        let listener = Listener::bind(listen).await;
+        let listener = Listener::bind(listen, config.server.unix_mode).await;
         let hint = "is another daemon running there? change server.listen";
         listeners.push(listener.with_context(|| format!("failed to listen on {listen}: {hint}"))?);
     }
@@ -163,6 +164,7 @@ fn client(config: &Config, clock: &Clock) -> anyhow::Result<Client> {
 async fn open(config: &Config, clock: &Clock, rng: StdRng) -> anyhow::Result<store::Opened> {
     let options = StoreOptions {
         path: config.storage.path.clone(),
+        key_file: config.storage.key_file.clone(),
         cache_bytes: config.storage.cache,
         dedup_window: config.events.dedup_window.get(),
         queue_steps_max: config.server.queue_events_max,

@@ -2,22 +2,28 @@
 //!
 //! Without keys only loopback and Unix sockets are served. A web page in the user's browser can reach loopback
 //! too, so there `Host` must name loopback (against DNS rebinding) and `Origin`, if there is one, must be the
-//! daemon's own (against cross-site requests).
+//! daemon's own (against cross-site requests). With or without keys, what a browser itself says comes from
+//! another site is refused, its preflights too, and no answer ever has a CORS header: no page of another site
+//! reads anything, and none sends a body, which would have to be `application/json` (a form cannot be).
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::uri::Authority;
-use http::{HeaderMap, Method, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use ring::digest::{SHA256, digest};
 
+use super::body::check_type;
 use super::problem::{Failure, mend};
 use super::throttle::Throttle;
 use crate::config::{Config, Key, Role};
 use crate::model::time::Clock;
+
+/// What browsers say of where a request comes from (Fetch Metadata); nothing else sends it.
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Where a request comes from. The accept loop puts it in every request's extensions; a request without it is
 /// treated as one from afar.
@@ -37,10 +43,14 @@ impl Peer {
         }
     }
 
-    /// What failed keys are counted by.
-    const fn source(self) -> Option<IpAddr> {
+    /// What failed keys are counted by. An IPv6 network of 64 bits counts as one: whoever has an address of it
+    /// has all.
+    fn source(self) -> Option<IpAddr> {
         match self {
-            Self::Tcp(address) => Some(address.ip().to_canonical()),
+            Self::Tcp(address) => Some(match address.ip().to_canonical() {
+                IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX)).into(),
+                ip @ IpAddr::V4(_) => ip,
+            }),
             Self::Unix => None,
         }
     }
@@ -92,14 +102,15 @@ impl Gate {
     }
 
     fn admit(&self, request: &Request) -> Result<Caller, Failure> {
-        let Need::Role(role) = Need::of(request.method(), request.uri().path()) else {
-            return Ok(Caller(None));
-        };
+        refuse_other_sites(request)?;
         let config = (self.config)();
         let peer = request.extensions().get::<Peer>().copied();
         if config.auth.keys.is_empty() {
             return admit_local(peer, request);
         }
+        let Need::Role(role) = Need::of(request.method(), request.uri().path()) else {
+            return Ok(Caller(None));
+        };
         let admitted = admit_key(&config.auth.keys, role, request.headers());
         if matches!(admitted, Err(Failure::Unauthorized(_))) {
             self.failures.count(peer.and_then(Peer::source))?;
@@ -111,13 +122,27 @@ impl Gate {
 /// The middleware of every route: lets the request in with its [`Caller`], or answers for it. Answers of the
 /// framework come out as problems.
 pub async fn guard(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
-    match gate.admit(&request) {
+    match gate.admit(&request).and_then(|caller| check_type(&request).map(|()| caller)) {
         Ok(caller) => {
             request.extensions_mut().insert(caller);
             mend(next.run(request).await)
         }
         Err(failure) => failure.into_response(),
     }
+}
+
+/// Refuses what a browser says that a page of another site has asked for. Another port of the same machine is
+/// the same *site* to a browser, and refused all the same.
+fn refuse_other_sites(request: &Request) -> Result<(), Failure> {
+    let headers = request.headers();
+    if request.method() == Method::OPTIONS && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD) {
+        return Err(Failure::Forbidden("a preflight: pages of other sites may not call this".to_owned()));
+    }
+    let is_own = |site: &HeaderValue| matches!(site.as_bytes(), b"same-origin" | b"none");
+    if headers.get_all(SEC_FETCH_SITE).iter().all(is_own) {
+        return Ok(());
+    }
+    Err(Failure::Forbidden("Sec-Fetch-Site names another site: its pages may not call this".to_owned()))
 }
 
 fn admit_local(peer: Option<Peer>, request: &Request) -> Result<Caller, Failure> {

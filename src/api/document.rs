@@ -13,6 +13,7 @@ use utoipa::{Modify, OpenApi as _};
 
 use super::problem::ProblemBody;
 use super::refusals::{self, Common};
+use super::wire::schema::HappeningKind;
 
 const ABOUT: &str = "Events in, signed deliveries out, and everything about both.
 
@@ -30,7 +31,7 @@ loopback and Unix sockets only, and needs none.";
 #[openapi(
     info(title = "Postrider", description = ABOUT, license(name = "Apache-2.0", identifier = "Apache-2.0")),
     servers((url = "/", description = "The daemon that shows this document")),
-    components(schemas(ProblemBody)),
+    components(schemas(ProblemBody, HappeningKind)),
     modifiers(&Shared),
     security(("key" = [])),
     tags(

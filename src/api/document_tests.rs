@@ -2,16 +2,20 @@
 
 use std::str::FromStr;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use regex::Regex;
 use serde_json::Value;
 use utoipa::PartialSchema;
 
+use super::super::precondition::if_match;
 use super::super::wire::schema;
 use super::DOCUMENT;
+use crate::flow::secrets::check_grace;
 use crate::model::id::{DeliveryId, EventId, SubscriptionId};
 use crate::model::input::SubscriptionInput;
 use crate::model::name::{EventType, SenderId};
-use crate::model::secret::Secret;
+use crate::model::secret::{Kind, Secret};
 use crate::model::selector::{EventSelector, ProjectSelector};
 use crate::model::subscription::RateLimit;
 use crate::model::time::Timestamp;
@@ -162,17 +166,41 @@ fn patterns_of_settings_say_what_the_model_reads() {
         "x",
     ];
     agree::<schema::WaitText>(&waits, |text| takes("retry_schedule", &serde_json::json!([text])));
-    let value = |length| {
-        format!(
-            "whsec_{}",
-            base64::Engine::encode(&base64::engine::general_purpose::STANDARD, vec![7; length])
-        )
-    };
-    let secrets: Vec<String> = (20..70).map(value).chain(["whsec_".to_owned(), "x".to_owned()]).collect();
+    let graces = [
+        "0s",
+        "24h",
+        "720h",
+        "721h",
+        "30d",
+        "31d",
+        "2592000s",
+        "2592001s",
+        "43200m",
+        "43201m",
+        "2592000000ms",
+        "",
+    ];
+    agree::<schema::GraceText>(&graces, |text| text.parse().is_ok_and(|grace| check_grace(grace).is_ok()));
+    let mut secrets = vec!["whsec_".to_owned(), "x".to_owned()];
+    for length in 20..70 {
+        let key = STANDARD.encode(vec![7; length]);
+        secrets.push(format!("whsec_{key}"));
+        // Of 64 bytes, only a key and its own public half.
+        secrets.extend((length != 64).then(|| format!("whsk_{key}")));
+    }
+    secrets.push(Secret::of_kind(Kind::Ed25519, [7; 32]).reveal().to_owned());
     agree::<schema::SecretText>(&secrets.iter().map(String::as_str).collect::<Vec<_>>(), reads::<Secret>);
+    let public = Secret::of_kind(Kind::Ed25519, [7; 32]).public_key().unwrap().to_string();
+    assert!(pattern::<schema::PublicKeyText>().is_match(&public), "{public}");
     let times =
         ["1971-01-01T00:00:00Z", "9998-12-31T23:59:59+05:00", "1969-12-31T00:00:00Z", "9999-12-31T00:00:00Z"];
     agree::<schema::GivenTime>(&times, reads::<Timestamp>);
+    let tags =
+        ["*", "\"1f\"", "W/\"a\"", "\"1\",\"2\"", "\"1\", \"2\"", "1f", "\"1f", "\"1\",*", "\"1f\" \"2\""];
+    agree::<schema::IfMatchText>(&tags, |text| {
+        let value = http::HeaderValue::from_str(text).unwrap();
+        if_match(&[(http::header::IF_MATCH, value)].into_iter().collect()).is_ok()
+    });
     let values = ["a b", "", "\t", "å", "a\nb"];
     agree::<schema::HeaderValueText>(&values, |text| takes("headers", &serde_json::json!({ "x": text })));
 }

@@ -1,13 +1,12 @@
-//! What the log says: events and deliveries, newest first, and a delivery's retry.
+//! What the log says: events and deliveries, newest first.
 
 use axum::Json;
-use axum::extract::{Extension, Path, State};
+use axum::extract::{Path, State};
 use http::Uri;
 
-use super::access::Caller;
 use super::page::Params;
 use super::problem::Failure;
-use super::refusals::{Common, InConflict, NotNow, NotThere};
+use super::refusals::{Common, NotThere};
 use super::wire::List;
 use super::wire::delivery::DeliveryBody;
 use super::wire::event::EventBody;
@@ -160,30 +159,6 @@ pub async fn delivery(
     .await
 }
 
-/// Tries a delivery again now, with a whole retry schedule before it.
-#[utoipa::path(
-    post, path = "/v1/deliveries/{id}/retry", tag = "deliveries", operation_id = "retry_delivery",
-    params(("id" = inline(DeliveryIdText), Path, description = "The delivery's id")),
-    responses((status = 200, description = "As it is now", body = DeliveryBody), Common, NotThere, InConflict, NotNow),
-)]
-pub async fn retry(
-    State(api): State<Api>,
-    Path(text): Path<String>,
-    Extension(caller): Extension<Caller>,
-    uri: Uri,
-) -> Result<Json<DeliveryBody>, Failure> {
-    Params::new(&uri, &[]).finish()?;
-    let id = read_id(&text)?;
-    let flow = api.flow.clone();
-    let change = async move {
-        let delivery = flow.retry(id).await?;
-        tracing::info!(by = caller.name(), %id, "delivery retried");
-        Ok(delivery)
-    };
-    let delivery = api.carry_out(change).await?;
-    Ok(Json(show(&api.flow, &delivery)))
-}
-
 fn read_id(text: &str) -> Result<DeliveryId, Failure> {
     text.parse().map_err(|_| Failure::no_such("delivery", text))
 }
@@ -200,11 +175,7 @@ fn kinds(states: &[DeliveryState]) -> Vec<ProgressKind> {
             DeliveryState::Pending | DeliveryState::InFlight | DeliveryState::Held => ProgressKind::Waiting,
             DeliveryState::Succeeded => ProgressKind::Succeeded,
             DeliveryState::Exhausted => ProgressKind::Exhausted,
-            // Those of a deleted subscription are cancelled without a row that says so.
-            DeliveryState::Cancelled => {
-                kinds.push(ProgressKind::Cancelled);
-                ProgressKind::Waiting
-            }
+            DeliveryState::Cancelled => ProgressKind::Cancelled,
         };
         if !kinds.contains(&kind) {
             kinds.push(kind);

@@ -18,16 +18,25 @@ use crate::flow::subscriptions::ChangeError;
 use crate::model::time::Clock;
 
 pub mod access;
+pub mod audit;
 pub mod body;
+pub mod catalog;
 pub mod document;
 pub mod events;
+pub mod intervene;
 pub mod log;
+pub mod members;
 pub mod page;
+pub mod patience;
+pub mod precondition;
 pub mod probes;
 pub mod problem;
 pub mod raw_event;
 pub mod refusals;
+pub mod secrets;
 pub mod serve;
+pub mod stats;
+pub mod stream;
 pub mod submission;
 pub mod subscriptions;
 pub mod throttle;
@@ -80,11 +89,18 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(log::deliveries_of))
         .routes(routes!(log::deliveries))
         .routes(routes!(log::delivery))
-        .routes(routes!(log::retry))
+        .routes(routes!(intervene::retry))
+        .routes(routes!(intervene::cancel))
         .routes(routes!(subscriptions::list, subscriptions::create))
         .routes(routes!(subscriptions::get, subscriptions::change, subscriptions::delete))
         .routes(routes!(subscriptions::enable))
         .routes(routes!(subscriptions::disable))
+        .routes(routes!(secrets::rotate))
+        .routes(routes!(intervene::test))
+        .routes(routes!(catalog::event_types))
+        .routes(routes!(catalog::projects))
+        .routes(routes!(stats::stats))
+        .routes(routes!(stream::stream))
         .routes(routes!(probes::healthz))
         .routes(routes!(probes::readyz))
         .routes(routes!(document::show))

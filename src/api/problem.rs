@@ -48,6 +48,8 @@ pub enum Failure {
     ManagedByConfig(String),
     /// `health-check-failed` (409): the receiver did not answer the health check with 2xx.
     CheckFailed(Box<AttemptBody>),
+    /// `precondition-failed` (412): `If-Match` names another version.
+    Outdated(String),
     /// `too-large` (413): more than a named limit of the config.
     TooLarge(String),
     /// `unsupported-media-type` (415): the body's type is none that the route reads.
@@ -164,6 +166,9 @@ impl Failure {
             Self::CheckFailed(_) => {
                 (StatusCode::CONFLICT, "health-check-failed", "The receiver failed its health check")
             }
+            Self::Outdated(_) => {
+                (StatusCode::PRECONDITION_FAILED, "precondition-failed", "Changed since it was read")
+            }
             Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too large"),
             Self::MediaType { .. } => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The body has another type")
@@ -179,9 +184,11 @@ impl Failure {
         match self {
             Self::Malformed(problems) | Self::Invalid(problems) => summary(problems),
             Self::Unauthorized(text) | Self::Unavailable(text) => (*text).to_owned(),
-            Self::Forbidden(text) | Self::NotFound(text) | Self::Conflict(text) | Self::TooLarge(text) => {
-                text.clone()
-            }
+            Self::Forbidden(text)
+            | Self::NotFound(text)
+            | Self::Conflict(text)
+            | Self::Outdated(text)
+            | Self::TooLarge(text) => text.clone(),
             Self::MethodNotAllowed => "the Allow header lists the methods of this route".to_owned(),
             Self::BodyTimeout(limit) => format!("the body was not complete within {} s", limit.as_secs()),
             Self::ManagedByConfig(name) => {
@@ -292,6 +299,7 @@ impl From<ChangeError> for Failure {
             ChangeError::ManagedByConfig { name } => Self::ManagedByConfig(name),
             ChangeError::Invalid(problems) => Self::Invalid(problems),
             ChangeError::CheckFailed { attempt } => Self::CheckFailed(Box::new((&*attempt).into())),
+            error @ ChangeError::Outdated { .. } => Self::Outdated(error.to_string()),
             ChangeError::Conflict(detail) => Self::Conflict(detail),
             ChangeError::Stopping => Self::Unavailable("the daemon is stopping"),
             error @ ChangeError::Store(_) => Self::internal(&error),

@@ -42,6 +42,8 @@ refusals! {
     BadBody: 408 413 415 422;
     /// Of a route whose request may not fit the present state of things.
     InConflict: 409;
+    /// Of a route that changes a version of something.
+    Outdated: 412;
     /// Of a route that writes to the log, or waits for what does.
     NotNow: 503;
     /// Of a route that takes events.
@@ -57,6 +59,7 @@ fn name(status: u16) -> &'static str {
         404 => "NotFound",
         408 => "BodyTimeout",
         409 => "Conflict",
+        412 => "PreconditionFailed",
         413 => "TooLarge",
         415 => "UnsupportedMediaType",
         422 => "InvalidInput",
@@ -132,6 +135,7 @@ fn examples() -> Vec<Failure> {
         Failure::Conflict("the delivery has succeeded already".to_owned()),
         Failure::ManagedByConfig(name),
         Failure::CheckFailed(Box::new(AttemptBody::from(&attempt))),
+        Failure::Outdated("the subscription has changed since: get it again".to_owned()),
         Failure::TooLarge("the body has more than server.body_bytes_max = 1048576".to_owned()),
         Failure::MediaType { given: "\"text/plain\"".to_owned(), expected: "application/json" },
         Failure::Invalid(vec![

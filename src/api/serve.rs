@@ -22,7 +22,7 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixSocket, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -30,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use super::access::Peer;
+use super::patience::Patient;
 use crate::config::Listen;
 
 /// How long the loop rests when a connection cannot be taken, for want of file descriptors above all.
@@ -37,8 +38,8 @@ const ACCEPT_REST: Duration = Duration::from_millis(100);
 const H2_STREAMS_MAX: u32 = 256;
 const H2_PING_EVERY: Duration = Duration::from_secs(20);
 const HEAD_BYTES_MAX: u32 = 16 * 1024;
-/// Who may connect to a Unix socket: its owner and group.
-const SOCKET_MODE: u32 = 0o660;
+/// How many connections wait in the kernel's queue of a Unix socket.
+const BACKLOG: u32 = 1024;
 
 /// The bounds of the accept loop.
 #[derive(Clone, Copy, Debug)]
@@ -47,16 +48,19 @@ pub struct Limits {
     pub connections_max: usize,
     /// How long a connection may take to send a request's head, the time between requests included.
     pub head_timeout: Duration,
+    /// How long a peer may take nothing of what is sent to it.
+    pub write_timeout: Duration,
     /// How long requests may go on after the stop.
     pub shutdown_timeout: Duration,
 }
 
 impl Default for Limits {
-    /// 4,096 connections, 30 s for a head, 10 s to finish.
+    /// 4,096 connections, 30 s for a head, 30 s without taking anything, 10 s to finish.
     fn default() -> Self {
         Self {
             connections_max: 4096,
             head_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(30),
             shutdown_timeout: Duration::from_secs(10),
         }
     }
@@ -72,18 +76,20 @@ pub enum Listener {
 }
 
 impl Listener {
-    /// Binds to what the config names. A socket that a dead process left is taken over; its mode is 0660.
+    /// Binds to what the config names. A Unix socket that a dead process left is taken over; it gets `unix_mode`
+    /// before the first connection can be made.
     ///
     /// # Errors
     /// When the address or path is in use or may not be bound to.
-    pub async fn bind(listen: &Listen) -> io::Result<Self> {
+    pub async fn bind(listen: &Listen, unix_mode: u32) -> io::Result<Self> {
         match listen {
             Listen::Tcp(address) => TcpListener::bind(address).await.map(Self::Tcp),
             Listen::Unix(path) => {
                 remove_dead(path).await?;
-                let listener = UnixListener::bind(path)?;
-                std::fs::set_permissions(path, std::fs::Permissions::from_mode(SOCKET_MODE))?;
-                Ok(Self::Unix(listener))
+                let socket = UnixSocket::new_stream()?;
+                socket.bind(path)?;
+                std::fs::set_permissions(path, std::fs::Permissions::from_mode(unix_mode))?;
+                socket.listen(BACKLOG).map(Self::Unix)
             }
         }
     }
@@ -198,6 +204,7 @@ impl Server {
         let has_asked = Arc::new(AtomicBool::new(false));
         let builder = builder(&self.limits);
         let service = service(self.router, peer, Arc::clone(&has_asked));
+        let stream = Patient::new(stream, self.limits.write_timeout);
         let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), service));
         let mut silence = pin!(sleep(self.limits.head_timeout));
         let (mut is_watched, mut is_stopping) = (true, false);

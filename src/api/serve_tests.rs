@@ -8,6 +8,7 @@ use super::*;
 const LIMITS: Limits = Limits {
     connections_max: 2,
     head_timeout: Duration::from_secs(30),
+    write_timeout: Duration::from_secs(30),
     shutdown_timeout: Duration::from_secs(10),
 };
 
@@ -27,7 +28,7 @@ async fn start() -> Running {
         )
         .route("/slow", get(async || sleep(Duration::from_secs(5)).await))
         .route("/endless", get(std::future::pending::<()>));
-    let listener = Listener::bind(&Listen::Tcp("127.0.0.1:0".parse().unwrap())).await.unwrap();
+    let listener = Listener::bind(&Listen::Tcp("127.0.0.1:0".parse().unwrap()), 0).await.unwrap();
     let address = listener.address().unwrap();
     let shutdown = CancellationToken::new();
     let mut tasks = JoinSet::new();
@@ -105,11 +106,13 @@ async fn a_stop_does_not_wait_for_ever() {
 async fn a_dead_socket_is_taken_over_and_a_live_one_is_not() {
     let folder = tempfile::tempdir().unwrap();
     let listen = Listen::Unix(folder.path().join("s"));
-    let first = Listener::bind(&listen).await.unwrap();
-    let error = Listener::bind(&listen).await.unwrap_err();
+    let first = Listener::bind(&listen, 0o660).await.unwrap();
+    let error = Listener::bind(&listen, 0o660).await.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
     drop(first);
-    assert!(Listener::bind(&listen).await.is_ok());
-    let mode = std::fs::metadata(folder.path().join("s")).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, SOCKET_MODE);
+    for wanted in [0o660, 0o600, 0o666] {
+        assert!(Listener::bind(&listen, wanted).await.is_ok());
+        let mode = std::fs::metadata(folder.path().join("s")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, wanted);
+    }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::time::Instant;
 
 use crate::model::delivery::{Delivery, Progress};
 use crate::model::event::EventContent;
@@ -13,6 +14,7 @@ use crate::store::{Append, Appended, QueueFull as NoPlace, Settlement, StoreErro
 
 use super::Flow;
 use super::lane::{Item, Lane, Way};
+use super::stream::Happening;
 
 /// How long a sender is asked to wait when the queue is full.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -67,6 +69,11 @@ impl Intake {
         Self { places: Arc::new(Semaphore::new(events_max)), events_max }
     }
 
+    /// How many events wait, and how many may.
+    pub(super) fn queued(&self) -> (usize, usize) {
+        (self.events_max.saturating_sub(self.places.available_permits()), self.events_max)
+    }
+
     /// Places for so many events, until what is returned is dropped. A list of more events than there are places
     /// takes all of them.
     fn try_enter(&self, events: usize) -> Option<OwnedSemaphorePermit> {
@@ -84,6 +91,7 @@ impl Flow {
     /// Cancel safe: events that have their place in the queue are taken and delivered, whether or not anybody
     /// waits for the answer.
     pub async fn accept(&self, contents: Vec<EventContent>) -> Result<Vec<Accepted>, AcceptError> {
+        let began = self.clock.instant();
         self.check_open()?;
         let full = || AcceptError::QueueFull { retry_after: RETRY_AFTER };
         let waiting = self.intake.try_enter(contents.len()).ok_or_else(full)?;
@@ -97,10 +105,19 @@ impl Flow {
         place.append(appends, move |result| {
             drop(waiting);
             let accepted = flow.hand_over(result, outbound);
+            if let Ok(accepted) = &accepted {
+                flow.count_accepted(accepted, began);
+            }
             // Nobody waits any more if the sender hung up; the events are taken all the same.
             drop(answer.send(accepted));
         });
         Ok(answered.await.unwrap_or(Err(StoreError::Closed))?)
+    }
+
+    fn count_accepted(&self, accepted: &[Accepted], began: Instant) {
+        let duplicates = accepted.iter().filter(|one| one.duplicate).count() as u64;
+        let now = self.clock.instant();
+        self.meter.accepted(now, accepted.len() as u64 - duplicates, duplicates, now.duration_since(began));
     }
 
     fn check_open(&self) -> Result<(), AcceptError> {
@@ -159,18 +176,20 @@ impl Flow {
     }
 
     fn hand_over_one(&self, appended: Appended, lanes: Outbound) -> Accepted {
-        let Appended { event, duplicate, deliveries } = appended;
+        let Appended { event, duplicate, deliveries, earlier } = appended;
         let id = event.id;
-        if duplicate {
+        if duplicate || earlier {
             let pumped: Vec<Arc<Lane>> = lanes.iter().map(|(lane, _)| Arc::clone(lane)).collect();
             withdraw(lanes);
             // What waited on disk for the places that were promised may come now.
             for lane in &pumped {
                 self.pump(lane);
             }
-            return Accepted { id, matched: 0, duplicate };
+            let matched = if duplicate { 0 } else { deliveries.len() };
+            return Accepted { id, matched, duplicate };
         }
         let matched = lanes.len();
+        self.stream.tell([Happening::accepted(&event, matched)]);
         let is_carried = lanes.iter().any(|(_, way)| *way == Way::Fresh);
         let carried = if is_carried { self.budget.carry(&event) } else { None };
         for ((lane, way), delivery) in lanes.into_iter().zip(deliveries) {
@@ -219,10 +238,12 @@ impl Flow {
     pub(super) async fn cancel(self, subscription: SubscriptionId, fresh: Vec<Delivery>) {
         for mut delivery in fresh {
             delivery.progress = Progress::Cancelled;
+            let settled = Happening::settled(&delivery, self.clock.now());
             let settlement = Settlement { delivery, due_was: None, standing: None };
             if let Err(error) = self.commit(|place, done| place.settle(settlement, done)).await {
                 return tracing::error!(%subscription, %error, "failed to cancel deliveries");
             }
+            self.stream.tell(settled);
         }
     }
 }

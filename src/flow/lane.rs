@@ -236,6 +236,10 @@ impl LaneState {
     #[must_use]
     pub(super) fn take_fresh(&mut self, item: Item) -> bool {
         self.withdraw();
+        if self.busy.contains(&item.id) {
+            // A person got hold of it first, and lets it go once that is written down.
+            return true;
+        }
         if self.is_folded() {
             self.busy.insert(item.id);
             return false;

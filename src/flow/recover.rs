@@ -25,6 +25,8 @@ use crate::store::{Committer, Opened};
 use super::accept::Intake;
 use super::dispatch::{Lanes, Round, Timers};
 use super::lane::{Item, Lane, Line, Way};
+use super::meter::Meter;
+use super::stream::Stream;
 use super::subscriptions::{Deleted, Entry, entry, limits};
 use super::{Flow, Parts, carry};
 
@@ -66,11 +68,15 @@ impl Flow {
         let fresh =
             fresh.into_iter().map(|one| Delivery::fresh(one.id, one.event, one.subscription)).collect();
         let recovered = Recovered { fresh, gone: gone.into_iter().map(|(one, _)| one.id).collect() };
+        let api = config.api;
         let parts = Parts {
             round: Round::new(config.delivery.max_in_flight),
             budget: carry::Budget::new(config.delivery.payload_cache),
             intake: Intake::new(config.server.queue_events_max),
             config: ArcSwap::new(config),
+            started_at: clock.now(),
+            meter: Meter::new(clock.instant()),
+            stream: Stream::new(clock.now(), api.stream_events_max, api.stream_readers_max),
             clock,
             rng: Mutex::new(rng),
             ids: Mutex::new(ids),

@@ -3,7 +3,7 @@
 use super::error::StoreError;
 use super::key::{self, delivery_of};
 use super::ledger::ProgressKind;
-use super::reader::Reader;
+use super::reader::{OriginKind, Reader};
 use super::record::EventHead;
 use crate::model::delivery::Delivery;
 use crate::model::id::{DeliveryId, EventId, SubscriptionId};
@@ -51,7 +51,7 @@ pub struct DeliveryQuery {
     pub subscription: Option<SubscriptionId>,
     /// Those of this event.
     pub event: Option<EventId>,
-    /// Those that stand so by their own row; empty for all. What a deleted subscription left is waiting here.
+    /// Those that stand so; empty for all.
     pub progress: Vec<ProgressKind>,
     /// Those made then or later.
     pub since: Option<Timestamp>,
@@ -85,13 +85,13 @@ impl Reader {
         let mut items = Vec::new();
         for _ in 0..SCAN_MAX {
             let Some(last) = end.checked_sub(1).filter(|last| *last >= first) else { break };
-            let Some((head, _)) = self.event_at_or_before(last)?.filter(|(head, _)| head.id.bits() >= first)
-            else {
+            let Some(origin) = self.origin_at_or_before(last)?.filter(|origin| origin.id >= first) else {
                 return Ok(Page { items, next: None });
             };
-            end = head.id.bits();
-            if query.wants(&head) {
-                items.push(head);
+            end = origin.id;
+            match origin.kind {
+                OriginKind::Event(head) if query.wants(&head) => items.push(head),
+                OriginKind::Event(_) | OriginKind::Replay(_) => {}
             }
             if items.len() >= query.limit {
                 break;
@@ -112,9 +112,10 @@ impl Reader {
         let mut budget = SCAN_MAX;
         while budget > 0 && page.items.len() < query.limit {
             let Some(last) = end.checked_sub(1).filter(|last| *last >= first) else { return Ok(page) };
-            let Some((head, chunk)) = self.event_at_or_before(last)? else { return Ok(page) };
-            let targets = self.targets(&head, chunk)?;
-            end = self.take_deliveries(query, &head, &targets, (first, end), &mut budget, &mut page.items)?;
+            let Some(origin) = self.origin_at_or_before(last)? else { return Ok(page) };
+            let members = self.members(&origin)?;
+            end =
+                self.take_deliveries(query, origin.id, &members, (first, end), &mut budget, &mut page.items)?;
         }
         page.next = (end > first).then(|| DeliveryId::from_bits(end));
         Ok(page)
@@ -124,15 +125,15 @@ impl Reader {
     fn take_deliveries(
         &self,
         query: &DeliveryQuery,
-        head: &EventHead,
-        targets: &[SubscriptionId],
+        origin: u128,
+        members: &[(EventId, SubscriptionId)],
         (first, end): (u128, u128),
         budget: &mut usize,
         items: &mut Vec<Delivery>,
     ) -> Result<u128, StoreError> {
         *budget = budget.saturating_sub(1);
-        for (index, subscription) in targets.iter().enumerate().rev() {
-            let id = delivery_of(head.id, index);
+        for (index, (event, subscription)) in members.iter().enumerate().rev() {
+            let id = delivery_of(origin, index);
             if id.bits() >= end {
                 continue;
             }
@@ -141,13 +142,13 @@ impl Reader {
             }
             if query.subscription.is_none_or(|wanted| wanted == *subscription) {
                 *budget -= 1;
-                let delivery = self.known(id, head.id, *subscription)?;
+                let delivery = self.known(id, *event, *subscription)?;
                 let kind = ProgressKind::from(delivery.progress);
                 if query.progress.is_empty() || query.progress.contains(&kind) {
                     items.push(delivery);
                 }
             }
         }
-        Ok(head.id.bits())
+        Ok(origin)
     }
 }

@@ -5,6 +5,7 @@ ones are made so here, and whatever else turns out to be a URL of another host i
 runner puts the whole test into a network namespace of its own, too, where the kernel lets it.)
 """
 
+import base64
 import itertools
 import json
 import os
@@ -40,6 +41,15 @@ schemathesis.openapi.format(
         st.integers(0, 59),
         st.sampled_from(["", ".5", ".123", ".999999999"]),
         st.sampled_from(["Z", "+00:00", "+05:30", "-08:00"]),
+    ),
+)
+
+# Of a private key with its public half only those that belong together are taken: seeds stand for both.
+schemathesis.openapi.format(
+    "signing-secret",
+    st.one_of(
+        st.binary(min_size=24, max_size=64).map(lambda key: "whsec_" + base64.b64encode(key).decode()),
+        st.binary(min_size=32, max_size=32).map(lambda seed: "whsk_" + base64.b64encode(seed).decode()),
     ),
 )
 

@@ -10,8 +10,10 @@ use utoipa::openapi::schema::{
 use utoipa::openapi::{KnownFormat, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
+use crate::flow::stream;
 use crate::model::attempt::ErrorClass;
 use crate::model::delivery::DeliveryState as State;
+use crate::model::secret::Kind;
 use crate::model::subscription::{self, DisabledReason as Reason};
 
 /// A string with a pattern: the name in the document, its description, the pattern, examples.
@@ -102,11 +104,23 @@ text! {
     ), ["5s", "2m"];
     /// So many attempts in a second, a minute or an hour.
     RateText: "^([1-9][0-9]{0,8}|[1-3][0-9]{9}|4[01][0-9]{8})/[smh]$", ["50/s", "1000/h"];
-    /// A secret that signs deliveries: `whsec_` and the base64 of 24 to 64 bytes.
-    SecretText: concat!(
-        "^whsec_([A-Za-z0-9+/]{4}){8,20}",
-        "(([A-Za-z0-9+/]{4})?([A-Za-z0-9+/][AQgw]==)?|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)$"
-    ), ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"];
+    /// The public half of an ed25519 secret, which its receivers verify with.
+    PublicKeyText: "^whpk_[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$", ["whpk_C51Q6RBGJX0pJj8y6W+gNEKhZB3wpAuCjXSNrqR0SBk="];
+    /// How long secrets sign side by side: at most 30d.
+    GraceText: concat!(
+        "^([0-9]{1,9}ms|1[0-9]{9}ms|2[0-4][0-9]{8}ms|25[0-8][0-9]{7}ms|259[01][0-9]{6}ms|2592000000ms",
+        "|[0-9]{1,6}s|1[0-9]{6}s|2[0-4][0-9]{5}s|25[0-8][0-9]{4}s|259[01][0-9]{3}s|2592000s",
+        "|[0-9]{1,4}m|[1-3][0-9]{4}m|4[0-2][0-9]{3}m|43[01][0-9]{2}m|43200m",
+        "|[0-9]{1,2}h|[1-6][0-9]{2}h|7[01][0-9]h|720h|[0-9]d|[12][0-9]d|30d)$"
+    ), ["24h"];
+    /// The version of something, strong: a quoted text that is another when a setting has changed.
+    EntityTagText: "^\"[0-9a-f]{1,32}\"$", ["\"9f86d081884c7d65\""];
+    /// `*`, or versions as `ETag` gave them.
+    IfMatchText: "^(\\*|(W/)?\"[!#-~]*\"(, ?(W/)?\"[!#-~]*\")*)$", ["\"9f86d081884c7d65\"", "*"];
+    /// Where a project stands in the list: `company/project`, or `project` alone.
+    ProjectKeyText: concat!("^(", name!(), "/)?", name!(), "$"), ["acme/website"];
+    /// The last id that was heard.
+    StreamIdText: "^[0-9]{1,19}$", ["1853283172581376"];
 }
 
 words! {
@@ -115,6 +129,14 @@ words! {
     DeliveryState: State::ALL;
     /// Why there was no complete answer.
     AttemptError: ErrorClass::ALL;
+    /// What happens, as the stream tells it.
+    HappeningKind: stream::Kind::ALL;
+    /// What changed about a subscription.
+    SubscriptionChangeKind: stream::Change::ALL;
+    /// How a delivery ended.
+    FinalState: [State::Succeeded, State::Exhausted, State::Cancelled];
+    /// How a secret signs.
+    SecretKind: [Kind::HmacSha256, Kind::Ed25519];
     /// How a subscription's receiver is doing.
     Health: subscription::Health::ALL;
     /// Why a subscription is switched off.
@@ -156,6 +178,33 @@ fn time(description: &str) -> ObjectBuilder {
     string(description)
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
         .examples(["2026-01-31T08:00:00.000Z"])
+}
+
+/// A secret.
+pub struct SecretText;
+
+/// `whsec_` and the base64 of 24 to 64 bytes, or `whsk_` and the base64 of a private key of 32 bytes, or of 64 with its
+/// public half.
+const SECRET: &str = concat!(
+    "^(whsec_([A-Za-z0-9+/]{4}){8,20}",
+    "(([A-Za-z0-9+/]{4})?([A-Za-z0-9+/][AQgw]==)?|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)",
+    "|whsk_[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=|whsk_[A-Za-z0-9+/]{85}[AQgw]==)$"
+);
+
+impl PartialSchema for SecretText {
+    fn schema() -> RefOr<Schema> {
+        string("A secret that signs deliveries: `whsec_` (HMAC-SHA256) or `whsk_` (ed25519), and base64.")
+            .format(Some(SchemaFormat::Custom("signing-secret".to_owned())))
+            .pattern(Some(SECRET))
+            .examples(["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"])
+            .into()
+    }
+}
+
+impl ToSchema for SecretText {
+    fn name() -> Cow<'static, str> {
+        "Secret".into()
+    }
 }
 
 /// Where deliveries go.

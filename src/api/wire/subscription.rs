@@ -9,11 +9,14 @@ use utoipa::{PartialSchema, ToSchema};
 use super::delivery::AttemptBody;
 use super::schema::{
     DisabledReason, EventTermText, FilterText, Format, Headers, Health, ManagedBy, NameText, Ordering,
-    ProjectTermText, RateText, SecretText, SubscriptionIdText, Time, TimeoutText, UrlText, WaitText,
+    ProjectTermText, PublicKeyText, RateText, SecretKind, SecretText, SubscriptionIdText, Time, TimeoutText,
+    UrlText, WaitText,
 };
 use crate::flow::subscriptions::Entry;
 use crate::flow::view::Stats;
+use crate::model::secret::SigningSecret;
 use crate::model::time::Timestamp;
+use crate::rules::rotation::active;
 
 /// A change to a subscription: a member given replaces, null goes back to the default (RFC 7396).
 #[derive(Serialize, ToSchema)]
@@ -166,6 +169,8 @@ pub struct SubscriptionBody {
     updated_at: Timestamp,
     /// Its deliveries by state, over the retained log.
     stats: StatsBody,
+    /// What signs its deliveries, without the secrets themselves: the current one, then those that a rotation left.
+    secrets: Vec<SecretBody>,
     /// The signing secret: only in the answer that made it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = SecretText, required = false)]
@@ -183,11 +188,12 @@ impl SubscriptionBody {
             "disabled_reason": null, "disabled_at": null, "disabled_detail": null, "managed_by": "api",
             "created_at": "2026-01-31T08:00:00.000Z", "updated_at": "2026-01-31T08:00:00.000Z",
             "stats": StatsBody::example(),
+            "secrets": [{ "kind": "hmac-sha256", "created_at": "2026-01-31T08:00:00.000Z", "expires_at": null }],
         })
     }
 
-    /// The subscription without its secret.
-    pub fn new(entry: &Entry, stats: Stats) -> Self {
+    /// The subscription at `now` without its secret.
+    pub fn new(entry: &Entry, stats: Stats, now: Timestamp) -> Self {
         let Entry { subscription, standing, .. } = entry;
         let disabled = standing.disabled.as_ref();
         Self {
@@ -202,6 +208,7 @@ impl SubscriptionBody {
             created_at: subscription.created_at,
             updated_at: subscription.updated_at,
             stats: stats.into(),
+            secrets: active(&subscription.secrets, now).map(SecretBody::from).collect(),
             secret: None,
         }
     }
@@ -212,6 +219,37 @@ impl SubscriptionBody {
         let current = entry.subscription.secrets.first();
         self.secret = current.map(|signing| signing.secret.reveal().to_owned());
         self
+    }
+}
+
+/// A secret that signs, as far as it may be shown.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ShownSecret)]
+pub struct SecretBody {
+    /// How it signs.
+    #[schema(value_type = SecretKind)]
+    kind: &'static str,
+    /// Since when it signs.
+    #[schema(value_type = Time)]
+    created_at: Timestamp,
+    /// When it stops; null for the current one.
+    #[schema(value_type = Option<Time>, required)]
+    expires_at: Option<Timestamp>,
+    /// What verifies what an `ed25519` secret signs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = PublicKeyText, required = false)]
+    public_key: Option<String>,
+}
+
+impl From<&SigningSecret> for SecretBody {
+    fn from(signing: &SigningSecret) -> Self {
+        let SigningSecret { secret, created_at, expires_at } = signing;
+        Self {
+            kind: secret.kind().as_str(),
+            created_at: *created_at,
+            expires_at: *expires_at,
+            public_key: secret.public_key().map(|key| key.to_string()),
+        }
     }
 }
 

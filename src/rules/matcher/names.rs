@@ -166,13 +166,6 @@ impl NameTable {
         Some(name)
     }
 
-    /// Forgets a name, if it is known.
-    pub(super) fn forget(&mut self, name: &[u8]) {
-        if let Some(number) = self.find(name) {
-            self.remove(xxh3_64(name), number);
-        }
-    }
-
     fn replace(&mut self, hash: u64, rebuild: impl FnOnce(Shard<'_>) -> Arc<[u32]>) {
         let place = self.shards.get_mut(self.shard_index(hash));
         let words = rebuild(place.as_deref().map_or(Shard::EMPTY, Shard::of));
