@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api;
 use crate::api::serve::{Limits, Listener};
+use crate::api::tls::Tls;
 use crate::config::Config;
 use crate::flow::Flow;
 use crate::flow::recover::Surroundings;
@@ -46,6 +47,7 @@ impl Options {
 pub struct Daemon {
     flow: Flow,
     addresses: Vec<SocketAddr>,
+    tls: Option<Tls>,
     shutdown: CancellationToken,
     api: JoinSet<()>,
     committer: JoinSet<Result<(), StoreError>>,
@@ -59,6 +61,7 @@ impl Daemon {
     /// Whatever keeps it from starting; then nothing of it is left running.
     pub async fn start(config: Config, options: Options) -> anyhow::Result<Self> {
         let config = Arc::new(config);
+        let tls = config.server.tls.as_ref().map(Tls::open).transpose().context("failed to set up TLS")?;
         let listeners = bind(&config).await?;
         let addresses = listeners.iter().filter_map(Listener::address).collect();
         let mut rng = StdRng::from_seed(options.seed);
@@ -81,8 +84,8 @@ impl Daemon {
         let shutdown = CancellationToken::new();
         let router = api::router(flow.clone(), options.clock);
         let mut api = JoinSet::new();
-        api.spawn(api::serve::serve(listeners, router, Limits::default(), shutdown.clone()));
-        Ok(Self { flow, addresses, shutdown, api, committer, released })
+        api.spawn(api::serve::serve(listeners, router, tls.clone(), Limits::default(), shutdown.clone()));
+        Ok(Self { flow, addresses, tls, shutdown, api, committer, released })
     }
 
     /// The TCP addresses that it serves, with the ports that the system chose.
@@ -93,6 +96,11 @@ impl Daemon {
     /// The journey.
     pub fn flow(&self) -> &Flow {
         &self.flow
+    }
+
+    /// What new connections get their certificate from; none if the daemon was started without.
+    pub fn tls(&self) -> Option<&Tls> {
+        self.tls.as_ref()
     }
 
     /// Returns only if the daemon cannot go on, with the reason. Cancel safe.

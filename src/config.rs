@@ -97,14 +97,14 @@ impl Config {
         read::config(&layers, &subscriptions::Secrets { env: &env, directory })
     }
 
-    /// Where the daemon of this configuration serves, whatever the rest of it says: all that its callers need.
+    /// Where and how the daemon of this configuration serves, whatever the rest of it says: all that callers need.
     ///
     /// # Errors
     /// As [`load`](Self::load), of `[server]` alone.
-    pub fn load_listen(
+    pub fn load_server(
         file: Option<&Path>,
         env: impl IntoIterator<Item = (String, String)>,
-    ) -> Result<Vec<Listen>, ConfigErrors> {
+    ) -> Result<Server, ConfigErrors> {
         let path = file.unwrap_or(Path::new(FILE));
         let name = path.display().to_string();
         let text = match std::fs::read_to_string(path) {
@@ -112,13 +112,14 @@ impl Config {
             Err(error) if file.is_none() && error.kind() == ErrorKind::NotFound => String::new(),
             Err(error) => return Err(ConfigErrors::whole(name, format!("cannot be read: {error}"))),
         };
-        read::listen(&layers::Layers::new(&text, &name, &env.into_iter().collect())?)
+        read::server_of(&layers::Layers::new(&text, &name, &env.into_iter().collect())?)
     }
 
     /// The keys that differ in `new` and that only a restart applies.
     pub fn restart_keys(&self, new: &Self) -> Vec<&'static str> {
         let changed = [
             ("server.listen", self.server.listen != new.server.listen),
+            ("server.tls_cert", self.server.tls.is_some() != new.server.tls.is_some()),
             ("server.unix_mode", self.server.unix_mode != new.server.unix_mode),
             ("server.queue_events_max", self.server.queue_events_max != new.server.queue_events_max),
             ("storage.path", self.storage.path != new.storage.path),
@@ -154,6 +155,9 @@ impl Default for Config {
 pub struct Server {
     /// Where the API is served; never empty. A restart applies it.
     pub listen: Vec<Listen>,
+    /// What the addresses are served with; none means plain HTTP. Turning it on or off takes a restart; other files
+    /// take effect at once.
+    pub tls: Option<TlsFiles>,
     /// The mode bits of Unix sockets, which say who may connect. A restart applies it.
     pub unix_mode: u32,
     /// The largest request body.
@@ -162,6 +166,15 @@ pub struct Server {
     pub batch_events_max: usize,
     /// The most events that wait to be made durable; over it a request is answered 429. A restart applies it.
     pub queue_events_max: usize,
+}
+
+/// A certificate and its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// PEM: the certificate, then those that lead to its authority.
+    pub cert: PathBuf,
+    /// PEM: its private key.
+    pub key: PathBuf,
 }
 
 /// An address to serve on.

@@ -31,6 +31,8 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 pub enum Peer {
     /// A TCP connection from this address.
     Tcp(SocketAddr),
+    /// A TCP connection from this address, with TLS.
+    Tls(SocketAddr),
     /// A Unix socket, whose mode bits say who may connect.
     Unix,
 }
@@ -38,7 +40,7 @@ pub enum Peer {
 impl Peer {
     const fn is_local(self) -> bool {
         match self {
-            Self::Tcp(address) => address.ip().to_canonical().is_loopback(),
+            Self::Tcp(address) | Self::Tls(address) => address.ip().to_canonical().is_loopback(),
             Self::Unix => true,
         }
     }
@@ -47,7 +49,7 @@ impl Peer {
     /// has all.
     fn source(self) -> Option<IpAddr> {
         match self {
-            Self::Tcp(address) => Some(match address.ip().to_canonical() {
+            Self::Tcp(address) | Self::Tls(address) => Some(match address.ip().to_canonical() {
                 IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX)).into(),
                 ip @ IpAddr::V4(_) => ip,
             }),
@@ -146,20 +148,22 @@ fn refuse_other_sites(request: &Request) -> Result<(), Failure> {
 }
 
 fn admit_local(peer: Option<Peer>, request: &Request) -> Result<Caller, Failure> {
-    if !peer.is_some_and(Peer::is_local) {
-        return Err(Failure::Forbidden(
-            "no keys are configured, so that only loopback and Unix sockets are served: add [[auth.keys]]"
-                .to_owned(),
-        ));
-    }
-    if matches!(peer, Some(Peer::Tcp(_))) {
-        check_host(request)?;
+    match peer.filter(|peer| peer.is_local()) {
+        Some(Peer::Unix) => {}
+        Some(Peer::Tcp(_)) => check_host(request, "http://")?,
+        Some(Peer::Tls(_)) => check_host(request, "https://")?,
+        None => {
+            return Err(Failure::Forbidden(
+                "no keys are configured, so that only loopback and Unix sockets are served: add [[auth.keys]]"
+                    .to_owned(),
+            ));
+        }
     }
     Ok(Caller(None))
 }
 
-/// Loopback only: `Host` names loopback, and `Origin` is the same one.
-fn check_host(request: &Request) -> Result<(), Failure> {
+/// Loopback only: `Host` names loopback, and `Origin` is the same one by the same scheme.
+fn check_host(request: &Request, scheme: &str) -> Result<(), Failure> {
     let headers = request.headers();
     let named =
         headers.get_all(header::HOST).iter().map(|value| value.to_str().ok()?.parse::<Authority>().ok());
@@ -171,7 +175,7 @@ fn check_host(request: &Request) -> Result<(), Failure> {
         ));
     }
     let is_own = |origin: &str| {
-        let origin = origin.strip_prefix("http://").and_then(|rest| rest.parse::<Authority>().ok());
+        let origin = origin.strip_prefix(scheme).and_then(|rest| rest.parse::<Authority>().ok());
         hosts.iter().all(|host| host.is_some() && *host == origin)
     };
     if headers.get_all(header::ORIGIN).iter().all(|origin| origin.to_str().is_ok_and(is_own)) {

@@ -155,6 +155,21 @@ fn failures_are_counted_by_address_or_network() {
 }
 
 #[test]
+fn the_origin_has_the_scheme_of_the_listener() {
+    let gate = gate(Vec::new());
+    let Peer::Tcp(address) = LOCAL else { panic!("{LOCAL:?}") };
+    let seen = |peer, origin| {
+        let headers = [("host", "localhost:2"), ("origin", origin)];
+        admit(&gate, peer, &Method::POST, "/v1/events", &headers)
+    };
+    let (plain, tls) = ("http://localhost:2", "https://localhost:2");
+    assert_eq!((seen(LOCAL, plain), seen(LOCAL, tls)), (200, 403));
+    assert_eq!((seen(Peer::Tls(address), plain), seen(Peer::Tls(address), tls)), (403, 200));
+    let elsewhere = [("host", "evil.example")];
+    assert_eq!(admit(&gate, Peer::Tls(address), &Method::GET, "/v1/events", &elsewhere), 403);
+}
+
+#[test]
 fn digests_are_compared_whole() {
     assert!(is_equal(&[1, 2], &[1, 2]));
     assert!(!is_equal(&[1, 2], &[1, 3]) && !is_equal(&[0, 2], &[1, 2]) && !is_equal(&[1], &[1, 2]));

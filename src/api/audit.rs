@@ -18,7 +18,7 @@ impl<S: Sync> FromRequestParts<S> for By {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
         let by = parts.extensions.get::<Caller>().map_or("unknown", Caller::name).to_owned();
         let from = match parts.extensions.get::<Peer>() {
-            Some(Peer::Tcp(address)) => address.to_string(),
+            Some(Peer::Tcp(address) | Peer::Tls(address)) => address.to_string(),
             Some(Peer::Unix) => "unix".to_owned(),
             None => String::new(),
         };

@@ -78,14 +78,18 @@ pub async fn read_json(request: Request, bytes_max: usize) -> Result<Bytes, Fail
 
 /// Reads the members of a JSON object, as [`read_json`] does.
 pub async fn read_members(request: Request, bytes_max: usize) -> Result<Map<String, Value>, Failure> {
-    match serde_json::from_slice(&read_json(request, bytes_max).await?) {
+    members(serde_json::from_slice(&read_json(request, bytes_max).await?))
+}
+
+fn members(read: Result<Value, serde_json::Error>) -> Result<Map<String, Value>, Failure> {
+    match read {
         Ok(Value::Object(members)) => Ok(members),
         Ok(other) => Err(Failure::malformed(format_args!("is {}: expected an object", kind(&other)))),
         Err(error) => Err(Failure::malformed(error)),
     }
 }
 
-/// As [`read_members`], of a body that may be left out, whatever its type then is said to be.
+/// As [`read_members`], of a body that may be left out, whatever its type then is said to be, or be null.
 pub async fn read_optional_members(
     request: Request,
     bytes_max: usize,
@@ -93,7 +97,10 @@ pub async fn read_optional_members(
     if request.body().is_end_stream() {
         return Ok(Map::new());
     }
-    read_members(request, bytes_max).await
+    match serde_json::from_slice(&read_json(request, bytes_max).await?) {
+        Ok(Value::Null) => Ok(Map::new()),
+        read => members(read),
+    }
 }
 
 fn wrong_type(request: &Request, expected: &'static str) -> Failure {

@@ -6,7 +6,7 @@ use axum::response::IntoResponse;
 use http::header;
 use serde_json::{Map, Value};
 use utoipa::openapi::path::{Operation, PathItem};
-use utoipa::openapi::schema::{ArrayItems, Schema};
+use utoipa::openapi::schema::{ArrayItems, Schema, SchemaType, Type};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{Content, OpenApi, Ref, RefOr};
 use utoipa::{Modify, OpenApi as _};
@@ -70,6 +70,22 @@ fn with_references(mut document: OpenApi) -> OpenApi {
         };
         if let Some(RefOr::T(Schema::Array(items))) = list.properties.get_mut("items") {
             items.items = ArrayItems::RefOrSchema(Box::new(Ref::from_schema_name(item).into()));
+        }
+    }
+    document
+}
+
+/// The document with parameters that are there or not, but never null.
+fn with_plain_parameters(mut document: OpenApi) -> OpenApi {
+    let is_null = |item: &RefOr<Schema>| matches!(item, RefOr::T(Schema::Object(object)) if object.schema_type == SchemaType::Type(Type::Null));
+    for operation in document.paths.paths.values_mut().flat_map(operations) {
+        for parameter in operation.parameters.iter_mut().flatten() {
+            let RefOr::T(parameter) = parameter else { continue };
+            let Some(RefOr::T(Schema::OneOf(choice))) = &parameter.schema else { continue };
+            let mut others = choice.items.iter().filter(|item| !is_null(item));
+            if let (Some(only), None) = (others.next(), others.next()) {
+                parameter.schema = Some(only.clone());
+            }
         }
     }
     document
@@ -143,7 +159,8 @@ fn example<'s>(
 }
 
 static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
-    let document = with_examples(with_references(super::routes().into_openapi())).to_json();
+    let document = with_plain_parameters(with_references(super::routes().into_openapi()));
+    let document = with_examples(document).to_json();
     document.unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"))
 });
 

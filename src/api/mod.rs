@@ -40,6 +40,7 @@ pub mod stream;
 pub mod submission;
 pub mod subscriptions;
 pub mod throttle;
+pub mod tls;
 pub mod wire;
 
 /// What every handler works with.

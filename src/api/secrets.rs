@@ -66,7 +66,7 @@ pub async fn rotate(
     let change = async move {
         let grace = rotation.grace;
         let entry = flow.rotate_secret(id, &expected, rotation).await?;
-        actor.note(Action::SecretRotated, id, &format!("grace {grace}"));
+        actor.note(Action::SecretRotated, id, format!("grace {grace}"));
         Ok(entry)
     };
     let entry = api.carry_out(change).await?;

@@ -26,11 +26,13 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixSocket, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use super::access::Peer;
 use super::patience::Patient;
+use super::tls::Tls;
 use crate::config::Listen;
 
 /// How long the loop rests when a connection cannot be taken, for want of file descriptors above all.
@@ -50,17 +52,20 @@ pub struct Limits {
     pub head_timeout: Duration,
     /// How long a peer may take nothing of what is sent to it.
     pub write_timeout: Duration,
+    /// How long the handshake of TLS may take.
+    pub handshake_timeout: Duration,
     /// How long requests may go on after the stop.
     pub shutdown_timeout: Duration,
 }
 
 impl Default for Limits {
-    /// 4,096 connections, 30 s for a head, 30 s without taking anything, 10 s to finish.
+    /// 4,096 connections, 30 s for a head, 30 s without taking anything, 10 s for a handshake, 10 s to finish.
     fn default() -> Self {
         Self {
             connections_max: 4096,
             head_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(30),
+            handshake_timeout: Duration::from_secs(10),
             shutdown_timeout: Duration::from_secs(10),
         }
     }
@@ -136,13 +141,19 @@ enum Connection {
     Unix(UnixStream),
 }
 
-/// Serves `router` on every listener until `shutdown`; then takes no more connections, lets requests finish
+/// Serves `router` on every listener until `shutdown`, with TLS on those of an address if there is one; then takes no more connections, lets requests finish
 /// within [`Limits::shutdown_timeout`], and returns.
-pub async fn serve(listeners: Vec<Listener>, router: Router, limits: Limits, shutdown: CancellationToken) {
+pub async fn serve(
+    listeners: Vec<Listener>,
+    router: Router,
+    tls: Option<Tls>,
+    limits: Limits,
+    shutdown: CancellationToken,
+) {
     let places = Arc::new(Semaphore::new(limits.connections_max));
     let mut loops = JoinSet::new();
     for listener in listeners {
-        let server = Server { router: router.clone(), limits, shutdown: shutdown.clone() };
+        let server = Server { router: router.clone(), tls: tls.clone(), limits, shutdown: shutdown.clone() };
         loops.spawn(server.run(listener, Arc::clone(&places)));
     }
     while let Some(joined) = loops.join_next().await {
@@ -155,6 +166,7 @@ pub async fn serve(listeners: Vec<Listener>, router: Router, limits: Limits, shu
 #[derive(Clone)]
 struct Server {
     router: Router,
+    tls: Option<Tls>,
     limits: Limits,
     shutdown: CancellationToken,
 }
@@ -190,10 +202,27 @@ impl Server {
     }
 
     async fn converse(self, connection: Connection, peer: Peer) {
-        match connection {
-            Connection::Tcp(stream) => self.converse_over(stream, peer).await,
-            Connection::Unix(stream) => self.converse_over(stream, peer).await,
+        match (connection, peer, self.tls.clone()) {
+            (Connection::Tcp(stream), Peer::Tcp(address), Some(tls)) => {
+                if let Some(stream) = self.shake_hands(&tls, stream, peer).await {
+                    self.converse_over(stream, Peer::Tls(address)).await;
+                }
+            }
+            (Connection::Tcp(stream), ..) => self.converse_over(stream, peer).await,
+            (Connection::Unix(stream), ..) => self.converse_over(stream, peer).await,
         }
+    }
+
+    /// The connection under TLS; none if there will be none, which has been logged.
+    async fn shake_hands(&self, tls: &Tls, stream: TcpStream, peer: Peer) -> Option<TlsStream<TcpStream>> {
+        let shaking = tokio::time::timeout(self.limits.handshake_timeout, tls.accept(stream));
+        match self.shutdown.run_until_cancelled(shaking).await? {
+            Ok(Ok(Some(stream))) => return Some(stream),
+            Ok(Ok(None)) => tracing::debug!(?peer, "plain HTTP on a port of TLS"),
+            Ok(Err(error)) => tracing::debug!(?peer, %error, "a TLS handshake broke off"),
+            Err(_) => tracing::debug!(?peer, "a TLS handshake took too long"),
+        }
+        None
     }
 
     /// Serves one connection to its end.

@@ -9,6 +9,7 @@ const LIMITS: Limits = Limits {
     connections_max: 2,
     head_timeout: Duration::from_secs(30),
     write_timeout: Duration::from_secs(30),
+    handshake_timeout: Duration::from_secs(10),
     shutdown_timeout: Duration::from_secs(10),
 };
 
@@ -19,6 +20,10 @@ struct Running {
 }
 
 async fn start() -> Running {
+    start_with(None).await
+}
+
+async fn start_with(tls: Option<Tls>) -> Running {
     let router = Router::new()
         .route(
             "/",
@@ -32,7 +37,7 @@ async fn start() -> Running {
     let address = listener.address().unwrap();
     let shutdown = CancellationToken::new();
     let mut tasks = JoinSet::new();
-    tasks.spawn(serve(vec![listener], router, LIMITS, shutdown.clone()));
+    tasks.spawn(serve(vec![listener], router, tls, LIMITS, shutdown.clone()));
     Running { address, shutdown, tasks }
 }
 
@@ -61,6 +66,40 @@ async fn whoever_dawdles_over_a_head_is_cut_off() {
         let took = began.elapsed();
         assert!(took >= LIMITS.head_timeout && took < 2 * LIMITS.head_timeout, "{beginning}: {took:?}");
     }
+}
+
+/// TLS with a certificate of its own.
+fn tls(folder: &Path) -> Tls {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let files = crate::config::TlsFiles { cert: folder.join("cert.pem"), key: folder.join("key.pem") };
+    std::fs::write(&files.cert, made.cert.pem()).unwrap();
+    std::fs::write(&files.key, made.signing_key.serialize_pem()).unwrap();
+    Tls::open(&files).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_dawdles_over_a_handshake_is_cut_off() {
+    let folder = tempfile::tempdir().unwrap();
+    // Nothing; the first byte of a handshake; half of its first record.
+    for beginning in ["", "\u{16}", "\u{16}\u{3}\u{1}\u{1}\u{0}\u{1}"] {
+        let running = start_with(Some(tls(folder.path()))).await;
+        let began = tokio::time::Instant::now();
+        assert_eq!(ask(running.address, beginning).await, "");
+        let took = began.elapsed();
+        assert!(took >= LIMITS.handshake_timeout && took < 2 * LIMITS.handshake_timeout, "{took:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_does_not_wait_for_a_handshake() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut running = start_with(Some(tls(folder.path()))).await;
+    let _idle = TcpStream::connect(running.address).await.unwrap();
+    sleep(Duration::from_secs(1)).await;
+    let began = tokio::time::Instant::now();
+    running.shutdown.cancel();
+    running.tasks.join_next().await.unwrap().unwrap();
+    assert!(began.elapsed() < Duration::from_secs(1));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,7 +1,7 @@
 //! Which daemon a command speaks to, and as whom.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -13,12 +13,15 @@ use crate::config::{Config, Listen};
 /// Arguments of every command that calls the API.
 #[derive(Clone, Debug, Args)]
 pub(super) struct Connection {
-    /// The daemon: http://HOST:PORT or <unix:/PATH> [default: `server.listen` of the config]
+    /// The daemon: http://HOST:PORT, https://HOST:PORT or <unix:/PATH> [default: `server.listen` of the config]
     #[arg(long, env = "POSTRIDER_SERVER", global = true, value_name = "ADDRESS")]
     server: Option<String>,
     /// An API key, as `postrider keygen` makes
     #[arg(long, env = "POSTRIDER_KEY", hide_env_values = true, global = true)]
     key: Option<String>,
+    /// Authorities to trust instead of the system's, for https (PEM)
+    #[arg(long, env = "POSTRIDER_CA", global = true, value_name = "FILE")]
+    ca: Option<PathBuf>,
 }
 
 impl Connection {
@@ -28,15 +31,17 @@ impl Connection {
             Some(server) => server.clone(),
             None => configured(config).context("give the daemon's address with --server")?,
         };
-        Ok(Client::new(&server, self.key.clone()).map_err(|error| BadUse(format!("{error:#}")))?)
+        let client = Client::new(&server, self.key.clone()).map_err(|error| BadUse(format!("{error:#}")))?;
+        client.trusting(self.ca.as_deref())
     }
 }
 
 fn configured(config: Option<&Path>) -> anyhow::Result<String> {
-    let listens = Config::load_listen(config, std::env::vars())?;
-    let first = listens.first().context("server.listen is empty")?;
+    let server = Config::load_server(config, std::env::vars())?;
+    let first = server.listen.first().context("server.listen is empty")?;
+    let scheme = if server.tls.is_some() { "https" } else { "http" };
     Ok(match first {
-        Listen::Tcp(address) => format!("http://{}", reachable(*address)),
+        Listen::Tcp(address) => format!("{scheme}://{}", reachable(*address)),
         Listen::Unix(_) => first.to_string(),
     })
 }

@@ -11,7 +11,7 @@ use super::section::Section;
 use super::subscriptions::{self, Secrets};
 use super::{
     Api, Auth, Config, Delivery, EventTypeEntry, Events, Health, Key, Listen, Log, LogFormat, ProjectEntry,
-    Retention, Role, Server, Storage,
+    Retention, Role, Server, Storage, TlsFiles,
 };
 use crate::model::input::{kind, read_retry_schedule};
 use crate::model::problem::Problem;
@@ -60,11 +60,11 @@ pub(super) fn config(layers: &Layers, secrets: &Secrets<'_>) -> Result<Config, C
     if reader.problems.is_empty() { Ok(config) } else { Err(errors(layers, reader.problems)) }
 }
 
-/// Reads where to serve, and nothing else.
-pub(super) fn listen(layers: &Layers) -> Result<Vec<Listen>, ConfigErrors> {
+/// Reads where and how to serve, and nothing else.
+pub(super) fn server_of(layers: &Layers) -> Result<Server, ConfigErrors> {
     let mut reader = Reader { layers, problems: Vec::new() };
     let server = reader.section("/server", server);
-    if reader.problems.is_empty() { Ok(server.listen) } else { Err(errors(layers, reader.problems)) }
+    if reader.problems.is_empty() { Ok(server) } else { Err(errors(layers, reader.problems)) }
 }
 
 struct Reader<'a> {
@@ -187,7 +187,30 @@ fn server(s: &mut Section<'_>) -> Server {
         );
     }
     let body_bytes_max = s.size_in_memory("body_bytes_max", &(KIB..=GIB));
-    Server { listen, unix_mode: unix_mode(s), body_bytes_max, batch_events_max, queue_events_max }
+    Server {
+        listen,
+        tls: tls(s),
+        unix_mode: unix_mode(s),
+        body_bytes_max,
+        batch_events_max,
+        queue_events_max,
+    }
+}
+
+fn tls(s: &mut Section<'_>) -> Option<TlsFiles> {
+    let mut file = |name, expected| s.text(name, expected).filter(|path| !path.is_empty());
+    match (file("tls_cert", "the path of a PEM file"), file("tls_key", "the path of a PEM file")) {
+        (Some(cert), Some(key)) => Some(TlsFiles { cert: cert.into(), key: key.into() }),
+        (None, None) => None,
+        (Some(_), None) => {
+            s.refuse("tls_cert", "stands without tls_key: give both, or neither");
+            None
+        }
+        (None, Some(_)) => {
+            s.refuse("tls_key", "stands without tls_cert: give both, or neither");
+            None
+        }
+    }
 }
 
 /// Mode bits as people write them, in octal.

@@ -23,6 +23,10 @@ impl Config {
     fn sections(&self, page: &mut Page) {
         page.header("[server]");
         page.set("listen", quoted_list(&self.server.listen));
+        let (cert, key) =
+            self.server.tls.as_ref().map_or((Path::new(""), Path::new("")), |tls| (&tls.cert, &tls.key));
+        page.set("tls_cert", quoted(cert.display()));
+        page.set("tls_key", quoted(key.display()));
         page.set("unix_mode", quoted(format_args!("{:04o}", self.server.unix_mode)));
         page.set("body_bytes_max", size(self.server.body_bytes_max));
         page.set("batch_events_max", self.server.batch_events_max);

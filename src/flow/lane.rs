@@ -178,6 +178,11 @@ impl LaneState {
         self.busy.contains(&id)
     }
 
+    /// The deliveries that are being attempted or written.
+    pub(super) fn busy(&self) -> impl Iterator<Item = DeliveryId> {
+        self.busy.iter().copied()
+    }
+
     /// Until when the receiver asked for rest, if that is still to come.
     pub(super) fn resting(&self, now: Timestamp) -> Option<Timestamp> {
         self.rest_until.filter(|until| *until > now)

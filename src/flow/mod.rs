@@ -4,8 +4,8 @@
 //! subscription's [`lane`]. [`dispatch`] says which lane's turn it is, [`attempt`] makes the request, [`settle`]
 //! decides what follows and makes it durable, and so back to dispatch or to the end. [`recover`] re-enters the
 //! journey from the log after a restart; [`sweep`] ends it by age. People step in through [`subscriptions`],
-//! [`enable`], [`secrets`], [`reconcile`], [`sample`] and [`intervene`]; [`view`] and [`numbers`] tell them where
-//! things stand, [`stream`] what happens, [`audit`] who changed what.
+//! [`enable`], [`secrets`], [`reconcile`], [`sample`] and [`intervene`]; [`view`], [`list`] and [`numbers`] tell
+//! them where things stand, [`stream`] what happens, [`audit`] who changed what.
 //!
 //! Nothing here knows HTTP's server side, and which store it has. No lock is held over an await but the one
 //! that puts changes of subscriptions one after the other.
@@ -18,6 +18,7 @@ pub mod dispatch;
 pub mod enable;
 pub mod intervene;
 pub mod lane;
+pub mod list;
 pub mod meter;
 pub mod numbers;
 pub mod reconcile;

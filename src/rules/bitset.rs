@@ -318,7 +318,6 @@ mod tests {
         for seed in 0..2 {
             let mut rng = StdRng::seed_from_u64(seed);
             let (mut ours, mut tree) = (Bitset::default(), BTreeSet::new());
-            let mut mask = Mask::default();
             for round in 0..40 {
                 let density = if round % 20 < 12 { 0.9 } else { 0.02 };
                 let count = if round % 3 == 0 { 20 } else { 15_000 };

@@ -8,6 +8,7 @@ use super::error::StoreError;
 use super::key::{self, Table, delivery_of};
 use super::ledger::{Fresh, ProgressKind, WasTried};
 use super::record;
+use super::segment;
 use super::step::{Append, Appended, Redelivery, Replay};
 use crate::model::delivery::{Delivery, Progress};
 use crate::model::event::Event;
@@ -33,6 +34,9 @@ impl Applier {
         let deliveries: Vec<_> = (0..targets.len()).map(|index| delivery_of(event.bits(), index)).collect();
         self.last_id = deliveries.last().map_or(event.bits(), |id| id.bits());
         self.draft.put_long(Table::Events, event.bits(), &record, 0);
+        let terms = segment::of_event(&append.content);
+        self.reader.ledger.index.state().tail.add_event(event, terms, &targets);
+        self.reader.ledger.seen.state().add(event, &append.content);
         if let Some(hash) = hash {
             self.dedup.add(&mut self.draft, event, hash);
         }
@@ -57,10 +61,10 @@ impl Applier {
                 let progress = Progress::Cancelled;
                 let delivery = Delivery { progress, ..Delivery::fresh(id, event, subscription) };
                 self.draft.put_long(Table::Cancelled, id.bits(), &record::delivery(&delivery), 0);
-                state.tally(subscription).add(ProgressKind::Cancelled);
+                state.add(subscription, ProgressKind::Cancelled);
                 continue;
             }
-            state.tally(subscription).add(ProgressKind::Waiting);
+            state.add(subscription, ProgressKind::Waiting);
             if queued {
                 self.draft.put(Table::Due, &key::due(subscription, id.time(), id), Vec::new());
                 state.enter_line(subscription, WasTried::No);
@@ -105,6 +109,7 @@ impl Applier {
         self.last_id = delivery_of(origin, count - 1).bits();
         let pairs: Vec<_> = known().map(|one| (one.event, one.subscription)).collect();
         self.draft.put_long(Table::Events, origin, &record::replay(&pairs), 0);
+        self.reader.ledger.index.state().tail.add_replay(origin, &pairs);
         let waiting = self.add_deliveries(known().enumerate().map(|(index, one)| {
             let id = delivery_of(origin, index);
             (Fresh { id, event: one.event, subscription: one.subscription }, one.queued)

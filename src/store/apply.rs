@@ -138,12 +138,13 @@ impl Applier {
         }
     }
 
-    /// Writes the draft in one transaction.
+    /// Writes the draft in one transaction, and what has become a segment.
     pub(super) fn cut(&mut self) -> Result<(), StoreError> {
-        if self.draft.len() > 0 {
-            self.write()?;
+        if self.draft.len() == 0 {
+            return Ok(());
         }
-        Ok(())
+        self.write()?;
+        self.seal_if_full()
     }
 
     pub(super) fn cut_if_full(&mut self) -> Result<(), StoreError> {
@@ -182,7 +183,7 @@ impl Applier {
 
 /// Counts down to a failure that a test asked for.
 #[cfg(test)]
-fn injected(left: &mut Option<u64>) -> Result<(), StoreError> {
+pub(super) fn injected(left: &mut Option<u64>) -> Result<(), StoreError> {
     if let Some(left) = left {
         *left = left.checked_sub(1).ok_or(StoreError::Sled(sled::Error::Unsupported("injected".into())))?;
     }

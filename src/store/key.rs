@@ -162,6 +162,31 @@ pub(super) fn once(bucket: u32, hash: [u8; 16], number: u16) -> OnceKey {
     key
 }
 
+/// First id of the segment, kind of row, first term or number of a block, part.
+pub(super) type SegmentKey = [u8; 27];
+
+pub(super) fn segment(first: u128, kind: u8, of: u64, part: u16) -> SegmentKey {
+    let mut key = [kind; 27];
+    let (head, rest) = key.split_at_mut(16);
+    let (_, rest) = rest.split_at_mut(1);
+    let (middle, tail) = rest.split_at_mut(8);
+    head.copy_from_slice(&first.to_be_bytes());
+    middle.copy_from_slice(&of.to_be_bytes());
+    tail.copy_from_slice(&part.to_be_bytes());
+    key
+}
+
+pub(super) fn read_segment(key: &[u8]) -> Result<(u128, u8, u64, u16), StoreError> {
+    let parts = || {
+        let (first, rest) = take::<16>(key)?;
+        let ([kind], rest) = take::<1>(rest)?;
+        let (of, part) = take::<8>(rest)?;
+        let part = u16::from_be_bytes(part.try_into().ok()?);
+        Some((u128::from_be_bytes(first), kind, u64::from_be_bytes(of), part))
+    };
+    parts().ok_or_else(|| StoreError::corrupt(Table::Segments.name(), key, "the key is not 27 bytes long"))
+}
+
 /// The id that a row of `dedup` holds, or a key of `subscriptions` and `standings` is.
 pub(super) fn read_id(table: Table, key: &[u8], bytes: &[u8]) -> Result<u128, StoreError> {
     bytes

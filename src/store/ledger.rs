@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::index::{Index, IndexState};
+use super::seen::{SeenNames, SeenState};
 use crate::model::delivery::Progress;
 use crate::model::id::{DeliveryId, EventId, SubscriptionId};
 use crate::model::time::Timestamp;
@@ -48,6 +50,21 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// All of them.
+    pub fn all(&self) -> u64 {
+        self.waiting + self.succeeded + self.exhausted + self.cancelled
+    }
+
+    /// Those that stand so.
+    pub fn of(&self, kind: ProgressKind) -> u64 {
+        match kind {
+            ProgressKind::Waiting => self.waiting,
+            ProgressKind::Succeeded => self.succeeded,
+            ProgressKind::Exhausted => self.exhausted,
+            ProgressKind::Cancelled => self.cancelled,
+        }
+    }
+
     fn count(&mut self, kind: ProgressKind) -> &mut u64 {
         match kind {
             ProgressKind::Waiting => &mut self.waiting,
@@ -93,8 +110,12 @@ pub(super) struct State {
     /// Every subscription with a row, and when it was deleted if it was.
     pub(super) subscriptions: HashMap<SubscriptionId, Option<Timestamp>>,
     pub(super) tallies: HashMap<SubscriptionId, Tally>,
+    /// The tallies of all subscriptions together.
+    pub(super) total: Tally,
     /// Those with something waiting on disk.
     pub(super) lines: HashMap<SubscriptionId, Line>,
+    /// How many deliveries were tried and wait on disk, of all subscriptions.
+    pub(super) retrying: u64,
     /// Replayed deliveries that are not finished: their events must not be swept.
     replaying: BTreeSet<(EventId, DeliveryId)>,
     fresh: BTreeMap<DeliveryId, Fresh>,
@@ -106,21 +127,31 @@ impl State {
         matches!(self.subscriptions.get(&subscription), Some(None))
     }
 
-    pub(super) fn tally(&mut self, subscription: SubscriptionId) -> &mut Tally {
-        self.tallies.entry(subscription).or_default()
+    /// Counts a delivery.
+    pub(super) fn add(&mut self, subscription: SubscriptionId, kind: ProgressKind) {
+        self.tallies.entry(subscription).or_default().add(kind);
+        self.total.add(kind);
+    }
+
+    /// Counts a delivery no longer.
+    pub(super) fn take(&mut self, subscription: SubscriptionId, kind: ProgressKind) {
+        self.tallies.entry(subscription).or_default().take(kind);
+        self.total.take(kind);
     }
 
     pub(super) fn shift(&mut self, subscription: SubscriptionId, from: ProgressKind, to: ProgressKind) {
-        let tally = self.tally(subscription);
-        tally.take(from);
-        tally.add(to);
+        self.take(subscription, from);
+        self.add(subscription, to);
     }
 
     /// Counts a due row that was written.
     pub(super) fn enter_line(&mut self, subscription: SubscriptionId, was_tried: WasTried) {
         let line = self.lines.entry(subscription).or_default();
         match was_tried {
-            WasTried::Yes => line.retrying += 1,
+            WasTried::Yes => {
+                line.retrying += 1;
+                self.retrying += 1;
+            }
             WasTried::No => line.untried += 1,
         }
     }
@@ -137,6 +168,9 @@ impl State {
         };
         debug_assert!(*count > 0, "a due row that was not counted: {was_tried:?}");
         *count = count.saturating_sub(1);
+        if was_tried == WasTried::Yes {
+            self.retrying = self.retrying.saturating_sub(1);
+        }
         if *line == Line::default() {
             self.lines.remove(&subscription);
         }
@@ -171,6 +205,11 @@ impl State {
         self.fresh_of.range((subscription, first)..=(subscription, last)).map(|(_, id)| *id)
     }
 
+    /// Fresh deliveries before this one, newest first.
+    pub(super) fn fresh_before(&self, end: DeliveryId) -> impl Iterator<Item = Fresh> {
+        self.fresh.range(..end).rev().map(|(_, fresh)| *fresh)
+    }
+
     /// A replayed delivery waits.
     pub(super) fn begin_replay(&mut self, event: EventId, delivery: DeliveryId) {
         self.replaying.insert((event, delivery));
@@ -199,14 +238,21 @@ pub(super) enum WasTried {
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     state: Mutex<State>,
+    pub(super) index: Index,
+    pub(super) seen: SeenNames,
     pub(super) commits: AtomicU64,
     pub(super) flushes: AtomicU64,
     pub(super) events: AtomicU64,
 }
 
 impl Ledger {
-    pub(super) fn new(state: State) -> Self {
-        Self { state: Mutex::new(state), ..Self::default() }
+    pub(super) fn new(state: State, index: IndexState, seen: SeenState) -> Self {
+        Self {
+            state: Mutex::new(state),
+            index: Index::new(index),
+            seen: SeenNames::new(seen),
+            ..Self::default()
+        }
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {

@@ -16,8 +16,10 @@ mod dedup;
 mod error;
 mod files;
 mod fsync;
+mod index;
 mod key;
 mod ledger;
+mod migrate;
 mod once;
 mod open;
 mod pulse;
@@ -27,6 +29,8 @@ mod reader;
 mod record;
 mod scan;
 mod seal;
+mod seen;
+mod segment;
 mod settle;
 mod step;
 mod sweep;
@@ -43,10 +47,13 @@ pub use queue::{Place, Store};
 pub use reader::Reader;
 pub use record::EventHead;
 pub use seal::{KeyError, SealError};
+pub use seen::{Seen, SeenPage, SeenProject};
 pub use step::{
     Append, Appended, REPLAY_DELIVERIES_MAX, Redelivery, Replay, Settlement, Sweep, Swept, Target,
 };
 
+#[cfg(test)]
+mod migrate_tests;
 #[cfg(test)]
 mod model_tests;
 #[cfg(test)]

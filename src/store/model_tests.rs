@@ -11,11 +11,22 @@ use tokio::time::advance;
 
 use super::rig::*;
 use super::*;
+mod lists;
+
 use crate::model::attempt::{Attempt, Outcome};
 use crate::model::delivery::{Delivery, Progress};
-use crate::model::event::Event;
+use crate::model::event::{Event, EventContent};
 use crate::model::id::{DeliveryId, EventId, SubscriptionId};
 use crate::model::time::{Clock, Timestamp};
+
+const TYPES: &[&str] = &["TODO_CREATED", "TODO_DONE", "INVOICE_PAID"];
+const PROJECTS: &[&str] = &["website", "app", "shop"];
+const COMPANIES: &[&str] = &["acme", "globex"];
+const SENDERS: &[&str] = &["order-1", "order-2", "order-3", "order-4", "order-5"];
+
+fn name<T: std::str::FromStr<Err: std::fmt::Debug>>(names: &[&str], rng: &mut StdRng) -> T {
+    names[rng.random_range(0..names.len())].parse().unwrap()
+}
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Place {
@@ -192,77 +203,7 @@ impl Model {
             assert_eq!(stored, self.subscriptions.get(&id).copied());
         }
         self.check_log(reader);
-    }
-
-    fn check_log(&self, reader: &Reader) {
-        for (id, (event, targets)) in &self.events {
-            assert_eq!(reader.event(*id).unwrap().as_ref(), Some(event));
-            let deliveries = reader.deliveries_of(*id).unwrap();
-            assert_eq!(deliveries.len(), *targets as usize);
-            for of in (1..=6).map(SubscriptionId::from_bits) {
-                let waits = |known: &Known| {
-                    let delivery = &known.delivery;
-                    (delivery.event, delivery.subscription) == (*id, of) && !delivery.progress.is_final()
-                };
-                let is_under_way = self.deliveries.values().any(waits);
-                assert_eq!(reader.is_under_way(*id, of).unwrap(), is_under_way);
-            }
-        }
-        let forwards = reader.events_from(EventId::from_bits(0), None, usize::MAX).unwrap();
-        assert!(forwards.iter().eq(self.events.values().map(|(event, _)| event)));
-        let mut query = EventQuery { limit: 7, ..EventQuery::default() };
-        let mut listed = Vec::new();
-        loop {
-            let page = reader.events(&query).unwrap();
-            listed.extend(page.items.iter().map(|head| (head.id, head.targets)));
-            let Some(next) = page.next else { break };
-            query.before = Some(next);
-        }
-        let expected: Vec<_> = self.events.iter().rev().map(|(id, (_, targets))| (*id, *targets)).collect();
-        assert_eq!(listed, expected);
-        for subscription in [None, Some(SubscriptionId::from_bits(2))] {
-            for progress in
-                [vec![], vec![ProgressKind::Waiting], vec![ProgressKind::Exhausted, ProgressKind::Succeeded]]
-            {
-                self.check_deliveries(
-                    reader,
-                    DeliveryQuery { subscription, progress, limit: 9, ..DeliveryQuery::default() },
-                );
-            }
-        }
-        if let Some(event) = self.events.keys().next_back().copied() {
-            self.check_deliveries(
-                reader,
-                DeliveryQuery { event: Some(event), limit: 2, ..DeliveryQuery::default() },
-            );
-            let since = Some(event.time().before(Duration::from_secs(200)));
-            let until = Some(event.time().before(Duration::from_secs(100)));
-            self.check_deliveries(
-                reader,
-                DeliveryQuery { since, until, limit: 3, ..DeliveryQuery::default() },
-            );
-        }
-    }
-
-    fn check_deliveries(&self, reader: &Reader, mut query: DeliveryQuery) {
-        let wants = |known: &&Known| {
-            let delivery = &known.delivery;
-            query.subscription.is_none_or(|id| id == delivery.subscription)
-                && query.event.is_none_or(|id| id.bits() == known.origin)
-                && query.since.is_none_or(|at| delivery.id.time() >= at)
-                && query.until.is_none_or(|at| delivery.id.time() < at)
-                && (query.progress.is_empty() || query.progress.contains(&delivery.progress.into()))
-        };
-        let expected: Vec<Delivery> =
-            self.deliveries.values().rev().filter(wants).map(|known| known.delivery.clone()).collect();
-        let mut listed = Vec::new();
-        loop {
-            let page = reader.deliveries(&query).unwrap();
-            listed.extend(page.items);
-            let Some(next) = page.next else { break };
-            query.before = Some(next);
-        }
-        assert_eq!(listed, expected);
+        self.check_seen(reader);
     }
 
     fn check_found(&self, found: &Found) {
@@ -305,6 +246,16 @@ impl Run {
         }
     }
 
+    fn content(&mut self) -> EventContent {
+        let size = if self.rng.random_bool(0.05) { 20_000 } else { self.rng.random_range(0..200) };
+        let mut content = content(None, size);
+        content.event_type = name(TYPES, &mut self.rng);
+        content.project = name(PROJECTS, &mut self.rng);
+        content.company = self.rng.random_bool(0.7).then(|| name(COMPANIES, &mut self.rng));
+        content.sender_id = self.rng.random_bool(0.3).then(|| name(SENDERS, &mut self.rng));
+        content
+    }
+
     async fn append(&mut self) {
         let mut list = Vec::new();
         for _ in 0..self.rng.random_range(1..4) {
@@ -312,11 +263,10 @@ impl Run {
             for _ in 0..self.rng.random_range(0..4) {
                 targets.push(to(self.pick(), self.rng.random_bool(0.3)));
             }
-            let size = if self.rng.random_bool(0.05) { 20_000 } else { self.rng.random_range(0..200) };
-            list.push(Append { content: content(None, size), targets });
+            list.push(Append { content: self.content(), targets });
         }
         let appended = self.rig.append(list.clone()).await.unwrap();
-        for (appended, append) in appended.iter().zip(&list) {
+        for (appended, append) in appended.iter().zip(&list).filter(|(appended, _)| !appended.duplicate) {
             self.model.append(appended, &append.targets);
         }
     }
@@ -457,6 +407,7 @@ async fn run(seed: u64, steps: usize) {
         run.step().await;
         if step % 20 == 0 {
             run.model.check(&run.rig.reader);
+            run.check_pages().await;
         }
         if run.rng.random_range(0..150) == 0 {
             run.rig.close().await.unwrap();

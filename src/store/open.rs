@@ -15,14 +15,16 @@ use super::dedup::Dedup;
 use super::error::{OpenError, StoreError};
 use super::files::{Files, Released};
 use super::fsync;
+use super::index::IndexState;
 use super::key::{self, TABLES, Table};
 use super::ledger::{Fresh, Ledger};
+use super::migrate::Migration;
 use super::once::Keys;
 use super::pulse::Pulse;
 use super::queue::Store;
 use super::reader::Reader;
 use super::record::{self, Meta};
-use super::scan::{Scan, scan};
+use super::scan::{Scan, count, scan};
 use super::seal::{self, KeyId, Vault};
 use super::step::Poison;
 use super::table::{Draft, Tables};
@@ -93,12 +95,13 @@ pub fn open(
         error,
     })?;
     let mut reader = Reader { tables, ledger: Arc::default(), vault, files: Arc::new(files) };
+    let (meta, is_migrated) = migrated(&reader, meta, progress)?;
     let scan = scan(&reader, &meta, progress).map_err(failed)?;
     verify(&reader.files, &meta, &scan.counts)?;
-    let last_id = last_id(&reader).map_err(failed)?;
-    let Scan { subscriptions, plain, state, lanes, buckets: [senders, keys], .. } = scan;
+    let last_id = last_id(&reader, &scan.index).map_err(failed)?;
+    let Scan { subscriptions, plain, state, index, seen, lanes, buckets: [senders, keys], .. } = scan;
     let fresh = state.fresh().collect();
-    reader.ledger = Arc::new(Ledger::new(state));
+    reader.ledger = Arc::new(Ledger::new(state, index, seen));
     let poison = Poison::default();
     let mut applier = Applier {
         reader: reader.clone(),
@@ -122,7 +125,11 @@ pub fn open(
         fail_write_after: None,
     };
     seal_plain(&mut applier, &plain).map_err(failed)?;
-    probe(&mut applier, &reader, options)?;
+    probe(&mut applier, options)?;
+    if is_migrated || !reader.files.is_marked() {
+        reader.files.mark(FORMAT)?;
+    }
+    applier.seal_if_full().map_err(failed)?;
     let (sender, queue) = mpsc::channel(options.queue_steps_max.max(1));
     let committer = Committer { queue, applier, witness: reader.files.witness() };
     let (store, released) = (Store { queue: sender, poison }, reader.files.released());
@@ -189,6 +196,20 @@ fn read_meta(tables: &Tables, files: &Files) -> Result<Meta, OpenError> {
     }
 }
 
+/// Brings the log to this format if it has an earlier one; answers whether it had.
+fn migrated(reader: &Reader, meta: Meta, progress: &mut dyn FnMut(&str)) -> Result<(Meta, bool), OpenError> {
+    if meta.format == FORMAT {
+        return Ok((meta, false));
+    }
+    let failed = |error| OpenError::Store { path: reader.files.root.clone(), error };
+    // Nothing is rewritten before all of it is known to be as it was left.
+    let counts = count(&reader.tables, progress).map_err(failed)?;
+    verify(&reader.files, &meta, &counts)?;
+    progress(&format!("the log has format {}: rewriting it in format {FORMAT}", meta.format));
+    let meta = Migration::new(reader, meta, progress).run().map_err(failed)?;
+    Ok((meta, true))
+}
+
 fn verify(files: &Files, meta: &Meta, counts: &[(u64, u64); TABLES]) -> Result<(), OpenError> {
     for ((table, found), expected) in Table::ALL.into_iter().zip(*counts).zip(meta.tables) {
         if found != expected {
@@ -203,19 +224,21 @@ fn verify(files: &Files, meta: &Meta, counts: &[(u64, u64); TABLES]) -> Result<(
     Ok(())
 }
 
-/// The greatest id in the log: the deliveries of the last event may have no rows yet.
-fn last_id(reader: &Reader) -> Result<u128, StoreError> {
+/// The greatest id in the log: the deliveries of the last event may have no rows yet, and of the last of a segment
+/// nothing else may be left.
+fn last_id(reader: &Reader, index: &IndexState) -> Result<u128, StoreError> {
     let last = reader.origin_at_or_before(u128::MAX)?;
-    Ok(last.map_or(0, |origin| origin.id.saturating_add(origin.count() as u128)))
+    let last = last.map_or(0, |origin| origin.id.saturating_add(origin.count() as u128));
+    Ok(index.segments.last().map_or(last, |segment| segment.last.max(last)))
 }
 
 /// Writes the meta row and flushes: refuses to go on unless that forces the log to the disk.
-fn probe(applier: &mut Applier, reader: &Reader, options: &StoreOptions) -> Result<(), OpenError> {
+fn probe(applier: &mut Applier, options: &StoreOptions) -> Result<(), OpenError> {
     let before = fsync::syncs();
     let written = applier.write().and_then(|()| applier.flush());
     written.map_err(|error| OpenError::Store { path: options.path.clone(), error })?;
     if fsync::syncs() == before {
         return Err(OpenError::NotDurable { path: options.path.clone() });
     }
-    if reader.files.is_marked() { Ok(()) } else { reader.files.mark(FORMAT) }
+    Ok(())
 }

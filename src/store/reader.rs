@@ -150,13 +150,9 @@ impl Reader {
         members.get(index).map(known).transpose()
     }
 
-    /// Every delivery that the event began with, in the order of its targets; empty if there is no such event.
-    pub fn deliveries_of(&self, event: EventId) -> Result<Vec<Delivery>, StoreError> {
-        let Some(first) = self.event_row(event)? else { return Ok(Vec::new()) };
-        let origin = Origin::read(event.bits(), first)?;
-        let ids = (0..).map(|index| delivery_of(origin.id, index));
-        let members = ids.zip(self.members(&origin)?);
-        members.map(|(id, (event, subscription))| self.known(id, event, subscription)).collect()
+    /// An event as what its deliveries began with.
+    pub(super) fn origin_at(&self, event: EventId) -> Result<Option<Origin>, StoreError> {
+        self.event_row(event)?.map(|first| Origin::read(event.bits(), first)).transpose()
     }
 
     /// Whether the event is on its way to the subscription and not there yet: as it was submitted, or replayed.
@@ -168,8 +164,7 @@ impl Reader {
                 return Ok(true);
             }
         }
-        let Some(first) = self.event_row(event)? else { return Ok(false) };
-        let origin = Origin::read(event.bits(), first)?;
+        let Some(origin) = self.origin_at(event)? else { return Ok(false) };
         for (index, (event, of)) in self.members(&origin)?.into_iter().enumerate() {
             if of == subscription
                 && !self.known(delivery_of(origin.id, index), event, of)?.progress.is_final()
@@ -245,16 +240,18 @@ impl Reader {
     /// The newest event or replay whose id is not greater than these bits.
     pub(super) fn origin_at_or_before(&self, bits: u128) -> Result<Option<Origin>, StoreError> {
         let tree = self.tables.tree(Table::Events);
-        let Some(row) = tree.range(..=key::chunk(bits, u16::MAX)).next_back() else { return Ok(None) };
-        let (row_key, value) = row?;
-        let (id, number) = key::read_chunk(Table::Events, &row_key)?;
-        if number == 0 {
-            return Origin::read(id, value).map(Some);
-        }
-        match tree.get(key::chunk(id, 0))? {
-            Some(first) => Origin::read(id, first).map(Some),
-            // Swept since.
-            None => Ok(None),
+        let mut end = bits;
+        loop {
+            let Some(row) = tree.range(..=key::chunk(end, u16::MAX)).next_back() else { return Ok(None) };
+            let (row_key, value) = row?;
+            let (id, number) = key::read_chunk(Table::Events, &row_key)?;
+            let first = if number == 0 { Some(value) } else { tree.get(key::chunk(id, 0))? };
+            if let Some(first) = first {
+                return Origin::read(id, first).map(Some);
+            }
+            // Swept since its later chunk was found.
+            let Some(before) = id.checked_sub(1) else { return Ok(None) };
+            end = before;
         }
     }
 
@@ -320,6 +317,17 @@ impl Reader {
     /// How many deliveries of the subscription wait: fresh ones and those in its lane.
     pub fn waiting(&self, subscription: SubscriptionId) -> u64 {
         self.tally(subscription).waiting
+    }
+
+    /// The subscriptions with deliveries that wait.
+    pub fn waiting_subscriptions(&self) -> Vec<SubscriptionId> {
+        let state = self.ledger.state();
+        state.tallies.iter().filter(|(_, tally)| tally.waiting > 0).map(|(id, _)| *id).collect()
+    }
+
+    /// The counts of all subscriptions together.
+    pub fn total(&self) -> Tally {
+        self.ledger.state().total
     }
 
     /// The subscription's counts over the log as far as it is kept.

@@ -1,12 +1,15 @@
 //! The scan at opening: counts and hashes every row, and finds again what is kept in memory.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::error::StoreError;
+use super::index::{Directory, IndexState};
 use super::key::{self, TABLES, Table, delivery_of};
 use super::ledger::{Fresh, Line, ProgressKind, State};
 use super::reader::{Origin, OriginKind, Reader};
 use super::record::{self, Meta};
+use super::seen::SeenState;
 use super::table::{Tables, corrupt, hash};
 use crate::model::delivery::Progress;
 use crate::model::id::{DeliveryId, SubscriptionId};
@@ -23,12 +26,15 @@ pub(super) struct Scan {
     /// Those whose secrets an earlier version stored as they are.
     pub(super) plain: Vec<Subscription>,
     pub(super) state: State,
+    pub(super) index: IndexState,
+    pub(super) seen: SeenState,
     pub(super) lanes: Vec<(SubscriptionId, u64)>,
     /// The buckets of senders' ids, and of idempotency keys.
     pub(super) buckets: [BTreeSet<u32>; 2],
     /// Deliveries at or after the fresh floor that have a row of some kind.
     placed: Vec<u128>,
     floor: u128,
+    directory: Directory,
 }
 
 /// Counts and hashes every row, and nothing else.
@@ -57,7 +63,7 @@ pub(super) fn scan(reader: &Reader, meta: &Meta, progress: &mut dyn FnMut(&str))
     }
     scan.each(tables, Table::Due, progress, |scan, row_key, _| {
         let (subscription, _, delivery) = key::read_due(row_key)?;
-        scan.state.tally(subscription).add(ProgressKind::Waiting);
+        scan.state.add(subscription, ProgressKind::Waiting);
         scan.state.lines.entry(subscription).or_default().untried += 1;
         scan.place(delivery.bits());
         Ok(())
@@ -68,9 +74,11 @@ pub(super) fn scan(reader: &Reader, meta: &Meta, progress: &mut dyn FnMut(&str))
         scan.each(tables, table, progress, |scan, row_key, row| scan.add_delivery(table, row_key, row))?;
     }
     scan.placed.sort_unstable();
-    for table in [Table::Deliveries, Table::Segments, Table::Jobs] {
+    for table in [Table::Deliveries, Table::Jobs] {
         scan.each(tables, table, progress, |_, _, _| Ok(()))?;
     }
+    scan.each(tables, Table::Segments, progress, |scan, row_key, row| scan.directory.add(row_key, row))?;
+    scan.index.segments = Arc::new(std::mem::take(&mut scan.directory).into_segments());
     scan.each(tables, Table::Events, progress, |scan, row_key, row| scan.add_origin(reader, row_key, row))?;
     scan.placed = Vec::new();
     Ok(scan)
@@ -160,8 +168,9 @@ impl Scan {
                 .checked_sub(1)
                 .ok_or_else(|| corrupt(table, id, "it waits and has no row in its lane"))?;
             line.retrying += 1;
+            self.state.retrying += 1;
         } else {
-            self.state.tally(subscription).add(progress.into());
+            self.state.add(subscription, progress.into());
         }
         Ok(())
     }
@@ -174,17 +183,27 @@ impl Scan {
         }
         let origin = Origin::read(bits, row.clone())?;
         let is_replay = matches!(origin.kind, OriginKind::Replay(_));
+        if let OriginKind::Event(head) = &origin.kind {
+            self.seen.add(head.id, &head.content);
+        }
+        let is_in_segment = self.index.count(bits);
+        if is_replay && is_in_segment {
+            self.index.note_replay(bits);
+        }
         let has_fresh = delivery_of(bits, origin.count()).bits() > self.floor;
-        if !is_replay && !has_fresh {
+        if is_in_segment && !is_replay && !has_fresh {
             return Ok(());
         }
         let members = reader.members(&origin)?;
+        if !is_in_segment {
+            self.index.tail.add_origin(&origin, &members);
+        }
         let waiting = if is_replay { self.waiting_of(reader, &origin, &members)? } else { BTreeSet::new() };
         for (index, (event, subscription)) in members.into_iter().enumerate() {
             let id = delivery_of(bits, index);
             let is_fresh = id.bits() >= self.floor && self.placed.binary_search(&id.bits()).is_err();
             if is_fresh {
-                self.state.tally(subscription).add(ProgressKind::Waiting);
+                self.state.add(subscription, ProgressKind::Waiting);
                 self.state.add_fresh(Fresh { id, event, subscription });
             }
             if is_replay && (is_fresh || waiting.contains(&id)) {

@@ -42,6 +42,7 @@ impl Applier {
         let mut expiring = self.dedup.expire(tables, &mut self.draft, now, sweep.limit)?;
         expiring |= self.keys.expire(tables, &mut self.draft, now, sweep.limit)?;
         self.cut()?;
+        self.drop_segments()?;
         self.forget_jobs(sweep.events_before)?;
         self.forget_subscriptions(sweep.events_before.min(sweep.held_before))?;
         swept.more = left == 0 || expiring;
@@ -199,11 +200,15 @@ impl Applier {
                 state.leave_line(member.subscription, was_tried);
             }
             state.take_fresh(member.id);
-            state.tally(member.subscription).take(member.kind);
+            state.take(member.subscription, member.kind);
             drop(state);
             if matches!(origin.kind, OriginKind::Replay(_)) {
                 self.end_replay(member.id, member.event);
             }
+        }
+        self.reader.ledger.index.state().forget(origin.id);
+        if let OriginKind::Event(head) = &origin.kind {
+            self.reader.ledger.seen.state().take(&head.content);
         }
         self.revisit.remove(&origin.id);
         swept.events += 1;

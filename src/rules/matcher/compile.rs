@@ -5,7 +5,7 @@ use super::block::Trust;
 use crate::model::name::{CompanyId, EventType, ProjectId};
 use crate::model::selector::{EventPattern, EventSelector, ProjectPattern, ProjectSelector};
 
-/// Prefixes and types of which no two mean the same type, sorted.
+/// Prefixes and types of which no two mean the same type, but for types that stand there twice.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct TypeSet<'a> {
     pub(super) prefixes: Vec<&'a str>,
@@ -25,12 +25,18 @@ impl<'a> TypeSet<'a> {
         }
         set.prefixes.sort_unstable();
         set.prefixes.dedup_by(|longer, shorter| longer.starts_with(*shorter));
-        set.exact.sort_unstable();
-        set.exact.dedup();
-        let prefixes = std::mem::take(&mut set.prefixes);
-        set.exact.retain(|name| covering(&prefixes, name.as_str()).is_none());
-        set.prefixes = prefixes;
+        if !set.prefixes.is_empty() {
+            let prefixes = &set.prefixes;
+            set.exact.retain(|name| covering(prefixes, name.as_str()).is_none());
+        }
         set
+    }
+
+    /// Sorts the types too.
+    fn in_order(mut self) -> Self {
+        self.exact.sort_unstable();
+        self.exact.dedup();
+        self
     }
 
     fn is_empty(&self) -> bool {
@@ -57,10 +63,15 @@ pub(super) struct Types<'a> {
 
 impl<'a> Types<'a> {
     pub(super) fn of(selector: &'a EventSelector) -> Self {
-        let (mut wanted, mut except) = (TypeSet::of(selector.includes()), TypeSet::of(selector.excludes()));
+        let mut wanted = TypeSet::of(selector.includes());
+        let mut except = TypeSet::of(selector.excludes()).in_order();
         if wanted.is_all || wanted.is_empty() {
             let all = Some(Trust::unless(!except.is_empty()));
             return Self { prefixes: Vec::new(), exact: Vec::new(), all, except };
+        }
+        if except.is_empty() {
+            let prefixes = wanted.prefixes.into_iter().map(|prefix| (prefix, Trust::Sure)).collect();
+            return Self { prefixes, exact: wanted.exact, all: None, except };
         }
         wanted.exact.retain(|name| {
             except.exact.binary_search(name).is_err() && covering(&except.prefixes, name.as_str()).is_none()
@@ -78,7 +89,8 @@ impl<'a> Types<'a> {
     }
 }
 
-/// Projects, companies and pairs of which only a project and a company can both mean one event, sorted.
+/// Projects, companies and pairs of which only a project and a company can both mean one event, but for those that
+/// stand there twice.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct ProjectSet<'a> {
     pub(super) projects: Vec<&'a ProjectId>,
@@ -98,21 +110,27 @@ impl<'a> ProjectSet<'a> {
                 ProjectPattern::Company(company) => set.companies.push(company),
             }
         }
-        set.projects.sort_unstable();
-        set.projects.dedup();
-        set.companies.sort_unstable();
-        set.companies.dedup();
-        set.pairs.sort_unstable();
-        set.pairs.dedup();
-        let pairs = std::mem::take(&mut set.pairs);
-        set.pairs = pairs.into_iter().filter(|pair| !set.has_part_of(*pair)).collect();
-        set
+        if set.pairs.is_empty() { set } else { set.in_order() }
+    }
+
+    /// Sorts all of them, and drops the pairs that a project or a company covers.
+    fn in_order(mut self) -> Self {
+        self.projects.sort_unstable();
+        self.projects.dedup();
+        self.companies.sort_unstable();
+        self.companies.dedup();
+        self.pairs.sort_unstable();
+        self.pairs.dedup();
+        let pairs = std::mem::take(&mut self.pairs);
+        self.pairs = pairs.into_iter().filter(|pair| !self.has_part_of(*pair)).collect();
+        self
     }
 
     fn is_empty(&self) -> bool {
         self.projects.is_empty() && self.companies.is_empty() && self.pairs.is_empty() && !self.is_all
     }
 
+    /// Whether it has the pair's project or company; it must be in order.
     fn has_part_of(&self, (company, project): (&CompanyId, &ProjectId)) -> bool {
         self.projects.binary_search(&project).is_ok() || self.companies.binary_search(&company).is_ok()
     }
@@ -133,12 +151,15 @@ pub(super) struct Projects<'a> {
 
 impl<'a> Projects<'a> {
     pub(super) fn of(selector: &'a ProjectSelector) -> Self {
-        let (mut wanted, mut except) =
-            (ProjectSet::of(selector.includes()), ProjectSet::of(selector.excludes()));
+        let mut wanted = ProjectSet::of(selector.includes());
+        let mut except = ProjectSet::of(selector.excludes()).in_order();
         let (mut projects, mut companies) = (Vec::new(), Vec::new());
         if wanted.is_all || wanted.is_empty() {
             let all = Some(Trust::unless(!except.is_empty()));
             return Self { projects, companies, pairs: Vec::new(), all, except };
+        }
+        if !except.is_empty() {
+            wanted = wanted.in_order();
         }
         wanted.projects.retain(|project| except.projects.binary_search(project).is_err());
         wanted.companies.retain(|company| except.companies.binary_search(company).is_err());
@@ -176,13 +197,13 @@ mod tests {
     use super::*;
 
     fn texts<'a>(names: impl IntoIterator<Item = &'a EventType>) -> Vec<&'a str> {
-        names.into_iter().map(|name| name.as_str()).collect()
+        names.into_iter().map(crate::model::name::EventType::as_str).collect()
     }
 
     #[test]
     fn covered_types_are_dropped() {
         let selector =
-            EventSelector::parse(&["a.b.c", "a.*", "a.b.*", "ab", "a.*", "b", "b", "a.", "!x"]).unwrap();
+            EventSelector::parse(&["a.b.c", "a.*", "a.b.*", "ab", "a.*", "b", "a.", "!x"]).unwrap();
         let types = Types::of(&selector);
         assert_eq!((types.all, types.prefixes), (None, vec![("a.", Trust::Sure)]));
         assert_eq!(texts(types.exact), ["ab", "b"]);

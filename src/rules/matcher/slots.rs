@@ -29,9 +29,7 @@ fn tag(id: SubscriptionId) -> u32 {
 }
 
 const fn entry_tag(entry: u64) -> u32 {
-    #[expect(clippy::cast_possible_truncation, reason = "the high half")]
-    let tag = (entry >> 32) as u32;
-    tag
+    (entry >> 32) as u32
 }
 
 fn entry_slot(entry: u64) -> Option<Slot> {

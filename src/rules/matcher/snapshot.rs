@@ -142,7 +142,7 @@ impl Snapshot {
         for pattern in &names.patterns {
             let runs = block.runs(*pattern);
             runs.sure.append_to(slots);
-            let wanting = self.sides.get(Side::Wide, *pattern).filter(|_| !wide.is_empty());
+            let wanting = if wide.is_empty() { None } else { self.sides.get(Side::Wide, *pattern) };
             if let Some(wanting) = wanting {
                 wide.sure.append_common(wanting, slots);
             }
@@ -155,7 +155,9 @@ impl Snapshot {
                 wide.verified.append_common(wanting, slots);
                 excepts(&mut |set| set.remove_from(slots, start));
             }
-            self.drop_refused(start, input, slots);
+            if slots.len() > start {
+                self.drop_refused(start, input, slots);
+            }
         }
     }
 

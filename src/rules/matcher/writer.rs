@@ -222,7 +222,9 @@ impl IndexWriter {
                 .iter()
                 .map(|name| Posted::new(interner.pattern(Kind::Type, name.as_str(), next), Trust::Sure)),
         );
-        patterns.sort_unstable();
+        for pattern in in_order(&mut patterns) {
+            interner.release_pattern(pattern, next);
+        }
         patterns
     }
 
@@ -235,14 +237,17 @@ impl IndexWriter {
         terms.extend(projects.iter().map(|(project, trust)| {
             Posted::new(interner.term(Kind::Project, project.as_str(), next), *trust)
         }));
-        let beside = if companies.is_empty() { [].into() } else { sorted(terms.iter().map(|t| t.number())) };
+        let beside = !companies.is_empty();
+        let beside = if beside { sorted(terms.iter().map(|term| term.number())) } else { [].into() };
         terms.extend(companies.iter().map(|(company, trust)| {
             Posted::new(interner.term(Kind::Company, company.as_str(), next), *trust)
         }));
         terms.extend(pairs.iter().map(|(company, project)| {
             Posted::new(interner.pair(company.as_str(), project.as_str(), next), Trust::Sure)
         }));
-        terms.sort_unstable();
+        for term in in_order(&mut terms) {
+            interner.release_term(term, next);
+        }
         (terms, beside)
     }
 
@@ -288,9 +293,22 @@ impl Entry {
     }
 }
 
+/// Sorts, and takes out those that stand there twice.
+fn in_order(posted: &mut Vec<Posted>) -> Vec<u32> {
+    let mut repeated = Vec::new();
+    posted.sort_unstable();
+    posted.dedup_by(|later, first| {
+        let is_same = later.number() == first.number();
+        repeated.extend(is_same.then_some(later.number()));
+        is_same
+    });
+    repeated
+}
+
 fn sorted(numbers: impl Iterator<Item = u32>) -> Box<[u32]> {
     let mut numbers: Vec<u32> = numbers.collect();
     numbers.sort_unstable();
+    numbers.dedup();
     numbers.into()
 }
 
