@@ -83,6 +83,7 @@ pub const RARE_PROJECT: u32 = PROJECTS;
 pub async fn build(path: &Path, deliveries: usize, port: u16) -> Notes {
     let clock = Clock::system();
     let options = StoreOptions {
+        key_file: None,
         path: path.to_owned(),
         cache_bytes: 256 << 20,
         dedup_window: Duration::from_mins(1),

@@ -62,6 +62,13 @@ pub(super) fn config(layers: &Layers, secrets: &Secrets<'_>) -> Result<Config, C
     if reader.problems.is_empty() { Ok(config) } else { Err(errors(layers, reader.problems)) }
 }
 
+/// Reads where and how to serve, and nothing else.
+pub(super) fn server_of(layers: &Layers) -> Result<Server, ConfigErrors> {
+    let mut reader = Reader { layers, problems: Vec::new() };
+    let server = reader.section("/server", server);
+    if reader.problems.is_empty() { Ok(server) } else { Err(errors(layers, reader.problems)) }
+}
+
 struct Reader<'a> {
     layers: &'a Layers,
     problems: Vec<Problem>,

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::schema::{CompanyText, EventTypeText, ProjectText};
 use crate::config::{EventTypeEntry, ProjectEntry};
 use crate::model::name::EventType;
 use crate::model::time::Timestamp;
@@ -10,15 +11,18 @@ use crate::store::{Seen, SeenProject};
 
 /// A known event type.
 #[derive(Serialize, ToSchema)]
+#[schema(as = KnownEventType, examples(json!({
+    "name": "TODO_CREATED", "group": "Records", "description": "A record was created.", "configured": true,
+})))]
 pub struct EventTypeBody {
     /// The type.
-    #[schema(example = "TODO_CREATED")]
+    #[schema(value_type = EventTypeText)]
     name: String,
     /// The heading that it is listed under.
-    #[schema(example = "Records")]
+    #[schema(required)]
     group: Option<String>,
     /// What it means, for people.
-    #[schema(example = "A record was created.")]
+    #[schema(required)]
     description: Option<String>,
     /// Whether the config file's catalog has it.
     configured: bool,
@@ -31,15 +35,18 @@ pub struct EventTypeBody {
 
 /// A known project.
 #[derive(Serialize, ToSchema)]
+#[schema(as = KnownProject, examples(json!({
+    "company": "acme", "id": "website", "name": "Website relaunch", "configured": true,
+})))]
 pub struct ProjectBody {
     /// Whose it is.
-    #[schema(example = "acme")]
+    #[schema(value_type = Option<CompanyText>, required)]
     company: Option<String>,
     /// Its id.
-    #[schema(example = "website")]
+    #[schema(value_type = ProjectText)]
     id: String,
     /// Its name, for people.
-    #[schema(example = "Website relaunch")]
+    #[schema(required)]
     name: Option<String>,
     /// Whether the config file's catalog has it.
     configured: bool,
