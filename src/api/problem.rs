@@ -190,7 +190,13 @@ impl Failure {
         }
     }
 
-    fn detail(&self) -> String {
+    /// The HTTP status that says so.
+    pub const fn status(&self) -> StatusCode {
+        self.kind().0
+    }
+
+    /// What went wrong this time and what to do, in words.
+    pub fn detail(&self) -> String {
         match self {
             Self::Malformed(problems) | Self::Invalid(problems) => summary(problems),
             Self::Unauthorized(text) | Self::Unavailable(text) => (*text).to_owned(),
@@ -272,7 +278,7 @@ fn members(problems: Vec<Problem>) -> Vec<MemberProblem> {
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let status = self.kind().0;
+        let status = self.status();
         let header = self.header();
         let mut response = (status, Json(self.into_body())).into_response();
         let headers = response.headers_mut();

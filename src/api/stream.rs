@@ -20,6 +20,7 @@ use super::page::Params;
 use super::problem::Failure;
 use super::refusals::Common;
 use super::wire::stream::{GapBody, HappeningBody};
+use crate::flow::Flow;
 use crate::flow::stream::{Gap, Heard, Kind, Listener, Told};
 use crate::model::id::SubscriptionId;
 
@@ -50,11 +51,19 @@ const LAST_EVENT_ID: &str = "last-event-id";
     ),
 )]
 pub async fn stream(State(api): State<Api>, headers: HeaderMap, uri: Uri) -> Result<Response, Failure> {
-    let mut params = Params::new(&uri, &["types", "subscription"]);
+    answer(&api.flow, &headers, &uri)
+}
+
+/// The stream that a request asks for.
+///
+/// # Errors
+/// As the route refuses it.
+pub fn answer(flow: &Flow, headers: &HeaderMap, uri: &Uri) -> Result<Response, Failure> {
+    let mut params = Params::new(uri, &["types", "subscription"]);
     let filter = Filter { kinds: params.all("types"), subscription: params.get("subscription") };
     params.finish()?;
-    let last = last_event_id(&headers)?;
-    let (listener, gap) = api.flow.listen(last).ok_or(Failure::TooMany {
+    let last = last_event_id(headers)?;
+    let (listener, gap) = flow.listen(last).ok_or(Failure::TooMany {
         detail: "api.stream_readers_max readers are there already: come back later",
         retry_after: RETRY_AFTER,
     })?;

@@ -17,6 +17,7 @@ pub mod audit;
 mod carry;
 pub mod dispatch;
 pub mod enable;
+pub mod history;
 pub mod intervene;
 pub mod lane;
 pub mod list;

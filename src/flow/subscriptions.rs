@@ -95,7 +95,8 @@ pub enum ChangeError {
 }
 
 impl ChangeError {
-    pub(super) fn no_subscription(id: SubscriptionId) -> Self {
+    /// There is no subscription of that id.
+    pub fn no_subscription(id: SubscriptionId) -> Self {
         Self::NotFound { what: "subscription", id: id.to_string() }
     }
 }
@@ -338,7 +339,7 @@ impl Flow {
     }
 
     /// Checks what only shows from outside: that the filter compiles, and that the address may be called.
-    pub(super) async fn check(&self, spec: &SubscriptionSpec) -> Result<(), ChangeError> {
+    pub async fn check(&self, spec: &SubscriptionSpec) -> Result<(), ChangeError> {
         let mut problems = Vec::new();
         if let Some(Err(error)) = spec.filter.as_deref().map(Filter::compile) {
             problems.push(Problem::new("/filter", error));
