@@ -165,6 +165,7 @@ impl Applier {
         self.meta = self.reader.tables.apply(&self.draft, &self.meta)?;
         self.draft = Draft::default();
         self.events_in_draft = 0;
+        self.reader.ledger.state().written();
         self.reader.ledger.commits.fetch_add(1, Ordering::Relaxed);
         self.pulse.beat();
         Ok(())
