@@ -115,8 +115,6 @@ text! {
     ), ["24h"];
     /// The version of something, strong: a quoted text that is another when a setting has changed.
     EntityTagText: "^\"[0-9a-f]{1,32}\"$", ["\"9f86d081884c7d65\""];
-    /// `*`, or versions as `ETag` gave them.
-    IfMatchText: "^(\\*|(W/)?\"[!#-~]*\"(, ?(W/)?\"[!#-~]*\")*)$", ["\"9f86d081884c7d65\"", "*"];
     /// A call's own name, made up by the caller.
     IdempotencyKeyText: "^[!-~]{1,255}$", ["order-1024"];
     /// Where a project stands in the list: `company/project`, or `project` alone.
@@ -181,6 +179,21 @@ fn time(description: &str) -> ObjectBuilder {
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
         .examples(["2026-01-31T08:00:00.000Z"])
 }
+
+/// What `If-Match` takes.
+pub struct IfMatchText;
+
+impl PartialSchema for IfMatchText {
+    fn schema() -> RefOr<Schema> {
+        string("`*`, or versions as `ETag` gave them.")
+            .format(Some(SchemaFormat::Custom("entity-tags".to_owned())))
+            .pattern(Some("^(\\*|(W/)?\"[!#-~]*\"(, ?(W/)?\"[!#-~]*\")*)$"))
+            .examples(["\"9f86d081884c7d65\"", "*"])
+            .into()
+    }
+}
+
+impl ToSchema for IfMatchText {}
 
 /// A secret.
 pub struct SecretText;
