@@ -84,7 +84,7 @@ mod tests {
         world.api.command(&format!("{path}/enable")).await.expect(200);
         expect(&log, &mut seen, "subscription.enabled", &subscription, "");
         world.api.command(&format!("{path}/rotate-secret")).await.expect(200);
-        expect(&log, &mut seen, "subscription.secret_rotated", &subscription, "grace 24h");
+        expect(&log, &mut seen, "subscription.secret_rotated", &subscription, "grace 1d");
         world.api.command(&format!("{path}/test")).await.expect(200);
         expect(&log, &mut seen, "subscription.tested", &subscription, "200");
 

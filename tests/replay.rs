@@ -184,7 +184,8 @@ mod tests {
     async fn a_span_and_states_narrow_a_replay() {
         let world = World::start_with("[health]\ndisable = \"never\"\n", 1).await;
         let (receiver, subscription) = world.subscribed(json!({"retry_schedule": []})).await;
-        receiver.answer(Box::new(|seen| Reply::Status(if number(seen) % 5 == 0 { 500 } else { 200 })));
+        receiver
+            .answer(Box::new(|seen| Reply::Status(if number(seen).is_multiple_of(5) { 500 } else { 200 })));
         let mut times = Vec::new();
         for n in 1..=10 {
             let accepted = world.api.accepted(&todo(n)).await;

@@ -249,7 +249,11 @@ impl Flow {
         let (state, failure) = match end {
             // It goes on at the next start.
             End::Stopped => return self.replays.remove(id),
-            End::Done => (JobState::Done, None),
+            End::Done => {
+                // What was counted before may have been more than the span has.
+                running.job.send_modify(|job| job.total = job.looked_at);
+                (JobState::Done, None)
+            }
             End::Cancelled => (JobState::Cancelled, None),
             End::Failed(failure) => (JobState::Failed, Some(failure)),
         };
@@ -304,25 +308,24 @@ impl Flow {
         }
     }
 
-    /// Writes down how many events there are to look at. With the end, if it comes before.
+    /// Writes down how many there are to look at. With the end, if it comes before.
     async fn count_span(&self, running: &Running, job: &ReplayJob) -> Result<Option<End>, StoreError> {
         let mut walk = Walk::new(job);
-        let mut total = 0;
-        loop {
+        let mut total = walk.total(&self.reader, job.subscription);
+        let (mut counted, mut is_counted) = (0, total.is_some());
+        while !is_counted {
             let began = self.clock.instant();
-            let mut chunk = walk.clone();
+            let mut chunk = walk;
             let (read, chunk) = self.read(move |reader| (chunk.read(reader), chunk)).await;
             walk = chunk;
             let count = read?.len() as u64;
-            total += count;
-            if count == 0 {
-                break;
-            }
+            counted += count;
+            is_counted = count == 0;
             if let Some(end) = self.interrupted(running, tokio::time::sleep(began.elapsed())).await {
                 return Ok(Some(end));
             }
         }
-        let counted = ReplayJob { total, ..job.clone() };
+        let counted = ReplayJob { total: *total.get_or_insert(counted), ..job.clone() };
         running.job.send_replace(counted.clone());
         self.commit(|place, done| place.put_job(counted, done)).await?;
         Ok(None)

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use self::chunk::{Chunk, high, is_dense, low};
 pub use self::decode::{Kernel, force_kernel};
 use self::decode::{Source, decode};
-use self::sorted::{common, keep, retain_slice};
+use self::sorted::{common, keep, without};
 pub use self::sorted::{merge, retain_from};
 
 /// The most members of a set that is one list.
@@ -207,7 +207,9 @@ impl<const WEIGHT: usize> Set<WEIGHT> {
 
     /// Removes its members from the end of a list that is sorted from `start` on.
     pub fn remove_from(&self, list: &mut Vec<u32>, start: usize) {
-        if self.is_empty() {
+        if let Parts::List(ours) = &self.0 {
+            let kept = list.get_mut(start..).map_or(0, |tail| without(tail, ours, |member| member));
+            list.truncate(start + kept);
             return;
         }
         let (mut at, mut end) = (start, start);
@@ -216,10 +218,11 @@ impl<const WEIGHT: usize> Set<WEIGHT> {
             let count = rest.partition_point(|member| high(*member) == number);
             let kept = rest.get_mut(..count).map_or(0, |of| match self.0.part(number) {
                 Part::Chunk(chunk) => chunk.remove_from(of),
-                Part::List([]) => count,
-                Part::List(ours) => retain_slice(of, |member| ours.binary_search(&member).is_err()),
+                Part::List(_) => count,
             });
-            list.copy_within(at..at + kept, end);
+            if end < at {
+                list.copy_within(at..at + kept, end);
+            }
             (at, end) = (at + count, end + kept);
         }
         list.truncate(end);

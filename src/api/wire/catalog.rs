@@ -4,6 +4,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::config::{EventTypeEntry, ProjectEntry};
+use crate::model::name::EventType;
+use crate::model::time::Timestamp;
+use crate::store::{Seen, SeenProject};
 
 /// A known event type.
 #[derive(Serialize, ToSchema)]
@@ -19,6 +22,11 @@ pub struct EventTypeBody {
     description: Option<String>,
     /// Whether the config file's catalog has it.
     configured: bool,
+    /// How many events of it the log has.
+    events: u64,
+    /// When the last of them arrived.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    last_seen_at: Option<Timestamp>,
 }
 
 /// A known project.
@@ -35,9 +43,26 @@ pub struct ProjectBody {
     name: Option<String>,
     /// Whether the config file's catalog has it.
     configured: bool,
+    /// How many events of it the log has.
+    events: u64,
+    /// When the last of them arrived.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    last_seen_at: Option<Timestamp>,
 }
 
 impl EventTypeBody {
+    /// A type as the catalog and the log know it.
+    pub fn new(name: &EventType, entry: Option<&EventTypeEntry>, seen: Option<Seen>) -> Self {
+        Self {
+            name: name.to_string(),
+            group: entry.and_then(|entry| entry.group.clone()),
+            description: entry.and_then(|entry| entry.description.clone()),
+            configured: entry.is_some(),
+            events: seen.map_or(0, |seen| seen.events),
+            last_seen_at: seen.map(|seen| seen.last_at),
+        }
+    }
+
     /// Where the page after this one begins.
     pub fn cursor(&self) -> String {
         self.name.clone()
@@ -45,31 +70,23 @@ impl EventTypeBody {
 }
 
 impl ProjectBody {
+    /// A project as the catalog and the log know it.
+    pub fn new((company, id): &SeenProject, entry: Option<&ProjectEntry>, seen: Option<Seen>) -> Self {
+        Self {
+            company: company.as_ref().map(ToString::to_string),
+            id: id.to_string(),
+            name: entry.and_then(|entry| entry.name.clone()),
+            configured: entry.is_some(),
+            events: seen.map_or(0, |seen| seen.events),
+            last_seen_at: seen.map(|seen| seen.last_at),
+        }
+    }
+
     /// Where the page after this one begins.
     pub fn cursor(&self) -> String {
         match &self.company {
             Some(company) => format!("{company}/{}", self.id),
             None => self.id.clone(),
         }
-    }
-}
-
-impl From<&EventTypeEntry> for EventTypeBody {
-    fn from(entry: &EventTypeEntry) -> Self {
-        let EventTypeEntry { name, group, description } = entry;
-        Self {
-            name: name.to_string(),
-            group: group.clone(),
-            description: description.clone(),
-            configured: true,
-        }
-    }
-}
-
-impl From<&ProjectEntry> for ProjectBody {
-    fn from(entry: &ProjectEntry) -> Self {
-        let ProjectEntry { company, id, name } = entry;
-        let company = company.as_ref().map(ToString::to_string);
-        Self { company, id: id.to_string(), name: name.clone(), configured: true }
     }
 }
