@@ -133,11 +133,11 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // The end of chromedriver is the end of its browser.
-        drop(rustix::process::kill_process(
+        // The end of chromedriver is the end of its browser; one that has ended already is as good.
+        let _ = rustix::process::kill_process(
             rustix::process::Pid::from_child(&self.child),
             rustix::process::Signal::TERM,
-        ));
+        );
         drop(self.child.wait());
     }
 }
