@@ -1,6 +1,8 @@
-//! A small HTTP client for a daemon: HTTP/1 over TCP, TLS or a Unix socket, a connection a request.
+//! A small HTTP client for a daemon: HTTP/1 over TCP, TLS or a Unix socket, a connection a request unless one
+//! is asked for to keep.
 
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,9 +10,10 @@ use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, RETRY_AFTER};
 use http::request::Builder;
-use http::{HeaderMap, Request, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::client::conn::http1;
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -102,12 +105,28 @@ impl Client {
         self.answer(Request::post(path).header(CONTENT_TYPE, content_type), body).await
     }
 
-    async fn answer(&self, builder: Builder, body: Bytes) -> anyhow::Result<Answer> {
+    /// Deletes what is at a path.
+    ///
+    /// # Errors
+    /// As [`post`](Self::post).
+    pub(super) async fn delete(&self, path: &str) -> anyhow::Result<Answer> {
+        self.answer(Request::delete(path), Bytes::new()).await
+    }
+
+    /// A request with what each has: the host, and the key if there is one.
+    ///
+    /// # Errors
+    /// The key cannot be sent in a header.
+    pub(super) fn request(&self, builder: Builder, body: Bytes) -> anyhow::Result<Request<Full<Bytes>>> {
         let mut builder = builder.header(HOST, &self.authority);
         if let Some(key) = &self.key {
             builder = builder.header(AUTHORIZATION, format!("Bearer {key}"));
         }
-        let request = builder.body(Full::new(body)).context("the API key is not printable ASCII")?;
+        builder.body(Full::new(body)).context("the API key is not printable ASCII")
+    }
+
+    async fn answer(&self, builder: Builder, body: Bytes) -> anyhow::Result<Answer> {
+        let request = self.request(builder, body)?;
         let exchange = tokio::time::timeout(DEADLINE, self.exchange(request)).await;
         exchange
             .with_context(|| format!("{} gave no answer within {} s", self.authority, DEADLINE.as_secs()))?
@@ -129,40 +148,63 @@ impl Client {
     }
 
     async fn exchange(&self, request: Request<Full<Bytes>>) -> anyhow::Result<Answer> {
+        let (mut sender, connection) = self.connect().await?;
+        // Dropping the set ends the connection.
+        let mut connections = JoinSet::new();
+        connections.spawn(connection);
+        read_answer(sender.send_request(request).await.context("the daemon broke off")?).await
+    }
+
+    /// A connection, for many requests. It lives while whoever takes it polls the future.
+    ///
+    /// # Errors
+    /// There is nobody to connect to.
+    pub(super) async fn connect(&self) -> anyhow::Result<(SendRequest<Full<Bytes>>, Running)> {
         match &self.target {
-            Target::Tcp(address) => exchange_over(connect(address).await?, request).await,
+            Target::Tcp(address) => shake_hands(connect(address).await?).await,
             Target::Tls(address, name) => {
                 let (stream, connector) = (connect(address).await?, self.connector()?);
                 let stream = connector.connect(name.clone(), stream).await.with_context(|| {
                     format!("failed to speak TLS with {address} (its authority not known here? name it: --ca FILE)")
                 })?;
-                exchange_over(stream, request).await
+                shake_hands(stream).await
             }
             Target::Unix(path) => {
                 let stream = UnixStream::connect(path).await.with_context(|| {
                     format!("failed to reach the daemon at unix:{path} (is `postrider serve` running?)")
                 })?;
-                exchange_over(stream, request).await
+                shake_hands(stream).await
             }
         }
     }
 }
 
 async fn connect(address: &str) -> anyhow::Result<TcpStream> {
-    TcpStream::connect(address)
-        .await
-        .with_context(|| format!("failed to reach the daemon at {address} (is `postrider serve` running?)"))
+    let stream = TcpStream::connect(address).await;
+    let stream = stream.with_context(|| {
+        format!("failed to reach the daemon at {address} (is `postrider serve` running?)")
+    })?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
-async fn exchange_over<S>(stream: S, request: Request<Full<Bytes>>) -> anyhow::Result<Answer>
+/// A connection at work.
+pub(super) type Running = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
+
+async fn shake_hands<S>(stream: S) -> anyhow::Result<(SendRequest<Full<Bytes>>, Running)>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    // Dropping the set ends the connection.
-    let mut connections = JoinSet::new();
-    connections.spawn(connection);
-    let (head, body) = sender.send_request(request).await.context("the daemon broke off")?.into_parts();
+    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    Ok((sender, Box::pin(connection)))
+}
+
+/// Reads an answer to its end.
+///
+/// # Errors
+/// It breaks off or is too large.
+pub(super) async fn read_answer(response: Response<Incoming>) -> anyhow::Result<Answer> {
+    let (head, body) = response.into_parts();
     let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
     let body =
         body.map_err(|error| anyhow::anyhow!(error)).context("the daemon's answer broke off")?.to_bytes();

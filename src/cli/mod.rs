@@ -2,6 +2,7 @@
 //!
 //! Holds no logic of the daemon's. `send` and `listen` are its peers: they speak to it over HTTP alone.
 
+mod bench;
 mod check;
 mod client;
 mod completions;
@@ -41,6 +42,8 @@ pub enum Command {
     Serve,
     /// Watch a whole daemon at work on made-up events, on a temporary data directory
     Demo(demo::Demo),
+    /// Measure a daemon under load: rates, latencies, and what they cost
+    Bench(bench::Bench),
     /// Check the config file: every problem with its line, or the settings in force
     Check,
     /// Submit one event, or many from a file or standard input
@@ -74,6 +77,10 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
     let output = Output { json: cli.json };
     match cli.command {
         Some(Command::Demo(demo)) => serve_with_all_cores(demo::run(demo, output)),
+        Some(Command::Bench(bench)) if bench.serves() => {
+            serve_with_all_cores(bench::run(bench, None, output))
+        }
+        Some(Command::Bench(bench)) => block_on(bench::run(bench, cli.config, output)),
         Some(Command::Check) => check::run(cli.config.as_deref(), output),
         Some(Command::Send(send)) => block_on(send::run(send, output)),
         Some(Command::Listen(listen)) => block_on(listen::run(listen, output)),
