@@ -1,6 +1,8 @@
-//! A small HTTP client for a daemon: HTTP/1 over TCP, TLS or a Unix socket, a connection a request.
+//! A small HTTP client for a daemon: HTTP/1 over TCP, TLS or a Unix socket, a connection a request unless one
+//! is asked for to keep.
 
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +13,7 @@ use http::request::Builder;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
-use hyper::client::conn::http1;
+use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -195,7 +197,7 @@ impl Client {
         if response.status() == StatusCode::OK {
             return Ok(Stream { body: response.into_body(), _connection: connection });
         }
-        Err(Refused(read(response).await?.problem()).into())
+        Err(Refused(read_answer(response).await?.problem()).into())
     }
 
     async fn answer(&self, builder: Builder, body: Bytes) -> anyhow::Result<Answer> {
@@ -203,15 +205,19 @@ impl Client {
         let exchange = async {
             // The connection ends with the answer.
             let (response, _connection) = self.send(request).await?;
-            read(response).await
+            read_answer(response).await
         };
         let exchange = tokio::time::timeout(DEADLINE, exchange).await;
         exchange
             .with_context(|| format!("{} gave no answer within {} s", self.authority, DEADLINE.as_secs()))?
     }
 
-    fn request(&self, mut builder: Builder, body: Bytes) -> anyhow::Result<Request<Full<Bytes>>> {
-        builder = builder.header(HOST, &self.authority);
+    /// A request with what each has: the host, and the key if there is one.
+    ///
+    /// # Errors
+    /// The key or the path cannot be sent.
+    pub(super) fn request(&self, builder: Builder, body: Bytes) -> anyhow::Result<Request<Full<Bytes>>> {
+        let mut builder = builder.header(HOST, &self.authority);
         if let Some(key) = &self.key {
             builder = builder.header(AUTHORIZATION, format!("Bearer {key}"));
         }
@@ -234,29 +240,44 @@ impl Client {
     }
 
     async fn send(&self, request: Request<Full<Bytes>>) -> anyhow::Result<(Response<Incoming>, Connection)> {
+        let (mut sender, running) = self.connect().await?;
+        let mut connection = JoinSet::new();
+        connection.spawn(running);
+        let response = sender.send_request(request).await.context("the daemon broke off")?;
+        Ok((response, connection))
+    }
+
+    /// A connection, for many requests. It lives while whoever takes it polls the future.
+    ///
+    /// # Errors
+    /// There is nobody to connect to.
+    pub(super) async fn connect(&self) -> anyhow::Result<(SendRequest<Full<Bytes>>, Running)> {
         match &self.target {
-            Target::Tcp(address) => send_over(connect(address).await?, request).await,
+            Target::Tcp(address) => shake_hands(connect(address).await?).await,
             Target::Tls(address, name) => {
                 let (stream, connector) = (connect(address).await?, self.connector()?);
                 let stream = connector.connect(name.clone(), stream).await.with_context(|| {
                     format!("failed to speak TLS with {address} (its authority not known here? name it: --ca FILE)")
                 })?;
-                send_over(stream, request).await
+                shake_hands(stream).await
             }
             Target::Unix(path) => {
                 let stream = UnixStream::connect(path).await.with_context(|| {
                     format!("failed to reach the daemon at unix:{path} (is `postrider serve` running?)")
                 })?;
-                send_over(stream, request).await
+                shake_hands(stream).await
             }
         }
     }
 }
 
 async fn connect(address: &str) -> anyhow::Result<TcpStream> {
-    TcpStream::connect(address)
-        .await
-        .with_context(|| format!("failed to reach the daemon at {address} (is `postrider serve` running?)"))
+    let stream = TcpStream::connect(address).await;
+    let stream = stream.with_context(|| {
+        format!("failed to reach the daemon at {address} (is `postrider serve` running?)")
+    })?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 /// What the daemon refused, in words: asking again would not help.
@@ -267,21 +288,22 @@ pub(super) struct Refused(String);
 /// Drives a connection; dropping it ends it.
 type Connection = JoinSet<Result<(), hyper::Error>>;
 
-async fn send_over<S>(
-    stream: S,
-    request: Request<Full<Bytes>>,
-) -> anyhow::Result<(Response<Incoming>, Connection)>
+/// A connection at work.
+pub(super) type Running = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
+
+async fn shake_hands<S>(stream: S) -> anyhow::Result<(SendRequest<Full<Bytes>>, Running)>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let mut connections = JoinSet::new();
-    connections.spawn(connection);
-    let response = sender.send_request(request).await.context("the daemon broke off")?;
-    Ok((response, connections))
+    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    Ok((sender, Box::pin(connection)))
 }
 
-async fn read(response: Response<Incoming>) -> anyhow::Result<Answer> {
+/// Reads an answer to its end.
+///
+/// # Errors
+/// It breaks off or is too large.
+pub(super) async fn read_answer(response: Response<Incoming>) -> anyhow::Result<Answer> {
     let (head, body) = response.into_parts();
     let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
     let body =

@@ -3,6 +3,7 @@
 //! Holds no logic of the daemon's. `send`, `listen` and what manages a daemon are its peers: they speak to it over
 //! HTTP alone, and can do nothing that the API cannot.
 
+mod bench;
 mod catalog;
 mod check;
 mod client;
@@ -54,6 +55,8 @@ pub enum Command {
     Serve,
     /// Watch a whole daemon at work on made-up events, on a temporary data directory
     Demo(demo::Demo),
+    /// Measure a daemon under load: rates, latencies, and what they cost
+    Bench(bench::Bench),
     /// Check the config file: every problem with its line, or the settings in force
     Check,
     /// Submit one event, or many from a file or standard input
@@ -104,6 +107,10 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
     let config = cli.config.as_deref();
     match cli.command {
         Some(Command::Demo(demo)) => serve_with_all_cores(demo::run(demo, output)),
+        Some(Command::Bench(bench)) if bench.serves() => {
+            serve_with_all_cores(bench::run(bench, None, output))
+        }
+        Some(Command::Bench(bench)) => block_on(bench::run(bench, cli.config, output)),
         Some(Command::Check) => check::run(config, output),
         Some(Command::Send(send)) => block_on(send::run(send, config, output)),
         Some(Command::Listen(listen)) => block_on(listen::run(listen, output)),

@@ -18,8 +18,9 @@ use crate::rules::target::{AllowedNetworks, ForbiddenAddress};
 
 /// How long an unused connection is kept for the next request to the same receiver.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// How many of them are kept for each receiver.
-const IDLE_PER_HOST_MAX: usize = 16;
+/// How many of them are kept for each host: as many as requests are out at once, unless very many subscriptions
+/// share it. To connect anew costs more than all the rest of a delivery.
+const IDLE_PER_HOST_MAX: usize = 256;
 
 /// How requests are made.
 #[derive(Clone, Debug)]

@@ -58,7 +58,7 @@ impl Browser {
         Self { child, client, base: base.to_owned(), _profile: profile }
     }
 
-    /// The WebDriver itself.
+    /// The driver itself.
     pub(crate) fn driver(&self) -> &Client {
         &self.client
     }
@@ -125,9 +125,8 @@ impl Browser {
                 shown.contains(text).then_some(())
             }),
         );
-        if asked.await.is_err() {
-            panic!("'{text}' does not show at {}:\n{}", self.path().await, self.text().await);
-        }
+        let is_shown = asked.await.is_ok();
+        assert!(is_shown, "'{text}' does not show at {}:\n{}", self.path().await, self.text().await);
     }
 }
 
