@@ -208,7 +208,10 @@ impl Api {
     /// Deletes a subscription.
     pub(super) async fn unsubscribe(&self, id: &str) -> anyhow::Result<()> {
         let path = format!("/v1/subscriptions/{id}");
-        self.client.call(Method::DELETE, &path, None).await.with_context(|| format!("failed to delete {id}"))?;
+        self.client
+            .call(Method::DELETE, &path, None)
+            .await
+            .with_context(|| format!("failed to delete {id}"))?;
         Ok(())
     }
 
