@@ -5,6 +5,7 @@
 
 mod support;
 
+use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Output, Stdio};
 
 use postrider::config::Config;
@@ -22,7 +23,11 @@ struct Bench {
 
 impl Bench {
     async fn start() -> Self {
-        let site = Site::new(support::memory_dir(), "");
+        Self::start_with("").await
+    }
+
+    async fn start_with(settings: &str) -> Self {
+        let site = Site::new(support::memory_dir(), settings);
         let mut running = site.spawn(&[]);
         site.ready(&mut running).await;
         Self { site, _running: running }
@@ -244,4 +249,72 @@ async fn the_daemon_is_found_by_its_config_and_its_key_is_sent() {
     let found = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     assert!(found.status.success(), "{found:?}");
     assert_eq!(found.stdout, b"nothing\n");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_person_steps_in() {
+    let (bench, receiver) = (Bench::start().await, receiver().await);
+    let made = bench.json(&["subscriptions", "add", &receiver.url(), "--name", "crm", "--disabled"]).await;
+    let tested = bench.json(&["subscriptions", "test", "crm", "--type", "TODO_CREATED"]).await;
+    assert_eq!(tested[0]["attempt"]["status"], json!(200));
+    assert_eq!(receiver.wait_for(1).await[0].json()["type"], "TODO_CREATED");
+    receiver.answer(always(Reply::Status(500)));
+    let (code, told) = bench.failure(&["subscriptions", "test", "crm"]).await;
+    assert!(code == 1 && told.contains("did not take"), "{code} {told}");
+
+    let rotated = bench.json(&["subscriptions", "rotate-secret", "crm", "--grace", "1h"]).await;
+    assert_ne!(rotated[0]["secret"], made[0]["secret"]);
+    assert_eq!(rotated[0]["secrets"].as_array().unwrap().len(), 2);
+
+    bench.text(&["subscriptions", "edit", "crm", "--retry-schedule", "1h"]).await;
+    bench.text(&["subscriptions", "enable", "crm"]).await;
+    bench.text(&["send", "--type", "A", "--project", "p"]).await;
+    let waiting = async || {
+        let found = bench.json(&["deliveries", "list", "--state", "pending"]).await;
+        found.into_iter().find(|one| one["attempts"].as_array().is_some_and(|attempts| attempts.len() == 1))
+    };
+    let (limit, pause) = (std::time::Duration::from_mins(1), std::time::Duration::from_millis(20));
+    let delivery = support::eventually("the delivery waits for a retry", limit, pause, waiting).await;
+    let id = delivery["id"].as_str().unwrap();
+    assert_eq!(bench.text(&["deliveries", "cancel", id]).await, format!("{id}: cancelled\n"));
+    assert_eq!(bench.failure(&["deliveries", "cancel", id]).await.0, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn numbers_and_the_catalog_are_shown() {
+    let catalog = "[[event_types]]\nname = \"TODO_CREATED\"\ngroup = \"Records\"\n\
+                   [[projects]]\ncompany = \"acme\"\nid = \"website\"\n";
+    let bench = Bench::start_with(catalog).await;
+    let stats = bench.text(&["stats"]).await;
+    assert!(stats.lines().any(|line| words(line) == ["events.accepted", "0"]), "{stats}");
+    assert_eq!(bench.json(&["stats"]).await[0]["subscriptions"]["total"], json!(0));
+    let types = bench.json(&["event-types"]).await;
+    assert_eq!((&types[0]["name"], &types[0]["configured"]), (&json!("TODO_CREATED"), &json!(true)));
+    let projects = bench.text(&["projects"]).await;
+    assert_eq!(words(projects.lines().nth(1).unwrap())[..2], ["acme", "website"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_happens_is_told_as_it_happens() {
+    let (bench, receiver) = (Bench::start().await, receiver().await);
+    bench.text(&["subscriptions", "add", &receiver.url(), "--name", "crm"]).await;
+    let mut command = bench.command(&["tail", "--json", "--types", "event.accepted,delivery.settled"]);
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap());
+    let reading =
+        tokio::task::spawn_blocking(move || lines.lines().map(Result::unwrap).take(2).collect::<Vec<_>>());
+    let is_heard =
+        async || bench.json(&["stats"]).await[0]["stream"]["readers"].as_u64().filter(|count| *count == 1);
+    let (limit, pause) = (std::time::Duration::from_mins(1), std::time::Duration::from_millis(20));
+    support::eventually("somebody listens", limit, pause, is_heard).await;
+    bench.text(&["send", "--type", "A", "--project", "p"]).await;
+    let told: Vec<Value> =
+        reading.await.unwrap().iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!((&told[0]["event"], &told[0]["data"]["type"]), (&json!("event.accepted"), &json!("A")));
+    assert_eq!(
+        (&told[1]["event"], &told[1]["data"]["state"]),
+        (&json!("delivery.settled"), &json!("succeeded"))
+    );
 }
