@@ -175,7 +175,7 @@ mod tests {
         let document = serde_json::to_value(routes().into_openapi()).unwrap();
         let paths = document["paths"].as_object().unwrap();
         let operations: usize = paths.values().map(|path| path.as_object().unwrap().len()).sum();
-        assert_eq!((paths.len(), operations), (20, 24), "{:?}", paths.keys());
+        assert_eq!((paths.len(), operations), (25, 29), "{:?}", paths.keys());
         let text = document.to_string();
         for reference in text.split("\"$ref\":\"#").skip(1) {
             let pointer = reference.split('"').next().unwrap();
