@@ -13,6 +13,7 @@ use utoipa::{PartialSchema, ToSchema};
 use crate::flow::stream;
 use crate::model::attempt::ErrorClass;
 use crate::model::delivery::DeliveryState as State;
+use crate::model::replay::JobState;
 use crate::model::secret::Kind;
 use crate::model::subscription::{self, DisabledReason as Reason};
 
@@ -78,6 +79,8 @@ text! {
     SubscriptionIdText: ulid!("sub_"), ["sub_01K3Z9Q0B1D3F5H7K9M1P3R5T7"];
     /// A delivery's id.
     DeliveryIdText: ulid!("dlv_"), ["dlv_01K3Z9QJ5M8W2R4T6Y8A0C2E4H"];
+    /// A replay's id.
+    ReplayIdText: ulid!("rpl_"), ["rpl_01K3Z9R0A1C3E5G7J9N1Q3S5V7"];
     /// What happened.
     EventTypeText: concat!("^", name!(), "$"), ["TODO_CREATED", "invoice.paid"];
     /// A project's id.
@@ -135,6 +138,8 @@ words! {
     SubscriptionChangeKind: stream::Change::ALL;
     /// How a delivery ended.
     FinalState: [State::Succeeded, State::Exhausted, State::Cancelled];
+    /// How far a replay is.
+    ReplayState: [JobState::Running, JobState::Done, JobState::Cancelled, JobState::Failed];
     /// How a secret signs.
     SecretKind: [Kind::HmacSha256, Kind::Ed25519];
     /// How a subscription's receiver is doing.
