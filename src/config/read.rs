@@ -49,7 +49,7 @@ pub(super) fn config(layers: &Layers, secrets: &Secrets<'_>) -> Result<Config, C
         api: reader.section("/api", |s| Api {
             stream_events_max: s.count("stream_events_max", &(1..=1_000_000)),
             stream_readers_max: s.count("stream_readers_max", &(0..=4096)),
-            replays_running_max: s.count("replays_running_max", &(1..=1000)),
+            replays_running_max: s.count("replays_running_max", &(1..=100_000)),
             replay_backlog_max: s.count("replay_backlog_max", &(1..=1_000_000)),
         }),
         log: reader.section("/log", log),
