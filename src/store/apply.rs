@@ -182,6 +182,7 @@ impl Applier {
         self.flushing_since = self.clock.instant();
         self.reader.tables.db().flush()?;
         self.reader.ledger.flushes.fetch_add(1, Ordering::Relaxed);
+        self.reader.ledger.state().durable = self.last_id;
         self.pulse.beat();
         Ok(())
     }

@@ -107,6 +107,8 @@ pub(super) struct Line {
 
 #[derive(Debug, Default)]
 pub(super) struct State {
+    /// The last id that a flush has covered.
+    pub(super) durable: u128,
     /// Every subscription with a row, and when it was deleted if it was.
     pub(super) subscriptions: HashMap<SubscriptionId, Option<Timestamp>>,
     pub(super) tallies: HashMap<SubscriptionId, Tally>,

@@ -132,6 +132,29 @@ async fn after_a_failed_flush_nothing_is_acknowledged() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_not_durable_is_in_no_lane() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut opened = try_open(dir.path(), &Clock::starting_at(EPOCH), 1).unwrap();
+    // The subscription and the first event are flushed, the second event is not.
+    opened.committer.applier.fail_flush_after = Some(2);
+    let (rig, _) = start(opened);
+    let subscription = rig.subscribe(1).await;
+    let first = rig.append(one(None, 1, vec![to(subscription, true)])).await.unwrap();
+    rig.append(one(None, 1, vec![to(subscription, true)])).await.unwrap_err();
+    assert_eq!(
+        rig.reader
+            .deliveries(&DeliveryQuery { limit: 9, ..DeliveryQuery::default() }, |_| true)
+            .unwrap()
+            .items
+            .len(),
+        2,
+        "both are written"
+    );
+    let page = rig.reader.due_page(subscription, None, 10).unwrap();
+    assert_eq!(page.into_iter().map(|(_, id)| id).collect::<Vec<_>>(), first[0].deliveries);
+}
+
+#[tokio::test(start_paused = true)]
 async fn places_are_bounded_and_served_in_turn() {
     let dir = tempfile::tempdir().unwrap();
     let (rig, _) = Rig::open(dir.path(), &Clock::starting_at(EPOCH), 1);

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::schema::{CompanyText, EventTypeText, ProjectText};
+use super::schema::{CompanyText, EventTypeText, ProjectText, Time};
 use crate::config::{EventTypeEntry, ProjectEntry};
 use crate::model::name::EventType;
 use crate::model::time::Timestamp;
@@ -13,6 +13,7 @@ use crate::store::{Seen, SeenProject};
 #[derive(Serialize, ToSchema)]
 #[schema(as = KnownEventType, examples(json!({
     "name": "TODO_CREATED", "group": "Records", "description": "A record was created.", "configured": true,
+    "events": 1024, "last_seen_at": "2026-01-31T08:00:00.000Z",
 })))]
 pub struct EventTypeBody {
     /// The type.
@@ -29,14 +30,15 @@ pub struct EventTypeBody {
     /// How many events of it the log has.
     events: u64,
     /// When the last of them arrived.
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(value_type = Option<Time>, required)]
     last_seen_at: Option<Timestamp>,
 }
 
 /// A known project.
 #[derive(Serialize, ToSchema)]
 #[schema(as = KnownProject, examples(json!({
-    "company": "acme", "id": "website", "name": "Website relaunch", "configured": true,
+    "company": "acme", "id": "website", "name": "Website relaunch", "configured": true, "events": 1024,
+    "last_seen_at": "2026-01-31T08:00:00.000Z",
 })))]
 pub struct ProjectBody {
     /// Whose it is.
@@ -53,7 +55,7 @@ pub struct ProjectBody {
     /// How many events of it the log has.
     events: u64,
     /// When the last of them arrived.
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(value_type = Option<Time>, required)]
     last_seen_at: Option<Timestamp>,
 }
 
