@@ -65,7 +65,7 @@ pub async fn list(State(api): State<Api>, uri: Uri) -> Result<Json<List<Subscrip
                 ("Idempotency-Replayed" = String, description = "`true` if this is the answer to an earlier call"),
             ),
         ),
-        Common, BadBody, NotNow,
+        Common, BadBody, InConflict, NotNow,
     ),
 )]
 pub async fn create(
