@@ -127,7 +127,7 @@ impl Builder {
         for number in 0..SUBSCRIPTIONS {
             let members = serde_json::json!({
                 "name": format!("subscription {number}"), "url": format!("http://127.0.0.1:{port}/"),
-                "timeout": "5m", "events": ["nothing.of.this"],
+                "timeout": "60s", "events": ["nothing.of.this"],
             });
             let now = self.clock.now();
             let subscription = Subscription {
