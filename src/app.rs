@@ -19,6 +19,7 @@ use crate::model::time::Clock;
 use crate::net::{Client, ClientOptions, SystemResolver};
 use crate::rules::target::AllowedNetworks;
 use crate::store::{self, Released, StoreError, StoreOptions};
+use crate::ui;
 
 /// What a daemon runs on beside its configuration.
 #[derive(Clone, Debug)]
@@ -82,7 +83,8 @@ impl Daemon {
         }
         flow.start(recovered);
         let shutdown = CancellationToken::new();
-        let router = api::router(flow.clone(), options.clock);
+        let api = api::router(flow.clone(), options.clock.clone());
+        let router = ui::router(flow.clone(), options.clock, api);
         let mut api = JoinSet::new();
         api.spawn(api::serve::serve(listeners, router, tls.clone(), Limits::default(), shutdown.clone()));
         Ok(Self { flow, addresses, tls, shutdown, api, committer, released })

@@ -20,6 +20,7 @@ use std::str::FromStr;
 use ipnet::IpNet;
 
 pub use error::{ConfigError, ConfigErrors};
+pub use show::subscription_toml;
 
 use crate::model::input::SubscriptionInput;
 use crate::model::name::{CompanyId, EventType, ProjectId};
@@ -94,6 +95,24 @@ impl Config {
         let directory = Path::new(name).parent().unwrap_or(Path::new(""));
         let layers = layers::Layers::new(text, name, &env)?;
         read::config(&layers, &subscriptions::Secrets { env: &env, directory })
+    }
+
+    /// Where and how the daemon of this configuration serves, whatever the rest of it says: all that callers need.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load), of `[server]` alone.
+    pub fn load_server(
+        file: Option<&Path>,
+        env: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Server, ConfigErrors> {
+        let path = file.unwrap_or(Path::new(FILE));
+        let name = path.display().to_string();
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if file.is_none() && error.kind() == ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(ConfigErrors::whole(name, format!("cannot be read: {error}"))),
+        };
+        read::server_of(&layers::Layers::new(&text, &name, &env.into_iter().collect())?)
     }
 
     /// The keys that differ in `new` and that only a restart applies.
@@ -263,13 +282,17 @@ pub struct Health {
     pub disable: DisablePolicy,
 }
 
-/// `[api]`. A restart applies it.
+/// `[api]`. A restart applies what begins with `stream_`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Api {
     /// How many of the newest happenings are kept for readers of `/v1/stream`.
     pub stream_events_max: usize,
     /// The most readers of `/v1/stream` at once.
     pub stream_readers_max: usize,
+    /// The most replays that run at once.
+    pub replays_running_max: usize,
+    /// A replay waits while so many deliveries of its subscription are waiting.
+    pub replay_backlog_max: usize,
 }
 
 /// `[log]`.

@@ -71,7 +71,7 @@ mod tests {
     async fn every_change_has_a_line_and_a_refusal_has_none() {
         let log = Log::default();
         let _guard = log.start();
-        let world = World::start().await;
+        let world = World::start_with("[api]\nreplay_backlog_max = 1\n", 1).await;
         let mut seen = BTreeSet::new();
         let (receiver, subscription) = world.subscribed(json!({"name": "crm"})).await;
         let subscription = id(&subscription).to_owned();
@@ -83,6 +83,8 @@ mod tests {
         expect(&log, &mut seen, "subscription.disabled", &subscription, "");
         world.api.command(&format!("{path}/enable")).await.expect(200);
         expect(&log, &mut seen, "subscription.enabled", &subscription, "");
+        world.api.command(&format!("{path}/rotate-secret")).await.expect(200);
+        expect(&log, &mut seen, "subscription.secret_rotated", &subscription, "grace 1d");
         world.api.command(&format!("{path}/test")).await.expect(200);
         expect(&log, &mut seen, "subscription.tested", &subscription, "200");
 
@@ -105,6 +107,20 @@ mod tests {
         assert_eq!(log.take(), Vec::<Value>::new());
         world.api.command(&format!("/v1/deliveries/{delivery}/retry")).await.expect(200);
         expect(&log, &mut seen, "delivery.retried", &delivery, "");
+
+        receiver.answer(always(Reply::Status(200)));
+        let quiet =
+            async || (world.api.subscription(&subscription).await["stats"]["pending"] == 0).then_some(());
+        world.until("nothing is pending", quiet).await;
+        // A delivery that stays in flight holds the replay of the subscription up.
+        receiver.answer(always(Reply::Hang));
+        world.api.command(&format!("/v1/events/{}/replay", id(&accepted))).await.expect(202);
+        expect(&log, &mut seen, "event.replayed", id(&accepted), "deliveries=1");
+        let job = world.api.command(&format!("{path}/replay")).await.expect(202);
+        expect(&log, &mut seen, "replay.started", id(&job), &format!("subscription={subscription}"));
+        let cancelled = world.api.command(&format!("/v1/replays/{}/cancel", id(&job))).await.expect(200);
+        let made = format!("made={}", cancelled["made"]);
+        expect(&log, &mut seen, "replay.cancelled", id(&job), &made);
 
         world.api.delete(&path).await;
         expect(&log, &mut seen, "subscription.deleted", &subscription, "");

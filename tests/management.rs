@@ -311,11 +311,21 @@ mod tests {
         let settings = "[[event_types]]\nname = \"B\"\n[[event_types]]\nname = \"A\"\ngroup = \"g\"\ndescription = \"d\"\n\
              [[event_types]]\nname = \"C\"\n[[projects]]\ncompany = \"acme\"\nid = \"z\"\nname = \"Z\"\n\
              [[projects]]\nid = \"z\"\n[[projects]]\ncompany = \"acme\"\nid = \"a\"\n";
-        let world = World::start_with(settings, 1).await;
+        let mut world = World::start_with(settings, 1).await;
+        for (event_type, project) in [("A", "acme/z"), ("A", "globex/x"), ("Z", "acme/z"), ("0", "y")] {
+            world.api.accepted(&event(event_type, project, 1)).await;
+        }
+        let last = world.api.get("/v1/events?limit=1").await["items"][0]["accepted_at"].clone();
+        world.restart().await;
         let types = world.api.list("/v1/event-types").await;
         let names: Vec<&Value> = types.iter().map(|one| &one["name"]).collect();
-        assert_eq!(names, ["A", "B", "C"]);
-        let first = &types[0];
+        assert_eq!(names, ["0", "A", "B", "C", "Z"]);
+        let events =
+            |list: &[Value]| list.iter().map(|one| one["events"].as_u64().unwrap()).collect::<Vec<_>>();
+        assert_eq!(events(&types), [1, 2, 0, 0, 1]);
+        assert_eq!((&types[0]["configured"], &types[0]["last_seen_at"]), (&json!(false), &last));
+        assert_eq!((&types[2]["configured"], &types[2]["last_seen_at"]), (&json!(true), &Value::Null));
+        let first = &types[1];
         assert_eq!(
             (&first["group"], &first["description"], &first["configured"]),
             (&json!("g"), &json!("d"), &json!(true))
@@ -324,7 +334,11 @@ mod tests {
         let key = |one: &Value| {
             format!("{}/{}", one["company"].as_str().unwrap_or(""), one["id"].as_str().unwrap())
         };
-        assert_eq!(projects.iter().map(key).collect::<Vec<_>>(), ["/z", "acme/a", "acme/z"]);
+        assert_eq!(
+            projects.iter().map(key).collect::<Vec<_>>(),
+            ["/y", "/z", "acme/a", "acme/z", "globex/x"]
+        );
+        assert_eq!(events(&projects), [1, 0, 0, 2, 1]);
         for (path, whole) in [("/v1/event-types", types), ("/v1/projects", projects)] {
             let (mut paged, mut cursor) = (Vec::new(), String::new());
             loop {

@@ -82,7 +82,7 @@ impl Need {
     /// Events in need `ingest`, reading needs `read`, everything else `admin`, routes that do not exist too.
     fn of(method: &Method, path: &str) -> Self {
         match (method, path) {
-            (&Method::GET | &Method::HEAD, "/healthz" | "/readyz") => Self::Open,
+            (_, "/healthz" | "/readyz") => Self::Open,
             (&Method::POST, "/v1/events" | "/v1/match") => Self::Role(Role::Ingest),
             (&Method::GET | &Method::HEAD, _) => Self::Role(Role::Read),
             _ => Self::Role(Role::Admin),
@@ -119,6 +119,52 @@ impl Gate {
         }
         admitted
     }
+
+    /// Whether keys are configured.
+    pub fn has_keys(&self) -> bool {
+        !(self.config)().auth.keys.is_empty()
+    }
+
+    /// What holds for a request for the web page before it is known who looks: not sent by a page of another
+    /// site, and without keys only from this machine. A link of another site may lead to the page.
+    ///
+    /// # Errors
+    /// As the API refuses it.
+    pub fn admit_page(&self, request: &Request) -> Result<(), Failure> {
+        if !is_navigation(request) {
+            refuse_other_sites(request)?;
+        }
+        if self.has_keys() {
+            return Ok(());
+        }
+        admit_local(request.extensions().get::<Peer>().copied(), request).map(drop)
+    }
+
+    /// The key that a person gives at the page's door. Failures count as they do for the API.
+    ///
+    /// # Errors
+    /// If it is not known, or too many were tried from there.
+    pub fn check_key(&self, peer: Option<Peer>, key: &str) -> Result<Key, Failure> {
+        let config = (self.config)();
+        if let Some(key) = find(&config.auth.keys, key) {
+            return Ok(key.clone());
+        }
+        self.failures.count(peer.and_then(Peer::source))?;
+        Err(Failure::Unauthorized("the key is not one of [[auth.keys]]"))
+    }
+
+    /// The key with that digest, if it is configured still.
+    pub fn key_of(&self, sha256: &[u8; 32]) -> Option<Key> {
+        (self.config)().auth.keys.iter().find(|key| key.sha256 == *sha256).cloned()
+    }
+}
+
+/// Whether a person's browser goes to a page as a whole, which no other page can read.
+fn is_navigation(request: &Request) -> bool {
+    let says = |name: &str, value: &str| request.headers().get(name).is_some_and(|given| given == value);
+    request.method() == Method::GET
+        && says("sec-fetch-mode", "navigate")
+        && says("sec-fetch-dest", "document")
 }
 
 /// The middleware of every route: lets the request in with its [`Caller`], or answers for it. Answers of the

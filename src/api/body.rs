@@ -78,22 +78,25 @@ pub async fn read_json(request: Request, bytes_max: usize) -> Result<Bytes, Fail
 
 /// Reads the members of a JSON object, as [`read_json`] does.
 pub async fn read_members(request: Request, bytes_max: usize) -> Result<Map<String, Value>, Failure> {
-    match serde_json::from_slice(&read_json(request, bytes_max).await?) {
+    members(&read_json(request, bytes_max).await?)
+}
+
+/// The members of the JSON object that a body is.
+pub fn members(body: &[u8]) -> Result<Map<String, Value>, Failure> {
+    match serde_json::from_slice(body) {
         Ok(Value::Object(members)) => Ok(members),
         Ok(other) => Err(Failure::malformed(format_args!("is {}: expected an object", kind(&other)))),
         Err(error) => Err(Failure::malformed(error)),
     }
 }
 
-/// As [`read_members`], of a body that may be left out, whatever its type then is said to be.
-pub async fn read_optional_members(
-    request: Request,
-    bytes_max: usize,
-) -> Result<Map<String, Value>, Failure> {
+/// As [`read_json`], of a body that may be left out, whatever its type then is said to be, or be null: it is empty then.
+pub async fn read_optional_json(request: Request, bytes_max: usize) -> Result<Bytes, Failure> {
     if request.body().is_end_stream() {
-        return Ok(Map::new());
+        return Ok(Bytes::new());
     }
-    read_members(request, bytes_max).await
+    let bytes = read_json(request, bytes_max).await?;
+    Ok(if bytes.trim_ascii() == b"null" { Bytes::new() } else { bytes })
 }
 
 fn wrong_type(request: &Request, expected: &'static str) -> Failure {

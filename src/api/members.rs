@@ -24,10 +24,20 @@ impl Members {
     /// # Errors
     /// When it is no object of JSON, or not to be read at all.
     pub async fn read(request: Request, bytes_max: usize, known: &[&str]) -> Result<Self, Failure> {
-        Ok(Self::new(body::read_optional_members(request, bytes_max).await?, known))
+        Self::of(&body::read_optional_json(request, bytes_max).await?, known)
     }
 
-    pub(super) fn new(given: Map<String, Value>, known: &[&str]) -> Self {
+    /// Reads the members of a body that may be empty; only the names in `known` may be in it.
+    ///
+    /// # Errors
+    /// When it is no object of JSON.
+    pub fn of(text: &[u8], known: &[&str]) -> Result<Self, Failure> {
+        let given = if text.is_empty() { Map::new() } else { body::members(text)? };
+        Ok(Self::new(given, known))
+    }
+
+    /// Takes members of which only the names in `known` may be there.
+    pub fn new(given: Map<String, Value>, known: &[&str]) -> Self {
         let unknown = given.keys().filter(|name| !known.contains(&name.as_str()));
         let problems = unknown.map(|name| {
             let hint = nearest(name, known.iter().copied()).map_or_else(

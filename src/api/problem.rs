@@ -3,7 +3,6 @@
 //! What the caller may know goes into the answer; what only the log may know is logged under an id that the
 //! answer repeats. The `type` of a problem is stable: `urn:postrider:problem:` and the word of its [`Failure`].
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -11,9 +10,7 @@ use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
-use utoipa::openapi::response::Response as ResponseSchema;
-use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder};
-use utoipa::{IntoResponses, ToSchema};
+use utoipa::ToSchema;
 
 use super::wire::delivery::AttemptBody;
 use crate::flow::accept::AcceptError;
@@ -24,6 +21,9 @@ use crate::model::problem::Problem;
 pub const PROBLEM_JSON: &str = "application/problem+json";
 
 const TYPE_PREFIX: &str = "urn:postrider:problem:";
+
+/// When to come back if a bound is reached that a person can do something about.
+const COME_BACK_AFTER: Duration = Duration::from_secs(10);
 
 /// The most problems that one answer lists.
 pub const PROBLEMS_MAX: usize = 1000;
@@ -62,6 +62,8 @@ pub enum Failure {
         /// What the route reads.
         expected: &'static str,
     },
+    /// `idempotency-key-reused` (422): the key stands for another body.
+    KeyReused(String),
     /// `too-many-requests` (429): a bound is reached; `Retry-After` says when to come back.
     TooMany {
         /// Which bound.
@@ -84,43 +86,46 @@ pub enum Failure {
 
 /// The body of every error answer (RFC 9457).
 #[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
 pub struct ProblemBody {
     /// A stable URI of the kind of problem, `urn:postrider:problem:…`.
-    #[schema(example = "urn:postrider:problem:invalid-input")]
+    #[schema(format = "uri", examples("urn:postrider:problem:invalid-input"))]
     r#type: String,
     /// The kind of problem in words.
     title: &'static str,
     /// The HTTP status.
+    #[schema(minimum = 400, maximum = 599)]
     status: u16,
     /// What went wrong this time and what to do.
     detail: String,
     /// Each bad member of the input.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
     errors: Vec<MemberProblem>,
     /// The request that led to the refusal, for a failed health check.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = AttemptBody, required = false)]
     attempt: Option<AttemptBody>,
 }
 
-/// In the OpenAPI document: every refusal of a route, all of one form.
-pub struct Refusals;
+impl ProblemBody {
+    /// The kind of problem in words.
+    pub const fn title(&self) -> &'static str {
+        self.title
+    }
 
-impl IntoResponses for Refusals {
-    fn responses() -> BTreeMap<String, RefOr<ResponseSchema>> {
-        let schema = Ref::from_schema_name("ProblemBody");
-        let response = ResponseBuilder::new()
-            .description("A refusal; `type` says which")
-            .content(PROBLEM_JSON, Content::new(Some(schema)))
-            .build();
-        BTreeMap::from([("default".to_owned(), response.into())])
+    /// The last part of `type`.
+    pub fn word(&self) -> &str {
+        self.r#type.strip_prefix(TYPE_PREFIX).unwrap_or(&self.r#type)
     }
 }
 
 /// One bad member of an input.
 #[derive(Serialize, ToSchema)]
+#[schema(as = MemberProblem)]
 pub struct MemberProblem {
     /// A JSON Pointer (RFC 6901) to the member; empty for the whole, `?name` for a query parameter.
-    #[schema(example = "/3/type")]
+    #[schema(examples("/3/type", "?limit"))]
     pointer: String,
     /// What is wrong and what would be right.
     detail: String,
@@ -173,6 +178,11 @@ impl Failure {
             Self::MediaType { .. } => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The body has another type")
             }
+            Self::KeyReused(_) => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "idempotency-key-reused",
+                "The key stands for another body",
+            ),
             Self::TooMany { .. } => (StatusCode::TOO_MANY_REQUESTS, "too-many-requests", "Too many requests"),
             Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "A fault inside the daemon"),
             Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not available now"),
@@ -180,7 +190,13 @@ impl Failure {
         }
     }
 
-    fn detail(&self) -> String {
+    /// The HTTP status that says so.
+    pub const fn status(&self) -> StatusCode {
+        self.kind().0
+    }
+
+    /// What went wrong this time and what to do, in words.
+    pub fn detail(&self) -> String {
         match self {
             Self::Malformed(problems) | Self::Invalid(problems) => summary(problems),
             Self::Unauthorized(text) | Self::Unavailable(text) => (*text).to_owned(),
@@ -188,6 +204,7 @@ impl Failure {
             | Self::NotFound(text)
             | Self::Conflict(text)
             | Self::Outdated(text)
+            | Self::KeyReused(text)
             | Self::TooLarge(text) => text.clone(),
             Self::MethodNotAllowed => "the Allow header lists the methods of this route".to_owned(),
             Self::BodyTimeout(limit) => format!("the body was not complete within {} s", limit.as_secs()),
@@ -209,7 +226,8 @@ impl Failure {
         }
     }
 
-    fn header(&self) -> Option<(HeaderName, HeaderValue)> {
+    /// What the answer has beside its body.
+    pub fn header(&self) -> Option<(HeaderName, HeaderValue)> {
         match self {
             Self::Unauthorized(_) => {
                 Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"postrider\"")))
@@ -223,7 +241,8 @@ impl Failure {
         }
     }
 
-    fn into_body(self) -> ProblemBody {
+    /// The body of the answer.
+    pub fn into_body(self) -> ProblemBody {
         let (status, word, title) = self.kind();
         let detail = self.detail();
         let (errors, attempt) = match self {
@@ -261,7 +280,7 @@ fn members(problems: Vec<Problem>) -> Vec<MemberProblem> {
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let status = self.kind().0;
+        let status = self.status();
         let header = self.header();
         let mut response = (status, Json(self.into_body())).into_response();
         let headers = response.headers_mut();
@@ -279,6 +298,7 @@ impl From<AcceptError> for Failure {
                 Self::TooMany { detail: "too many events wait to be stored: come back later", retry_after }
             }
             AcceptError::DiskFull { free, reserve } => Self::DiskFull { free, reserve },
+            error @ AcceptError::KeyReused => Self::KeyReused(error.to_string()),
             AcceptError::Stopping => Self::Unavailable("the daemon is stopping"),
             error @ AcceptError::Store(_) => Self::internal(&error),
         }
@@ -294,6 +314,8 @@ impl From<ChangeError> for Failure {
             ChangeError::CheckFailed { attempt } => Self::CheckFailed(Box::new((&*attempt).into())),
             error @ ChangeError::Outdated { .. } => Self::Outdated(error.to_string()),
             ChangeError::Conflict(detail) => Self::Conflict(detail),
+            ChangeError::TooMany { detail } => Self::TooMany { detail, retry_after: COME_BACK_AFTER },
+            error @ ChangeError::KeyReused => Self::KeyReused(error.to_string()),
             ChangeError::Stopping => Self::Unavailable("the daemon is stopping"),
             error @ ChangeError::Store(_) => Self::internal(&error),
         }

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, RETRY_AFTER};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, RETRY_AFTER};
 use http::request::Builder;
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
@@ -19,6 +19,7 @@ use rustls::crypto::ring::default_provider;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt as _;
+use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinSet;
@@ -56,6 +57,60 @@ pub(super) struct Answer {
     pub(super) retry_after: Option<Duration>,
     /// The whole body.
     pub(super) body: Bytes,
+}
+
+impl Answer {
+    /// The JSON of a success; null if it has no body.
+    ///
+    /// # Errors
+    /// What the daemon refused, in words.
+    pub(super) fn json(&self) -> anyhow::Result<Value> {
+        if !self.status.is_success() {
+            bail!("{}", self.problem());
+        }
+        if self.body.is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_slice(&self.body).context("the daemon's answer is not JSON")
+    }
+
+    /// problem+json as people read it, each bad member on a line; any other body as it is.
+    pub(super) fn problem(&self) -> String {
+        let Ok(problem) = serde_json::from_slice::<Value>(&self.body) else {
+            let text = String::from_utf8_lossy(&self.body);
+            return format!("the daemon answered {}: {}", self.status, text.trim());
+        };
+        let text = |value: &Value, name: &str| {
+            value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
+        let mut lines = vec![format!("the daemon answered {}: {}", self.status, text(&problem, "title"))];
+        lines.extend(Some(text(&problem, "detail")).filter(|detail| !detail.is_empty()));
+        for error in problem.get("errors").and_then(Value::as_array).into_iter().flatten() {
+            lines.push(format!("  {}: {}", text(error, "pointer"), text(error, "detail")));
+        }
+        lines.join("\n")
+    }
+}
+
+/// An answer that goes on: its connection ends with it.
+pub(super) struct Stream {
+    body: Incoming,
+    _connection: Connection,
+}
+
+impl Stream {
+    /// The next piece; none at the end.
+    pub(super) async fn next(&mut self) -> Option<anyhow::Result<Bytes>> {
+        loop {
+            match self.body.frame().await? {
+                Ok(frame) => match frame.into_data() {
+                    Ok(data) => return Some(Ok(data)),
+                    Err(_trailers) => {}
+                },
+                Err(error) => return Some(Err(error.into())),
+            }
+        }
+    }
 }
 
 impl Client {
@@ -105,31 +160,68 @@ impl Client {
         self.answer(Request::post(path).header(CONTENT_TYPE, content_type), body).await
     }
 
-    /// Deletes what is at a path.
+    /// A call with a JSON body or none, and the JSON that it is answered with.
     ///
     /// # Errors
-    /// As [`post`](Self::post).
-    pub(super) async fn delete(&self, path: &str) -> anyhow::Result<Answer> {
-        self.answer(Request::delete(path), Bytes::new()).await
+    /// As [`post`](Self::post), and every refusal.
+    pub(super) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> anyhow::Result<Value> {
+        let request = Request::builder().method(method).uri(path);
+        let answer = match body {
+            Some(body) => {
+                self.answer(request.header(CONTENT_TYPE, "application/json"), body.to_string().into())
+            }
+            None => self.answer(request, Bytes::new()),
+        };
+        answer.await?.json()
+    }
+
+    /// Gets an answer without an end, from after the event `last_id` on.
+    ///
+    /// # Errors
+    /// No connection, or a refusal; the latter as [`Refused`].
+    pub(super) async fn open(&self, path: &str, last_id: Option<&str>) -> anyhow::Result<Stream> {
+        let mut builder = Request::get(path).header(ACCEPT, "text/event-stream");
+        if let Some(id) = last_id {
+            builder = builder.header("last-event-id", id);
+        }
+        let request = self.request(builder, Bytes::new())?;
+        let opened = tokio::time::timeout(DEADLINE, self.send(request)).await;
+        let (response, connection) = opened.with_context(|| {
+            format!("{} gave no answer within {} s", self.authority, DEADLINE.as_secs())
+        })??;
+        if response.status() == StatusCode::OK {
+            return Ok(Stream { body: response.into_body(), _connection: connection });
+        }
+        Err(Refused(read_answer(response).await?.problem()).into())
+    }
+
+    async fn answer(&self, builder: Builder, body: Bytes) -> anyhow::Result<Answer> {
+        let request = self.request(builder, body)?;
+        let exchange = async {
+            // The connection ends with the answer.
+            let (response, _connection) = self.send(request).await?;
+            read_answer(response).await
+        };
+        let exchange = tokio::time::timeout(DEADLINE, exchange).await;
+        exchange
+            .with_context(|| format!("{} gave no answer within {} s", self.authority, DEADLINE.as_secs()))?
     }
 
     /// A request with what each has: the host, and the key if there is one.
     ///
     /// # Errors
-    /// The key cannot be sent in a header.
+    /// The key or the path cannot be sent.
     pub(super) fn request(&self, builder: Builder, body: Bytes) -> anyhow::Result<Request<Full<Bytes>>> {
         let mut builder = builder.header(HOST, &self.authority);
         if let Some(key) = &self.key {
             builder = builder.header(AUTHORIZATION, format!("Bearer {key}"));
         }
-        builder.body(Full::new(body)).context("the API key is not printable ASCII")
-    }
-
-    async fn answer(&self, builder: Builder, body: Bytes) -> anyhow::Result<Answer> {
-        let request = self.request(builder, body)?;
-        let exchange = tokio::time::timeout(DEADLINE, self.exchange(request)).await;
-        exchange
-            .with_context(|| format!("{} gave no answer within {} s", self.authority, DEADLINE.as_secs()))?
+        builder.body(Full::new(body)).context("the API key or the path is not printable ASCII")
     }
 
     fn connector(&self) -> anyhow::Result<TlsConnector> {
@@ -147,12 +239,12 @@ impl Client {
         Ok(TlsConnector::from(Arc::new(config)))
     }
 
-    async fn exchange(&self, request: Request<Full<Bytes>>) -> anyhow::Result<Answer> {
-        let (mut sender, connection) = self.connect().await?;
-        // Dropping the set ends the connection.
-        let mut connections = JoinSet::new();
-        connections.spawn(connection);
-        read_answer(sender.send_request(request).await.context("the daemon broke off")?).await
+    async fn send(&self, request: Request<Full<Bytes>>) -> anyhow::Result<(Response<Incoming>, Connection)> {
+        let (mut sender, running) = self.connect().await?;
+        let mut connection = JoinSet::new();
+        connection.spawn(running);
+        let response = sender.send_request(request).await.context("the daemon broke off")?;
+        Ok((response, connection))
     }
 
     /// A connection, for many requests. It lives while whoever takes it polls the future.
@@ -187,6 +279,14 @@ async fn connect(address: &str) -> anyhow::Result<TcpStream> {
     stream.set_nodelay(true)?;
     Ok(stream)
 }
+
+/// What the daemon refused, in words: asking again would not help.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Refused(String);
+
+/// Drives a connection; dropping it ends it.
+type Connection = JoinSet<Result<(), hyper::Error>>;
 
 /// A connection at work.
 pub(super) type Running = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;

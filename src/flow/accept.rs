@@ -10,9 +10,13 @@ use crate::model::delivery::{Delivery, Progress};
 use crate::model::event::EventContent;
 use crate::model::id::{DeliveryId, EventId, SubscriptionId};
 use crate::rules::matcher::{Candidate, Matches};
-use crate::store::{Append, Appended, QueueFull as NoPlace, Settlement, StoreError, Target};
+use crate::store::{
+    Append, Appended, Earlier, EarlierEvent, Once, OnceKey, QueueFull as NoPlace, Settlement, StoreError,
+    Target,
+};
 
 use super::Flow;
+use super::carry::Carried;
 use super::lane::{Item, Lane, Way};
 use super::stream::Happening;
 
@@ -28,6 +32,13 @@ pub struct Accepted {
     pub matched: usize,
     /// Whether its sender's id was seen within the dedup window.
     pub duplicate: bool,
+}
+
+impl From<EarlierEvent> for Accepted {
+    fn from(EarlierEvent { id, matched, duplicate }: EarlierEvent) -> Self {
+        let matched = if duplicate { 0 } else { usize::try_from(matched).unwrap_or(usize::MAX) };
+        Self { id, matched, duplicate }
+    }
 }
 
 /// Why events were not taken. None of them was.
@@ -49,6 +60,9 @@ pub enum AcceptError {
         /// What has to be.
         reserve: u64,
     },
+    /// Their idempotency key was used for something else.
+    #[error("this idempotency key was used with another body: take a new key for a new request")]
+    KeyReused,
     /// The daemon is stopping.
     #[error("the daemon is stopping: try again when it has started")]
     Stopping,
@@ -110,6 +124,33 @@ impl Flow {
     /// Cancel safe: events that have their place in the queue are taken and delivered, whether or not anybody
     /// waits for the answer.
     pub async fn accept(&self, contents: Vec<EventContent>) -> Result<Vec<Accepted>, AcceptError> {
+        match self.take_in(contents, None).await? {
+            Once::Made(accepted) => Ok(accepted),
+            // Nothing is repeated without a key.
+            Once::Repeated(_) | Once::Mismatch => Err(AcceptError::KeyReused),
+        }
+    }
+
+    /// As [`accept`](Self::accept), once for each key: later calls get the first one's answer, and true.
+    pub async fn accept_once(
+        &self,
+        contents: Vec<EventContent>,
+        once: OnceKey,
+    ) -> Result<(Vec<Accepted>, bool), AcceptError> {
+        match self.take_in(contents, Some(once)).await? {
+            Once::Made(accepted) => Ok((accepted, false)),
+            Once::Repeated(Earlier::Events(events)) => {
+                Ok((events.into_iter().map(Accepted::from).collect(), true))
+            }
+            Once::Repeated(_) | Once::Mismatch => Err(AcceptError::KeyReused),
+        }
+    }
+
+    async fn take_in(
+        &self,
+        contents: Vec<EventContent>,
+        once: Option<OnceKey>,
+    ) -> Result<Once<Vec<Accepted>>, AcceptError> {
         let began = self.clock.instant();
         self.check_open()?;
         let full = || AcceptError::QueueFull { retry_after: RETRY_AFTER };
@@ -121,15 +162,19 @@ impl Flow {
         let (appends, outbound) = self.address(contents);
         let (answer, answered) = oneshot::channel();
         let flow = self.clone();
-        place.append(appends, move |result| {
+        let done = move |result| {
             drop(waiting);
             let accepted = flow.hand_over(result, outbound);
-            if let Ok(accepted) = &accepted {
+            if let Ok(Once::Made(accepted)) = &accepted {
                 flow.count_accepted(accepted, began);
             }
             // Nobody waits any more if the sender hung up; the events are taken all the same.
             drop(answer.send(accepted));
-        });
+        };
+        match once {
+            Some(once) => place.append_once(once, appends, done),
+            None => place.append(appends, move |result| done(result.map(Once::Made))),
+        }
         Ok(answered.await.unwrap_or(Err(StoreError::Closed))?)
     }
 
@@ -178,19 +223,29 @@ impl Flow {
     /// Gives what has become durable to the lanes.
     fn hand_over(
         &self,
-        result: Result<Vec<Appended>, StoreError>,
+        result: Result<Once<Vec<Appended>>, StoreError>,
         outbound: Vec<Outbound>,
-    ) -> Result<Vec<Accepted>, StoreError> {
-        match result {
-            Err(error) => {
-                outbound.into_iter().for_each(withdraw);
-                Err(error)
+    ) -> Result<Once<Vec<Accepted>>, StoreError> {
+        let appended = match result {
+            Ok(Once::Made(appended)) => appended,
+            other => {
+                for lanes in outbound {
+                    self.give_back(lanes);
+                }
+                return other.map(unmade);
             }
-            Ok(appended) => Ok(appended
-                .into_iter()
-                .zip(outbound)
-                .map(|(event, lanes)| self.hand_over_one(event, lanes))
-                .collect()),
+        };
+        let events = appended.into_iter().zip(outbound);
+        Ok(Once::Made(events.map(|(event, lanes)| self.hand_over_one(event, lanes)).collect()))
+    }
+
+    /// Gives back places that were promised: what waited on disk for them may come now.
+    fn give_back(&self, lanes: Outbound) {
+        for (lane, way) in lanes {
+            if way == Way::Fresh {
+                lane.lock().withdraw();
+            }
+            self.pump(&lane);
         }
     }
 
@@ -198,12 +253,7 @@ impl Flow {
         let Appended { event, duplicate, deliveries, earlier } = appended;
         let id = event.id;
         if duplicate || earlier {
-            let pumped: Vec<Arc<Lane>> = lanes.iter().map(|(lane, _)| Arc::clone(lane)).collect();
-            withdraw(lanes);
-            // What waited on disk for the places that were promised may come now.
-            for lane in &pumped {
-                self.pump(lane);
-            }
+            self.give_back(lanes);
             let matched = if duplicate { 0 } else { deliveries.len() };
             return Accepted { id, matched, duplicate };
         }
@@ -212,18 +262,30 @@ impl Flow {
         let is_carried = lanes.iter().any(|(_, way)| *way == Way::Fresh);
         let carried = if is_carried { self.budget.carry(&event) } else { None };
         for ((lane, way), delivery) in lanes.into_iter().zip(deliveries) {
-            match way {
-                Way::Queued => lane.lock().admit(delivery, delivery.time()),
-                Way::Fresh => {
-                    let is_taken = lane.lock().take_fresh(Item::fresh(delivery, carried.clone()));
-                    if !is_taken {
-                        self.put_down(&lane, vec![Delivery::fresh(delivery, id, lane.id)]);
-                    }
-                }
-            }
-            self.pump(&lane);
+            self.enter(&lane, way, delivery, id, carried.clone());
         }
         Accepted { id, matched, duplicate }
+    }
+
+    /// Gives a new delivery of the event to its lane, now that it is durable.
+    pub(super) fn enter(
+        &self,
+        lane: &Arc<Lane>,
+        way: Way,
+        delivery: DeliveryId,
+        event: EventId,
+        carried: Option<Arc<Carried>>,
+    ) {
+        match way {
+            Way::Queued => lane.lock().admit(delivery, delivery.time()),
+            Way::Fresh => {
+                let is_taken = lane.lock().take_fresh(Item::fresh(delivery, carried));
+                if !is_taken {
+                    self.put_down(lane, vec![Delivery::fresh(delivery, event, lane.id)]);
+                }
+            }
+        }
+        self.pump(lane);
     }
 
     /// Gives busy fresh deliveries, which their folded lane does not keep in hand, their row in the waiting line;
@@ -267,11 +329,11 @@ impl Flow {
     }
 }
 
-fn withdraw(lanes: Outbound) {
-    for (lane, way) in lanes {
-        if way == Way::Fresh {
-            lane.lock().withdraw();
-        }
+/// What came of a step that made nothing.
+fn unmade<T, U>(once: Once<T>) -> Once<U> {
+    match once {
+        Once::Repeated(earlier) => Once::Repeated(earlier),
+        Once::Made(_) | Once::Mismatch => Once::Mismatch,
     }
 }
 

@@ -55,5 +55,11 @@ words!(
         DeliveryRetried = "delivery.retried",
         /// A delivery was given up on.
         DeliveryCancelled = "delivery.cancelled",
+        /// An event was delivered again; `detail` says how many deliveries were made.
+        EventReplayed = "event.replayed",
+        /// A replay was started; `detail` names the subscription.
+        ReplayStarted = "replay.started",
+        /// A replay was stopped; `detail` says how many deliveries it had made.
+        ReplayCancelled = "replay.cancelled",
     }
 );

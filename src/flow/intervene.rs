@@ -77,6 +77,7 @@ impl Flow {
     ) -> Result<Delivery, ChangeError> {
         lane.lock().settled(id, outcome.as_ref().ok().and_then(|delivery| due(delivery.progress)));
         self.pump(lane);
+        self.replays.nudge(lane.id);
         outcome
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::history::{History, Minute};
 use crate::model::attempt::{ErrorClass, Outcome};
 
 /// The span that rates and percentiles are told of.
@@ -96,6 +97,7 @@ pub(super) struct Meter {
 #[derive(Debug)]
 struct State {
     totals: Totals,
+    history: History,
     slices: Vec<Slice>,
 }
 
@@ -118,7 +120,8 @@ impl Meter {
     pub(super) fn new(now: Instant) -> Self {
         let times = || Times { buckets: Box::new([0; BUCKETS]), max: 0 };
         let slice = Slice { number: 0, accepted: 0, attempts: 0, times: [times(), times(), times()] };
-        let state = State { totals: Totals::default(), slices: vec![slice; SLICES + 1] };
+        let state =
+            State { totals: Totals::default(), history: History::default(), slices: vec![slice; SLICES + 1] };
         Self { began: now, state: Mutex::new(state) }
     }
 
@@ -132,6 +135,16 @@ impl Meter {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Which minute since the start it is.
+    fn minute(&self, now: Instant) -> u64 {
+        now.duration_since(self.began).as_secs() / 60
+    }
+
+    /// The last minutes, oldest first, the present one included.
+    pub(super) fn minutes(&self, now: Instant, count: usize) -> Vec<Minute> {
+        self.lock().history.last(self.minute(now), count)
+    }
+
     fn slice_number(&self, now: Instant) -> u128 {
         now.duration_since(self.began).as_millis() / SLICE_MS
     }
@@ -142,6 +155,7 @@ impl Meter {
         let mut state = self.lock();
         state.totals.accepted += events;
         state.totals.duplicates += duplicates;
+        state.history.minute(self.minute(now)).accepted += events;
         if let Some(slice) = state.slice(number) {
             slice.accepted += events;
             slice.took(Way::Accept, took);
@@ -158,6 +172,7 @@ impl Meter {
     ) {
         let number = self.slice_number(now);
         let mut state = self.lock();
+        state.history.minute(self.minute(now)).attempted(outcome, took);
         let totals = &mut state.totals;
         match outcome {
             Outcome::Success { .. } => totals.succeeded += 1,

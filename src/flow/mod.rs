@@ -4,8 +4,9 @@
 //! subscription's [`lane`]. [`dispatch`] says which lane's turn it is, [`attempt`] makes the request, [`settle`]
 //! decides what follows and makes it durable, and so back to dispatch or to the end. [`recover`] re-enters the
 //! journey from the log after a restart; [`sweep`] ends it by age. People step in through [`subscriptions`],
-//! [`enable`], [`secrets`], [`reconcile`], [`sample`] and [`intervene`]; [`view`], [`list`] and [`numbers`] tell
-//! them where things stand, [`stream`] what happens, [`audit`] who changed what.
+//! [`enable`], [`secrets`], [`reconcile`], [`sample`] and [`intervene`], and send the log out again through
+//! [`redeliver`] and [`replay`]; [`view`], [`list`] and [`numbers`] tell them where things stand, [`stream`] what
+//! happens, [`audit`] who changed what.
 //!
 //! Nothing here knows HTTP's server side, and which store it has. No lock is held over an await but the one
 //! that puts changes of subscriptions one after the other.
@@ -16,6 +17,7 @@ pub mod audit;
 mod carry;
 pub mod dispatch;
 pub mod enable;
+pub mod history;
 pub mod intervene;
 pub mod lane;
 pub mod list;
@@ -23,6 +25,8 @@ pub mod meter;
 pub mod numbers;
 pub mod reconcile;
 pub mod recover;
+pub mod redeliver;
+pub mod replay;
 pub mod sample;
 pub mod secrets;
 pub mod settle;
@@ -31,6 +35,7 @@ pub mod subscriptions;
 pub mod sweep;
 pub mod version;
 pub mod view;
+mod walk;
 
 use std::future::Future;
 use std::ops::Deref;
@@ -62,6 +67,7 @@ pub struct Parts {
     started_at: Timestamp,
     meter: meter::Meter,
     stream: Arc<stream::Stream>,
+    replays: replay::Replays,
     rng: Mutex<StdRng>,
     /// Ids of what the log does not number itself: they grow, so that lists are in the order of making.
     ids: Mutex<IdSequence>,

@@ -6,6 +6,7 @@ use crate::model::time::Timestamp;
 use crate::store::{StoreError, Tally};
 
 use super::Flow;
+use super::history::Minute;
 use super::meter::Reading;
 
 /// Everything that can be counted.
@@ -60,6 +61,11 @@ pub struct Healths {
 }
 
 impl Flow {
+    /// What passed through in each of the last `count` minutes, oldest first, the present one included.
+    pub fn minutes(&self, count: usize) -> Vec<Minute> {
+        self.meter.minutes(self.clock.instant(), count)
+    }
+
     /// Counts everything.
     ///
     /// Blocks: asks the disk, and passes over every subscription.

@@ -56,6 +56,7 @@ impl Flow {
         if before.auth != config.auth {
             self.hang_up();
         }
+        self.replays.nudge_all();
         for lane in self.lanes.all() {
             let mut state = lane.lock();
             let subscription = Arc::clone(&state.subscription);
@@ -114,7 +115,7 @@ impl Flow {
         let Some(Entry { subscription, standing }) = present else {
             let mut input = wanted.input.clone();
             input.secret = Some(wanted.secret.clone());
-            let made = self.create_managed(input, ManagedBy::Config).await?;
+            let (made, _) = self.create_managed(input, ManagedBy::Config, None).await?;
             note(Action::SubscriptionCreated, made.subscription.id, &made.subscription.spec.name);
             reconciled.added += 1;
             return Ok(());

@@ -58,6 +58,7 @@ impl Flow {
                 to.lock().settled(id, due);
                 flow.stream.tell(happenings.into_iter().flatten());
                 flow.pump(&to);
+                flow.replays.nudge(to.id);
             }
         });
         drop(state);

@@ -21,7 +21,7 @@ use crate::model::subscription::{
 use crate::model::time::Timestamp;
 use crate::rules::filter::Filter;
 use crate::rules::matcher::{IndexWriter, Presence};
-use crate::store::StoreError;
+use crate::store::{Earlier, Once, OnceKey, StoreError};
 
 use super::Flow;
 use super::lane::{Lane, LaneState, Limits, Line};
@@ -77,6 +77,15 @@ pub enum ChangeError {
     /// Something else is happening to it just now.
     #[error("{0}")]
     Conflict(String),
+    /// A bound is reached.
+    #[error("{detail}")]
+    TooMany {
+        /// Which, and what to do.
+        detail: &'static str,
+    },
+    /// Its idempotency key was used for something else.
+    #[error("this idempotency key was used with another body: take a new key for a new request")]
+    KeyReused,
     /// The daemon is stopping.
     #[error("the daemon is stopping: try again when it has started")]
     Stopping,
@@ -86,7 +95,8 @@ pub enum ChangeError {
 }
 
 impl ChangeError {
-    pub(super) fn no_subscription(id: SubscriptionId) -> Self {
+    /// There is no subscription of that id.
+    pub fn no_subscription(id: SubscriptionId) -> Self {
         Self::NotFound { what: "subscription", id: id.to_string() }
     }
 }
@@ -133,15 +143,22 @@ impl Flow {
     }
 
     /// Makes a subscription; without a secret of its own it gets a random one.
-    pub async fn create(&self, input: SubscriptionInput) -> Result<Entry, ChangeError> {
-        self.create_managed(input, ManagedBy::Api).await
+    ///
+    /// With a key it is made once; later calls get what became of it, and true.
+    pub async fn create(
+        &self,
+        input: SubscriptionInput,
+        once: Option<OnceKey>,
+    ) -> Result<(Entry, bool), ChangeError> {
+        self.create_managed(input, ManagedBy::Api, once).await
     }
 
     pub(super) async fn create_managed(
         &self,
         input: SubscriptionInput,
         managed_by: ManagedBy,
-    ) -> Result<Entry, ChangeError> {
+        once: Option<OnceKey>,
+    ) -> Result<(Entry, bool), ChangeError> {
         self.check(&input.spec).await?;
         let mut index = self.changes.lock().await;
         let now = self.clock.now();
@@ -159,7 +176,20 @@ impl Flow {
             updated_at: now,
             deleted_at: None,
         };
-        self.put(&subscription, Some(&standing)).await?;
+        match once {
+            None => self.put(&subscription, Some(&standing)).await?,
+            Some(once) => {
+                let (subscription, standing) = (subscription.clone(), Some(standing.clone()));
+                let put = self.commit(|place, done| {
+                    place.put_subscription_once(once, subscription, standing, done);
+                });
+                match put.await? {
+                    Once::Made(()) => {}
+                    Once::Repeated(Earlier::Subscription(id)) => return Ok((self.made_earlier(id)?, true)),
+                    Once::Repeated(_) | Once::Mismatch => return Err(ChangeError::KeyReused),
+                }
+            }
+        }
         let subscription = Arc::new(subscription);
         let bounds = limits(&self.config.load(), &subscription.spec);
         self.lanes.insert(Lane::new(Arc::clone(&subscription), standing.clone(), bounds, Line::Empty));
@@ -168,7 +198,14 @@ impl Flow {
         tracing::debug!(subscription = %subscription.id, name = subscription.spec.name, %managed_by, "created a subscription");
         let entry = Entry { subscription, standing };
         self.tell_changed(&entry, Change::Created);
-        Ok(entry)
+        Ok((entry, false))
+    }
+
+    /// What became of a subscription that was made with an idempotency key.
+    fn made_earlier(&self, id: SubscriptionId) -> Result<Entry, ChangeError> {
+        self.subscription(id).ok_or_else(|| {
+            ChangeError::Conflict(format!("{id}, which was made with this idempotency key, has been deleted"))
+        })
     }
 
     /// Changes the settings that `change` names; `null` sets one back to its default.
@@ -267,6 +304,7 @@ impl Flow {
         self.park_by_id(&lane, fresh);
         self.spawn(self.clone().clear_line(id));
         self.tell_changed(&present, Change::Deleted);
+        self.replays.nudge(id);
         tracing::debug!(subscription = %id, name = subscription.spec.name, "deleted a subscription");
         Ok(())
     }
@@ -301,7 +339,7 @@ impl Flow {
     }
 
     /// Checks what only shows from outside: that the filter compiles, and that the address may be called.
-    pub(super) async fn check(&self, spec: &SubscriptionSpec) -> Result<(), ChangeError> {
+    pub async fn check(&self, spec: &SubscriptionSpec) -> Result<(), ChangeError> {
         let mut problems = Vec::new();
         if let Some(Err(error)) = spec.filter.as_deref().map(Filter::compile) {
             problems.push(Problem::new("/filter", error));

@@ -169,6 +169,7 @@ impl Applier {
         self.meta = self.reader.tables.apply(&self.draft, &self.meta)?;
         self.draft = Draft::default();
         self.events_in_draft = 0;
+        self.reader.ledger.state().written();
         self.reader.ledger.commits.fetch_add(1, Ordering::Relaxed);
         self.pulse.beat();
         Ok(())
@@ -181,6 +182,7 @@ impl Applier {
         self.flushing_since = self.clock.instant();
         self.reader.tables.db().flush()?;
         self.reader.ledger.flushes.fetch_add(1, Ordering::Relaxed);
+        self.reader.ledger.state().durable = self.last_id;
         self.pulse.beat();
         Ok(())
     }

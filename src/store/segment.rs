@@ -248,3 +248,72 @@ fn add_positions(
     found.extend(list.iter().map(|position| u32::from_be_bytes(*position)));
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::model::time::Clock;
+    use crate::store::rig::{EPOCH, Rig};
+
+    /// Writes the draft's rows into a log's tree, as they are.
+    fn put(tables: &Tables, draft: &Draft) {
+        for (row_key, row) in draft.puts(Table::Segments) {
+            assert!(row.len() <= CHUNK_BYTES, "{} bytes", row.len());
+            tables.tree(Table::Segments).insert(row_key, row).unwrap();
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_term_is_found_in_its_segment_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let (rig, _) = Rig::open(dir.path(), &Clock::starting_at(EPOCH), 1);
+        let tables = &rig.reader.tables;
+        let ids: Vec<u128> = (0..3000).map(|n| 1000 + n * 7).collect();
+        let mut lists: BTreeMap<Term, Vec<Position>> = BTreeMap::new();
+        // Terms of one position, of some, of as many as fill a row, and of several rows, side by side.
+        for (term, count) in [(1, 3000), (2, 1), (3, POSITIONS_MAX), (u64::MAX, 2), (u64::MAX - 1, 5000)] {
+            lists.insert(term, (0..u32::try_from(count).unwrap()).map(|n| n * 3).collect());
+        }
+        lists
+            .extend((100..2000).map(|n| {
+                (n * 1_000_003, vec![u32::try_from(n).unwrap(); 1 + usize::from(n % 50 == 0) * 40])
+            }));
+        let postings: Vec<_> =
+            lists.iter().flat_map(|(term, list)| list.iter().map(|position| (*term, *position))).collect();
+        let mut draft = Draft::default();
+        write(&mut draft, &ids, &postings);
+        let other: Vec<u128> = (0..9).map(|n| 900_000 + n).collect();
+        write(&mut draft, &other, &[(1, 5), (4, 6)]);
+        put(tables, &draft);
+        for (term, list) in &lists {
+            assert_eq!(&positions(tables, ids[0], *term).unwrap(), list, "{term}");
+        }
+        for absent in [0, 4, 99, 1_000_003 * 100 + 1, u64::MAX - 2] {
+            assert!(positions(tables, ids[0], absent).unwrap().is_empty(), "{absent}");
+        }
+        assert_eq!(positions(tables, other[0], 1).unwrap(), [5]);
+        assert_eq!(positions(tables, other[0], 4).unwrap(), [6]);
+        assert!(positions(tables, 77, 1).unwrap().is_empty(), "a segment that is gone");
+        let mut known = Ids::new(tables, ids[0]);
+        for index in [0, 382, 383, 2999, 1] {
+            assert_eq!(known.get(index).unwrap(), Some(ids[index]));
+        }
+        assert!(known.get(3000).is_err());
+        assert_eq!(Ids::new(tables, 77).get(0).unwrap(), None);
+        for row in tables.tree(Table::Segments).iter().keys() {
+            tables.tree(Table::Segments).remove(row.unwrap()).unwrap();
+        }
+        rig.close().await.unwrap();
+    }
+
+    #[test]
+    fn a_position_says_where_up_to_its_bounds() {
+        let (index, member) = (ORIGINS_FULL, (1 << MEMBER_BITS) - 1);
+        assert_eq!(parts(position(index, member).unwrap()), (index, member));
+        assert_eq!(position(1 << (32 - MEMBER_BITS), 0), None);
+        assert_eq!(position(0, 1 << MEMBER_BITS), None);
+        assert!(of_type("a") != of_project("a") && of_company("a") != of_sender("a"));
+    }
+}

@@ -145,6 +145,12 @@ impl Draft {
             .map(|((_, key), value)| (key, value))
     }
 
+    /// The rows that it writes into a tree.
+    #[cfg(test)]
+    pub(super) fn puts(&self, table: Table) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.rows(table).filter_map(|(key, value)| Some((&**key, value.as_deref()?)))
+    }
+
     /// How many rows it changes.
     pub(super) fn len(&self) -> usize {
         self.changes.len()

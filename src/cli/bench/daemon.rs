@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
-use http::StatusCode;
+use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -207,11 +207,12 @@ impl Api {
 
     /// Deletes a subscription.
     pub(super) async fn unsubscribe(&self, id: &str) -> anyhow::Result<()> {
-        let answer = self.client.delete(&format!("/v1/subscriptions/{id}")).await?;
-        if answer.status.is_success() {
-            return Ok(());
-        }
-        bail!("deleting {id} was answered with {}: {}", answer.status, String::from_utf8_lossy(&answer.body))
+        let path = format!("/v1/subscriptions/{id}");
+        self.client
+            .call(Method::DELETE, &path, None)
+            .await
+            .with_context(|| format!("failed to delete {id}"))?;
+        Ok(())
     }
 
     /// Submits NDJSON.

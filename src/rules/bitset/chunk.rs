@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::decode::{Source, decode};
-use super::sorted::{common, keep, merge, retain_slice};
+use super::sorted::{common, keep, merge, retain_slice, without};
 use super::{CHUNK_BITS, Edit, WORDS, Words};
 
 /// Below this part of what makes an array a bitmap, in quarters, a bitmap becomes an array again.
@@ -142,19 +142,9 @@ impl Chunk {
 
     /// Moves those of the sorted members, all of this chunk, that are not its own to the front; says how many.
     pub(super) fn remove_from(&self, members: &mut [u32]) -> usize {
-        const NEAR: usize = 16;
         match self {
             Self::Bits { words, .. } => retain_slice(members, |member| !has_bit(words, low(member))),
-            Self::Array(array) if array.len() / NEAR > members.len() => {
-                retain_slice(members, |member| array.binary_search(&low(member)).is_err())
-            }
-            Self::Array(array) => {
-                let mut theirs = array.iter().peekable();
-                retain_slice(members, |member| {
-                    while theirs.next_if(|offset| **offset < low(member)).is_some() {}
-                    theirs.peek().is_none_or(|offset| **offset != low(member))
-                })
-            }
+            Self::Array(array) => without(members, array, low),
         }
     }
 

@@ -21,6 +21,55 @@ pub(super) fn retain_slice(list: &mut [u32], mut keep: impl FnMut(u32) -> bool) 
     end
 }
 
+/// How many times longer a list must be to be searched for each member of the other.
+const FAR: usize = 8;
+
+/// Moves the sorted members whose form is not among `ours`, sorted too, to the front; says how many there are.
+pub(super) fn without<T: Copy + Ord>(members: &mut [u32], ours: &[T], form: impl Fn(u32) -> T) -> usize {
+    if ours.len() > FAR * members.len() {
+        return retain_slice(members, |member| ours.binary_search(&form(member)).is_err());
+    }
+    if members.len() > FAR * ours.len() {
+        return without_few(members, ours, form);
+    }
+    let members = Cell::from_mut(members).as_slice_of_cells();
+    let (mut at, mut end, mut other) = (0, 0, 0);
+    while let (Some(member), Some(theirs)) = (members.get(at).map(Cell::get), ours.get(other)) {
+        if let Some(place) = members.get(end) {
+            place.set(member);
+        }
+        let member = form(member);
+        end += usize::from(member < *theirs);
+        at += usize::from(member <= *theirs);
+        other += usize::from(*theirs <= member);
+    }
+    for member in members.iter().skip(at).map(Cell::get) {
+        if let Some(place) = members.get(end) {
+            place.set(member);
+        }
+        end += 1;
+    }
+    end
+}
+
+/// The same where there are few to take out: each is searched, and what is between them moves as a whole.
+fn without_few<T: Copy + Ord>(members: &mut [u32], few: &[T], form: impl Fn(u32) -> T) -> usize {
+    let (mut from, mut end) = (0, 0);
+    for other in few {
+        let Some(rest) = members.get(from..) else { break };
+        let before = rest.partition_point(|member| form(*member) < *other);
+        let is_there = rest.get(before).is_some_and(|member| form(*member) == *other);
+        if end < from {
+            members.copy_within(from..from + before, end);
+        }
+        (from, end) = (from + before + usize::from(is_there), end + before);
+    }
+    if end < from {
+        members.copy_within(from.., end);
+    }
+    end + members.len() - from
+}
+
 /// Appends those members that `wanted` says, in another form.
 pub(super) fn keep<T: Copy>(
     members: &[T],

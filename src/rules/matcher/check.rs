@@ -52,6 +52,8 @@ impl Verdict {
 pub(super) struct Names {
     /// The exact type and every prefix of it, in no order; then `ANY_PATTERN`.
     pub(super) patterns: Vec<PatternId>,
+    /// The exact type among them.
+    pub(super) exact: Option<PatternId>,
     /// The project in any company.
     pub(super) project: Option<TermId>,
     /// The company.

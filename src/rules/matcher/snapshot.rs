@@ -71,8 +71,10 @@ pub struct Snapshot {
 /// The kind of term that a posting was found under.
 #[derive(Clone, Copy)]
 enum Via {
+    Any,
+    Project,
     Company,
-    Other,
+    Pair,
 }
 
 /// Where a reader collects matches: reused from event to event, so that matching does not allocate.
@@ -120,9 +122,9 @@ impl Snapshot {
         let input = FilterInput::new(candidate.content, candidate.arrived_at);
         matches.slots.clear();
         self.resolve(candidate.content, &mut matches.names);
-        self.collect(ANY_TERM, Via::Other, &input, matches);
+        self.collect(ANY_TERM, Via::Any, &input, matches);
         let Names { project, company, pair, .. } = matches.names;
-        for (term, via) in [(project, Via::Other), (company, Via::Company), (pair, Via::Other)] {
+        for (term, via) in [(project, Via::Project), (company, Via::Company), (pair, Via::Pair)] {
             if let Some(term) = term {
                 self.collect(term, via, &input, matches);
             }
@@ -134,12 +136,26 @@ impl Snapshot {
     fn collect(&self, term: TermId, via: Via, input: &FilterInput<'_>, matches: &mut Matches) {
         let Some(block) = self.terms.block(term) else { return };
         let Matches { slots, names } = matches;
-        let excepts = |hand_over: &mut dyn FnMut(&Mask)| {
-            let sides = self.sides.excepting_type(names).chain(self.sides.excepting_project(names));
-            sides.chain(self.repeated(via, names)).for_each(hand_over);
+        let project_excepts = |hand_over: &mut dyn FnMut(&Mask)| {
+            let Names { project, company, pair, .. } = *names;
+            let met = match via {
+                Via::Any => [project, company, pair],
+                Via::Project => [company, pair, None],
+                Via::Company => [project, pair, None],
+                Via::Pair => [None; 3],
+            };
+            let sets = met.into_iter().flatten().filter_map(|term| self.sides.get(Side::ExceptTerms, term));
+            sets.chain(self.repeated(via, names)).for_each(hand_over);
         };
         let wide = block.runs(WIDE);
         for pattern in &names.patterns {
+            // A type that is taken out is not posted, nor is a project: only what is wider can meet an exclusion.
+            let excepts = |hand_over: &mut dyn FnMut(&Mask)| {
+                if names.exact != Some(*pattern) {
+                    self.sides.excepting_type(names).for_each(&mut *hand_over);
+                }
+                project_excepts(hand_over);
+            };
             let runs = block.runs(*pattern);
             runs.sure.append_to(slots);
             let wanting = if wide.is_empty() { None } else { self.sides.get(Side::Wide, *pattern) };
@@ -165,7 +181,7 @@ impl Snapshot {
     fn repeated(&self, via: Via, names: &Names) -> Option<&Mask> {
         match via {
             Via::Company => self.sides.get(Side::BesideCompanies, names.project?),
-            Via::Other => None,
+            Via::Any | Via::Project | Via::Pair => None,
         }
     }
 
@@ -220,10 +236,10 @@ impl Snapshot {
             |entry: &Option<Entry>| entry.as_ref().map_or(0, |entry| shared_bytes(size_of_val(&*entry.0)));
         let tables = [&self.types, &self.prefixes, &self.projects, &self.companies, &self.pairs];
         Footprint {
-            postings: self.terms.footprint() + self.sides.footprint() + self.checks.footprint(check),
+            postings: self.terms.footprint() + self.sides.footprint(),
             names: tables.into_iter().map(NameTable::footprint).sum(),
             ids: self.ids.footprint(|_| 0),
-            catalog: self.slots.footprint() + self.entries.footprint(entry),
+            catalog: self.slots.footprint() + self.entries.footprint(entry) + self.checks.footprint(check),
         }
     }
 
@@ -236,7 +252,8 @@ impl Snapshot {
     fn resolve(&self, event: &EventContent, names: &mut Names) {
         let text = event.event_type.as_str().as_bytes();
         names.patterns.clear();
-        names.patterns.extend(self.types.find(text));
+        names.exact = self.types.find(text);
+        names.patterns.extend(names.exact);
         let mut lengths = self.prefix_lengths;
         while lengths != 0 {
             let length = lengths.trailing_zeros() as usize + 1;
