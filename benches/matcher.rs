@@ -178,7 +178,7 @@ fn time_scan(queries: &[Query], mut scan: impl FnMut(&Query)) -> f64 {
     let passes = 2;
     let middle = measure(queries, passes, &mut scan).p50;
     let cpu = (cpu_seconds() - start) * 1e9 / (passes * queries.len()) as f64;
-    if cpu > 1e6 { middle.min(cpu) } else { middle }
+    if cpu > 1e5 { middle.min(cpu) } else { middle }
 }
 
 fn row(kind: workload::Kind, size: u32, quick: bool, criterion: &mut Criterion) {
