@@ -4,7 +4,7 @@
 //! by `Flow::pump`, which puts the lane into the round and lets those in it take turns, one start a turn, for
 //! as long as slots are free. A lane that waits for its receiver holds nothing that another lane needs.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use tokio::sync::Notify;
@@ -50,15 +50,30 @@ impl Lanes {
 }
 
 /// The bound of requests out over all lanes, and the round of lanes that want one.
+///
+/// A lane gets a turn only while it weighs less than there are slots free. It weighs as much as it has requests
+/// out, and half of all slots more unless its receiver's newest answer was a success. So N lanes whose receivers
+/// are slow, if they are fewer than the slots, take about N of N + 1 slots together and leave the rest to the next
+/// lane; and lanes that have yet to show that anybody answers, however many they are, leave half of all slots to
+/// those that have.
+/// Nobody has to find out first which receiver is slow, and a lane by itself gets all that its own bounds allow.
 #[derive(Debug)]
-pub(super) struct Round(Mutex<RoundState>);
+pub(super) struct Round {
+    slots: usize,
+    state: Mutex<RoundState>,
+}
 
 #[derive(Debug)]
 struct RoundState {
     free: usize,
-    waiting: VecDeque<Arc<Lane>>,
-    is_waiting: HashSet<SubscriptionId>,
+    /// The lightest first; of one weight the one that came first.
+    waiting: BTreeMap<Turn, Arc<Lane>>,
+    turns: HashMap<SubscriptionId, Turn>,
+    came: u64,
 }
+
+/// A lane's weight when it came, and the how manyth it was.
+type Turn = (usize, u64);
 
 /// The right to have one request out; given back when dropped.
 #[derive(Debug)]
@@ -66,31 +81,41 @@ pub(super) struct Slot(Arc<Round>);
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        lock(&self.0.0).free += 1;
+        lock(&self.0.state).free += 1;
     }
 }
 
 impl Round {
     pub(super) fn new(slots: usize) -> Arc<Self> {
-        let state = RoundState { free: slots, waiting: VecDeque::new(), is_waiting: HashSet::new() };
-        Arc::new(Self(Mutex::new(state)))
+        let state = RoundState { free: slots, waiting: BTreeMap::new(), turns: HashMap::new(), came: 0 };
+        Arc::new(Self { slots, state: Mutex::new(state) })
     }
 
+    /// Puts the lane into the round, or gives it the place of its present weight.
     fn join(&self, lane: &Arc<Lane>) {
-        let mut state = lock(&self.0);
-        if state.is_waiting.insert(lane.id) {
-            state.waiting.push_back(Arc::clone(lane));
+        let weight = {
+            let lane = lane.lock();
+            lane.in_flight() + if lane.is_trusted() { 0 } else { self.slots / 2 }
+        };
+        let mut state = lock(&self.state);
+        match state.turns.get(&lane.id).copied() {
+            Some((present, _)) if present == weight => return,
+            Some(turn) => drop(state.waiting.remove(&turn)),
+            None => {}
         }
+        state.came += 1;
+        let turn = (weight, state.came);
+        state.turns.insert(lane.id, turn);
+        state.waiting.insert(turn, Arc::clone(lane));
     }
 
-    /// The lane whose turn it is, with a slot; none if no lane waits or no slot is free.
+    /// The lane whose turn it is, with a slot; none if all that wait weigh too much for the slots left.
     fn turn(self: &Arc<Self>) -> Option<(Arc<Lane>, Slot)> {
-        let mut state = lock(&self.0);
-        if state.free == 0 {
-            return None;
-        }
-        let lane = state.waiting.pop_front()?;
-        state.is_waiting.remove(&lane.id);
+        let mut state = lock(&self.state);
+        let free = state.free;
+        let lightest = state.waiting.first_entry().filter(|lightest| lightest.key().0 < free)?;
+        let lane = lightest.remove();
+        state.turns.remove(&lane.id);
         state.free -= 1;
         Some((lane, Slot(Arc::clone(self))))
     }
@@ -216,5 +241,112 @@ impl Flow {
                 None => earlier.await,
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::flow::lane::{Item, Limits, Line};
+    use crate::model::input::SubscriptionInput;
+    use crate::model::subscription::{ManagedBy, Standing, Subscription};
+
+    const SLOTS: usize = 64;
+
+    /// A lane with more to send than there are slots.
+    fn lane(id: u128, last_success_at: Option<Timestamp>) -> Arc<Lane> {
+        let members = serde_json::json!({"url": "http://127.0.0.1:9/"});
+        let subscription = Subscription {
+            id: SubscriptionId::from_bits(id),
+            spec: SubscriptionInput::read(members.as_object().unwrap()).unwrap().spec,
+            managed_by: ManagedBy::Api,
+            secrets: Vec::new(),
+            created_at: Timestamp::default(),
+            updated_at: Timestamp::default(),
+            deleted_at: None,
+        };
+        let standing = Standing { last_success_at, ..Standing::default() };
+        let limits = Limits { max_in_flight: 2 * SLOTS, page: 2 * SLOTS };
+        let lane = Lane::new(Arc::new(subscription), standing, limits, Line::Empty);
+        for n in 1..=2 * SLOTS {
+            let n = u128::try_from(n).unwrap();
+            assert!(lane.lock().take_fresh(Item::fresh(DeliveryId::from_bits(n), None)));
+        }
+        lane
+    }
+
+    fn trusted(id: u128) -> Arc<Lane> {
+        lane(id, Some(Timestamp::from_millis(1)))
+    }
+
+    /// Gives turns until nobody gets another; the slots that were taken.
+    fn run(round: &Arc<Round>, lanes: &[Arc<Lane>]) -> Vec<Slot> {
+        for lane in lanes {
+            round.join(lane);
+        }
+        let mut slots = Vec::new();
+        while let Some((lane, slot)) = round.turn() {
+            let next = lane.lock().next(Timestamp::from_millis(2), Instant::now());
+            assert!(matches!(next, Next::Start(_)), "{next:?}");
+            slots.push(slot);
+            round.join(&lane);
+        }
+        slots
+    }
+
+    fn out(lanes: &[Arc<Lane>]) -> Vec<usize> {
+        lanes.iter().map(|lane| lane.lock().in_flight()).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn slow_receivers_share_alike_and_leave_as_much_as_each_has() {
+        for (count, each) in [(1_usize, 32), (3, 16), (7, 8), (10, 6), (63, 1)] {
+            let round = Round::new(SLOTS);
+            let lanes: Vec<_> = (1..=count).map(|id| trusted(id.try_into().unwrap())).collect();
+            let slots = run(&round, &lanes);
+            let out = out(&lanes);
+            assert!(out.iter().all(|out| (each - 1..=each).contains(out)), "{count}: {out:?}");
+            let left = SLOTS - slots.len();
+            assert!(left > 0 && left + 1 >= each, "{count}: {left} are left");
+            let late = [trusted(1000)];
+            assert!(!run(&round, &late).is_empty(), "{count}: the next one finds room");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_that_have_yet_to_be_answered_leave_half() {
+        let round = Round::new(SLOTS);
+        let strangers: Vec<_> = (1..=1000).map(|id| lane(id, None)).collect();
+        let slots = run(&round, &strangers);
+        assert_eq!(slots.len(), SLOTS / 2);
+        let known = [trusted(2000)];
+        let more = run(&round, &known);
+        assert_eq!(more.len(), SLOTS / 4);
+        drop(slots);
+        assert_eq!(run(&round, &[]).len(), SLOTS / 4);
+        assert_eq!(out(&known), [SLOTS / 2], "what is given back goes to the one that is known");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_lightest_lane_goes_first_and_those_of_one_weight_in_turn() {
+        let round = Round::new(1);
+        let lanes = [trusted(1), lane(2, None), trusted(3)];
+        for lane in &lanes {
+            round.join(lane);
+        }
+        let order: Vec<_> = (0..9)
+            .map(|_| {
+                let (lane, _) = round.turn().unwrap();
+                round.join(&lane);
+                lane.id.bits()
+            })
+            .collect();
+        assert_eq!(order, [1, 2, 3, 1, 2, 3, 1, 2, 3], "with one slot there is no half to leave");
+        let round = Round::new(4);
+        lanes.iter().rev().for_each(|lane| round.join(lane));
+        let order: Vec<_> = std::iter::from_fn(|| Some(round.turn()?.0.id.bits())).collect();
+        assert_eq!(order, [3, 1, 2]);
     }
 }

@@ -193,6 +193,11 @@ impl LaneState {
         self.in_flight
     }
 
+    /// Whether the receiver's newest answer was a success, as far as is known.
+    pub(super) const fn is_trusted(&self) -> bool {
+        self.failures == 0 && self.standing.last_success_at.is_some()
+    }
+
     // ── In ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     /// Decides how the delivery of an event being accepted will come, and keeps a place for a fresh one.
