@@ -190,7 +190,7 @@ impl Flow {
         let mut index = self.changes.lock().await;
         let lane = self.lanes.get(id).ok_or_else(|| ChangeError::no_subscription(id))?;
         let mut subscription = Subscription::clone(&entry(&lane).subscription);
-        subscription.spec = spec;
+        let before = std::mem::replace(&mut subscription.spec, spec).tls;
         subscription.updated_at = self.clock.now();
         if let Some(secret) = secret {
             subscription.secrets = vec![SigningSecret { secret, expires_at: None }];
@@ -203,6 +203,9 @@ impl Flow {
             state.update(Arc::clone(&subscription), bounds);
             state.standing.clone()
         };
+        if before.id() != subscription.spec.tls.id() {
+            self.client.forget(&before);
+        }
         index.put(id, &subscription.spec, Presence::of(&standing));
         index.commit();
         self.pump(&lane);
@@ -224,6 +227,7 @@ impl Flow {
         subscription.deleted_at = Some(now);
         self.put(&subscription, None).await?;
         self.unpublish(&mut index, &subscription, now);
+        self.client.forget(&subscription.spec.tls);
         let fresh = lane.lock().delete();
         self.park_by_id(&lane, fresh);
         self.spawn(self.clone().clear_line(id));

@@ -4,6 +4,8 @@
 //! of the whole record (u32, big-endian), bincode, and for an event the plain bytes of its targets and data;
 //! it is cut into chunks of [`CHUNK_BYTES`]. Reading checks everything that the types promise.
 
+mod tls;
+
 use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::time::Duration;
@@ -23,6 +25,7 @@ use crate::model::subscription::{
     SubscriptionSpec,
 };
 use crate::model::time::{Interval, Timestamp, millis};
+use crate::model::tls::Tls;
 
 /// The version that is written; every version up to it is read.
 pub(super) const VERSION: u8 = 1;
@@ -62,7 +65,11 @@ fn decode<T: Decode<()>>(prefix: usize, bytes: &[u8]) -> Read<(T, &[u8])> {
         Some(other) => return Err(format!("version {other} is not known")),
         None => return Err("it is empty".to_owned()),
     }
-    let body = bytes.get(prefix..).ok_or("it is too short")?;
+    decode_body(bytes.get(prefix..).ok_or("it is too short")?)
+}
+
+/// Reads one value from what follows a record's prefix, and the bytes after it.
+fn decode_body<T: Decode<()>>(body: &[u8]) -> Read<(T, &[u8])> {
     let limited = config::standard().with_limit::<{ 8 << 20 }>();
     let (value, used) = bincode::decode_from_slice(body, limited).map_err(|error| error.to_string())?;
     Ok((value, body.get(used..).unwrap_or_default()))
@@ -310,7 +317,7 @@ fn ms(interval: Interval) -> u64 {
     millis(interval.get())
 }
 
-/// A subscription as a long record.
+/// A subscription as a long record: of version 2 if TLS settings of its own follow, else of version 1.
 pub(super) fn subscription(subscription: &Subscription) -> Vec<u8> {
     let spec = &subscription.spec;
     let secret = |s: &SigningSecret| (s.secret.reveal().to_owned(), s.expires_at.map(Timestamp::as_millis));
@@ -334,6 +341,7 @@ pub(super) fn subscription(subscription: &Subscription) -> Vec<u8> {
         deleted_at: subscription.deleted_at.map(Timestamp::as_millis),
     };
     let mut bytes = encode(PREFIX, value);
+    tls::write(&spec.tls, &mut bytes);
     set_length(&mut bytes);
     bytes
 }
@@ -354,19 +362,20 @@ fn read_spec(value: &SubscriptionV1) -> Read<SubscriptionSpec> {
         max_in_flight: value.max_in_flight,
         rate_limit: value.rate_limit.as_deref().map(parse::<RateLimit>).transpose()?,
         ordering: parse::<Ordering>(&value.ordering)?,
+        tls: Tls::default(),
     })
 }
 
 /// A whole subscription.
 pub(super) fn read_subscription(id: SubscriptionId, record: &[u8]) -> Read<Subscription> {
-    let value: SubscriptionV1 = decode_all(PREFIX, record)?;
+    let (value, tls) = tls::split(record)?;
     let secret = |(text, expires_at): &(String, Option<u64>)| {
         let expires_at = expires_at.map(Timestamp::from_millis);
         parse(text).map(|secret| SigningSecret { secret, expires_at })
     };
     Ok(Subscription {
         id,
-        spec: read_spec(&value)?,
+        spec: SubscriptionSpec { tls, ..read_spec(&value)? },
         managed_by: parse::<ManagedBy>(&value.managed_by)?,
         secrets: value.secrets.iter().map(secret).collect::<Result<_, _>>()?,
         created_at: Timestamp::from_millis(value.created_at),

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::*;
 use crate::model::attempt::EXCERPT_BYTES_MAX;
+use crate::model::tls::ClientIdentity;
 use crate::store::rig;
 
 fn text(length: usize) -> String {
@@ -74,6 +75,16 @@ fn full_subscription() -> Subscription {
     full
 }
 
+/// The same with TLS settings of its own; the certificate and its key are part of the fixture.
+fn tls_subscription() -> Subscription {
+    let pem = include_str!("../../tests/store_fixtures/client_certificate.pem");
+    let key = include_str!("../../tests/store_fixtures/client_key.pem");
+    let client = ClientIdentity::new(pem.parse().unwrap(), key.parse().unwrap()).unwrap();
+    let mut value = full_subscription();
+    value.spec.tls = Tls::new(Some(pem.parse().unwrap()), Some(client));
+    value
+}
+
 fn full_standing() -> Standing {
     Standing {
         disabled: Some(Disabled { reason: DisabledReason::Gone, at: time(4), detail: "410".to_owned() }),
@@ -112,7 +123,9 @@ fn every_record_comes_back_at_its_limits() {
         assert_eq!(read_delivery(value.id, &record), Ok(value.clone()));
         assert_eq!(read_progress(&record[..60]), Ok((value.subscription, progress)));
     }
-    for value in [rig::subscription(9), full_subscription()] {
+    let mut authorities_only = tls_subscription();
+    authorities_only.spec.tls = Tls::new(authorities_only.spec.tls.authorities().cloned(), None);
+    for value in [rig::subscription(9), full_subscription(), tls_subscription(), authorities_only] {
         assert_eq!(read_subscription(value.id, &subscription(&value)), Ok(value));
     }
     for value in [Standing::default(), full_standing()] {
@@ -181,4 +194,17 @@ fn records_of_version_1_are_written_and_read_as_ever() {
 
     let stored = fixture("meta_v1.bin", &meta(&a_meta()));
     assert_eq!(read_meta(&stored), Ok(a_meta()));
+}
+
+#[test]
+fn tls_settings_make_a_record_of_version_2() {
+    let value = tls_subscription();
+    let stored = fixture("subscription_v2.bin", &subscription(&value));
+    assert_eq!(stored[0], 2);
+    assert_eq!(read_subscription(value.id, &stored), Ok(value));
+    let id = SubscriptionId::from_bits(1);
+    for cut in 0..stored.len() {
+        assert!(read_subscription(id, &stored[..cut]).is_err(), "{cut}");
+    }
+    assert_eq!(read_subscription(id, &[&stored[..], &[0]].concat()), Err("1 bytes are left over".to_owned()));
 }

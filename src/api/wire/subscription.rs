@@ -40,6 +40,13 @@ pub struct SubscriptionInputBody {
     rate_limit: Option<String>,
     /// `none` or `fifo`.
     ordering: Option<String>,
+    /// PEM of the only authorities that may vouch for the receiver; those of the system if left out.
+    tls_ca: Option<String>,
+    /// PEM of the client certificate, and of those that lead to its authority.
+    tls_client_cert: Option<String>,
+    /// PEM of its key. Never shown.
+    #[schema(write_only)]
+    tls_client_key: Option<String>,
     /// Whether it is switched on.
     enabled: Option<bool>,
     /// `whsec_` and base64; made if left out.
@@ -51,10 +58,12 @@ pub struct SubscriptionInputBody {
 pub struct SubscriptionBody {
     /// Its id.
     id: String,
-    /// `name url events projects filter format headers timeout retry_schedule max_in_flight rate_limit ordering`.
+    /// `name url events projects filter format headers timeout retry_schedule max_in_flight rate_limit ordering tls_ca tls_client_cert`.
     #[serde(flatten)]
     #[schema(value_type = SubscriptionInputBody, inline)]
     spec: Map<String, Value>,
+    /// Whose the client certificate is and until when it is valid; null if there is none.
+    tls_client: Option<TlsClientBody>,
     /// Whether it is switched on.
     enabled: bool,
     /// `healthy`, `failing` or `disabled`.
@@ -89,6 +98,10 @@ impl SubscriptionBody {
         Self {
             id: subscription.id.to_string(),
             spec: subscription.spec.to_members(),
+            tls_client: subscription.spec.tls.client().map(|client| TlsClientBody {
+                subject: client.chain().subject().to_owned(),
+                expires_at: client.chain().expires_at(),
+            }),
             enabled: disabled.is_none(),
             health: standing.health().as_str(),
             disabled_reason: disabled.map(|disabled| disabled.reason.as_str()),
@@ -109,6 +122,16 @@ impl SubscriptionBody {
         self.secret = current.map(|signing| signing.secret.reveal().to_owned());
         self
     }
+}
+
+/// The client certificate that a subscription shows its receiver; its key is set.
+#[derive(Serialize, ToSchema)]
+pub struct TlsClientBody {
+    /// Whose it is, such as `CN=postrider,O=Acme`.
+    subject: String,
+    /// Until when it is valid.
+    #[schema(value_type = String, format = DateTime)]
+    expires_at: Timestamp,
 }
 
 /// A subscription that was switched on, with the health check if one was sent.
