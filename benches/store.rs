@@ -85,6 +85,7 @@ fn benches(criterion: &mut Criterion) {
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let clock = Clock::system();
     let options = StoreOptions {
+        key_file: None,
         path: dir.path().join("store"),
         cache_bytes: 64 << 20,
         dedup_window: std::time::Duration::from_mins(1),

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api;
 use crate::api::serve::{Limits, Listener};
+use crate::api::tls::Tls;
 use crate::config::Config;
 use crate::flow::Flow;
 use crate::flow::recover::Surroundings;
@@ -18,6 +19,7 @@ use crate::model::time::Clock;
 use crate::net::{Client, ClientOptions, SystemResolver};
 use crate::rules::target::AllowedNetworks;
 use crate::store::{self, Released, StoreError, StoreOptions};
+use crate::ui;
 
 /// What a daemon runs on beside its configuration.
 #[derive(Clone, Debug)]
@@ -46,6 +48,7 @@ impl Options {
 pub struct Daemon {
     flow: Flow,
     addresses: Vec<SocketAddr>,
+    tls: Option<Tls>,
     shutdown: CancellationToken,
     api: JoinSet<()>,
     committer: JoinSet<Result<(), StoreError>>,
@@ -59,6 +62,7 @@ impl Daemon {
     /// Whatever keeps it from starting; then nothing of it is left running.
     pub async fn start(config: Config, options: Options) -> anyhow::Result<Self> {
         let config = Arc::new(config);
+        let tls = config.server.tls.as_ref().map(Tls::open).transpose().context("failed to set up TLS")?;
         let listeners = bind(&config).await?;
         let addresses = listeners.iter().filter_map(Listener::address).collect();
         let mut rng = StdRng::from_seed(options.seed);
@@ -79,10 +83,11 @@ impl Daemon {
         }
         flow.start(recovered);
         let shutdown = CancellationToken::new();
-        let router = api::router(flow.clone(), options.clock);
+        let api = api::router(flow.clone(), options.clock.clone());
+        let router = ui::router(flow.clone(), options.clock, api);
         let mut api = JoinSet::new();
-        api.spawn(api::serve::serve(listeners, router, Limits::default(), shutdown.clone()));
-        Ok(Self { flow, addresses, shutdown, api, committer, released })
+        api.spawn(api::serve::serve(listeners, router, tls.clone(), Limits::default(), shutdown.clone()));
+        Ok(Self { flow, addresses, tls, shutdown, api, committer, released })
     }
 
     /// The TCP addresses that it serves, with the ports that the system chose.
@@ -93,6 +98,11 @@ impl Daemon {
     /// The journey.
     pub fn flow(&self) -> &Flow {
         &self.flow
+    }
+
+    /// What new connections get their certificate from; none if the daemon was started without.
+    pub fn tls(&self) -> Option<&Tls> {
+        self.tls.as_ref()
     }
 
     /// Returns only if the daemon cannot go on, with the reason. Cancel safe.
@@ -118,6 +128,7 @@ impl Daemon {
     /// When the log could not be finished; what was acknowledged is safe all the same.
     pub async fn stop(mut self) -> anyhow::Result<()> {
         self.shutdown.cancel();
+        self.flow.end_listening();
         while self.api.join_next().await.is_some() {}
         self.flow.stop().await;
         let Self { flow, mut committer, released, .. } = self;
@@ -143,7 +154,7 @@ impl Daemon {
 async fn bind(config: &Config) -> anyhow::Result<Vec<Listener>> {
     let mut listeners = Vec::with_capacity(config.server.listen.len());
     for listen in &config.server.listen {
-        let listener = Listener::bind(listen).await;
+        let listener = Listener::bind(listen, config.server.unix_mode).await;
         let hint = "is another daemon running there? change server.listen";
         listeners.push(listener.with_context(|| format!("failed to listen on {listen}: {hint}"))?);
     }
@@ -165,6 +176,7 @@ fn client(config: &Config, clock: &Clock) -> anyhow::Result<Client> {
 async fn open(config: &Config, clock: &Clock, rng: StdRng) -> anyhow::Result<store::Opened> {
     let options = StoreOptions {
         path: config.storage.path.clone(),
+        key_file: config.storage.key_file.clone(),
         cache_bytes: config.storage.cache,
         dedup_window: config.events.dedup_window.get(),
         queue_steps_max: config.server.queue_events_max,

@@ -46,6 +46,8 @@ pub struct Config {
     pub delivery: Delivery,
     /// `[health]`: what becomes of a receiver that fails.
     pub health: Health,
+    /// `[api]`: bounds of the management API.
+    pub api: Api,
     /// `[log]`: what the daemon tells.
     pub log: Log,
     /// `[auth]`: who may call the API.
@@ -99,8 +101,11 @@ impl Config {
     pub fn restart_keys(&self, new: &Self) -> Vec<&'static str> {
         let changed = [
             ("server.listen", self.server.listen != new.server.listen),
+            ("server.tls_cert", self.server.tls.is_some() != new.server.tls.is_some()),
+            ("server.unix_mode", self.server.unix_mode != new.server.unix_mode),
             ("server.queue_events_max", self.server.queue_events_max != new.server.queue_events_max),
             ("storage.path", self.storage.path != new.storage.path),
+            ("storage.key_file", self.storage.key_file != new.storage.key_file),
             ("storage.cache", self.storage.cache != new.storage.cache),
             ("events.dedup_window", self.events != new.events),
             ("delivery.connect_timeout", self.delivery.connect_timeout != new.delivery.connect_timeout),
@@ -112,6 +117,8 @@ impl Config {
             ("delivery.max_in_flight", self.delivery.max_in_flight != new.delivery.max_in_flight),
             ("delivery.proxy", self.delivery.proxy != new.delivery.proxy),
             ("delivery.payload_cache", self.delivery.payload_cache != new.delivery.payload_cache),
+            ("api.stream_events_max", self.api.stream_events_max != new.api.stream_events_max),
+            ("api.stream_readers_max", self.api.stream_readers_max != new.api.stream_readers_max),
             ("log.format", self.log.format != new.log.format),
         ];
         changed.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
@@ -131,12 +138,26 @@ impl Default for Config {
 pub struct Server {
     /// Where the API is served; never empty. A restart applies it.
     pub listen: Vec<Listen>,
+    /// What the addresses are served with; none means plain HTTP. Turning it on or off takes a restart; other files
+    /// take effect at once.
+    pub tls: Option<TlsFiles>,
+    /// The mode bits of Unix sockets, which say who may connect. A restart applies it.
+    pub unix_mode: u32,
     /// The largest request body.
     pub body_bytes_max: usize,
     /// The most events in one request.
     pub batch_events_max: usize,
     /// The most events that wait to be made durable; over it a request is answered 429. A restart applies it.
     pub queue_events_max: usize,
+}
+
+/// A certificate and its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// PEM: the certificate, then those that lead to its authority.
+    pub cert: PathBuf,
+    /// PEM: its private key.
+    pub key: PathBuf,
 }
 
 /// An address to serve on.
@@ -188,6 +209,8 @@ impl fmt::Display for Listen {
 pub struct Storage {
     /// The data directory.
     pub path: PathBuf,
+    /// The file with the key that secrets are sealed with; else `key` in the data directory.
+    pub key_file: Option<PathBuf>,
     /// Bytes of memory for the store's pages.
     pub cache: u64,
     /// Bytes of free space below which events are refused.
@@ -242,6 +265,19 @@ pub struct Delivery {
 pub struct Health {
     /// What a delivery with no attempts left does to its subscription.
     pub disable: DisablePolicy,
+}
+
+/// `[api]`. A restart applies what begins with `stream_`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Api {
+    /// How many of the newest happenings are kept for readers of `/v1/stream`.
+    pub stream_events_max: usize,
+    /// The most readers of `/v1/stream` at once.
+    pub stream_readers_max: usize,
+    /// The most replays that run at once.
+    pub replays_running_max: usize,
+    /// A replay waits while so many deliveries of its subscription are waiting.
+    pub replay_backlog_max: usize,
 }
 
 /// `[log]`.

@@ -19,3 +19,4 @@ pub mod model;
 pub mod net;
 pub mod rules;
 pub mod store;
+pub mod ui;

@@ -14,8 +14,9 @@ use std::thread::JoinHandle;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use postrider::model::secret::Secret;
+use postrider::model::secret::{Key, Secret};
 use ring::hmac;
+use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use serde_json::{Value, json};
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -93,7 +94,17 @@ fn keygen_makes_keys_and_secrets_that_differ() {
     );
 
     let secret: Secret = out(&run(&["keygen", "--webhook"])).trim().parse().unwrap();
-    assert_eq!(secret.key().len(), 32);
+    assert!(matches!(secret.key(), Key::Symmetric(bytes) if bytes.len() == 32));
+
+    let printed = run(&["keygen", "--webhook", "--ed25519"]);
+    let lines: Vec<&str> = out(&printed).lines().collect();
+    let secret: Secret = lines[0].parse().unwrap();
+    assert_eq!(secret.public_key().unwrap().to_string(), *lines.last().unwrap());
+    let told: Value =
+        serde_json::from_str(out(&run(&["keygen", "--webhook", "--ed25519", "--json"]))).unwrap();
+    let secret: Secret = told["secret"].as_str().unwrap().parse().unwrap();
+    assert_eq!(told["public_key"], secret.public_key().unwrap().to_string());
+    assert_eq!(run(&["keygen", "--ed25519"]).status.code(), Some(2));
 }
 
 #[test]
@@ -259,11 +270,33 @@ impl Drop for Listener {
 
 fn signed(id: &str, body: &str) -> String {
     let secs = postrider::model::time::Clock::system().now().as_secs();
-    let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.parse::<Secret>().unwrap().key());
+    let key =
+        hmac::Key::new(hmac::HMAC_SHA256, &STANDARD.decode(SECRET.strip_prefix("whsec_").unwrap()).unwrap());
     let tag = STANDARD.encode(hmac::sign(&key, format!("{id}.{secs}.{body}").as_bytes()));
+    headers(id, secs, &format!("v1,{tag}"))
+}
+
+fn headers(id: &str, secs: u64, signatures: &str) -> String {
     format!(
-        "webhook-id: {id}\r\nwebhook-timestamp: {secs}\r\nwebhook-signature: v1,{tag}\r\npostrider-attempt: 3\r\n"
+        "webhook-id: {id}\r\nwebhook-timestamp: {secs}\r\nwebhook-signature: {signatures}\r\npostrider-attempt: 3\r\n"
     )
+}
+
+#[test]
+fn listen_verifies_with_a_public_key() {
+    let pair = Ed25519KeyPair::from_seed_unchecked(&[5; 32]).unwrap();
+    let public = format!("whpk_{}", STANDARD.encode(pair.public_key()));
+    let mut listener = Listener::start(&["--secret", &public]);
+    let body = r#"{"type":"A","project":"p"}"#;
+    let secs = postrider::model::time::Clock::system().now().as_secs();
+    let sign = |body: &str| STANDARD.encode(pair.sign(format!("evt_1.{secs}.{body}").as_bytes()));
+    let both = headers("evt_1", secs, &format!("v1,{0} v1a,{1}", sign(body), sign(body)));
+    assert_eq!(listener.post(&both, body), "200");
+    assert_eq!(listener.post(&both, "{}"), "401");
+    assert_eq!(listener.post(&headers("evt_1", secs, &format!("v1,{}", sign(body))), body), "401");
+    assert_eq!(listener.post(&signed("evt_1", body), body), "401");
+    let verified = [(); 4].map(|()| listener.line()["verified"].as_bool().unwrap());
+    assert_eq!(verified, [true, false, false, false]);
 }
 
 #[test]

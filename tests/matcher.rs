@@ -141,8 +141,12 @@ fn explain_all(index: &Index, oracle: &Oracle, event: &EventContent, seed: u64) 
     }
 }
 
+/// `SEED=7`, or `SEED=7,8,9`.
 fn seeds() -> Vec<u64> {
-    std::env::var("SEED").map_or_else(|_| (1..=4).collect(), |seed| vec![seed.parse().unwrap()])
+    let given = |text: String| text.split(',').map(|seed| seed.trim().parse().unwrap()).collect();
+    let seeds: Vec<u64> = std::env::var("SEED").map_or_else(|_| (1..=4).collect(), given);
+    println!("SEED={}", seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(","));
+    seeds
 }
 
 #[test]

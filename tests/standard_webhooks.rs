@@ -3,7 +3,7 @@
 //! Those of Python and Node are installed by `tests/verifiers/install` and asked by
 //! `cargo test --test standard_webhooks -- --ignored`.
 
-#![expect(clippy::unwrap_used, reason = "what a test cannot do without may panic")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "what a test cannot do without may panic")]
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -15,17 +15,17 @@ use http::HeaderMap;
 use postrider::model::event::{Event, EventContent};
 use postrider::model::id::{DeliveryId, EventId, SubscriptionId};
 use postrider::model::input::SubscriptionInput;
-use postrider::model::secret::{Secret, SigningSecret};
+use postrider::model::secret::{Kind, Secret, SigningSecret};
 use postrider::model::subscription::{Format, ManagedBy, Standing, Subscription};
 use postrider::model::time::{Clock, Timestamp};
 use postrider::rules::headers::{Signing, headers};
 use postrider::rules::payload;
 use serde_json::json;
 
-/// A signed request, the secret that its receiver has, and whether that receiver should believe it.
+/// A signed request, the secret or public key that its receiver has, and whether that receiver should believe it.
 struct Case {
     what: String,
-    secret: Secret,
+    with: String,
     headers: HeaderMap,
     body: Bytes,
     genuine: bool,
@@ -42,6 +42,14 @@ fn former() -> Secret {
     Secret::from_random([7; 32])
 }
 
+fn pair() -> Secret {
+    Secret::of_kind(Kind::Ed25519, [5; 32])
+}
+
+fn public(secret: &Secret) -> String {
+    secret.public_key().unwrap().to_string()
+}
+
 fn subscription(format: Format, now: Timestamp) -> Subscription {
     let members = json!({ "name": "crm", "url": "https://crm.example/hooks", "format": format.as_str() });
     let spec = SubscriptionInput::read(members.as_object().unwrap()).unwrap().spec;
@@ -51,8 +59,8 @@ fn subscription(format: Format, now: Timestamp) -> Subscription {
         spec,
         managed_by: ManagedBy::Api,
         secrets: vec![
-            SigningSecret { secret: current(), expires_at: None },
-            SigningSecret { secret: former(), expires_at: soon },
+            SigningSecret { secret: current(), created_at: now, expires_at: None },
+            SigningSecret { secret: former(), created_at: now, expires_at: soon },
         ],
         created_at: now,
         updated_at: now,
@@ -73,13 +81,16 @@ fn event(data: Option<&'static str>) -> Event {
 }
 
 fn case(format: Format, data: Option<&'static str>, at: Timestamp) -> Case {
-    let subscription = subscription(format, at);
+    case_of(&subscription(format, at), data, at)
+}
+
+fn case_of(subscription: &Subscription, data: Option<&'static str>, at: Timestamp) -> Case {
     let event = event(data);
-    let body = payload::body(&subscription, &Standing::default(), &event);
+    let body = payload::body(subscription, &Standing::default(), &event);
     let delivery = Some(DeliveryId::from_bits(43));
-    let headers = headers(&subscription, &Signing { event: event.id, delivery, attempt: 1, at }, &body);
-    let what = format!("{format} with {data:?}");
-    Case { what, secret: current(), headers, body, genuine: true }
+    let headers = headers(subscription, &Signing { event: event.id, delivery, attempt: 1, at }, &body);
+    let what = format!("{} with {data:?}", subscription.spec.format);
+    Case { what, with: current().reveal().to_owned(), headers, body, genuine: true }
 }
 
 /// Genuine requests of every format, and one forgery of each kind.
@@ -92,12 +103,12 @@ fn cases() -> Vec<Case> {
     // Blue's own signature is of the current secret alone, so that its format is left out here.
     cases.push(Case {
         what: "rotated secret".into(),
-        secret: former(),
+        with: former().reveal().to_owned(),
         ..case(Format::Standard, Some(DATA), now)
     });
     let forged =
         |what: &str| Case { what: what.into(), genuine: false, ..case(Format::Standard, Some(DATA), now) };
-    cases.push(Case { secret: Secret::from_random([9; 32]), ..forged("another secret") });
+    cases.push(Case { with: Secret::from_random([9; 32]).reveal().to_owned(), ..forged("another secret") });
     cases.push(Case { body: Bytes::from_static(b"{}"), ..forged("another body") });
     let mut other_id = forged("another id");
     other_id.headers.insert("webhook-id", "evt_other".parse().unwrap());
@@ -108,14 +119,42 @@ fn cases() -> Vec<Case> {
         genuine: false,
         ..case(Format::Standard, Some(DATA), old)
     });
+    cases.extend(asymmetric(now));
     cases
+}
+
+/// A rotation between the two kinds: one header has both signatures, and whoever has either believes it.
+fn asymmetric(now: Timestamp) -> Vec<Case> {
+    let case = |what: &str, with: String, at: Timestamp| {
+        let mut subscription = subscription(Format::Standard, at);
+        subscription.secrets[0].secret = pair();
+        Case { what: what.to_owned(), with, ..case_of(&subscription, Some(DATA), at) }
+    };
+    let genuine = |what: &str, with: String| case(what, with, now);
+    let forged = |what: &str| Case { genuine: false, ..case(what, public(&pair()), now) };
+    let other = public(&Secret::of_kind(Kind::Ed25519, [6; 32]));
+    let mut other_id = forged("another id beside ed25519");
+    other_id.headers.insert("webhook-id", "evt_other".parse().unwrap());
+    let mut misnamed = forged("an ed25519 signature under the name of an HMAC");
+    let signatures = misnamed.headers["webhook-signature"].to_str().unwrap().replace("v1a,", "v1,");
+    misnamed.headers.insert("webhook-signature", signatures.parse().unwrap());
+    let old = now.before(Duration::from_mins(10));
+    vec![
+        genuine("ed25519 beside HMAC", public(&pair())),
+        genuine("HMAC beside ed25519", former().reveal().to_owned()),
+        Case { with: other, ..forged("another public key") },
+        Case { body: Bytes::from_static(b"{}"), ..forged("another body beside ed25519") },
+        other_id,
+        misnamed,
+        Case { genuine: false, ..case("an old request with ed25519", public(&pair()), old) },
+    ]
 }
 
 fn as_line(case: &Case) -> String {
     let headers: serde_json::Map<_, _> =
         case.headers.iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().into())).collect();
     let body = std::str::from_utf8(&case.body).unwrap();
-    json!({ "secret": case.secret.reveal(), "headers": headers, "body": body }).to_string()
+    json!({ "with": case.with, "headers": headers, "body": body }).to_string()
 }
 
 fn in_repository(path: &str) -> PathBuf {
@@ -142,8 +181,8 @@ fn ask(mut command: Command) {
 
 #[test]
 fn the_rust_library_believes_what_is_genuine_and_nothing_else() {
-    for case in cases() {
-        let verifier = standardwebhooks::Webhook::new(case.secret.reveal()).unwrap();
+    for case in cases().into_iter().filter(|case| case.with.starts_with("whsec_")) {
+        let verifier = standardwebhooks::Webhook::new(&case.with).unwrap();
         let verdict = verifier.verify(&case.body, &case.headers);
         assert_eq!(verdict.is_ok(), case.genuine, "{}: {verdict:?}", case.what);
     }

@@ -1,8 +1,10 @@
-//! Counts the bytes that are allocated, as the usual allocator rounds them.
+//! The daemon's allocator, with the bytes counted as the usual allocator rounds them.
 #![expect(unsafe_code, reason = "an allocator is unsafe by its trait; this one only counts")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
+use std::alloc::{GlobalAlloc, Layout};
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+use mimalloc::MiMalloc;
 
 static LIVE: AtomicUsize = AtomicUsize::new(0);
 
@@ -18,17 +20,17 @@ pub fn live() -> usize {
     LIVE.load(Ordering::Relaxed)
 }
 
-// SAFETY: every call is passed on to the system's allocator as it came.
+// SAFETY: every call is passed on to the daemon's allocator as it came.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         LIVE.fetch_add(rounded(layout.size()), Ordering::Relaxed);
         // SAFETY: the caller's promises are passed on.
-        unsafe { System.alloc(layout) }
+        unsafe { MiMalloc.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         LIVE.fetch_sub(rounded(layout.size()), Ordering::Relaxed);
         // SAFETY: the caller's promises are passed on.
-        unsafe { System.dealloc(pointer, layout) }
+        unsafe { MiMalloc.dealloc(pointer, layout) }
     }
 }

@@ -1,14 +1,98 @@
 //! The plain ways of matching that the index is measured against.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 
+use postrider::model::event::EventContent;
+use postrider::model::name::{CompanyId, EventType, ProjectId};
+use postrider::model::selector::{EventPattern, ProjectPattern};
+use postrider::model::subscription::SubscriptionSpec;
 use roaring::RoaringBitmap;
 use rustc_hash::FxHashSet;
 
 use super::workload::{Key, Wish, Workload};
 
-/// A linear scan: two hash sets for each subscription.
+/// A linear scan as one would write it: for each subscription the names that it wants in hash sets of the standard
+/// library, and in short lists what is usually empty.
+pub struct NameScan(Vec<NameSets>);
+
+struct NameSets {
+    types: Option<HashSet<EventType>>,
+    prefixes: Vec<String>,
+    except_types: Vec<EventType>,
+    projects: Option<HashSet<ProjectId>>,
+    companies: Vec<CompanyId>,
+    except_projects: Vec<ProjectId>,
+}
+
+impl NameSets {
+    fn new(spec: &SubscriptionSpec) -> Self {
+        let mut sets = Self {
+            types: None,
+            prefixes: Vec::new(),
+            except_types: Vec::new(),
+            projects: None,
+            companies: Vec::new(),
+            except_projects: Vec::new(),
+        };
+        let (mut types, mut projects) = (HashSet::new(), HashSet::new());
+        let (mut is_for_all_types, mut is_for_all_projects) = (false, false);
+        for pattern in spec.events.includes() {
+            match pattern {
+                EventPattern::All => is_for_all_types = true,
+                EventPattern::Prefix(prefix) => sets.prefixes.push(prefix.to_string()),
+                EventPattern::Exact(name) => drop(types.insert(name.clone())),
+            }
+        }
+        for pattern in spec.projects.includes() {
+            match pattern {
+                ProjectPattern::All => is_for_all_projects = true,
+                ProjectPattern::AnyCompany(name) => drop(projects.insert(name.clone())),
+                ProjectPattern::Company(name) => sets.companies.push(name.clone()),
+                ProjectPattern::Exact(..) => unreachable!("no workload has pairs"),
+            }
+        }
+        let exact = |pattern: &EventPattern| match pattern {
+            EventPattern::Exact(name) => name.clone(),
+            _ => unreachable!("no workload takes prefixes out"),
+        };
+        let project = |pattern: &ProjectPattern| match pattern {
+            ProjectPattern::AnyCompany(name) => name.clone(),
+            _ => unreachable!("no workload takes companies out"),
+        };
+        sets.except_types = spec.events.excludes().map(exact).collect();
+        sets.except_projects = spec.projects.excludes().map(project).collect();
+        sets.types = (!is_for_all_types).then_some(types);
+        sets.projects = (!is_for_all_projects).then_some(projects);
+        sets
+    }
+
+    fn contains(&self, event: &EventContent) -> bool {
+        let is_type = self.types.as_ref().is_none_or(|types| types.contains(&event.event_type));
+        let is_project = || self.projects.as_ref().is_none_or(|projects| projects.contains(&event.project));
+        let is_company = || event.company.as_ref().is_some_and(|company| self.companies.contains(company));
+        let starts_so = |prefix: &String| event.event_type.as_str().starts_with(&**prefix);
+        (is_type || self.prefixes.iter().any(starts_so))
+            && (is_project() || is_company())
+            && !self.except_types.contains(&event.event_type)
+            && !self.except_projects.contains(&event.project)
+    }
+}
+
+impl NameScan {
+    pub fn new(specs: &[SubscriptionSpec]) -> Self {
+        Self(specs.iter().map(NameSets::new).collect())
+    }
+
+    pub fn match_into(&self, event: &EventContent, out: &mut Vec<u32>) {
+        out.clear();
+        out.extend(
+            (0..).zip(&self.0).filter(|(_, sets)| sets.contains(event)).map(|(slot, _): (u32, _)| slot),
+        );
+    }
+}
+
+/// A linear scan that was handed numbers for all names: two sets of a fast hash for each subscription.
 pub struct Scan(Vec<Sets>);
 
 struct Sets {
@@ -35,9 +119,9 @@ impl Sets {
 
     fn contains(&self, key: &Key) -> bool {
         let is_type = self.types.as_ref().is_none_or(|types| types.contains(&key.event_type));
-        let is_project = self.projects.as_ref().is_none_or(|projects| projects.contains(&key.project));
+        let is_project = || self.projects.as_ref().is_none_or(|projects| projects.contains(&key.project));
         (is_type || self.groups.contains(&key.group))
-            && (is_project || self.companies.contains(&key.company))
+            && (is_project() || self.companies.contains(&key.company))
             && !self.except_types.contains(&key.event_type)
             && !self.except_projects.contains(&key.project)
     }
@@ -60,7 +144,7 @@ impl Scan {
     }
 }
 
-/// One bitmap of subscriptions for each type, group, project and company, and the formula over them.
+/// The plain formula, handed numbers for all names: one bitmap of subscriptions for each type, group, project and company, and the formula over them.
 #[derive(Default)]
 pub struct Formula {
     all_types: RoaringBitmap,

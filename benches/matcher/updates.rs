@@ -12,7 +12,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use super::workload::{Query, Workload};
 use super::{Latency, candidate, nanos, now};
 
-/// Prints single changes, 10,000 changes at once, and readers with and without a writer of 1,000 changes a second.
+/// Prints single changes, 10,000 changes at once, and readers without and with a writer of 1,000 changes a second.
 pub fn measure(
     index: &mut Index,
     writer: &mut IndexWriter,
@@ -41,31 +41,58 @@ pub fn measure(
     }
     writer.commit();
     let at_once = nanos(start.elapsed()) / 1e6;
-    let time = if quick { Duration::from_millis(20) } else { Duration::from_millis(1500) };
-    let quiet = read(index, queries, time, || false);
-    let busy = under_writer(index, writer, workload, queries, time);
     println!(
-        "           one change {:.0}/{:.0} us p50/p99; {many} at once {at_once:.1} ms; \
-         readers quiet {:.0}/{:.0} ns, under 1,000 changes/s {:.0}/{:.0} ns p50/p99",
+        "           one change {:.0}/{:.0} us p50/p99; {many} at once {at_once:.1} ms",
         times[times.len() / 2],
         times[times.len() * 99 / 100],
-        quiet.p50,
-        quiet.p99,
-        busy.p50,
-        busy.p99,
+    );
+    beside_a_writer(index, writer, workload, queries, quick);
+}
+
+/// Prints what readers take alone and beside a writer, in turns, so that what other processes do meets both alike.
+fn beside_a_writer(
+    index: &Index,
+    writer: &mut IndexWriter,
+    workload: &Workload,
+    queries: &[Query],
+    quick: bool,
+) {
+    let (turns, time) = if quick { (1, 20) } else { (9, 300) };
+    let time = Duration::from_millis(time);
+    let (mut quiet, mut busy) = (Vec::new(), Vec::new());
+    for _ in 0..turns {
+        quiet.push(read(index, queries, time));
+        busy.push(under_writer(index, writer, workload, queries, time));
+    }
+    let middle = |passes: &[Latency], of: fn(&Latency) -> f64| {
+        let mut figures: Vec<f64> = passes.iter().map(of).collect();
+        figures.sort_by(f64::total_cmp);
+        figures[figures.len() / 2]
+    };
+    let [a, b] = [&quiet, &busy]
+        .map(|passes| Latency { p50: middle(passes, |pass| pass.p50), p99: middle(passes, |pass| pass.p99) });
+    println!(
+        "           readers quiet {:.0}/{:.0} ns, beside 1,000 changes/s {:.0}/{:.0} ns p50/p99: {:.2}/{:.2} times, \
+         the medians of {turns} turns",
+        a.p50,
+        a.p99,
+        b.p50,
+        b.p99,
+        b.p50 / a.p50,
+        b.p99 / a.p99,
     );
 }
 
 /// Matches for some time, taking a snapshot for each event.
-fn read(index: &Index, queries: &[Query], time: Duration, mut is_over: impl FnMut() -> bool) -> Latency {
+fn read(index: &Index, queries: &[Query], time: Duration) -> Latency {
     let mut matches = Matches::default();
-    let mut times = Vec::with_capacity(1 << 22);
+    let mut times = Vec::with_capacity(1 << 20);
     let start = now();
     for query in queries.iter().cycle() {
         let before = now();
         black_box(index.snapshot().match_into(&candidate(query), &mut matches).len());
         times.push(nanos(before.elapsed()));
-        if times.len() == times.capacity() || before.duration_since(start) > time || is_over() {
+        if times.len() == times.capacity() || before.duration_since(start) > time {
             break;
         }
     }
@@ -95,7 +122,7 @@ fn under_writer(
                 std::thread::sleep(Duration::from_millis(1));
             }
         });
-        let latency = read(index, queries, time, || false);
+        let latency = read(index, queries, time);
         is_over.store(true, Ordering::Relaxed);
         latency
     })

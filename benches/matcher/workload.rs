@@ -168,14 +168,17 @@ impl Draw {
             }
             Kind::Broad => match rng.random_range(0..100) {
                 0..15 => wish.types.clear(),
-                15..30 => wish.projects.clear(),
-                30..50 => wish.groups = vec![wish.types.pop().unwrap() / GROUP],
+                15..25 => wish.projects.clear(),
+                25..30 => wish.except_projects = std::mem::take(&mut wish.projects),
+                30..40 => wish.groups = vec![wish.types.pop().unwrap() / GROUP],
+                40..50 => wish.take_one_of_a_group_out(rng),
                 50..60 => wish.except_projects = vec![wish.projects[0] ^ 1],
                 _ => {}
             },
             Kind::Skewed => match rng.random_range(0..100) {
                 0..10 => wish.companies = vec![wish.projects.pop().unwrap() / COMPANY],
-                10..20 => wish.except_types = vec![pick(rng, &self.types)],
+                10..15 => wish.except_types = vec![pick(rng, &self.types)],
+                15..20 => wish.take_one_of_a_group_out(rng),
                 _ => {}
             },
         }
@@ -196,6 +199,13 @@ fn company_name(number: u32) -> String {
 }
 
 impl Wish {
+    /// Wants the whole group of one of its types, without one other type of it.
+    fn take_one_of_a_group_out(&mut self, rng: &mut StdRng) {
+        let group = self.types.pop().unwrap() / GROUP;
+        self.groups = vec![group];
+        self.except_types = vec![group * GROUP + rng.random_range(0..GROUP)];
+    }
+
     /// Whether it is for every type.
     pub fn is_for_all_types(&self) -> bool {
         self.types.is_empty() && self.groups.is_empty()

@@ -2,22 +2,28 @@
 //!
 //! Without keys only loopback and Unix sockets are served. A web page in the user's browser can reach loopback
 //! too, so there `Host` must name loopback (against DNS rebinding) and `Origin`, if there is one, must be the
-//! daemon's own (against cross-site requests).
+//! daemon's own (against cross-site requests). With or without keys, what a browser itself says comes from
+//! another site is refused, its preflights too, and no answer ever has a CORS header: no page of another site
+//! reads anything, and none sends a body, which would have to be `application/json` (a form cannot be).
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::uri::Authority;
-use http::{HeaderMap, Method, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use ring::digest::{SHA256, digest};
 
+use super::body::check_type;
 use super::problem::{Failure, mend};
 use super::throttle::Throttle;
 use crate::config::{Config, Key, Role};
 use crate::model::time::Clock;
+
+/// What browsers say of where a request comes from (Fetch Metadata); nothing else sends it.
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Where a request comes from. The accept loop puts it in every request's extensions; a request without it is
 /// treated as one from afar.
@@ -25,6 +31,8 @@ use crate::model::time::Clock;
 pub enum Peer {
     /// A TCP connection from this address.
     Tcp(SocketAddr),
+    /// A TCP connection from this address, with TLS.
+    Tls(SocketAddr),
     /// A Unix socket, whose mode bits say who may connect.
     Unix,
 }
@@ -32,15 +40,19 @@ pub enum Peer {
 impl Peer {
     const fn is_local(self) -> bool {
         match self {
-            Self::Tcp(address) => address.ip().to_canonical().is_loopback(),
+            Self::Tcp(address) | Self::Tls(address) => address.ip().to_canonical().is_loopback(),
             Self::Unix => true,
         }
     }
 
-    /// What failed keys are counted by.
-    const fn source(self) -> Option<IpAddr> {
+    /// What failed keys are counted by. An IPv6 network of 64 bits counts as one: whoever has an address of it
+    /// has all.
+    fn source(self) -> Option<IpAddr> {
         match self {
-            Self::Tcp(address) => Some(address.ip().to_canonical()),
+            Self::Tcp(address) | Self::Tls(address) => Some(match address.ip().to_canonical() {
+                IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX)).into(),
+                ip @ IpAddr::V4(_) => ip,
+            }),
             Self::Unix => None,
         }
     }
@@ -92,26 +104,73 @@ impl Gate {
     }
 
     fn admit(&self, request: &Request) -> Result<Caller, Failure> {
-        let Need::Role(role) = Need::of(request.method(), request.uri().path()) else {
-            return Ok(Caller(None));
-        };
+        refuse_other_sites(request)?;
         let config = (self.config)();
         let peer = request.extensions().get::<Peer>().copied();
         if config.auth.keys.is_empty() {
             return admit_local(peer, request);
         }
+        let Need::Role(role) = Need::of(request.method(), request.uri().path()) else {
+            return Ok(Caller(None));
+        };
         let admitted = admit_key(&config.auth.keys, role, request.headers());
         if matches!(admitted, Err(Failure::Unauthorized(_))) {
             self.failures.count(peer.and_then(Peer::source))?;
         }
         admitted
     }
+
+    /// Whether keys are configured.
+    pub fn has_keys(&self) -> bool {
+        !(self.config)().auth.keys.is_empty()
+    }
+
+    /// What holds for a request for the web page before it is known who looks: not sent by a page of another
+    /// site, and without keys only from this machine. A link of another site may lead to the page.
+    ///
+    /// # Errors
+    /// As the API refuses it.
+    pub fn admit_page(&self, request: &Request) -> Result<(), Failure> {
+        if !is_navigation(request) {
+            refuse_other_sites(request)?;
+        }
+        if self.has_keys() {
+            return Ok(());
+        }
+        admit_local(request.extensions().get::<Peer>().copied(), request).map(drop)
+    }
+
+    /// The key that a person gives at the page's door. Failures count as they do for the API.
+    ///
+    /// # Errors
+    /// If it is not known, or too many were tried from there.
+    pub fn check_key(&self, peer: Option<Peer>, key: &str) -> Result<Key, Failure> {
+        let config = (self.config)();
+        if let Some(key) = find(&config.auth.keys, key) {
+            return Ok(key.clone());
+        }
+        self.failures.count(peer.and_then(Peer::source))?;
+        Err(Failure::Unauthorized("the key is not one of [[auth.keys]]"))
+    }
+
+    /// The key with that digest, if it is configured still.
+    pub fn key_of(&self, sha256: &[u8; 32]) -> Option<Key> {
+        (self.config)().auth.keys.iter().find(|key| key.sha256 == *sha256).cloned()
+    }
+}
+
+/// Whether a person's browser goes to a page as a whole, which no other page can read.
+fn is_navigation(request: &Request) -> bool {
+    let says = |name: &str, value: &str| request.headers().get(name).is_some_and(|given| given == value);
+    request.method() == Method::GET
+        && says("sec-fetch-mode", "navigate")
+        && says("sec-fetch-dest", "document")
 }
 
 /// The middleware of every route: lets the request in with its [`Caller`], or answers for it. Answers of the
 /// framework come out as problems.
 pub async fn guard(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
-    match gate.admit(&request) {
+    match gate.admit(&request).and_then(|caller| check_type(&request).map(|()| caller)) {
         Ok(caller) => {
             request.extensions_mut().insert(caller);
             mend(next.run(request).await)
@@ -120,21 +179,37 @@ pub async fn guard(State(gate): State<Gate>, mut request: Request, next: Next) -
     }
 }
 
-fn admit_local(peer: Option<Peer>, request: &Request) -> Result<Caller, Failure> {
-    if !peer.is_some_and(Peer::is_local) {
-        return Err(Failure::Forbidden(
-            "no keys are configured, so that only loopback and Unix sockets are served: add [[auth.keys]]"
-                .to_owned(),
-        ));
+/// Refuses what a browser says that a page of another site has asked for. Another port of the same machine is
+/// the same *site* to a browser, and refused all the same.
+fn refuse_other_sites(request: &Request) -> Result<(), Failure> {
+    let headers = request.headers();
+    if request.method() == Method::OPTIONS && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD) {
+        return Err(Failure::Forbidden("a preflight: pages of other sites may not call this".to_owned()));
     }
-    if matches!(peer, Some(Peer::Tcp(_))) {
-        check_host(request)?;
+    let is_own = |site: &HeaderValue| matches!(site.as_bytes(), b"same-origin" | b"none");
+    if headers.get_all(SEC_FETCH_SITE).iter().all(is_own) {
+        return Ok(());
+    }
+    Err(Failure::Forbidden("Sec-Fetch-Site names another site: its pages may not call this".to_owned()))
+}
+
+fn admit_local(peer: Option<Peer>, request: &Request) -> Result<Caller, Failure> {
+    match peer.filter(|peer| peer.is_local()) {
+        Some(Peer::Unix) => {}
+        Some(Peer::Tcp(_)) => check_host(request, "http://")?,
+        Some(Peer::Tls(_)) => check_host(request, "https://")?,
+        None => {
+            return Err(Failure::Forbidden(
+                "no keys are configured, so that only loopback and Unix sockets are served: add [[auth.keys]]"
+                    .to_owned(),
+            ));
+        }
     }
     Ok(Caller(None))
 }
 
-/// Loopback only: `Host` names loopback, and `Origin` is the same one.
-fn check_host(request: &Request) -> Result<(), Failure> {
+/// Loopback only: `Host` names loopback, and `Origin` is the same one by the same scheme.
+fn check_host(request: &Request, scheme: &str) -> Result<(), Failure> {
     let headers = request.headers();
     let named =
         headers.get_all(header::HOST).iter().map(|value| value.to_str().ok()?.parse::<Authority>().ok());
@@ -146,7 +221,7 @@ fn check_host(request: &Request) -> Result<(), Failure> {
         ));
     }
     let is_own = |origin: &str| {
-        let origin = origin.strip_prefix("http://").and_then(|rest| rest.parse::<Authority>().ok());
+        let origin = origin.strip_prefix(scheme).and_then(|rest| rest.parse::<Authority>().ok());
         hosts.iter().all(|host| host.is_some() && *host == origin)
     };
     if headers.get_all(header::ORIGIN).iter().all(|origin| origin.to_str().is_ok_and(is_own)) {

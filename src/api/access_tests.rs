@@ -109,6 +109,66 @@ fn on_loopback_a_web_page_of_another_site_gets_nowhere() {
 }
 
 #[test]
+fn what_a_browser_says_comes_from_another_site_is_refused_with_and_without_keys() {
+    let (with_keys, without) = (gate(vec![key("ad", Role::Admin)]), gate(Vec::new()));
+    let own = [("authorization", "Bearer ad"), ("host", "localhost")];
+    let seen = |gate: &Gate, method: &Method, path: &str, more: &[(&str, &str)]| {
+        admit(gate, LOCAL, method, path, &[&own[..], more].concat())
+    };
+    for gate in [&with_keys, &without] {
+        for path in ["/v1/events", "/healthz", "/openapi.json"] {
+            for site in ["same-origin", "none"] {
+                assert_eq!(seen(gate, &Method::GET, path, &[("sec-fetch-site", site)]), 200, "{path} {site}");
+            }
+            for site in ["cross-site", "same-site", "new-site", ""] {
+                assert_eq!(seen(gate, &Method::GET, path, &[("sec-fetch-site", site)]), 403, "{path} {site}");
+            }
+            let twice = [("sec-fetch-site", "none"), ("sec-fetch-site", "cross-site")];
+            assert_eq!(seen(gate, &Method::GET, path, &twice), 403, "{path}");
+            let preflight = [("access-control-request-method", "POST")];
+            assert_eq!(seen(gate, &Method::OPTIONS, path, &preflight), 403, "{path}");
+            assert_eq!(seen(gate, &Method::OPTIONS, path, &[]), 200, "{path}");
+        }
+    }
+}
+
+#[test]
+fn without_keys_probes_are_no_more_open_to_other_names_than_the_rest() {
+    let gate = gate(Vec::new());
+    for (host, expected) in [("localhost", 200), ("evil.example", 403)] {
+        assert_eq!(admit(&gate, LOCAL, &Method::GET, "/healthz", &[("host", host)]), expected);
+    }
+}
+
+#[test]
+fn failures_are_counted_by_address_or_network() {
+    let source = |text: &str| Peer::Tcp(format!("{text}:1").parse().unwrap()).source().unwrap().to_string();
+    for (address, counted) in [
+        ("10.0.0.1", "10.0.0.1"),
+        ("[::ffff:10.0.0.1]", "10.0.0.1"),
+        ("[2001:db8:1:2:3:4:5:6]", "2001:db8:1:2::"),
+    ] {
+        assert_eq!(source(address), counted);
+    }
+    assert_eq!(Peer::Unix.source(), None);
+}
+
+#[test]
+fn the_origin_has_the_scheme_of_the_listener() {
+    let gate = gate(Vec::new());
+    let Peer::Tcp(address) = LOCAL else { panic!("{LOCAL:?}") };
+    let seen = |peer, origin| {
+        let headers = [("host", "localhost:2"), ("origin", origin)];
+        admit(&gate, peer, &Method::POST, "/v1/events", &headers)
+    };
+    let (plain, tls) = ("http://localhost:2", "https://localhost:2");
+    assert_eq!((seen(LOCAL, plain), seen(LOCAL, tls)), (200, 403));
+    assert_eq!((seen(Peer::Tls(address), plain), seen(Peer::Tls(address), tls)), (403, 200));
+    let elsewhere = [("host", "evil.example")];
+    assert_eq!(admit(&gate, Peer::Tls(address), &Method::GET, "/v1/events", &elsewhere), 403);
+}
+
+#[test]
 fn digests_are_compared_whole() {
     assert!(is_equal(&[1, 2], &[1, 2]));
     assert!(!is_equal(&[1, 2], &[1, 3]) && !is_equal(&[0, 2], &[1, 2]) && !is_equal(&[1], &[1, 2]));

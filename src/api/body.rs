@@ -16,6 +16,8 @@ use crate::model::input::kind;
 /// How long a body may take from its head to its last byte.
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
+const EITHER: &str = "application/json or application/x-ndjson";
+
 /// The types of bodies that are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MediaType {
@@ -39,10 +41,18 @@ impl MediaType {
     }
 }
 
+/// Refuses a body whose type is none that any route reads, also where the route would pass over it: what a form
+/// of a web page can send is not heard.
+pub fn check_type(request: &Request) -> Result<(), Failure> {
+    if request.body().is_end_stream() || MediaType::of(request.headers()).is_some() {
+        return Ok(());
+    }
+    Err(wrong_type(request, EITHER))
+}
+
 /// Reads a body of JSON or lines of at most `bytes_max`, within [`BODY_TIMEOUT`].
 pub async fn read(request: Request, bytes_max: usize) -> Result<(MediaType, Bytes), Failure> {
-    let media_type = MediaType::of(request.headers())
-        .ok_or_else(|| wrong_type(&request, "application/json or application/x-ndjson"))?;
+    let media_type = MediaType::of(request.headers()).ok_or_else(|| wrong_type(&request, EITHER))?;
     let body = request.into_body();
     let too_large =
         || Failure::TooLarge(format!("the body has more than server.body_bytes_max = {bytes_max}"));
@@ -68,11 +78,24 @@ pub async fn read_json(request: Request, bytes_max: usize) -> Result<Bytes, Fail
 
 /// Reads the members of a JSON object, as [`read_json`] does.
 pub async fn read_members(request: Request, bytes_max: usize) -> Result<Map<String, Value>, Failure> {
-    match serde_json::from_slice(&read_json(request, bytes_max).await?) {
+    members(&read_json(request, bytes_max).await?)
+}
+
+/// The members of the JSON object that a body is.
+pub fn members(body: &[u8]) -> Result<Map<String, Value>, Failure> {
+    match serde_json::from_slice(body) {
         Ok(Value::Object(members)) => Ok(members),
         Ok(other) => Err(Failure::malformed(format_args!("is {}: expected an object", kind(&other)))),
         Err(error) => Err(Failure::malformed(error)),
     }
+}
+
+/// As [`read_json`], of a body that may be left out, whatever its type then is said to be: it is empty then.
+pub async fn read_optional_json(request: Request, bytes_max: usize) -> Result<Bytes, Failure> {
+    if request.body().is_end_stream() {
+        return Ok(Bytes::new());
+    }
+    read_json(request, bytes_max).await
 }
 
 fn wrong_type(request: &Request, expected: &'static str) -> Failure {

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::{StatusCode, header};
 
 use super::body::{self, MediaType};
+use super::idempotency::{Keyed, replayed};
 use super::page::Params;
 use super::problem::{Failure, ProblemBody, Refusals};
 use super::submission::{self, Submission, SubmissionError};
@@ -18,6 +19,7 @@ use super::{Api, blocking};
 use crate::flow::accept::Accepted;
 use crate::model::event::EventContent;
 use crate::model::id::SubscriptionId;
+use crate::store::OnceKey;
 
 /// Takes events in: one object, an array, or lines. A list is all or nothing.
 ///
@@ -25,16 +27,18 @@ use crate::model::id::SubscriptionId;
 /// never delivered.
 #[utoipa::path(
     post, path = "/v1/events", tag = "events",
+    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters: the same call again within 24 h gets the same answer")),
     request_body(content((Submitted = "application/json"), (EventInput = "application/x-ndjson"))),
     responses(
-        (status = 202, description = "Stored; `results` in the same order for a list", body = Answered),
+        (status = 202, description = "Stored; `results` in the same order for a list", body = Answered,
+            headers(("Idempotency-Replayed" = String, description = "`true` if this is the answer to an earlier call"))),
         (status = 413, description = "More bytes or events than allowed", body = ProblemBody, content_type = "application/problem+json"),
         (status = 429, description = "Too many events wait; see Retry-After", body = ProblemBody, content_type = "application/problem+json"),
         (status = 507, description = "The disk is full", body = ProblemBody, content_type = "application/problem+json"),
         Refusals,
     ),
 )]
-pub async fn submit(State(api): State<Api>, request: Request) -> Result<Response, Failure> {
+pub async fn submit(State(api): State<Api>, keyed: Keyed, request: Request) -> Result<Response, Failure> {
     Params::new(request.uri(), &[]).finish()?;
     let server = &api.flow.config().server;
     let (media_type, body) = body::read(request, server.body_bytes_max).await?;
@@ -43,13 +47,32 @@ pub async fn submit(State(api): State<Api>, request: Request) -> Result<Response
         MediaType::Json => submission::read_json(&body, events_max),
         MediaType::Lines => submission::read_lines(&body, events_max),
     };
+    let once = keyed.once(&body);
     drop(body);
-    let json = match submission.map_err(|error| refusal(error, events_max))? {
-        Submission::One(event) => one(&api.flow.accept(vec![event]).await?)?,
-        Submission::List(events) if events.is_empty() => list(&[]),
-        Submission::List(events) => list(&api.flow.accept(events).await?),
+    let (json, is_repeat) = match submission.map_err(|error| refusal(error, events_max))? {
+        Submission::One(event) => {
+            let (accepted, is_repeat) = accept(&api, vec![event], once).await?;
+            (one(&accepted)?, is_repeat)
+        }
+        Submission::List(events) if events.is_empty() => (list(&[]), false),
+        Submission::List(events) => {
+            let (accepted, is_repeat) = accept(&api, events, once).await?;
+            (list(&accepted), is_repeat)
+        }
     };
-    Ok((StatusCode::ACCEPTED, [(header::CONTENT_TYPE, "application/json")], json).into_response())
+    let answer = (StatusCode::ACCEPTED, [(header::CONTENT_TYPE, "application/json")], json).into_response();
+    Ok(replayed(answer, is_repeat))
+}
+
+async fn accept(
+    api: &Api,
+    events: Vec<EventContent>,
+    once: Option<OnceKey>,
+) -> Result<(Vec<Accepted>, bool), Failure> {
+    Ok(match once {
+        Some(once) => api.flow.accept_once(events, once).await?,
+        None => (api.flow.accept(events).await?, false),
+    })
 }
 
 fn refusal(error: SubmissionError, batch_events_max: usize) -> Failure {

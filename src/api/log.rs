@@ -1,10 +1,9 @@
-//! What the log says: events and deliveries, newest first, and a delivery's retry.
+//! What the log says: events and deliveries, newest first.
 
 use axum::Json;
-use axum::extract::{Extension, Path, State};
+use axum::extract::{Path, State};
 use http::Uri;
 
-use super::access::Caller;
 use super::page::Params;
 use super::problem::{Failure, Refusals};
 use super::wire::List;
@@ -14,10 +13,7 @@ use super::{Api, blocking};
 use crate::flow::Flow;
 use crate::model::delivery::{Delivery, DeliveryState};
 use crate::model::id::{DeliveryId, EventId};
-use crate::store::{DeliveryQuery, EventQuery, ProgressKind};
-
-/// How many pages of the log one request looks through for states that the log does not hold.
-const SCAN_PAGES_MAX: usize = 8;
+use crate::store::{DeliveryQuery, EventQuery};
 
 /// Accepted events without their data, newest first.
 #[utoipa::path(
@@ -75,7 +71,7 @@ pub async fn event(
     .await
 }
 
-/// An event's deliveries, one for each subscription that it matched, all in one page.
+/// An event's deliveries: one for each subscription that it matched, then those of its replays; oldest first.
 #[utoipa::path(
     get, path = "/v1/events/{id}/deliveries", tag = "deliveries",
     params(("id" = String, Path, description = "`evt_…`")),
@@ -92,13 +88,14 @@ pub async fn deliveries_of(
     let id: EventId = text.parse().map_err(|_| Failure::no_such("event", &text))?;
     blocking(move || {
         let reader = api.flow.reader();
-        let event = reader.event(id).map_err(|error| Failure::internal(&error))?;
+        let event = reader.event_head(id).map_err(|error| Failure::internal(&error))?;
         event.ok_or_else(|| Failure::no_such("event", id))?;
-        let all = reader.deliveries_of(id).map_err(|error| Failure::internal(&error))?;
-        let mut rest = all.iter().filter(|one| after.is_none_or(|after| one.id > after)).peekable();
-        let shown: Vec<&Delivery> = rest.by_ref().take(limit).collect();
-        let next_cursor = rest.peek().and(shown.last()).map(|last| last.id.to_string());
-        let items = shown.into_iter().map(|one| show(&api.flow, one)).collect();
+        let page = reader.deliveries_after(id, after, limit + 1);
+        let mut page = page.map_err(|error| Failure::internal(&error))?;
+        let has_more = page.len() > limit;
+        page.truncate(limit);
+        let next_cursor = page.last().filter(|_| has_more).map(|last| last.id.to_string());
+        let items = page.iter().map(|one| show(&api.flow, one)).collect();
         Ok(Json(List { items, next_cursor }))
     })
     .await
@@ -124,14 +121,19 @@ pub async fn deliveries(State(api): State<Api>, uri: Uri) -> Result<Json<List<De
     let query = DeliveryQuery {
         subscription: params.get("subscription"),
         event: params.get("event"),
-        progress: kinds(&states),
         since: params.get("since"),
         until: params.get("until"),
         before: params.get("cursor"),
         limit: params.limit(),
+        ..DeliveryQuery::default()
     };
     params.finish()?;
-    blocking(move || page(&api.flow, query, &states).map(Json)).await
+    blocking(move || {
+        let page = api.flow.deliveries(query, &states).map_err(|error| Failure::internal(&error))?;
+        let items = page.items.iter().map(|one| show(&api.flow, one)).collect();
+        Ok(Json(List { items, next_cursor: page.next.map(|id| id.to_string()) }))
+    })
+    .await
 }
 
 /// One delivery with every attempt.
@@ -155,85 +157,10 @@ pub async fn delivery(
     .await
 }
 
-/// Tries a delivery again now, with a whole retry schedule before it.
-#[utoipa::path(
-    post, path = "/v1/deliveries/{id}/retry", tag = "deliveries",
-    params(("id" = String, Path, description = "`dlv_…`")),
-    responses((status = 200, description = "As it is now", body = DeliveryBody), Refusals),
-)]
-pub async fn retry(
-    State(api): State<Api>,
-    Path(text): Path<String>,
-    Extension(caller): Extension<Caller>,
-    uri: Uri,
-) -> Result<Json<DeliveryBody>, Failure> {
-    Params::new(&uri, &[]).finish()?;
-    let id = read_id(&text)?;
-    let flow = api.flow.clone();
-    let change = async move {
-        let delivery = flow.retry(id).await?;
-        tracing::info!(by = caller.name(), %id, "delivery retried");
-        Ok(delivery)
-    };
-    let delivery = api.carry_out(change).await?;
-    Ok(Json(show(&api.flow, &delivery)))
-}
-
 fn read_id(text: &str) -> Result<DeliveryId, Failure> {
     text.parse().map_err(|_| Failure::no_such("delivery", text))
 }
 
 fn show(flow: &Flow, delivery: &Delivery) -> DeliveryBody {
     DeliveryBody::new(delivery, flow.view(delivery))
-}
-
-/// The kinds of rows in which deliveries of these states are found.
-fn kinds(states: &[DeliveryState]) -> Vec<ProgressKind> {
-    let mut kinds = Vec::new();
-    for state in states {
-        let kind = match state {
-            DeliveryState::Pending | DeliveryState::InFlight | DeliveryState::Held => ProgressKind::Waiting,
-            DeliveryState::Succeeded => ProgressKind::Succeeded,
-            DeliveryState::Exhausted => ProgressKind::Exhausted,
-            // Those of a deleted subscription are cancelled without a row that says so.
-            DeliveryState::Cancelled => {
-                kinds.push(ProgressKind::Cancelled);
-                ProgressKind::Waiting
-            }
-        };
-        if !kinds.contains(&kind) {
-            kinds.push(kind);
-        }
-    }
-    kinds
-}
-
-/// One page of those in `states` (any, if empty), after looking through [`SCAN_PAGES_MAX`] pages of the log.
-fn page(
-    flow: &Flow,
-    mut query: DeliveryQuery,
-    states: &[DeliveryState],
-) -> Result<List<DeliveryBody>, Failure> {
-    let mut items = Vec::new();
-    let pages = if states.is_empty() { 1 } else { SCAN_PAGES_MAX };
-    for _ in 0..pages {
-        let page = flow.reader().deliveries(&query).map_err(|error| Failure::internal(&error))?;
-        let last = page.items.last().map(|delivery| delivery.id);
-        for delivery in &page.items {
-            let view = flow.view(delivery);
-            if !states.is_empty() && !states.contains(&view.state) {
-                continue;
-            }
-            items.push(DeliveryBody::new(delivery, view));
-            let has_more = page.next.is_some() || Some(delivery.id) != last;
-            if items.len() == query.limit && has_more {
-                return Ok(List { items, next_cursor: Some(delivery.id.to_string()) });
-            }
-        }
-        query.before = page.next;
-        if page.next.is_none() {
-            break;
-        }
-    }
-    Ok(List { items, next_cursor: query.before.map(|id| id.to_string()) })
 }

@@ -22,17 +22,30 @@ use crate::flow::subscriptions::ChangeError;
 use crate::model::time::Clock;
 
 pub mod access;
+pub mod audit;
 pub mod body;
+pub mod catalog;
 pub mod events;
+pub mod idempotency;
+pub mod intervene;
 pub mod log;
+pub mod members;
 pub mod page;
+pub mod patience;
+pub mod precondition;
 pub mod probes;
 pub mod problem;
 pub mod raw_event;
+pub mod refusals;
+pub mod replays;
+pub mod secrets;
 pub mod serve;
+pub mod stats;
+pub mod stream;
 pub mod submission;
 pub mod subscriptions;
 pub mod throttle;
+pub mod tls;
 pub mod wire;
 
 /// What every handler works with.
@@ -66,6 +79,10 @@ impl Api {
         (name = "events", description = "What happened"),
         (name = "deliveries", description = "Events on their way to subscriptions"),
         (name = "subscriptions", description = "Who wants to be told of what"),
+        (name = "replays", description = "Delivering again from the log"),
+        (name = "catalog", description = "Event types and projects that are known"),
+        (name = "stats", description = "The daemon in numbers"),
+        (name = "stream", description = "What happens, live"),
         (name = "probes", description = "Whether the daemon lives and is ready"),
     ),
 )]
@@ -112,11 +129,23 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(log::deliveries_of))
         .routes(routes!(log::deliveries))
         .routes(routes!(log::delivery))
-        .routes(routes!(log::retry))
+        .routes(routes!(intervene::retry))
+        .routes(routes!(intervene::cancel))
         .routes(routes!(subscriptions::list, subscriptions::create))
         .routes(routes!(subscriptions::get, subscriptions::change, subscriptions::delete))
         .routes(routes!(subscriptions::enable))
         .routes(routes!(subscriptions::disable))
+        .routes(routes!(secrets::rotate))
+        .routes(routes!(intervene::test))
+        .routes(routes!(replays::replay_event))
+        .routes(routes!(replays::replay_subscription))
+        .routes(routes!(replays::list))
+        .routes(routes!(replays::get))
+        .routes(routes!(replays::cancel))
+        .routes(routes!(catalog::event_types))
+        .routes(routes!(catalog::projects))
+        .routes(routes!(stats::stats))
+        .routes(routes!(stream::stream))
         .routes(routes!(probes::healthz))
         .routes(routes!(probes::readyz))
 }
@@ -146,7 +175,7 @@ mod tests {
         let document = serde_json::to_value(routes().into_openapi()).unwrap();
         let paths = document["paths"].as_object().unwrap();
         let operations: usize = paths.values().map(|path| path.as_object().unwrap().len()).sum();
-        assert_eq!((paths.len(), operations), (13, 17), "{:?}", paths.keys());
+        assert_eq!((paths.len(), operations), (20, 24), "{:?}", paths.keys());
         let text = document.to_string();
         for reference in text.split("\"$ref\":\"#").skip(1) {
             let pointer = reference.split('"').next().unwrap();

@@ -25,6 +25,9 @@ pub const PROBLEM_JSON: &str = "application/problem+json";
 
 const TYPE_PREFIX: &str = "urn:postrider:problem:";
 
+/// When to come back if a bound is reached that a person can do something about.
+const COME_BACK_AFTER: Duration = Duration::from_secs(10);
+
 /// The most problems that one answer lists.
 pub const PROBLEMS_MAX: usize = 1000;
 
@@ -51,6 +54,8 @@ pub enum Failure {
     ManagedByConfig(String),
     /// `health-check-failed` (409): the receiver did not answer the health check with 2xx.
     CheckFailed(Box<AttemptBody>),
+    /// `precondition-failed` (412): `If-Match` names another version.
+    Outdated(String),
     /// `too-large` (413): more than a named limit of the config.
     TooLarge(String),
     /// `unsupported-media-type` (415): the body's type is none that the route reads.
@@ -60,6 +65,8 @@ pub enum Failure {
         /// What the route reads.
         expected: &'static str,
     },
+    /// `idempotency-key-reused` (422): the key stands for another body.
+    KeyReused(String),
     /// `too-many-requests` (429): a bound is reached; `Retry-After` says when to come back.
     TooMany {
         /// Which bound.
@@ -164,10 +171,18 @@ impl Failure {
             Self::CheckFailed(_) => {
                 (StatusCode::CONFLICT, "health-check-failed", "The receiver failed its health check")
             }
+            Self::Outdated(_) => {
+                (StatusCode::PRECONDITION_FAILED, "precondition-failed", "Changed since it was read")
+            }
             Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too large"),
             Self::MediaType { .. } => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The body has another type")
             }
+            Self::KeyReused(_) => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "idempotency-key-reused",
+                "The key stands for another body",
+            ),
             Self::TooMany { .. } => (StatusCode::TOO_MANY_REQUESTS, "too-many-requests", "Too many requests"),
             Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "A fault inside the daemon"),
             Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not available now"),
@@ -175,13 +190,22 @@ impl Failure {
         }
     }
 
-    fn detail(&self) -> String {
+    /// The HTTP status that says so.
+    pub const fn status(&self) -> StatusCode {
+        self.kind().0
+    }
+
+    /// What went wrong this time and what to do, in words.
+    pub fn detail(&self) -> String {
         match self {
             Self::Malformed(problems) | Self::Invalid(problems) => summary(problems),
             Self::Unauthorized(text) | Self::Unavailable(text) => (*text).to_owned(),
-            Self::Forbidden(text) | Self::NotFound(text) | Self::Conflict(text) | Self::TooLarge(text) => {
-                text.clone()
-            }
+            Self::Forbidden(text)
+            | Self::NotFound(text)
+            | Self::Conflict(text)
+            | Self::Outdated(text)
+            | Self::KeyReused(text)
+            | Self::TooLarge(text) => text.clone(),
             Self::MethodNotAllowed => "the Allow header lists the methods of this route".to_owned(),
             Self::BodyTimeout(limit) => format!("the body was not complete within {} s", limit.as_secs()),
             Self::ManagedByConfig(name) => {
@@ -254,7 +278,7 @@ fn members(problems: Vec<Problem>) -> Vec<MemberProblem> {
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let status = self.kind().0;
+        let status = self.status();
         let header = self.header();
         let mut response = (status, Json(self.into_body())).into_response();
         let headers = response.headers_mut();
@@ -272,6 +296,7 @@ impl From<AcceptError> for Failure {
                 Self::TooMany { detail: "too many events wait to be stored: come back later", retry_after }
             }
             AcceptError::DiskFull { free, reserve } => Self::DiskFull { free, reserve },
+            error @ AcceptError::KeyReused => Self::KeyReused(error.to_string()),
             AcceptError::Stopping => Self::Unavailable("the daemon is stopping"),
             error @ AcceptError::Store(_) => Self::internal(&error),
         }
@@ -285,7 +310,10 @@ impl From<ChangeError> for Failure {
             ChangeError::ManagedByConfig { name } => Self::ManagedByConfig(name),
             ChangeError::Invalid(problems) => Self::Invalid(problems),
             ChangeError::CheckFailed { attempt } => Self::CheckFailed(Box::new((&*attempt).into())),
+            error @ ChangeError::Outdated { .. } => Self::Outdated(error.to_string()),
             ChangeError::Conflict(detail) => Self::Conflict(detail),
+            ChangeError::TooMany { detail } => Self::TooMany { detail, retry_after: COME_BACK_AFTER },
+            error @ ChangeError::KeyReused => Self::KeyReused(error.to_string()),
             ChangeError::Stopping => Self::Unavailable("the daemon is stopping"),
             error @ ChangeError::Store(_) => Self::internal(&error),
         }

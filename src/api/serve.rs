@@ -22,14 +22,17 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixSocket, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use super::access::Peer;
+use super::patience::Patient;
+use super::tls::Tls;
 use crate::config::Listen;
 
 /// How long the loop rests when a connection cannot be taken, for want of file descriptors above all.
@@ -37,8 +40,8 @@ const ACCEPT_REST: Duration = Duration::from_millis(100);
 const H2_STREAMS_MAX: u32 = 256;
 const H2_PING_EVERY: Duration = Duration::from_secs(20);
 const HEAD_BYTES_MAX: u32 = 16 * 1024;
-/// Who may connect to a Unix socket: its owner and group.
-const SOCKET_MODE: u32 = 0o660;
+/// How many connections wait in the kernel's queue of a Unix socket.
+const BACKLOG: u32 = 1024;
 
 /// The bounds of the accept loop.
 #[derive(Clone, Copy, Debug)]
@@ -47,16 +50,22 @@ pub struct Limits {
     pub connections_max: usize,
     /// How long a connection may take to send a request's head, the time between requests included.
     pub head_timeout: Duration,
+    /// How long a peer may take nothing of what is sent to it.
+    pub write_timeout: Duration,
+    /// How long the handshake of TLS may take.
+    pub handshake_timeout: Duration,
     /// How long requests may go on after the stop.
     pub shutdown_timeout: Duration,
 }
 
 impl Default for Limits {
-    /// 4,096 connections, 30 s for a head, 10 s to finish.
+    /// 4,096 connections, 30 s for a head, 30 s without taking anything, 10 s for a handshake, 10 s to finish.
     fn default() -> Self {
         Self {
             connections_max: 4096,
             head_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(30),
+            handshake_timeout: Duration::from_secs(10),
             shutdown_timeout: Duration::from_secs(10),
         }
     }
@@ -72,18 +81,20 @@ pub enum Listener {
 }
 
 impl Listener {
-    /// Binds to what the config names. A socket that a dead process left is taken over; its mode is 0660.
+    /// Binds to what the config names. A Unix socket that a dead process left is taken over; it gets `unix_mode`
+    /// before the first connection can be made.
     ///
     /// # Errors
     /// When the address or path is in use or may not be bound to.
-    pub async fn bind(listen: &Listen) -> io::Result<Self> {
+    pub async fn bind(listen: &Listen, unix_mode: u32) -> io::Result<Self> {
         match listen {
             Listen::Tcp(address) => TcpListener::bind(address).await.map(Self::Tcp),
             Listen::Unix(path) => {
                 remove_dead(path).await?;
-                let listener = UnixListener::bind(path)?;
-                std::fs::set_permissions(path, std::fs::Permissions::from_mode(SOCKET_MODE))?;
-                Ok(Self::Unix(listener))
+                let socket = UnixSocket::new_stream()?;
+                socket.bind(path)?;
+                std::fs::set_permissions(path, std::fs::Permissions::from_mode(unix_mode))?;
+                socket.listen(BACKLOG).map(Self::Unix)
             }
         }
     }
@@ -130,13 +141,19 @@ enum Connection {
     Unix(UnixStream),
 }
 
-/// Serves `router` on every listener until `shutdown`; then takes no more connections, lets requests finish
+/// Serves `router` on every listener until `shutdown`, with TLS on those of an address if there is one; then takes no more connections, lets requests finish
 /// within [`Limits::shutdown_timeout`], and returns.
-pub async fn serve(listeners: Vec<Listener>, router: Router, limits: Limits, shutdown: CancellationToken) {
+pub async fn serve(
+    listeners: Vec<Listener>,
+    router: Router,
+    tls: Option<Tls>,
+    limits: Limits,
+    shutdown: CancellationToken,
+) {
     let places = Arc::new(Semaphore::new(limits.connections_max));
     let mut loops = JoinSet::new();
     for listener in listeners {
-        let server = Server { router: router.clone(), limits, shutdown: shutdown.clone() };
+        let server = Server { router: router.clone(), tls: tls.clone(), limits, shutdown: shutdown.clone() };
         loops.spawn(server.run(listener, Arc::clone(&places)));
     }
     while let Some(joined) = loops.join_next().await {
@@ -149,6 +166,7 @@ pub async fn serve(listeners: Vec<Listener>, router: Router, limits: Limits, shu
 #[derive(Clone)]
 struct Server {
     router: Router,
+    tls: Option<Tls>,
     limits: Limits,
     shutdown: CancellationToken,
 }
@@ -184,10 +202,27 @@ impl Server {
     }
 
     async fn converse(self, connection: Connection, peer: Peer) {
-        match connection {
-            Connection::Tcp(stream) => self.converse_over(stream, peer).await,
-            Connection::Unix(stream) => self.converse_over(stream, peer).await,
+        match (connection, peer, self.tls.clone()) {
+            (Connection::Tcp(stream), Peer::Tcp(address), Some(tls)) => {
+                if let Some(stream) = self.shake_hands(&tls, stream, peer).await {
+                    self.converse_over(stream, Peer::Tls(address)).await;
+                }
+            }
+            (Connection::Tcp(stream), ..) => self.converse_over(stream, peer).await,
+            (Connection::Unix(stream), ..) => self.converse_over(stream, peer).await,
         }
+    }
+
+    /// The connection under TLS; none if there will be none, which has been logged.
+    async fn shake_hands(&self, tls: &Tls, stream: TcpStream, peer: Peer) -> Option<TlsStream<TcpStream>> {
+        let shaking = tokio::time::timeout(self.limits.handshake_timeout, tls.accept(stream));
+        match self.shutdown.run_until_cancelled(shaking).await? {
+            Ok(Ok(Some(stream))) => return Some(stream),
+            Ok(Ok(None)) => tracing::debug!(?peer, "plain HTTP on a port of TLS"),
+            Ok(Err(error)) => tracing::debug!(?peer, %error, "a TLS handshake broke off"),
+            Err(_) => tracing::debug!(?peer, "a TLS handshake took too long"),
+        }
+        None
     }
 
     /// Serves one connection to its end.
@@ -198,6 +233,7 @@ impl Server {
         let has_asked = Arc::new(AtomicBool::new(false));
         let builder = builder(&self.limits);
         let service = service(self.router, peer, Arc::clone(&has_asked));
+        let stream = Patient::new(stream, self.limits.write_timeout);
         let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), service));
         let mut silence = pin!(sleep(self.limits.head_timeout));
         let (mut is_watched, mut is_stopping) = (true, false);

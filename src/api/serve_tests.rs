@@ -8,6 +8,8 @@ use super::*;
 const LIMITS: Limits = Limits {
     connections_max: 2,
     head_timeout: Duration::from_secs(30),
+    write_timeout: Duration::from_secs(30),
+    handshake_timeout: Duration::from_secs(10),
     shutdown_timeout: Duration::from_secs(10),
 };
 
@@ -18,6 +20,10 @@ struct Running {
 }
 
 async fn start() -> Running {
+    start_with(None).await
+}
+
+async fn start_with(tls: Option<Tls>) -> Running {
     let router = Router::new()
         .route(
             "/",
@@ -27,11 +33,11 @@ async fn start() -> Running {
         )
         .route("/slow", get(async || sleep(Duration::from_secs(5)).await))
         .route("/endless", get(std::future::pending::<()>));
-    let listener = Listener::bind(&Listen::Tcp("127.0.0.1:0".parse().unwrap())).await.unwrap();
+    let listener = Listener::bind(&Listen::Tcp("127.0.0.1:0".parse().unwrap()), 0).await.unwrap();
     let address = listener.address().unwrap();
     let shutdown = CancellationToken::new();
     let mut tasks = JoinSet::new();
-    tasks.spawn(serve(vec![listener], router, LIMITS, shutdown.clone()));
+    tasks.spawn(serve(vec![listener], router, tls, LIMITS, shutdown.clone()));
     Running { address, shutdown, tasks }
 }
 
@@ -60,6 +66,40 @@ async fn whoever_dawdles_over_a_head_is_cut_off() {
         let took = began.elapsed();
         assert!(took >= LIMITS.head_timeout && took < 2 * LIMITS.head_timeout, "{beginning}: {took:?}");
     }
+}
+
+/// TLS with a certificate of its own.
+fn tls(folder: &Path) -> Tls {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let files = crate::config::TlsFiles { cert: folder.join("cert.pem"), key: folder.join("key.pem") };
+    std::fs::write(&files.cert, made.cert.pem()).unwrap();
+    std::fs::write(&files.key, made.signing_key.serialize_pem()).unwrap();
+    Tls::open(&files).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_dawdles_over_a_handshake_is_cut_off() {
+    let folder = tempfile::tempdir().unwrap();
+    // Nothing; the first byte of a handshake; half of its first record.
+    for beginning in ["", "\u{16}", "\u{16}\u{3}\u{1}\u{1}\u{0}\u{1}"] {
+        let running = start_with(Some(tls(folder.path()))).await;
+        let began = tokio::time::Instant::now();
+        assert_eq!(ask(running.address, beginning).await, "");
+        let took = began.elapsed();
+        assert!(took >= LIMITS.handshake_timeout && took < 2 * LIMITS.handshake_timeout, "{took:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_does_not_wait_for_a_handshake() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut running = start_with(Some(tls(folder.path()))).await;
+    let _idle = TcpStream::connect(running.address).await.unwrap();
+    sleep(Duration::from_secs(1)).await;
+    let began = tokio::time::Instant::now();
+    running.shutdown.cancel();
+    running.tasks.join_next().await.unwrap().unwrap();
+    assert!(began.elapsed() < Duration::from_secs(1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -105,11 +145,13 @@ async fn a_stop_does_not_wait_for_ever() {
 async fn a_dead_socket_is_taken_over_and_a_live_one_is_not() {
     let folder = tempfile::tempdir().unwrap();
     let listen = Listen::Unix(folder.path().join("s"));
-    let first = Listener::bind(&listen).await.unwrap();
-    let error = Listener::bind(&listen).await.unwrap_err();
+    let first = Listener::bind(&listen, 0o660).await.unwrap();
+    let error = Listener::bind(&listen, 0o660).await.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
     drop(first);
-    assert!(Listener::bind(&listen).await.is_ok());
-    let mode = std::fs::metadata(folder.path().join("s")).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, SOCKET_MODE);
+    for wanted in [0o660, 0o600, 0o666] {
+        assert!(Listener::bind(&listen, wanted).await.is_ok());
+        let mode = std::fs::metadata(folder.path().join("s")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, wanted);
+    }
 }

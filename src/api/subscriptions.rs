@@ -1,21 +1,26 @@
 //! Subscriptions: list, create, show, change, delete, switch on and off.
 
 use axum::Json;
-use axum::extract::{Extension, Path, Request, State};
+use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
-use http::{StatusCode, Uri, header};
+use http::{HeaderMap, StatusCode, Uri, header};
 use serde_json::{Map, Value};
 
-use super::access::Caller;
+use super::audit::By;
+use super::idempotency::{Keyed, replayed};
 use super::page::Params;
+use super::precondition::{etag, if_match};
 use super::problem::{Failure, Refusals};
+use super::refusals::Outdated;
 use super::wire::List;
 use super::wire::delivery::AttemptBody;
 use super::wire::subscription::{EnabledBody, SubscriptionBody, SubscriptionInputBody};
 use super::{Api, blocking, body};
 use crate::flow::Flow;
+use crate::flow::audit::{Action, Actor};
 use crate::flow::enable::Enabled;
 use crate::flow::subscriptions::Entry;
+use crate::flow::version::Expected;
 use crate::model::id::SubscriptionId;
 use crate::model::input::SubscriptionInput;
 
@@ -48,48 +53,55 @@ pub async fn list(State(api): State<Api>, uri: Uri) -> Result<Json<List<Subscrip
 /// Makes a subscription. Its secret is shown in this answer and never again.
 #[utoipa::path(
     post, path = "/v1/subscriptions", tag = "subscriptions",
+    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters: the same call again within 24 h gets the same answer")),
     request_body = SubscriptionInputBody,
     responses(
-        (status = 201, description = "Made, with its secret", body = SubscriptionBody, headers(("location" = String, description = "Where it is"))),
+        (status = 201, description = "Made, with its secret", body = SubscriptionBody, headers(("Location" = String, description = "Where it is"), ("ETag" = String, description = "Its version"))),
         Refusals,
     ),
 )]
 pub async fn create(
     State(api): State<Api>,
-    Extension(caller): Extension<Caller>,
+    By(actor): By,
+    keyed: Keyed,
     request: Request,
 ) -> Result<Response, Failure> {
     Params::new(request.uri(), &[]).finish()?;
-    let members = body::read_members(request, api.flow.config().server.body_bytes_max).await?;
-    let input = SubscriptionInput::read(&members).map_err(Failure::Invalid)?;
+    let bytes = body::read_json(request, api.flow.config().server.body_bytes_max).await?;
+    let once = keyed.once(&bytes);
+    let input = SubscriptionInput::read(&body::members(&bytes)?).map_err(Failure::Invalid)?;
     let flow = api.flow.clone();
     let change = async move {
-        let entry = flow.create(input).await?;
-        let Entry { subscription, .. } = &entry;
-        tracing::info!(by = caller.name(), id = %subscription.id, name = %subscription.spec.name, "subscription created");
-        Ok(entry)
+        let (entry, is_repeat) = flow.create(input, once).await?;
+        if !is_repeat {
+            actor.note(Action::SubscriptionCreated, entry.subscription.id, &entry.subscription.spec.name);
+        }
+        Ok((entry, is_repeat))
     };
-    let entry = api.carry_out(change).await?;
-    let id = entry.subscription.id;
-    let shown = blocking(move || Ok(show(&api.flow, &entry)?.revealing(&entry))).await?;
-    let location = [(header::LOCATION, format!("/v1/subscriptions/{id}"))];
-    Ok((StatusCode::CREATED, location, Json(shown)).into_response())
+    let (entry, is_repeat) = api.carry_out(change).await?;
+    let location = format!("/v1/subscriptions/{}", entry.subscription.id);
+    let headers = [(header::LOCATION, location.as_str()), (header::CACHE_CONTROL, "no-store")];
+    let made = entry.clone();
+    // Once it has been changed, its secret may be another than the one that this key's first call was told.
+    let is_as_made = made.subscription.updated_at == made.subscription.created_at;
+    let shown = answer(api, entry, move |flow| {
+        let shown = show(flow, &made)?;
+        Ok(if is_as_made { shown.revealing(&made) } else { shown })
+    });
+    Ok(replayed((StatusCode::CREATED, headers, shown.await?).into_response(), is_repeat))
 }
 
 /// One subscription.
 #[utoipa::path(
     get, path = "/v1/subscriptions/{id}", tag = "subscriptions",
     params(("id" = String, Path, description = "`sub_…`")),
-    responses((status = 200, description = "The subscription", body = SubscriptionBody), Refusals),
+    responses((status = 200, description = "The subscription", body = SubscriptionBody, headers(("ETag" = String, description = "Its version"))), Refusals),
 )]
-pub async fn get(
-    State(api): State<Api>,
-    Path(id): Path<String>,
-    uri: Uri,
-) -> Result<Json<SubscriptionBody>, Failure> {
+pub async fn get(State(api): State<Api>, Path(id): Path<String>, uri: Uri) -> Result<Response, Failure> {
     Params::new(&uri, &[]).finish()?;
     let entry = api.flow.subscription(read_id(&id)?).ok_or_else(|| Failure::no_such("subscription", id))?;
-    answer(api, move |flow| show(flow, &entry)).await
+    let shown = entry.clone();
+    answer(api, entry, move |flow| show(flow, &shown)).await
 }
 
 /// Changes a subscription: a member given replaces, null goes back to the default (RFC 7396).
@@ -97,61 +109,67 @@ pub async fn get(
 /// `enabled` switches it on or off after the other members have changed, as `/enable` and `/disable` do.
 #[utoipa::path(
     patch, path = "/v1/subscriptions/{id}", tag = "subscriptions",
-    params(("id" = String, Path, description = "`sub_…`")),
+    params(
+        ("id" = String, Path, description = "`sub_…`"),
+        ("If-Match" = Option<String>, Header, description = "Its `ETag` as it was read: refuses to change another version"),
+    ),
     request_body = SubscriptionInputBody,
-    responses((status = 200, description = "As it is now", body = SubscriptionBody), Refusals),
+    responses((status = 200, description = "As it is now", body = SubscriptionBody, headers(("ETag" = String, description = "Its version"))), Outdated, Refusals),
 )]
 pub async fn change(
     State(api): State<Api>,
     Path(text): Path<String>,
-    Extension(caller): Extension<Caller>,
+    By(actor): By,
     request: Request,
-) -> Result<Json<SubscriptionBody>, Failure> {
+) -> Result<Response, Failure> {
     Params::new(request.uri(), &[]).finish()?;
     let id = read_id(&text)?;
+    let mut expected = if_match(request.headers())?;
     let mut members = body::read_members(request, api.flow.config().server.body_bytes_max).await?;
-    let present = api.flow.subscription(id).ok_or_else(|| Failure::no_such("subscription", id))?;
-    SubscriptionInput::read_change(&present.subscription.spec, &members).map_err(Failure::Invalid)?;
+    let mut entry = api.flow.subscription(id).ok_or_else(|| Failure::no_such("subscription", id))?;
+    SubscriptionInput::read_change(&entry.subscription.spec, &members).map_err(Failure::Invalid)?;
     let enabled = members.remove("enabled").and_then(|value| value.as_bool());
-    let mut entry = present;
     if !members.is_empty() {
-        let (flow, caller) = (api.flow.clone(), caller.clone());
+        let (flow, actor) = (api.flow.clone(), actor.clone());
         let change = async move {
-            let entry = flow.change(id, &members).await?;
-            tracing::info!(by = caller.name(), %id, members = %names(&members), "subscription changed");
+            let entry = flow.change(id, &expected, &members).await?;
+            actor.note(Action::SubscriptionChanged, id, names(&members));
             Ok(entry)
         };
         entry = api.carry_out(change).await?;
+        expected = Expected::OneOf(vec![entry.version()]);
     }
-    let is_enabled = entry.standing.disabled.is_none();
-    if enabled.is_some_and(|enabled| enabled != is_enabled) {
-        entry = if is_enabled {
-            switch_off(&api, caller, id).await?
-        } else {
-            switch_on(&api, caller, id).await?.entry
-        };
+    match (enabled, entry.standing.disabled.is_none()) {
+        (Some(true), false) => entry = switch_on(&api, actor, id, expected).await?.entry,
+        (Some(false), true) => entry = switch_off(&api, actor, id, expected).await?,
+        _ => expected.check(&entry)?,
     }
-    answer(api, move |flow| show(flow, &entry)).await
+    let shown = entry.clone();
+    answer(api, entry, move |flow| show(flow, &shown)).await
 }
 
 /// Deletes a subscription. What was unfinished is cancelled; what was delivered stays in the log.
 #[utoipa::path(
     delete, path = "/v1/subscriptions/{id}", tag = "subscriptions",
-    params(("id" = String, Path, description = "`sub_…`")),
-    responses((status = 204, description = "Deleted"), Refusals),
+    params(
+        ("id" = String, Path, description = "`sub_…`"),
+        ("If-Match" = Option<String>, Header, description = "Its `ETag` as it was read: refuses to change another version"),
+    ),
+    responses((status = 204, description = "Deleted"), Outdated, Refusals),
 )]
 pub async fn delete(
     State(api): State<Api>,
     Path(id): Path<String>,
-    Extension(caller): Extension<Caller>,
+    By(actor): By,
+    headers: HeaderMap,
     uri: Uri,
 ) -> Result<StatusCode, Failure> {
     Params::new(&uri, &[]).finish()?;
-    let id = read_id(&id)?;
+    let (id, expected) = (read_id(&id)?, if_match(&headers)?);
     let flow = api.flow.clone();
     let change = async move {
-        flow.delete(id).await?;
-        tracing::info!(by = caller.name(), %id, "subscription deleted");
+        flow.delete(id, &expected).await?;
+        actor.note(Action::SubscriptionDeleted, id, "");
         Ok(StatusCode::NO_CONTENT)
     };
     api.carry_out(change).await
@@ -160,60 +178,81 @@ pub async fn delete(
 /// Switches a subscription on. After bad health a signed health check goes first and must be answered with 2xx.
 #[utoipa::path(
     post, path = "/v1/subscriptions/{id}/enable", tag = "subscriptions",
-    params(("id" = String, Path, description = "`sub_…`")),
-    responses((status = 200, description = "Switched on, with the health check if one was sent", body = EnabledBody), Refusals),
+    params(
+        ("id" = String, Path, description = "`sub_…`"),
+        ("If-Match" = Option<String>, Header, description = "Its `ETag` as it was read: refuses to change another version"),
+    ),
+    responses((status = 200, description = "Switched on, with the health check if one was sent", body = EnabledBody, headers(("ETag" = String, description = "Its version"))), Outdated, Refusals),
 )]
 pub async fn enable(
     State(api): State<Api>,
     Path(id): Path<String>,
-    Extension(caller): Extension<Caller>,
+    By(actor): By,
+    headers: HeaderMap,
     uri: Uri,
-) -> Result<Json<EnabledBody>, Failure> {
+) -> Result<Response, Failure> {
     Params::new(&uri, &[]).finish()?;
-    let Enabled { entry, check, .. } = switch_on(&api, caller, read_id(&id)?).await?;
-    let health_check = check.as_ref().map(AttemptBody::from);
-    answer(api, move |flow| Ok(EnabledBody { subscription: show(flow, &entry)?, health_check })).await
+    let expected = if_match(&headers)?;
+    let Enabled { entry, check, .. } = switch_on(&api, actor, read_id(&id)?, expected).await?;
+    let (shown, health_check) = (entry.clone(), check.as_ref().map(AttemptBody::from));
+    answer(api, entry, move |flow| Ok(EnabledBody { subscription: show(flow, &shown)?, health_check })).await
 }
 
 /// Switches a subscription off: it matches nothing until it is switched on again.
 #[utoipa::path(
     post, path = "/v1/subscriptions/{id}/disable", tag = "subscriptions",
-    params(("id" = String, Path, description = "`sub_…`")),
-    responses((status = 200, description = "Switched off", body = SubscriptionBody), Refusals),
+    params(
+        ("id" = String, Path, description = "`sub_…`"),
+        ("If-Match" = Option<String>, Header, description = "Its `ETag` as it was read: refuses to change another version"),
+    ),
+    responses((status = 200, description = "Switched off", body = SubscriptionBody, headers(("ETag" = String, description = "Its version"))), Outdated, Refusals),
 )]
 pub async fn disable(
     State(api): State<Api>,
     Path(id): Path<String>,
-    Extension(caller): Extension<Caller>,
+    By(actor): By,
+    headers: HeaderMap,
     uri: Uri,
-) -> Result<Json<SubscriptionBody>, Failure> {
+) -> Result<Response, Failure> {
     Params::new(&uri, &[]).finish()?;
-    let entry = switch_off(&api, caller, read_id(&id)?).await?;
-    answer(api, move |flow| show(flow, &entry)).await
+    let expected = if_match(&headers)?;
+    let entry = switch_off(&api, actor, read_id(&id)?, expected).await?;
+    let shown = entry.clone();
+    answer(api, entry, move |flow| show(flow, &shown)).await
 }
 
-async fn switch_on(api: &Api, caller: Caller, id: SubscriptionId) -> Result<Enabled, Failure> {
+async fn switch_on(
+    api: &Api,
+    actor: Actor,
+    id: SubscriptionId,
+    expected: Expected,
+) -> Result<Enabled, Failure> {
     let flow = api.flow.clone();
     let change = async move {
-        let enabled = flow.enable(id).await?;
-        tracing::info!(by = caller.name(), %id, "subscription enabled");
+        let enabled = flow.enable(id, &expected).await?;
+        actor.note(Action::SubscriptionEnabled, id, "");
         Ok(enabled)
     };
     api.carry_out(change).await
 }
 
-async fn switch_off(api: &Api, caller: Caller, id: SubscriptionId) -> Result<Entry, Failure> {
+async fn switch_off(
+    api: &Api,
+    actor: Actor,
+    id: SubscriptionId,
+    expected: Expected,
+) -> Result<Entry, Failure> {
     let flow = api.flow.clone();
     let change = async move {
-        let entry = flow.disable(id).await?;
-        tracing::info!(by = caller.name(), %id, "subscription disabled");
+        let entry = flow.disable(id, &expected).await?;
+        actor.note(Action::SubscriptionDisabled, id, "");
         Ok(entry)
     };
     api.carry_out(change).await
 }
 
 /// An id that cannot be one names nothing.
-fn read_id(text: &str) -> Result<SubscriptionId, Failure> {
+pub(super) fn read_id(text: &str) -> Result<SubscriptionId, Failure> {
     text.parse().map_err(|_| Failure::no_such("subscription", text))
 }
 
@@ -222,14 +261,18 @@ fn names(members: &Map<String, Value>) -> String {
 }
 
 /// Its statistics come from the log, so this is for where blocking is allowed.
-fn show(flow: &Flow, entry: &Entry) -> Result<SubscriptionBody, Failure> {
+pub(super) fn show(flow: &Flow, entry: &Entry) -> Result<SubscriptionBody, Failure> {
     let stats = flow.stats(entry.subscription.id).map_err(|error| Failure::internal(&error))?;
-    Ok(SubscriptionBody::new(entry, stats))
+    Ok(SubscriptionBody::new(entry, stats, flow.now()))
 }
 
-async fn answer<T: Send + 'static>(
+/// What `show` makes of the subscription, with its `ETag`.
+pub(super) async fn answer<T: serde::Serialize + Send + 'static>(
     api: Api,
+    entry: Entry,
     show: impl FnOnce(&Flow) -> Result<T, Failure> + Send + 'static,
-) -> Result<Json<T>, Failure> {
-    blocking(move || Ok(Json(show(&api.flow)?))).await
+) -> Result<Response, Failure> {
+    let mut response = blocking(move || Ok(Json(show(&api.flow)?))).await?.into_response();
+    response.headers_mut().extend(etag(&entry).map(|etag| (header::ETAG, etag)));
+    Ok(response)
 }

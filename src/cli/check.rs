@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::json;
 
 use super::Output;
+use crate::api::tls::Tls;
 use crate::config::{Config, ConfigErrors};
 use crate::rules::filter::Filter;
 use crate::rules::target::AllowedNetworks;
@@ -13,7 +14,7 @@ use crate::rules::target::AllowedNetworks;
 pub(super) fn run(file: Option<&Path>, output: Output) -> anyhow::Result<()> {
     match Config::load(file, std::env::vars()) {
         Ok(config) => {
-            check_subscriptions(&config)?;
+            check_further(&config)?;
             let toml = config.to_toml();
             output.print(&json!({ "ok": true, "config": toml }), toml.trim_end())?;
             Ok(())
@@ -27,10 +28,14 @@ pub(super) fn run(file: Option<&Path>, output: Output) -> anyhow::Result<()> {
     }
 }
 
-/// What the settings alone do not tell: that filters compile, and that addresses may be called.
-fn check_subscriptions(config: &Config) -> anyhow::Result<()> {
+/// What the settings alone do not tell: that a certificate and its key can be used, filters compile, and addresses may
+/// be called.
+fn check_further(config: &Config) -> anyhow::Result<()> {
     let networks = AllowedNetworks::new(config.delivery.allow_networks.clone());
     let mut problems = Vec::new();
+    if let Some(Err(error)) = config.server.tls.as_ref().map(Tls::open) {
+        problems.push(format!("server.tls_cert: failed to {error}"));
+    }
     for spec in config.subscriptions.iter().map(|one| &one.input.spec) {
         if let Some(Err(error)) = spec.filter.as_deref().map(Filter::compile) {
             problems.push(format!("subscription '{}': filter: {error}", spec.name));

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::Output;
 use crate::config::Role;
-use crate::model::secret::Secret;
+use crate::model::secret::{Kind, Secret};
 
 const KEY_PREFIX: &str = "prk_";
 
@@ -19,6 +19,9 @@ pub struct Keygen {
     /// Make a secret that signs deliveries instead of an API key
     #[arg(long, conflicts_with_all = ["name", "role"])]
     webhook: bool,
+    /// Make it an ed25519 key, which receivers verify with its public half
+    #[arg(long, requires = "webhook")]
+    ed25519: bool,
     /// Whose key it is
     #[arg(long, default_value = "my-key")]
     name: String,
@@ -32,9 +35,8 @@ pub(super) fn run(args: &Keygen, output: Output) -> anyhow::Result<()> {
     let mut bytes = [0; 32];
     SysRng.try_fill_bytes(&mut bytes).context("failed to get random bytes from the operating system")?;
     if args.webhook {
-        let secret = Secret::from_random(bytes);
-        output.print(&json!({ "secret": secret.reveal() }), secret.reveal())?;
-        return Ok(());
+        let kind = if args.ed25519 { Kind::Ed25519 } else { Kind::HmacSha256 };
+        return print_secret(&Secret::of_kind(kind, bytes), output);
     }
     let key = format!("{KEY_PREFIX}{}", hex::encode(bytes));
     let sha256 = hex::encode(ring::digest::digest(&ring::digest::SHA256, key.as_bytes()));
@@ -45,5 +47,19 @@ pub(super) fn run(args: &Keygen, output: Output) -> anyhow::Result<()> {
         args.role
     );
     output.print(&json!({ "key": key, "name": args.name, "role": args.role, "sha256": sha256 }), &text)?;
+    Ok(())
+}
+
+/// The secret and, of an ed25519 one, what its receivers need.
+fn print_secret(secret: &Secret, output: Output) -> anyhow::Result<()> {
+    let Some(public_key) = secret.public_key().map(|key| key.to_string()) else {
+        output.print(&json!({ "secret": secret.reveal() }), secret.reveal())?;
+        return Ok(());
+    };
+    let text = format!(
+        "{}\n\n# The line above is the secret, for the subscription. Receivers verify with this:\n{public_key}",
+        secret.reveal()
+    );
+    output.print(&json!({ "secret": secret.reveal(), "public_key": public_key }), &text)?;
     Ok(())
 }

@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 
 use super::{BadUse, Output};
 use crate::model::id::EventId;
-use crate::model::secret::Secret;
+use crate::model::secret::{Kind, Verifier};
 use crate::model::time::{Clock, Interval, Timestamp, millis};
 use crate::rules::signature::{self, Signed};
 
@@ -30,7 +30,7 @@ pub struct Listen {
     /// The port on 127.0.0.1; 0 takes a free one
     #[arg(long, default_value_t = 9000)]
     port: u16,
-    /// The subscription's secret; what it did not sign is answered 401
+    /// The subscription's secret (`whsec_…`) or public key (`whpk_…`); what it did not sign is answered 401
     #[arg(long, env = "POSTRIDER_WEBHOOK_SECRET", hide_env_values = true)]
     secret: Option<String>,
     /// Fail the first N requests, with 503 or --status
@@ -50,7 +50,7 @@ pub struct Listen {
 /// Receives until Ctrl-C.
 pub(super) async fn run(args: Listen, output: Output) -> anyhow::Result<()> {
     // Not parsed by clap, which repeats what it refuses.
-    let secret = args.secret.as_deref().map(str::parse::<Secret>).transpose();
+    let secret = args.secret.as_deref().map(str::parse::<Verifier>).transpose();
     let secret = secret.map_err(|error| BadUse(format!("--secret {error}")))?;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, args.port));
     let listener =
@@ -85,7 +85,7 @@ impl Listen {
 
 struct Receiver {
     args: Listen,
-    secret: Option<Secret>,
+    secret: Option<Verifier>,
     output: Output,
     clock: Clock,
     received: AtomicU64,
@@ -115,7 +115,7 @@ enum Verdict {
 }
 
 /// Checks the Standard Webhooks signature, and the one for Blue's receivers where it is there.
-fn verdict(secret: Option<&Secret>, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Verdict {
+fn verdict(secret: Option<&Verifier>, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Verdict {
     let Some(secret) = secret else { return Verdict::Unchecked };
     let signed = Signed {
         id: header(headers, "webhook-id"),
@@ -128,9 +128,11 @@ fn verdict(secret: Option<&Secret>, headers: &HeaderMap, body: &[u8], now: Times
     if let Err(error) = signature::verify(secret, &signed, body, now) {
         return Verdict::Refused(error.to_string());
     }
-    match header(headers, "x-signature") {
-        "" => Verdict::Verified,
-        blue => match signature::verify_blue(secret, blue, body) {
+    // With a public key nothing can be said of an HMAC.
+    match (header(headers, "x-signature"), secret) {
+        ("", _) | (_, Verifier::Public(_)) => Verdict::Verified,
+        (_, Verifier::Secret(secret)) if secret.kind() == Kind::Ed25519 => Verdict::Verified,
+        (blue, Verifier::Secret(secret)) => match signature::verify_blue(secret, blue, body) {
             Ok(()) => Verdict::Verified,
             Err(error) => Verdict::Refused(format!("x-signature: {error}")),
         },

@@ -40,12 +40,15 @@ pub struct Send {
     /// Your own id of the event: the same again is the same event
     #[arg(long)]
     id: Option<String>,
-    /// The daemon: http://HOST:PORT or <unix:/PATH>
+    /// The daemon: http://HOST:PORT, https://HOST:PORT or <unix:/PATH>
     #[arg(long, default_value = "http://127.0.0.1:8740")]
     url: String,
     /// An API key that may submit events
     #[arg(long, env = "POSTRIDER_KEY", hide_env_values = true)]
     key: Option<String>,
+    /// Authorities to trust instead of the system's, for https (PEM)
+    #[arg(long, env = "POSTRIDER_CA", value_name = "FILE")]
+    ca: Option<PathBuf>,
     /// The most events in one request
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     batch: u32,
@@ -54,6 +57,7 @@ pub struct Send {
 /// Submits what was given and prints the answers.
 pub(super) async fn run(args: Send, output: Output) -> anyhow::Result<()> {
     let client = Client::new(&args.url, args.key.clone()).map_err(|error| BadUse(format!("{error:#}")))?;
+    let client = client.trusting(args.ca.as_deref())?;
     match (&args.file, &args.r#type) {
         (Some(file), _) => send_many(&client, file, &args, output).await,
         (None, Some(_)) => send_one(&client, &args, output).await,

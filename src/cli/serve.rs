@@ -12,7 +12,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 
 use crate::app::{Daemon, Options};
-use crate::config::{Config, Log, LogFormat, Server};
+use crate::config::{Config, Listen, Log, LogFormat, Server, TlsFiles};
 
 use super::watch::Watch;
 
@@ -48,6 +48,7 @@ pub(super) async fn run(source: ConfigSource) -> anyhow::Result<()> {
     raise_open_files();
     let mut watch = Watch::new(source.file.as_deref().unwrap_or(Path::new(crate::config::FILE)));
     let mut running = config.clone();
+    warn_of_plain_http(&config.server);
     let listens: Vec<String> = config.server.listen.iter().map(ToString::to_string).collect();
     let mut daemon = Daemon::start(config, Options::system()).await?;
     tracing::info!(listen = listens.join(" "), version = env!("CARGO_PKG_VERSION"), "ready");
@@ -79,13 +80,23 @@ fn raise_open_files() {
     }
 }
 
+fn warn_of_plain_http(server: &Server) {
+    let open = |listen: &&Listen| server.tls.is_none() && !listen.is_local();
+    for listen in server.listen.iter().filter(open) {
+        tracing::warn!(%listen, "keys and events travel in the clear here: set server.tls_cert and server.tls_key, or put a proxy with TLS before it");
+    }
+}
+
 fn listen_for(kind: SignalKind) -> anyhow::Result<Signal> {
     signal(kind).context("failed to listen for signals")
 }
 
 /// Puts a changed configuration in force; a bad one changes nothing and says why.
 async fn reload(source: &ConfigSource, daemon: &Daemon, level: &LevelHandle, running: &mut Config) {
-    let config = match source.load() {
+    let loaded = source.load();
+    // Whatever else the file says: a certificate that runs out must be exchangeable.
+    reload_certificate(daemon, loaded.as_ref().unwrap_or(running).server.tls.as_ref());
+    let config = match loaded {
         Ok(config) => config,
         Err(error) => return refuse(&error),
     };
@@ -118,6 +129,18 @@ async fn reload(source: &ConfigSource, daemon: &Daemon, level: &LevelHandle, run
         server: Server { listen: running.server.listen.clone(), ..config.server },
         ..config
     });
+}
+
+/// Loads the certificate again for new connections; a bad one leaves the one before in use.
+fn reload_certificate(daemon: &Daemon, files: Option<&TlsFiles>) {
+    let (Some(tls), Some(files)) = (daemon.tls(), files) else { return };
+    match tls.reload(files) {
+        Ok(true) => tracing::info!(cert = %files.cert.display(), "new connections get another certificate"),
+        Ok(false) => tracing::debug!(cert = %files.cert.display(), "the certificate is the same as before"),
+        Err(error) => tracing::error!(
+            "the certificate was not reloaded, the one before stays in use: failed to {error}"
+        ),
+    }
 }
 
 fn set_level(level: &LevelHandle, directive: &str) -> anyhow::Result<()> {

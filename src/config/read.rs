@@ -11,8 +11,8 @@ use super::layers::Layers;
 use super::section::Section;
 use super::subscriptions::{self, Secrets};
 use super::{
-    Auth, Config, Delivery, EventTypeEntry, Events, Health, Key, Listen, Log, LogFormat, ProjectEntry,
-    Retention, Role, Server, Storage,
+    Api, Auth, Config, Delivery, EventTypeEntry, Events, Health, Key, Listen, Log, LogFormat, ProjectEntry,
+    Retention, Role, Server, Storage, TlsFiles,
 };
 use crate::model::input::{kind, read_retry_schedule};
 use crate::model::problem::Problem;
@@ -29,7 +29,8 @@ const KEEP: RangeInclusive<Interval> = Interval::from_secs(1)..=Interval::from_s
 const DEDUP: RangeInclusive<Interval> = Interval::from_secs(0)..=Interval::from_secs(365 * DAY_SECS);
 const TIMEOUT: RangeInclusive<Interval> = Interval::from_millis(100)..=Interval::from_secs(60);
 const LISTS: [&str; 3] = ["event_types", "projects", "subscriptions"];
-const SECTIONS: [&str; 8] = ["server", "storage", "retention", "events", "delivery", "health", "log", "auth"];
+const SECTIONS: [&str; 9] =
+    ["server", "storage", "retention", "events", "delivery", "health", "api", "log", "auth"];
 
 /// Reads the merged layers.
 pub(super) fn config(layers: &Layers, secrets: &Secrets<'_>) -> Result<Config, ConfigErrors> {
@@ -46,6 +47,12 @@ pub(super) fn config(layers: &Layers, secrets: &Secrets<'_>) -> Result<Config, C
         delivery: reader.section("/delivery", delivery),
         health: reader.section("/health", |s| Health {
             disable: s.parsed("disable", "\"exhausted\", \"always\" or \"never\"").unwrap_or_default(),
+        }),
+        api: reader.section("/api", |s| Api {
+            stream_events_max: s.count("stream_events_max", &(1..=1_000_000)),
+            stream_readers_max: s.count("stream_readers_max", &(0..=4096)),
+            replays_running_max: s.count("replays_running_max", &(1..=1000)),
+            replay_backlog_max: s.count("replay_backlog_max", &(1..=1_000_000)),
         }),
         log: reader.section("/log", log),
         auth: Auth { keys: reader.keys() },
@@ -177,12 +184,55 @@ fn server(s: &mut Section<'_>) -> Server {
         );
     }
     let body_bytes_max = s.size_in_memory("body_bytes_max", &(KIB..=GIB));
-    Server { listen, body_bytes_max, batch_events_max, queue_events_max }
+    Server {
+        listen,
+        tls: tls(s),
+        unix_mode: unix_mode(s),
+        body_bytes_max,
+        batch_events_max,
+        queue_events_max,
+    }
+}
+
+fn tls(s: &mut Section<'_>) -> Option<TlsFiles> {
+    let mut file = |name, expected| s.text(name, expected).filter(|path| !path.is_empty());
+    match (file("tls_cert", "the path of a PEM file"), file("tls_key", "the path of a PEM file")) {
+        (Some(cert), Some(key)) => Some(TlsFiles { cert: cert.into(), key: key.into() }),
+        (None, None) => None,
+        (Some(_), None) => {
+            s.refuse("tls_cert", "stands without tls_key: give both, or neither");
+            None
+        }
+        (None, Some(_)) => {
+            s.refuse("tls_key", "stands without tls_cert: give both, or neither");
+            None
+        }
+    }
+}
+
+/// Mode bits as people write them, in octal.
+fn unix_mode(s: &mut Section<'_>) -> u32 {
+    const OWNER: u32 = 0o600;
+    let expected = "octal mode bits such as \"0660\" (owner and group) or \"0600\" (owner)";
+    let text = s.text("unix_mode", expected).unwrap_or("0600");
+    let is_octal = matches!(text.len(), 3 | 4) && text.bytes().all(|byte| matches!(byte, b'0'..=b'7'));
+    match u32::from_str_radix(text, 8).ok().filter(|mode| is_octal && *mode <= 0o777) {
+        Some(mode) if mode & OWNER == OWNER => mode,
+        Some(_) => {
+            s.refuse("unix_mode", "shuts out the owner: the first digit of the three has to be 6 or 7");
+            OWNER
+        }
+        None => {
+            s.refuse("unix_mode", format_args!("is not {expected}"));
+            OWNER
+        }
+    }
 }
 
 fn storage(s: &mut Section<'_>) -> Storage {
     Storage {
         path: s.required("path", "the data directory, such as \"data\"").into(),
+        key_file: s.text("key_file", "the path of a file").filter(|path| !path.is_empty()).map(Into::into),
         cache: s.size("cache", &(MIB..=TIB)),
         disk_reserve: s.size("disk_reserve", &(0..=PIB)),
     }

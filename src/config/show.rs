@@ -1,6 +1,7 @@
 //! The effective config as TOML that shows no secret.
 
 use std::fmt::{Display, Write as _};
+use std::path::Path;
 
 use super::section::size_text;
 use super::{Config, ConfigSubscription, Delivery};
@@ -22,11 +23,17 @@ impl Config {
     fn sections(&self, page: &mut Page) {
         page.header("[server]");
         page.set("listen", quoted_list(&self.server.listen));
+        let (cert, key) =
+            self.server.tls.as_ref().map_or((Path::new(""), Path::new("")), |tls| (&tls.cert, &tls.key));
+        page.set("tls_cert", quoted(cert.display()));
+        page.set("tls_key", quoted(key.display()));
+        page.set("unix_mode", quoted(format_args!("{:04o}", self.server.unix_mode)));
         page.set("body_bytes_max", size(self.server.body_bytes_max));
         page.set("batch_events_max", self.server.batch_events_max);
         page.set("queue_events_max", self.server.queue_events_max);
         page.header("[storage]");
         page.set("path", quoted(self.storage.path.display()));
+        page.set("key_file", quoted(self.storage.key_file.as_deref().unwrap_or(Path::new("")).display()));
         page.set("cache", quoted(size_text(self.storage.cache)));
         page.set("disk_reserve", quoted(size_text(self.storage.disk_reserve)));
         page.header("[retention]");
@@ -37,6 +44,11 @@ impl Config {
         page.delivery(&self.delivery);
         page.header("[health]");
         page.set("disable", quoted(self.health.disable));
+        page.header("[api]");
+        page.set("stream_events_max", self.api.stream_events_max);
+        page.set("stream_readers_max", self.api.stream_readers_max);
+        page.set("replays_running_max", self.api.replays_running_max);
+        page.set("replay_backlog_max", self.api.replay_backlog_max);
         page.header("[log]");
         page.set("level", quoted(&self.log.level));
         page.set("format", quoted(self.log.format.as_str()));

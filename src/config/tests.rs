@@ -114,6 +114,35 @@ level = "info,=x=y"
 }
 
 #[test]
+fn tls_takes_a_certificate_and_a_key() {
+    let config = parse("server.tls_cert = \"c.pem\"\nserver.tls_key = \"k.pem\"").unwrap();
+    assert_eq!(config.server.tls, Some(TlsFiles { cert: "c.pem".into(), key: "k.pem".into() }));
+    assert_eq!(parse(&config.to_toml()).unwrap(), config);
+    assert_eq!(Config::default().server.tls, None);
+    assert_eq!(Config::default().restart_keys(&config), ["server.tls_cert"]);
+    for (key, other) in [("tls_cert", "tls_key"), ("tls_key", "tls_cert")] {
+        let line = &lines(parse(&format!("server.{key} = \"x.pem\"")))[0];
+        assert!(
+            line.contains(&format!("server.{key}")) && line.contains(&format!("without {other}")),
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn mode_bits_are_octal_and_leave_the_owner_in() {
+    let with = |mode: &str| parse(&format!("server.unix_mode = {mode}"));
+    for (text, mode) in [("0660", 0o660), ("600", 0o600), ("0777", 0o777)] {
+        let config = with(&format!("\"{text}\"")).unwrap();
+        assert_eq!(config.server.unix_mode, mode);
+        assert_eq!(parse(&config.to_toml()).unwrap().server.unix_mode, mode);
+    }
+    for bad in ["\"\"", "\"660 \"", "\"0o660\"", "\"1660\"", "\"0680\"", "\"0066\"", "\"0460\"", "660"] {
+        assert!(lines(with(bad))[0].contains("server.unix_mode"), "{bad}");
+    }
+}
+
+#[test]
 fn problems_of_subscriptions_point_at_their_lines() {
     let text = format!(
         r#"[[subscriptions]]

@@ -4,15 +4,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::time::Instant;
 
 use crate::model::delivery::{Delivery, Progress};
 use crate::model::event::EventContent;
 use crate::model::id::{DeliveryId, EventId, SubscriptionId};
 use crate::rules::matcher::{Candidate, Matches};
-use crate::store::{Append, Appended, QueueFull as NoPlace, Settlement, StoreError, Target};
+use crate::store::{
+    Append, Appended, Earlier, EarlierEvent, Once, OnceKey, QueueFull as NoPlace, Settlement, StoreError,
+    Target,
+};
 
 use super::Flow;
+use super::carry::Carried;
 use super::lane::{Item, Lane, Way};
+use super::stream::Happening;
 
 /// How long a sender is asked to wait when the queue is full.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -26,6 +32,13 @@ pub struct Accepted {
     pub matched: usize,
     /// Whether its sender's id was seen within the dedup window.
     pub duplicate: bool,
+}
+
+impl From<EarlierEvent> for Accepted {
+    fn from(EarlierEvent { id, matched, duplicate }: EarlierEvent) -> Self {
+        let matched = if duplicate { 0 } else { usize::try_from(matched).unwrap_or(usize::MAX) };
+        Self { id, matched, duplicate }
+    }
 }
 
 /// Why events were not taken. None of them was.
@@ -47,6 +60,9 @@ pub enum AcceptError {
         /// What has to be.
         reserve: u64,
     },
+    /// Their idempotency key was used for something else.
+    #[error("this idempotency key was used with another body: take a new key for a new request")]
+    KeyReused,
     /// The daemon is stopping.
     #[error("the daemon is stopping: try again when it has started")]
     Stopping,
@@ -67,6 +83,11 @@ impl Intake {
         Self { places: Arc::new(Semaphore::new(events_max)), events_max }
     }
 
+    /// How many events wait, and how many may.
+    pub(super) fn queued(&self) -> (usize, usize) {
+        (self.events_max.saturating_sub(self.places.available_permits()), self.events_max)
+    }
+
     /// Places for so many events, until what is returned is dropped. A list of more events than there are places
     /// takes all of them.
     fn try_enter(&self, events: usize) -> Option<OwnedSemaphorePermit> {
@@ -84,6 +105,34 @@ impl Flow {
     /// Cancel safe: events that have their place in the queue are taken and delivered, whether or not anybody
     /// waits for the answer.
     pub async fn accept(&self, contents: Vec<EventContent>) -> Result<Vec<Accepted>, AcceptError> {
+        match self.take_in(contents, None).await? {
+            Once::Made(accepted) => Ok(accepted),
+            // Nothing is repeated without a key.
+            Once::Repeated(_) | Once::Mismatch => Err(AcceptError::KeyReused),
+        }
+    }
+
+    /// As [`accept`](Self::accept), once for each key: later calls get the first one's answer, and true.
+    pub async fn accept_once(
+        &self,
+        contents: Vec<EventContent>,
+        once: OnceKey,
+    ) -> Result<(Vec<Accepted>, bool), AcceptError> {
+        match self.take_in(contents, Some(once)).await? {
+            Once::Made(accepted) => Ok((accepted, false)),
+            Once::Repeated(Earlier::Events(events)) => {
+                Ok((events.into_iter().map(Accepted::from).collect(), true))
+            }
+            Once::Repeated(_) | Once::Mismatch => Err(AcceptError::KeyReused),
+        }
+    }
+
+    async fn take_in(
+        &self,
+        contents: Vec<EventContent>,
+        once: Option<OnceKey>,
+    ) -> Result<Once<Vec<Accepted>>, AcceptError> {
+        let began = self.clock.instant();
         self.check_open()?;
         let full = || AcceptError::QueueFull { retry_after: RETRY_AFTER };
         let waiting = self.intake.try_enter(contents.len()).ok_or_else(full)?;
@@ -94,13 +143,26 @@ impl Flow {
         let (appends, outbound) = self.address(contents);
         let (answer, answered) = oneshot::channel();
         let flow = self.clone();
-        place.append(appends, move |result| {
+        let done = move |result| {
             drop(waiting);
             let accepted = flow.hand_over(result, outbound);
+            if let Ok(Once::Made(accepted)) = &accepted {
+                flow.count_accepted(accepted, began);
+            }
             // Nobody waits any more if the sender hung up; the events are taken all the same.
             drop(answer.send(accepted));
-        });
+        };
+        match once {
+            Some(once) => place.append_once(once, appends, done),
+            None => place.append(appends, move |result| done(result.map(Once::Made))),
+        }
         Ok(answered.await.unwrap_or(Err(StoreError::Closed))?)
+    }
+
+    fn count_accepted(&self, accepted: &[Accepted], began: Instant) {
+        let duplicates = accepted.iter().filter(|one| one.duplicate).count() as u64;
+        let now = self.clock.instant();
+        self.meter.accepted(now, accepted.len() as u64 - duplicates, duplicates, now.duration_since(began));
     }
 
     fn check_open(&self) -> Result<(), AcceptError> {
@@ -142,50 +204,69 @@ impl Flow {
     /// Gives what has become durable to the lanes.
     fn hand_over(
         &self,
-        result: Result<Vec<Appended>, StoreError>,
+        result: Result<Once<Vec<Appended>>, StoreError>,
         outbound: Vec<Outbound>,
-    ) -> Result<Vec<Accepted>, StoreError> {
-        match result {
-            Err(error) => {
-                outbound.into_iter().for_each(withdraw);
-                Err(error)
+    ) -> Result<Once<Vec<Accepted>>, StoreError> {
+        let appended = match result {
+            Ok(Once::Made(appended)) => appended,
+            other => {
+                for lanes in outbound {
+                    self.give_back(lanes);
+                }
+                return other.map(unmade);
             }
-            Ok(appended) => Ok(appended
-                .into_iter()
-                .zip(outbound)
-                .map(|(event, lanes)| self.hand_over_one(event, lanes))
-                .collect()),
+        };
+        let events = appended.into_iter().zip(outbound);
+        Ok(Once::Made(events.map(|(event, lanes)| self.hand_over_one(event, lanes)).collect()))
+    }
+
+    /// Gives back places that were promised: what waited on disk for them may come now.
+    fn give_back(&self, lanes: Outbound) {
+        for (lane, way) in lanes {
+            if way == Way::Fresh {
+                lane.lock().withdraw();
+            }
+            self.pump(&lane);
         }
     }
 
     fn hand_over_one(&self, appended: Appended, lanes: Outbound) -> Accepted {
-        let Appended { event, duplicate, deliveries } = appended;
+        let Appended { event, duplicate, deliveries, earlier } = appended;
         let id = event.id;
-        if duplicate {
-            let pumped: Vec<Arc<Lane>> = lanes.iter().map(|(lane, _)| Arc::clone(lane)).collect();
-            withdraw(lanes);
-            // What waited on disk for the places that were promised may come now.
-            for lane in &pumped {
-                self.pump(lane);
-            }
-            return Accepted { id, matched: 0, duplicate };
+        if duplicate || earlier {
+            self.give_back(lanes);
+            let matched = if duplicate { 0 } else { deliveries.len() };
+            return Accepted { id, matched, duplicate };
         }
         let matched = lanes.len();
+        self.stream.tell([Happening::accepted(&event, matched)]);
         let is_carried = lanes.iter().any(|(_, way)| *way == Way::Fresh);
         let carried = if is_carried { self.budget.carry(&event) } else { None };
         for ((lane, way), delivery) in lanes.into_iter().zip(deliveries) {
-            match way {
-                Way::Queued => lane.lock().admit(delivery, delivery.time()),
-                Way::Fresh => {
-                    let is_taken = lane.lock().take_fresh(Item::fresh(delivery, carried.clone()));
-                    if !is_taken {
-                        self.put_down(&lane, vec![Delivery::fresh(delivery, id, lane.id)]);
-                    }
-                }
-            }
-            self.pump(&lane);
+            self.enter(&lane, way, delivery, id, carried.clone());
         }
         Accepted { id, matched, duplicate }
+    }
+
+    /// Gives a new delivery of the event to its lane, now that it is durable.
+    pub(super) fn enter(
+        &self,
+        lane: &Arc<Lane>,
+        way: Way,
+        delivery: DeliveryId,
+        event: EventId,
+        carried: Option<Arc<Carried>>,
+    ) {
+        match way {
+            Way::Queued => lane.lock().admit(delivery, delivery.time()),
+            Way::Fresh => {
+                let is_taken = lane.lock().take_fresh(Item::fresh(delivery, carried));
+                if !is_taken {
+                    self.put_down(lane, vec![Delivery::fresh(delivery, event, lane.id)]);
+                }
+            }
+        }
+        self.pump(lane);
     }
 
     /// Gives busy fresh deliveries, which their folded lane does not keep in hand, their row in the waiting line;
@@ -219,18 +300,20 @@ impl Flow {
     pub(super) async fn cancel(self, subscription: SubscriptionId, fresh: Vec<Delivery>) {
         for mut delivery in fresh {
             delivery.progress = Progress::Cancelled;
+            let settled = Happening::settled(&delivery, self.clock.now());
             let settlement = Settlement { delivery, due_was: None, standing: None };
             if let Err(error) = self.commit(|place, done| place.settle(settlement, done)).await {
                 return tracing::error!(%subscription, %error, "failed to cancel deliveries");
             }
+            self.stream.tell(settled);
         }
     }
 }
 
-fn withdraw(lanes: Outbound) {
-    for (lane, way) in lanes {
-        if way == Way::Fresh {
-            lane.lock().withdraw();
-        }
+/// What came of a step that made nothing.
+fn unmade<T, U>(once: Once<T>) -> Once<U> {
+    match once {
+        Once::Repeated(earlier) => Once::Repeated(earlier),
+        Once::Made(_) | Once::Mismatch => Once::Mismatch,
     }
 }

@@ -12,7 +12,9 @@ use crate::store::StoreError;
 
 use super::Flow;
 use super::lane::Lane;
+use super::stream::Change;
 use super::subscriptions::{ChangeError, Entry, entry, manually_disabled};
+use super::version::Expected;
 
 /// How many held deliveries are made due in one durable step.
 const RELEASE_ROWS_MAX: usize = 256;
@@ -30,9 +32,11 @@ impl Flow {
     /// Switches a subscription on; everything held goes out, oldest first.
     ///
     /// One that was failing, or was switched off for that, has to pass a health check first.
-    pub async fn enable(&self, id: SubscriptionId) -> Result<Enabled, ChangeError> {
+    pub async fn enable(&self, id: SubscriptionId, expected: &Expected) -> Result<Enabled, ChangeError> {
         let lane = self.lanes.get(id).ok_or_else(|| ChangeError::no_subscription(id))?;
-        let Entry { subscription, standing } = entry(&lane);
+        let present = entry(&lane);
+        expected.check(&present)?;
+        let Entry { subscription, standing } = present;
         let Some(disabled) = &standing.disabled else {
             return Ok(Enabled { entry: entry(&lane), check: None });
         };
@@ -44,13 +48,18 @@ impl Flow {
         }
         // Before it is on, so that nothing goes out of turn; and not under the lock of all changes.
         while self.commit(|place, done| place.release(id, RELEASE_ROWS_MAX, done)).await? {}
-        self.switch_on(&lane, disabled).await?;
+        self.switch_on(&lane, expected, disabled).await?;
         tracing::debug!(subscription = %id, name = subscription.spec.name, "enabled a subscription");
         Ok(Enabled { entry: entry(&lane), check })
     }
 
     /// Switches on what is switched off for that very reason; meanwhile others may have come to other ends.
-    async fn switch_on(&self, lane: &Arc<Lane>, was: &Disabled) -> Result<(), ChangeError> {
+    async fn switch_on(
+        &self,
+        lane: &Arc<Lane>,
+        expected: &Expected,
+        was: &Disabled,
+    ) -> Result<(), ChangeError> {
         let mut index = self.changes.lock().await;
         let id = lane.id;
         let place = self.store.reserve().await?;
@@ -65,7 +74,7 @@ impl Flow {
                         "{id} has been switched off anew: look again, then enable it"
                     )));
                 }
-                Some(_) => {}
+                Some(_) => expected.check(&state.entry())?,
             }
             let Standing { last_success_at, last_failure_at, .. } = state.standing;
             let standing = Standing { last_success_at, last_failure_at, ..Standing::default() };
@@ -77,18 +86,20 @@ impl Flow {
         answered.await.unwrap_or(Err(StoreError::Closed))?;
         index.put(id, &subscription.spec, Presence::Active);
         index.commit();
+        self.tell_changed(&entry(lane), Change::Health);
         self.pump(lane);
         Ok(())
     }
 
     /// Switches a subscription off: it matches nothing, and what it has not finished waits until it is enabled.
-    pub async fn disable(&self, id: SubscriptionId) -> Result<Entry, ChangeError> {
+    pub async fn disable(&self, id: SubscriptionId, expected: &Expected) -> Result<Entry, ChangeError> {
         let mut index = self.changes.lock().await;
         let lane = self.lanes.get(id).ok_or_else(|| ChangeError::no_subscription(id))?;
         let place = self.store.reserve().await?;
         let (answer, answered) = oneshot::channel();
         let fresh = {
             let mut state = lane.lock();
+            expected.check(&state.entry())?;
             let standing = manually_disabled(&state.standing, self.clock.now());
             place.put_standing(id, standing.clone(), move |result| drop(answer.send(result)));
             state.disable(standing)
@@ -98,6 +109,7 @@ impl Flow {
         let entry = entry(&lane);
         index.put(id, &entry.subscription.spec, Presence::Disabled);
         index.commit();
+        self.tell_changed(&entry, Change::Health);
         tracing::debug!(subscription = %id, name = entry.subscription.spec.name, "disabled a subscription");
         Ok(entry)
     }

@@ -178,6 +178,11 @@ impl LaneState {
         self.busy.contains(&id)
     }
 
+    /// The deliveries that are being attempted or written.
+    pub(super) fn busy(&self) -> impl Iterator<Item = DeliveryId> {
+        self.busy.iter().copied()
+    }
+
     /// Until when the receiver asked for rest, if that is still to come.
     pub(super) fn resting(&self, now: Timestamp) -> Option<Timestamp> {
         self.rest_until.filter(|until| *until > now)
@@ -241,6 +246,10 @@ impl LaneState {
     #[must_use]
     pub(super) fn take_fresh(&mut self, item: Item) -> bool {
         self.withdraw();
+        if self.busy.contains(&item.id) {
+            // A person got hold of it first, and lets it go once that is written down.
+            return true;
+        }
         if self.is_folded() {
             self.busy.insert(item.id);
             return false;

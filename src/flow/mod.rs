@@ -4,24 +4,38 @@
 //! subscription's [`lane`]. [`dispatch`] says which lane's turn it is, [`attempt`] makes the request, [`settle`]
 //! decides what follows and makes it durable, and so back to dispatch or to the end. [`recover`] re-enters the
 //! journey from the log after a restart; [`sweep`] ends it by age. People step in through [`subscriptions`],
-//! [`enable`], [`reconcile`] and [`replay`]; [`view`] tells them where things stand.
+//! [`enable`], [`secrets`], [`reconcile`], [`sample`] and [`intervene`], and send the log out again through
+//! [`redeliver`] and [`replay`]; [`view`], [`list`] and [`numbers`] tell them where things stand, [`stream`] what
+//! happens, [`audit`] who changed what.
 //!
 //! Nothing here knows HTTP's server side, and which store it has. No lock is held over an await but the one
 //! that puts changes of subscriptions one after the other.
 
 pub mod accept;
 pub mod attempt;
+pub mod audit;
 mod carry;
 pub mod dispatch;
 pub mod enable;
+pub mod history;
+pub mod intervene;
 pub mod lane;
+pub mod list;
+pub mod meter;
+pub mod numbers;
 pub mod reconcile;
 pub mod recover;
+pub mod redeliver;
 pub mod replay;
+pub mod sample;
+pub mod secrets;
 pub mod settle;
+pub mod stream;
 pub mod subscriptions;
 pub mod sweep;
+pub mod version;
 pub mod view;
+mod walk;
 
 use std::future::Future;
 use std::ops::Deref;
@@ -50,6 +64,10 @@ pub struct Flow(Arc<Parts>);
 pub struct Parts {
     config: ArcSwap<Config>,
     clock: Clock,
+    started_at: Timestamp,
+    meter: meter::Meter,
+    stream: Arc<stream::Stream>,
+    replays: replay::Replays,
     rng: Mutex<StdRng>,
     /// Ids of what the log does not number itself: they grow, so that lists are in the order of making.
     ids: Mutex<IdSequence>,
@@ -86,6 +104,11 @@ impl Flow {
     /// The settings in force.
     pub fn config(&self) -> Arc<Config> {
         self.config.load_full()
+    }
+
+    /// The time.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// The log, to read from. Its calls block: see [`read`](Self::read).

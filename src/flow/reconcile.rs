@@ -4,10 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::config::{Config, ConfigSubscription};
+use crate::model::id::SubscriptionId;
 use crate::model::subscription::{DisabledReason, ManagedBy};
 
 use super::Flow;
+use super::audit::{Action, Actor};
 use super::subscriptions::{ChangeError, Entry, limits};
+use super::version::Expected;
 
 /// What a reload changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,7 +52,10 @@ impl Flow {
     pub async fn apply(&self, config: Arc<Config>) -> Result<Reconciled, ReconcileError> {
         let mut present = self.managed_by_config();
         self.check_all(&config, &present).await?;
-        self.config.store(Arc::clone(&config));
+        let before = self.config.swap(Arc::clone(&config));
+        if before.auth != config.auth {
+            self.hang_up();
+        }
         for lane in self.lanes.all() {
             let mut state = lane.lock();
             let subscription = Arc::clone(&state.subscription);
@@ -60,9 +66,10 @@ impl Flow {
         let wanted: BTreeSet<&str> =
             config.subscriptions.iter().map(|one| one.input.spec.name.as_str()).collect();
         for (name, entry) in present.extract_if(.., |name, _| !wanted.contains(name.as_str())) {
-            self.delete_managed(entry.subscription.id)
-                .await
-                .map_err(|error| ReconcileError::one(&name, error))?;
+            let id = entry.subscription.id;
+            let deleted = self.delete_managed(id, &Expected::Any).await;
+            deleted.map_err(|error| ReconcileError::one(&name, error))?;
+            note(Action::SubscriptionDeleted, id, &name);
             reconciled.removed += 1;
         }
         for one in &config.subscriptions {
@@ -107,23 +114,36 @@ impl Flow {
         let Some(Entry { subscription, standing }) = present else {
             let mut input = wanted.input.clone();
             input.secret = Some(wanted.secret.clone());
-            self.create_managed(input, ManagedBy::Config).await?;
+            let (made, _) = self.create_managed(input, ManagedBy::Config, None).await?;
+            note(Action::SubscriptionCreated, made.subscription.id, &made.subscription.spec.name);
             reconciled.added += 1;
             return Ok(());
         };
-        let has_secret = subscription.secrets.iter().any(|signing| signing.secret == wanted.secret);
+        let (id, name) = (subscription.id, &wanted.input.spec.name);
+        let has_secret = subscription.secrets.first().is_some_and(|signing| signing.secret == wanted.secret);
         if subscription.spec != wanted.input.spec || !has_secret {
             let secret = (!has_secret).then(|| wanted.secret.clone());
-            self.change_spec(subscription.id, wanted.input.spec.clone(), secret).await?;
+            self.change_spec(id, &Expected::Any, wanted.input.spec.clone(), secret).await?;
+            note(Action::SubscriptionChanged, id, name);
             reconciled.changed += 1;
         }
         let is_manually_off =
             standing.disabled.is_some_and(|disabled| disabled.reason == DisabledReason::Manual);
         match wanted.input.enabled {
-            Some(false) if !is_manually_off => drop(self.disable(subscription.id).await?),
-            Some(true) if is_manually_off => drop(self.enable(subscription.id).await?),
+            Some(false) if !is_manually_off => {
+                self.disable(id, &Expected::Any).await?;
+                note(Action::SubscriptionDisabled, id, name);
+            }
+            Some(true) if is_manually_off => {
+                self.enable(id, &Expected::Any).await?;
+                note(Action::SubscriptionEnabled, id, name);
+            }
             _ => {}
         }
         Ok(())
     }
+}
+
+fn note(action: Action, id: SubscriptionId, name: &str) {
+    Actor::config().note(action, id, name);
 }

@@ -15,16 +15,20 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
 use crate::model::delivery::Delivery;
-use crate::model::id::{IdSequence, SubscriptionId};
+use crate::model::id::{IdSequence, ReplayId, SubscriptionId};
+use crate::model::replay::ReplayJob;
 use crate::model::subscription::{Standing, Subscription};
 use crate::model::time::Clock;
 use crate::net::Client;
 use crate::rules::matcher::{Index, Presence};
-use crate::store::{Committer, Opened};
+use crate::store::{Committer, Opened, StoreError};
 
 use super::accept::Intake;
 use super::dispatch::{Lanes, Round, Timers};
 use super::lane::{Item, Lane, Line, Way};
+use super::meter::Meter;
+use super::replay::{self, Replays};
+use super::stream::Stream;
 use super::subscriptions::{Deleted, Entry, entry, limits};
 use super::{Flow, Parts, carry};
 
@@ -47,7 +51,9 @@ impl Flow {
         let Surroundings { config, clock, mut rng, client } = surroundings;
         let Opened { store, reader, committer, subscriptions, fresh, lanes: waiting, .. } = opened;
         let last = subscriptions.iter().map(|(subscription, _)| subscription.id.bits()).max().unwrap_or(0);
-        let ids = IdSequence::after(last, StdRng::from_rng(&mut rng));
+        let jobs = replay::unfinished(&reader);
+        let newest_job = jobs.as_ref().ok().and_then(|(_, newest)| newest.map(ReplayId::bits));
+        let ids = IdSequence::after(last.max(newest_job.unwrap_or(0)), StdRng::from_rng(&mut rng));
         let waiting: BTreeSet<SubscriptionId> = waiting.into_iter().map(|(id, _)| id).collect();
         let (kept, gone): (Vec<_>, Vec<_>) =
             subscriptions.into_iter().partition(|(subscription, _)| subscription.deleted_at.is_none());
@@ -65,12 +71,18 @@ impl Flow {
         }
         let fresh =
             fresh.into_iter().map(|one| Delivery::fresh(one.id, one.event, one.subscription)).collect();
-        let recovered = Recovered { fresh, gone: gone.into_iter().map(|(one, _)| one.id).collect() };
+        let gone = gone.into_iter().map(|(one, _)| one.id).collect();
+        let recovered = Recovered { fresh, gone, jobs: jobs.map(|(jobs, _)| jobs) };
+        let api = config.api;
         let parts = Parts {
             round: Round::new(config.delivery.max_in_flight),
             budget: carry::Budget::new(config.delivery.payload_cache),
             intake: Intake::new(config.server.queue_events_max),
             config: ArcSwap::new(config),
+            started_at: clock.now(),
+            meter: Meter::new(clock.instant()),
+            replays: Replays::default(),
+            stream: Stream::new(clock.now(), api.stream_events_max, api.stream_readers_max),
             clock,
             rng: Mutex::new(rng),
             ids: Mutex::new(ids),
@@ -103,6 +115,13 @@ impl Flow {
         for lane in self.lanes.all() {
             self.pump(&lane);
         }
+        match recovered.jobs {
+            Ok(jobs) => self.resume_replays(jobs),
+            Err(error) => {
+                tracing::error!(%error, "failed to read the replays that were running");
+                self.broken.cancel();
+            }
+        }
     }
 
     /// Takes up a fresh delivery that the last run left.
@@ -127,6 +146,7 @@ impl Flow {
 pub struct Recovered {
     fresh: Vec<Delivery>,
     gone: Vec<SubscriptionId>,
+    jobs: Result<Vec<ReplayJob>, StoreError>,
 }
 
 fn lane(config: &Config, subscription: Subscription, standing: Standing, line: Line) -> Arc<Lane> {

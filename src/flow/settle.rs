@@ -12,6 +12,8 @@ use crate::store::Settlement;
 
 use super::Flow;
 use super::lane::{Answer, Item, Lane, LaneState};
+use super::stream::{Change, Happening};
+use super::subscriptions::Entry;
 
 impl Flow {
     /// Writes down an attempt, what becomes of its delivery, and what it says of the receiver.
@@ -32,13 +34,18 @@ impl Flow {
             }
         };
         log_attempt(lane, &delivery, &attempt);
+        let waited = (attempt.number == 1).then(|| attempt.started_at.since(delivery.id.time()));
+        self.meter.attempted(self.clock.instant(), &attempt.outcome, attempt.duration, waited);
         let (flow, to) = (self.clone(), Arc::clone(lane));
         let id = delivery.id;
         let mut state = lane.lock();
         delivery.progress = self.progress(&state, &delivery, &attempt);
         let (answer, must_persist) = self.judge(&state.standing, &delivery, &attempt);
-        delivery.attempts.push(attempt);
+        let health = state.standing.health();
         let unfolded = state.answered(id, answer);
+        let is_news = state.standing.health() != health;
+        let happenings = happenings(&delivery, &attempt, is_news.then(|| state.entry()));
+        delivery.attempts.push(attempt);
         let standing = must_persist.then(|| state.standing.clone());
         let due = match delivery.progress {
             Progress::Waiting { due } => Some(due),
@@ -49,7 +56,9 @@ impl Flow {
             // A failed step poisons the store and ends the daemon, which finds the delivery waiting at its start.
             if result.is_ok() {
                 to.lock().settled(id, due);
+                flow.stream.tell(happenings.into_iter().flatten());
                 flow.pump(&to);
+                flow.replays.nudge(to.id);
             }
         });
         drop(state);
@@ -112,6 +121,13 @@ impl Flow {
         };
         (answer, verdict.must_persist)
     }
+}
+
+/// What is told of an attempt: that it is over, the end of its delivery, and the health if that has changed.
+fn happenings(delivery: &Delivery, attempt: &Attempt, changed: Option<Entry>) -> [Option<Happening>; 3] {
+    let at = attempt.ended_at();
+    let changed = changed.map(|entry| Happening::changed(&entry, Change::Health, at));
+    [Some(Happening::attempted(delivery, attempt)), Happening::settled(delivery, at), changed]
 }
 
 /// Until when the receiver asked to be left alone.

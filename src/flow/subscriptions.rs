@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 
@@ -13,20 +14,24 @@ use crate::model::attempt::Attempt;
 use crate::model::id::SubscriptionId;
 use crate::model::input::SubscriptionInput;
 use crate::model::problem::Problem;
-use crate::model::secret::{Secret, SigningSecret};
+use crate::model::secret::{Kind, Secret, SigningSecret};
 use crate::model::subscription::{
     Disabled, DisabledReason, ManagedBy, Standing, Subscription, SubscriptionSpec,
 };
 use crate::model::time::Timestamp;
 use crate::rules::filter::Filter;
 use crate::rules::matcher::{IndexWriter, Presence};
-use crate::store::StoreError;
+use crate::store::{Earlier, Once, OnceKey, StoreError};
 
 use super::Flow;
-use super::lane::{Lane, Limits, Line};
+use super::lane::{Lane, LaneState, Limits, Line};
+use super::secrets::rotated_by_config;
+use super::stream::Change;
+use super::version::Expected;
 
 /// How many rows of a deleted subscription's waiting line are dropped in one durable step.
 const CLEAR_ROWS_MAX: usize = 256;
+pub(super) const MILLISECOND: Duration = Duration::from_millis(1);
 
 /// A subscription and how it stands.
 #[derive(Clone, Debug)]
@@ -63,9 +68,24 @@ pub enum ChangeError {
         /// The check.
         attempt: Box<Attempt>,
     },
+    /// It is no longer the version that the change was meant for.
+    #[error("the subscription {id} has been changed meanwhile: get it again")]
+    Outdated {
+        /// Its id.
+        id: SubscriptionId,
+    },
     /// Something else is happening to it just now.
     #[error("{0}")]
     Conflict(String),
+    /// A bound is reached.
+    #[error("{detail}")]
+    TooMany {
+        /// Which, and what to do.
+        detail: &'static str,
+    },
+    /// Its idempotency key was used for something else.
+    #[error("this idempotency key was used with another body: take a new key for a new request")]
+    KeyReused,
     /// The daemon is stopping.
     #[error("the daemon is stopping: try again when it has started")]
     Stopping,
@@ -75,7 +95,8 @@ pub enum ChangeError {
 }
 
 impl ChangeError {
-    pub(super) fn no_subscription(id: SubscriptionId) -> Self {
+    /// There is no subscription of that id.
+    pub fn no_subscription(id: SubscriptionId) -> Self {
         Self::NotFound { what: "subscription", id: id.to_string() }
     }
 }
@@ -122,19 +143,26 @@ impl Flow {
     }
 
     /// Makes a subscription; without a secret of its own it gets a random one.
-    pub async fn create(&self, input: SubscriptionInput) -> Result<Entry, ChangeError> {
-        self.create_managed(input, ManagedBy::Api).await
+    ///
+    /// With a key it is made once; later calls get what became of it, and true.
+    pub async fn create(
+        &self,
+        input: SubscriptionInput,
+        once: Option<OnceKey>,
+    ) -> Result<(Entry, bool), ChangeError> {
+        self.create_managed(input, ManagedBy::Api, once).await
     }
 
     pub(super) async fn create_managed(
         &self,
         input: SubscriptionInput,
         managed_by: ManagedBy,
-    ) -> Result<Entry, ChangeError> {
+        once: Option<OnceKey>,
+    ) -> Result<(Entry, bool), ChangeError> {
         self.check(&input.spec).await?;
         let mut index = self.changes.lock().await;
         let now = self.clock.now();
-        let secret = input.secret.unwrap_or_else(|| Secret::from_random(self.with_rng(rand::RngExt::random)));
+        let secret = input.secret.unwrap_or_else(|| self.new_secret(Kind::HmacSha256));
         let standing = match input.enabled {
             Some(false) => manually_disabled(&Standing::default(), now),
             _ => Standing::default(),
@@ -143,39 +171,63 @@ impl Flow {
             id: SubscriptionId::from_bits(self.new_bits(now)),
             spec: input.spec,
             managed_by,
-            secrets: vec![SigningSecret { secret, expires_at: None }],
+            secrets: vec![SigningSecret { secret, created_at: now, expires_at: None }],
             created_at: now,
             updated_at: now,
             deleted_at: None,
         };
-        self.put(&subscription, Some(&standing)).await?;
+        match once {
+            None => self.put(&subscription, Some(&standing)).await?,
+            Some(once) => {
+                let (subscription, standing) = (subscription.clone(), Some(standing.clone()));
+                let put = self.commit(|place, done| {
+                    place.put_subscription_once(once, subscription, standing, done);
+                });
+                match put.await? {
+                    Once::Made(()) => {}
+                    Once::Repeated(Earlier::Subscription(id)) => return Ok((self.made_earlier(id)?, true)),
+                    Once::Repeated(_) | Once::Mismatch => return Err(ChangeError::KeyReused),
+                }
+            }
+        }
         let subscription = Arc::new(subscription);
         let bounds = limits(&self.config.load(), &subscription.spec);
         self.lanes.insert(Lane::new(Arc::clone(&subscription), standing.clone(), bounds, Line::Empty));
         index.put(subscription.id, &subscription.spec, Presence::of(&standing));
         index.commit();
         tracing::debug!(subscription = %subscription.id, name = subscription.spec.name, %managed_by, "created a subscription");
-        Ok(Entry { subscription, standing })
+        let entry = Entry { subscription, standing };
+        self.tell_changed(&entry, Change::Created);
+        Ok((entry, false))
+    }
+
+    /// What became of a subscription that was made with an idempotency key.
+    fn made_earlier(&self, id: SubscriptionId) -> Result<Entry, ChangeError> {
+        self.subscription(id).ok_or_else(|| {
+            ChangeError::Conflict(format!("{id}, which was made with this idempotency key, has been deleted"))
+        })
     }
 
     /// Changes the settings that `change` names; `null` sets one back to its default.
     pub async fn change(
         &self,
         id: SubscriptionId,
+        expected: &Expected,
         change: &Map<String, Value>,
     ) -> Result<Entry, ChangeError> {
         let present = self.owned_by_api(id)?;
         let input = SubscriptionInput::read_change(&present.subscription.spec, change)
             .map_err(ChangeError::Invalid)?;
         if input.secret.is_some() {
-            let detail = "cannot be changed so: rotate the secret, or make a new subscription";
+            let detail = "cannot be changed so: POST to rotate-secret";
             return Err(ChangeError::Invalid(vec![Problem::new("/secret", detail)]));
         }
-        self.change_spec(id, input.spec, None).await?;
+        let entry = self.change_spec(id, expected, input.spec, None).await?;
+        let expected = Expected::OneOf(vec![entry.version()]);
         match input.enabled {
-            Some(true) => Ok(self.enable(id).await?.entry),
-            Some(false) => self.disable(id).await,
-            None => self.subscription(id).ok_or_else(|| ChangeError::no_subscription(id)),
+            Some(true) => Ok(self.enable(id, &expected).await?.entry),
+            Some(false) => self.disable(id, &expected).await,
+            None => Ok(entry),
         }
     }
 
@@ -183,19 +235,36 @@ impl Flow {
     pub(super) async fn change_spec(
         &self,
         id: SubscriptionId,
+        expected: &Expected,
         spec: SubscriptionSpec,
         secret: Option<Secret>,
-    ) -> Result<(), ChangeError> {
+    ) -> Result<Entry, ChangeError> {
         self.check(&spec).await?;
         let mut index = self.changes.lock().await;
         let lane = self.lanes.get(id).ok_or_else(|| ChangeError::no_subscription(id))?;
-        let mut subscription = Subscription::clone(&entry(&lane).subscription);
-        let before = std::mem::replace(&mut subscription.spec, spec).tls;
-        subscription.updated_at = self.clock.now();
+        let present = entry(&lane);
+        expected.check(&present)?;
+        let mut subscription = Subscription::clone(&present.subscription);
+        subscription.spec = spec;
+        // Never the same twice, so that two changes in a millisecond are two versions.
+        subscription.updated_at = self.clock.now().max(subscription.updated_at.after(MILLISECOND));
         if let Some(secret) = secret {
-            subscription.secrets = vec![SigningSecret { secret, expires_at: None }];
+            subscription.secrets = rotated_by_config(&subscription, secret);
         }
+        let entry = self.replace(&mut index, &lane, subscription).await?;
+        tracing::debug!(subscription = %id, "changed a subscription");
+        Ok(entry)
+    }
+
+    /// Makes a changed subscription durable and puts it in force.
+    pub(super) async fn replace(
+        &self,
+        index: &mut IndexWriter,
+        lane: &Arc<Lane>,
+        subscription: Subscription,
+    ) -> Result<Entry, StoreError> {
         self.put(&subscription, None).await?;
+        let before = Arc::clone(&lane.lock().subscription);
         let subscription = Arc::new(subscription);
         let bounds = limits(&self.config.load(), &subscription.spec);
         let standing = {
@@ -203,34 +272,45 @@ impl Flow {
             state.update(Arc::clone(&subscription), bounds);
             state.standing.clone()
         };
-        if before.id() != subscription.spec.tls.id() {
-            self.client.forget(&before);
+        if before.spec.tls.id() != subscription.spec.tls.id() {
+            self.client.forget(&before.spec.tls);
         }
-        index.put(id, &subscription.spec, Presence::of(&standing));
+        index.put(subscription.id, &subscription.spec, Presence::of(&standing));
         index.commit();
-        self.pump(&lane);
-        tracing::debug!(subscription = %id, name = subscription.spec.name, "changed a subscription");
-        Ok(())
+        self.pump(lane);
+        let entry = Entry { subscription, standing };
+        self.tell_changed(&entry, Change::Settings);
+        Ok(entry)
     }
 
     /// Deletes a subscription. What it has not finished is cancelled; what it has stays in the log.
-    pub async fn delete(&self, id: SubscriptionId) -> Result<(), ChangeError> {
+    pub async fn delete(&self, id: SubscriptionId, expected: &Expected) -> Result<(), ChangeError> {
         self.owned_by_api(id)?;
-        self.delete_managed(id).await
+        self.delete_managed(id, expected).await
     }
 
-    pub(super) async fn delete_managed(&self, id: SubscriptionId) -> Result<(), ChangeError> {
+    pub(super) async fn delete_managed(
+        &self,
+        id: SubscriptionId,
+        expected: &Expected,
+    ) -> Result<(), ChangeError> {
         let mut index = self.changes.lock().await;
         let lane = self.lanes.get(id).ok_or_else(|| ChangeError::no_subscription(id))?;
+        let present = entry(&lane);
+        expected.check(&present)?;
         let now = self.clock.now();
-        let mut subscription = Subscription::clone(&entry(&lane).subscription);
+        let mut subscription = Subscription::clone(&present.subscription);
         subscription.deleted_at = Some(now);
+        subscription.secrets.clear();
+        let tls = std::mem::take(&mut subscription.spec.tls);
         self.put(&subscription, None).await?;
         self.unpublish(&mut index, &subscription, now);
-        self.client.forget(&subscription.spec.tls);
+        self.client.forget(&tls);
         let fresh = lane.lock().delete();
         self.park_by_id(&lane, fresh);
         self.spawn(self.clone().clear_line(id));
+        self.tell_changed(&present, Change::Deleted);
+        self.replays.nudge(id);
         tracing::debug!(subscription = %id, name = subscription.spec.name, "deleted a subscription");
         Ok(())
     }
@@ -265,7 +345,7 @@ impl Flow {
     }
 
     /// Checks what only shows from outside: that the filter compiles, and that the address may be called.
-    pub(super) async fn check(&self, spec: &SubscriptionSpec) -> Result<(), ChangeError> {
+    pub async fn check(&self, spec: &SubscriptionSpec) -> Result<(), ChangeError> {
         let mut problems = Vec::new();
         if let Some(Err(error)) = spec.filter.as_deref().map(Filter::compile) {
             problems.push(Problem::new("/filter", error));
@@ -276,7 +356,7 @@ impl Flow {
         if problems.is_empty() { Ok(()) } else { Err(ChangeError::Invalid(problems)) }
     }
 
-    fn owned_by_api(&self, id: SubscriptionId) -> Result<Entry, ChangeError> {
+    pub(super) fn owned_by_api(&self, id: SubscriptionId) -> Result<Entry, ChangeError> {
         let entry = self.subscription(id).ok_or_else(|| ChangeError::no_subscription(id))?;
         match entry.subscription.managed_by {
             ManagedBy::Api => Ok(entry),
@@ -288,6 +368,12 @@ impl Flow {
 }
 
 pub(super) fn entry(lane: &Lane) -> Entry {
-    let state = lane.lock();
-    Entry { subscription: Arc::clone(&state.subscription), standing: state.standing.clone() }
+    lane.lock().entry()
+}
+
+impl LaneState {
+    /// The subscription as it stands.
+    pub(super) fn entry(&self) -> Entry {
+        Entry { subscription: Arc::clone(&self.subscription), standing: self.standing.clone() }
+    }
 }

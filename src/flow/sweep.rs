@@ -15,6 +15,9 @@ impl Flow {
     /// Sweeps now and then, for ever.
     pub(super) async fn run_sweep(self) {
         loop {
+            if let Err(error) = self.drop_expired_secrets().await {
+                return tracing::error!(%error, "failed to drop secrets whose grace is over");
+            }
             if let Err(error) = self.sweep().await {
                 return tracing::error!(%error, "failed to sweep the log");
             }

@@ -100,7 +100,10 @@ impl Flow {
             Progress::Succeeded => (DeliveryState::Succeeded, None),
             Progress::Exhausted => (DeliveryState::Exhausted, None),
             Progress::Waiting { due } => self.view_waiting(delivery, due),
-            Progress::Cancelled => (DeliveryState::Cancelled, self.deletion(delivery.subscription)),
+            Progress::Cancelled => {
+                let by_hand = || "cancelled by hand".to_owned();
+                (DeliveryState::Cancelled, self.deletion(delivery.subscription).or_else(|| Some(by_hand())))
+            }
         };
         DeliveryView { state, reason }
     }

@@ -103,6 +103,10 @@ id!(
     /// Names a delivery, `dlv_…`: one event on its way to one subscription.
     DeliveryId, "dlv_", "a delivery id"
 );
+id!(
+    /// Names a replay of a subscription's past, `rpl_…`.
+    ReplayId, "rpl_", "a replay id"
+);
 
 /// Gives out ids that only ever grow, whatever the clock does.
 #[derive(Debug)]

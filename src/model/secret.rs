@@ -1,34 +1,85 @@
-//! Signing secrets as a person sees them: `whsec_` and base64.
+//! Signing secrets as a person sees them: `whsec_` and base64 for HMAC, `whsk_` and base64 for ed25519, whose public
+//! half is `whpk_` and base64.
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use ring::signature::{Ed25519KeyPair, KeyPair as _};
 
 use super::time::Timestamp;
 
-const PREFIX: &str = "whsec_";
-const KEY_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
+const SYMMETRIC: &str = "whsec_";
+const PRIVATE: &str = "whsk_";
+const PUBLIC: &str = "whpk_";
+const SYMMETRIC_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
+const SEED_BYTES: usize = 32;
 
-/// A symmetric signing secret. Its `Debug` and its errors never show it.
-#[derive(Clone, PartialEq, Eq)]
+/// A secret that signs. Its `Debug` and its errors never show it.
+#[derive(Clone)]
 pub struct Secret {
     text: String,
-    key: Vec<u8>,
+    key: Key,
+}
+
+/// What a secret signs with.
+#[derive(Clone)]
+pub enum Key {
+    /// HMAC-SHA256, with these bytes, which the receiver has too.
+    Symmetric(Vec<u8>),
+    /// ed25519; the receiver has the public key alone.
+    Asymmetric(Arc<Ed25519KeyPair>),
+}
+
+/// How a secret signs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// With a key that the receiver has too.
+    HmacSha256,
+    /// With a key whose public half the receiver has.
+    Ed25519,
+}
+
+impl Kind {
+    /// The word that shows.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::HmacSha256 => "hmac-sha256",
+            Self::Ed25519 => "ed25519",
+        }
+    }
 }
 
 /// A text that is not a secret; it does not repeat the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "is not a secret: expected whsec_ and the base64 of 24 to 64 bytes, as `postrider keygen --webhook` prints"
+    "is not a secret: expected whsec_ and the base64 of 24 to 64 bytes, as `postrider keygen --webhook` prints, or for \
+     ed25519 whsk_ and the base64 of a private key, as `postrider keygen --webhook --ed25519` prints"
 )]
 pub struct SecretError;
 
 impl Secret {
-    /// A secret of these random bytes.
+    /// A symmetric secret of these random bytes.
     pub fn from_random(key: [u8; 32]) -> Self {
-        Self { text: format!("{PREFIX}{}", STANDARD.encode(key)), key: key.to_vec() }
+        Self { text: format!("{SYMMETRIC}{}", STANDARD.encode(key)), key: Key::Symmetric(key.to_vec()) }
+    }
+
+    /// A secret of this kind, of these random bytes.
+    pub fn of_kind(kind: Kind, random: [u8; 32]) -> Self {
+        match kind {
+            Kind::HmacSha256 => Self::from_random(random),
+            Kind::Ed25519 => Self::from_seed(random),
+        }
+    }
+
+    /// The ed25519 key of a random seed; its text is of seed and public key, 64 bytes, as other programs make it.
+    #[expect(clippy::expect_used, reason = "a seed of 32 bytes is all that it needs")]
+    fn from_seed(seed: [u8; SEED_BYTES]) -> Self {
+        let pair = Ed25519KeyPair::from_seed_unchecked(&seed).expect("32 bytes");
+        let both = [seed.as_slice(), pair.public_key().as_ref()].concat();
+        Self { text: format!("{PRIVATE}{}", STANDARD.encode(both)), key: Key::Asymmetric(Arc::new(pair)) }
     }
 
     /// The text as a person sees it; never to be logged.
@@ -36,9 +87,25 @@ impl Secret {
         &self.text
     }
 
-    /// The bytes that Standard Webhooks signatures are keyed with.
-    pub fn key(&self) -> &[u8] {
+    /// What Standard Webhooks signatures are made with.
+    pub const fn key(&self) -> &Key {
         &self.key
+    }
+
+    /// How it signs.
+    pub const fn kind(&self) -> Kind {
+        match self.key {
+            Key::Symmetric(_) => Kind::HmacSha256,
+            Key::Asymmetric(_) => Kind::Ed25519,
+        }
+    }
+
+    /// What its receiver verifies with, if that is not the secret itself.
+    pub fn public_key(&self) -> Option<PublicKey> {
+        match &self.key {
+            Key::Symmetric(_) => None,
+            Key::Asymmetric(pair) => pair.public_key().as_ref().try_into().ok().map(PublicKey),
+        }
     }
 }
 
@@ -46,19 +113,100 @@ impl FromStr for Secret {
     type Err = SecretError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let key =
-            text.strip_prefix(PREFIX).and_then(|digits| STANDARD.decode(digits).ok()).ok_or(SecretError)?;
-        if KEY_BYTES.contains(&key.len()) {
-            Ok(Self { text: text.to_owned(), key })
+        let key = if let Some(digits) = text.strip_prefix(PRIVATE) {
+            pair(&STANDARD.decode(digits).map_err(|_| SecretError)?)
+                .map(|pair| Key::Asymmetric(Arc::new(pair)))
         } else {
-            Err(SecretError)
+            let digits = text.strip_prefix(SYMMETRIC).ok_or(SecretError)?;
+            let bytes = STANDARD.decode(digits).map_err(|_| SecretError)?;
+            SYMMETRIC_BYTES.contains(&bytes.len()).then_some(Key::Symmetric(bytes))
+        };
+        Ok(Self { text: text.to_owned(), key: key.ok_or(SecretError)? })
+    }
+}
+
+/// A key of its seed, or of seed and public key if these belong together.
+fn pair(bytes: &[u8]) -> Option<Ed25519KeyPair> {
+    let (seed, public) = bytes.split_at_checked(SEED_BYTES)?;
+    let pair = match public {
+        [] => Ed25519KeyPair::from_seed_unchecked(seed),
+        public => Ed25519KeyPair::from_seed_and_public_key(seed, public),
+    };
+    pair.ok()
+}
+
+/// Two are the same if what they sign is the same, whichever way they were written.
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        match (&self.key, &other.key) {
+            (Key::Symmetric(own), Key::Symmetric(other)) => own == other,
+            _ => self.public_key().is_some() && self.public_key() == other.public_key(),
         }
     }
 }
 
+impl Eq for Secret {}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(…)")
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key(…)")
+    }
+}
+
+/// The public half of an ed25519 secret; anybody may know it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PublicKey([u8; 32]);
+
+impl PublicKey {
+    /// The key as RFC 8032 encodes it.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Display for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{PUBLIC}{}", STANDARD.encode(self.0))
+    }
+}
+
+/// A text that is neither a secret nor a public key; it does not repeat the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("is nothing that verifies: expected a secret (whsec_…) or a public key (whpk_…) of a subscription")]
+pub struct VerifierError;
+
+impl FromStr for PublicKey {
+    type Err = VerifierError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let bytes = text.strip_prefix(PUBLIC).and_then(|digits| STANDARD.decode(digits).ok());
+        bytes.and_then(|bytes| bytes.try_into().ok()).map(Self).ok_or(VerifierError)
+    }
+}
+
+/// What a receiver verifies with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verifier {
+    /// The secret itself; of an ed25519 secret the public half.
+    Secret(Secret),
+    /// A public key.
+    Public(PublicKey),
+}
+
+impl FromStr for Verifier {
+    type Err = VerifierError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.parse() {
+            Ok(secret) => Ok(Self::Secret(secret)),
+            Err(SecretError) => text.parse().map(Self::Public),
+        }
     }
 }
 
@@ -67,6 +215,8 @@ impl fmt::Debug for Secret {
 pub struct SigningSecret {
     /// The secret.
     pub secret: Secret,
+    /// Since when it signs.
+    pub created_at: Timestamp,
     /// When it stops signing; none for the current one.
     pub expires_at: Option<Timestamp>,
 }
@@ -86,13 +236,55 @@ mod tests {
     fn a_secret_is_read_and_never_shown() {
         let text = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
         let secret: Secret = text.parse().unwrap();
-        assert_eq!(secret.key().len(), 24);
-        assert_eq!(secret.reveal(), text);
-        assert_eq!(format!("{secret:?}"), "Secret(…)");
+        assert!(matches!(secret.key(), Key::Symmetric(bytes) if bytes.len() == 24));
+        assert_eq!((secret.reveal(), secret.kind(), secret.public_key()), (text, Kind::HmacSha256, None));
+        assert_eq!(format!("{secret:?}{:?}", secret.key()), "Secret(…)Key(…)");
         let own = Secret::from_random([7; 32]);
         assert_eq!(own.reveal().parse::<Secret>().unwrap(), own);
-        for bad in ["MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_", "whsec_AAAA", "whsec_not base64!"] {
+        assert_ne!(own, secret);
+        for bad in ["MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_", "whsec_AAAA", "whsec_not base64!", "whsk_"]
+        {
             assert!(bad.parse::<Secret>().is_err(), "{bad}");
+        }
+    }
+
+    /// RFC 8032, section 7.1, test 1.
+    #[test]
+    fn an_ed25519_secret_is_its_seed_with_or_without_the_public_key() {
+        let hex = |text: &str| hex::decode(text).unwrap();
+        let seed = hex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60");
+        let public = hex("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a");
+        let text = |bytes: &[u8]| format!("whsk_{}", STANDARD.encode(bytes));
+        let short: Secret = text(&seed).parse().unwrap();
+        let long: Secret = text(&[seed.as_slice(), &public].concat()).parse().unwrap();
+        let made = Secret::of_kind(Kind::Ed25519, seed.as_slice().try_into().unwrap());
+        assert_eq!((&short, made.reveal()), (&long, long.reveal()));
+        let key = short.public_key().unwrap();
+        assert_eq!((key.as_bytes().as_slice(), key.to_string().parse()), (public.as_slice(), Ok(key)));
+        assert_eq!(
+            (short.kind(), format!("{short:?}{:?}", short.key())),
+            (Kind::Ed25519, "Secret(…)Key(…)".to_owned())
+        );
+        assert_ne!(short, Secret::of_kind(Kind::Ed25519, [1; 32]));
+        assert_ne!(short, Secret::from_random(seed.as_slice().try_into().unwrap()));
+        let swapped = text(&[seed.as_slice(), &[1; 32]].concat());
+        for bad in
+            [text(&seed[1..]), text(&[seed.as_slice(), &public[1..]].concat()), swapped, key.to_string()]
+        {
+            assert!(bad.parse::<Secret>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_receiver_verifies_with_a_secret_or_a_public_key() {
+        let (hmac, private) = (Secret::from_random([1; 32]), Secret::of_kind(Kind::Ed25519, [2; 32]));
+        let public = private.public_key().unwrap();
+        assert_eq!(hmac.reveal().parse(), Ok(Verifier::Secret(hmac)));
+        assert_eq!(private.reveal().parse(), Ok(Verifier::Secret(private)));
+        assert_eq!(public.to_string().parse(), Ok(Verifier::Public(public)));
+        for bad in ["hush", "whpk_AAAA", "whpk_hush!"] {
+            let error = bad.parse::<Verifier>().unwrap_err();
+            assert!(!error.to_string().contains("hush"));
         }
     }
 }

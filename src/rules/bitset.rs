@@ -1,31 +1,32 @@
 //! Sets of small integers, adaptive between a sorted array and a bitmap.
 //!
-//! A set of up to [`LIST_MAX`] members is one sorted list. A bigger one is divided into chunks of 65,536
-//! neighbours, each a sorted array of 16-bit offsets while it is sparse and a bitmap while it is dense. A copy
-//! shares every part; a change copies the parts that it touches, at most 8 KiB each.
+//! A set of up to [`LIST_MAX`] members that are far apart is one sorted list. Any other is divided into chunks of
+//! 65,536 neighbours, each a sorted array of 16-bit offsets while it is sparse and a bitmap while it is dense. A
+//! copy shares every part; a change copies the parts that it touches, at most 8 KiB each.
 
+mod chunk;
 mod decode;
+mod sorted;
 
-use std::cell::Cell;
 use std::sync::Arc;
 
+use self::chunk::{Chunk, high, is_dense, low};
+pub use self::decode::{Kernel, force_kernel};
 use self::decode::{Source, decode};
+use self::sorted::{common, keep, without};
+pub use self::sorted::{merge, retain_from};
 
 /// The most members of a set that is one list.
 pub const LIST_MAX: usize = 1024;
 /// Below this a divided set becomes one list again.
 const LIST_AGAIN: usize = 768;
-/// The most members of a chunk that is an array; above, a bitmap is smaller.
-const ARRAY_MAX: usize = 4096;
-/// Below this a bitmap becomes an array again.
-const ARRAY_AGAIN: usize = 3072;
 /// Two lists are walked together unless one is this many times longer.
 const NEAR: usize = 16;
 const CHUNK_BITS: u32 = 16;
 const WORDS: usize = 1 << (CHUNK_BITS - 6);
 
-/// The words of a dense chunk.
-pub type Words = [u64; WORDS];
+/// The words of a whole chunk.
+type Words = [u64; WORDS];
 
 /// One membership to change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,9 +37,14 @@ pub struct Edit {
     pub present: bool,
 }
 
-/// A persistent set of `u32`.
+/// A persistent set of `u32` whose members are mostly read one after the other: small before fast to probe.
+pub type Bitset = Set<2>;
+/// A persistent set of `u32` that others are mostly compared with: a bitmap already where one in 64 is a member.
+pub type Mask = Set<8>;
+
+/// A persistent set of `u32`. Members are in a bitmap once that takes less than `WEIGHT` bytes for each.
 #[derive(Clone, Debug)]
-pub struct Bitset(Parts);
+pub struct Set<const WEIGHT: usize>(Parts);
 
 #[derive(Clone, Debug)]
 enum Parts {
@@ -46,85 +52,52 @@ enum Parts {
     Chunks(Arc<[(u32, Chunk)]>),
 }
 
-#[derive(Clone, Debug)]
-enum Chunk {
-    Array(Arc<[u16]>),
-    Bits(Arc<Bits>),
+/// The members of a set that are in one chunk.
+enum Part<'a> {
+    List(&'a [u32]),
+    Chunk(&'a Chunk),
 }
 
-#[derive(Clone, Debug)]
-struct Bits {
-    count: u32,
-    words: Words,
+impl Parts {
+    /// The members in the chunk of this number.
+    fn part(&self, of: u32) -> Part<'_> {
+        match self {
+            Self::List(list) => {
+                let start = list.partition_point(|member| high(*member) < of);
+                let rest = list.get(start..).unwrap_or(&[]);
+                Part::List(rest.get(..rest.partition_point(|member| high(*member) == of)).unwrap_or(&[]))
+            }
+            Self::Chunks(chunks) => chunks
+                .binary_search_by_key(&of, |(high, _)| *high)
+                .ok()
+                .and_then(|at| chunks.get(at))
+                .map_or(Part::List(&[]), |(_, chunk)| Part::Chunk(chunk)),
+        }
+    }
 }
 
-impl Default for Bitset {
+impl<const WEIGHT: usize> Default for Set<WEIGHT> {
     fn default() -> Self {
         Self(Parts::List(Arc::default()))
     }
 }
 
-/// The offset of a member within its chunk.
-#[expect(clippy::cast_possible_truncation, reason = "the low 16 bits are what is meant")]
-const fn low(member: u32) -> u16 {
-    member as u16
-}
-
-/// Keeps, of the end of a list from `start` on, what `keep` says.
-pub fn retain_from(list: &mut Vec<u32>, start: usize, mut keep: impl FnMut(u32) -> bool) {
-    let Some(tail) = list.get_mut(start..) else { return };
-    let tail = Cell::from_mut(tail).as_slice_of_cells();
-    let mut places = tail.iter();
-    let mut end = start;
-    for member in tail.iter().map(Cell::get) {
-        if keep(member) {
-            end += 1;
-            places.next().into_iter().for_each(|place| place.set(member));
-        }
-    }
-    list.truncate(end);
-}
-
-/// Appends what two sorted lists have in common, without a branch that depends on their members.
-fn append_both(mut ours: &[u32], mut theirs: &[u32], out: &mut Vec<u32>) {
-    out.reserve(ours.len().min(theirs.len()));
-    while let (Some((a, our_rest)), Some((b, their_rest))) = (ours.split_first(), theirs.split_first()) {
-        if a == b {
-            out.push(*a);
-        }
-        (ours, theirs) = (if a <= b { our_rest } else { ours }, if b <= a { their_rest } else { theirs });
-    }
-}
-
-/// Merges sorted members with sorted edits of distinct members.
-pub fn merge<T: Copy + Ord>(
-    members: impl IntoIterator<Item = T>,
-    edits: impl IntoIterator<Item = (T, bool)>,
-    out: &mut Vec<T>,
-) {
-    let mut edits = edits.into_iter().peekable();
-    for member in members {
-        while let Some((added, present)) = edits.next_if(|(edited, _)| *edited < member) {
-            out.extend(present.then_some(added));
-        }
-        match edits.next_if(|(edited, _)| *edited == member) {
-            Some((_, false)) => {}
-            _ => out.push(member),
-        }
-    }
-    out.extend(edits.filter_map(|(added, present)| present.then_some(added)));
-}
-
-impl Bitset {
+impl<const WEIGHT: usize> Set<WEIGHT> {
     /// The set of these members, which are sorted and distinct.
     pub fn from_sorted(members: &[u32]) -> Self {
-        if members.len() <= LIST_MAX {
+        let is_near = members
+            .last()
+            .is_some_and(|last| *last >> CHUNK_BITS == 0 && is_dense(members.len(), low(*last), WEIGHT));
+        if members.len() <= LIST_MAX && !is_near {
             return Self(Parts::List(members.into()));
         }
-        let chunks = members.chunk_by(|a, b| a >> CHUNK_BITS == b >> CHUNK_BITS);
-        Self(Parts::Chunks(
-            chunks.filter_map(|of| Some((of.first()? >> CHUNK_BITS, Chunk::from_sorted(of)))).collect(),
-        ))
+        let mut offsets = Vec::new();
+        let chunks = members.chunk_by(|a, b| high(*a) == high(*b)).filter_map(|of| {
+            offsets.clear();
+            offsets.extend(of.iter().map(|member| low(*member)));
+            Some((high(*of.first()?), Chunk::of(&offsets, WEIGHT)))
+        });
+        Self(Parts::Chunks(chunks.collect()))
     }
 
     /// How many members there are.
@@ -145,12 +118,9 @@ impl Bitset {
 
     /// Whether it is a member.
     pub fn contains(&self, member: u32) -> bool {
-        match &self.0 {
-            Parts::List(list) => list.binary_search(&member).is_ok(),
-            Parts::Chunks(chunks) => {
-                let found = chunks.binary_search_by_key(&(member >> CHUNK_BITS), |(high, _)| *high);
-                found.ok().and_then(|at| chunks.get(at)).is_some_and(|(_, chunk)| chunk.contains(low(member)))
-            }
+        match self.0.part(high(member)) {
+            Part::List(list) => list.binary_search(&member).is_ok(),
+            Part::Chunk(chunk) => chunk.contains(low(member)),
         }
     }
 
@@ -167,15 +137,10 @@ impl Bitset {
     }
 
     /// Appends, in ascending order, every member that is also in `other`.
-    pub fn append_common(&self, other: &Self, out: &mut Vec<u32>) {
+    pub fn append_common<const W: usize>(&self, other: &Set<W>, out: &mut Vec<u32>) {
         match (&self.0, &other.0) {
-            (Parts::List(ours), Parts::List(theirs))
-                if ours.len() / NEAR <= theirs.len() && theirs.len() / NEAR <= ours.len() =>
-            {
-                append_both(ours, theirs, out);
-            }
-            (Parts::List(list), _) => out.extend(list.iter().filter(|member| other.contains(**member))),
-            (_, Parts::List(list)) => out.extend(list.iter().filter(|member| self.contains(**member))),
+            (Parts::List(list), _) => other.append_common_of(list, out),
+            (_, Parts::List(list)) => self.append_common_of(list, out),
             (Parts::Chunks(ours), Parts::Chunks(theirs)) => {
                 let mut theirs = theirs.iter().peekable();
                 for (high, chunk) in ours.iter() {
@@ -188,9 +153,37 @@ impl Bitset {
         }
     }
 
+    /// Appends those of a sorted list that are members.
+    pub fn append_common_of(&self, list: &[u32], out: &mut Vec<u32>) {
+        match &self.0 {
+            Parts::List(ours) if ours.len() / NEAR <= list.len() && list.len() / NEAR <= ours.len() => {
+                common(ours, list, |member| member, out);
+            }
+            Parts::List(ours) if ours.len() < list.len() => {
+                keep(ours, |member| list.binary_search(&member).is_ok(), |member| member, out);
+            }
+            _ => {
+                for of in list.chunk_by(|a, b| high(*a) == high(*b)) {
+                    match of.first().map(|first| self.0.part(high(*first))) {
+                        Some(Part::Chunk(chunk)) => {
+                            keep(of, |member| chunk.contains(low(member)), |member| member, out);
+                        }
+                        Some(Part::List(list)) => {
+                            keep(of, |member| list.binary_search(&member).is_ok(), |member| member, out);
+                        }
+                        None => {}
+                    }
+                }
+            }
+        }
+    }
+
     /// Appends, in ascending order, every member that is in none of the sets that `excepts` hands over.
-    pub fn append_without(&self, excepts: impl Fn(&mut dyn FnMut(&Self)), out: &mut Vec<u32>) {
-        const FEW: usize = 64;
+    pub fn append_without<const W: usize>(
+        &self,
+        excepts: impl Fn(&mut dyn FnMut(&Set<W>)),
+        out: &mut Vec<u32>,
+    ) {
         let start = out.len();
         let Parts::Chunks(chunks) = &self.0 else {
             self.append_to(out);
@@ -199,46 +192,47 @@ impl Bitset {
         };
         for (high, chunk) in chunks.iter() {
             let start = out.len();
-            if chunk.len() < FEW {
+            if let Chunk::Array(_) = chunk {
                 chunk.append_to(high << CHUNK_BITS, out);
                 excepts(&mut |set| set.remove_from(out, start));
                 continue;
             }
             let mut words = [0; WORDS];
-            chunk.add_to(&mut words);
-            excepts(&mut |set| set.clear_in(*high, &mut words));
-            decode(high << CHUNK_BITS, Source::One(&words), chunk.len(), out);
+            let end = chunk.copy_to(&mut words);
+            let words = words.get_mut(..end).unwrap_or_default();
+            excepts(&mut |set| set.clear_in(*high, words));
+            decode(high << CHUNK_BITS, Source::One(words), chunk.len(), out);
         }
     }
 
-    /// Removes its members from the end of a list, from `start` on.
+    /// Removes its members from the end of a list that is sorted from `start` on.
     pub fn remove_from(&self, list: &mut Vec<u32>, start: usize) {
-        if !self.is_empty() {
-            retain_from(list, start, |member| !self.contains(member));
+        if let Parts::List(ours) = &self.0 {
+            let kept = list.get_mut(start..).map_or(0, |tail| without(tail, ours, |member| member));
+            list.truncate(start + kept);
+            return;
         }
+        let (mut at, mut end) = (start, start);
+        while let Some(rest) = list.get_mut(at..).filter(|rest| !rest.is_empty()) {
+            let number = rest.first().map_or(0, |first| high(*first));
+            let count = rest.partition_point(|member| high(*member) == number);
+            let kept = rest.get_mut(..count).map_or(0, |of| match self.0.part(number) {
+                Part::Chunk(chunk) => chunk.remove_from(of),
+                Part::List(_) => count,
+            });
+            if end < at {
+                list.copy_within(at..at + kept, end);
+            }
+            (at, end) = (at + count, end + kept);
+        }
+        list.truncate(end);
     }
 
     /// Clears the bits of its members in the words of a chunk.
-    fn clear_in(&self, high: u32, words: &mut Words) {
-        match &self.0 {
-            Parts::List(list) => {
-                let first = list.partition_point(|member| member >> CHUNK_BITS < high);
-                for member in list.iter().skip(first).take_while(|member| *member >> CHUNK_BITS == high) {
-                    put_bit(words, low(*member), false);
-                }
-            }
-            Parts::Chunks(chunks) => {
-                let found = chunks.binary_search_by_key(&high, |(of, _)| *of);
-                match found.ok().and_then(|at| chunks.get(at)).map(|(_, chunk)| chunk) {
-                    Some(Chunk::Array(array)) => {
-                        array.iter().for_each(|offset| put_bit(words, *offset, false));
-                    }
-                    Some(Chunk::Bits(bits)) => {
-                        words.iter_mut().zip(&bits.words).for_each(|(word, except)| *word &= !except);
-                    }
-                    None => {}
-                }
-            }
+    fn clear_in(&self, of: u32, words: &mut [u64]) {
+        match self.0.part(of) {
+            Part::List(list) => list.iter().for_each(|member| chunk::put_bit(words, low(*member), false)),
+            Part::Chunk(chunk) => chunk.clear_in(words),
         }
     }
 
@@ -248,10 +242,7 @@ impl Bitset {
         match &self.0 {
             Parts::List(list) => COUNTERS + size_of_val(&**list),
             Parts::Chunks(chunks) => {
-                let parts = chunks.iter().map(|(_, chunk)| match chunk {
-                    Chunk::Array(array) => COUNTERS + size_of_val(&**array),
-                    Chunk::Bits(_) => COUNTERS + size_of::<Bits>(),
-                });
+                let parts = chunks.iter().map(|(_, chunk)| COUNTERS + chunk.bytes());
                 COUNTERS + size_of_val(&**chunks) + parts.sum::<usize>()
             }
         }
@@ -259,159 +250,48 @@ impl Bitset {
 
     /// Changes memberships; the edits are sorted by member, one for each.
     pub fn edit(&mut self, edits: &[Edit]) {
-        let total = match &mut self.0 {
+        match &mut self.0 {
             Parts::List(list) => {
                 let mut members = Vec::with_capacity(list.len() + edits.len());
                 merge(list.iter().copied(), edits.iter().map(|e| (e.member, e.present)), &mut members);
                 *self = Self::from_sorted(&members);
-                return;
             }
             Parts::Chunks(chunks) => {
-                *chunks = edited_chunks(chunks, edits);
-                self.len()
+                *chunks = edited_chunks(chunks, edits, WEIGHT);
+                if self.is_better_a_list() {
+                    let mut members = Vec::new();
+                    self.append_to(&mut members);
+                    *self = Self(Parts::List(members.into()));
+                }
             }
-        };
-        if total < LIST_AGAIN {
-            let mut members = Vec::with_capacity(total);
-            self.append_to(&mut members);
-            *self = Self::from_sorted(&members);
         }
+    }
+
+    /// Whether it is divided although it has few members, which are far apart.
+    fn is_better_a_list(&self) -> bool {
+        let Parts::Chunks(chunks) = &self.0 else { return false };
+        !matches!(&**chunks, [(0, Chunk::Bits { .. })]) && self.len() < LIST_AGAIN
     }
 }
 
 /// The chunks after some memberships were changed; those that end up empty are left out.
-fn edited_chunks(chunks: &[(u32, Chunk)], edits: &[Edit]) -> Arc<[(u32, Chunk)]> {
+fn edited_chunks(chunks: &[(u32, Chunk)], edits: &[Edit], weight: usize) -> Arc<[(u32, Chunk)]> {
     let mut old = chunks.iter().cloned().peekable();
     let mut new = Vec::with_capacity(chunks.len() + 1);
-    for group in edits.chunk_by(|a, b| a.member >> CHUNK_BITS == b.member >> CHUNK_BITS) {
-        let Some(high) = group.first().map(|edit| edit.member >> CHUNK_BITS) else { continue };
-        while let Some(before) = old.next_if(|(other, _)| *other < high) {
+    for group in edits.chunk_by(|a, b| high(a.member) == high(b.member)) {
+        let Some(number) = group.first().map(|edit| high(edit.member)) else { continue };
+        while let Some(before) = old.next_if(|(other, _)| *other < number) {
             new.push(before);
         }
         let mut chunk =
-            old.next_if(|(other, _)| *other == high).map_or_else(Chunk::default, |(_, chunk)| chunk);
-        chunk.edit(group);
+            old.next_if(|(other, _)| *other == number).map_or_else(Chunk::default, |(_, chunk)| chunk);
+        chunk.edit(group, weight);
         if chunk.len() > 0 {
-            new.push((high, chunk));
+            new.push((number, chunk));
         }
     }
     new.extend(old);
     new.into()
-}
-
-impl Default for Chunk {
-    fn default() -> Self {
-        Self::Array(Arc::default())
-    }
-}
-
-impl Chunk {
-    /// The chunk of these members, which are sorted, distinct and of one chunk.
-    fn from_sorted(members: &[u32]) -> Self {
-        if members.len() <= ARRAY_MAX {
-            return Self::Array(members.iter().map(|member| low(*member)).collect());
-        }
-        Self::Bits(Arc::new(Bits::of(members.iter().map(|member| low(*member)))))
-    }
-
-    fn len(&self) -> usize {
-        match self {
-            Self::Array(array) => array.len(),
-            Self::Bits(bits) => bits.count as usize,
-        }
-    }
-
-    fn contains(&self, offset: u16) -> bool {
-        match self {
-            Self::Array(array) => array.binary_search(&offset).is_ok(),
-            Self::Bits(bits) => bits.contains(offset),
-        }
-    }
-
-    fn append_to(&self, base: u32, out: &mut Vec<u32>) {
-        match self {
-            Self::Array(array) => out.extend(array.iter().map(|offset| base | u32::from(*offset))),
-            Self::Bits(bits) => decode(base, Source::One(&bits.words), bits.count as usize, out),
-        }
-    }
-
-    /// Sets the bits of its members.
-    fn add_to(&self, words: &mut Words) {
-        match self {
-            Self::Array(array) => array.iter().for_each(|offset| put_bit(words, *offset, true)),
-            Self::Bits(bits) => words.clone_from(&bits.words),
-        }
-    }
-
-    fn append_common(&self, other: &Self, base: u32, out: &mut Vec<u32>) {
-        match (self, other) {
-            (Self::Bits(ours), Self::Bits(theirs)) => {
-                let most = ours.count.min(theirs.count) as usize;
-                decode(base, Source::Both(&ours.words, &theirs.words), most, out);
-            }
-            (Self::Array(array), set) | (set, Self::Array(array)) => {
-                let common = array.iter().filter(|offset| set.contains(**offset));
-                out.extend(common.map(|offset| base | u32::from(*offset)));
-            }
-        }
-    }
-
-    fn edit(&mut self, edits: &[Edit]) {
-        match self {
-            Self::Array(array) => {
-                let mut offsets = Vec::with_capacity(array.len() + edits.len());
-                merge(array.iter().copied(), edits.iter().map(|e| (low(e.member), e.present)), &mut offsets);
-                *self = if offsets.len() <= ARRAY_MAX {
-                    Self::Array(offsets.into())
-                } else {
-                    Self::Bits(Arc::new(Bits::of(offsets)))
-                };
-            }
-            Self::Bits(bits) => {
-                let bits = Arc::make_mut(bits);
-                for edit in edits {
-                    bits.set(low(edit.member), edit.present);
-                }
-                if (bits.count as usize) < ARRAY_AGAIN {
-                    let mut members = Vec::with_capacity(ARRAY_AGAIN);
-                    decode(0, Source::One(&bits.words), bits.count as usize, &mut members);
-                    *self = Self::from_sorted(&members);
-                }
-            }
-        }
-    }
-}
-
-fn put_bit(words: &mut Words, offset: u16, present: bool) {
-    if let Some(word) = words.get_mut(usize::from(offset >> 6)) {
-        let bit = 1 << (offset & 63);
-        *word = if present { *word | bit } else { *word & !bit };
-    }
-}
-
-impl Bits {
-    fn of(offsets: impl IntoIterator<Item = u16>) -> Self {
-        let mut bits = Self { count: 0, words: [0; WORDS] };
-        for offset in offsets {
-            bits.set(offset, true);
-        }
-        bits
-    }
-
-    fn contains(&self, offset: u16) -> bool {
-        self.words.get(usize::from(offset >> 6)).is_some_and(|word| word >> (offset & 63) & 1 == 1)
-    }
-
-    fn set(&mut self, offset: u16, present: bool) {
-        let Some(word) = self.words.get_mut(usize::from(offset >> 6)) else { return };
-        let bit = 1 << (offset & 63);
-        match (present, *word & bit != 0) {
-            (true, false) => self.count += 1,
-            (false, true) => self.count -= 1,
-            _ => return,
-        }
-        *word ^= bit;
-    }
 }
 
 #[cfg(test)]

@@ -2,9 +2,9 @@
 
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 
-use super::signature;
+use super::{rotation, signature};
 use crate::model::id::{DeliveryId, EventId};
-use crate::model::secret::{Secret, SigningSecret};
+use crate::model::secret::Kind;
 use crate::model::subscription::{Format, Subscription};
 use crate::model::time::Timestamp;
 
@@ -39,13 +39,13 @@ pub struct Signing {
 /// Every header of a request to this subscription but those that HTTP itself needs.
 ///
 /// It is signed with each secret that is active at the time of the attempt; `X-Signature` (in `blue` format) with
-/// the first of them. The subscription's own headers are added, and never replace one of ours.
+/// the first symmetric one of them, and is absent where there is none. The subscription's own headers are added, and never replace one of ours.
 pub fn headers(subscription: &Subscription, signing: &Signing, body: &[u8]) -> HeaderMap {
     let mut headers = own(subscription);
     headers.insert(CONTENT_TYPE, content_type(subscription.spec.format));
     headers.insert(USER_AGENT, AGENT);
     let id = signing.event.to_string();
-    let active = || active_secrets(&subscription.secrets, signing.at);
+    let active = || rotation::active(&subscription.secrets, signing.at).map(|signing| &signing.secret);
     insert(&mut headers, WEBHOOK_SIGNATURE, &signature::standard(active(), &id, signing.at, body));
     insert(&mut headers, WEBHOOK_ID, &id);
     headers.insert(WEBHOOK_TIMESTAMP, signing.at.as_secs().into());
@@ -54,7 +54,7 @@ pub fn headers(subscription: &Subscription, signing: &Signing, body: &[u8]) -> H
     }
     headers.insert(POSTRIDER_ATTEMPT, signing.attempt.into());
     if subscription.spec.format == Format::Blue
-        && let Some(secret) = active().next()
+        && let Some(secret) = active().find(|secret| secret.kind() == Kind::HmacSha256)
     {
         insert(&mut headers, X_SIGNATURE, &signature::blue(secret, body));
     }
@@ -68,10 +68,6 @@ const fn content_type(format: Format) -> HeaderValue {
         Format::CloudEvents => "application/cloudevents+json",
         Format::Standard | Format::Blue | Format::Raw => "application/json",
     })
-}
-
-fn active_secrets(secrets: &[SigningSecret], at: Timestamp) -> impl Iterator<Item = &Secret> {
-    secrets.iter().filter(move |secret| secret.is_active(at)).map(|secret| &secret.secret)
 }
 
 /// The subscription's own headers. They may hold tokens, so that they are kept out of logs and HPACK tables.
@@ -93,7 +89,7 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::secret::SigningSecret;
+    use crate::model::secret::{Secret, SigningSecret};
     use crate::rules::samples::subscription;
 
     const BODY: &[u8] = b"{}";
@@ -146,12 +142,19 @@ mod tests {
         ] {
             let mut subscription = subscription(format);
             let current = subscription.secrets[0].secret.clone();
-            let expired =
-                SigningSecret { secret: Secret::from_random([2; 32]), expires_at: Some(SIGNING.at) };
+            let expired = SigningSecret {
+                secret: Secret::from_random([2; 32]),
+                created_at: Timestamp::default(),
+                expires_at: Some(SIGNING.at),
+            };
             let rotated = Secret::from_random([3; 32]);
             let until = Some(Timestamp::from_millis(SIGNING.at.as_millis() + 1));
             subscription.secrets.push(expired);
-            subscription.secrets.push(SigningSecret { secret: rotated.clone(), expires_at: until });
+            subscription.secrets.push(SigningSecret {
+                secret: rotated.clone(),
+                created_at: Timestamp::default(),
+                expires_at: until,
+            });
             let map = headers(&subscription, &SIGNING, BODY);
             let id = "evt_00000000000000000000000001";
             let expected = signature::standard([&current, &rotated], id, SIGNING.at, BODY);
@@ -160,6 +163,14 @@ mod tests {
             let blue = map.get("x-signature").map(|value| value.to_str().unwrap());
             let expected = (format == Format::Blue).then(|| signature::blue(&current, BODY));
             assert_eq!(blue, expected.as_deref(), "{format}");
+            let pair = Secret::of_kind(Kind::Ed25519, [4; 32]);
+            subscription.secrets[0].secret = pair.clone();
+            let map = headers(&subscription, &SIGNING, BODY);
+            let expected = signature::standard([&pair, &rotated], id, SIGNING.at, BODY);
+            assert_eq!(map["webhook-signature"], expected);
+            let blue = map.get("x-signature").map(|value| value.to_str().unwrap());
+            let expected = (format == Format::Blue).then(|| signature::blue(&rotated, BODY));
+            assert_eq!(blue, expected.as_deref(), "{format}: of the symmetric secret");
         }
     }
 }

@@ -16,7 +16,9 @@ mod footprint;
 mod gate;
 mod intern;
 mod names;
+mod notes;
 mod radix;
+mod slots;
 mod snapshot;
 mod writer;
 
@@ -49,6 +51,8 @@ impl Index {
     ) -> (Self, IndexWriter) {
         let current = Arc::new(ArcSwap::from_pointee(Snapshot::default()));
         let mut writer = IndexWriter::new(Arc::clone(&current));
+        let subscriptions = subscriptions.into_iter();
+        writer.expect_more(subscriptions.size_hint().0);
         for (id, spec, presence) in subscriptions {
             writer.put(id, spec.borrow(), presence);
         }

@@ -7,6 +7,7 @@ pub mod health;
 pub mod matcher;
 pub mod payload;
 pub mod retry;
+pub mod rotation;
 #[cfg(test)]
 mod samples;
 pub mod signature;

@@ -4,6 +4,8 @@
 //! of numbers, the order of members and repeated members survive. What is absent is left out.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -11,6 +13,7 @@ use serde_json::value::RawValue;
 
 use crate::model::event::{Event, EventContent};
 use crate::model::id::EventId;
+use crate::model::name::EventType;
 use crate::model::selector::{EventPattern, EventSelector, ProjectPattern, ProjectSelector};
 use crate::model::subscription::{DisabledReason, Format, Standing, Subscription};
 use crate::model::time::Timestamp;
@@ -19,6 +22,13 @@ use crate::model::time::Timestamp;
 pub const HEALTH_CHECK: &str = "webhook.health_check";
 /// The type that a health check shows in `blue` format.
 pub const HEALTH_CHECK_BLUE: &str = "WEBHOOK_HEALTH_CHECK";
+
+/// The type that a sample shows if nobody chose another, but in `blue` format.
+pub const SAMPLE: &str = "webhook.test";
+/// The type that a sample shows in `blue` format if nobody chose another.
+pub const SAMPLE_BLUE: &str = "WEBHOOK_TEST";
+/// The project of a sample for a subscription that names none.
+pub const SAMPLE_PROJECT: &str = "test";
 
 const NULL: &[u8] = b"null";
 
@@ -66,6 +76,31 @@ pub fn health_check(subscription: &Subscription, standing: &Standing, id: EventI
             body.end()
         }
     }
+}
+
+/// A made-up event with this id for this subscription: of a project that its selector names, if it names one.
+pub fn sample(subscription: &Subscription, event_type: Option<EventType>, id: EventId) -> Event {
+    let spec = &subscription.spec;
+    let word = if spec.format == Format::Blue { SAMPLE_BLUE } else { SAMPLE };
+    let event_type = event_type.unwrap_or_else(|| constant(word));
+    let named = spec.projects.includes().find_map(|pattern| match pattern {
+        ProjectPattern::AnyCompany(project) => Some((None, project.clone())),
+        ProjectPattern::Exact(company, project) => Some((Some(company.clone()), project.clone())),
+        ProjectPattern::All | ProjectPattern::Company(_) => None,
+    });
+    let (company, project) = named.unwrap_or_else(|| (None, constant(SAMPLE_PROJECT)));
+    let mut data = Object::new();
+    data.value("subscription", &subscription.id);
+    let data = Some(data.end());
+    Event {
+        id,
+        content: EventContent { event_type, project, company, sender_id: None, occurred_at: None, data },
+    }
+}
+
+#[expect(clippy::expect_used, reason = "the names are constants, and a test reads them")]
+fn constant<T: FromStr<Err: fmt::Debug>>(name: &str) -> T {
+    name.parse().expect("a constant that is a name")
 }
 
 fn standard(event: &Event) -> Bytes {
@@ -306,6 +341,24 @@ mod tests {
             checked(Format::CloudEvents),
             r#"{"specversion":"1.0","id":"evt_00000000000000000000000009","source":"/postrider","type":"webhook.health_check","time":"1970-01-01T00:00:01.000Z","datacontenttype":"application/json","data":{"subscription":"sub_00000000000000000000000002"}}"#
         );
+    }
+
+    #[test]
+    fn a_sample_is_an_event_as_any_other() {
+        let mut wanting = subscription(Format::Standard);
+        let id = EventId::from_bits(9);
+        let data = r#""data":{"subscription":"sub_00000000000000000000000002"}"#;
+        let head = r#""timestamp":"1970-01-01T00:00:00.000Z","id":"evt_00000000000000000000000009""#;
+        let sent =
+            |to: &Subscription, event_type| body(to, &Standing::default(), &sample(to, event_type, id));
+        let expected = format!(r#"{{"type":"webhook.test",{head},"project":"test",{data}}}"#);
+        assert_eq!(sent(&wanting, None), expected);
+        wanting.spec.projects = ProjectSelector::parse(&["acme/*", "acme/website"]).unwrap();
+        let expected =
+            format!(r#"{{"type":"TODO_CREATED",{head},"project":"website","company":"acme",{data}}}"#);
+        assert_eq!(sent(&wanting, Some("TODO_CREATED".parse().unwrap())), expected);
+        let blue = sent(&subscription(Format::Blue), None);
+        assert!(blue.starts_with(br#"{"event":"WEBHOOK_TEST","webhook":"#), "{blue:?}");
     }
 
     #[test]

@@ -33,7 +33,11 @@ pub(crate) fn subscription(format: Format) -> Subscription {
         id: SubscriptionId::from_bits(2),
         spec,
         managed_by: ManagedBy::Api,
-        secrets: vec![SigningSecret { secret: Secret::from_random([1; 32]), expires_at: None }],
+        secrets: vec![SigningSecret {
+            secret: Secret::from_random([1; 32]),
+            created_at: Timestamp::default(),
+            expires_at: None,
+        }],
         created_at: Timestamp::default(),
         updated_at: Timestamp::default(),
         deleted_at: None,

@@ -1,23 +1,26 @@
 //! Signatures of deliveries: made for receivers, and checked by `postrider listen`.
 //!
-//! Every request carries Standard Webhooks signatures (HMAC-SHA256 over id, time and body, so that neither can
-//! be exchanged and an old request can be told); `blue` format adds the one that Blue's receivers check.
+//! Every request carries Standard Webhooks signatures (HMAC-SHA256 or ed25519 over id, time and body, so that neither
+//! can be exchanged and an old request can be told); `blue` format adds the one that Blue's receivers check.
 
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::hmac;
+use ring::signature::{ED25519, UnparsedPublicKey};
 
-use crate::model::secret::Secret;
+use crate::model::secret::{Key, PublicKey, Secret, Verifier};
 use crate::model::time::Timestamp;
 
 /// How far a request's timestamp may be from the present, either way, as Standard Webhooks advises.
 pub const TOLERANCE: Duration = Duration::from_mins(5);
 
-const VERSION: &str = "v1";
+const SYMMETRIC: &str = "v1,";
+const ASYMMETRIC: &str = "v1a,";
 
-/// The value of `webhook-signature`: one `v1,…` for each secret, in their order, separated by spaces.
+/// The value of `webhook-signature`: for each secret, in their order, one `v1,…` (HMAC) or `v1a,…` (ed25519),
+/// separated by spaces.
 ///
 /// `id` and `at` are what `webhook-id` and `webhook-timestamp` (in whole seconds) carry.
 /// Source: Standard Webhooks 1.0, "Signature scheme".
@@ -33,9 +36,16 @@ pub fn standard<'a>(
         if !value.is_empty() {
             value.push(' ');
         }
-        value.push_str(VERSION);
-        value.push(',');
-        STANDARD.encode_string(tag(secret, id, &at, body), &mut value);
+        match secret.key() {
+            Key::Symmetric(key) => {
+                value.push_str(SYMMETRIC);
+                STANDARD.encode_string(tag(key, id, &at, body), &mut value);
+            }
+            Key::Asymmetric(pair) => {
+                value.push_str(ASYMMETRIC);
+                STANDARD.encode_string(pair.sign(&message(id, &at, body)), &mut value);
+            }
+        }
     }
     value
 }
@@ -73,19 +83,38 @@ pub enum VerifyError {
     Mismatch,
 }
 
-/// Checks that one of the `v1` signatures is of this secret, id, time and body, and that the time is within
-/// [`TOLERANCE`] of `now`. Signatures are compared in constant time; versions not known are passed over.
-pub fn verify(secret: &Secret, signed: &Signed<'_>, body: &[u8], now: Timestamp) -> Result<(), VerifyError> {
+/// Checks that one of the signatures is of this secret or public key, id, time and body, and that the time is within
+/// [`TOLERANCE`] of `now`. Only `v1` is asked of a symmetric secret, and only `v1a` of an ed25519 key. HMACs are
+/// compared in constant time; versions not known are passed over.
+pub fn verify(with: &Verifier, signed: &Signed<'_>, body: &[u8], now: Timestamp) -> Result<(), VerifyError> {
     check_time(signed.timestamp, now)?;
-    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.key());
-    let message = [signed.id.as_bytes(), b".", signed.timestamp.as_bytes(), b".", body].concat();
-    let fits = |tag: Vec<u8>| hmac::verify(&key, &message, &tag).is_ok();
-    let known = |part: &str| part.strip_prefix("v1,").and_then(|digits| STANDARD.decode(digits).ok());
-    if signed.signatures.split_ascii_whitespace().filter_map(known).any(fits) {
-        Ok(())
-    } else {
-        Err(VerifyError::Mismatch)
-    }
+    let message = message(signed.id, signed.timestamp, body);
+    let fits = match with {
+        Verifier::Public(key) => any_asymmetric(key, signed, &message),
+        Verifier::Secret(secret) => match (secret.key(), secret.public_key()) {
+            (Key::Symmetric(key), _) => {
+                let key = hmac::Key::new(hmac::HMAC_SHA256, key);
+                each(signed, SYMMETRIC).any(|tag| hmac::verify(&key, &message, &tag).is_ok())
+            }
+            (Key::Asymmetric(_), public) => public.is_some_and(|key| any_asymmetric(&key, signed, &message)),
+        },
+    };
+    if fits { Ok(()) } else { Err(VerifyError::Mismatch) }
+}
+
+fn any_asymmetric(key: &PublicKey, signed: &Signed<'_>, message: &[u8]) -> bool {
+    let key = UnparsedPublicKey::new(&ED25519, key.as_bytes());
+    each(signed, ASYMMETRIC).any(|signature| key.verify(message, &signature).is_ok())
+}
+
+/// The signatures of one version.
+fn each<'a>(signed: &Signed<'a>, version: &'static str) -> impl Iterator<Item = Vec<u8>> + use<'a> {
+    let parts = signed.signatures.split_ascii_whitespace();
+    parts.filter_map(move |part| STANDARD.decode(part.strip_prefix(version)?).ok())
+}
+
+fn message(id: &str, at_secs: &str, body: &[u8]) -> Vec<u8> {
+    [id.as_bytes(), b".", at_secs.as_bytes(), b".", body].concat()
 }
 
 /// Checks an `X-Signature` in constant time. It carries no time, so an old request is not told from a new one.
@@ -107,8 +136,8 @@ fn check_time(text: &str, now: Timestamp) -> Result<(), VerifyError> {
     }
 }
 
-fn tag(secret: &Secret, id: &str, at_secs: &str, body: &[u8]) -> hmac::Tag {
-    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.key());
+fn tag(key: &[u8], id: &str, at_secs: &str, body: &[u8]) -> hmac::Tag {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, key);
     let mut context = hmac::Context::with_key(&key);
     for part in [id.as_bytes(), b".", at_secs.as_bytes(), b".", body] {
         context.update(part);
@@ -123,6 +152,7 @@ fn blue_key(secret: &Secret) -> hmac::Key {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::secret::Kind;
 
     const ID: &str = "msg_p5jXN8AQM9LWM0D4loKWxJek";
     const AT: Timestamp = Timestamp::from_millis(1_614_265_330_999);
@@ -172,14 +202,40 @@ mod tests {
             ),
         ];
         for (secret, signed, body, expected) in table {
-            assert_eq!(verify(&secret, &signed, body, AT), expected, "{signed:?}");
+            assert_eq!(verify(&Verifier::Secret(secret), &signed, body, AT), expected, "{signed:?}");
         }
+    }
+
+    #[test]
+    fn each_kind_signs_and_is_verified_by_its_own_scheme() {
+        let pair = Secret::of_kind(Kind::Ed25519, [5; 32]);
+        let (public, other) = (pair.public_key().unwrap(), Secret::of_kind(Kind::Ed25519, [6; 32]));
+        let both = standard([&pair, &secret()], ID, AT, BODY);
+        let (asymmetric, symmetric) = both.split_once(' ').unwrap();
+        assert_eq!(symmetric, SIGNATURE);
+        let digits = asymmetric.strip_prefix("v1a,").unwrap();
+        assert_eq!(STANDARD.decode(digits).unwrap().len(), 64);
+        let check = |with: &Verifier, signatures: &str, body: &[u8]| {
+            verify(with, &Signed { id: ID, timestamp: "1614265330", signatures }, body, AT).is_ok()
+        };
+        for with in [Verifier::Public(public), Verifier::Secret(pair)] {
+            assert!(check(&with, &both, BODY) && check(&with, asymmetric, BODY));
+            let misnamed = format!("v1,{digits}");
+            for signatures in [symmetric, &misnamed, digits, ""] {
+                assert!(!check(&with, signatures, BODY), "{signatures}");
+            }
+            assert!(!check(&with, &both, b"{}"));
+        }
+        assert!(check(&Verifier::Secret(secret()), &both, BODY));
+        assert!(!check(&Verifier::Secret(secret()), asymmetric, BODY));
+        assert!(!check(&Verifier::Secret(other), &both, BODY));
     }
 
     #[test]
     fn five_minutes_either_way_are_tolerated() {
         let signed = Signed { id: ID, timestamp: "1614265330", signatures: SIGNATURE };
-        let at = |secs: u64| verify(&secret(), &signed, BODY, Timestamp::from_millis(secs * 1000));
+        let with = Verifier::Secret(secret());
+        let at = |secs: u64| verify(&with, &signed, BODY, Timestamp::from_millis(secs * 1000));
         assert_eq!(at(1_614_265_330 + 300), Ok(()));
         assert_eq!(at(1_614_265_330 - 300), Ok(()));
         assert_eq!(at(1_614_265_330 + 301), Err(VerifyError::TooOld(Duration::from_secs(301))));

@@ -1,13 +1,11 @@
 //! Which ids of senders were seen lately.
-//!
-//! Rows lie in buckets by time, so that they are removed in the order of their keys. A bucket is named by the
-//! second it starts at, and is a quarter of the window wide.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ring::digest::{Context, SHA256};
 
+use super::buckets::Buckets;
 use super::error::StoreError;
 use super::key::{self, Table};
 use super::table::{Draft, Tables};
@@ -30,27 +28,11 @@ pub(super) fn hash(content: &EventContent) -> Option<[u8; 16]> {
 
 /// The buckets of the window.
 #[derive(Debug)]
-pub(super) struct Dedup {
-    window: Duration,
-    width_secs: u64,
-    buckets: BTreeSet<u32>,
-    /// The newest bucket of an earlier run, whose window may have been another.
-    adopted: Option<u32>,
-}
+pub(super) struct Dedup(Buckets);
 
 impl Dedup {
     pub(super) fn new(window: Duration, buckets: BTreeSet<u32>) -> Self {
-        let width_secs = (window.as_secs() / 4).max(1);
-        let adopted = buckets.last().copied();
-        Self { window, width_secs, buckets, adopted }
-    }
-
-    fn bucket(&self, at: Timestamp) -> u32 {
-        u32::try_from(at.as_secs() / self.width_secs * self.width_secs).unwrap_or(u32::MAX)
-    }
-
-    fn is_within(&self, now: Timestamp, event: EventId) -> bool {
-        now.since(event.time()) < self.window
+        Self(Buckets::new(Table::Dedup, window, buckets))
     }
 
     /// The event that had this hash within the window before `now`.
@@ -61,22 +43,19 @@ impl Dedup {
         now: Timestamp,
         hash: [u8; 16],
     ) -> Result<Option<EventId>, StoreError> {
-        let oldest = self.bucket(now.before(self.window));
-        let is_probed = |bucket: &&u32| **bucket >= oldest || Some(**bucket) <= self.adopted;
-        for bucket in self.buckets.iter().rev().filter(is_probed) {
-            let key = key::dedup(*bucket, hash);
+        for bucket in self.0.probed(now) {
+            let key = key::dedup(bucket, hash);
             if let Some(row) = draft.get(tables, Table::Dedup, &key)? {
                 let found = EventId::from_bits(key::read_id(Table::Dedup, &key, &row)?);
                 // The newest one decides: those before it are older.
-                return Ok(self.is_within(now, found).then_some(found));
+                return Ok(self.0.is_within(now, found.time()).then_some(found));
             }
         }
         Ok(None)
     }
 
     pub(super) fn add(&mut self, draft: &mut Draft, event: EventId, hash: [u8; 16]) {
-        let bucket = self.bucket(event.time());
-        self.buckets.insert(bucket);
+        let bucket = self.0.enter(event.time());
         draft.put(Table::Dedup, &key::dedup(bucket, hash), event.to_bytes().to_vec());
     }
 
@@ -88,29 +67,9 @@ impl Dedup {
         now: Timestamp,
         limit: usize,
     ) -> Result<bool, StoreError> {
-        let mut left = limit;
-        while let Some(bucket) = self.buckets.first().copied() {
-            let age = Duration::from_secs(now.as_secs().saturating_sub(u64::from(bucket)));
-            if age < self.window.saturating_add(Duration::from_secs(self.width_secs)) {
-                return Ok(false);
-            }
-            for row in
-                tables.tree(Table::Dedup).range(key::dedup(bucket, [0; 16])..=key::dedup(bucket, [255; 16]))
-            {
-                let (key, value) = row?;
-                let event = EventId::from_bits(key::read_id(Table::Dedup, &key, &value)?);
-                // Written when the window was wider.
-                if self.is_within(now, event) {
-                    return Ok(false);
-                }
-                if left == 0 {
-                    return Ok(true);
-                }
-                left -= 1;
-                draft.remove(Table::Dedup, &key);
-            }
-            self.buckets.pop_first();
-        }
-        Ok(false)
+        let written = |key: &[u8], value: &[u8]| {
+            key::read_id(Table::Dedup, key, value).map(|id| EventId::from_bits(id).time())
+        };
+        self.0.expire(tables, draft, (now, limit), written)
     }
 }

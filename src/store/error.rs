@@ -4,6 +4,8 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::seal::{KeyError, SealError};
+
 /// A step or a read that the store could not do.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
@@ -32,6 +34,9 @@ pub enum StoreError {
         /// What is wrong with it.
         problem: String,
     },
+    /// A secret could not be sealed.
+    #[error("use the log: {0}")]
+    Seal(#[from] SealError),
     /// The committer made no progress for too long.
     #[error(
         "use the log: no commit progress for {secs} s with steps waiting; look for a failing disk and restart"
@@ -146,6 +151,16 @@ pub enum OpenError {
     NotDurable {
         /// The store's directory.
         path: PathBuf,
+    },
+    /// The key file that secrets are sealed with cannot be used.
+    #[error("open {path}: key file {key}: {error}", path = path.display(), key = key.display())]
+    Key {
+        /// The store's directory.
+        path: PathBuf,
+        /// The key file.
+        key: PathBuf,
+        /// Why not.
+        error: KeyError,
     },
     /// The log itself could not be read or written.
     #[error("open {path}: {error}", path = path.display())]

@@ -9,6 +9,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::error::OpenError;
 use super::fsync;
+use super::seal::make_private_folder;
 
 /// The directory with its lock held.
 #[derive(Debug)]
@@ -38,7 +39,7 @@ fn failed<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> 
 impl Files {
     /// Creates the directory if need be, and locks it.
     pub(super) fn lock(root: &Path) -> Result<Self, OpenError> {
-        fs::create_dir_all(root).map_err(failed("create", root))?;
+        make_private_folder(root).map_err(failed("create", root))?;
         let path = root.join("lock");
         let open = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path);
         let mut lock = open.map_err(failed("open", &path))?;

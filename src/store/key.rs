@@ -1,25 +1,66 @@
 //! Keys: big-endian, so that they sort as what they name.
 
 use super::error::StoreError;
-use crate::model::id::{DeliveryId, EventId, SubscriptionId};
+use crate::model::delivery::Progress;
+use crate::model::id::{DeliveryId, SubscriptionId};
 use crate::model::time::Timestamp;
 
-/// The trees whose rows are counted, in the order of the counts in the meta row.
+/// The trees whose rows are counted, in the order of the counts in the meta row. The number of a tree goes into the
+/// hashes of its rows: it never changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Table {
+    /// What deliveries begin with: submitted events, and replays.
     Events,
+    /// Every delivery with a row, in format 1; empty in format 2.
     Deliveries,
     Due,
     Dedup,
     Subscriptions,
     Standings,
+    /// Deliveries that were tried and wait again.
+    Retrying,
+    Succeeded,
+    Exhausted,
+    Cancelled,
+    Segments,
+    Jobs,
+    Idempotency,
 }
 
-pub(super) const TABLES: usize = 6;
+pub(super) const TABLES: usize = 13;
+/// The trees of format 1 are the first so many.
+pub(super) const TABLES_V1: usize = 6;
 
 impl Table {
-    pub(super) const ALL: [Self; TABLES] =
-        [Self::Events, Self::Deliveries, Self::Due, Self::Dedup, Self::Subscriptions, Self::Standings];
+    pub(super) const ALL: [Self; TABLES] = [
+        Self::Events,
+        Self::Deliveries,
+        Self::Due,
+        Self::Dedup,
+        Self::Subscriptions,
+        Self::Standings,
+        Self::Retrying,
+        Self::Succeeded,
+        Self::Exhausted,
+        Self::Cancelled,
+        Self::Segments,
+        Self::Jobs,
+        Self::Idempotency,
+    ];
+
+    /// The trees in which a delivery may have its row. A look-up in this order misses none that moves on
+    /// meanwhile; one that is reopened moves back.
+    pub(super) const STATES: [Self; 4] = [Self::Retrying, Self::Succeeded, Self::Exhausted, Self::Cancelled];
+
+    /// The tree in which a delivery that stands so has its row.
+    pub(super) const fn of(progress: Progress) -> Self {
+        match progress {
+            Progress::Waiting { .. } => Self::Retrying,
+            Progress::Succeeded => Self::Succeeded,
+            Progress::Exhausted => Self::Exhausted,
+            Progress::Cancelled => Self::Cancelled,
+        }
+    }
 
     pub(super) const fn name(self) -> &'static str {
         match self {
@@ -29,6 +70,13 @@ impl Table {
             Self::Dedup => "dedup",
             Self::Subscriptions => "subscriptions",
             Self::Standings => "standings",
+            Self::Retrying => "retrying",
+            Self::Succeeded => "succeeded",
+            Self::Exhausted => "exhausted",
+            Self::Cancelled => "cancelled",
+            Self::Segments => "segments",
+            Self::Jobs => "jobs",
+            Self::Idempotency => "idempotency",
         }
     }
 
@@ -93,11 +141,50 @@ pub(super) fn dedup(bucket: u32, hash: [u8; 16]) -> DedupKey {
     key
 }
 
-pub(super) fn read_bucket(key: &[u8]) -> Result<u32, StoreError> {
+/// The bucket of a row of `dedup` or `idempotency`.
+pub(super) fn read_bucket(table: Table, key: &[u8]) -> Result<u32, StoreError> {
     match take::<4>(key) {
-        Some((bucket, rest)) if rest.len() == 16 => Ok(u32::from_be_bytes(bucket)),
-        _ => Err(StoreError::corrupt(Table::Dedup.name(), key, "the key is not 20 bytes long")),
+        Some((bucket, rest)) if matches!(rest.len(), 16 | 18) => Ok(u32::from_be_bytes(bucket)),
+        _ => Err(StoreError::corrupt(table.name(), key, "the key is not 20 or 22 bytes long")),
     }
+}
+
+/// Bucket and hash of a caller's idempotency key, and the number of a chunk of what it stands for.
+pub(super) type OnceKey = [u8; 22];
+
+pub(super) fn once(bucket: u32, hash: [u8; 16], number: u16) -> OnceKey {
+    let mut key = [0; 22];
+    let (head, rest) = key.split_at_mut(4);
+    let (middle, tail) = rest.split_at_mut(16);
+    head.copy_from_slice(&bucket.to_be_bytes());
+    middle.copy_from_slice(&hash);
+    tail.copy_from_slice(&number.to_be_bytes());
+    key
+}
+
+/// First id of the segment, kind of row, first term or number of a block, part.
+pub(super) type SegmentKey = [u8; 27];
+
+pub(super) fn segment(first: u128, kind: u8, of: u64, part: u16) -> SegmentKey {
+    let mut key = [kind; 27];
+    let (head, rest) = key.split_at_mut(16);
+    let (_, rest) = rest.split_at_mut(1);
+    let (middle, tail) = rest.split_at_mut(8);
+    head.copy_from_slice(&first.to_be_bytes());
+    middle.copy_from_slice(&of.to_be_bytes());
+    tail.copy_from_slice(&part.to_be_bytes());
+    key
+}
+
+pub(super) fn read_segment(key: &[u8]) -> Result<(u128, u8, u64, u16), StoreError> {
+    let parts = || {
+        let (first, rest) = take::<16>(key)?;
+        let ([kind], rest) = take::<1>(rest)?;
+        let (of, part) = take::<8>(rest)?;
+        let part = u16::from_be_bytes(part.try_into().ok()?);
+        Some((u128::from_be_bytes(first), kind, u64::from_be_bytes(of), part))
+    };
+    parts().ok_or_else(|| StoreError::corrupt(Table::Segments.name(), key, "the key is not 27 bytes long"))
 }
 
 /// The id that a row of `dedup` holds, or a key of `subscriptions` and `standings` is.
@@ -113,9 +200,9 @@ pub(super) fn first_bits(at: Timestamp) -> u128 {
     u128::from(at.as_millis()) << 80
 }
 
-/// The delivery of the target at `index`.
-pub(super) fn delivery_of(event: EventId, index: usize) -> DeliveryId {
-    DeliveryId::from_bits(event.bits().saturating_add(1).saturating_add(index as u128))
+/// The delivery at `index` of those that began with the row of `events` with these id bits.
+pub(super) fn delivery_of(origin: u128, index: usize) -> DeliveryId {
+    DeliveryId::from_bits(origin.saturating_add(1).saturating_add(index as u128))
 }
 
 #[cfg(test)]
@@ -128,7 +215,7 @@ mod tests {
         let at = Timestamp::from_millis(1_700_000_000_000);
         assert_eq!(read_due(&due(sub, at, id)).unwrap(), (sub, at, id));
         assert_eq!(read_chunk(Table::Events, &chunk(5, 300)).unwrap(), (5, 300));
-        assert_eq!(read_bucket(&dedup(9, [1; 16])).unwrap(), 9);
+        assert_eq!(read_bucket(Table::Dedup, &dedup(9, [1; 16])).unwrap(), 9);
         assert!(chunk(1, u16::MAX) < chunk(2, 0) && chunk(1, 255) < chunk(1, 256));
         assert!(
             due(sub, at, id)
@@ -138,7 +225,7 @@ mod tests {
             assert!(
                 read_due(bad).is_err()
                     && read_chunk(Table::Events, bad).is_err()
-                    && read_bucket(bad).is_err()
+                    && read_bucket(Table::Dedup, bad).is_err()
             );
         }
     }

@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::index::{Index, IndexState};
+use super::seen::{SeenNames, SeenState};
 use crate::model::delivery::Progress;
 use crate::model::id::{DeliveryId, EventId, SubscriptionId};
 use crate::model::time::Timestamp;
@@ -19,7 +21,7 @@ pub enum ProgressKind {
     Succeeded,
     /// Its attempts are used up.
     Exhausted,
-    /// Given up on, or its subscription is gone.
+    /// Given up on, by a person or because its subscription is gone.
     Cancelled,
 }
 
@@ -43,11 +45,26 @@ pub struct Tally {
     pub succeeded: u64,
     /// Out of attempts.
     pub exhausted: u64,
-    /// Given up on, or left when the subscription was deleted.
+    /// Given up on, by a person or because the subscription was deleted.
     pub cancelled: u64,
 }
 
 impl Tally {
+    /// All of them.
+    pub fn all(&self) -> u64 {
+        self.waiting + self.succeeded + self.exhausted + self.cancelled
+    }
+
+    /// Those that stand so.
+    pub fn of(&self, kind: ProgressKind) -> u64 {
+        match kind {
+            ProgressKind::Waiting => self.waiting,
+            ProgressKind::Succeeded => self.succeeded,
+            ProgressKind::Exhausted => self.exhausted,
+            ProgressKind::Cancelled => self.cancelled,
+        }
+    }
+
     fn count(&mut self, kind: ProgressKind) -> &mut u64 {
         match kind {
             ProgressKind::Waiting => &mut self.waiting,
@@ -68,7 +85,7 @@ impl Tally {
     }
 }
 
-/// A delivery that nothing has happened to since its event was appended: it has no row of its own.
+/// A delivery that nothing has happened to since its event was appended or replayed: it has no row of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fresh {
     /// The delivery.
@@ -79,11 +96,28 @@ pub struct Fresh {
     pub subscription: SubscriptionId,
 }
 
+/// What a subscription has waiting on disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Line {
+    /// Never tried, with a due row and no other.
+    pub(super) untried: u64,
+    /// Tried, with a row of its own and a due row.
+    pub(super) retrying: u64,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct State {
     /// Every subscription with a row, and when it was deleted if it was.
     pub(super) subscriptions: HashMap<SubscriptionId, Option<Timestamp>>,
     pub(super) tallies: HashMap<SubscriptionId, Tally>,
+    /// The tallies of all subscriptions together.
+    pub(super) total: Tally,
+    /// Those with something waiting on disk.
+    pub(super) lines: HashMap<SubscriptionId, Line>,
+    /// How many deliveries were tried and wait on disk, of all subscriptions.
+    pub(super) retrying: u64,
+    /// Replayed deliveries that are not finished: their events must not be swept.
+    replaying: BTreeSet<(EventId, DeliveryId)>,
     fresh: BTreeMap<DeliveryId, Fresh>,
     fresh_of: BTreeSet<(SubscriptionId, DeliveryId)>,
 }
@@ -93,14 +127,53 @@ impl State {
         matches!(self.subscriptions.get(&subscription), Some(None))
     }
 
-    pub(super) fn tally(&mut self, subscription: SubscriptionId) -> &mut Tally {
-        self.tallies.entry(subscription).or_default()
+    /// Counts a delivery.
+    pub(super) fn add(&mut self, subscription: SubscriptionId, kind: ProgressKind) {
+        self.tallies.entry(subscription).or_default().add(kind);
+        self.total.add(kind);
+    }
+
+    /// Counts a delivery no longer.
+    pub(super) fn take(&mut self, subscription: SubscriptionId, kind: ProgressKind) {
+        self.tallies.entry(subscription).or_default().take(kind);
+        self.total.take(kind);
     }
 
     pub(super) fn shift(&mut self, subscription: SubscriptionId, from: ProgressKind, to: ProgressKind) {
-        let tally = self.tally(subscription);
-        tally.take(from);
-        tally.add(to);
+        self.take(subscription, from);
+        self.add(subscription, to);
+    }
+
+    /// Counts a due row that was written.
+    pub(super) fn enter_line(&mut self, subscription: SubscriptionId, was_tried: WasTried) {
+        let line = self.lines.entry(subscription).or_default();
+        match was_tried {
+            WasTried::Yes => {
+                line.retrying += 1;
+                self.retrying += 1;
+            }
+            WasTried::No => line.untried += 1,
+        }
+    }
+
+    /// Counts a due row that was removed.
+    pub(super) fn leave_line(&mut self, subscription: SubscriptionId, was_tried: WasTried) {
+        let Some(line) = self.lines.get_mut(&subscription) else {
+            debug_assert!(false, "a due row that was not counted");
+            return;
+        };
+        let count = match was_tried {
+            WasTried::Yes => &mut line.retrying,
+            WasTried::No => &mut line.untried,
+        };
+        debug_assert!(*count > 0, "a due row that was not counted: {was_tried:?}");
+        *count = count.saturating_sub(1);
+        if was_tried == WasTried::Yes {
+            self.retrying = self.retrying.saturating_sub(1);
+        }
+        if *line == Line::default() {
+            self.lines.remove(&subscription);
+        }
     }
 
     pub(super) fn add_fresh(&mut self, fresh: Fresh) {
@@ -118,41 +191,68 @@ impl State {
         self.fresh.values().copied()
     }
 
-    pub(super) fn is_fresh(&self, id: DeliveryId) -> bool {
-        self.fresh.contains_key(&id)
+    /// The oldest fresh delivery.
+    pub(super) fn floor(&self) -> Option<DeliveryId> {
+        self.fresh.first_key_value().map(|(id, _)| *id)
     }
 
-    /// The oldest event with a fresh delivery.
-    pub(super) fn floor(&self) -> Option<EventId> {
-        self.fresh.first_key_value().map(|(_, fresh)| fresh.event)
+    /// The fresh deliveries of a subscription, oldest first.
+    pub(super) fn fresh_of(
+        &self,
+        subscription: SubscriptionId,
+    ) -> impl DoubleEndedIterator<Item = DeliveryId> {
+        let (first, last) = (DeliveryId::from_bits(0), DeliveryId::from_bits(u128::MAX));
+        self.fresh_of.range((subscription, first)..=(subscription, last)).map(|(_, id)| *id)
     }
 
-    pub(super) fn oldest_fresh(&self, subscription: SubscriptionId) -> Option<DeliveryId> {
-        let first = (subscription, DeliveryId::from_bits(0));
-        self.fresh_of.range(first..).next().filter(|(of, _)| *of == subscription).map(|(_, id)| *id)
+    /// Fresh deliveries before this one, newest first.
+    pub(super) fn fresh_before(&self, end: DeliveryId) -> impl Iterator<Item = Fresh> {
+        self.fresh.range(..end).rev().map(|(_, fresh)| *fresh)
     }
 
-    /// Counts the fresh deliveries of a subscription as cancelled: it is gone.
-    pub(super) fn cancel_fresh(&mut self, subscription: SubscriptionId) {
-        while let Some(id) = self.oldest_fresh(subscription) {
-            self.take_fresh(id);
-            self.shift(subscription, ProgressKind::Waiting, ProgressKind::Cancelled);
-        }
+    /// A replayed delivery waits.
+    pub(super) fn begin_replay(&mut self, event: EventId, delivery: DeliveryId) {
+        self.replaying.insert((event, delivery));
     }
+
+    /// A delivery waits no longer; answers whether it was a replayed one.
+    pub(super) fn end_replay(&mut self, event: EventId, delivery: DeliveryId) -> bool {
+        self.replaying.remove(&(event, delivery))
+    }
+
+    /// The replayed deliveries of an event that are not finished.
+    pub(super) fn replaying(&self, event: EventId) -> impl Iterator<Item = DeliveryId> {
+        let (first, last) = (DeliveryId::from_bits(0), DeliveryId::from_bits(u128::MAX));
+        self.replaying.range((event, first)..=(event, last)).map(|(_, id)| *id)
+    }
+}
+
+/// Whether a delivery that waits on disk has been tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WasTried {
+    Yes,
+    No,
 }
 
 /// What committer and readers share.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     state: Mutex<State>,
+    pub(super) index: Index,
+    pub(super) seen: SeenNames,
     pub(super) commits: AtomicU64,
     pub(super) flushes: AtomicU64,
     pub(super) events: AtomicU64,
 }
 
 impl Ledger {
-    pub(super) fn new(state: State) -> Self {
-        Self { state: Mutex::new(state), ..Self::default() }
+    pub(super) fn new(state: State, index: IndexState, seen: SeenState) -> Self {
+        Self {
+            state: Mutex::new(state),
+            index: Index::new(index),
+            seen: SeenNames::new(seen),
+            ..Self::default()
+        }
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {

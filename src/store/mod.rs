@@ -8,14 +8,19 @@
 //! Nothing here decides what is delivered when, asks the time by itself, or acknowledges what is not on the disk.
 //! A failed write ends it all: see [`StoreError::Poisoned`].
 
+mod append;
 mod apply;
+mod buckets;
 mod committer;
 mod dedup;
 mod error;
 mod files;
 mod fsync;
+mod index;
 mod key;
 mod ledger;
+mod migrate;
+mod once;
 mod open;
 mod pulse;
 mod query;
@@ -23,6 +28,10 @@ mod queue;
 mod reader;
 mod record;
 mod scan;
+mod seal;
+mod seen;
+mod segment;
+mod settle;
 mod step;
 mod sweep;
 mod table;
@@ -31,16 +40,27 @@ pub use committer::Committer;
 pub use error::{OpenError, QueueFull, StoreError};
 pub use files::Released;
 pub use ledger::{Counts, Fresh, ProgressKind, Tally};
+pub use once::{Earlier, EarlierEvent, Once, OnceKey};
 pub use open::{Opened, StoreOptions, open};
 pub use query::{DeliveryQuery, EventQuery, Page};
 pub use queue::{Place, Store};
 pub use reader::Reader;
 pub use record::EventHead;
-pub use step::{Append, Appended, Settlement, Sweep, Swept, Target};
+pub use seal::{KeyError, SealError};
+pub use seen::{Seen, SeenPage, SeenProject};
+pub use step::{
+    Append, Appended, REPLAY_DELIVERIES_MAX, Redelivery, Replay, Settlement, Sweep, Swept, Target,
+};
 
+#[cfg(test)]
+mod migrate_tests;
 #[cfg(test)]
 mod model_tests;
 #[cfg(test)]
+mod once_tests;
+#[cfg(test)]
 mod rig;
+#[cfg(test)]
+mod sealing_tests;
 #[cfg(test)]
 mod tests;

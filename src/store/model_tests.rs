@@ -2,7 +2,7 @@
 //!
 //! `SEED=n` repeats one run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use rand::rngs::StdRng;
@@ -11,11 +11,22 @@ use tokio::time::advance;
 
 use super::rig::*;
 use super::*;
+mod lists;
+
 use crate::model::attempt::{Attempt, Outcome};
 use crate::model::delivery::{Delivery, Progress};
-use crate::model::event::Event;
+use crate::model::event::{Event, EventContent};
 use crate::model::id::{DeliveryId, EventId, SubscriptionId};
 use crate::model::time::{Clock, Timestamp};
+
+const TYPES: &[&str] = &["TODO_CREATED", "TODO_DONE", "INVOICE_PAID"];
+const PROJECTS: &[&str] = &["website", "app", "shop"];
+const COMPANIES: &[&str] = &["acme", "globex"];
+const SENDERS: &[&str] = &["order-1", "order-2", "order-3", "order-4", "order-5"];
+
+fn name<T: std::str::FromStr<Err: std::fmt::Debug>>(names: &[&str], rng: &mut StdRng) -> T {
+    names[rng.random_range(0..names.len())].parse().unwrap()
+}
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Place {
@@ -28,14 +39,18 @@ enum Place {
 struct Known {
     delivery: Delivery,
     place: Place,
+    /// The event or replay that it began with.
+    origin: u128,
 }
 
 impl Known {
     fn kind(&self) -> ProgressKind {
-        match (self.place, self.delivery.progress) {
-            (Place::Nowhere, Progress::Waiting { .. }) => ProgressKind::Cancelled,
-            (_, progress) => progress.into(),
-        }
+        self.delivery.progress.into()
+    }
+
+    fn cancel(&mut self) {
+        self.place = Place::Nowhere;
+        self.delivery.progress = Progress::Cancelled;
     }
 }
 
@@ -43,6 +58,7 @@ impl Known {
 struct Model {
     subscriptions: BTreeMap<SubscriptionId, Option<Timestamp>>,
     events: BTreeMap<EventId, (Event, u32)>,
+    replays: BTreeSet<u128>,
     deliveries: BTreeMap<DeliveryId, Known>,
 }
 
@@ -54,61 +70,96 @@ impl Model {
     fn append(&mut self, appended: &Appended, targets: &[Target]) {
         let event = Event::clone(&appended.event);
         for (id, target) in appended.deliveries.iter().zip(targets) {
-            let place = match (self.is_live(target.subscription), target.queued) {
-                (false, _) => Place::Nowhere,
-                (true, true) => Place::Lane(id.time()),
-                (true, false) => Place::Fresh,
-            };
-            let mut delivery = Delivery::fresh(*id, event.id, target.subscription);
-            if place == Place::Nowhere {
-                delivery.progress = Progress::Cancelled;
-            }
-            self.deliveries.insert(*id, Known { delivery, place });
+            self.begin(event.id.bits(), *id, (event.id, target.subscription, target.queued));
         }
         self.events.insert(event.id, (event, u32::try_from(targets.len()).unwrap()));
     }
 
+    fn begin(&mut self, origin: u128, id: DeliveryId, to: (EventId, SubscriptionId, bool)) {
+        let (event, subscription, queued) = to;
+        let place = if queued { Place::Lane(id.time()) } else { Place::Fresh };
+        let mut known = Known { delivery: Delivery::fresh(id, event, subscription), place, origin };
+        if !self.is_live(subscription) {
+            known.cancel();
+        }
+        self.deliveries.insert(id, known);
+    }
+
+    fn replay(&mut self, wanted: &[Redelivery], ids: &[Option<DeliveryId>]) {
+        assert_eq!(wanted.len(), ids.len());
+        let origin = ids.iter().flatten().next().map(|id| id.bits() - 1);
+        for (one, id) in wanted.iter().zip(ids) {
+            assert_eq!(id.is_some(), self.events.contains_key(&one.event));
+            if let (Some(id), Some(origin)) = (id, origin) {
+                self.begin(origin, *id, (one.event, one.subscription, one.queued));
+                self.replays.insert(origin);
+            }
+        }
+    }
+
     fn settle(&mut self, delivery: &Delivery) {
         let is_live = self.is_live(delivery.subscription);
+        let has_event = self.events.contains_key(&delivery.event);
         let Some(known) = self.deliveries.get_mut(&delivery.id) else { return };
-        known.place = match delivery.progress {
-            Progress::Waiting { due } if is_live => Place::Lane(due),
-            _ => Place::Nowhere,
-        };
+        let is_reopened = known.kind() != ProgressKind::Waiting && !delivery.progress.is_final();
+        if is_reopened && !has_event {
+            return;
+        }
         known.delivery = delivery.clone();
+        match delivery.progress {
+            Progress::Waiting { .. } if !is_live => known.cancel(),
+            Progress::Waiting { due } => known.place = Place::Lane(due),
+            _ => known.place = Place::Nowhere,
+        }
     }
 
     fn delete(&mut self, id: SubscriptionId, at: Timestamp) {
         self.subscriptions.insert(id, Some(at));
         for known in self.deliveries.values_mut().filter(|known| known.delivery.subscription == id) {
             if known.place == Place::Fresh {
-                known.place = Place::Nowhere;
+                known.cancel();
             }
         }
     }
 
-    fn sweep(&mut self, sweep: Sweep) -> (u64, u64) {
-        let goes = |id: &EventId, model: &Self| {
-            let range = DeliveryId::from_bits(id.bits())
-                ..=DeliveryId::from_bits(id.bits() + u128::from(model.events[id].1));
-            let mut all = model.deliveries.range(range);
-            id.time() < sweep.held_before
-                || id.time() < sweep.events_before
-                    && all.all(|(_, known)| {
-                        known.kind() != ProgressKind::Waiting || !model.is_live(known.delivery.subscription)
-                    })
+    /// Whether a delivery of a replay keeps the event in the log.
+    fn is_replayed(&self, event: u128) -> bool {
+        let keeps = |known: &Known| {
+            known.kind() == ProgressKind::Waiting
+                && known.delivery.event.bits() == event
+                && known.origin != event
         };
-        let gone: Vec<EventId> = self.events.keys().filter(|id| goes(id, self)).copied().collect();
-        let deliveries = self.deliveries.len();
-        for id in &gone {
-            self.events.remove(id);
-            self.deliveries.retain(|_, known| known.delivery.event != *id);
+        self.deliveries.values().any(keeps)
+    }
+
+    fn goes(&self, origin: u128, sweep: Sweep) -> bool {
+        let made = EventId::from_bits(origin).time();
+        let mut own = self.deliveries.values().filter(|known| known.origin == origin);
+        !self.is_replayed(origin)
+            && (made < sweep.held_before
+                || made < sweep.events_before && own.all(|known| known.kind() != ProgressKind::Waiting))
+    }
+
+    fn sweep(&mut self, sweep: Sweep) -> (u64, u64) {
+        let (mut origins, deliveries) = (0, self.deliveries.len());
+        loop {
+            let all = self.events.keys().map(|id| id.bits()).chain(self.replays.iter().copied());
+            let gone: Vec<u128> = all.filter(|origin| self.goes(*origin, sweep)).collect();
+            if gone.is_empty() {
+                break;
+            }
+            for origin in gone {
+                origins += 1;
+                self.events.remove(&EventId::from_bits(origin));
+                self.replays.remove(&origin);
+                self.deliveries.retain(|_, known| known.origin != origin);
+            }
         }
         let before = sweep.events_before.min(sweep.held_before);
         let waiting: Vec<_> =
             self.tallies().into_iter().filter(|(_, t)| t.waiting > 0).map(|(id, _)| id).collect();
         self.subscriptions.retain(|id, at| at.is_none_or(|at| at >= before) || waiting.contains(id));
-        (gone.len() as u64, (deliveries - self.deliveries.len()) as u64)
+        (origins, (deliveries - self.deliveries.len()) as u64)
     }
 
     fn tallies(&self) -> BTreeMap<SubscriptionId, Tally> {
@@ -152,77 +203,7 @@ impl Model {
             assert_eq!(stored, self.subscriptions.get(&id).copied());
         }
         self.check_log(reader);
-    }
-
-    fn check_log(&self, reader: &Reader) {
-        for (id, (event, targets)) in &self.events {
-            assert_eq!(reader.event(*id).unwrap().as_ref(), Some(event));
-            let deliveries = reader.deliveries_of(*id).unwrap();
-            assert_eq!(deliveries.len(), *targets as usize);
-        }
-        let mut query = EventQuery { limit: 7, ..EventQuery::default() };
-        let mut listed = Vec::new();
-        loop {
-            let page = reader.events(&query).unwrap();
-            listed.extend(page.items.iter().map(|head| (head.id, head.targets)));
-            let Some(next) = page.next else { break };
-            query.before = Some(next);
-        }
-        let expected: Vec<_> = self.events.iter().rev().map(|(id, (_, targets))| (*id, *targets)).collect();
-        assert_eq!(listed, expected);
-        for subscription in [None, Some(SubscriptionId::from_bits(2))] {
-            for progress in
-                [vec![], vec![ProgressKind::Waiting], vec![ProgressKind::Exhausted, ProgressKind::Succeeded]]
-            {
-                self.check_deliveries(
-                    reader,
-                    DeliveryQuery { subscription, progress, limit: 9, ..DeliveryQuery::default() },
-                );
-            }
-        }
-        if let Some(event) = self.events.keys().next_back().copied() {
-            self.check_deliveries(
-                reader,
-                DeliveryQuery { event: Some(event), limit: 2, ..DeliveryQuery::default() },
-            );
-            let since = Some(event.time().before(Duration::from_secs(200)));
-            let until = Some(event.time().before(Duration::from_secs(100)));
-            self.check_deliveries(
-                reader,
-                DeliveryQuery { since, until, limit: 3, ..DeliveryQuery::default() },
-            );
-        }
-    }
-
-    fn check_deliveries(&self, reader: &Reader, mut query: DeliveryQuery) {
-        let wants = |delivery: &&Delivery| {
-            query.subscription.is_none_or(|id| id == delivery.subscription)
-                && query.event.is_none_or(|id| id == delivery.event)
-                && query.since.is_none_or(|at| delivery.id.time() >= at)
-                && query.until.is_none_or(|at| delivery.id.time() < at)
-                && (query.progress.is_empty() || query.progress.contains(&delivery.progress.into()))
-        };
-        let expected: Vec<Delivery> =
-            self.deliveries.values().rev().map(|known| &known.delivery).filter(wants).cloned().collect();
-        let mut listed = Vec::new();
-        loop {
-            let page = reader.deliveries(&query).unwrap();
-            listed.extend(page.items);
-            let Some(next) = page.next else { break };
-            query.before = Some(next);
-        }
-        assert_eq!(listed.len(), expected.len());
-        for (mut listed, mut expected) in listed.into_iter().zip(expected) {
-            if self.deliveries[&expected.id].place == Place::Nowhere {
-                // When it would have been due is told no longer once its lane is cleared.
-                for delivery in [&mut listed, &mut expected] {
-                    if let Progress::Waiting { due } = &mut delivery.progress {
-                        *due = EPOCH;
-                    }
-                }
-            }
-            assert_eq!(listed, expected);
-        }
+        self.check_seen(reader);
     }
 
     fn check_found(&self, found: &Found) {
@@ -252,7 +233,8 @@ impl Run {
 
     async fn step(&mut self) {
         match self.rng.random_range(0..100) {
-            0..35 => self.append().await,
+            0..30 => self.append().await,
+            30..35 => self.replay().await,
             35..65 => self.settle().await,
             65..72 => self.park().await,
             72..77 => self.release().await,
@@ -264,6 +246,16 @@ impl Run {
         }
     }
 
+    fn content(&mut self) -> EventContent {
+        let size = if self.rng.random_bool(0.05) { 20_000 } else { self.rng.random_range(0..200) };
+        let mut content = content(None, size);
+        content.event_type = name(TYPES, &mut self.rng);
+        content.project = name(PROJECTS, &mut self.rng);
+        content.company = self.rng.random_bool(0.7).then(|| name(COMPANIES, &mut self.rng));
+        content.sender_id = self.rng.random_bool(0.3).then(|| name(SENDERS, &mut self.rng));
+        content
+    }
+
     async fn append(&mut self) {
         let mut list = Vec::new();
         for _ in 0..self.rng.random_range(1..4) {
@@ -271,13 +263,27 @@ impl Run {
             for _ in 0..self.rng.random_range(0..4) {
                 targets.push(to(self.pick(), self.rng.random_bool(0.3)));
             }
-            let size = if self.rng.random_bool(0.05) { 20_000 } else { self.rng.random_range(0..200) };
-            list.push(Append { content: content(None, size), targets });
+            list.push(Append { content: self.content(), targets });
         }
         let appended = self.rig.append(list.clone()).await.unwrap();
-        for (appended, append) in appended.iter().zip(&list) {
+        for (appended, append) in appended.iter().zip(&list).filter(|(appended, _)| !appended.duplicate) {
             self.model.append(appended, &append.targets);
         }
+    }
+
+    async fn replay(&mut self) {
+        let ids: Vec<EventId> = self.model.events.keys().copied().collect();
+        let of = self.pick();
+        let mut wanted = Vec::new();
+        for _ in 0..self.rng.random_range(1..6) {
+            let nowhere = EventId::from_bits(EPOCH.as_millis().into());
+            let event = ids.get(self.rng.random_range(0..ids.len() + 1)).copied().unwrap_or(nowhere);
+            let subscription = if self.rng.random_bool(0.8) { of } else { self.pick() };
+            wanted.push(Redelivery { event, subscription, queued: self.rng.random_bool(0.5) });
+        }
+        let replay = Replay { deliveries: wanted.clone(), ..Replay::default() };
+        let made = self.rig.step(|place, done| place.replay(replay, done)).await.unwrap();
+        self.model.replay(&wanted, &made);
     }
 
     fn any(&mut self) -> Option<Known> {
@@ -365,9 +371,11 @@ impl Run {
         let id = self.pick();
         if !self.model.is_live(id) {
             while self.rig.step(|place, done| place.clear_lane(id, 2, done)).await.unwrap() {}
-            for known in self.model.deliveries.values_mut().filter(|known| known.delivery.subscription == id)
-            {
-                known.place = Place::Nowhere;
+            let of = |known: &&mut Known| known.delivery.subscription == id;
+            for known in self.model.deliveries.values_mut().filter(of) {
+                if let Place::Lane(_) = known.place {
+                    known.cancel();
+                }
             }
         }
     }
@@ -399,6 +407,7 @@ async fn run(seed: u64, steps: usize) {
         run.step().await;
         if step % 20 == 0 {
             run.model.check(&run.rig.reader);
+            run.check_pages().await;
         }
         if run.rng.random_range(0..150) == 0 {
             run.rig.close().await.unwrap();

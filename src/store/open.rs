@@ -15,13 +15,17 @@ use super::dedup::Dedup;
 use super::error::{OpenError, StoreError};
 use super::files::{Files, Released};
 use super::fsync;
-use super::key::{self, Table};
+use super::index::IndexState;
+use super::key::{self, TABLES, Table};
 use super::ledger::{Fresh, Ledger};
+use super::migrate::Migration;
+use super::once::Keys;
 use super::pulse::Pulse;
 use super::queue::Store;
 use super::reader::Reader;
-use super::record::Meta;
-use super::scan::{Scan, scan};
+use super::record::{self, Meta};
+use super::scan::{Scan, count, scan};
+use super::seal::{self, KeyId, Vault};
 use super::step::Poison;
 use super::table::{Draft, Tables};
 use crate::model::id::{IdSequence, SubscriptionId};
@@ -29,7 +33,7 @@ use crate::model::subscription::{Standing, Subscription};
 use crate::model::time::Clock;
 
 /// The format of the log as a whole.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
 
 /// How often sled collects garbage, in milliseconds: with its default the file grows without end under load.
 const COLLECT_EVERY_MS: u64 = 20;
@@ -39,6 +43,8 @@ const COLLECT_EVERY_MS: u64 = 20;
 pub struct StoreOptions {
     /// The directory; created if it is not there.
     pub path: PathBuf,
+    /// The file with the key that secrets are sealed with; `key` in the directory if none is named.
+    pub key_file: Option<PathBuf>,
     /// About how much memory sled's page cache takes.
     pub cache_bytes: u64,
     /// For how long a sender's id is remembered.
@@ -82,12 +88,20 @@ pub fn open(
     let db = open_sled(&files, options.cache_bytes).map_err(|error| failed(error.into()))?;
     let tables = Tables::open(db).map_err(|error| failed(error.into()))?;
     let meta = read_meta(&tables, &files)?;
-    let scan = scan(&tables, &meta, progress).map_err(failed)?;
-    verify(&files, &meta, &scan)?;
-    let last_id = last_id(&tables).map_err(failed)?;
-    let Scan { subscriptions, state, lanes, buckets, .. } = scan;
+    let key = options.key_file.clone().unwrap_or_else(|| seal::default_path(&options.path));
+    let vault = Vault::open(&key, sealed_by(&tables).map_err(failed)?).map_err(|error| OpenError::Key {
+        path: options.path.clone(),
+        key,
+        error,
+    })?;
+    let mut reader = Reader { tables, ledger: Arc::default(), vault, files: Arc::new(files) };
+    let (meta, is_migrated) = migrated(&reader, meta, progress)?;
+    let scan = scan(&reader, &meta, progress).map_err(failed)?;
+    verify(&reader.files, &meta, &scan.counts)?;
+    let last_id = last_id(&reader, &scan.index).map_err(failed)?;
+    let Scan { subscriptions, plain, state, index, seen, lanes, buckets: [senders, keys], .. } = scan;
     let fresh = state.fresh().collect();
-    let reader = Reader { tables, ledger: Arc::new(Ledger::new(state)), files: Arc::new(files) };
+    reader.ledger = Arc::new(Ledger::new(state, index, seen));
     let poison = Poison::default();
     let mut applier = Applier {
         reader: reader.clone(),
@@ -95,18 +109,27 @@ pub fn open(
         ids: IdSequence::after(last_id, rng),
         last_id,
         clock,
-        dedup: Dedup::new(options.dedup_window, buckets),
+        dedup: Dedup::new(options.dedup_window, senders),
+        keys: Keys::new(keys),
         draft: Draft::default(),
         events_in_draft: 0,
         releases: std::collections::HashMap::new(),
         swept_to: 0,
+        held_to: 0,
         revisit: BTreeSet::new(),
         pulse: Arc::new(Pulse::default()),
         poison: poison.clone(),
         #[cfg(test)]
         fail_flush_after: None,
+        #[cfg(test)]
+        fail_write_after: None,
     };
-    probe(&mut applier, &reader, options)?;
+    seal_plain(&mut applier, &plain).map_err(failed)?;
+    probe(&mut applier, options)?;
+    if is_migrated || !reader.files.is_marked() {
+        reader.files.mark(FORMAT)?;
+    }
+    applier.seal_if_full().map_err(failed)?;
     let (sender, queue) = mpsc::channel(options.queue_steps_max.max(1));
     let committer = Committer { queue, applier, witness: reader.files.witness() };
     let (store, released) = (Store { queue: sender, poison }, reader.files.released());
@@ -130,13 +153,41 @@ fn open_sled(files: &Files, cache_bytes: u64) -> sled::Result<Db> {
     config.open()
 }
 
+/// The key that something in the log is sealed with, if anything is: all of it is with the same.
+fn sealed_by(tables: &Tables) -> Result<Option<KeyId>, StoreError> {
+    for row in tables.tree(Table::Subscriptions) {
+        let (row_key, row) = row?;
+        let (_, number) = key::read_chunk(Table::Subscriptions, &row_key)?;
+        if let (0, Some(id)) = (number, record::sealed_by(&row)) {
+            return Ok(Some(id));
+        }
+    }
+    Ok(None)
+}
+
+/// Writes anew what an earlier version stored with its secrets as they are.
+fn seal_plain(applier: &mut Applier, plain: &[Subscription]) -> Result<(), StoreError> {
+    for subscription in plain {
+        applier.put_subscription(subscription, None)?;
+        applier.cut_if_full()?;
+    }
+    applier.cut()?;
+    if !plain.is_empty() {
+        tracing::info!(
+            subscriptions = plain.len(),
+            "sealed secrets that an earlier version stored as they are"
+        );
+    }
+    Ok(())
+}
+
 fn read_meta(tables: &Tables, files: &Files) -> Result<Meta, OpenError> {
     let path = || files.root.clone();
-    let meta = tables.meta().map_err(|error| OpenError::Store { path: path(), error })?;
-    let meta = meta.unwrap_or(Meta { format: FORMAT, ..Meta::default() });
-    if meta.format > FORMAT {
-        return Err(OpenError::Format { path: path(), found: meta.format, known: FORMAT });
+    let failed = |error| OpenError::Store { path: path(), error };
+    if let Some(found) = tables.format().map_err(failed)?.filter(|found| *found > FORMAT) {
+        return Err(OpenError::Format { path: path(), found, known: FORMAT });
     }
+    let meta = tables.meta().map_err(failed)?.unwrap_or(Meta { format: FORMAT, ..Meta::default() });
     match files.witnessed()? {
         Some(witnessed) if witnessed > meta.commit_seq => {
             Err(OpenError::Behind { path: path(), found: meta.commit_seq, witnessed })
@@ -145,8 +196,22 @@ fn read_meta(tables: &Tables, files: &Files) -> Result<Meta, OpenError> {
     }
 }
 
-fn verify(files: &Files, meta: &Meta, scan: &Scan) -> Result<(), OpenError> {
-    for ((table, found), expected) in Table::ALL.into_iter().zip(scan.counts).zip(meta.tables) {
+/// Brings the log to this format if it has an earlier one; answers whether it had.
+fn migrated(reader: &Reader, meta: Meta, progress: &mut dyn FnMut(&str)) -> Result<(Meta, bool), OpenError> {
+    if meta.format == FORMAT {
+        return Ok((meta, false));
+    }
+    let failed = |error| OpenError::Store { path: reader.files.root.clone(), error };
+    // Nothing is rewritten before all of it is known to be as it was left.
+    let counts = count(&reader.tables, progress).map_err(failed)?;
+    verify(&reader.files, &meta, &counts)?;
+    progress(&format!("the log has format {}: rewriting it in format {FORMAT}", meta.format));
+    let meta = Migration::new(reader, meta, progress).run().map_err(failed)?;
+    Ok((meta, true))
+}
+
+fn verify(files: &Files, meta: &Meta, counts: &[(u64, u64); TABLES]) -> Result<(), OpenError> {
+    for ((table, found), expected) in Table::ALL.into_iter().zip(*counts).zip(meta.tables) {
         if found != expected {
             let problem = if found.0 == expected.0 {
                 format!("has {} rows as it should, but not all have the right content", found.0)
@@ -159,29 +224,21 @@ fn verify(files: &Files, meta: &Meta, scan: &Scan) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// The greatest id in the log.
-fn last_id(tables: &Tables) -> Result<u128, StoreError> {
-    let mut last = 0;
-    for table in [Table::Events, Table::Deliveries] {
-        if let Some((row_key, _)) = tables.tree(table).last()? {
-            last = last.max(key::read_chunk(table, &row_key)?.0);
-        }
-    }
-    // The deliveries of the last event may have no rows yet.
-    let Some((row_key, _)) = tables.tree(Table::Events).last()? else { return Ok(last) };
-    let (id, _) = key::read_chunk(Table::Events, &row_key)?;
-    let first = tables.tree(Table::Events).get(key::chunk(id, 0))?.unwrap_or_default();
-    let head = super::reader::head(crate::model::id::EventId::from_bits(id), &first)?;
-    Ok(last.max(id + u128::from(head.targets)))
+/// The greatest id in the log: the deliveries of the last event may have no rows yet, and of the last of a segment
+/// nothing else may be left.
+fn last_id(reader: &Reader, index: &IndexState) -> Result<u128, StoreError> {
+    let last = reader.origin_at_or_before(u128::MAX)?;
+    let last = last.map_or(0, |origin| origin.id.saturating_add(origin.count() as u128));
+    Ok(index.segments.last().map_or(last, |segment| segment.last.max(last)))
 }
 
 /// Writes the meta row and flushes: refuses to go on unless that forces the log to the disk.
-fn probe(applier: &mut Applier, reader: &Reader, options: &StoreOptions) -> Result<(), OpenError> {
+fn probe(applier: &mut Applier, options: &StoreOptions) -> Result<(), OpenError> {
     let before = fsync::syncs();
     let written = applier.write().and_then(|()| applier.flush());
     written.map_err(|error| OpenError::Store { path: options.path.clone(), error })?;
     if fsync::syncs() == before {
         return Err(OpenError::NotDurable { path: options.path.clone() });
     }
-    if reader.files.is_marked() { Ok(()) } else { reader.files.mark(FORMAT) }
+    Ok(())
 }

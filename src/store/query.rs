@@ -1,17 +1,28 @@
-//! Lists of events and deliveries, newest first, a bounded number of rows at a time.
+//! Lists of events and deliveries, newest first, a page at a time.
+//!
+//! Which key serves which filter is told in `docs/FORMAT.md`. A page looks at a bounded number of rows, so that its
+//! time is bounded too: it may then be short, even empty, with more to follow. A cursor is the id that was reached.
+//! What is there throughout is shown exactly once, whatever comes and goes meanwhile.
+
+mod deliveries;
+mod hits;
+mod parts;
 
 use super::error::StoreError;
-use super::key::{self, delivery_of};
+use super::key;
 use super::ledger::ProgressKind;
-use super::reader::Reader;
+use super::reader::{Origin, OriginKind, Reader};
 use super::record::EventHead;
-use crate::model::delivery::Delivery;
+use super::segment::{self, EVENT_TERMS, Term};
 use crate::model::id::{DeliveryId, EventId, SubscriptionId};
 use crate::model::name::{CompanyId, EventType, ProjectId, SenderId};
 use crate::model::time::Timestamp;
+use hits::Hits;
 
-/// How many events or deliveries one page looks at.
-const SCAN_MAX: usize = 2000;
+/// How much one page looks at: a row that is passed counts one, about a microsecond.
+const WORK_MAX: usize = 6000;
+/// What it counts to look up one row by its key.
+const LOOK_UP: usize = 3;
 
 /// Which events to list; a member that is none lets every event through.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,6 +46,16 @@ pub struct EventQuery {
 }
 
 impl EventQuery {
+    /// The terms that an event must have, 0 for any.
+    fn terms(&self) -> [Term; EVENT_TERMS] {
+        [
+            self.event_type.as_ref().map_or(0, |name| segment::of_type(name.as_str())),
+            self.project.as_ref().map_or(0, |name| segment::of_project(name.as_str())),
+            self.company.as_ref().map_or(0, |name| segment::of_company(name.as_str())),
+            self.sender_id.as_ref().map_or(0, |id| segment::of_sender(id.as_str())),
+        ]
+    }
+
     fn wants(&self, head: &EventHead) -> bool {
         let content = &head.content;
         self.event_type.as_ref().is_none_or(|wanted| *wanted == content.event_type)
@@ -44,15 +65,19 @@ impl EventQuery {
     }
 }
 
-/// Which deliveries to list; a member that is none lets every delivery through.
+/// Which deliveries to list; a member that is none, or empty, lets every delivery through.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeliveryQuery {
     /// Those of this subscription.
     pub subscription: Option<SubscriptionId>,
-    /// Those of this event.
+    /// Those of this event, replayed ones included.
     pub event: Option<EventId>,
-    /// Those that stand so by their own row; empty for all. What a deleted subscription left is waiting here.
+    /// Those that stand so.
     pub progress: Vec<ProgressKind>,
+    /// Of those that wait, only these subscriptions'.
+    pub waiting_of: Option<Vec<SubscriptionId>>,
+    /// These besides, if they wait, whosesoever they are.
+    pub waiting_also: Vec<DeliveryId>,
     /// Those made then or later.
     pub since: Option<Timestamp>,
     /// Those made before.
@@ -72,82 +97,94 @@ pub struct Page<T, I> {
     pub next: Option<I>,
 }
 
-/// The id bits from `since` and `until`: the first included, the first beyond.
-fn span(since: Option<Timestamp>, until: Option<Timestamp>, before: Option<u128>) -> (u128, u128) {
-    let end = until.map_or(u128::MAX, key::first_bits).min(before.unwrap_or(u128::MAX));
-    (since.map_or(0, key::first_bits), end)
+/// The id bits that a list is about: the first included, the first beyond.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    first: u128,
+    end: u128,
+}
+
+impl Span {
+    /// From `since` and `until`, and the cursor.
+    fn new(since: Option<Timestamp>, until: Option<Timestamp>, before: Option<u128>) -> Self {
+        let end = until.map_or(u128::MAX, key::first_bits).min(before.unwrap_or(u128::MAX));
+        Self { first: since.map_or(0, key::first_bits), end }
+    }
+
+    fn is_empty(self) -> bool {
+        self.first >= self.end
+    }
+}
+
+/// How much a page may still look at.
+#[derive(Debug)]
+struct Work(usize);
+
+impl Work {
+    fn new() -> Self {
+        Self(WORK_MAX)
+    }
+
+    fn spend(&mut self, units: usize) {
+        self.0 = self.0.saturating_sub(units);
+    }
+
+    fn is_spent(&self) -> bool {
+        self.0 == 0
+    }
 }
 
 impl Reader {
     /// The events asked for, newest first, without their data.
     pub fn events(&self, query: &EventQuery) -> Result<Page<EventHead, EventId>, StoreError> {
-        let (first, mut end) = span(query.since, query.until, query.before.map(EventId::bits));
-        let mut items = Vec::new();
-        for _ in 0..SCAN_MAX {
-            let Some(last) = end.checked_sub(1).filter(|last| *last >= first) else { break };
-            let Some((head, _)) = self.event_at_or_before(last)?.filter(|(head, _)| head.id.bits() >= first)
-            else {
-                return Ok(Page { items, next: None });
+        let span = Span::new(query.since, query.until, query.before.map(EventId::bits));
+        let terms = query.terms();
+        if terms == [0; EVENT_TERMS] {
+            return self.all_events(span, query.limit);
+        }
+        let (mut work, mut items, mut reached) = (Work::new(), Vec::new(), span.end);
+        let mut hits = Hits::events(self, terms, span);
+        while items.len() < query.limit && !work.is_spent() {
+            let Some(id) = hits.next(&mut work)? else {
+                let next = hits.stopped_at().map(EventId::from_bits);
+                return Ok(Page { items, next });
             };
-            end = head.id.bits();
-            if query.wants(&head) {
+            reached = id;
+            work.spend(LOOK_UP);
+            if let Some(head) = self.event_head(EventId::from_bits(id))?.filter(|head| query.wants(head)) {
                 items.push(head);
             }
-            if items.len() >= query.limit {
-                break;
-            }
         }
-        Ok(Page { items, next: (end > first).then(|| EventId::from_bits(end)) })
+        Ok(Page { items, next: (reached > span.first).then(|| EventId::from_bits(reached)) })
     }
 
-    /// The deliveries asked for, newest first, with their attempts.
-    pub fn deliveries(&self, query: &DeliveryQuery) -> Result<Page<Delivery, DeliveryId>, StoreError> {
-        let (mut first, mut end) = span(query.since, query.until, query.before.map(DeliveryId::bits));
-        if let Some(event) = query.event {
-            let targets = self.event_head(event)?.map_or(0, |head| u128::from(head.targets));
-            first = first.max(event.bits().saturating_add(1));
-            end = end.min(event.bits().saturating_add(1 + targets));
+    fn all_events(&self, span: Span, limit: usize) -> Result<Page<EventHead, EventId>, StoreError> {
+        let (mut work, mut items, mut reached) = (Work::new(), Vec::new(), span.end);
+        let mut origins = self.origins(span);
+        while items.len() < limit && !work.is_spent() {
+            let Some(origin) = origins.next().transpose()? else { return Ok(Page { items, next: None }) };
+            reached = origin.id;
+            work.spend(LOOK_UP);
+            if let OriginKind::Event(head) = origin.kind {
+                items.push(head);
+            }
         }
-        let mut page = Page { items: Vec::new(), next: None };
-        let mut budget = SCAN_MAX;
-        while budget > 0 && page.items.len() < query.limit {
-            let Some(last) = end.checked_sub(1).filter(|last| *last >= first) else { return Ok(page) };
-            let Some((head, chunk)) = self.event_at_or_before(last)? else { return Ok(page) };
-            let targets = self.targets(&head, chunk)?;
-            end = self.take_deliveries(query, &head, &targets, (first, end), &mut budget, &mut page.items)?;
-        }
-        page.next = (end > first).then(|| DeliveryId::from_bits(end));
-        Ok(page)
+        Ok(Page { items, next: (reached > span.first).then(|| EventId::from_bits(reached)) })
     }
 
-    /// Adds the deliveries of one event, last first, and returns the id bits that were reached.
-    fn take_deliveries(
-        &self,
-        query: &DeliveryQuery,
-        head: &EventHead,
-        targets: &[SubscriptionId],
-        (first, end): (u128, u128),
-        budget: &mut usize,
-        items: &mut Vec<Delivery>,
-    ) -> Result<u128, StoreError> {
-        *budget = budget.saturating_sub(1);
-        for (index, subscription) in targets.iter().enumerate().rev() {
-            let id = delivery_of(head.id, index);
-            if id.bits() >= end {
-                continue;
-            }
-            if id.bits() < first || items.len() >= query.limit || *budget == 0 {
-                return Ok(id.bits() + 1);
-            }
-            if query.subscription.is_none_or(|wanted| wanted == *subscription) {
-                *budget -= 1;
-                let delivery = self.known(id, head.id, *subscription)?;
-                let kind = ProgressKind::from(delivery.progress);
-                if query.progress.is_empty() || query.progress.contains(&kind) {
-                    items.push(delivery);
+    /// Events and replays with ids in the span, newest first.
+    fn origins(&self, span: Span) -> impl Iterator<Item = Result<Origin, StoreError>> {
+        let mut end = span.end;
+        std::iter::from_fn(move || {
+            let last = end.checked_sub(1).filter(|last| *last >= span.first)?;
+            match self.origin_at_or_before(last) {
+                Ok(origin) => {
+                    let origin = origin.filter(|origin| origin.id >= span.first)?;
+                    end = origin.id;
+                    Some(Ok(origin))
                 }
+                Err(error) => Some(Err(error)),
             }
-        }
-        Ok(head.id.bits())
+        })
     }
 }

@@ -4,9 +4,11 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{OwnedPermit, Sender};
 
 use super::error::{QueueFull, StoreError};
-use super::step::{Append, Appended, Done, Poison, Settlement, Step, Sweep, Swept};
+use super::once::{Once, OnceKey};
+use super::step::{Append, Appended, Done, Poison, Replay, Settlement, Step, Sweep, Swept};
 use crate::model::delivery::Delivery;
-use crate::model::id::SubscriptionId;
+use crate::model::id::{DeliveryId, SubscriptionId};
+use crate::model::replay::ReplayJob;
 use crate::model::subscription::{Standing, Subscription};
 
 /// The way in. Cheap to clone; when the last one and the last [`Place`] are gone, the committer ends.
@@ -75,9 +77,54 @@ impl Place {
         self.send(done, |done| Step::Append(events, done));
     }
 
+    /// The same, unless the key says that it was done before. A list that a crash cut short is gone on with.
+    pub fn append_once(
+        self,
+        once: OnceKey,
+        events: Vec<Append>,
+        done: impl FnOnce(Result<Once<Vec<Appended>>, StoreError>) + Send + 'static,
+    ) {
+        self.send(done, |done| Step::AppendOnce(once, events, done));
+    }
+
+    /// Delivers events of the log once more, with new deliveries, and writes down the job that asks for it, at
+    /// once. Answers the new ids in the order of the list; none where the event is gone.
+    pub fn replay(
+        self,
+        replay: Replay,
+        done: impl FnOnce(Result<Vec<Option<DeliveryId>>, StoreError>) + Send + 'static,
+    ) {
+        self.send(done, |done| Step::Replay(replay, done));
+    }
+
+    /// The same, unless the key says that it was done before.
+    pub fn replay_once(
+        self,
+        once: OnceKey,
+        replay: Replay,
+        done: impl FnOnce(Result<Once<Vec<Option<DeliveryId>>>, StoreError>) + Send + 'static,
+    ) {
+        self.send(done, |done| Step::ReplayOnce(once, replay, done));
+    }
+
+    /// Writes down a replay job. Once it is finished and older than the log, a sweep removes it.
+    pub fn put_job(self, job: ReplayJob, done: impl FnOnce(Result<(), StoreError>) + Send + 'static) {
+        self.send(done, |done| Step::PutJob(Box::new(job), done));
+    }
+
+    /// The same for a new job, unless the key says that it was made before.
+    pub fn put_job_once(
+        self,
+        once: OnceKey,
+        job: ReplayJob,
+        done: impl FnOnce(Result<Once<()>, StoreError>) + Send + 'static,
+    ) {
+        self.send(done, |done| Step::PutJobOnce(once, Box::new(job), done));
+    }
+
     /// Writes down what became of a delivery: its row, its due row if it still waits, and the standing, at once.
     ///
-    /// A waiting delivery of a deleted subscription gets no due row and counts as cancelled.
+    /// A waiting delivery of a deleted subscription is written as cancelled, and nothing of one whose event is gone.
     pub fn settle(self, settlement: Settlement, done: impl FnOnce(Result<(), StoreError>) + Send + 'static) {
         self.send(done, |done| Step::Settle(Box::new(settlement), done));
     }
@@ -89,8 +136,8 @@ impl Place {
 
     /// Writes a subscription, and its standing if given.
     ///
-    /// With `deleted_at` set, its fresh deliveries count as cancelled at once; [`clear_lane`](Self::clear_lane)
-    /// does the same for the others.
+    /// With `deleted_at` set, its fresh deliveries are cancelled; [`clear_lane`](Self::clear_lane) does the same for
+    /// the others.
     pub fn put_subscription(
         self,
         subscription: Subscription,
@@ -98,6 +145,17 @@ impl Place {
         done: impl FnOnce(Result<(), StoreError>) + Send + 'static,
     ) {
         self.send(done, |done| Step::PutSubscription(Box::new(subscription), standing, done));
+    }
+
+    /// Writes a new subscription, unless the key says that it was made before.
+    pub fn put_subscription_once(
+        self,
+        once: OnceKey,
+        subscription: Subscription,
+        standing: Option<Standing>,
+        done: impl FnOnce(Result<Once<()>, StoreError>) + Send + 'static,
+    ) {
+        self.send(done, |done| Step::PutSubscriptionOnce(once, Box::new(subscription), standing, done));
     }
 
     /// Writes a subscription's standing.
@@ -122,7 +180,8 @@ impl Place {
         self.send(done, |done| Step::Release(subscription, limit, done));
     }
 
-    /// Empties the lane of a deleted subscription, at most `limit` rows of it; answers whether there are more.
+    /// Cancels what waits in the lane of a deleted subscription, at most `limit` of it; answers whether there is
+    /// more.
     pub fn clear_lane(
         self,
         subscription: SubscriptionId,

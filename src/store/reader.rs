@@ -16,21 +16,62 @@ use super::fsync;
 use super::key::{self, Table, delivery_of};
 use super::ledger::{Counts, Ledger, Tally};
 use super::record::{self, EventHead};
+use super::seal::Vault;
 use super::table::{Tables, corrupt};
 use crate::model::delivery::{Delivery, Progress};
 use crate::model::event::Event;
-use crate::model::id::{DeliveryId, EventId, SubscriptionId};
+use crate::model::id::{DeliveryId, EventId, ReplayId, SubscriptionId};
+use crate::model::replay::ReplayJob;
 use crate::model::subscription::{Standing, Subscription};
 use crate::model::time::Timestamp;
 
 /// How many rows of a lane are looked at for the oldest delivery in it.
 const OLDEST_SCAN_MAX: usize = 1024;
 
+/// What deliveries begin with: a row of `events`.
+#[derive(Clone, Debug)]
+pub(super) struct Origin {
+    /// Its id bits; those of its deliveries follow.
+    pub(super) id: u128,
+    pub(super) kind: OriginKind,
+    /// Its first chunk.
+    pub(super) first: IVec,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum OriginKind {
+    /// An event, submitted.
+    Event(EventHead),
+    /// A replay of so many deliveries.
+    Replay(usize),
+}
+
+impl Origin {
+    pub(super) fn read(id: u128, first: IVec) -> Result<Self, StoreError> {
+        let problem = |problem| corrupt(Table::Events, id, problem);
+        let kind = if record::is_replay(&first) {
+            OriginKind::Replay(record::replay_count(&first).map_err(problem)?)
+        } else {
+            OriginKind::Event(head(EventId::from_bits(id), &first)?)
+        };
+        Ok(Self { id, kind, first })
+    }
+
+    /// How many deliveries began with it.
+    pub(super) fn count(&self) -> usize {
+        match &self.kind {
+            OriginKind::Event(head) => head.targets as usize,
+            OriginKind::Replay(count) => *count,
+        }
+    }
+}
+
 /// Reads the log. Cheap to clone; does not keep the committer running, but keeps the files open.
 #[derive(Clone, Debug)]
 pub struct Reader {
     pub(super) tables: Tables,
     pub(super) ledger: Arc<Ledger>,
+    pub(super) vault: Vault,
     /// Holds the lock for as long as somebody can read or write.
     pub(super) files: Arc<Files>,
 }
@@ -52,15 +93,47 @@ impl Reader {
         &self,
         id: EventId,
     ) -> Result<Option<(Event, Vec<SubscriptionId>)>, StoreError> {
-        let Some(record) = self.tables.long(Table::Events, id.bits())? else { return Ok(None) };
+        let Some(first) = self.event_row(id)? else { return Ok(None) };
+        let record = self.tables.whole(Table::Events, id.bits(), first)?;
         let (content, targets) = record::read_event(id, &record).map_err(|p| bad_event(id, p))?;
         Ok(Some((Event { id, content }, targets)))
     }
 
+    /// The first chunk of an event; none of a replay.
+    fn event_row(&self, id: EventId) -> Result<Option<IVec>, StoreError> {
+        let first = self.tables.tree(Table::Events).get(key::chunk(id.bits(), 0))?;
+        Ok(first.filter(|first| !record::is_replay(first)))
+    }
+
     /// The event without its data: reads one row.
     pub fn event_head(&self, id: EventId) -> Result<Option<EventHead>, StoreError> {
-        let first = self.tables.tree(Table::Events).get(key::chunk(id.bits(), 0))?;
-        first.map(|first| head(id, &first)).transpose()
+        self.event_row(id)?.map(|first| head(id, &first)).transpose()
+    }
+
+    /// The events from `first` on that were accepted before `until`, oldest first, with their data.
+    pub fn events_from(
+        &self,
+        first: EventId,
+        until: Option<Timestamp>,
+        limit: usize,
+    ) -> Result<Vec<Event>, StoreError> {
+        let end = until.map_or(u128::MAX, key::first_bits);
+        let mut events = Vec::new();
+        for row in self.tables.tree(Table::Events).range(key::chunk(first.bits(), 0)..key::chunk(end, 0)) {
+            let (row_key, value) = row?;
+            let (bits, number) = key::read_chunk(Table::Events, &row_key)?;
+            if number > 0 || record::is_replay(&value) {
+                continue;
+            }
+            let id = EventId::from_bits(bits);
+            let record = self.tables.whole(Table::Events, bits, value)?;
+            let (content, _) = record::read_event(id, &record).map_err(|p| bad_event(id, p))?;
+            events.push(Event { id, content });
+            if events.len() >= limit {
+                break;
+            }
+        }
+        Ok(events)
     }
 
     /// The delivery with all its attempts.
@@ -68,39 +141,82 @@ impl Reader {
         if let Some(delivery) = self.delivery_row(id)? {
             return Ok(Some(delivery));
         }
-        let Some((head, first)) = self.event_at_or_before(id.bits())? else { return Ok(None) };
-        let Some(index) = index_of(head.id, id).filter(|index| *index < head.targets as usize) else {
+        let Some(origin) = self.origin_at_or_before(id.bits())? else { return Ok(None) };
+        let Some(index) = index_of(origin.id, id).filter(|index| *index < origin.count()) else {
             return Ok(None);
         };
-        let targets = self.targets(&head, first)?;
-        Ok(targets.get(index).map(|subscription| Delivery::fresh(id, head.id, *subscription)))
+        let members = self.members(&origin)?;
+        let known = |(event, subscription): &(EventId, SubscriptionId)| self.known(id, *event, *subscription);
+        members.get(index).map(known).transpose()
     }
 
-    /// Every delivery of the event, in the order of its targets; empty if there is no such event.
-    pub fn deliveries_of(&self, event: EventId) -> Result<Vec<Delivery>, StoreError> {
-        let Some(first) = self.tables.tree(Table::Events).get(key::chunk(event.bits(), 0))? else {
-            return Ok(Vec::new());
-        };
-        let head = head(event, &first)?;
-        let targets = self.targets(&head, first)?;
-        let ids = (0..).map(|index| delivery_of(event, index));
-        ids.zip(targets).map(|(id, subscription)| self.known(id, event, subscription)).collect()
+    /// An event as what its deliveries began with.
+    pub(super) fn origin_at(&self, event: EventId) -> Result<Option<Origin>, StoreError> {
+        self.event_row(event)?.map(|first| Origin::read(event.bits(), first)).transpose()
     }
 
-    /// The delivery of a known target.
+    /// Whether the event is on its way to the subscription and not there yet: as it was submitted, or replayed.
+    pub fn is_under_way(&self, event: EventId, subscription: SubscriptionId) -> Result<bool, StoreError> {
+        let replayed: Vec<DeliveryId> = self.ledger.state().replaying(event).collect();
+        for id in replayed {
+            let of = self.delivery(id)?.filter(|delivery| delivery.subscription == subscription);
+            if of.is_some_and(|delivery| !delivery.progress.is_final()) {
+                return Ok(true);
+            }
+        }
+        let Some(origin) = self.origin_at(event)? else { return Ok(false) };
+        for (index, (event, of)) in self.members(&origin)?.into_iter().enumerate() {
+            if of == subscription
+                && !self.known(delivery_of(origin.id, index), event, of)?.progress.is_final()
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// A delivery that its origin lists.
     pub(super) fn known(
         &self,
         id: DeliveryId,
         event: EventId,
         subscription: SubscriptionId,
     ) -> Result<Delivery, StoreError> {
-        Ok(self.delivery_row(id)?.unwrap_or_else(|| Delivery::fresh(id, event, subscription)))
+        // A second look finds one that was reopened between two trees.
+        for _ in 0..2 {
+            if let Some(delivery) = self.delivery_row(id)? {
+                return Ok(delivery);
+            }
+        }
+        Ok(Delivery::fresh(id, event, subscription))
     }
 
     fn delivery_row(&self, id: DeliveryId) -> Result<Option<Delivery>, StoreError> {
-        let Some(record) = self.tables.long(Table::Deliveries, id.bits())? else { return Ok(None) };
-        let mut delivery = record::read_delivery(id, &record)
-            .map_err(|problem| corrupt(Table::Deliveries, id.bits(), problem))?;
+        for table in Table::STATES {
+            if let Some(first) = self.tables.tree(table).get(key::chunk(id.bits(), 0))? {
+                return self.read_delivery(table, id, first);
+            }
+        }
+        Ok(None)
+    }
+
+    /// The delivery whose record starts with this chunk; none if it has just left that tree.
+    pub(super) fn read_delivery(
+        &self,
+        table: Table,
+        id: DeliveryId,
+        first: IVec,
+    ) -> Result<Option<Delivery>, StoreError> {
+        let record = match self.tables.whole(table, id.bits(), first) {
+            Ok(record) => record,
+            // Its later chunks have moved on since the first was read.
+            Err(_) if !self.tables.tree(table).contains_key(key::chunk(id.bits(), 0))? => {
+                return self.delivery_row(id);
+            }
+            Err(error) => return Err(error),
+        };
+        let mut delivery =
+            record::read_delivery(id, &record).map_err(|problem| corrupt(table, id.bits(), problem))?;
         self.show_release(&mut delivery)?;
         Ok(Some(delivery))
     }
@@ -121,23 +237,40 @@ impl Reader {
         Ok(())
     }
 
-    /// The newest event whose id is not greater than these bits, with its first chunk.
-    pub(super) fn event_at_or_before(&self, bits: u128) -> Result<Option<(EventHead, IVec)>, StoreError> {
+    /// The newest event or replay whose id is not greater than these bits.
+    pub(super) fn origin_at_or_before(&self, bits: u128) -> Result<Option<Origin>, StoreError> {
         let tree = self.tables.tree(Table::Events);
-        let Some(row) = tree.range(..=key::chunk(bits, u16::MAX)).next_back() else { return Ok(None) };
-        let (row_key, value) = row?;
-        let (id, number) = key::read_chunk(Table::Events, &row_key)?;
-        let first = match number {
-            0 => value,
-            _ => tree
-                .get(key::chunk(id, 0))?
-                .ok_or_else(|| corrupt(Table::Events, id, "its head is missing"))?,
-        };
-        Ok(Some((head(EventId::from_bits(id), &first)?, first)))
+        let mut end = bits;
+        loop {
+            let Some(row) = tree.range(..=key::chunk(end, u16::MAX)).next_back() else { return Ok(None) };
+            let (row_key, value) = row?;
+            let (id, number) = key::read_chunk(Table::Events, &row_key)?;
+            let first = if number == 0 { Some(value) } else { tree.get(key::chunk(id, 0))? };
+            if let Some(first) = first {
+                return Origin::read(id, first).map(Some);
+            }
+            // Swept since its later chunk was found.
+            let Some(before) = id.checked_sub(1) else { return Ok(None) };
+            end = before;
+        }
+    }
+
+    /// The events and subscriptions of the deliveries that an origin began, in order.
+    pub(super) fn members(&self, origin: &Origin) -> Result<Vec<(EventId, SubscriptionId)>, StoreError> {
+        match &origin.kind {
+            OriginKind::Replay(_) => {
+                let record = self.tables.whole(Table::Events, origin.id, origin.first.clone())?;
+                record::read_replay(&record).map_err(|problem| corrupt(Table::Events, origin.id, problem))
+            }
+            OriginKind::Event(head) => {
+                let targets = self.targets(head, origin.first.clone())?;
+                Ok(targets.into_iter().map(|subscription| (head.id, subscription)).collect())
+            }
+        }
     }
 
     /// The targets of an event, from its first chunk where that has them all.
-    pub(super) fn targets(&self, head: &EventHead, first: IVec) -> Result<Vec<SubscriptionId>, StoreError> {
+    fn targets(&self, head: &EventHead, first: IVec) -> Result<Vec<SubscriptionId>, StoreError> {
         let problem = |p| bad_event(head.id, p);
         let (_, rest) = record::read_event_head(head.id, &first).map_err(problem)?;
         if let Ok((targets, _)) = record::read_targets(head, rest) {
@@ -146,6 +279,22 @@ impl Reader {
         let record = self.tables.whole(Table::Events, head.id.bits(), first)?;
         let (_, rest) = record::read_event_head(head.id, &record).map_err(problem)?;
         Ok(record::read_targets(head, rest).map_err(problem)?.0)
+    }
+
+    /// A replay job.
+    pub fn job(&self, id: ReplayId) -> Result<Option<ReplayJob>, StoreError> {
+        self.tables.tree(Table::Jobs).get(id.to_bytes())?.map(|row| read_job(id, &row)).transpose()
+    }
+
+    /// The replay jobs that the log still has, newest first, before one of them and at most `limit`.
+    pub fn jobs(&self, before: Option<ReplayId>, limit: usize) -> Result<Vec<ReplayJob>, StoreError> {
+        let end = before.map_or([u8::MAX; 16], ReplayId::to_bytes);
+        let rows = self.tables.tree(Table::Jobs).range(..end).rev().take(limit);
+        let read = |row: sled::Result<(IVec, IVec)>| {
+            let (row_key, row) = row?;
+            read_job(ReplayId::from_bits(key::read_id(Table::Jobs, &row_key, &row_key)?), &row)
+        };
+        rows.map(read).collect()
     }
 
     /// The next rows of a lane, earliest due first, after a place in it.
@@ -170,6 +319,17 @@ impl Reader {
         self.tally(subscription).waiting
     }
 
+    /// The subscriptions with deliveries that wait.
+    pub fn waiting_subscriptions(&self) -> Vec<SubscriptionId> {
+        let state = self.ledger.state();
+        state.tallies.iter().filter(|(_, tally)| tally.waiting > 0).map(|(id, _)| *id).collect()
+    }
+
+    /// The counts of all subscriptions together.
+    pub fn total(&self) -> Tally {
+        self.ledger.state().total
+    }
+
     /// The subscription's counts over the log as far as it is kept.
     pub fn tally(&self, subscription: SubscriptionId) -> Tally {
         self.ledger.state().tallies.get(&subscription).copied().unwrap_or_default()
@@ -184,7 +344,7 @@ impl Reader {
     ///
     /// Exact while no more than 1,024 wait in its lane; beyond that, the oldest of the 1,024 that are due first.
     pub fn oldest_waiting(&self, subscription: SubscriptionId) -> Result<Option<Timestamp>, StoreError> {
-        let fresh = self.ledger.state().oldest_fresh(subscription);
+        let fresh = self.ledger.state().fresh_of(subscription).next();
         let page = self.due_page(subscription, None, OLDEST_SCAN_MAX)?;
         Ok(page.into_iter().map(|(_, id)| id).chain(fresh).min().map(DeliveryId::time))
     }
@@ -194,7 +354,7 @@ impl Reader {
         let record = self.tables.long(Table::Subscriptions, id.bits())?;
         let read = |record: IVec| {
             let problem = |p| corrupt(Table::Subscriptions, id.bits(), p);
-            record::read_subscription(id, &record).map_err(problem)
+            record::read_subscription(id, &record, &self.vault).map_err(problem)
         };
         record.map(read).transpose()
     }
@@ -232,9 +392,13 @@ pub(super) fn lane(subscription: SubscriptionId) -> (key::DueKey, key::DueKey) {
     )
 }
 
-/// Which of the event's targets the delivery is for, if it is one of that event at all.
-pub(super) fn index_of(event: EventId, delivery: DeliveryId) -> Option<usize> {
-    usize::try_from(delivery.bits().checked_sub(event.bits())?.checked_sub(1)?).ok()
+/// Where among the deliveries of an origin this one is, if it is one of them at all.
+pub(super) fn index_of(origin: u128, delivery: DeliveryId) -> Option<usize> {
+    usize::try_from(delivery.bits().checked_sub(origin)?.checked_sub(1)?).ok()
+}
+
+pub(super) fn read_job(id: ReplayId, row: &[u8]) -> Result<ReplayJob, StoreError> {
+    record::read_job(id, row).map_err(|problem| corrupt(Table::Jobs, id.bits(), problem))
 }
 
 pub(super) fn head(id: EventId, first: &[u8]) -> Result<EventHead, StoreError> {

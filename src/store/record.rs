@@ -4,6 +4,11 @@
 //! of the whole record (u32, big-endian), bincode, and for an event the plain bytes of its targets and data;
 //! it is cut into chunks of [`CHUNK_BYTES`]. Reading checks everything that the types promise.
 
+mod job;
+mod meta;
+mod once;
+mod replay;
+mod sealed;
 mod tls;
 
 use std::collections::BTreeMap;
@@ -13,7 +18,6 @@ use std::time::Duration;
 use bincode::{Decode, Encode, config};
 use bytes::Bytes;
 
-use super::key::TABLES;
 use crate::model::attempt::{Attempt, ErrorClass, Outcome};
 use crate::model::delivery::{Delivery, Progress};
 use crate::model::event::EventContent;
@@ -27,7 +31,13 @@ use crate::model::subscription::{
 use crate::model::time::{Interval, Timestamp, millis};
 use crate::model::tls::Tls;
 
-/// The version that is written; every version up to it is read.
+pub(super) use job::{job, read_job};
+pub(super) use meta::{Meta, meta, read_format, read_meta};
+pub(super) use once::{OnceRecord, once, read_once};
+pub(super) use replay::{is_replay, read_replay, replay, replay_count};
+pub(super) use sealed::{is_plain, read_subscription, sealed_by, subscription};
+
+/// The version that is written, but for subscriptions (see [`sealed`]); every version up to it is read.
 pub(super) const VERSION: u8 = 1;
 
 /// The longest chunk: rows stay under 7,000 bytes, beyond which sled would put a page of them in a file of its
@@ -65,11 +75,12 @@ fn decode<T: Decode<()>>(prefix: usize, bytes: &[u8]) -> Read<(T, &[u8])> {
         Some(other) => return Err(format!("version {other} is not known")),
         None => return Err("it is empty".to_owned()),
     }
-    decode_body(bytes.get(prefix..).ok_or("it is too short")?)
+    decode_body(prefix, bytes)
 }
 
-/// Reads one value from what follows a record's prefix, and the bytes after it.
-fn decode_body<T: Decode<()>>(body: &[u8]) -> Read<(T, &[u8])> {
+/// Reads one value whatever the version says.
+fn decode_body<T: Decode<()>>(prefix: usize, bytes: &[u8]) -> Read<(T, &[u8])> {
+    let body = bytes.get(prefix..).ok_or("it is too short")?;
     let limited = config::standard().with_limit::<{ 8 << 20 }>();
     let (value, used) = bincode::decode_from_slice(body, limited).map_err(|error| error.to_string())?;
     Ok((value, body.get(used..).unwrap_or_default()))
@@ -317,11 +328,10 @@ fn ms(interval: Interval) -> u64 {
     millis(interval.get())
 }
 
-/// A subscription as a long record: of version 2 if TLS settings of its own follow, else of version 1.
-pub(super) fn subscription(subscription: &Subscription) -> Vec<u8> {
+/// A subscription without its secrets.
+fn v1(subscription: &Subscription) -> SubscriptionV1 {
     let spec = &subscription.spec;
-    let secret = |s: &SigningSecret| (s.secret.reveal().to_owned(), s.expires_at.map(Timestamp::as_millis));
-    let value = SubscriptionV1 {
+    SubscriptionV1 {
         name: spec.name.clone(),
         url: spec.url.to_string(),
         events: spec.events.to_texts(),
@@ -335,15 +345,11 @@ pub(super) fn subscription(subscription: &Subscription) -> Vec<u8> {
         rate_limit: spec.rate_limit.map(|limit| limit.to_string()),
         ordering: spec.ordering.to_string(),
         managed_by: subscription.managed_by.to_string(),
-        secrets: subscription.secrets.iter().map(secret).collect(),
+        secrets: Vec::new(),
         created_at: subscription.created_at.as_millis(),
         updated_at: subscription.updated_at.as_millis(),
         deleted_at: subscription.deleted_at.map(Timestamp::as_millis),
-    };
-    let mut bytes = encode(PREFIX, value);
-    tls::write(&spec.tls, &mut bytes);
-    set_length(&mut bytes);
-    bytes
+    }
 }
 
 fn read_spec(value: &SubscriptionV1) -> Read<SubscriptionSpec> {
@@ -366,19 +372,19 @@ fn read_spec(value: &SubscriptionV1) -> Read<SubscriptionSpec> {
     })
 }
 
-/// A whole subscription.
-pub(super) fn read_subscription(id: SubscriptionId, record: &[u8]) -> Read<Subscription> {
-    let (value, tls) = tls::split(record)?;
+/// A subscription, with those secrets that version 1 has as they are.
+fn read_v1(id: SubscriptionId, value: &SubscriptionV1) -> Read<Subscription> {
+    let created_at = Timestamp::from_millis(value.created_at);
     let secret = |(text, expires_at): &(String, Option<u64>)| {
         let expires_at = expires_at.map(Timestamp::from_millis);
-        parse(text).map(|secret| SigningSecret { secret, expires_at })
+        parse(text).map(|secret| SigningSecret { secret, created_at, expires_at })
     };
     Ok(Subscription {
         id,
-        spec: SubscriptionSpec { tls, ..read_spec(&value)? },
+        spec: read_spec(value)?,
         managed_by: parse::<ManagedBy>(&value.managed_by)?,
         secrets: value.secrets.iter().map(secret).collect::<Result<_, _>>()?,
-        created_at: Timestamp::from_millis(value.created_at),
+        created_at,
         updated_at: Timestamp::from_millis(value.updated_at),
         deleted_at: value.deleted_at.map(Timestamp::from_millis),
     })
@@ -426,29 +432,6 @@ pub(super) fn read_standing(record: &[u8]) -> Read<Standing> {
         last_failure_at: value.last_failure_at.map(Timestamp::from_millis),
         probe: value.probe.map(DeliveryId::from_bits),
     })
-}
-
-/// The row that each transaction writes: what the log holds, so that a loss is seen.
-#[derive(Clone, Debug, PartialEq, Eq, Default, Encode, Decode)]
-pub(super) struct Meta {
-    /// The format of the whole log.
-    pub(super) format: u32,
-    /// Grows by one with each transaction.
-    pub(super) commit_seq: u64,
-    /// For each tree the number of its rows and the sum of their hashes.
-    pub(super) tables: [(u64, u64); TABLES],
-    /// No event before this one has a fresh delivery.
-    pub(super) fresh_floor: [u8; 16],
-}
-
-/// The meta row.
-pub(super) fn meta(meta: &Meta) -> Vec<u8> {
-    encode(1, meta)
-}
-
-/// The meta row read back.
-pub(super) fn read_meta(record: &[u8]) -> Read<Meta> {
-    decode_all(1, record)
 }
 
 #[cfg(test)]

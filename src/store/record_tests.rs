@@ -5,8 +5,18 @@ use std::path::Path;
 
 use super::*;
 use crate::model::attempt::EXCERPT_BYTES_MAX;
+use crate::model::delivery::DeliveryState;
+use crate::model::id::ReplayId;
+use crate::model::replay::{JobState, ReplayJob};
+use crate::model::secret::Key;
 use crate::model::tls::ClientIdentity;
+use crate::store::once::{Earlier, EarlierEvent};
 use crate::store::rig;
+use crate::store::seal::Vault;
+
+fn vault() -> Vault {
+    Vault::new(&[7; 32])
+}
 
 fn text(length: usize) -> String {
     "n".repeat(length)
@@ -57,6 +67,7 @@ fn full_subscription() -> Subscription {
     let mut full = rig::subscription(9);
     let secret = |expires_at| SigningSecret {
         secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".parse().unwrap(),
+        created_at: rig::EPOCH,
         expires_at,
     };
     full.spec.events = EventSelector::parse(&["TODO_*", "!TODO_DELETED"]).unwrap();
@@ -97,11 +108,56 @@ fn full_standing() -> Standing {
 
 fn a_meta() -> Meta {
     Meta {
-        format: 1,
+        format: 2,
         commit_seq: 300,
-        tables: [(1, 2), (3, 4), (5, 6), (7, 8), (9, u64::MAX), (0, 0)],
+        tables: std::array::from_fn(|index| (index as u64, u64::MAX - index as u64)),
         fresh_floor: [7; 16],
     }
+}
+
+/// What version 1 of the row was written with.
+fn meta_of_format_1() -> Meta {
+    let mut tables = [(0, 0); crate::store::key::TABLES];
+    tables[..6].copy_from_slice(&[(1, 2), (3, 4), (5, 6), (7, 8), (9, u64::MAX), (0, 0)]);
+    Meta { format: 1, commit_seq: 300, tables, fresh_floor: [7; 16] }
+}
+
+fn pairs(count: u128) -> Vec<(EventId, SubscriptionId)> {
+    (0..count).map(|n| (EventId::from_bits(n), SubscriptionId::from_bits(u128::MAX - n))).collect()
+}
+
+fn full_job() -> ReplayJob {
+    ReplayJob {
+        id: ReplayId::from_bits(5),
+        subscription: SubscriptionId::from_bits(9),
+        since: Some(time(1)),
+        until: Some(time(2)),
+        states: vec![DeliveryState::Exhausted, DeliveryState::Cancelled],
+        state: JobState::Failed,
+        failure: Some("the disk is full".to_owned()),
+        total: 4,
+        looked_at: 3,
+        made: 2,
+        skipped: 1,
+        cursor: Some(EventId::from_bits(6)),
+        created_at: time(1_700_000_000_000),
+        finished_at: Some(time(1_700_000_000_001)),
+    }
+}
+
+fn a_once(earlier: Earlier) -> OnceRecord {
+    OnceRecord { fingerprint: [3; 16], at: time(1_700_000_000_000), is_whole: true, earlier }
+}
+
+fn earlier_ones() -> [Earlier; 4] {
+    let event = |n| EarlierEvent { id: EventId::from_bits(n), matched: 2, duplicate: n == 1 };
+    let deliveries = vec![DeliveryId::from_bits(7)];
+    [
+        Earlier::Events((0..1000).map(event).collect()),
+        Earlier::Subscription(SubscriptionId::from_bits(9)),
+        Earlier::Replayed { deliveries, skipped: vec![SubscriptionId::from_bits(10)] },
+        Earlier::Job(ReplayId::from_bits(5)),
+    ]
 }
 
 #[test]
@@ -126,12 +182,29 @@ fn every_record_comes_back_at_its_limits() {
     let mut authorities_only = tls_subscription();
     authorities_only.spec.tls = Tls::new(authorities_only.spec.tls.authorities().cloned(), None);
     for value in [rig::subscription(9), full_subscription(), tls_subscription(), authorities_only] {
-        assert_eq!(read_subscription(value.id, &subscription(&value)), Ok(value));
+        let record = subscription(&value, &vault()).unwrap();
+        assert_eq!(read_subscription(value.id, &record, &vault()), Ok(value));
     }
     for value in [Standing::default(), full_standing()] {
         assert_eq!(read_standing(&standing(&value)), Ok(value));
     }
     assert_eq!(read_meta(&meta(&a_meta())), Ok(a_meta()));
+    assert_eq!(read_format(&meta(&a_meta())), Ok(2));
+    for count in [1, 120, 5000] {
+        let record = replay(&pairs(count));
+        assert_eq!(length(&record), Ok(record.len()));
+        assert_eq!(replay_count(&record[..37]), Ok(usize::try_from(count).unwrap()));
+        assert_eq!(read_replay(&record), Ok(pairs(count)));
+        assert!(is_replay(&record) && !is_replay(&event(&small_event(), &[])));
+    }
+    let new = ReplayJob { since: None, cursor: None, failure: None, states: Vec::new(), ..full_job() };
+    for value in [full_job(), new] {
+        assert_eq!(read_job(value.id, &job(&value)), Ok(value));
+    }
+    for value in earlier_ones().map(a_once) {
+        let record = once(&value);
+        assert_eq!((length(&record), read_once(&record)), (Ok(record.len()), Ok(value)));
+    }
 }
 
 #[test]
@@ -139,8 +212,8 @@ fn a_subscription_of_the_most_terms_comes_back() {
     let terms: Vec<_> = (0..10_000).map(|n| format!("{n:0>120}/{n:0>120}")).collect();
     let mut value = rig::subscription(1);
     value.spec.projects = ProjectSelector::parse(&terms).unwrap();
-    let record = subscription(&value);
-    assert_eq!(read_subscription(value.id, &record), Ok(value));
+    let record = subscription(&value, &vault()).unwrap();
+    assert_eq!(read_subscription(value.id, &record, &vault()), Ok(value));
     assert_eq!(usize::from(chunk_count(record.len())), record.len().div_ceil(CHUNK_BYTES));
 }
 
@@ -157,7 +230,9 @@ fn what_is_not_a_record_is_refused() {
     later[0] = 2;
     assert_eq!(read_delivery(id, &later), Err("version 2 is not known".to_owned()));
     let hostile = [&[VERSION, 0, 0, 0, 9][..], &[253; 40]].concat();
-    assert!(read_subscription(SubscriptionId::from_bits(1), &hostile).is_err());
+    assert!(read_subscription(SubscriptionId::from_bits(1), &hostile, &vault()).is_err());
+    let cut = replay(&pairs(2));
+    assert!(read_replay(&cut[..cut.len() - 1]).is_err() && read_replay(&[0x82, 0, 0, 0, 5]).is_err());
     let event = event(&small_event(), &[]);
     assert!(read_event(EventId::from_bits(1), &event[..event.len() - 1]).is_err());
 }
@@ -167,13 +242,65 @@ fn what_is_not_a_record_is_refused() {
 /// `BLESS=1` writes those that are missing; a fixture is never changed once it was released.
 #[track_caller]
 fn fixture(name: &str, written: &[u8]) -> Vec<u8> {
+    let stored = stored(name, written);
+    assert!(stored == written, "{name} is written differently: that needs a new version");
+    stored
+}
+
+/// The fixture's record alone; see [`fixture`].
+#[track_caller]
+fn stored(name: &str, written: &[u8]) -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/store_fixtures").join(name);
     if std::env::var_os("BLESS").is_some() && !path.exists() {
         fs::write(&path, written).unwrap();
     }
-    let stored = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    assert!(stored == written, "{name} is written differently: that needs a new version");
-    stored
+    fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+#[test]
+fn a_subscriptions_secrets_are_sealed_for_it_alone() {
+    let value = full_subscription();
+    let record = subscription(&value, &vault()).unwrap();
+    let secret = value.secrets[0].secret.clone();
+    let Key::Symmetric(bytes) = secret.key() else { panic!("another kind") };
+    for hidden in [secret.reveal().as_bytes(), &secret.reveal().as_bytes()[6..], bytes] {
+        assert!(!record.windows(hidden.len()).any(|part| part == hidden));
+    }
+    assert!(record.windows(7).any(|part| part == b"Bearer "), "the rest is as it was");
+    let other = SubscriptionId::from_bits(value.id.bits() + 1);
+    let error = read_subscription(other, &record, &vault()).unwrap_err();
+    assert_eq!(error, "its secrets do not open: they were changed");
+    for cut in 0..record.len() {
+        assert!(read_subscription(value.id, &record[..cut], &vault()).is_err(), "{cut}");
+    }
+    assert_eq!(sealed_by(&record), sealed_by(&subscription(&rig::subscription(1), &vault()).unwrap()));
+    assert!(sealed_by(&record).is_some() && !is_plain(&record));
+}
+
+#[test]
+fn subscriptions_of_every_version_are_read_as_ever() {
+    let value = full_subscription();
+    for name in ["subscription_v1.bin", "subscription_v2.bin"] {
+        let stored = stored(name, &subscription(&value, &vault()).unwrap());
+        assert_eq!(read_subscription(value.id, &stored, &vault()), Ok(value.clone()), "{name}");
+        assert_eq!(is_plain(&stored), name == "subscription_v1.bin");
+    }
+}
+
+#[test]
+fn tls_settings_follow_and_their_key_is_sealed() {
+    let value = tls_subscription();
+    let written = subscription(&value, &vault()).unwrap();
+    let text = String::from_utf8_lossy(&written);
+    assert!(text.contains("BEGIN CERTIFICATE") && !text.contains("PRIVATE"));
+    let stored = stored("subscription_v2_tls.bin", &written);
+    assert_eq!(read_subscription(value.id, &stored, &vault()), Ok(value.clone()));
+    for cut in 0..stored.len() {
+        let whole = read_subscription(value.id, &stored[..cut], &vault());
+        assert_ne!(whole.as_ref(), Ok(&value), "{cut}");
+    }
+    let longer = [&stored[..], &[0]].concat();
+    assert_eq!(read_subscription(value.id, &longer, &vault()), Err("1 bytes are left over".to_owned()));
 }
 
 #[test]
@@ -186,25 +313,27 @@ fn records_of_version_1_are_written_and_read_as_ever() {
     let stored = fixture("delivery_v1.bin", &delivery(&value));
     assert_eq!(read_delivery(value.id, &stored), Ok(value));
 
-    let stored = fixture("subscription_v1.bin", &subscription(&full_subscription()));
-    assert_eq!(read_subscription(full_subscription().id, &stored), Ok(full_subscription()));
-
     let stored = fixture("standing_v1.bin", &standing(&full_standing()));
     assert_eq!(read_standing(&stored), Ok(full_standing()));
 
-    let stored = fixture("meta_v1.bin", &meta(&a_meta()));
-    assert_eq!(read_meta(&stored), Ok(a_meta()));
+    let stored = fixture("replay_v1.bin", &replay(&pairs(3)));
+    assert_eq!(read_replay(&stored), Ok(pairs(3)));
+
+    let stored = fixture("job_v1.bin", &job(&full_job()));
+    assert_eq!(read_job(full_job().id, &stored), Ok(full_job()));
+
+    let [events, _, replayed, _] = earlier_ones().map(a_once);
+    for (name, value) in [("once_events_v1.bin", events), ("once_replayed_v1.bin", replayed)] {
+        assert_eq!(read_once(&fixture(name, &once(&value))), Ok(value));
+    }
 }
 
 #[test]
-fn tls_settings_make_a_record_of_version_2() {
-    let value = tls_subscription();
-    let stored = fixture("subscription_v2.bin", &subscription(&value));
-    assert_eq!(stored[0], 2);
-    assert_eq!(read_subscription(value.id, &stored), Ok(value));
-    let id = SubscriptionId::from_bits(1);
-    for cut in 0..stored.len() {
-        assert!(read_subscription(id, &stored[..cut]).is_err(), "{cut}");
-    }
-    assert_eq!(read_subscription(id, &[&stored[..], &[0]].concat()), Err("1 bytes are left over".to_owned()));
+fn the_meta_row_is_written_in_version_2_and_read_in_both() {
+    let stored = fixture("meta_v2.bin", &meta(&a_meta()));
+    assert_eq!(read_meta(&stored), Ok(a_meta()));
+
+    let before = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/store_fixtures/meta_v1.bin"));
+    let before = before.unwrap();
+    assert_eq!((read_meta(&before), read_format(&before)), (Ok(meta_of_format_1()), Ok(1)));
 }

@@ -34,7 +34,13 @@ pub(super) struct Found {
 }
 
 pub(super) fn options(path: &Path) -> StoreOptions {
-    StoreOptions { path: path.to_owned(), cache_bytes: 16 << 20, dedup_window: WINDOW, queue_steps_max: 64 }
+    StoreOptions {
+        path: path.to_owned(),
+        key_file: None,
+        cache_bytes: 16 << 20,
+        dedup_window: WINDOW,
+        queue_steps_max: 64,
+    }
 }
 
 pub(super) fn try_open(path: &Path, clock: &Clock, seed: u64) -> Result<Opened, OpenError> {

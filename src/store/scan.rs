@@ -1,15 +1,18 @@
 //! The scan at opening: counts and hashes every row, and finds again what is kept in memory.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::error::StoreError;
+use super::index::{Directory, IndexState};
 use super::key::{self, TABLES, Table, delivery_of};
-use super::ledger::{Fresh, ProgressKind, State};
-use super::reader::head;
+use super::ledger::{Fresh, Line, ProgressKind, State};
+use super::reader::{Origin, OriginKind, Reader};
 use super::record::{self, Meta};
+use super::seen::SeenState;
 use super::table::{Tables, corrupt, hash};
 use crate::model::delivery::Progress;
-use crate::model::id::{EventId, SubscriptionId};
+use crate::model::id::{DeliveryId, SubscriptionId};
 use crate::model::subscription::{Standing, Subscription};
 
 /// After so many rows of a tree, a word on how far it is.
@@ -20,47 +23,64 @@ const PROGRESS_ROWS: u64 = 500_000;
 pub(super) struct Scan {
     pub(super) counts: [(u64, u64); TABLES],
     pub(super) subscriptions: Vec<(Subscription, Standing)>,
+    /// Those whose secrets an earlier version stored as they are.
+    pub(super) plain: Vec<Subscription>,
     pub(super) state: State,
+    pub(super) index: IndexState,
+    pub(super) seen: SeenState,
     pub(super) lanes: Vec<(SubscriptionId, u64)>,
-    pub(super) buckets: BTreeSet<u32>,
+    /// The buckets of senders' ids, and of idempotency keys.
+    pub(super) buckets: [BTreeSet<u32>; 2],
+    /// Deliveries at or after the fresh floor that have a row of some kind.
+    placed: Vec<u128>,
+    floor: u128,
+    directory: Directory,
+}
+
+/// Counts and hashes every row, and nothing else.
+pub(super) fn count(
+    tables: &Tables,
+    progress: &mut dyn FnMut(&str),
+) -> Result<[(u64, u64); TABLES], StoreError> {
+    let mut scan = Scan::default();
+    for table in Table::ALL {
+        scan.each(tables, table, progress, |_, _, _| Ok(()))?;
+    }
+    Ok(scan.counts)
 }
 
 /// Reads all of it. Differences from `meta` are left to the caller.
-pub(super) fn scan(tables: &Tables, meta: &Meta, progress: &mut dyn FnMut(&str)) -> Result<Scan, StoreError> {
-    let mut scan = Scan::default();
-    let mut standings = BTreeMap::new();
-    scan.each(tables, Table::Standings, progress, |_, row_key, row| {
-        let id = SubscriptionId::from_bits(key::read_id(Table::Standings, row_key, row_key)?);
-        let problem = |p| corrupt(Table::Standings, id.bits(), p);
-        standings.insert(id, record::read_standing(row).map_err(problem)?);
-        Ok(())
-    })?;
-    scan.each(tables, Table::Subscriptions, progress, |scan, row_key, _| {
-        let (bits, number) = key::read_chunk(Table::Subscriptions, row_key)?;
-        if number > 0 {
-            return Ok(());
-        }
-        let id = SubscriptionId::from_bits(bits);
-        let problem = |p: String| corrupt(Table::Subscriptions, bits, p);
-        let record = tables.long(Table::Subscriptions, bits)?.ok_or_else(|| problem("it is gone".into()))?;
-        let subscription = record::read_subscription(id, &record).map_err(problem)?;
-        scan.state.subscriptions.insert(id, subscription.deleted_at);
-        scan.subscriptions.push((subscription, standings.remove(&id).unwrap_or_default()));
-        Ok(())
-    })?;
-    scan.each(tables, Table::Dedup, progress, |scan, row_key, _| {
-        scan.buckets.insert(key::read_bucket(row_key)?);
-        Ok(())
-    })?;
+pub(super) fn scan(reader: &Reader, meta: &Meta, progress: &mut dyn FnMut(&str)) -> Result<Scan, StoreError> {
+    let tables = &reader.tables;
+    let mut scan = Scan { floor: u128::from_be_bytes(meta.fresh_floor), ..Scan::default() };
+    scan.add_subscriptions(reader, progress)?;
+    for (index, table) in [Table::Dedup, Table::Idempotency].into_iter().enumerate() {
+        scan.each(tables, table, progress, |scan, row_key, _| {
+            let bucket = key::read_bucket(table, row_key)?;
+            scan.buckets.get_mut(index).map(|buckets| buckets.insert(bucket));
+            Ok(())
+        })?;
+    }
     scan.each(tables, Table::Due, progress, |scan, row_key, _| {
-        let (subscription, ..) = key::read_due(row_key)?;
-        scan.state.tally(subscription).add(ProgressKind::Waiting);
+        let (subscription, _, delivery) = key::read_due(row_key)?;
+        scan.state.add(subscription, ProgressKind::Waiting);
+        scan.state.lines.entry(subscription).or_default().untried += 1;
+        scan.place(delivery.bits());
         Ok(())
     })?;
     scan.lanes = scan.state.tallies.iter().map(|(id, tally)| (*id, tally.waiting)).collect();
     scan.lanes.sort_unstable();
-    scan.each(tables, Table::Deliveries, progress, Scan::add_delivery)?;
-    scan.add_events(tables, meta, progress)?;
+    for table in Table::STATES {
+        scan.each(tables, table, progress, |scan, row_key, row| scan.add_delivery(table, row_key, row))?;
+    }
+    scan.placed.sort_unstable();
+    for table in [Table::Deliveries, Table::Jobs] {
+        scan.each(tables, table, progress, |_, _, _| Ok(()))?;
+    }
+    scan.each(tables, Table::Segments, progress, |scan, row_key, row| scan.directory.add(row_key, row))?;
+    scan.index.segments = Arc::new(std::mem::take(&mut scan.directory).into_segments());
+    scan.each(tables, Table::Events, progress, |scan, row_key, row| scan.add_origin(reader, row_key, row))?;
+    scan.placed = Vec::new();
     Ok(scan)
 }
 
@@ -72,7 +92,7 @@ impl Scan {
         tables: &Tables,
         table: Table,
         progress: &mut dyn FnMut(&str),
-        mut visit: impl FnMut(&mut Self, &[u8], &[u8]) -> Result<(), StoreError>,
+        mut visit: impl FnMut(&mut Self, &[u8], &sled::IVec) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let mut count = (0u64, 0u64);
         for row in tables.tree(table) {
@@ -90,67 +110,135 @@ impl Scan {
         Ok(())
     }
 
-    fn add_delivery(&mut self, row_key: &[u8], row: &[u8]) -> Result<(), StoreError> {
-        let (id, number) = key::read_chunk(Table::Deliveries, row_key)?;
-        if number == 0 {
-            let (subscription, progress) =
-                record::read_progress(row).map_err(|problem| corrupt(Table::Deliveries, id, problem))?;
-            // One that waits was counted by its due row.
-            if !matches!(progress, Progress::Waiting { .. }) {
-                self.state.tally(subscription).add(progress.into());
-            }
-        }
-        Ok(())
-    }
-
-    /// Finds the fresh deliveries; whatever else an event went to and nothing is known of, is cancelled.
-    fn add_events(
+    fn add_subscriptions(
         &mut self,
-        tables: &Tables,
-        meta: &Meta,
+        reader: &Reader,
         progress: &mut dyn FnMut(&str),
     ) -> Result<(), StoreError> {
-        let floor = EventId::from_bytes(meta.fresh_floor);
-        let mut totals: BTreeMap<SubscriptionId, u64> = BTreeMap::new();
-        self.each(tables, Table::Events, progress, |scan, row_key, row| {
-            let (bits, number) = key::read_chunk(Table::Events, row_key)?;
+        let tables = &reader.tables;
+        let mut standings = BTreeMap::new();
+        self.each(tables, Table::Standings, progress, |_, row_key, row| {
+            let id = SubscriptionId::from_bits(key::read_id(Table::Standings, row_key, row_key)?);
+            let problem = |p| corrupt(Table::Standings, id.bits(), p);
+            standings.insert(id, record::read_standing(row).map_err(problem)?);
+            Ok(())
+        })?;
+        self.each(tables, Table::Subscriptions, progress, |scan, row_key, _| {
+            let (bits, number) = key::read_chunk(Table::Subscriptions, row_key)?;
             if number > 0 {
                 return Ok(());
             }
-            let id = EventId::from_bits(bits);
-            for (index, subscription) in targets(tables, id, row)?.into_iter().enumerate() {
-                *totals.entry(subscription).or_default() += 1;
-                let fresh = Fresh { id: delivery_of(id, index), event: id, subscription };
-                if id >= floor && scan.state.is_live(subscription) && !has_rows(tables, fresh)? {
-                    scan.state.tally(subscription).add(ProgressKind::Waiting);
-                    scan.state.add_fresh(fresh);
-                }
+            let id = SubscriptionId::from_bits(bits);
+            let problem = |p: String| corrupt(Table::Subscriptions, bits, p);
+            let record =
+                tables.long(Table::Subscriptions, bits)?.ok_or_else(|| problem("it is gone".into()))?;
+            let subscription = record::read_subscription(id, &record, &reader.vault).map_err(problem)?;
+            scan.state.subscriptions.insert(id, subscription.deleted_at);
+            if record::is_plain(&record) {
+                scan.plain.push(subscription.clone());
             }
+            scan.subscriptions.push((subscription, standings.remove(&id).unwrap_or_default()));
             Ok(())
-        })?;
-        for (subscription, total) in totals {
-            let tally = self.state.tally(subscription);
-            let known = tally.waiting + tally.succeeded + tally.exhausted;
-            tally.cancelled = total.saturating_sub(known);
+        })
+    }
+
+    /// Notes that a delivery is not fresh.
+    fn place(&mut self, bits: u128) {
+        if bits >= self.floor {
+            self.placed.push(bits);
+        }
+    }
+
+    fn add_delivery(&mut self, table: Table, row_key: &[u8], row: &[u8]) -> Result<(), StoreError> {
+        let (id, number) = key::read_chunk(table, row_key)?;
+        if number > 0 {
+            return Ok(());
+        }
+        let (subscription, progress) =
+            record::read_progress(row).map_err(|problem| corrupt(table, id, problem))?;
+        if Table::of(progress) != table {
+            return Err(corrupt(table, id, "it does not belong into this tree"));
+        }
+        self.place(id);
+        if let Progress::Waiting { .. } = progress {
+            // It was counted by its due row.
+            let line: &mut Line = self.state.lines.entry(subscription).or_default();
+            line.untried = line
+                .untried
+                .checked_sub(1)
+                .ok_or_else(|| corrupt(table, id, "it waits and has no row in its lane"))?;
+            line.retrying += 1;
+            self.state.retrying += 1;
+        } else {
+            self.state.add(subscription, progress.into());
         }
         Ok(())
     }
-}
 
-fn targets(tables: &Tables, id: EventId, first: &[u8]) -> Result<Vec<SubscriptionId>, StoreError> {
-    let problem = |p| corrupt(Table::Events, id.bits(), p);
-    let head = head(id, first)?;
-    let (_, rest) = record::read_event_head(id, first).map_err(problem)?;
-    if let Ok((targets, _)) = record::read_targets(&head, rest) {
-        return Ok(targets);
+    /// Finds the fresh deliveries of an event or replay, and what a replay keeps in the log.
+    fn add_origin(&mut self, reader: &Reader, row_key: &[u8], row: &sled::IVec) -> Result<(), StoreError> {
+        let (bits, number) = key::read_chunk(Table::Events, row_key)?;
+        if number > 0 {
+            return Ok(());
+        }
+        let origin = Origin::read(bits, row.clone())?;
+        let is_replay = matches!(origin.kind, OriginKind::Replay(_));
+        if let OriginKind::Event(head) = &origin.kind {
+            self.seen.add(head.id, &head.content);
+        }
+        let is_in_segment = self.index.count(bits);
+        if is_replay && is_in_segment {
+            self.index.note_replay(bits);
+        }
+        let has_fresh = delivery_of(bits, origin.count()).bits() > self.floor;
+        if is_in_segment && !is_replay && !has_fresh {
+            return Ok(());
+        }
+        let members = reader.members(&origin)?;
+        if !is_in_segment {
+            self.index.tail.add_origin(&origin, &members);
+        }
+        let waiting = if is_replay { self.waiting_of(reader, &origin, &members)? } else { BTreeSet::new() };
+        for (index, (event, subscription)) in members.into_iter().enumerate() {
+            let id = delivery_of(bits, index);
+            let is_fresh = id.bits() >= self.floor && self.placed.binary_search(&id.bits()).is_err();
+            if is_fresh {
+                self.state.add(subscription, ProgressKind::Waiting);
+                self.state.add_fresh(Fresh { id, event, subscription });
+            }
+            if is_replay && (is_fresh || waiting.contains(&id)) {
+                self.state.begin_replay(event, id);
+            }
+        }
+        Ok(())
     }
-    let record = tables.whole(Table::Events, id.bits(), first.into())?;
-    let (_, rest) = record::read_event_head(id, &record).map_err(problem)?;
-    Ok(record::read_targets(&head, rest).map_err(problem)?.0)
-}
 
-fn has_rows(tables: &Tables, fresh: Fresh) -> Result<bool, StoreError> {
-    let due = key::due(fresh.subscription, fresh.id.time(), fresh.id);
-    Ok(tables.tree(Table::Deliveries).contains_key(key::chunk(fresh.id.bits(), 0))?
-        || tables.tree(Table::Due).contains_key(due)?)
+    /// The deliveries of a replay that wait in their lanes.
+    fn waiting_of(
+        &self,
+        reader: &Reader,
+        origin: &Origin,
+        members: &[(crate::model::id::EventId, SubscriptionId)],
+    ) -> Result<BTreeSet<DeliveryId>, StoreError> {
+        let of: BTreeSet<SubscriptionId> =
+            members.iter().map(|(_, of)| *of).filter(|of| self.state.lines.contains_key(of)).collect();
+        let mut waiting = BTreeSet::new();
+        if of.is_empty() {
+            return Ok(waiting);
+        }
+        let (first, last) = (delivery_of(origin.id, 0), delivery_of(origin.id, members.len()));
+        let retrying = key::chunk(first.bits(), 0)..key::chunk(last.bits(), 0);
+        for row in reader.tables.tree(Table::Retrying).range(retrying).keys() {
+            waiting.insert(DeliveryId::from_bits(key::read_chunk(Table::Retrying, &row?)?.0));
+        }
+        for subscription in of {
+            // Made in the same millisecond, all that were never tried lie side by side.
+            let untried =
+                key::due(subscription, first.time(), first)..key::due(subscription, last.time(), last);
+            for row in reader.tables.tree(Table::Due).range(untried).keys() {
+                waiting.insert(key::read_due(&row?)?.2);
+            }
+        }
+        Ok(waiting)
+    }
 }

@@ -3,9 +3,11 @@
 use std::sync::{Arc, OnceLock};
 
 use super::error::StoreError;
+use super::once::{Once, OnceKey};
 use crate::model::delivery::Delivery;
 use crate::model::event::{Event, EventContent};
-use crate::model::id::{DeliveryId, SubscriptionId};
+use crate::model::id::{DeliveryId, EventId, SubscriptionId};
+use crate::model::replay::ReplayJob;
 use crate::model::subscription::{Standing, Subscription};
 use crate::model::time::Timestamp;
 
@@ -37,6 +39,36 @@ pub struct Appended {
     pub duplicate: bool,
     /// The ids of its deliveries in the order of their targets; the earlier ones if this is a duplicate.
     pub deliveries: Vec<DeliveryId>,
+    /// Whether it was added before a crash that cut its list short, and not now: its deliveries are already on
+    /// their way. Only with an idempotency key.
+    pub earlier: bool,
+}
+
+/// The most deliveries that one [`Replay`] should have, so that its transaction stays short.
+pub const REPLAY_DELIVERIES_MAX: usize = 120;
+
+/// An event that is delivered once more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Redelivery {
+    /// Which; it may be long finished.
+    pub event: EventId,
+    /// To whom.
+    pub subscription: SubscriptionId,
+    /// As in [`Target`].
+    pub queued: bool,
+}
+
+/// Deliveries to make of events that are in the log, all in one transaction.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Replay {
+    /// What to deliver, in this order. None is made of an event that the log no longer has; one whose
+    /// subscription is deleted by the time of the commit is cancelled.
+    pub deliveries: Vec<Redelivery>,
+    /// The job that this belongs to, as it is after this step. Deliveries that are not made because their events
+    /// are gone move from its `made` to its `skipped`.
+    pub job: Option<ReplayJob>,
+    /// Kept for the answer to a repeat with the same idempotency key, and nothing else.
+    pub skipped: Vec<SubscriptionId>,
 }
 
 /// What became of a delivery, with what that made of its subscription.
@@ -53,9 +85,10 @@ pub struct Settlement {
 /// How far back the log goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sweep {
-    /// Events older than this go once all their deliveries are final.
+    /// Events older than this go once all their deliveries, replayed ones included, are final.
     pub events_before: Timestamp,
-    /// Events older than this go in any case, and what is unfinished with them.
+    /// Events older than this go in any case, and what is unfinished with them; but not while a younger replay
+    /// still delivers them.
     pub held_before: Timestamp,
     /// The most events to look at in this step.
     pub limit: usize,
@@ -64,7 +97,7 @@ pub struct Sweep {
 /// What a [`Sweep`] removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Swept {
-    /// How many events.
+    /// How many events and replays.
     pub events: u64,
     /// How many deliveries, with or without a row.
     pub deliveries: u64,
@@ -123,9 +156,15 @@ impl<T> Drop for Done<T> {
 /// A step on its way to the committer.
 pub(super) enum Step {
     Append(Vec<Append>, Done<Vec<Appended>>),
+    AppendOnce(OnceKey, Vec<Append>, Done<Once<Vec<Appended>>>),
+    Replay(Replay, Done<Vec<Option<DeliveryId>>>),
+    ReplayOnce(OnceKey, Replay, Done<Once<Vec<Option<DeliveryId>>>>),
+    PutJob(Box<ReplayJob>, Done<()>),
+    PutJobOnce(OnceKey, Box<ReplayJob>, Done<Once<()>>),
     Settle(Box<Settlement>, Done<()>),
     Park(Vec<Delivery>, Done<()>),
     PutSubscription(Box<Subscription>, Option<Standing>, Done<()>),
+    PutSubscriptionOnce(OnceKey, Box<Subscription>, Option<Standing>, Done<Once<()>>),
     PutStanding(SubscriptionId, Standing, Done<()>),
     Release(SubscriptionId, usize, Done<bool>),
     ClearLane(SubscriptionId, usize, Done<bool>),
@@ -136,11 +175,17 @@ impl Step {
     /// How many events' worth of work it is, about.
     pub(super) fn weight(&self) -> usize {
         match self {
-            Self::Append(list, _) => list.len(),
+            Self::Append(list, _) | Self::AppendOnce(_, list, _) => list.len(),
+            Self::Replay(replay, _) | Self::ReplayOnce(_, replay, _) => replay.deliveries.len(),
             Self::Park(list, _) => list.len(),
             Self::Release(_, limit, _) | Self::ClearLane(_, limit, _) => *limit,
             Self::Sweep(sweep, _) => sweep.limit,
-            Self::Settle(..) | Self::PutSubscription(..) | Self::PutStanding(..) => 1,
+            Self::Settle(..)
+            | Self::PutSubscription(..)
+            | Self::PutSubscriptionOnce(..)
+            | Self::PutStanding(..)
+            | Self::PutJob(..)
+            | Self::PutJobOnce(..) => 1,
         }
     }
 }

@@ -37,11 +37,17 @@ impl Tables {
 
     /// The meta row; none in a log that was just created.
     pub(super) fn meta(&self) -> Result<Option<Meta>, StoreError> {
-        let bytes = self.meta.get(META_KEY)?;
-        let read = |bytes: IVec| {
-            record::read_meta(&bytes).map_err(|problem| StoreError::corrupt("meta", META_KEY, problem))
-        };
-        bytes.map(read).transpose()
+        self.read_meta(record::read_meta)
+    }
+
+    /// The format that the meta row tells, also if a later version wrote it.
+    pub(super) fn format(&self) -> Result<Option<u32>, StoreError> {
+        self.read_meta(record::read_format)
+    }
+
+    fn read_meta<T>(&self, read: fn(&[u8]) -> Result<T, record::Problem>) -> Result<Option<T>, StoreError> {
+        let read = |bytes: IVec| read(&bytes).map_err(|p| StoreError::corrupt("meta", META_KEY, p));
+        self.meta.get(META_KEY)?.map(read).transpose()
     }
 
     /// Applies a draft in one transaction, which also writes what the log then holds.
@@ -137,6 +143,12 @@ impl Draft {
             .range((table, Vec::new())..)
             .take_while(move |((of, _), _)| *of == table)
             .map(|((_, key), value)| (key, value))
+    }
+
+    /// The rows that it writes into a tree.
+    #[cfg(test)]
+    pub(super) fn puts(&self, table: Table) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.rows(table).filter_map(|(key, value)| Some((key.as_slice(), value.as_deref()?)))
     }
 
     /// How many rows it changes.

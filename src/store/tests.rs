@@ -223,3 +223,65 @@ async fn a_release_makes_all_due_and_shows_it() {
     assert_eq!(rig.reader.oldest_waiting(subscription).unwrap(), Some(EPOCH));
     rig.close().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_is_listed_once_while_it_moves() {
+    use std::collections::BTreeSet;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use rand::{RngExt as _, SeedableRng as _};
+
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Clock::starting_at(EPOCH);
+    let (rig, _) = Rig::open(dir.path(), &clock, 1);
+    let mut deliveries = Vec::new();
+    for id in 1..=3 {
+        let of = rig.subscribe(id).await;
+        let list = (0..20).map(|n| Append { content: content(None, 1), targets: vec![to(of, n % 2 == 0)] });
+        for appended in rig.append(list.collect()).await.unwrap() {
+            deliveries.push(Delivery::fresh(appended.deliveries[0], appended.event.id, of));
+        }
+    }
+    let expected: BTreeSet<_> = deliveries.iter().map(|one| one.id).collect();
+    let (reader, is_over) = (rig.reader.clone(), Arc::new(AtomicBool::new(false)));
+    let over = Arc::clone(&is_over);
+    let reading = tokio::task::spawn_blocking(move || {
+        let first = DeliveryQuery { progress: vec![ProgressKind::Waiting], limit: 7, ..Default::default() };
+        for round in 0..150 {
+            let (mut query, mut listed) = (first.clone(), Vec::new());
+            loop {
+                let page = reader.deliveries(&query, |_| true).unwrap();
+                listed.extend(page.items.into_iter().map(|one| one.id));
+                query.before = page.next;
+                if page.next.is_none() {
+                    break;
+                }
+            }
+            assert!(listed.is_sorted_by(|a, b| a > b), "{round}: {listed:?}");
+            let listed: BTreeSet<_> = listed.into_iter().collect();
+            assert_eq!(listed, expected, "{round}");
+        }
+        over.store(true, Ordering::Relaxed);
+    });
+    let mut rng = rand::rngs::StdRng::seed_from_u64(1);
+    let mut moves = 0u64;
+    while !is_over.load(Ordering::Relaxed) && !reading.is_finished() {
+        let delivery = deliveries[rng.random_range(0..deliveries.len())].clone();
+        let of = delivery.subscription;
+        match rng.random_range(0..6) {
+            0 => rig.step(|place, done| place.park(vec![delivery], done)).await.unwrap(),
+            1 => while rig.step(|place, done| place.release(of, 5, done)).await.unwrap() {},
+            _ => {
+                let due = EPOCH.after(Duration::from_secs(rng.random_range(1..1000)));
+                let delivery = Delivery { progress: Progress::Waiting { due }, ..delivery };
+                let settlement = Settlement { delivery, due_was: None, standing: None };
+                rig.step(|place, done| place.settle(settlement, done)).await.unwrap();
+            }
+        }
+        moves += 1;
+    }
+    reading.await.unwrap();
+    assert!(moves > 20, "{moves} moves are too few to tell anything");
+    rig.close().await.unwrap();
+}

@@ -54,7 +54,8 @@ pub(crate) enum Lost {
 
 /// A client of one daemon.
 pub(crate) struct ApiClient {
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
+    key: Option<String>,
     idle: Mutex<Vec<SendRequest<Full<Bytes>>>>,
     connections: Mutex<JoinSet<()>>,
 }
@@ -62,7 +63,12 @@ pub(crate) struct ApiClient {
 impl ApiClient {
     /// A client of the daemon at `address`; connects when it is first used.
     pub(crate) fn new(address: SocketAddr) -> Self {
-        Self { address, idle: Mutex::default(), connections: Mutex::default() }
+        Self { address, key: None, idle: Mutex::default(), connections: Mutex::default() }
+    }
+
+    /// The same with an API key.
+    pub(crate) fn with_key(self, key: &str) -> Self {
+        Self { key: Some(key.to_owned()), ..self }
     }
 
     /// One request, sent once.
@@ -73,16 +79,31 @@ impl ApiClient {
         media_type: &str,
         body: impl Into<Bytes>,
     ) -> Result<Answer, Lost> {
+        let mut headers = HeaderMap::new();
+        if !media_type.is_empty() {
+            headers.insert("content-type", media_type.parse().unwrap());
+        }
+        self.send(method, path, headers, body).await
+    }
+
+    /// One request with these headers, sent once.
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: HeaderMap,
+        body: impl Into<Bytes>,
+    ) -> Result<Answer, Lost> {
         let mut connection = match self.reuse().await {
             Some(connection) => connection,
             None => self.connect().await.map_err(|error| Lost::Unsent(error.to_string()))?,
         };
-        let mut request =
-            Request::builder().method(method).uri(path).header("host", self.address.to_string());
-        if !media_type.is_empty() {
-            request = request.header("content-type", media_type);
+        let request = Request::builder().method(method).uri(path).header("host", self.address.to_string());
+        let mut request = request.body(Full::new(body.into())).unwrap();
+        request.headers_mut().extend(headers);
+        if let Some(key) = &self.key {
+            request.headers_mut().insert("authorization", format!("Bearer {key}").parse().unwrap());
         }
-        let request = request.body(Full::new(body.into())).unwrap();
         let exchange = async {
             let (head, body) = connection.send_request(request).await?.into_parts();
             let body = body.collect().await?.to_bytes();

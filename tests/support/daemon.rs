@@ -7,6 +7,7 @@ use std::time::Duration;
 use postrider::app::{Daemon, Options};
 use postrider::config::Config;
 use postrider::model::time::{Clock, Timestamp};
+use postrider::store::Reader;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -82,9 +83,14 @@ impl World {
         self.run().await;
     }
 
+    /// The log.
+    pub(crate) fn reader(&self) -> &Reader {
+        self.daemon.as_ref().unwrap().flow().reader()
+    }
+
     /// How often the store has synced its data file, by its own count.
     pub(crate) fn syncs(&self) -> u64 {
-        self.daemon.as_ref().unwrap().flow().reader().syncs()
+        self.reader().syncs()
     }
 
     /// A receiver that answers by `script`.

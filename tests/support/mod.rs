@@ -5,6 +5,7 @@ pub(crate) mod client;
 pub(crate) mod daemon;
 pub(crate) mod laws;
 pub(crate) mod ledger;
+pub(crate) mod listener;
 pub(crate) mod process;
 pub(crate) mod receiver;
 pub(crate) mod trace;

@@ -82,6 +82,11 @@ impl Seen {
         serde_json::from_slice(&self.body).unwrap()
     }
 
+    /// How many signatures it carries.
+    pub(crate) fn signatures(&self) -> usize {
+        self.header("webhook-signature").split(' ').count()
+    }
+
     /// Whether `secret` signed it, by the published verifier, for a time near that of its arrival.
     pub(crate) fn is_signed_with(&self, secret: &str) -> bool {
         const SKEW_SECS: u64 = 60;

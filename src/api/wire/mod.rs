@@ -3,8 +3,13 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+pub mod catalog;
 pub mod delivery;
 pub mod event;
+pub mod replay;
+pub mod sample;
+pub mod stats;
+pub mod stream;
 pub mod subscription;
 
 /// One page of a list.

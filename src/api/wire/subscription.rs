@@ -7,7 +7,9 @@ use utoipa::ToSchema;
 use super::delivery::AttemptBody;
 use crate::flow::subscriptions::Entry;
 use crate::flow::view::Stats;
+use crate::model::secret::SigningSecret;
 use crate::model::time::Timestamp;
+use crate::rules::rotation::active;
 
 /// A subscription's settings, as they are given and shown.
 #[derive(ToSchema)]
@@ -49,7 +51,7 @@ pub struct SubscriptionInputBody {
     tls_client_key: Option<String>,
     /// Whether it is switched on.
     enabled: Option<bool>,
-    /// `whsec_` and base64; made if left out.
+    /// `whsec_…` for HMAC or `whsk_…` for ed25519; an HMAC one is made if left out.
     secret: Option<String>,
 }
 
@@ -85,14 +87,16 @@ pub struct SubscriptionBody {
     updated_at: Timestamp,
     /// Its deliveries by state, over the retained log.
     stats: StatsBody,
+    /// What signs its deliveries, without the secrets themselves: the current one, then those that a rotation left.
+    secrets: Vec<SecretBody>,
     /// The signing secret: only in the answer that made it.
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<String>,
 }
 
 impl SubscriptionBody {
-    /// The subscription without its secret.
-    pub fn new(entry: &Entry, stats: Stats) -> Self {
+    /// The subscription at `now` without its secret.
+    pub fn new(entry: &Entry, stats: Stats, now: Timestamp) -> Self {
         let Entry { subscription, standing, .. } = entry;
         let disabled = standing.disabled.as_ref();
         Self {
@@ -111,6 +115,7 @@ impl SubscriptionBody {
             created_at: subscription.created_at,
             updated_at: subscription.updated_at,
             stats: stats.into(),
+            secrets: active(&subscription.secrets, now).map(SecretBody::from).collect(),
             secret: None,
         }
     }
@@ -132,6 +137,35 @@ pub struct TlsClientBody {
     /// Until when it is valid.
     #[schema(value_type = String, format = DateTime)]
     expires_at: Timestamp,
+}
+
+/// A secret that signs, as far as it may be shown.
+#[derive(Serialize, ToSchema)]
+pub struct SecretBody {
+    /// How it signs: `hmac-sha256` or `ed25519`.
+    #[schema(example = "hmac-sha256")]
+    kind: &'static str,
+    /// Since when it signs.
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    /// When it stops; null for the current one.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    expires_at: Option<Timestamp>,
+    /// `whpk_…`, which verifies what an `ed25519` secret signs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    public_key: Option<String>,
+}
+
+impl From<&SigningSecret> for SecretBody {
+    fn from(signing: &SigningSecret) -> Self {
+        let SigningSecret { secret, created_at, expires_at } = signing;
+        Self {
+            kind: secret.kind().as_str(),
+            created_at: *created_at,
+            expires_at: *expires_at,
+            public_key: secret.public_key().map(|key| key.to_string()),
+        }
+    }
 }
 
 /// A subscription that was switched on, with the health check if one was sent.

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::script::RECEIVERS;
-use crate::model::secret::Secret;
+use crate::model::secret::{Secret, Verifier};
 use crate::model::time::Clock;
 use crate::rules::signature::{self, Signed};
 
@@ -124,8 +124,9 @@ impl Receivers {
     /// Starts them on ports that the system chooses.
     pub(super) async fn start(secret: &Secret, clock: &Clock, ledger: &Ledger) -> anyhow::Result<Self> {
         let [crm, warehouse, chat] = RECEIVERS.map(|name| {
-            let (secret, clock, ledger) = (secret.clone(), clock.clone(), ledger.clone());
-            Receiver::start(Ears { name, secret, clock, ledger, is_broken: AtomicBool::new(false) })
+            let (clock, ledger) = (clock.clone(), ledger.clone());
+            let (secret, verifier) = (secret.clone(), Verifier::Secret(secret.clone()));
+            Receiver::start(Ears { name, secret, verifier, clock, ledger, is_broken: AtomicBool::new(false) })
         });
         Ok(Self { crm: crm.await?, warehouse: warehouse.await?, chat: chat.await? })
     }
@@ -171,6 +172,7 @@ impl Receiver {
 struct Ears {
     name: &'static str,
     secret: Secret,
+    verifier: Verifier,
     clock: Clock,
     ledger: Ledger,
     is_broken: AtomicBool,
@@ -206,7 +208,7 @@ impl Ears {
             timestamp: header(headers, "webhook-timestamp"),
             signatures: header(headers, "webhook-signature"),
         };
-        signature::verify(&self.secret, &signed, body, self.clock.now())
+        signature::verify(&self.verifier, &signed, body, self.clock.now())
             .map_err(|error| error.to_string())?;
         if self.name != "chat" {
             return Ok(());

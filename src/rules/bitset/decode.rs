@@ -1,91 +1,193 @@
 //! From the words of a bitmap to the numbers of its set bits.
 //!
-//! The only file with processor-specific code. Where AVX-512 is present, found out at run time, it writes 16
-//! numbers at a time; everywhere else a scalar twin does the same, and a test compares the two.
+//! The only file of the index with processor-specific code. With AVX-512 it writes 16 numbers at a time, with AVX2
+//! eight; everywhere else a portable twin does the same, and a test compares all three.
 
-use super::{WORDS, Words};
+use std::sync::atomic::{AtomicU8, Ordering};
 
-/// A bitmap, or two of which the common bits are meant.
+/// A bitmap, or two of which the common bits are meant; the shorter one ends it.
 #[derive(Clone, Copy)]
 pub(super) enum Source<'a> {
-    One(&'a Words),
-    Both(&'a Words, &'a Words),
+    One(&'a [u64]),
+    Both(&'a [u64], &'a [u64]),
 }
 
-impl Source<'_> {
-    fn words(self) -> impl Iterator<Item = u64> {
-        let (ours, theirs) = match self {
-            Self::One(words) => (words, None),
-            Self::Both(ours, theirs) => (ours, Some(theirs)),
-        };
-        (0..WORDS).map(move |at| {
-            let word = ours.get(at).copied().unwrap_or(0);
-            theirs.map_or(word, |theirs| word & theirs.get(at).copied().unwrap_or(0))
-        })
+/// A way of decoding bitmaps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kernel {
+    /// Portable code.
+    Scalar = 1,
+    /// Eight numbers at a time.
+    Avx2 = 2,
+    /// Sixteen numbers at a time.
+    Avx512 = 3,
+}
+
+impl Kernel {
+    /// All of them, the fastest last.
+    pub const ALL: [Self; 3] = [Self::Scalar, Self::Avx2, Self::Avx512];
+
+    /// Whether this processor has it.
+    pub fn is_present(self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        match self {
+            Self::Scalar => true,
+            Self::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("popcnt"),
+            Self::Avx512 => is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("popcnt"),
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        matches!(self, Self::Scalar)
     }
+}
+
+/// The kernel that is forced, as a number; 0 for the best that is present.
+static FORCED: AtomicU8 = AtomicU8::new(0);
+
+/// Makes every match of this process use one kernel, or the best one again: for measuring them beside each other.
+/// One that the processor does not have is not used.
+pub fn force_kernel(kernel: Option<Kernel>) {
+    FORCED.store(kernel.map_or(0, |kernel| kernel as u8), Ordering::Relaxed);
+}
+
+/// The kernel to use.
+fn kernel() -> Kernel {
+    let forced = FORCED.load(Ordering::Relaxed);
+    let usable = |kernel: &Kernel| (forced == 0 || *kernel as u8 <= forced) && kernel.is_present();
+    Kernel::ALL.into_iter().rev().find(usable).unwrap_or(Kernel::Scalar)
 }
 
 /// Appends the numbers of the set bits, counted from `base`; there are at most `most` of them.
 pub(super) fn decode(base: u32, source: Source<'_>, most: usize, out: &mut Vec<u32>) {
-    #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("popcnt") {
-        match source {
-            Source::One(words) => avx512::decode(base, words.iter().copied(), most, out),
-            Source::Both(ours, theirs) => {
-                avx512::decode(base, ours.iter().zip(theirs).map(|(a, b)| a & b), most, out);
-            }
-        }
-        return;
-    }
-    scalar(base, source.words(), most, out);
+    decode_by(kernel(), base, source, most, out);
 }
 
-/// The same in portable code.
-fn scalar(base: u32, words: impl Iterator<Item = u64>, most: usize, out: &mut Vec<u32>) {
-    out.reserve(most);
-    for (first, mut word) in (base..).step_by(64).zip(words) {
-        while word != 0 {
-            out.push(first | word.trailing_zeros());
-            word &= word - 1;
+fn decode_by(kernel: Kernel, base: u32, source: Source<'_>, most: usize, out: &mut Vec<u32>) {
+    match source {
+        Source::One(words) => by(kernel, base, words.iter().copied(), most, out),
+        Source::Both(ours, theirs) => {
+            by(kernel, base, ours.iter().zip(theirs).map(|(a, b)| a & b), most, out);
         }
     }
+}
+
+/// Decodes by a kernel that is present.
+fn by(kernel: Kernel, base: u32, words: impl Iterator<Item = u64>, most: usize, out: &mut Vec<u32>) {
+    match kernel {
+        #[cfg(target_arch = "x86_64")]
+        Kernel::Avx512 => simd::by_sixteen(base, words, most, out),
+        #[cfg(target_arch = "x86_64")]
+        Kernel::Avx2 => simd::by_eight(base, words, most, out),
+        _ => scalar(base, words, most, out),
+    }
+}
+
+/// Room for one word's numbers beyond what is counted: they are written without a look at how many there are.
+const SLACK: usize = 64;
+
+/// The portable way: eight numbers at a time while there may be as many, so that few branches depend on the bits.
+fn scalar(base: u32, words: impl Iterator<Item = u64>, most: usize, out: &mut Vec<u32>) {
+    const AT_ONCE: usize = 8;
+    let start = out.len();
+    out.resize(start + most + SLACK, 0);
+    let mut end = start;
+    for (first, mut word) in (base..).step_by(64).zip(words) {
+        let next = end + word.count_ones() as usize;
+        while word != 0 {
+            let Some(places) = out.get_mut(end..).and_then(<[u32]>::first_chunk_mut::<AT_ONCE>) else {
+                break;
+            };
+            for place in places {
+                *place = first.wrapping_add(word.trailing_zeros());
+                word &= word.wrapping_sub(1);
+            }
+            end += AT_ONCE;
+        }
+        end = next;
+    }
+    assert!(end <= start + most, "a bitmap has more members than it counts");
+    out.truncate(end);
 }
 
 #[cfg(target_arch = "x86_64")]
 #[expect(unsafe_code, reason = "vector instructions and writing into reserved space")]
-mod avx512 {
+mod simd {
     use std::arch::x86_64::{
+        _mm_cvtsi64_si128, _mm256_add_epi32, _mm256_cvtepu8_epi32, _mm256_set1_epi32, _mm256_storeu_si256,
         _mm512_add_epi32, _mm512_maskz_compress_epi32, _mm512_set1_epi32, _mm512_setr_epi32,
         _mm512_storeu_si512,
     };
 
-    /// Numbers written at once.
+    use super::{Kernel, SLACK};
+
+    /// Numbers written at once, at most.
     const LANES: usize = 16;
-    /// From this many set bits in a word on, writing 16 at a time is faster than one by one.
+    /// From this many set bits in a word on, writing many at a time is faster than one by one.
     const DENSE: u32 = 6;
 
-    /// Appends the numbers of the set bits of at most 1,024 words; the caller has checked for AVX-512.
-    pub(super) fn decode(base: u32, words: impl Iterator<Item = u64>, most: usize, out: &mut Vec<u32>) {
-        // SAFETY: the only caller checks that the processor has these features.
+    /// For each byte, the positions of its set bits, one in each byte of the number.
+    static POSITIONS: [u64; 256] = positions();
+
+    #[expect(clippy::indexing_slicing, reason = "below the length by the loop's condition")]
+    const fn positions() -> [u64; 256] {
+        let mut table = [0; 256];
+        let mut byte = 0_usize;
+        while byte < table.len() {
+            let (mut bits, mut shift, mut packed) = (byte, 0, 0);
+            while bits != 0 {
+                packed |= (bits.trailing_zeros() as u64) << shift;
+                shift += 8;
+                bits &= bits - 1;
+            }
+            table[byte] = packed;
+            byte += 1;
+        }
+        table
+    }
+
+    /// Decodes with AVX-512.
+    pub(super) fn by_sixteen(base: u32, words: impl Iterator<Item = u64>, most: usize, out: &mut Vec<u32>) {
+        assert!(Kernel::Avx512.is_present(), "asked for instructions that are missing");
+        // SAFETY: the processor has these features, as was just asserted.
         unsafe { compress(base, words, most, out) }
+    }
+
+    /// Decodes with AVX2.
+    pub(super) fn by_eight(base: u32, words: impl Iterator<Item = u64>, most: usize, out: &mut Vec<u32>) {
+        assert!(Kernel::Avx2.is_present(), "asked for instructions that are missing");
+        // SAFETY: the processor has these features, as was just asserted.
+        unsafe { look_up(base, words, most, out) }
+    }
+
+    /// Writes the numbers of a word with few set bits.
+    ///
+    /// # Safety
+    /// There is room for them from `end` on.
+    unsafe fn one_by_one(first: u32, mut word: u64, end: *mut u32) {
+        let mut place = end;
+        while word != 0 {
+            // SAFETY: the caller's promise; one number for each set bit.
+            unsafe {
+                place.write(first | word.trailing_zeros());
+                place = place.add(1);
+            }
+            word &= word - 1;
+        }
     }
 
     #[target_feature(enable = "avx512f,popcnt")]
     fn compress(base: u32, words: impl Iterator<Item = u64>, most: usize, out: &mut Vec<u32>) {
-        out.reserve(most + LANES);
+        out.reserve(most + SLACK);
         let room = out.capacity() - LANES;
         let lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
         let mut end = out.len();
-        for (first, mut word) in (base..).step_by(64).zip(words) {
+        for (first, word) in (base..).step_by(64).zip(words) {
             let count = word.count_ones();
             assert!(end + count as usize <= room, "a bitmap has more members than it counts");
             if count < DENSE {
-                while word != 0 {
-                    // SAFETY: below `room`, as asserted for the whole word.
-                    unsafe { out.as_mut_ptr().add(end).write(first | word.trailing_zeros()) };
-                    end += 1;
-                    word &= word - 1;
-                }
+                // SAFETY: below `room`, as asserted for the whole word.
+                unsafe { one_by_one(first, word, out.as_mut_ptr().add(end)) };
+                end += count as usize;
                 continue;
             }
             for quarter in [0, 16, 32, 48] {
@@ -101,6 +203,34 @@ mod avx512 {
         // SAFETY: every element up to `end` was written above.
         unsafe { out.set_len(end) };
     }
+
+    #[target_feature(enable = "avx2,popcnt")]
+    fn look_up(base: u32, words: impl Iterator<Item = u64>, most: usize, out: &mut Vec<u32>) {
+        out.reserve(most + SLACK);
+        let room = out.capacity() - LANES;
+        let mut end = out.len();
+        for (first, word) in (base..).step_by(64).zip(words) {
+            let count = word.count_ones();
+            assert!(end + count as usize <= room, "a bitmap has more members than it counts");
+            if count < DENSE {
+                // SAFETY: below `room`, as asserted for the whole word.
+                unsafe { one_by_one(first, word, out.as_mut_ptr().add(end)) };
+                end += count as usize;
+                continue;
+            }
+            for (first, byte) in (first..).step_by(8).zip(word.to_le_bytes()) {
+                #[expect(clippy::indexing_slicing, reason = "a byte is below the length")]
+                let positions = POSITIONS[usize::from(byte)];
+                let wide = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(positions.cast_signed()));
+                let numbers = _mm256_add_epi32(wide, _mm256_set1_epi32(first.cast_signed()));
+                // SAFETY: 8 numbers from `end`, which is at most `room`, on: within the capacity.
+                unsafe { _mm256_storeu_si256(out.as_mut_ptr().add(end).cast(), numbers) };
+                end += byte.count_ones() as usize;
+            }
+        }
+        // SAFETY: every element up to `end` was written above.
+        unsafe { out.set_len(end) };
+    }
 }
 
 #[cfg(test)]
@@ -110,24 +240,35 @@ mod tests {
 
     use super::*;
 
+    /// The members one by one, straight from the meaning of a bitmap.
+    fn members(base: u32, words: &[u64]) -> Vec<u32> {
+        let is_set = |bit: &u32| words[*bit as usize / 64] >> (bit % 64) & 1 == 1;
+        (0..u32::try_from(words.len() * 64).unwrap()).filter(is_set).map(|bit| base | bit).collect()
+    }
+
     #[test]
-    fn the_fast_way_says_what_the_portable_one_says() {
+    fn every_kernel_says_what_the_bits_say() {
         let mut rng = StdRng::seed_from_u64(1);
-        let mut words = |density: f64| -> Words {
-            std::array::from_fn(|_| {
+        let mut words = |(density, count): (f64, usize)| -> Vec<u64> {
+            let word = |rng: &mut StdRng| {
                 (0..64).fold(0, |word, bit| word | u64::from(rng.random_bool(density)) << bit)
-            })
+            };
+            (0..count).map(|_| word(&mut rng)).collect()
         };
-        let bitmaps: Vec<Words> = [0.0, 0.001, 0.05, 0.1, 0.3, 0.7, 1.0].map(&mut words).into();
-        for ours in &bitmaps {
-            for theirs in &bitmaps {
-                for source in [Source::One(ours), Source::Both(ours, theirs)] {
-                    let most = source.words().map(|word| word.count_ones() as usize).sum();
-                    let (mut fast, mut portable) = (vec![7], vec![7]);
-                    decode(3 << 16, source, most, &mut fast);
-                    scalar(3 << 16, source.words(), most, &mut portable);
-                    assert_eq!(fast, portable);
-                    assert_eq!(fast.len(), most + 1);
+        let shapes =
+            [(0.0, 1024), (0.001, 1024), (0.05, 1024), (0.1, 8), (0.3, 512), (0.7, 1024), (1.0, 1024)];
+        let bitmaps = shapes.map(&mut words);
+        assert!(bitmaps.iter().any(|words| words.contains(&u64::MAX)));
+        for kernel in Kernel::ALL.into_iter().filter(|kernel| kernel.is_present()) {
+            for (ours, theirs) in
+                bitmaps.iter().flat_map(|ours| bitmaps.iter().map(move |theirs| (ours, theirs)))
+            {
+                let both: Vec<u64> = ours.iter().zip(theirs).map(|(a, b)| a & b).collect();
+                for (source, meant) in [(Source::One(ours), ours), (Source::Both(ours, theirs), &both)] {
+                    let expected = members(3 << 16, meant);
+                    let mut decoded = vec![7];
+                    decode_by(kernel, 3 << 16, source, expected.len(), &mut decoded);
+                    assert_eq!((decoded[0], &decoded[1..]), (7, &expected[..]), "{kernel:?}");
                 }
             }
         }

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::footprint::{heap_bytes, shared_bytes};
+use super::notes::Change;
 use super::radix::Radix;
-use crate::rules::bitset::{Bitset, Edit, merge};
+use crate::rules::bitset::{Bitset, Edit, Mask, merge};
 
 /// Number of an event pattern.
 pub(super) type PatternId = u32;
@@ -33,34 +34,117 @@ const BLOCK_AGAIN: usize = 1500;
 const END_BITS: u32 = 12;
 const SHARDS: usize = 64;
 
+/// Whether a posting is a match without looking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trust {
+    /// It is.
+    Sure,
+    /// Something that the subscription takes out, or its filter, may stand against it.
+    Verify,
+}
+
+impl Trust {
+    /// To be verified if that is so.
+    pub(super) const fn unless(is_doubtful: bool) -> Self {
+        if is_doubtful { Self::Verify } else { Self::Sure }
+    }
+
+    /// Sure if both are.
+    pub(super) const fn and(self, other: Self) -> Self {
+        match self {
+            Self::Sure => other,
+            Self::Verify => Self::Verify,
+        }
+    }
+}
+
+/// A number as a subscription's postings name it, with what holds of it there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Posted(u32);
+
+impl Posted {
+    pub(super) const fn new(number: u32, trust: Trust) -> Self {
+        Self(number << 1 | matches!(trust, Trust::Verify) as u32)
+    }
+
+    /// The same in one word, as [`word`](Self::word) gave it; words sort as their numbers do.
+    pub(super) const fn from_word(word: u32) -> Self {
+        Self(word)
+    }
+
+    pub(super) const fn word(self) -> u32 {
+        self.0
+    }
+
+    pub(super) const fn number(self) -> u32 {
+        self.0 >> 1
+    }
+
+    pub(super) const fn trust(self) -> Trust {
+        Trust::unless(self.0 & 1 == 1)
+    }
+}
+
 /// Names a run within a term: a pattern, and whether its members must be verified one by one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Key(u32);
 
 impl Key {
     /// The run of subscriptions that match for sure.
-    pub(super) const fn sure(pattern: PatternId) -> Self {
+    const fn sure(pattern: PatternId) -> Self {
         Self(pattern << 1)
     }
 
     /// The run of subscriptions to verify.
-    pub(super) const fn verified(pattern: PatternId) -> Self {
+    const fn verified(pattern: PatternId) -> Self {
         Self(pattern << 1 | 1)
+    }
+
+    /// The run of a pattern for subscriptions of this kind.
+    pub(super) const fn of(pattern: PatternId, trust: Trust) -> Self {
+        match trust {
+            Trust::Sure => Self::sure(pattern),
+            Trust::Verify => Self::verified(pattern),
+        }
     }
 }
 
-/// A posting of one slot in one run, put in or taken out.
+/// A posting of one slot in one run, put in or taken out: one number, sorted by key and slot.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Posting {
-    pub(super) key: Key,
-    pub(super) slot: Slot,
-    pub(super) present: bool,
-}
+pub(super) struct Posting(u64);
 
 impl Posting {
-    /// By key, then by slot, as one number.
-    pub(super) fn order(&self) -> u64 {
-        u64::from(self.key.0) << 32 | u64::from(self.slot)
+    pub(super) fn new(key: Key, edit: Edit) -> Self {
+        Self(u64::from(key.0) << 33 | edit.to_bits())
+    }
+
+    fn key(self) -> Key {
+        Key(u32::try_from(self.0 >> 33).unwrap_or(u32::MAX))
+    }
+
+    fn edit(self) -> Edit {
+        Edit::from_bits(self.0)
+    }
+}
+
+impl Change for Posting {
+    fn to_bits(self) -> u64 {
+        self.0
+    }
+
+    fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+}
+
+impl Change for Edit {
+    fn to_bits(self) -> u64 {
+        u64::from(self.member) << 1 | u64::from(self.present)
+    }
+
+    fn from_bits(bits: u64) -> Self {
+        let member = (bits >> 1) & u64::from(u32::MAX);
+        Self { member: u32::try_from(member).unwrap_or(u32::MAX), present: bits & 1 == 1 }
     }
 }
 
@@ -87,7 +171,7 @@ impl Run<'_> {
     }
 
     /// Appends the members that are in none of the sets handed over.
-    pub(super) fn append_without(self, excepts: impl Fn(&mut dyn FnMut(&Bitset)), out: &mut Vec<Slot>) {
+    pub(super) fn append_without(self, excepts: impl Fn(&mut dyn FnMut(&Mask)), out: &mut Vec<Slot>) {
         match self {
             Self::List(list) => {
                 let start = out.len();
@@ -99,9 +183,9 @@ impl Run<'_> {
     }
 
     /// Appends the members that are also in `other`.
-    pub(super) fn append_common(self, other: &Bitset, out: &mut Vec<Slot>) {
+    pub(super) fn append_common(self, other: &Mask, out: &mut Vec<Slot>) {
         match self {
-            Self::List(list) => out.extend(list.iter().filter(|slot| other.contains(**slot))),
+            Self::List(list) => other.append_common_of(list, out),
             Self::Set(set) => set.append_common(other, out),
         }
     }
@@ -181,11 +265,12 @@ fn packed_runs<'a>(heads: &[u32], slots: &'a [Slot], pattern: PatternId) -> Runs
     runs
 }
 
-/// A packed block in the making.
+/// A packed block in the making; its room is used again for the next one.
 #[derive(Default)]
-struct Packing {
+pub(super) struct Packing {
     heads: Vec<u32>,
     slots: Vec<Slot>,
+    words: Vec<u32>,
 }
 
 impl Packing {
@@ -197,16 +282,31 @@ impl Packing {
         }
     }
 
-    fn words(&self) -> Option<Arc<[u32]>> {
-        if self.slots.is_empty() {
-            return None;
-        }
-        let mut words = Vec::with_capacity(1 + self.heads.len() + self.slots.len());
-        words.push(u32::try_from(self.heads.len()).unwrap_or(u32::MAX));
-        words.extend_from_slice(&self.heads);
-        words.extend_from_slice(&self.slots);
-        Some(words.into())
+    fn clear(&mut self) {
+        self.heads.clear();
+        self.slots.clear();
     }
+
+    /// The words of the block, if anything is posted in it.
+    fn words(&mut self) -> Option<Arc<[u32]>> {
+        let Self { heads, slots, words } = self;
+        words.clear();
+        words.push(u32::try_from(heads.len()).unwrap_or(u32::MAX));
+        words.extend(heads.iter().chain(&*slots));
+        (!slots.is_empty()).then(|| Arc::from(&**words))
+    }
+
+    /// Whether it has a run that would be smaller as a bitmap.
+    fn has_dense_run(&self) -> bool {
+        runs_of(&self.heads, &self.slots).any(|(_, run)| is_bitmap(run))
+    }
+}
+
+/// Whether a run of a packed block is better read as a bitmap: long, and most of the slots up to its last one.
+fn is_bitmap(run: &[Slot]) -> bool {
+    const LONG: usize = 256;
+    const PART: u32 = 4;
+    run.len() >= LONG && run.last().is_some_and(|last| (*last / PART) as usize <= run.len())
 }
 
 /// The runs of a packed block, in order.
@@ -224,8 +324,8 @@ fn edit_runs<'a>(
     edits: &[Posting],
     mut hand_over: impl FnMut(Key, &[Slot], &[Posting]),
 ) {
-    let mut edits = edits.chunk_by(|a, b| a.key == b.key).peekable();
-    let key_of = |group: &[Posting]| group.first().map(|edit| edit.key);
+    let mut edits = edits.chunk_by(|a, b| a.key() == b.key()).peekable();
+    let key_of = |group: &[Posting]| group.first().map(|edit| edit.key());
     for (key, slots) in runs {
         while let Some(group) = edits.next_if(|group| key_of(group) < Some(key)) {
             if let Some(new) = key_of(group) {
@@ -271,12 +371,12 @@ impl Directory {
     /// Applies postings that are sorted and distinct.
     fn edit(&mut self, postings: &[Posting]) {
         let mut edits = Vec::new();
-        for run in postings.chunk_by(|a, b| a.key == b.key) {
-            let Some(key) = run.first().map(|posting| posting.key) else { continue };
+        for run in postings.chunk_by(|a, b| a.key() == b.key()) {
+            let Some(key) = run.first().map(|posting| posting.key()) else { continue };
             let Some(place) = self.shards.get_mut((key.0 >> 1) as usize % SHARDS) else { continue };
             let shard = Arc::make_mut(place.get_or_insert_default());
             edits.clear();
-            edits.extend(run.iter().map(|posting| Edit { member: posting.slot, present: posting.present }));
+            edits.extend(run.iter().map(|posting| posting.edit()));
             let at = shard.partition_point(|(known, _)| *known < key);
             if shard.get(at).is_none_or(|(known, _)| *known != key) {
                 shard.insert(at, (key, Bitset::default()));
@@ -304,15 +404,13 @@ impl Directory {
         self.shards.iter().flatten().map(shard).sum()
     }
 
-    fn packing(&self) -> Packing {
+    fn pack(&self, packing: &mut Packing) {
         let mut runs: Vec<_> = self.shards.iter().flatten().flat_map(|shard| shard.iter()).collect();
         runs.sort_unstable_by_key(|(key, _)| *key);
-        let mut packing = Packing::default();
         for (key, set) in runs {
             set.append_to(&mut packing.slots);
             packing.end_run(*key);
         }
-        packing
     }
 }
 
@@ -348,45 +446,52 @@ impl Terms {
     }
 
     /// Applies postings of one term, sorted by key and slot, one for each.
-    pub(super) fn edit(&mut self, term: TermId, edits: &[Posting]) {
+    pub(super) fn edit(&mut self, term: TermId, edits: &[Posting], packing: &mut Packing) {
+        packing.clear();
         let place = self.packed.get_mut(term);
         if place.as_deref().is_some_and(<[u32]>::is_empty) {
-            self.edit_divided(term, edits);
+            self.edit_divided(term, edits, packing);
             return;
         }
         let Block::Packed { heads, slots } = Block::packed(place.as_deref().unwrap_or(&[])) else { return };
         if slots.len() + edits.len() <= BLOCK_MAX {
-            let mut packing = Packing::default();
-            packing.slots.reserve(slots.len() + edits.len());
             edit_runs(runs_of(heads, slots), edits, |key, run, edits| {
                 if edits.is_empty() {
                     packing.slots.extend_from_slice(run);
                 } else {
-                    merge(run.iter().copied(), edits.iter().map(|e| (e.slot, e.present)), &mut packing.slots);
+                    let edits = edits.iter().map(|posting| posting.edit());
+                    merge(run.iter().copied(), edits.map(|e| (e.member, e.present)), &mut packing.slots);
                 }
                 packing.end_run(key);
             });
-            *place = packing.words();
-            return;
+            if !packing.has_dense_run() {
+                *place = packing.words();
+                return;
+            }
         }
         let mut directory = Directory::EMPTY;
         for (key, run) in runs_of(heads, slots) {
-            let all: Vec<_> = run.iter().map(|&slot| Posting { key, slot, present: true }).collect();
+            let all: Vec<_> =
+                run.iter().map(|&member| Posting::new(key, Edit { member, present: true })).collect();
             directory.edit(&all);
         }
         *place = Some(Arc::default());
         *self.divided.get_mut(term) = Some(Arc::new(directory));
-        self.edit_divided(term, edits);
+        self.edit_divided(term, edits, packing);
     }
 
-    fn edit_divided(&mut self, term: TermId, edits: &[Posting]) {
+    fn edit_divided(&mut self, term: TermId, edits: &[Posting], packing: &mut Packing) {
         let place = self.divided.get_mut(term);
         let directory = Arc::make_mut(place.get_or_insert_with(|| Arc::new(Directory::EMPTY)));
         directory.edit(edits);
         if directory.total >= BLOCK_AGAIN {
             return;
         }
-        let packing = directory.packing();
+        packing.clear();
+        directory.pack(packing);
+        if packing.has_dense_run() {
+            return;
+        }
         *place = None;
         *self.packed.get_mut(term) = packing.words();
     }

@@ -8,7 +8,7 @@ use super::gate::Gate;
 use super::radix::Radix;
 use crate::model::event::EventContent;
 use crate::model::time::Timestamp;
-use crate::rules::bitset::Bitset;
+use crate::rules::bitset::Mask;
 
 /// An event as matching sees it.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +52,8 @@ impl Verdict {
 pub(super) struct Names {
     /// The exact type and every prefix of it, in no order; then `ANY_PATTERN`.
     pub(super) patterns: Vec<PatternId>,
+    /// The exact type among them.
+    pub(super) exact: Option<PatternId>,
     /// The project in any company.
     pub(super) project: Option<TermId>,
     /// The company.
@@ -83,7 +85,7 @@ pub(super) struct Check {
 }
 
 impl Check {
-    /// Whether every posting is a match without looking.
+    /// Whether there is nothing to verify.
     pub(super) fn is_trivial(&self) -> bool {
         self.except_patterns.is_empty()
             && self.except_terms.is_empty()
@@ -119,18 +121,24 @@ pub(super) enum Side {
     Gated,
 }
 
+impl Side {
+    /// All of them, in their order.
+    pub(super) const ALL: [Self; 5] =
+        [Self::Wide, Self::ExceptPatterns, Self::ExceptTerms, Self::BesideCompanies, Self::Gated];
+}
+
 /// The tables beside the postings.
 #[derive(Clone, Default)]
 pub(super) struct Sides {
-    wide: Radix<Bitset>,
-    except_patterns: Radix<Bitset>,
-    except_terms: Radix<Bitset>,
-    beside_companies: Radix<Bitset>,
-    gated: Radix<Bitset>,
+    wide: Radix<Mask>,
+    except_patterns: Radix<Mask>,
+    except_terms: Radix<Mask>,
+    beside_companies: Radix<Mask>,
+    gated: Radix<Mask>,
 }
 
 impl Sides {
-    fn table(&self, side: Side) -> &Radix<Bitset> {
+    fn table(&self, side: Side) -> &Radix<Mask> {
         match side {
             Side::Wide => &self.wide,
             Side::ExceptPatterns => &self.except_patterns,
@@ -141,12 +149,12 @@ impl Sides {
     }
 
     /// The subscriptions that a table has under a number, if there are any.
-    pub(super) fn get(&self, side: Side, number: u32) -> Option<&Bitset> {
+    pub(super) fn get(&self, side: Side, number: u32) -> Option<&Mask> {
         self.table(side).get(number).filter(|set| !set.is_empty())
     }
 
     /// The same, to be changed.
-    pub(super) fn get_mut(&mut self, side: Side, number: u32) -> &mut Bitset {
+    pub(super) fn get_mut(&mut self, side: Side, number: u32) -> &mut Mask {
         let table = match side {
             Side::Wide => &mut self.wide,
             Side::ExceptPatterns => &mut self.except_patterns,
@@ -158,18 +166,18 @@ impl Sides {
     }
 
     /// The subscriptions that take the event's type out.
-    pub(super) fn excepting_type<'a>(&'a self, names: &'a Names) -> impl Iterator<Item = &'a Bitset> {
+    pub(super) fn excepting_type<'a>(&'a self, names: &'a Names) -> impl Iterator<Item = &'a Mask> {
         names.patterns.iter().filter_map(|pattern| self.get(Side::ExceptPatterns, *pattern))
     }
 
     /// The subscriptions that take the event's project out.
-    pub(super) fn excepting_project<'a>(&'a self, names: &'a Names) -> impl Iterator<Item = &'a Bitset> {
+    pub(super) fn excepting_project<'a>(&'a self, names: &'a Names) -> impl Iterator<Item = &'a Mask> {
         names.terms().filter_map(|term| self.get(Side::ExceptTerms, term))
     }
 
     /// The bytes they take.
     pub(super) fn footprint(&self) -> usize {
-        [Side::Wide, Side::ExceptPatterns, Side::ExceptTerms, Side::BesideCompanies, Side::Gated]
+        Side::ALL
             .into_iter()
             .map(|side| {
                 self.table(side)

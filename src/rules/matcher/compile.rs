@@ -1,105 +1,262 @@
-//! A subscription's selectors, brought to the form that is posted: no pattern that another one covers.
+//! A subscription's selectors, brought to the form that is posted: no pattern that another one covers, none that is
+//! taken out, and of what is taken out only what a posted pattern may still meet.
 
+use super::block::Trust;
 use crate::model::name::{CompanyId, EventType, ProjectId};
 use crate::model::selector::{EventPattern, EventSelector, ProjectPattern, ProjectSelector};
 
-/// The event types that a selector includes. No two members mean the same type.
+/// Prefixes and types of which no two mean the same type, but for types that stand there twice.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct TypeSet<'a> {
+    pub(super) prefixes: Vec<&'a str>,
+    pub(super) exact: Vec<&'a EventType>,
+    is_all: bool,
+}
+
+impl<'a> TypeSet<'a> {
+    fn of(patterns: impl Iterator<Item = &'a EventPattern>) -> Self {
+        let mut set = Self::default();
+        for pattern in patterns {
+            match pattern {
+                EventPattern::All => set.is_all = true,
+                EventPattern::Prefix(prefix) => set.prefixes.push(&**prefix),
+                EventPattern::Exact(name) => set.exact.push(name),
+            }
+        }
+        set.prefixes.sort_unstable();
+        set.prefixes.dedup_by(|longer, shorter| longer.starts_with(*shorter));
+        if !set.prefixes.is_empty() {
+            let prefixes = &set.prefixes;
+            set.exact.retain(|name| covering(prefixes, name.as_str()).is_none());
+        }
+        set
+    }
+
+    /// Sorts the types too.
+    fn in_order(mut self) -> Self {
+        self.exact.sort_unstable();
+        self.exact.dedup();
+        self
+    }
+
+    fn is_empty(&self) -> bool {
+        self.prefixes.is_empty() && self.exact.is_empty() && !self.is_all
+    }
+}
+
+/// Which of the sorted prefixes, none of which begins another, begins the name.
+fn covering(prefixes: &[&str], name: &str) -> Option<usize> {
+    let at = prefixes.partition_point(|prefix| *prefix <= name).checked_sub(1)?;
+    prefixes.get(at).filter(|prefix| name.starts_with(**prefix)).map(|_| at)
+}
+
+/// The event types that a selector wants.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Types<'a> {
-    All,
-    Some { prefixes: Vec<&'a str>, exact: Vec<&'a EventType> },
+pub(super) struct Types<'a> {
+    /// The patterns to post; none at all if `all` says so.
+    pub(super) prefixes: Vec<(&'a str, Trust)>,
+    pub(super) exact: Vec<&'a EventType>,
+    pub(super) all: Option<Trust>,
+    /// What a posted pattern may meet although it is taken out.
+    pub(super) except: TypeSet<'a>,
 }
 
 impl<'a> Types<'a> {
     pub(super) fn of(selector: &'a EventSelector) -> Self {
-        let (mut prefixes, mut exact) = (Vec::new(), Vec::new());
-        for pattern in selector.includes() {
-            match pattern {
-                EventPattern::All => return Self::All,
-                EventPattern::Prefix(prefix) => prefixes.push(&**prefix),
-                EventPattern::Exact(name) => exact.push(name),
-            }
+        let mut wanted = TypeSet::of(selector.includes());
+        let mut except = TypeSet::of(selector.excludes()).in_order();
+        if wanted.is_all || wanted.is_empty() {
+            let all = Some(Trust::unless(!except.is_empty()));
+            return Self { prefixes: Vec::new(), exact: Vec::new(), all, except };
         }
-        if prefixes.is_empty() && exact.is_empty() {
-            return Self::All;
+        if except.is_empty() {
+            let prefixes = wanted.prefixes.into_iter().map(|prefix| (prefix, Trust::Sure)).collect();
+            return Self { prefixes, exact: wanted.exact, all: None, except };
         }
-        prefixes.sort_unstable();
-        prefixes.dedup_by(|longer, shorter| longer.starts_with(*shorter));
-        exact.sort_unstable();
-        exact.dedup();
-        exact.retain(|name| !is_covered(&prefixes, name.as_str()));
-        Self::Some { prefixes, exact }
+        wanted.exact.retain(|name| {
+            except.exact.binary_search(name).is_err() && covering(&except.prefixes, name.as_str()).is_none()
+        });
+        wanted.prefixes.retain(|prefix| covering(&except.prefixes, prefix).is_none());
+        let mut is_doubtful = vec![false; wanted.prefixes.len()];
+        let mut meets = |name: &str| {
+            let flag = covering(&wanted.prefixes, name).and_then(|at| is_doubtful.get_mut(at));
+            flag.map(|flag| *flag = true).is_some()
+        };
+        except.prefixes.retain(|prefix| meets(prefix));
+        except.exact.retain(|name| meets(name.as_str()));
+        let prefixes = wanted.prefixes.into_iter().zip(is_doubtful.into_iter().map(Trust::unless)).collect();
+        Self { prefixes, exact: wanted.exact, all: None, except }
     }
 }
 
-/// Whether one of the sorted prefixes, none of which begins another, begins the name.
-fn is_covered(prefixes: &[&str], name: &str) -> bool {
-    let after = prefixes.partition_point(|prefix| *prefix <= name);
-    after.checked_sub(1).and_then(|at| prefixes.get(at)).is_some_and(|prefix| name.starts_with(prefix))
+/// Projects, companies and pairs of which only a project and a company can both mean one event, but for those that
+/// stand there twice.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct ProjectSet<'a> {
+    pub(super) projects: Vec<&'a ProjectId>,
+    pub(super) companies: Vec<&'a CompanyId>,
+    pub(super) pairs: Vec<(&'a CompanyId, &'a ProjectId)>,
+    is_all: bool,
 }
 
-/// The projects that a selector includes. Only a project and a company can both mean one event's project.
+impl<'a> ProjectSet<'a> {
+    fn of(patterns: impl Iterator<Item = &'a ProjectPattern>) -> Self {
+        let mut set = Self::default();
+        for pattern in patterns {
+            match pattern {
+                ProjectPattern::All => set.is_all = true,
+                ProjectPattern::AnyCompany(project) => set.projects.push(project),
+                ProjectPattern::Exact(company, project) => set.pairs.push((company, project)),
+                ProjectPattern::Company(company) => set.companies.push(company),
+            }
+        }
+        if set.pairs.is_empty() { set } else { set.in_order() }
+    }
+
+    /// Sorts all of them, and drops the pairs that a project or a company covers.
+    fn in_order(mut self) -> Self {
+        self.projects.sort_unstable();
+        self.projects.dedup();
+        self.companies.sort_unstable();
+        self.companies.dedup();
+        self.pairs.sort_unstable();
+        self.pairs.dedup();
+        let pairs = std::mem::take(&mut self.pairs);
+        self.pairs = pairs.into_iter().filter(|pair| !self.has_part_of(*pair)).collect();
+        self
+    }
+
+    fn is_empty(&self) -> bool {
+        self.projects.is_empty() && self.companies.is_empty() && self.pairs.is_empty() && !self.is_all
+    }
+
+    /// Whether it has the pair's project or company; it must be in order.
+    fn has_part_of(&self, (company, project): (&CompanyId, &ProjectId)) -> bool {
+        self.projects.binary_search(&project).is_ok() || self.companies.binary_search(&company).is_ok()
+    }
+}
+
+/// The projects that a selector wants.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Projects<'a> {
-    All,
-    Some {
-        projects: Vec<&'a ProjectId>,
-        companies: Vec<&'a CompanyId>,
-        pairs: Vec<(&'a CompanyId, &'a ProjectId)>,
-    },
+#[expect(clippy::struct_field_names, reason = "a set of projects, some of them by project")]
+pub(super) struct Projects<'a> {
+    /// What to post; none at all if `all` says so.
+    pub(super) projects: Vec<(&'a ProjectId, Trust)>,
+    pub(super) companies: Vec<(&'a CompanyId, Trust)>,
+    pub(super) pairs: Vec<(&'a CompanyId, &'a ProjectId)>,
+    pub(super) all: Option<Trust>,
+    /// What a posting may meet although it is taken out.
+    pub(super) except: ProjectSet<'a>,
 }
 
 impl<'a> Projects<'a> {
     pub(super) fn of(selector: &'a ProjectSelector) -> Self {
-        let (mut projects, mut companies, mut pairs) = (Vec::new(), Vec::new(), Vec::new());
-        for pattern in selector.includes() {
-            match pattern {
-                ProjectPattern::All => return Self::All,
-                ProjectPattern::AnyCompany(project) => projects.push(project),
-                ProjectPattern::Exact(company, project) => pairs.push((company, project)),
-                ProjectPattern::Company(company) => companies.push(company),
-            }
+        let mut wanted = ProjectSet::of(selector.includes());
+        let mut except = ProjectSet::of(selector.excludes()).in_order();
+        let (mut projects, mut companies) = (Vec::new(), Vec::new());
+        if wanted.is_all || wanted.is_empty() {
+            let all = Some(Trust::unless(!except.is_empty()));
+            return Self { projects, companies, pairs: Vec::new(), all, except };
         }
-        if projects.is_empty() && companies.is_empty() && pairs.is_empty() {
-            return Self::All;
+        if !except.is_empty() {
+            wanted = wanted.in_order();
         }
-        projects.sort_unstable();
-        projects.dedup();
-        companies.sort_unstable();
-        companies.dedup();
-        pairs.sort_unstable();
-        pairs.dedup();
-        pairs.retain(|(company, project)| {
-            projects.binary_search(project).is_err() && companies.binary_search(company).is_err()
-        });
-        Self::Some { projects, companies, pairs }
+        wanted.projects.retain(|project| except.projects.binary_search(project).is_err());
+        wanted.companies.retain(|company| except.companies.binary_search(company).is_err());
+        wanted.pairs.retain(|pair| !except.has_part_of(*pair) && except.pairs.binary_search(pair).is_err());
+        let excepted_projects: Vec<_> = sorted(except.pairs.iter().map(|(_, project)| *project));
+        projects.extend(wanted.projects.iter().map(|project| {
+            let is_met = !except.companies.is_empty() || excepted_projects.binary_search(project).is_ok();
+            (*project, Trust::unless(is_met))
+        }));
+        let excepted_companies: Vec<_> = sorted(except.pairs.iter().map(|(company, _)| *company));
+        companies.extend(wanted.companies.iter().map(|company| {
+            let is_met = !except.projects.is_empty() || excepted_companies.binary_search(company).is_ok();
+            // The posting under the company gives way to one under the project.
+            (*company, Trust::unless(is_met || !wanted.projects.is_empty()))
+        }));
+        except.pairs.retain(|pair| wanted.has_part_of(*pair));
+        if wanted.projects.is_empty() {
+            except.companies.clear();
+        }
+        if wanted.companies.is_empty() {
+            except.projects.clear();
+        }
+        Self { projects, companies, pairs: wanted.pairs, all: None, except }
     }
+}
+
+fn sorted<T: Ord>(names: impl Iterator<Item = T>) -> Vec<T> {
+    let mut names: Vec<T> = names.collect();
+    names.sort_unstable();
+    names
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn texts<'a>(names: impl IntoIterator<Item = &'a EventType>) -> Vec<&'a str> {
+        names.into_iter().map(|name| name.as_str()).collect()
+    }
+
     #[test]
     fn covered_types_are_dropped() {
         let selector =
-            EventSelector::parse(&["a.b.c", "a.*", "a.b.*", "ab", "a.*", "b", "b", "a.", "!x"]).unwrap();
-        let Types::Some { prefixes, exact } = Types::of(&selector) else { panic!("not all") };
-        assert_eq!(prefixes, ["a."]);
-        assert_eq!(exact.iter().map(|name| name.as_str()).collect::<Vec<_>>(), ["ab", "b"]);
-        for all in [&["!a"][..], &["a", "*"]] {
-            assert_eq!(Types::of(&EventSelector::parse(all).unwrap()), Types::All);
+            EventSelector::parse(&["a.b.c", "a.*", "a.b.*", "ab", "a.*", "b", "a.", "!x"]).unwrap();
+        let types = Types::of(&selector);
+        assert_eq!((types.all, types.prefixes), (None, vec![("a.", Trust::Sure)]));
+        assert_eq!(texts(types.exact), ["ab", "b"]);
+        assert_eq!(types.except, TypeSet::default());
+        for (all, trust) in [(&["!a"][..], Trust::Verify), (&["a", "*"], Trust::Sure)] {
+            assert_eq!(Types::of(&EventSelector::parse(all).unwrap()).all, Some(trust));
         }
+    }
+
+    #[test]
+    fn types_taken_out_are_not_posted_and_only_prefixes_that_meet_one_are_verified() {
+        let selector = EventSelector::parse(&[
+            "a", "b", "c.*", "d.*", "e.x*", "!b", "!d.x*", "!d.xy", "!e*", "!z", "!c",
+        ]);
+        let selector = selector.unwrap();
+        let types = Types::of(&selector);
+        assert_eq!(texts(types.exact), ["a"]);
+        assert_eq!(types.prefixes, [("c.", Trust::Sure), ("d.", Trust::Verify)]);
+        assert_eq!((types.except.prefixes, types.except.exact), (vec!["d.x"], vec![]));
     }
 
     #[test]
     fn covered_projects_are_dropped() {
         let selector = ProjectSelector::parse(&["p", "acme/p", "acme/*", "acme/q", "globex/q", "p"]).unwrap();
-        let Projects::Some { projects, companies, pairs } = Projects::of(&selector) else {
-            panic!("not all")
-        };
-        assert_eq!(projects.iter().map(|name| name.as_str()).collect::<Vec<_>>(), ["p"]);
-        assert_eq!(companies.iter().map(|name| name.as_str()).collect::<Vec<_>>(), ["acme"]);
-        assert_eq!(pairs.iter().map(|(c, p)| format!("{c}/{p}")).collect::<Vec<_>>(), ["globex/q"]);
+        let found = Projects::of(&selector);
+        let projects: Vec<_> = found.projects.iter().map(|(name, trust)| (name.as_str(), *trust)).collect();
+        assert_eq!(projects, [("p", Trust::Sure)]);
+        let companies: Vec<_> = found.companies.iter().map(|(name, trust)| (name.as_str(), *trust)).collect();
+        assert_eq!(companies, [("acme", Trust::Verify)]);
+        assert_eq!(found.pairs.iter().map(|(c, p)| format!("{c}/{p}")).collect::<Vec<_>>(), ["globex/q"]);
+    }
+
+    #[test]
+    fn projects_taken_out_are_not_posted_and_only_what_may_meet_one_is_verified() {
+        let parse = |texts: &[&str]| ProjectSelector::parse(texts).unwrap();
+        let sure = parse(&["p", "q", "!q", "!acme/r"]);
+        let found = Projects::of(&sure);
+        assert_eq!(found.projects.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["p"]);
+        assert_eq!((found.projects[0].1, found.except), (Trust::Sure, ProjectSet::default()));
+        let met = parse(&["p", "q", "globex/r", "globex/s", "!acme/p", "!acme/x", "!globex/s", "!t"]);
+        let found = Projects::of(&met);
+        let projects: Vec<_> = found.projects.iter().map(|(name, trust)| (name.as_str(), *trust)).collect();
+        assert_eq!(projects, [("p", Trust::Verify), ("q", Trust::Sure)]);
+        assert_eq!(found.pairs.iter().map(|(c, p)| format!("{c}/{p}")).collect::<Vec<_>>(), ["globex/r"]);
+        assert_eq!(
+            found.except.pairs.iter().map(|(c, p)| format!("{c}/{p}")).collect::<Vec<_>>(),
+            ["acme/p"]
+        );
+        assert!(found.except.projects.is_empty());
+        let company = parse(&["acme/*", "!p", "!globex/*"]);
+        let found = Projects::of(&company);
+        assert_eq!((found.companies[0].1, found.except.companies.len()), (Trust::Verify, 0));
+        assert_eq!(found.except.projects.len(), 1);
+        assert_eq!(Projects::of(&parse(&["acme/*", "!acme/*"])).companies, []);
     }
 }

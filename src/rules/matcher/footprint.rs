@@ -3,13 +3,13 @@
 /// Bytes of memory of one snapshot, as a usual allocator rounds them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Footprint {
-    /// What is read to match: the runs, and what is verified.
+    /// What is read to match: the runs, and what is taken out of them.
     pub postings: usize,
     /// The names in use, which grow with the number of different names only.
     pub names: usize,
     /// The id of each subscription.
     pub ids: usize,
-    /// The compiled selectors by id: what explaining and later changes read.
+    /// The compiled selectors by id: what explaining and later changes read, and matching where there is a filter.
     pub catalog: usize,
 }
 

@@ -67,13 +67,33 @@ impl<'a> Shard<'a> {
         words.iter().flat_map(|word| word.to_le_bytes()).take(len).collect()
     }
 
+    /// Whether that is the name which a span means.
+    fn is_name(&self, span: u32, name: &[u8]) -> bool {
+        let (words, len) = self.name(span);
+        let (whole, rest) = name.as_chunks::<4>();
+        let (starts, last) = words.split_at(words.len().min(whole.len()));
+        len == name.len()
+            && starts.iter().zip(whole).all(|(word, chunk)| *word == u32::from_le_bytes(*chunk))
+            && last.iter().copied().eq(spell(rest))
+    }
+
+    /// The first entry whose tag that is, without a branch for each.
+    fn tagged(&self, tag: u32) -> Option<usize> {
+        let numbered = self.tags.iter().zip(0_u32..);
+        let found = numbered
+            .fold(u32::MAX, |found, (known, at)| found.min(if *known == tag { at } else { u32::MAX }));
+        usize::try_from(found).ok().filter(|at| *at < self.tags.len())
+    }
+
     fn position(&self, tag: u32, name: &[u8]) -> Option<usize> {
-        self.tags.iter().zip(self.spans).position(|(known, span)| {
-            *known == tag && {
-                let (words, len) = self.name(*span);
-                len == name.len() && words.iter().copied().eq(spell(name))
-            }
-        })
+        let first = self.tagged(tag)?;
+        if self.spans.get(first).is_some_and(|span| self.is_name(*span, name)) {
+            return Some(first);
+        }
+        let same = |at: &usize| self.tags.get(*at) == Some(&tag);
+        (first + 1..self.tags.len())
+            .filter(same)
+            .find(|at| self.spans.get(*at).is_some_and(|span| self.is_name(*span, name)))
     }
 
     /// The shard's words once more, without the entry at `except` and with `more` at the end.
@@ -164,13 +184,6 @@ impl NameTable {
         self.len -= 1;
         self.replace(hash, |shard| shard.rebuilt(Some(at), None));
         Some(name)
-    }
-
-    /// Forgets a name, if it is known.
-    pub(super) fn forget(&mut self, name: &[u8]) {
-        if let Some(number) = self.find(name) {
-            self.remove(xxh3_64(name), number);
-        }
     }
 
     fn replace(&mut self, hash: u64, rebuild: impl FnOnce(Shard<'_>) -> Arc<[u32]>) {

@@ -2,30 +2,31 @@
 
 use std::sync::Arc;
 
-use super::block::{ANY_PATTERN, ANY_TERM, PatternId, Slot, TermId, Terms, WIDE};
+use super::block::{ANY_PATTERN, ANY_TERM, Posted, Slot, TermId, Terms, WIDE};
 use super::check::{Candidate, Check, Names, Side, Sides, Verdict};
 use super::footprint::{Footprint, heap_bytes, shared_bytes};
 use super::gate::FilterErrors;
 use super::names::NameTable;
 use super::radix::Radix;
+use super::slots::SlotTable;
 use super::writer::Presence;
 use crate::model::event::EventContent;
 use crate::model::id::SubscriptionId;
-use crate::rules::bitset::{Bitset, retain_from};
+use crate::rules::bitset::{Mask, retain_from};
 use crate::rules::filter::FilterInput;
 
 /// One subscription's postings as they were compiled, in one allocation of words: the number of patterns, doubled,
-/// plus 1 if it is active; the patterns and then the terms that it is posted under, each sorted.
+/// plus 1 if it is active; then the patterns and the terms that it is posted under as words of [`Posted`], each
+/// sorted.
 #[derive(Clone, Debug)]
 pub(super) struct Entry(Arc<[u32]>);
 
 impl Entry {
-    pub(super) fn new(presence: Presence, patterns: &[PatternId], terms: &[TermId]) -> Self {
+    pub(super) fn new(presence: Presence, patterns: &[Posted], terms: &[Posted]) -> Self {
         let first = patterns.len() << 1 | usize::from(presence == Presence::Active);
         let mut words = Vec::with_capacity(1 + patterns.len() + terms.len());
         words.push(u32::try_from(first).unwrap_or(u32::MAX));
-        words.extend_from_slice(patterns);
-        words.extend_from_slice(terms);
+        words.extend(patterns.iter().chain(terms).map(|posted| posted.word()));
         Self(words.into())
     }
 
@@ -37,14 +38,10 @@ impl Entry {
         self.parts().0 & 1 == 1
     }
 
-    pub(super) fn patterns(&self) -> &[PatternId] {
-        let (first, numbers) = self.parts();
-        numbers.get(..first as usize >> 1).unwrap_or(&[])
-    }
-
-    pub(super) fn terms(&self) -> &[TermId] {
-        let (first, numbers) = self.parts();
-        numbers.get(first as usize >> 1..).unwrap_or(&[])
+    /// The patterns and the terms, in one order each.
+    pub(super) fn postings(&self) -> (&[u32], &[u32]) {
+        let (first, words) = self.parts();
+        words.split_at_checked(first as usize >> 1).unwrap_or((&[], &[]))
     }
 }
 
@@ -64,7 +61,7 @@ pub struct Snapshot {
     /// The id of each slot.
     pub(super) ids: Radix<u128>,
     /// The slot of each id.
-    pub(super) slots: NameTable,
+    pub(super) slots: SlotTable,
     /// What is verified beside the postings; none if they say it all.
     pub(super) checks: Radix<Option<Arc<Check>>>,
     /// The compiled postings of each slot.
@@ -74,8 +71,10 @@ pub struct Snapshot {
 /// The kind of term that a posting was found under.
 #[derive(Clone, Copy)]
 enum Via {
+    Any,
+    Project,
     Company,
-    Other,
+    Pair,
 }
 
 /// Where a reader collects matches: reused from event to event, so that matching does not allocate.
@@ -123,9 +122,9 @@ impl Snapshot {
         let input = FilterInput::new(candidate.content, candidate.arrived_at);
         matches.slots.clear();
         self.resolve(candidate.content, &mut matches.names);
-        self.collect(ANY_TERM, Via::Other, &input, matches);
+        self.collect(ANY_TERM, Via::Any, &input, matches);
         let Names { project, company, pair, .. } = matches.names;
-        for (term, via) in [(project, Via::Other), (company, Via::Company), (pair, Via::Other)] {
+        for (term, via) in [(project, Via::Project), (company, Via::Company), (pair, Via::Pair)] {
             if let Some(term) = term {
                 self.collect(term, via, &input, matches);
             }
@@ -137,15 +136,29 @@ impl Snapshot {
     fn collect(&self, term: TermId, via: Via, input: &FilterInput<'_>, matches: &mut Matches) {
         let Some(block) = self.terms.block(term) else { return };
         let Matches { slots, names } = matches;
-        let excepts = |hand_over: &mut dyn FnMut(&Bitset)| {
-            let sides = self.sides.excepting_type(names).chain(self.sides.excepting_project(names));
-            sides.chain(self.repeated(via, names)).for_each(hand_over);
+        let project_excepts = |hand_over: &mut dyn FnMut(&Mask)| {
+            let Names { project, company, pair, .. } = *names;
+            let met = match via {
+                Via::Any => [project, company, pair],
+                Via::Project => [company, pair, None],
+                Via::Company => [project, pair, None],
+                Via::Pair => [None; 3],
+            };
+            let sets = met.into_iter().flatten().filter_map(|term| self.sides.get(Side::ExceptTerms, term));
+            sets.chain(self.repeated(via, names)).for_each(hand_over);
         };
         let wide = block.runs(WIDE);
         for pattern in &names.patterns {
+            // A type that is taken out is not posted, nor is a project: only what is wider can meet an exclusion.
+            let excepts = |hand_over: &mut dyn FnMut(&Mask)| {
+                if names.exact != Some(*pattern) {
+                    self.sides.excepting_type(names).for_each(&mut *hand_over);
+                }
+                project_excepts(hand_over);
+            };
             let runs = block.runs(*pattern);
             runs.sure.append_to(slots);
-            let wanting = self.sides.get(Side::Wide, *pattern).filter(|_| !wide.is_empty());
+            let wanting = if wide.is_empty() { None } else { self.sides.get(Side::Wide, *pattern) };
             if let Some(wanting) = wanting {
                 wide.sure.append_common(wanting, slots);
             }
@@ -158,15 +171,17 @@ impl Snapshot {
                 wide.verified.append_common(wanting, slots);
                 excepts(&mut |set| set.remove_from(slots, start));
             }
-            self.drop_refused(start, input, slots);
+            if slots.len() > start {
+                self.drop_refused(start, input, slots);
+            }
         }
     }
 
     /// The subscriptions whose postings under the event's company repeat those under its project.
-    fn repeated(&self, via: Via, names: &Names) -> Option<&Bitset> {
+    fn repeated(&self, via: Via, names: &Names) -> Option<&Mask> {
         match via {
             Via::Company => self.sides.get(Side::BesideCompanies, names.project?),
-            Via::Other => None,
+            Via::Any | Via::Project | Via::Pair => None,
         }
     }
 
@@ -192,12 +207,15 @@ impl Snapshot {
         };
         let mut names = Names::default();
         self.resolve(candidate.content, &mut names);
-        let holds = |sorted: &[u32], number: u32| sorted.binary_search(&number).is_ok();
-        let wanted = names.patterns.iter().any(|pattern| holds(entry.patterns(), *pattern));
+        let holds = |sorted: &[u32], number: u32| {
+            sorted.binary_search_by_key(&number, |word| Posted::from_word(*word).number()).is_ok()
+        };
+        let (patterns, terms) = entry.postings();
+        let wanted = names.patterns.iter().any(|pattern| holds(patterns, *pattern));
         if !wanted || self.sides.excepting_type(&names).any(|set| set.contains(slot)) {
             return Verdict::Events;
         }
-        let wanted = names.terms().chain([ANY_TERM]).any(|term| holds(entry.terms(), term));
+        let wanted = names.terms().chain([ANY_TERM]).any(|term| holds(terms, term));
         if !wanted || self.sides.excepting_project(&names).any(|set| set.contains(slot)) {
             return Verdict::Projects;
         }
@@ -218,10 +236,10 @@ impl Snapshot {
             |entry: &Option<Entry>| entry.as_ref().map_or(0, |entry| shared_bytes(size_of_val(&*entry.0)));
         let tables = [&self.types, &self.prefixes, &self.projects, &self.companies, &self.pairs];
         Footprint {
-            postings: self.terms.footprint() + self.sides.footprint() + self.checks.footprint(check),
+            postings: self.terms.footprint() + self.sides.footprint(),
             names: tables.into_iter().map(NameTable::footprint).sum(),
             ids: self.ids.footprint(|_| 0),
-            catalog: self.slots.footprint() + self.entries.footprint(entry),
+            catalog: self.slots.footprint() + self.entries.footprint(entry) + self.checks.footprint(check),
         }
     }
 
@@ -234,7 +252,8 @@ impl Snapshot {
     fn resolve(&self, event: &EventContent, names: &mut Names) {
         let text = event.event_type.as_str().as_bytes();
         names.patterns.clear();
-        names.patterns.extend(self.types.find(text));
+        names.exact = self.types.find(text);
+        names.patterns.extend(names.exact);
         let mut lengths = self.prefix_lengths;
         while lengths != 0 {
             let length = lengths.trailing_zeros() as usize + 1;
@@ -258,7 +277,7 @@ impl Snapshot {
 
     /// The slot of a subscription.
     pub(super) fn slot(&self, id: SubscriptionId) -> Option<Slot> {
-        self.slots.find(&id.to_bytes())
+        self.slots.find(id, &self.ids)
     }
 
     /// A subscription's slot and postings.
@@ -282,12 +301,12 @@ impl Snapshot {
     /// Gives a subscription its slot.
     pub(super) fn bind_slot(&mut self, id: SubscriptionId, slot: Slot) {
         *self.ids.get_mut(slot) = id.bits();
-        self.slots.insert(&id.to_bytes(), slot);
+        self.slots.insert(id, slot);
     }
 
     /// Takes a subscription's slot away.
     pub(super) fn forget_slot(&mut self, id: SubscriptionId, slot: Slot) {
-        self.slots.forget(&id.to_bytes());
+        self.slots.forget(id, &self.ids);
         *self.entries.get_mut(slot) = None;
         if self.checks.get(slot).is_some_and(Option::is_some) {
             *self.checks.get_mut(slot) = None;

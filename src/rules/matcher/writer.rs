@@ -5,14 +5,17 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use super::block::{ANY_PATTERN, ANY_TERM, Key, POSTED_PATTERNS_MAX, PatternId, Posting, Slot, TermId, WIDE};
+use super::block::{
+    ANY_PATTERN, ANY_TERM, Key, POSTED_PATTERNS_MAX, Packing, PatternId, Posted, Posting, Slot, TermId,
+    Trust, WIDE,
+};
 use super::check::{Check, Side};
-use super::compile::{Projects, Types};
+use super::compile::{ProjectSet, Projects, TypeSet, Types};
 use super::gate::Gate;
 use super::intern::{Interner, Kind};
+use super::notes::Notes;
 use super::snapshot::{Entry, Snapshot};
 use crate::model::id::SubscriptionId;
-use crate::model::selector::{EventPattern, EventSelector, ProjectPattern, ProjectSelector};
 use crate::model::subscription::{Standing, SubscriptionSpec};
 use crate::rules::bitset::Edit;
 
@@ -43,8 +46,10 @@ pub struct IndexWriter {
     interner: Interner,
     free_slots: Vec<Slot>,
     slots_end: Slot,
-    postings: Vec<(TermId, Posting)>,
-    sides: Vec<((Side, u32), Edit)>,
+    /// By term.
+    postings: Notes,
+    /// By number, for each side.
+    sides: [Notes; Side::ALL.len()],
     is_changed: bool,
     /// Replaced snapshots that a reader may still hold: dropped here, so that no reader pays for it.
     retired: VecDeque<Arc<Snapshot>>,
@@ -58,8 +63,8 @@ impl IndexWriter {
             interner: Interner::new(),
             free_slots: Vec::new(),
             slots_end: 0,
-            postings: Vec::new(),
-            sides: Vec::new(),
+            postings: Notes::default(),
+            sides: Default::default(),
             is_changed: false,
             retired: VecDeque::new(),
         }
@@ -99,14 +104,18 @@ impl IndexWriter {
     /// Every match that takes its snapshot after this returns sees the change.
     pub fn commit(&mut self) -> u64 {
         if self.is_changed {
-            self.apply_postings();
-            self.apply_sides();
+            self.apply_notes();
             self.next.version += 1;
             self.retired.push_back(self.current.swap(Arc::new(self.next.clone())));
             self.is_changed = false;
         }
         self.retired.retain(|snapshot| Arc::strong_count(snapshot) > 1);
         self.next.version
+    }
+
+    /// Makes room for so many more subscriptions.
+    pub(super) fn expect_more(&mut self, count: usize) {
+        self.next.slots.make_room(u64::from(self.slots_end) + count as u64);
     }
 
     fn new_slot(&mut self, id: SubscriptionId) -> Slot {
@@ -126,11 +135,12 @@ impl IndexWriter {
         let none: &[u32] = &[];
         let (patterns, terms) =
             check.as_ref().map_or((none, none), |check| (&*check.except_patterns, &*check.except_terms));
-        for pattern in entry.patterns().iter().chain(patterns) {
-            self.interner.release_pattern(*pattern, &mut self.next);
+        let (posted_patterns, posted_terms) = entry.postings();
+        for pattern in numbers(posted_patterns).chain(patterns.iter().copied()) {
+            self.interner.release_pattern(pattern, &mut self.next);
         }
-        for term in entry.terms().iter().chain(terms) {
-            self.interner.release_term(*term, &mut self.next);
+        for term in numbers(posted_terms).chain(terms.iter().copied()) {
+            self.interner.release_term(term, &mut self.next);
         }
     }
 
@@ -141,44 +151,39 @@ impl IndexWriter {
         }
         let edit = Edit { member: slot, present };
         let check = self.next.check(slot);
-        let key = if check.is_some() { Key::verified } else { Key::sure };
-        self.sides.extend(check.into_iter().flat_map(Check::sides).map(|place| (place, edit)));
-        if entry.is_narrow() {
-            for term in entry.terms() {
-                let posting = |pattern: &PatternId| (*term, Posting { key: key(*pattern), slot, present });
-                self.postings.extend(entry.patterns().iter().map(posting));
+        let gated = Trust::unless(check.is_some_and(|check| check.gate.is_some()));
+        for (side, number) in check.into_iter().flat_map(Check::sides) {
+            note_side(&mut self.sides, side, number, edit);
+        }
+        let (patterns, terms) = entry.postings();
+        let is_narrow = entry.is_narrow();
+        let all = patterns.iter().fold(gated, |all, word| all.and(Posted::from_word(*word).trust()));
+        for term in terms.iter().map(|word| Posted::from_word(*word)) {
+            let mut note = |pattern: PatternId, trust: Trust| {
+                let key = Key::of(pattern, trust.and(term.trust()));
+                self.postings.push(term.number(), Posting::new(key, edit));
+            };
+            if !is_narrow {
+                note(WIDE, all);
+                continue;
             }
-        } else {
-            let posting = |term: &TermId| (*term, Posting { key: key(WIDE), slot, present });
-            self.postings.extend(entry.terms().iter().map(posting));
-            self.sides.extend(entry.patterns().iter().map(|pattern| ((Side::Wide, *pattern), edit)));
+            for pattern in patterns.iter().map(|word| Posted::from_word(*word)) {
+                note(pattern.number(), gated.and(pattern.trust()));
+            }
+        }
+        if !is_narrow {
+            for pattern in numbers(patterns) {
+                note_side(&mut self.sides, Side::Wide, pattern, edit);
+            }
         }
     }
 
-    fn apply_postings(&mut self) {
-        let mut noted = grouped(std::mem::take(&mut self.postings));
-        let mut edits = Vec::new();
-        for group in noted.chunk_by_mut(|a, b| a.0 == b.0) {
-            group.sort_by_key(|(_, posting)| posting.order());
-            let Some((term, _)) = group.first() else { continue };
-            edits.clear();
-            let same =
-                |a: &(TermId, Posting), b: &(TermId, Posting)| (a.1.key, a.1.slot) == (b.1.key, b.1.slot);
-            edits.extend(group.chunk_by(same).filter_map(|of| of.last()).map(|(_, posting)| *posting));
-            self.next.terms.edit(*term, &edits);
-        }
-    }
-
-    fn apply_sides(&mut self) {
-        let mut noted = std::mem::take(&mut self.sides);
-        noted.sort_by_key(|(place, edit)| (*place, edit.member));
-        let mut edits = Vec::new();
-        for group in noted.chunk_by(|a, b| a.0 == b.0) {
-            let Some(((side, number), _)) = group.first() else { continue };
-            edits.clear();
-            let of_one = group.chunk_by(|a, b| a.1.member == b.1.member);
-            edits.extend(of_one.filter_map(|of| of.last()).map(|(_, edit)| *edit));
-            self.next.sides.get_mut(*side, *number).edit(&edits);
+    fn apply_notes(&mut self) {
+        let Snapshot { terms, sides, .. } = &mut self.next;
+        let mut packing = Packing::default();
+        self.postings.hand_over(|term, postings: &[Posting]| terms.edit(term, postings, &mut packing));
+        for (side, notes) in Side::ALL.into_iter().zip(&mut self.sides) {
+            notes.hand_over(|number, edits: &[Edit]| sides.get_mut(side, number).edit(edits));
         }
     }
 
@@ -188,11 +193,12 @@ impl IndexWriter {
         presence: Presence,
         gate: Option<Arc<Gate>>,
     ) -> (Entry, Option<Arc<Check>>) {
-        let patterns = self.patterns(&spec.events);
-        let (terms, beside_companies) = self.terms(&spec.projects);
+        let (types, projects) = (Types::of(&spec.events), Projects::of(&spec.projects));
+        let patterns = self.patterns(&types);
+        let (terms, beside_companies) = self.terms(&projects);
         let check = Check {
-            except_patterns: self.except_patterns(&spec.events),
-            except_terms: self.except_terms(&spec.projects),
+            except_patterns: self.type_set(&types.except),
+            except_terms: self.project_set(&projects.except),
             beside_companies,
             gate,
         };
@@ -200,100 +206,109 @@ impl IndexWriter {
         (Entry::new(presence, &patterns, &terms), check)
     }
 
-    fn patterns(&mut self, selector: &EventSelector) -> Box<[PatternId]> {
-        let Types::Some { prefixes, exact } = Types::of(selector) else { return [ANY_PATTERN].into() };
-        let mut patterns = Vec::with_capacity(prefixes.len() + exact.len());
-        for prefix in prefixes {
-            patterns.push(self.interner.pattern(Kind::Prefix, prefix, &mut self.next));
+    fn patterns(&mut self, types: &Types<'_>) -> Vec<Posted> {
+        let (interner, next) = (&mut self.interner, &mut self.next);
+        let mut patterns = Vec::with_capacity(types.prefixes.len() + types.exact.len() + 1);
+        patterns.extend(types.all.map(|trust| Posted::new(ANY_PATTERN, trust)));
+        patterns.extend(
+            types
+                .prefixes
+                .iter()
+                .map(|(prefix, trust)| Posted::new(interner.pattern(Kind::Prefix, prefix, next), *trust)),
+        );
+        patterns.extend(
+            types
+                .exact
+                .iter()
+                .map(|name| Posted::new(interner.pattern(Kind::Type, name.as_str(), next), Trust::Sure)),
+        );
+        for pattern in in_order(&mut patterns) {
+            interner.release_pattern(pattern, next);
         }
-        for name in exact {
-            patterns.push(self.interner.pattern(Kind::Type, name.as_str(), &mut self.next));
-        }
-        sorted(patterns)
+        patterns
     }
 
     /// The terms to post under, and the projects among them if there are companies beside.
-    fn terms(&mut self, selector: &ProjectSelector) -> (Box<[TermId]>, Box<[TermId]>) {
-        let Projects::Some { projects, companies, pairs } = Projects::of(selector) else {
-            return ([ANY_TERM].into(), [].into());
-        };
-        let mut terms = Vec::with_capacity(projects.len() + companies.len() + pairs.len());
-        for project in projects {
-            terms.push(self.interner.term(Kind::Project, project.as_str(), &mut self.next));
+    fn terms(&mut self, wanted: &Projects<'_>) -> (Vec<Posted>, Box<[TermId]>) {
+        let (interner, next) = (&mut self.interner, &mut self.next);
+        let Projects { projects, companies, pairs, .. } = wanted;
+        let mut terms = Vec::with_capacity(projects.len() + companies.len() + pairs.len() + 1);
+        terms.extend(wanted.all.map(|trust| Posted::new(ANY_TERM, trust)));
+        terms.extend(projects.iter().map(|(project, trust)| {
+            Posted::new(interner.term(Kind::Project, project.as_str(), next), *trust)
+        }));
+        let beside = !companies.is_empty();
+        let beside = if beside { sorted(terms.iter().map(|term| term.number())) } else { [].into() };
+        terms.extend(companies.iter().map(|(company, trust)| {
+            Posted::new(interner.term(Kind::Company, company.as_str(), next), *trust)
+        }));
+        terms.extend(pairs.iter().map(|(company, project)| {
+            Posted::new(interner.pair(company.as_str(), project.as_str(), next), Trust::Sure)
+        }));
+        for term in in_order(&mut terms) {
+            interner.release_term(term, next);
         }
-        let beside = if companies.is_empty() { [].into() } else { sorted(terms.clone()) };
-        for company in companies {
-            terms.push(self.interner.term(Kind::Company, company.as_str(), &mut self.next));
-        }
-        for (company, project) in pairs {
-            terms.push(self.interner.pair(company.as_str(), project.as_str(), &mut self.next));
-        }
-        (sorted(terms), beside)
+        (terms, beside)
     }
 
-    fn except_patterns(&mut self, selector: &EventSelector) -> Box<[PatternId]> {
+    fn type_set(&mut self, types: &TypeSet<'_>) -> Box<[PatternId]> {
         let (interner, next) = (&mut self.interner, &mut self.next);
-        let excepted = selector.excludes().map(|pattern| match pattern {
-            EventPattern::All => ANY_PATTERN,
-            EventPattern::Prefix(prefix) => interner.pattern(Kind::Prefix, prefix, next),
-            EventPattern::Exact(name) => interner.pattern(Kind::Type, name.as_str(), next),
-        });
-        sorted(excepted.collect())
+        let prefixes = types.prefixes.iter().map(|name| (Kind::Prefix, *name));
+        let exact = types.exact.iter().map(|name| (Kind::Type, name.as_str()));
+        sorted(prefixes.chain(exact).map(|(kind, name)| interner.pattern(kind, name, next)))
     }
 
-    fn except_terms(&mut self, selector: &ProjectSelector) -> Box<[TermId]> {
+    fn project_set(&mut self, set: &ProjectSet<'_>) -> Box<[TermId]> {
         let (interner, next) = (&mut self.interner, &mut self.next);
-        let excepted = selector.excludes().map(|pattern| match pattern {
-            ProjectPattern::All => ANY_TERM,
-            ProjectPattern::AnyCompany(project) => interner.term(Kind::Project, project.as_str(), next),
-            ProjectPattern::Exact(company, project) => {
-                interner.pair(company.as_str(), project.as_str(), next)
-            }
-            ProjectPattern::Company(company) => interner.term(Kind::Company, company.as_str(), next),
-        });
-        sorted(excepted.collect())
+        let projects = set.projects.iter().map(|name| (Kind::Project, name.as_str()));
+        let companies = set.companies.iter().map(|name| (Kind::Company, name.as_str()));
+        let mut terms: Vec<TermId> =
+            projects.chain(companies).map(|(kind, name)| interner.term(kind, name, next)).collect();
+        terms.extend(
+            set.pairs
+                .iter()
+                .map(|(company, project)| interner.pair(company.as_str(), project.as_str(), next)),
+        );
+        sorted(terms.into_iter())
     }
+}
+
+fn note_side(sides: &mut [Notes], side: Side, number: u32, edit: Edit) {
+    if let Some(notes) = sides.get_mut(side as usize) {
+        notes.push(number, edit);
+    }
+}
+
+/// The numbers that an entry's words mean.
+fn numbers(words: &[u32]) -> impl Iterator<Item = u32> {
+    words.iter().map(|word| Posted::from_word(*word).number())
 }
 
 impl Entry {
     /// Whether it is posted in a run for each pattern and term, rather than as a broad one.
     fn is_narrow(&self) -> bool {
-        self.patterns().len() * self.terms().len() <= NARROW_RUNS_MAX
-            && self.patterns().last().is_none_or(|pattern| *pattern < POSTED_PATTERNS_MAX)
+        let (patterns, terms) = self.postings();
+        patterns.len() * terms.len() <= NARROW_RUNS_MAX
+            && numbers(patterns).last().is_none_or(|pattern| pattern < POSTED_PATTERNS_MAX)
     }
 }
 
-/// Brings the postings of a term together and keeps their order; counts instead of comparing if there are many.
-fn grouped(mut noted: Vec<(TermId, Posting)>) -> Vec<(TermId, Posting)> {
-    const MANY: usize = 1 << 16;
-    let last = noted.iter().map(|(term, _)| *term as usize).max().unwrap_or(0);
-    if noted.len() < MANY || last > 4 * noted.len() {
-        noted.sort_by_key(|(term, _)| *term);
-        return noted;
-    }
-    let mut places = vec![0_usize; last + 1];
-    for (term, _) in &noted {
-        if let Some(count) = places.get_mut(*term as usize) {
-            *count += 1;
-        }
-    }
-    let mut start = 0;
-    for place in &mut places {
-        start += std::mem::replace(place, start);
-    }
-    let mut grouped = noted.clone();
-    for posting in noted {
-        let Some(place) = places.get_mut(posting.0 as usize) else { continue };
-        if let Some(target) = grouped.get_mut(*place) {
-            *target = posting;
-        }
-        *place += 1;
-    }
-    grouped
+/// Sorts, and takes out those that stand there twice.
+fn in_order(posted: &mut Vec<Posted>) -> Vec<u32> {
+    let mut repeated = Vec::new();
+    posted.sort_unstable();
+    posted.dedup_by(|later, first| {
+        let is_same = later.number() == first.number();
+        repeated.extend(is_same.then_some(later.number()));
+        is_same
+    });
+    repeated
 }
 
-fn sorted(mut numbers: Vec<u32>) -> Box<[u32]> {
+fn sorted(numbers: impl Iterator<Item = u32>) -> Box<[u32]> {
+    let mut numbers: Vec<u32> = numbers.collect();
     numbers.sort_unstable();
+    numbers.dedup();
     numbers.into()
 }
 

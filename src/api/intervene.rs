@@ -1,0 +1,108 @@
+//! A person steps in: a delivery tried again or given up on, a sample sent.
+
+use axum::Json;
+use axum::extract::{Path, Request, State};
+use http::Uri;
+
+use super::Api;
+use super::audit::By;
+use super::members::Members;
+use super::page::Params;
+use super::problem::Failure;
+use super::refusals::{BadBody, Common, InConflict, NotThere};
+use super::wire::delivery::{AttemptBody, DeliveryBody};
+use super::wire::sample::{SampleInputBody, TestedBody};
+use crate::flow::audit::Action;
+use crate::model::id::{DeliveryId, SubscriptionId};
+use crate::model::name::EventType;
+
+/// Tries a delivery again now, whatever became of it.
+///
+/// It never takes a scheduled attempt away: the whole retry schedule is ahead of it again, and its attempts
+/// are counted on. If its subscription is switched off, it is held.
+#[utoipa::path(
+    post, path = "/v1/deliveries/{id}/retry", tag = "deliveries", operation_id = "retry_delivery",
+    params(("id" = String, Path, description = "The delivery's id, `dlv_…`")),
+    responses((status = 200, description = "As it is now", body = DeliveryBody), NotThere, InConflict, Common),
+)]
+pub async fn retry(
+    State(api): State<Api>,
+    Path(text): Path<String>,
+    By(actor): By,
+    uri: Uri,
+) -> Result<Json<DeliveryBody>, Failure> {
+    Params::new(&uri, &[]).finish()?;
+    let id = read_id(&text)?;
+    let flow = api.flow.clone();
+    let change = async move {
+        let delivery = flow.retry(id).await?;
+        actor.note(Action::DeliveryRetried, id, "");
+        Ok(delivery)
+    };
+    let delivery = api.carry_out(change).await?;
+    Ok(Json(DeliveryBody::new(&delivery, api.flow.view(&delivery))))
+}
+
+/// Gives a delivery up that is pending or held. `retry` takes it up again.
+///
+/// One that has ended cannot be cancelled any more; nor can one in flight, whose receiver may be taking it: wait
+/// for its answer, then cancel what is left of it.
+#[utoipa::path(
+    post, path = "/v1/deliveries/{id}/cancel", tag = "deliveries", operation_id = "cancel_delivery",
+    params(("id" = String, Path, description = "The delivery's id, `dlv_…`")),
+    responses((status = 200, description = "Cancelled", body = DeliveryBody), NotThere, InConflict, Common),
+)]
+pub async fn cancel(
+    State(api): State<Api>,
+    Path(text): Path<String>,
+    By(actor): By,
+    uri: Uri,
+) -> Result<Json<DeliveryBody>, Failure> {
+    Params::new(&uri, &[]).finish()?;
+    let id = read_id(&text)?;
+    let flow = api.flow.clone();
+    let change = async move {
+        let delivery = flow.give_up(id).await?;
+        actor.note(Action::DeliveryCancelled, id, "");
+        Ok(delivery)
+    };
+    let delivery = api.carry_out(change).await?;
+    Ok(Json(DeliveryBody::new(&delivery, api.flow.view(&delivery))))
+}
+
+/// Sends one signed sample now, also to a subscription that is switched off, and answers with the attempt.
+///
+/// The sample has the type `webhook.test` (`WEBHOOK_TEST` in `blue` format) unless `type` names another. It is no
+/// delivery: it is not stored, not tried again, and changes nothing about the subscription's health. The answer
+/// is 200 whether or not the receiver took it.
+#[utoipa::path(
+    post, path = "/v1/subscriptions/{id}/test", tag = "subscriptions", operation_id = "test_subscription",
+    params(("id" = String, Path, description = "The subscription's id, `sub_…`")),
+    request_body(content = Option<SampleInputBody>, content_type = "application/json", example = json!({"type": "TODO_CREATED"})),
+    responses((status = 200, description = "What came of it", body = TestedBody), NotThere, BadBody, Common),
+)]
+pub async fn test(
+    State(api): State<Api>,
+    Path(text): Path<String>,
+    By(actor): By,
+    request: Request,
+) -> Result<Json<TestedBody>, Failure> {
+    Params::new(request.uri(), &[]).finish()?;
+    let id: SubscriptionId = text.parse().map_err(|_| Failure::no_such("subscription", &text))?;
+    let bytes_max = api.flow.config().server.body_bytes_max;
+    let mut members = Members::read(request, bytes_max, &["type"]).await?;
+    let event_type: Option<EventType> = members.text("type");
+    members.finish()?;
+    let flow = api.flow.clone();
+    let change = async move {
+        let attempt = flow.send_sample(id, event_type).await?;
+        actor.note(Action::SubscriptionTested, id, &attempt.outcome);
+        Ok(attempt)
+    };
+    let attempt = AttemptBody::from(&api.carry_out(change).await?);
+    Ok(Json(TestedBody { attempt }))
+}
+
+fn read_id(text: &str) -> Result<DeliveryId, Failure> {
+    text.parse().map_err(|_| Failure::no_such("delivery", text))
+}

@@ -1,0 +1,119 @@
+//! Rotation of signing secrets: the new one and those before it sign side by side until a grace is over.
+
+use std::sync::Arc;
+
+use crate::model::id::SubscriptionId;
+use crate::model::problem::Problem;
+use crate::model::secret::{Kind, Secret, SigningSecret};
+use crate::model::subscription::Subscription;
+use crate::model::time::Interval;
+use crate::rules::rotation::{ACTIVE_MAX, active, rotated};
+use crate::store::StoreError;
+
+use super::Flow;
+use super::subscriptions::{ChangeError, Entry, MILLISECOND, entry};
+use super::version::Expected;
+
+/// How long the secrets before a new one go on signing, unless somebody says otherwise.
+pub const GRACE: Interval = Interval::from_secs(86_400);
+/// The longest that they may.
+pub const GRACE_MAX: Interval = Interval::from_secs(30 * 86_400);
+
+/// A change of a subscription's secret.
+#[derive(Clone, Debug)]
+pub struct Rotation {
+    /// For how long those before it go on signing; zero ends them at once.
+    pub grace: Interval,
+    /// The new secret; if none is given, one of the same kind is made.
+    pub secret: Option<Secret>,
+}
+
+impl Flow {
+    /// Gives a subscription a new secret; it is the first of the entry that comes back.
+    ///
+    /// # Errors
+    /// Also when too many would sign side by side, or when it is the present one.
+    pub async fn rotate_secret(
+        &self,
+        id: SubscriptionId,
+        expected: &Expected,
+        rotation: Rotation,
+    ) -> Result<Entry, ChangeError> {
+        self.owned_by_api(id)?;
+        let mut index = self.changes.lock().await;
+        let lane = self.lanes.get(id).ok_or_else(|| ChangeError::no_subscription(id))?;
+        let present = entry(&lane);
+        expected.check(&present)?;
+        let mut subscription = Subscription::clone(&present.subscription);
+        let kind = subscription.secrets.first().map_or(Kind::HmacSha256, |signing| signing.secret.kind());
+        let secret = rotation.secret.unwrap_or_else(|| self.new_secret(kind));
+        if subscription.secrets.first().is_some_and(|signing| signing.secret == secret) {
+            let detail = "is the present secret already: leave it out, and one is made";
+            return Err(ChangeError::Invalid(vec![Problem::new("/secret", detail)]));
+        }
+        let now = self.clock.now();
+        let secrets = rotated(&subscription.secrets, secret, now, rotation.grace.get());
+        if secrets.len() > ACTIVE_MAX {
+            return Err(too_many(&secrets));
+        }
+        subscription.secrets = secrets;
+        subscription.updated_at = now.max(subscription.updated_at.after(MILLISECOND));
+        let entry = self.replace(&mut index, &lane, subscription).await?;
+        tracing::debug!(subscription = %id, grace = %rotation.grace, "rotated a secret");
+        Ok(entry)
+    }
+
+    /// A secret by chance.
+    pub(super) fn new_secret(&self, kind: Kind) -> Secret {
+        Secret::of_kind(kind, self.with_rng(rand::RngExt::random))
+    }
+
+    /// Removes secrets that sign no more, from the log too.
+    pub(super) async fn drop_expired_secrets(&self) -> Result<(), StoreError> {
+        for lane in self.lanes.all() {
+            let has_expired = |subscription: &Subscription| {
+                let now = self.clock.now();
+                subscription.secrets.iter().any(|signing| !signing.is_active(now))
+            };
+            if !has_expired(&lane.lock().subscription) {
+                continue;
+            }
+            let mut index = self.changes.lock().await;
+            let Some(lane) = self.lanes.get(lane.id) else { continue };
+            let present = Arc::clone(&lane.lock().subscription);
+            let secrets = active(&present.secrets, self.clock.now()).cloned().collect();
+            let subscription = Subscription { secrets, ..Subscription::clone(&present) };
+            self.replace(&mut index, &lane, subscription).await?;
+            tracing::debug!(subscription = %lane.id, "dropped secrets whose grace is over");
+        }
+        Ok(())
+    }
+}
+
+/// The secrets of a subscription of the config file, once the file has another one. Nobody can be told to wait, so
+/// that the oldest give way where there are too many.
+pub(super) fn rotated_by_config(subscription: &Subscription, secret: Secret) -> Vec<SigningSecret> {
+    let now = subscription.updated_at;
+    let mut secrets = rotated(&subscription.secrets, secret, now, GRACE.get());
+    secrets.truncate(ACTIVE_MAX);
+    secrets
+}
+
+fn too_many(secrets: &[SigningSecret]) -> ChangeError {
+    let ends = secrets.iter().filter_map(|signing| signing.expires_at);
+    let first_end = ends.min().map(|end| format!("the first of them ends at {end}: ")).unwrap_or_default();
+    ChangeError::Conflict(format!(
+        "{} secrets would sign side by side, more than {ACTIVE_MAX}: {first_end}wait, or rotate with a grace of \"{}\", \
+         which ends all before at once",
+        secrets.len(),
+        Interval::from_millis(0)
+    ))
+}
+
+/// The bounds of a grace, for an error.
+pub fn check_grace(grace: Interval) -> Result<Interval, String> {
+    if grace.get() <= GRACE_MAX.get() {
+        return Ok(grace);
+    }
+    Err(format!("'{grace}' is longer than {GRACE_MAX}"))
+}

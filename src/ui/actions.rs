@@ -1,0 +1,175 @@
+//! What a button does: one step of the flow each, as the API's calls are.
+
+use axum::Extension;
+use axum::extract::{Path, Request, State};
+use axum::response::Response;
+
+use super::Ui;
+use super::fault::Fault;
+use super::form::Form;
+use super::notice::{self, Notice};
+use super::subscription::find;
+use super::viewer::Viewer;
+use crate::flow::audit::Action;
+use crate::flow::secrets::{Rotation, check_grace};
+use crate::flow::subscriptions::ChangeError;
+use crate::flow::version::Expected;
+use crate::model::id::DeliveryId;
+use crate::model::time::Interval;
+
+/// Switches a subscription on, with a health check first where one is due.
+pub(super) async fn enable(
+    State(ui): State<Ui>,
+    Extension(viewer): Extension<Viewer>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Response, Fault> {
+    Form::of_change(&ui, &viewer, request).await?;
+    let id = find(&ui, &id)?.subscription.id;
+    let (flow, actor) = (ui.flow.clone(), viewer.actor());
+    let change = async move {
+        let enabled = flow.enable(id, &Expected::Any).await?;
+        actor.note(Action::SubscriptionEnabled, id, "");
+        Ok(enabled)
+    };
+    let notice = match ui.carry_out(change).await? {
+        Ok(enabled) => enabled.check.map_or(Notice::Done("notice-enabled"), |attempt| {
+            Notice::Answer("notice-enabled-checked", Box::new(attempt))
+        }),
+        Err(ChangeError::CheckFailed { attempt }) => Notice::Answer("notice-check-failed", attempt),
+        Err(error) => refused(error)?,
+    };
+    Ok(notice::go(&ui, &viewer, &format!("/subscriptions/{id}"), notice))
+}
+
+/// Switches a subscription off.
+pub(super) async fn disable(
+    State(ui): State<Ui>,
+    Extension(viewer): Extension<Viewer>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Response, Fault> {
+    Form::of_change(&ui, &viewer, request).await?;
+    let id = find(&ui, &id)?.subscription.id;
+    let (flow, actor) = (ui.flow.clone(), viewer.actor());
+    let change = async move {
+        flow.disable(id, &Expected::Any).await?;
+        actor.note(Action::SubscriptionDisabled, id, "");
+        Ok(Notice::Done("notice-disabled"))
+    };
+    let notice = ui.carry_out(change).await?.or_else(refused)?;
+    Ok(notice::go(&ui, &viewer, &format!("/subscriptions/{id}"), notice))
+}
+
+/// Deletes a subscription.
+pub(super) async fn delete(
+    State(ui): State<Ui>,
+    Extension(viewer): Extension<Viewer>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Response, Fault> {
+    Form::of_change(&ui, &viewer, request).await?;
+    let id = find(&ui, &id)?.subscription.id;
+    let (flow, actor) = (ui.flow.clone(), viewer.actor());
+    let change = async move {
+        flow.delete(id, &Expected::Any).await?;
+        actor.note(Action::SubscriptionDeleted, id, "");
+        Ok(Notice::Done("notice-deleted"))
+    };
+    let notice = ui.carry_out(change).await?.or_else(refused)?;
+    Ok(notice::go(&ui, &viewer, "/subscriptions", notice))
+}
+
+/// Tries a delivery again now.
+pub(super) async fn retry(
+    State(ui): State<Ui>,
+    Extension(viewer): Extension<Viewer>,
+    Path(text): Path<String>,
+    request: Request,
+) -> Result<Response, Fault> {
+    Form::of_change(&ui, &viewer, request).await?;
+    let id: DeliveryId = text.parse().map_err(|_| Fault::not_found("delivery", &text))?;
+    let (flow, actor) = (ui.flow.clone(), viewer.actor());
+    let change = async move {
+        flow.retry(id).await?;
+        actor.note(Action::DeliveryRetried, id, "");
+        Ok(Notice::Done("notice-retried"))
+    };
+    let notice = ui.carry_out(change).await?.or_else(refused)?;
+    Ok(notice::go(&ui, &viewer, &format!("/deliveries/{id}"), notice))
+}
+
+/// Gives up a delivery that waits.
+pub(super) async fn cancel(
+    State(ui): State<Ui>,
+    Extension(viewer): Extension<Viewer>,
+    Path(text): Path<String>,
+    request: Request,
+) -> Result<Response, Fault> {
+    Form::of_change(&ui, &viewer, request).await?;
+    let id: DeliveryId = text.parse().map_err(|_| Fault::not_found("delivery", &text))?;
+    let (flow, actor) = (ui.flow.clone(), viewer.actor());
+    let change = async move {
+        flow.give_up(id).await?;
+        actor.note(Action::DeliveryCancelled, id, "");
+        Ok(Notice::Done("notice-cancelled"))
+    };
+    let notice = ui.carry_out(change).await?.or_else(refused)?;
+    Ok(notice::go(&ui, &viewer, &format!("/deliveries/{id}"), notice))
+}
+
+/// Sends a sample now and tells what came of it.
+pub(super) async fn test(
+    State(ui): State<Ui>,
+    Extension(viewer): Extension<Viewer>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Response, Fault> {
+    Form::of_change(&ui, &viewer, request).await?;
+    let id = find(&ui, &id)?.subscription.id;
+    let (flow, actor) = (ui.flow.clone(), viewer.actor());
+    let change = async move {
+        let attempt = flow.send_sample(id, None).await?;
+        actor.note(Action::SubscriptionTested, id, &attempt.outcome);
+        Ok(Notice::Answer("notice-tested", Box::new(attempt)))
+    };
+    let notice = ui.carry_out(change).await?.or_else(refused)?;
+    Ok(notice::go(&ui, &viewer, &format!("/subscriptions/{id}"), notice))
+}
+
+/// Gives a subscription a new secret; those before it go on signing for the grace.
+pub(super) async fn rotate(
+    State(ui): State<Ui>,
+    Extension(viewer): Extension<Viewer>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Response, Fault> {
+    let form = Form::of_change(&ui, &viewer, request).await?;
+    let id = find(&ui, &id)?.subscription.id;
+    let read = |text: &str| text.parse::<Interval>().map_err(|error| error.to_string()).and_then(check_grace);
+    let grace = match read(form.get("grace")) {
+        Ok(grace) => grace,
+        Err(detail) => {
+            return Ok(notice::go(&ui, &viewer, &format!("/subscriptions/{id}"), Notice::Refused(detail)));
+        }
+    };
+    let (flow, actor) = (ui.flow.clone(), viewer.actor());
+    let change = async move {
+        let entry = flow.rotate_secret(id, &Expected::Any, Rotation { grace, secret: None }).await?;
+        actor.note(Action::SecretRotated, id, format_args!("grace {grace}"));
+        Ok(notice::secret(&entry, "notice-rotated"))
+    };
+    let notice = ui.carry_out(change).await?.or_else(refused)?;
+    Ok(notice::go(&ui, &viewer, &format!("/subscriptions/{id}"), notice))
+}
+
+/// What does not fit the present state is told on the page that the form came from; the rest is a fault.
+fn refused(error: ChangeError) -> Result<Notice, Fault> {
+    match error {
+        ChangeError::Conflict(_)
+        | ChangeError::ManagedByConfig { .. }
+        | ChangeError::Outdated { .. }
+        | ChangeError::Invalid(_) => Ok(Notice::Refused(error.to_string())),
+        error => Err(error.into()),
+    }
+}

@@ -1,0 +1,169 @@
+// Makes the page lively: copying, fresh numbers, and an editor that answers while one types.
+// Everything works without it, so each part begins by looking for what it needs.
+
+const parse = (text) => new DOMParser().parseFromString(text, "text/html");
+
+// Puts the parts of `next` that have changed in the place of their namesakes here, but never the one that
+// holds the focus or an open disclosure that the new one has closed.
+function swap(next, selector) {
+  for (const fresh of next.querySelectorAll(selector)) {
+    const stale = document.getElementById(fresh.id);
+    if (!stale || stale.innerHTML === fresh.innerHTML) continue;
+    if (stale.contains(document.activeElement) && document.activeElement !== document.body) continue;
+    const open = [...stale.querySelectorAll("details")].map((one) => one.open);
+    const scrolled = stale.querySelector("[tabindex]")?.scrollLeft ?? 0;
+    stale.replaceChildren(...fresh.childNodes);
+    stale.querySelectorAll("details").forEach((one, index) => {
+      one.open = open[index] ?? one.open;
+    });
+    const region = stale.querySelector("[tabindex]");
+    if (region) region.scrollLeft = scrolled;
+    prepare(stale);
+  }
+}
+
+// Buttons that copy what an element says.
+function prepare(root) {
+  if (!navigator.clipboard) return;
+  for (const button of root.querySelectorAll("[data-copy]")) button.hidden = false;
+}
+
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (!button) return;
+  await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
+  const label = button.textContent;
+  button.textContent = document.body.dataset.copied;
+  setTimeout(() => { button.textContent = label; }, 1500);
+});
+
+// Parts that are kept fresh while somebody looks.
+function keepFresh() {
+  if (!document.querySelector("[data-live]")) return;
+  const every = 2000;
+  let tag = null;
+  const look = async () => {
+    if (!document.hidden) {
+      try {
+        const address = new URL(location.href);
+        address.searchParams.delete("notice");
+        const answer = await fetch(address, { headers: tag ? { "If-None-Match": tag } : {}, cache: "no-store" });
+        tag = answer.headers.get("ETag");
+        if (answer.status === 200 && !answer.redirected) swap(parse(await answer.text()), "[data-live]");
+      } catch {
+        // The daemon is away; the next look may find it.
+      }
+    }
+    setTimeout(look, every);
+  };
+  setTimeout(look, every);
+}
+
+// The editor: what the form means is asked of the daemon a moment after each change.
+function liven(form) {
+  let timer = 0;
+  let latest = 0;
+  const ask = async () => {
+    const number = ++latest;
+    const answer = await fetch(form.dataset.draftUrl, { method: "POST", body: new URLSearchParams(new FormData(form)) });
+    if (number !== latest || !answer.ok) return;
+    const next = parse(await answer.text());
+    swap(next, "[data-draft]");
+    for (const field of form.querySelectorAll("[aria-describedby]")) {
+      const invalid = document.getElementById(`problem-${field.name.replace(/_terms$/, "")}`)?.querySelector(".error");
+      field.toggleAttribute("aria-invalid", Boolean(invalid));
+      if (invalid) field.setAttribute("aria-invalid", "true");
+    }
+  };
+  const soon = () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => ask().catch(() => {}), 300);
+  };
+  form.addEventListener("input", soon);
+  form.addEventListener("change", soon);
+  form.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-pick], [data-check]");
+    if (!button) return;
+    event.preventDefault();
+    for (const box of button.dataset.pick ? button.closest("fieldset").querySelectorAll("label:not([hidden]) > input") : []) {
+      box.checked = button.dataset.pick === "all";
+    }
+    soon();
+  });
+  for (const search of form.querySelectorAll("[data-filter]")) {
+    search.hidden = false;
+    search.addEventListener("input", (event) => {
+      event.stopPropagation();
+      const wanted = event.target.value.trim().toLowerCase();
+      for (const group of document.getElementById(search.dataset.filter).children) {
+        let found = false;
+        for (const choice of group.querySelectorAll("label")) {
+          choice.hidden = !choice.textContent.toLowerCase().includes(wanted);
+          found ||= !choice.hidden;
+        }
+        group.hidden = !found;
+      }
+    });
+    search.addEventListener("keydown", (event) => {
+      if (event.key === "Enter") event.preventDefault();
+    });
+  }
+}
+
+// The tail of what happens.
+function tail(table) {
+  const rows = table.tBodies[0];
+  const words = table.dataset;
+  const name = (id) => document.querySelector(`#live-names option[value="${CSS.escape(id)}"]`)?.label;
+  const word = (family, value) => name(`${family}-${value}`) ?? value;
+  const link = (path, text) => {
+    const anchor = document.createElement("a");
+    anchor.href = words.root + path;
+    anchor.textContent = text;
+    return anchor;
+  };
+  const badge = (family, value) => {
+    const span = document.createElement("span");
+    span.className = `state ${value}`;
+    span.textContent = word(family, value);
+    return span;
+  };
+  const subscription = (id) => link(`/subscriptions/${id}`, name(id) ?? id);
+  const cells = {
+    "event.accepted": (one) => [one.accepted_at, words.accepted, link(`/events/${one.event}`, one.type), `${one.company ? `${one.company}/` : ""}${one.project}, ${one.matched} ${words.matched}`],
+    "attempt.finished": (one) => [one.started_at, `${words.attempt} ${one.number}`, subscription(one.subscription), `${one.status ?? one.error}, ${one.duration_ms} ms`],
+    "delivery.settled": (one) => [one.at, badge("state", one.state), subscription(one.subscription), link(`/deliveries/${one.delivery}`, one.delivery)],
+    "subscription.changed": (one) => [one.at, words[one.change] ?? one.change, subscription(one.subscription), badge("health", one.health)],
+    "stream.gap": () => [new Date().toISOString(), words.gap, "", ""],
+  };
+  const most = 200;
+  let paused = false;
+  const show = (kind, data) => {
+    if (paused) return;
+    const row = document.createElement("tr");
+    row.className = "fresh";
+    const [at, ...rest] = cells[kind](data);
+    for (const content of [at.slice(11, 23), ...rest]) row.insertCell().append(content);
+    rows.prepend(row);
+    while (rows.rows.length > most) rows.lastElementChild.remove();
+    document.getElementById("live-empty").hidden = true;
+  };
+  const state = document.getElementById("live-state");
+  const source = new EventSource(words.stream);
+  source.onopen = () => { state.textContent = state.dataset.open; };
+  source.onerror = () => { state.textContent = state.dataset.closed; };
+  for (const kind of Object.keys(cells)) source.addEventListener(kind, (event) => show(kind, JSON.parse(event.data)));
+  const pause = document.getElementById("live-pause");
+  pause.hidden = false;
+  pause.addEventListener("click", () => {
+    paused = !paused;
+    pause.textContent = paused ? pause.dataset.go : pause.dataset.pause;
+  });
+}
+
+prepare(document);
+keepFresh();
+const editor = document.getElementById("editor");
+if (editor) liven(editor);
+const live = document.getElementById("live");
+if (live) tail(live);

@@ -1,0 +1,188 @@
+//! Deliveries: the search, and one with its time line.
+
+use axum::Extension;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use http::Uri;
+
+use super::draft::header_lines;
+use super::fault::Fault;
+use super::notice::{self, Notice};
+use super::preview::place;
+use super::query::{PAGE_ITEMS, Query};
+use super::viewer::Viewer;
+use super::{Ui, guard};
+use crate::flow::Flow;
+use crate::flow::view::DeliveryView;
+use crate::model::attempt::Attempt;
+use crate::model::delivery::{Delivery, DeliveryState, Progress};
+use crate::model::id::{DeliveryId, EventId, SubscriptionId};
+use crate::model::time::Timestamp;
+use crate::store::{DeliveryQuery, Page, StoreError};
+
+/// A delivery in a list.
+pub(super) struct Row {
+    pub(super) delivery: Delivery,
+    pub(super) view: DeliveryView,
+    /// The subscription's name, or its id if it is deleted.
+    pub(super) name: String,
+    pub(super) event_type: String,
+    pub(super) place: String,
+}
+
+impl Row {
+    /// Adds what a person wants to know beside the ids. Blocks: reads one row.
+    pub(super) fn of(flow: &Flow, delivery: Delivery) -> Result<Self, StoreError> {
+        let view = flow.view(&delivery);
+        let head = flow.reader().event_head(delivery.event)?;
+        let (event_type, place) =
+            head.map(|head| (head.content.event_type.to_string(), place(&head.content))).unwrap_or_default();
+        let entry = flow.subscription(delivery.subscription);
+        let name = entry
+            .map_or_else(|| delivery.subscription.to_string(), |entry| entry.subscription.spec.name.clone());
+        Ok(Self { delivery, view, name, event_type, place })
+    }
+
+    /// The word of its state.
+    pub(super) fn state(&self) -> &'static str {
+        self.view.state.as_str()
+    }
+
+    /// What the receiver last answered; empty if it was not asked yet.
+    pub(super) fn answer(&self) -> String {
+        self.delivery.attempts.last().map(|attempt| attempt.outcome.to_string()).unwrap_or_default()
+    }
+
+    /// How long the last attempt took.
+    pub(super) fn length(&self, v: &Viewer) -> String {
+        self.delivery.attempts.last().map(|attempt| v.length(attempt.duration)).unwrap_or_default()
+    }
+
+    pub(super) fn why(&self) -> &str {
+        self.view.reason.as_deref().unwrap_or_default()
+    }
+}
+
+/// One page of rows. Blocks.
+pub(super) fn rows(
+    flow: &Flow,
+    query: DeliveryQuery,
+    states: &[DeliveryState],
+) -> Result<Page<Row, DeliveryId>, StoreError> {
+    let page = flow.deliveries(query, states)?;
+    let rows = page.items.into_iter().map(|delivery| Row::of(flow, delivery));
+    Ok(Page { items: rows.collect::<Result<_, _>>()?, next: page.next })
+}
+
+#[derive(askama::Template)]
+#[template(path = "deliveries.html")]
+struct List<'a> {
+    v: &'a Viewer,
+    query: &'a Query,
+    rows: Vec<Row>,
+    next: String,
+    states: [DeliveryState; 6],
+    names: Vec<(String, String)>,
+}
+
+impl List<'_> {
+    fn is_filtered(&self) -> bool {
+        self.query.is_filtered(&["state", "subscription", "event", "since", "until"])
+    }
+}
+
+/// How many subscriptions the filter offers by name; beyond it one is reached from its own page.
+const NAMES_MAX: usize = 200;
+
+/// The search.
+pub(super) async fn list(
+    State(ui): State<Ui>,
+    Extension(viewer): Extension<Viewer>,
+    uri: Uri,
+) -> Result<Response, Fault> {
+    let mut query = Query::new(&uri);
+    let states: Vec<DeliveryState> = query.read("state").into_iter().collect();
+    let wanted = DeliveryQuery {
+        subscription: query.read::<SubscriptionId>("subscription"),
+        event: query.read::<EventId>("event"),
+        since: query.time("since"),
+        until: query.time("until"),
+        before: query.read("cursor"),
+        limit: PAGE_ITEMS,
+        ..DeliveryQuery::default()
+    };
+    let page = ui.ask(move |flow| rows(flow, wanted, &states)).await?;
+    let next = page.next.map(|id| viewer.at(&query.next("/deliveries", id))).unwrap_or_default();
+    let mut names: Vec<(String, String)> = ui
+        .flow
+        .subscriptions()
+        .into_iter()
+        .take(NAMES_MAX)
+        .map(|entry| (entry.subscription.id.to_string(), entry.subscription.spec.name.clone()))
+        .collect();
+    let chosen = query.get("subscription");
+    if !chosen.is_empty() && !names.iter().any(|(id, _)| id == chosen) {
+        names.push((chosen.to_owned(), chosen.to_owned()));
+    }
+    let states = DeliveryState::ALL;
+    Ok(guard::html(&List { v: &viewer, query: &query, rows: page.items, next, states, names }))
+}
+
+#[derive(askama::Template)]
+#[template(path = "delivery.html")]
+struct One<'a> {
+    v: &'a Viewer,
+    row: &'a Row,
+    notice: Option<Notice>,
+    due: Option<Timestamp>,
+    format: &'static str,
+    own_headers: Vec<String>,
+}
+
+impl One<'_> {
+    /// The headers that an attempt was sent with, but for its signature, which is not kept.
+    fn headers(&self, attempt: &Attempt) -> String {
+        let delivery = &self.row.delivery;
+        let mut lines = vec![
+            format!("webhook-id: {}", delivery.event),
+            format!("webhook-timestamp: {}", attempt.started_at.as_secs()),
+            format!("postrider-delivery-id: {}", delivery.id),
+            format!("postrider-attempt: {}", attempt.number),
+        ];
+        lines.extend(self.own_headers.iter().cloned());
+        lines.join("\n")
+    }
+
+    fn is_final(&self) -> bool {
+        self.row.delivery.progress.is_final()
+    }
+}
+
+/// What an answer began with, as text.
+pub(super) fn excerpt(attempt: &Attempt) -> String {
+    String::from_utf8_lossy(&attempt.excerpt).into_owned()
+}
+
+/// One delivery.
+pub(super) async fn show(
+    State(ui): State<Ui>,
+    Extension(viewer): Extension<Viewer>,
+    Path(text): Path<String>,
+    uri: Uri,
+) -> Result<Response, Fault> {
+    let id: DeliveryId = text.parse().map_err(|_| Fault::not_found("delivery", &text))?;
+    let found = ui.ask(move |flow| {
+        let Some(delivery) = flow.reader().delivery(id)? else { return Ok(None) };
+        Row::of(flow, delivery).map(Some)
+    });
+    let row = found.await?.ok_or_else(|| Fault::not_found("delivery", id))?;
+    let due = match row.delivery.progress {
+        Progress::Waiting { due } if row.view.state == DeliveryState::Pending => Some(due),
+        _ => None,
+    };
+    let entry = ui.flow.subscription(row.delivery.subscription);
+    let format = entry.as_ref().map_or("", |entry| entry.subscription.spec.format.as_str());
+    let own_headers = entry.map(|entry| header_lines(&entry.subscription.spec.headers)).unwrap_or_default();
+    let notice = notice::take(&ui, &Query::new(&uri));
+    Ok(guard::html(&One { v: &viewer, row: &row, notice, due, format, own_headers }))
+}

@@ -1,0 +1,263 @@
+//! The editor of a subscription: for people who never saw a selector, and for those who write them by hand.
+
+use axum::Extension;
+use axum::extract::{Path, Request, State};
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+
+use super::catalog::Catalog;
+use super::draft::{Draft, Mode, Problems};
+use super::fault::Fault;
+use super::form::Form;
+use super::notice::{self, Notice};
+use super::preview::{Looked, Wanted, preview};
+use super::sentence::sentence;
+use super::subscription::find;
+use super::viewer::Viewer;
+use super::{Ui, guard};
+use crate::flow::audit::Action;
+use crate::flow::subscriptions::{ChangeError, Entry};
+use crate::flow::version::Expected;
+use crate::model::input::SubscriptionInput;
+use crate::model::problem::Problem;
+use crate::model::selector::{EventSelector, ProjectSelector};
+use crate::model::subscription::{Format, ManagedBy, Ordering};
+use crate::rules::filter::Filter;
+
+#[derive(askama::Template)]
+#[template(path = "editor.html")]
+struct Page<'a> {
+    v: &'a Viewer,
+    /// The subscription that is changed; none for a new one.
+    present: Option<&'a Entry>,
+    draft: &'a Draft,
+    catalog: &'a Catalog,
+    problems: Problems,
+    /// Whether the browser sent it: only then an empty field is pointed at.
+    is_sent: bool,
+    sentence: String,
+    looked: Option<Vec<Looked>>,
+    formats: &'static [Format],
+    orderings: &'static [Ordering],
+    modes: [Mode; 4],
+}
+
+impl Page<'_> {
+    fn matching(&self) -> usize {
+        self.looked.iter().flatten().filter(|looked| looked.reason.is_none()).count()
+    }
+
+    fn looked_at(&self) -> usize {
+        self.looked.as_ref().map_or(0, Vec::len)
+    }
+
+    fn action(&self) -> String {
+        self.present.map_or_else(
+            || self.v.at("/subscriptions"),
+            |entry| self.v.at(&format!("/subscriptions/{}/edit", entry.subscription.id)),
+        )
+    }
+
+    /// The version of the settings that the form began with.
+    fn version(&self) -> String {
+        self.present.map(|entry| entry.version().to_string()).unwrap_or_default()
+    }
+
+    fn id(&self) -> String {
+        self.present.map(|entry| entry.subscription.id.to_string()).unwrap_or_default()
+    }
+}
+
+/// An empty form.
+pub(super) async fn new(
+    State(ui): State<Ui>,
+    Extension(viewer): Extension<Viewer>,
+) -> Result<Response, Fault> {
+    require_change(&viewer)?;
+    let catalog = ui.ask(Catalog::read).await?;
+    show(&ui, &viewer, None, &Draft::new(), &catalog, None).await
+}
+
+/// The form of a subscription's present settings.
+pub(super) async fn edit(
+    State(ui): State<Ui>,
+    Extension(viewer): Extension<Viewer>,
+    Path(id): Path<String>,
+) -> Result<Response, Fault> {
+    require_change(&viewer)?;
+    let entry = owned(&ui, &id)?;
+    let catalog = ui.ask(Catalog::read).await?;
+    let draft = Draft::of_spec(&entry.subscription.spec, &catalog);
+    show(&ui, &viewer, Some(&entry), &draft, &catalog, None).await
+}
+
+/// The form as it was typed so far, with what is to be said about it. Changes nothing.
+pub(super) async fn draft(
+    State(ui): State<Ui>,
+    Extension(viewer): Extension<Viewer>,
+    request: Request,
+) -> Result<Response, Fault> {
+    let form = Form::of_change(&ui, &viewer, request).await?;
+    let entry = match form.get("id") {
+        "" => None,
+        id => Some(owned(&ui, id)?),
+    };
+    let catalog = ui.ask(Catalog::read).await?;
+    let draft = Draft::of_form(&form, &catalog);
+    let problems = check(&ui, &draft).await;
+    show(&ui, &viewer, entry.as_ref(), &draft, &catalog, Some(problems)).await
+}
+
+/// Makes a subscription of the form.
+pub(super) async fn create(
+    State(ui): State<Ui>,
+    Extension(viewer): Extension<Viewer>,
+    request: Request,
+) -> Result<Response, Fault> {
+    let form = Form::of_change(&ui, &viewer, request).await?;
+    let catalog = ui.ask(Catalog::read).await?;
+    let draft = Draft::of_form(&form, &catalog);
+    let input = match SubscriptionInput::read(&draft.to_members()) {
+        Ok(input) => input,
+        Err(problems) => return refuse(&ui, &viewer, None, &draft, &catalog, problems).await,
+    };
+    let (flow, actor) = (ui.flow.clone(), viewer.actor());
+    let change = async move {
+        let (entry, _) = flow.create(input, None).await?;
+        actor.note(Action::SubscriptionCreated, entry.subscription.id, &entry.subscription.spec.name);
+        Ok(entry)
+    };
+    match ui.carry_out(change).await? {
+        Ok(entry) => {
+            let notice = notice::secret(&entry, "notice-created");
+            Ok(notice::go(&ui, &viewer, &format!("/subscriptions/{}", entry.subscription.id), notice))
+        }
+        Err(ChangeError::Invalid(problems)) => refuse(&ui, &viewer, None, &draft, &catalog, problems).await,
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Gives a subscription the settings of the form.
+pub(super) async fn change(
+    State(ui): State<Ui>,
+    Extension(viewer): Extension<Viewer>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Response, Fault> {
+    let form = Form::of_change(&ui, &viewer, request).await?;
+    let entry = owned(&ui, &id)?;
+    let catalog = ui.ask(Catalog::read).await?;
+    let draft = Draft::of_form(&form, &catalog);
+    let (flow, actor, id) = (ui.flow.clone(), viewer.actor(), entry.subscription.id);
+    let members = draft.to_members();
+    // Whoever edits changes what they saw, and not what somebody else has made of it meanwhile.
+    let expected =
+        form.get("version").parse().map_or(Expected::Any, |version| Expected::OneOf(vec![version]));
+    let change = async move {
+        flow.change(id, &expected, &members).await?;
+        actor.note(Action::SubscriptionChanged, id, "");
+        Ok(())
+    };
+    match ui.carry_out(change).await? {
+        Ok(()) => {
+            Ok(notice::go(&ui, &viewer, &format!("/subscriptions/{id}"), Notice::Done("notice-changed")))
+        }
+        Err(ChangeError::Invalid(problems)) => {
+            refuse(&ui, &viewer, Some(&entry), &draft, &catalog, problems).await
+        }
+        Err(error @ ChangeError::Outdated { .. }) => {
+            let notice = Notice::Refused(error.to_string());
+            Ok(notice::go(&ui, &viewer, &format!("/subscriptions/{id}"), notice))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn require_change(viewer: &Viewer) -> Result<(), Fault> {
+    if viewer.may_change() { Ok(()) } else { Err(Fault::forbidden(viewer.t("fault-read-only"))) }
+}
+
+/// The subscription, if it is not the config file's.
+fn owned(ui: &Ui, id: &str) -> Result<Entry, Fault> {
+    let entry = find(ui, id)?;
+    match entry.subscription.managed_by {
+        ManagedBy::Api => Ok(entry),
+        ManagedBy::Config => {
+            Err(ChangeError::ManagedByConfig { name: entry.subscription.spec.name.clone() }.into())
+        }
+    }
+}
+
+/// Everything that is wrong with a draft, as the API would say it.
+async fn check(ui: &Ui, draft: &Draft) -> Vec<Problem> {
+    let outcome = match SubscriptionInput::read(&draft.to_members()) {
+        Ok(input) => ui.flow.check(&input.spec).await,
+        Err(mut problems) => {
+            if let Err(error) = Filter::compile(&draft.filter).map(drop)
+                && !draft.filter.is_empty()
+                && !problems.iter().any(|problem| problem.pointer == "/filter")
+            {
+                problems.push(Problem::new("/filter", error));
+            }
+            return problems;
+        }
+    };
+    match outcome {
+        Err(ChangeError::Invalid(problems)) => problems,
+        _ => Vec::new(),
+    }
+}
+
+async fn refuse(
+    ui: &Ui,
+    viewer: &Viewer,
+    present: Option<&Entry>,
+    draft: &Draft,
+    catalog: &Catalog,
+    problems: Vec<Problem>,
+) -> Result<Response, Fault> {
+    let page = show(ui, viewer, present, draft, catalog, Some(problems)).await?;
+    Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response())
+}
+
+async fn show(
+    ui: &Ui,
+    v: &Viewer,
+    present: Option<&Entry>,
+    draft: &Draft,
+    catalog: &Catalog,
+    problems: Option<Vec<Problem>>,
+) -> Result<Response, Fault> {
+    let is_sent = problems.is_some();
+    let events = EventSelector::parse(&draft.events.to_terms()).ok();
+    let projects = ProjectSelector::parse(&draft.projects.to_terms()).ok();
+    let filter =
+        if draft.filter.is_empty() { Some(None) } else { Filter::compile(&draft.filter).ok().map(Some) };
+    let (sentence, looked) = match (events, projects) {
+        (Some(events), Some(projects)) => {
+            let sentence = sentence(v, catalog, &events, &projects);
+            let looked = match filter {
+                Some(filter) => {
+                    let wanted = Wanted { events, projects, filter };
+                    Some(ui.ask(move |flow| preview(flow, &wanted)).await?)
+                }
+                None => None,
+            };
+            (sentence, looked)
+        }
+        _ => (String::new(), None),
+    };
+    Ok(guard::html(&Page {
+        v,
+        present,
+        draft,
+        catalog,
+        problems: Problems::of(problems.unwrap_or_default()),
+        is_sent,
+        sentence,
+        looked,
+        formats: Format::ALL,
+        orderings: Ordering::ALL,
+        modes: Mode::ALL,
+    }))
+}

@@ -1,0 +1,207 @@
+//! Events: the search, and one with its payload and who got it.
+
+use axum::Extension;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use http::Uri;
+
+use super::deliveries::Row;
+use super::fault::Fault;
+use super::preview::place;
+use super::query::{PAGE_ITEMS, Query};
+use super::viewer::Viewer;
+use super::{Ui, guard};
+use crate::flow::view::Explanation;
+use crate::model::event::Event;
+use crate::model::id::EventId;
+use crate::model::time::Timestamp;
+use crate::rules::matcher::Verdict;
+use crate::store::EventQuery;
+
+struct Head {
+    id: EventId,
+    event_type: String,
+    place: String,
+    sender_id: String,
+    at: Timestamp,
+}
+
+#[derive(askama::Template)]
+#[template(path = "events.html")]
+struct List<'a> {
+    v: &'a Viewer,
+    query: &'a Query,
+    heads: Vec<Head>,
+    next: String,
+}
+
+impl List<'_> {
+    /// The filters that are names, with their labels.
+    fn filters(&self) -> [(&'static str, String); 4] {
+        let v = self.v;
+        [
+            ("type", v.t("filter-type")),
+            ("project", v.t("filter-project")),
+            ("company", v.t("filter-company")),
+            ("sender_id", v.t("filter-sender-id")),
+        ]
+    }
+
+    fn is_filtered(&self) -> bool {
+        self.query.is_filtered(&["type", "project", "company", "sender_id", "since", "until"])
+    }
+}
+
+/// The search.
+pub(super) async fn list(
+    State(ui): State<Ui>,
+    Extension(viewer): Extension<Viewer>,
+    uri: Uri,
+) -> Result<Response, Fault> {
+    let mut query = Query::new(&uri);
+    let wanted = EventQuery {
+        event_type: query.read("type"),
+        project: query.read("project"),
+        company: query.read("company"),
+        sender_id: query.read("sender_id"),
+        since: query.time("since"),
+        until: query.time("until"),
+        before: query.read("cursor"),
+        limit: PAGE_ITEMS,
+    };
+    let page = ui.ask(move |flow| flow.reader().events(&wanted)).await?;
+    let next = page.next.map(|id| viewer.at(&query.next("/events", id))).unwrap_or_default();
+    let heads = page.items.into_iter().map(|head| Head {
+        id: head.id,
+        event_type: head.content.event_type.to_string(),
+        place: place(&head.content),
+        sender_id: head.content.sender_id.as_ref().map(ToString::to_string).unwrap_or_default(),
+        at: head.id.time(),
+    });
+    Ok(guard::html(&List { v: &viewer, query: &query, heads: heads.collect(), next }))
+}
+
+/// The most deliveries of an event that are listed.
+const DELIVERIES_MAX: usize = 200;
+/// The most subscriptions that are listed with the reason why they did not get an event.
+const OTHERS_MAX: usize = 100;
+
+#[derive(askama::Template)]
+#[template(path = "event.html")]
+struct One<'a> {
+    v: &'a Viewer,
+    event: &'a Event,
+    place: String,
+    rows: Vec<Row>,
+    others: Vec<Explanation>,
+    /// How many more there are than those listed.
+    others_more: usize,
+    raw: String,
+    pretty: String,
+}
+
+impl One<'_> {
+    fn why(&self, verdict: Verdict) -> String {
+        match verdict {
+            Verdict::Matches => self.v.t("reason-matches-now"),
+            Verdict::Events => self.v.t("reason-events"),
+            Verdict::Projects => self.v.t("reason-projects"),
+            Verdict::Filter => self.v.t("reason-filter"),
+            Verdict::Disabled => self.v.t("reason-disabled"),
+        }
+    }
+}
+
+/// One event.
+pub(super) async fn show(
+    State(ui): State<Ui>,
+    Extension(viewer): Extension<Viewer>,
+    Path(text): Path<String>,
+) -> Result<Response, Fault> {
+    let id: EventId = text.parse().map_err(|_| Fault::not_found("event", &text))?;
+    let found = ui.ask(move |flow| {
+        let Some(event) = flow.reader().event(id)? else { return Ok(None) };
+        let deliveries = flow.reader().deliveries_after(id, None, DELIVERIES_MAX)?;
+        let rows = deliveries.into_iter().map(|delivery| Row::of(flow, delivery));
+        let rows: Vec<Row> = rows.collect::<Result<_, _>>()?;
+        let mut others = flow.explain(&event.content);
+        // Beyond those listed, whoever matches got it too.
+        let is_whole = rows.len() < DELIVERIES_MAX;
+        others.retain(|other| {
+            !rows.iter().any(|row| row.delivery.subscription == other.subscription)
+                && (is_whole || other.verdict != Verdict::Matches)
+        });
+        Ok(Some((event, rows, others)))
+    });
+    let (event, rows, mut others) = found.await?.ok_or_else(|| Fault::not_found("event", id))?;
+    let others_more = others.len().saturating_sub(OTHERS_MAX);
+    others.truncate(OTHERS_MAX);
+    let raw = event.content.data.as_ref().map(|data| String::from_utf8_lossy(data).into_owned());
+    let raw = raw.unwrap_or_default();
+    let (place, pretty) = (place(&event.content), pretty(&raw));
+    Ok(guard::html(&One { v: &viewer, event: &event, place, rows, others, others_more, raw, pretty }))
+}
+
+/// JSON with its members on lines of their own; numbers and texts stay as they were written.
+fn pretty(json: &str) -> String {
+    let (mut out, mut depth, mut in_text, mut escaped) =
+        (String::with_capacity(json.len() * 2), 0, false, false);
+    let line = |out: &mut String, depth: usize| {
+        out.push('\n');
+        out.extend(std::iter::repeat_n("  ", depth));
+    };
+    let mut rest = json.chars().peekable();
+    while let Some(character) = rest.next() {
+        if in_text {
+            out.push(character);
+            (in_text, escaped) = (escaped || character != '"', character == '\\' && !escaped);
+            continue;
+        }
+        match character {
+            '"' => {
+                in_text = true;
+                out.push(character);
+            }
+            '{' | '[' => {
+                out.push(character);
+                while rest.next_if(char::is_ascii_whitespace).is_some() {}
+                if let Some(end) = rest.next_if(|next| matches!(next, '}' | ']')) {
+                    out.push(end);
+                } else {
+                    depth += 1;
+                    line(&mut out, depth);
+                }
+            }
+            '}' | ']' => {
+                depth = usize::saturating_sub(depth, 1);
+                line(&mut out, depth);
+                out.push(character);
+            }
+            ',' => {
+                out.push(character);
+                line(&mut out, depth);
+            }
+            ':' => out.push_str(": "),
+            space if space.is_ascii_whitespace() => {}
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_laid_out_without_a_change_of_its_values() {
+        let json =
+            r#"{"a": [1.50,  -0,12345678901234567890],"b":{},"c":[ ],"d":"x, {y}: \"z\" \\","e":null}"#;
+        let expected = "{\n  \"a\": [\n    1.50,\n    -0,\n    12345678901234567890\n  ],\n  \"b\": {},\n  \"c\": [],\n  \
+                        \"d\": \"x, {y}: \\\"z\\\" \\\\\",\n  \"e\": null\n}";
+        assert_eq!(pretty(json), expected);
+        let same = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+        assert_eq!(same(&pretty(json)), same(json));
+        assert_eq!((pretty("7"), pretty(""), pretty("[]")), ("7".to_owned(), String::new(), "[]".to_owned()));
+    }
+}

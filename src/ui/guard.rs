@@ -1,0 +1,188 @@
+//! Who may see the page, and what every answer of it carries.
+//!
+//! Without keys the same checks hold as for the API: a local connection, `Host` and `Origin` its own. With keys
+//! a browser has a session or is sent to log in. Every form carries a token that only a page of this process
+//! can have; together with `Sec-Fetch-Site` and `SameSite=Strict` no other site can make a browser send one.
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Redirect, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use ring::hmac;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::fault::Fault;
+use super::viewer::Viewer;
+use super::{Ui, language, session};
+use crate::api::access::Peer;
+use crate::api::problem::PROBLEM_JSON;
+use crate::config::Role;
+
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
+     connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// What every answer of the page says of itself.
+const HEADERS: [(HeaderName, &str); 5] = [
+    (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "same-origin"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+];
+
+#[derive(askama::Template)]
+#[template(path = "fault.html")]
+struct FaultPage<'a> {
+    v: &'a Viewer,
+    fault: &'a Fault,
+}
+
+/// The middleware of every page: lets the request in with its [`Viewer`], or answers for it.
+pub(super) async fn guard(State(ui): State<Ui>, mut request: Request, next: Next) -> Response {
+    let method = request.method().clone();
+    let seen = request.headers().get(header::IF_NONE_MATCH).cloned();
+    let (viewer, refusal) = admit(&ui, &request);
+    let mut response = match refusal {
+        Some(Refusal::Login) => Redirect::to(&viewer.at("/login")).into_response(),
+        Some(Refusal::Fault(fault)) => fault.into_response(),
+        None => {
+            request.extensions_mut().insert(viewer.clone());
+            next.run(request).await
+        }
+    };
+    if let Some(fault) = response.extensions_mut().remove::<Fault>() {
+        response = page_of(&viewer, &fault);
+    }
+    if method == Method::GET && response.status() == StatusCode::OK {
+        response = tag(response, seen.as_ref()).await;
+    }
+    dress(response.headers_mut());
+    response
+}
+
+/// Gives what the API refuses the look of the page, where a person asked for a page that is not there.
+pub(super) async fn dress_refusals(State(ui): State<Ui>, request: Request, next: Next) -> Response {
+    let accepts = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    let is_person = accepts.is_some_and(|accepts| accepts.contains("text/html"));
+    if !is_person || request.uri().path().starts_with("/v1/") {
+        return next.run(request).await;
+    }
+    let (viewer, _) = admit(&ui, &request);
+    let response = next.run(request).await;
+    let is_problem = response.headers().get(header::CONTENT_TYPE).is_some_and(|given| given == PROBLEM_JSON);
+    if !is_problem {
+        return response;
+    }
+    // Nobody who is not let in learns which paths there are.
+    let status = if viewer.name.is_empty() { StatusCode::FORBIDDEN } else { response.status() };
+    let mut dressed = page_of(&viewer, &Fault { status, detail: viewer.path.clone() });
+    dress(dressed.headers_mut());
+    dressed
+}
+
+enum Refusal {
+    Login,
+    Fault(Fault),
+}
+
+/// Who looks, and whether they may not.
+fn admit(ui: &Ui, request: &Request) -> (Viewer, Option<Refusal>) {
+    let (language, is_chosen) = language::of(request);
+    let uri = request.uri();
+    let host = request.headers().get(header::HOST).and_then(|value| value.to_str().ok());
+    let mut viewer = Viewer {
+        language,
+        is_chosen,
+        path: uri.path_and_query().map_or("/", |path| path.as_str()).to_owned(),
+        name: String::new(),
+        from: match peer(request) {
+            Some(Peer::Tcp(address) | Peer::Tls(address)) => address.to_string(),
+            Some(Peer::Unix) => "unix".to_owned(),
+            None => String::new(),
+        },
+        role: Role::Read,
+        has_session: false,
+        token: String::new(),
+        origin: format!("{}://{}", scheme(request), host.unwrap_or("127.0.0.1:8740")),
+        now: ui.clock.now(),
+    };
+    if let Err(failure) = ui.gate.admit_page(request) {
+        return (viewer, Some(Refusal::Fault(failure.into())));
+    }
+    let cookie = session::cookie(request.headers());
+    viewer.token = form_token(ui, cookie.as_deref().unwrap_or_default());
+    if !ui.gate.has_keys() {
+        (viewer.name, viewer.role) = ("local".to_owned(), Role::Admin);
+        return (viewer, None);
+    }
+    match cookie.and_then(|cookie| ui.sessions.get(&cookie)).and_then(|digest| ui.gate.key_of(&digest)) {
+        Some(key) => {
+            (viewer.name, viewer.role, viewer.has_session) = (key.name, key.role, true);
+            (viewer, None)
+        }
+        None if uri.path() == "/login" => (viewer, None),
+        None => (viewer, Some(Refusal::Login)),
+    }
+}
+
+/// How the browser reaches the daemon. What a proxy says of it changes nothing but what the browser is told.
+pub(super) fn scheme(request: &Request) -> &'static str {
+    let is_proxied = request.headers().get("x-forwarded-proto").is_some_and(|scheme| scheme == "https");
+    if is_proxied || matches!(peer(request), Some(Peer::Tls(_))) { "https" } else { "http" }
+}
+
+/// The address of whoever sent the request.
+pub(super) fn peer(request: &Request) -> Option<Peer> {
+    request.extensions().get::<Peer>().copied()
+}
+
+/// What a form of this session has to send back.
+fn form_token(ui: &Ui, session: &str) -> String {
+    hex::encode(hmac::sign(&ui.form_key, session.as_bytes()))
+}
+
+/// Whether a form sent back what the page gave it. Takes as long whatever was sent.
+pub(super) fn is_own_form(ui: &Ui, viewer: &Viewer, token: &str) -> bool {
+    // The tag of a tag: what an early end of the comparison would tell is of no use.
+    let tag = |text: &str| hmac::sign(&ui.form_key, text.as_bytes());
+    !viewer.token.is_empty() && tag(token).as_ref() == tag(&viewer.token).as_ref()
+}
+
+fn page_of(v: &Viewer, fault: &Fault) -> Response {
+    (fault.status, html(&FaultPage { v, fault })).into_response()
+}
+
+/// A rendered page.
+pub(super) fn html(template: &impl askama::Template) -> Response {
+    match template.render() {
+        Ok(text) => axum::response::Html(text).into_response(),
+        Err(error) => Fault::internal(&error).into_response(),
+    }
+}
+
+/// Gives a page its `ETag`; one that the browser has already is answered 304.
+async fn tag(response: Response, seen: Option<&HeaderValue>) -> Response {
+    let (mut head, body) = response.into_parts();
+    let media_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    if !media_type.is_some_and(|text| text.starts_with("text/html")) {
+        return Response::from_parts(head, body);
+    }
+    let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else {
+        return Fault::internal(&"a page broke off").into_response();
+    };
+    let tag = format!("W/\"{:016x}\"", xxh3_64(&body));
+    if seen.is_some_and(|seen| seen.as_bytes() == tag.as_bytes()) {
+        return (StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response();
+    }
+    if let Ok(tag) = tag.parse() {
+        head.headers.insert(header::ETAG, tag);
+    }
+    Response::from_parts(head, body.into())
+}
+
+fn dress(headers: &mut HeaderMap) {
+    for (name, value) in HEADERS {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("private, no-cache"));
+}

@@ -1,0 +1,240 @@
+//! The page's languages: which one a request gets, and the words of each.
+
+use std::fmt;
+use std::sync::LazyLock;
+
+use axum::extract::Request;
+use fluent_bundle::concurrent::FluentBundle;
+use fluent_bundle::{FluentArgs, FluentResource, FluentValue};
+use http::{HeaderMap, Uri, header};
+
+/// A language that the page speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Language {
+    English,
+    Swedish,
+}
+
+type Bundle = FluentBundle<FluentResource>;
+
+static ENGLISH: LazyLock<Bundle> = LazyLock::new(|| bundle("en", include_str!("text/en.ftl")));
+static SWEDISH: LazyLock<Bundle> = LazyLock::new(|| bundle("sv", include_str!("text/sv.ftl")));
+
+/// Mistakes in the file leave out the message concerned; a test finds them.
+fn bundle(code: &str, text: &str) -> Bundle {
+    let mut bundle = FluentBundle::new_concurrent(vec![code.parse().unwrap_or_default()]);
+    bundle.set_use_isolating(false);
+    let resource = FluentResource::try_new(text.to_owned()).unwrap_or_else(|(resource, _)| resource);
+    bundle.add_resource_overriding(resource);
+    bundle
+}
+
+impl Language {
+    /// Every language, the first being what a browser gets that asks for none of them.
+    pub(super) const ALL: [Self; 2] = [Self::English, Self::Swedish];
+
+    /// Its code, in paths and in `lang`.
+    pub(super) const fn code(self) -> &'static str {
+        match self {
+            Self::English => "en",
+            Self::Swedish => "sv",
+        }
+    }
+
+    /// What it calls itself.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::English => "English",
+            Self::Swedish => "Svenska",
+        }
+    }
+
+    fn of_code(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|language| language.code() == code)
+    }
+
+    /// The one that the browser likes best.
+    pub(super) fn of_headers(headers: &HeaderMap) -> Self {
+        let text = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
+        let liked = text.unwrap_or_default().split(',').filter_map(|part| {
+            let (tag, weight) = part.split_once(";q=").unwrap_or((part, "1"));
+            let language = Self::of_code(tag.trim().split('-').next()?)?;
+            Some((language, weight.trim().parse::<f32>().unwrap_or(0.0)))
+        });
+        // Of equals the first wins, which max_by would not give.
+        let best = liked.reduce(|best, next| if next.1 > best.1 { next } else { best });
+        best.map_or(Self::ALL[0], |(language, _)| language)
+    }
+
+    fn bundle(self) -> &'static Bundle {
+        match self {
+            Self::English => &ENGLISH,
+            Self::Swedish => &SWEDISH,
+        }
+    }
+
+    /// The message of that id; the id itself if there is none.
+    pub(super) fn say(self, id: &str, args: Option<&FluentArgs<'_>>) -> String {
+        let bundle = self.bundle();
+        let Some(pattern) = bundle.get_message(id).and_then(|message| message.value()) else {
+            return id.to_owned();
+        };
+        // What is missing shows as its name in braces.
+        let mut problems = Vec::new();
+        bundle.format_pattern(pattern, args, &mut problems).into_owned()
+    }
+
+    /// The same with one value in it.
+    pub(super) fn say_with<'a>(self, id: &str, name: &'a str, value: impl Into<FluentValue<'a>>) -> String {
+        let mut args = FluentArgs::new();
+        args.set(name, value);
+        self.say(id, Some(&args))
+    }
+}
+
+impl fmt::Display for Language {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+/// The language that the path begins with, in the request's extensions.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Chosen(pub(super) Language);
+
+/// Takes `/sv` or `/en` off the path. Paths of the API have no language.
+pub(super) async fn take_from_path<B>(mut request: http::Request<B>) -> http::Request<B> {
+    if let Some((language, rest)) = split(request.uri()) {
+        *request.uri_mut() = rest;
+        request.extensions_mut().insert(Chosen(language));
+    }
+    request
+}
+
+fn split(uri: &Uri) -> Option<(Language, Uri)> {
+    let path = uri.path().strip_prefix('/')?;
+    let (code, rest) = path.split_once('/').unwrap_or((path, ""));
+    let language = Language::of_code(code)?;
+    if rest == "v1" || rest.starts_with("v1/") {
+        return None;
+    }
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(format!("/{rest}{query}").parse().ok()?);
+    Some((language, Uri::from_parts(parts).ok()?))
+}
+
+/// The language chosen by the path, else the browser's.
+pub(super) fn of(request: &Request) -> (Language, bool) {
+    match request.extensions().get::<Chosen>() {
+        Some(Chosen(language)) => (*language, true),
+        None => (Language::of_headers(request.headers()), false),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::*;
+
+    const TEXTS: [(Language, &str); 2] =
+        [(Language::English, include_str!("text/en.ftl")), (Language::Swedish, include_str!("text/sv.ftl"))];
+
+    fn ids(text: &str) -> BTreeSet<String> {
+        let line = |line: &str| {
+            let (id, _) = line.split_once(" =")?;
+            id.starts_with(|c: char| c.is_ascii_lowercase()).then(|| id.to_owned())
+        };
+        text.lines().filter_map(line).collect()
+    }
+
+    /// Every `{ $name }` of each message.
+    fn variables(text: &str) -> BTreeSet<(String, String)> {
+        let mut found = BTreeSet::new();
+        let mut id = String::new();
+        for line in text.lines() {
+            if let Some((name, _)) = line.split_once(" =").filter(|_| !line.starts_with([' ', '#'])) {
+                name.clone_into(&mut id);
+            }
+            for part in line.split('$').skip(1) {
+                let name = part.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+                found.insert((id.clone(), name));
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn both_languages_have_every_message_with_the_same_values() {
+        let [(_, english), (_, swedish)] = TEXTS;
+        assert_eq!(ids(english), ids(swedish));
+        assert!(ids(english).len() > 100);
+        assert_eq!(variables(english), variables(swedish));
+        for (language, text) in TEXTS {
+            let problems = FluentResource::try_new(text.to_owned()).err().map(|(_, problems)| problems);
+            assert!(problems.is_none(), "{language}: {problems:?}");
+        }
+    }
+
+    /// Every `"id"` that a template or the code asks for.
+    fn asked_for() -> BTreeSet<String> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/ui");
+        let mut found = BTreeSet::new();
+        for folder in [folder.clone(), folder.join("templates")] {
+            for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+                let Ok(text) = std::fs::read_to_string(&path) else { continue };
+                for call in ["v.t(\"", "v.t1(\"", "v.t2(\"", "say(\"", "say_with(\""] {
+                    for part in text.split(call).skip(1) {
+                        found.insert(part.split('"').next().unwrap().to_owned());
+                    }
+                }
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn every_message_asked_for_is_there() {
+        let known = ids(TEXTS[0].1);
+        let asked = asked_for();
+        assert!(asked.len() > 80, "{asked:?}");
+        let missing: Vec<_> = asked.difference(&known).collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+
+    #[test]
+    fn the_browser_and_the_path_choose() {
+        for (accepts, expected) in [
+            ("sv-SE,sv;q=0.9,en;q=0.8", Language::Swedish),
+            ("en-GB,sv;q=0.5", Language::English),
+            ("de,sv;q=0.2", Language::Swedish),
+            ("de", Language::English),
+            ("", Language::English),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT_LANGUAGE, accepts.parse().unwrap());
+            assert_eq!(Language::of_headers(&headers), expected, "{accepts}");
+        }
+        for (uri, expected) in [
+            ("/sv", Some((Language::Swedish, "/"))),
+            ("/en/events?type=A", Some((Language::English, "/events?type=A"))),
+            ("/sv/v1/events", None),
+            ("/svx", None),
+            ("/events", None),
+        ] {
+            let found = split(&uri.parse().unwrap());
+            let found = found.as_ref().map(|(language, uri)| (*language, uri.to_string()));
+            assert_eq!(found, expected.map(|(language, uri)| (language, uri.to_owned())), "{uri}");
+        }
+    }
+
+    #[test]
+    fn numbers_choose_the_form_of_a_word() {
+        assert_eq!(Language::English.say_with("ago-minutes", "n", 1), "1 minute ago");
+        assert_eq!(Language::Swedish.say_with("ago-minutes", "n", 2), "för 2 minuter sedan");
+        let unknown = "no-such-message";
+        assert_eq!(Language::English.say(unknown, None), unknown);
+    }
+}

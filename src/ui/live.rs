@@ -1,0 +1,39 @@
+//! A tail of what happens: events, attempts and changes of subscriptions, as they come.
+
+use axum::Extension;
+use axum::extract::State;
+use axum::response::Response;
+use http::{HeaderMap, Uri};
+
+use super::fault::Fault;
+use super::viewer::Viewer;
+use super::{Ui, guard};
+use crate::api;
+use crate::model::delivery::DeliveryState;
+use crate::model::subscription::Health;
+
+/// How many subscriptions are told by name; the others by their id.
+const NAMES_MAX: usize = 500;
+
+#[derive(askama::Template)]
+#[template(path = "live.html")]
+struct Page<'a> {
+    v: &'a Viewer,
+    names: Vec<(String, String)>,
+    states: [DeliveryState; 6],
+    healths: &'static [Health],
+}
+
+/// The page, which the script fills.
+pub(super) async fn show(State(ui): State<Ui>, Extension(viewer): Extension<Viewer>) -> Response {
+    let entries = ui.flow.subscriptions().into_iter().take(NAMES_MAX);
+    let names = entries
+        .map(|entry| (entry.subscription.id.to_string(), entry.subscription.spec.name.clone()))
+        .collect();
+    guard::html(&Page { v: &viewer, names, states: DeliveryState::ALL, healths: Health::ALL })
+}
+
+/// The API's stream, for a browser that has a session in the place of a key.
+pub(super) async fn stream(State(ui): State<Ui>, headers: HeaderMap, uri: Uri) -> Result<Response, Fault> {
+    Ok(api::stream::answer(&ui.flow, &headers, &uri)?)
+}

@@ -1,0 +1,67 @@
+//! Logging in with a key, where keys are configured.
+
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::{Extension, response::AppendHeaders};
+use http::{StatusCode, header};
+
+use super::fault::Fault;
+use super::form::Form;
+use super::viewer::Viewer;
+use super::{Ui, guard, session};
+use crate::config::Role;
+
+#[derive(askama::Template)]
+#[template(path = "login.html")]
+struct Page<'a> {
+    v: &'a Viewer,
+    /// Why the last try was refused; empty if there was none.
+    problem: String,
+}
+
+/// The form that asks for a key.
+pub(super) async fn show(State(ui): State<Ui>, Extension(viewer): Extension<Viewer>) -> Response {
+    if viewer.has_session || !ui.gate.has_keys() {
+        return Redirect::to(&viewer.at("/")).into_response();
+    }
+    guard::html(&Page { v: &viewer, problem: String::new() })
+}
+
+/// Begins a session for a key that may at least read.
+pub(super) async fn enter(
+    State(ui): State<Ui>,
+    Extension(viewer): Extension<Viewer>,
+    request: Request,
+) -> Result<Response, Fault> {
+    let (peer, is_secure) = (guard::peer(&request), guard::scheme(&request) == "https");
+    let form = Form::read(&ui, &viewer, request).await?;
+    let problem = match ui.gate.check_key(peer, form.get("key")) {
+        Ok(key) if key.role == Role::Ingest => viewer.t1("login-ingest", "name", key.name),
+        Ok(key) => {
+            tracing::info!(by = key.name, "logged in to the page");
+            let cookie = session::set_cookie(Some(&ui.sessions.begin(key.sha256)), is_secure);
+            return Ok(with_cookie(&viewer, cookie, "/"));
+        }
+        Err(failure) if failure.status() == StatusCode::UNAUTHORIZED => viewer.t("login-unknown"),
+        Err(failure) => failure.detail(),
+    };
+    Ok((StatusCode::UNAUTHORIZED, guard::html(&Page { v: &viewer, problem })).into_response())
+}
+
+/// Ends the session.
+pub(super) async fn leave(
+    State(ui): State<Ui>,
+    Extension(viewer): Extension<Viewer>,
+    request: Request,
+) -> Result<Response, Fault> {
+    let (cookie, is_secure) = (session::cookie(request.headers()), guard::scheme(&request) == "https");
+    Form::read(&ui, &viewer, request).await?;
+    if let Some(cookie) = cookie {
+        ui.sessions.end(&cookie);
+    }
+    Ok(with_cookie(&viewer, session::set_cookie(None, is_secure), "/login"))
+}
+
+fn with_cookie(viewer: &Viewer, cookie: String, path: &str) -> Response {
+    (AppendHeaders([(header::SET_COOKIE, cookie)]), Redirect::to(&viewer.at(path))).into_response()
+}

@@ -1,0 +1,153 @@
+//! The overview: how everything does, at a glance.
+
+use std::time::Duration;
+
+use axum::Extension;
+use axum::extract::State;
+use axum::response::Response;
+
+use super::chart;
+use super::deliveries::{Row, rows};
+use super::fault::Fault;
+use super::subscriptions::{Row as SubscriptionRow, health};
+use super::viewer::Viewer;
+use super::{Ui, guard};
+use crate::flow::Flow;
+use crate::flow::history::{MINUTES_MAX, Minute};
+use crate::flow::meter::Reading;
+use crate::flow::subscriptions::Entry;
+use crate::model::time::Timestamp;
+use crate::store::{DeliveryQuery, EventQuery, StoreError};
+
+/// How many subscriptions in trouble are shown.
+const TROUBLED: usize = 8;
+/// How many of the newest deliveries are shown.
+const RECENT: usize = 10;
+
+/// Everything in numbers.
+#[derive(Default)]
+struct Numbers {
+    healthy: usize,
+    failing: usize,
+    disabled: usize,
+    off: usize,
+    waiting: u64,
+    held: u64,
+    succeeded: u64,
+    exhausted: u64,
+    last_event_at: Option<Timestamp>,
+}
+
+impl Numbers {
+    fn count(&mut self, flow: &Flow, entry: &Entry) {
+        let tally = flow.reader().tally(entry.subscription.id);
+        match health(entry) {
+            "healthy" => self.healthy += 1,
+            "failing" => self.failing += 1,
+            "off" => self.off += 1,
+            _ => self.disabled += 1,
+        }
+        if entry.standing.disabled.is_some() {
+            self.held += tally.waiting;
+        } else {
+            self.waiting += tally.waiting;
+        }
+        self.succeeded += tally.succeeded;
+        self.exhausted += tally.exhausted;
+    }
+
+    fn subscriptions(&self) -> usize {
+        self.healthy + self.failing + self.disabled + self.off
+    }
+}
+
+#[derive(askama::Template)]
+#[template(path = "overview.html")]
+struct Page<'a> {
+    v: &'a Viewer,
+    numbers: Numbers,
+    troubled: Vec<SubscriptionRow>,
+    rows: Vec<Row>,
+    passed: Reading,
+    hour: Chart,
+    day: Chart,
+}
+
+impl Page<'_> {
+    /// A percentile, which the meter has in microseconds.
+    fn micros(&self, micros: u64) -> String {
+        self.v.length(Duration::from_micros(micros))
+    }
+
+    fn per_second(&self, rate: f64) -> String {
+        self.v.decimal(rate)
+    }
+}
+
+/// What passed through, as drawings with what they say in numbers.
+struct Chart {
+    drawing: String,
+    times: String,
+    accepted: u64,
+    succeeded: u64,
+    failed: u64,
+}
+
+impl Chart {
+    /// Draws minutes, so many of them to a bar.
+    fn of(minutes: &[Minute], per_bar: usize) -> Self {
+        let join = |minutes: &[Minute]| minutes.iter().fold(Minute::default(), Minute::with);
+        let bars: Vec<Minute> = minutes.chunks(per_bar).map(join).collect();
+        let sum = join(&bars);
+        Self {
+            drawing: chart::outcomes(&bars),
+            times: chart::times(&bars),
+            accepted: sum.accepted,
+            succeeded: sum.succeeded,
+            failed: sum.failed,
+        }
+    }
+}
+
+struct Seen {
+    numbers: Numbers,
+    passed: Reading,
+    troubled: Vec<SubscriptionRow>,
+    rows: Vec<Row>,
+}
+
+/// The page at `/`.
+pub(super) async fn show(
+    State(ui): State<Ui>,
+    Extension(viewer): Extension<Viewer>,
+) -> Result<Response, Fault> {
+    let Seen { numbers, passed, troubled, rows } = ui.ask(look).await?;
+    let minutes = ui.flow.minutes(MINUTES_MAX);
+    let hour = Chart::of(minutes.get(minutes.len().saturating_sub(60)..).unwrap_or_default(), 1);
+    let day = Chart::of(&minutes, 24);
+    Ok(guard::html(&Page { v: &viewer, numbers, troubled, rows, passed, hour, day }))
+}
+
+fn look(flow: &Flow) -> Result<Seen, StoreError> {
+    let mut numbers = Numbers::default();
+    let all = flow.subscriptions();
+    for entry in &all {
+        numbers.count(flow, entry);
+    }
+    let newest = flow.reader().events(&EventQuery { limit: 1, ..EventQuery::default() })?;
+    numbers.last_event_at = newest.items.first().map(|head| head.id.time());
+    let mut ill: Vec<Entry> =
+        all.into_iter().filter(|entry| matches!(health(entry), "failing" | "disabled")).collect();
+    ill.sort_by_key(|entry| (health(entry), entry.subscription.id));
+    let troubled = ill
+        .into_iter()
+        .take(TROUBLED)
+        .map(|entry| {
+            let stats = flow.stats(entry.subscription.id)?;
+            Ok(SubscriptionRow { stats, sentence: String::new(), entry })
+        })
+        .collect::<Result<_, StoreError>>()?;
+    let recent = DeliveryQuery { limit: RECENT, ..DeliveryQuery::default() };
+    let rows = rows(flow, recent, &[])?.items;
+    Ok(Seen { numbers, passed: flow.numbers()?.passed, troubled, rows })
+}

@@ -1,0 +1,102 @@
+//! What a page is asked for: filters of lists, with what is wrong with each beside it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use http::Uri;
+use url::form_urlencoded;
+
+use crate::model::time::Timestamp;
+
+/// How many items a page of a list has.
+pub(super) const PAGE_ITEMS: usize = 50;
+
+/// The query of a page. Unknown parameters are none of its business; empty ones are as good as left out.
+#[derive(Debug, Default)]
+pub(super) struct Query {
+    given: BTreeMap<String, String>,
+    problems: BTreeMap<&'static str, String>,
+}
+
+impl Query {
+    /// The query of `uri`.
+    pub(super) fn new(uri: &Uri) -> Self {
+        let pairs = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+        let given = pairs.map(|(name, value)| (name.into_owned(), value.trim().to_owned()));
+        Self { given: given.filter(|(_, value)| !value.is_empty()).collect(), problems: BTreeMap::new() }
+    }
+
+    /// A parameter as it was given; empty if it was not.
+    pub(super) fn get(&self, name: &str) -> &str {
+        self.given.get(name).map_or("", String::as_str)
+    }
+
+    /// A parameter's value; one that cannot be read is noted, and as good as left out.
+    pub(super) fn read<T: FromStr<Err: fmt::Display>>(&mut self, name: &'static str) -> Option<T> {
+        let read = self.given.get(name)?.parse::<T>();
+        read.map_err(|error| self.problems.insert(name, error.to_string())).ok()
+    }
+
+    /// A time as date fields give it, or in RFC 3339; without an offset it is UTC.
+    pub(super) fn time(&mut self, name: &'static str) -> Option<Timestamp> {
+        let text = self.given.get(name)?;
+        let whole = match text.len() {
+            10 => format!("{text}T00:00:00Z"),
+            16 => format!("{text}:00Z"),
+            19 => format!("{text}Z"),
+            _ => text.clone(),
+        };
+        whole
+            .parse()
+            .map_err(|error: crate::model::time::TimestampError| {
+                self.problems.insert(name, error.to_string())
+            })
+            .ok()
+    }
+
+    /// What is wrong with a parameter; empty if nothing is.
+    pub(super) fn problem(&self, name: &str) -> &str {
+        self.problems.get(name).map_or("", String::as_str)
+    }
+
+    /// Whether the list is asked for in part.
+    pub(super) fn is_filtered(&self, names: &[&str]) -> bool {
+        names.iter().any(|name| self.given.contains_key(*name))
+    }
+
+    /// This list from another place on: the path and query of its next page.
+    pub(super) fn next(&self, path: &str, cursor: impl fmt::Display) -> String {
+        let mut text = form_urlencoded::Serializer::new(String::new());
+        for (name, value) in self.given.iter().filter(|(name, _)| *name != "cursor" && *name != "notice") {
+            text.append_pair(name, value);
+        }
+        text.append_pair("cursor", &cursor.to_string());
+        format!("{path}?{}", text.finish())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::id::EventId;
+
+    #[test]
+    fn filters_are_read_and_what_is_wrong_is_told() {
+        let mut query =
+            Query::new(&"/x?type=+A+&event=evt_1&since=2026-01-05T08:00&until=soon&q=".parse().unwrap());
+        assert_eq!(query.get("type"), "A");
+        assert_eq!(query.read::<EventId>("event"), None);
+        assert!(query.problem("event").contains("is not an event id"));
+        assert_eq!(query.time("since").map(Timestamp::as_millis), Some(1_767_600_000_000));
+        assert_eq!(query.time("until"), None);
+        assert!(!query.problem("until").is_empty() && query.problem("since").is_empty());
+        assert!(query.is_filtered(&["type"]) && !query.is_filtered(&["q"]));
+    }
+
+    #[test]
+    fn the_next_page_keeps_the_filters() {
+        let query = Query::new(&"/x?type=A%26B&cursor=old&notice=1".parse().unwrap());
+        assert_eq!(query.next("/events", "new"), "/events?type=A%26B&cursor=new");
+    }
+}

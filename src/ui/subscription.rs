@@ -1,0 +1,169 @@
+//! One subscription: how it does, what it wants, what can be done about it.
+
+use axum::Extension;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use http::Uri;
+
+use super::catalog::Catalog;
+use super::chart;
+use super::deliveries::{Row, rows};
+use super::fault::Fault;
+use super::notice::{self, Notice};
+use super::query::Query;
+use super::sentence::sentence;
+use super::subscriptions::health;
+use super::viewer::Viewer;
+use super::{Ui, guard};
+use crate::flow::subscriptions::{ChangeError, Entry};
+use crate::flow::view::Stats;
+use crate::model::id::SubscriptionId;
+use crate::model::subscription::{Disabled, DisabledReason, ManagedBy};
+use crate::store::DeliveryQuery;
+
+/// How many of the newest deliveries are shown.
+const RECENT: usize = 20;
+/// How many of the newest deliveries the chart shows.
+const CHARTED: usize = 60;
+
+#[derive(askama::Template)]
+#[template(path = "subscription.html")]
+struct Page<'a> {
+    v: &'a Viewer,
+    entry: &'a Entry,
+    stats: Stats,
+    rows: Vec<Row>,
+    sentence: String,
+    notice: Option<Notice>,
+    chart: String,
+}
+
+impl Page<'_> {
+    fn path(&self, rest: &str) -> String {
+        self.v.at(&format!("/subscriptions/{}{rest}", self.entry.subscription.id))
+    }
+
+    fn health(&self) -> &'static str {
+        health(self.entry)
+    }
+
+    fn disabled(&self) -> Option<&Disabled> {
+        self.entry.standing.disabled.as_ref()
+    }
+
+    fn is_manual(&self) -> bool {
+        self.disabled().is_some_and(|disabled| disabled.reason == DisabledReason::Manual)
+    }
+
+    fn is_owned_by_config(&self) -> bool {
+        self.entry.subscription.managed_by == ManagedBy::Config
+    }
+
+    /// What switched it off, in words.
+    fn story(&self) -> String {
+        let v = self.v;
+        let Some(disabled) = self.disabled() else { return String::new() };
+        match disabled.reason {
+            DisabledReason::Manual => v.t1("story-manual", "at", v.clock(disabled.at)),
+            DisabledReason::Gone => v.t1("story-gone", "at", v.clock(disabled.at)),
+            DisabledReason::Exhausted => {
+                v.t2("story-exhausted", "at", v.clock(disabled.at), "detail", disabled.detail.clone())
+            }
+        }
+    }
+
+    /// What receivers verify with, if the present secret has a public half.
+    fn public_key(&self) -> Option<String> {
+        let current = self.entry.subscription.secrets.first()?;
+        current.secret.public_key().map(|key| key.to_string())
+    }
+
+    /// Secrets that a rotation left: their kinds, and until when they sign.
+    fn old_secrets(&self) -> Vec<(&'static str, String)> {
+        let v = self.v;
+        let old = self.entry.subscription.secrets.iter().filter(|signing| signing.is_active(v.now));
+        old.filter_map(|signing| {
+            Some((signing.secret.kind().as_str(), v.t1("secret-until", "at", v.clock(signing.expires_at?))))
+        })
+        .collect()
+    }
+
+    /// Members that differ from the daemon's own settings.
+    fn extras(&self) -> Vec<(String, String)> {
+        let (v, spec) = (self.v, &self.entry.subscription.spec);
+        let waits = spec
+            .retry_schedule
+            .as_ref()
+            .map(|waits| waits.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
+        [
+            (v.t("field-filter"), spec.filter.clone()),
+            (v.t("field-timeout"), spec.timeout.map(|timeout| timeout.to_string())),
+            (v.t("field-retry-schedule"), waits),
+            (v.t("field-max-in-flight"), spec.max_in_flight.map(|most| most.to_string())),
+            (v.t("field-rate-limit"), spec.rate_limit.map(|rate| rate.to_string())),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
+        .collect()
+    }
+}
+
+/// The subscription of that id.
+pub(super) fn find(ui: &Ui, text: &str) -> Result<Entry, Fault> {
+    let id: SubscriptionId = text.parse().map_err(|_| Fault::not_found("subscription", text))?;
+    ui.flow.subscription(id).ok_or_else(|| ChangeError::no_subscription(id).into())
+}
+
+/// The page of one subscription.
+pub(super) async fn show(
+    State(ui): State<Ui>,
+    Extension(viewer): Extension<Viewer>,
+    Path(id): Path<String>,
+    uri: Uri,
+) -> Result<Response, Fault> {
+    let entry = find(&ui, &id)?;
+    let id = entry.subscription.id;
+    let (stats, mut rows, catalog) = ui
+        .ask(move |flow| {
+            let recent = DeliveryQuery { subscription: Some(id), limit: CHARTED, ..DeliveryQuery::default() };
+            Ok((flow.stats(id)?, rows(flow, recent, &[])?.items, Catalog::read(flow)?))
+        })
+        .await?;
+    let newest: Vec<_> = rows.iter().filter_map(|row| row.delivery.attempts.last()).collect();
+    let chart = chart::attempts(&newest);
+    rows.truncate(RECENT);
+    let spec = &entry.subscription.spec;
+    let sentence = sentence(&viewer, &catalog, &spec.events, &spec.projects);
+    let notice = notice::take(&ui, &Query::new(&uri));
+    Ok(guard::html(&Page { v: &viewer, entry: &entry, stats, rows, sentence, notice, chart }))
+}
+
+#[derive(askama::Template)]
+#[template(path = "delete.html")]
+struct Deletion<'a> {
+    v: &'a Viewer,
+    entry: &'a Entry,
+    stats: Stats,
+}
+
+impl Deletion<'_> {
+    fn path(&self, rest: &str) -> String {
+        self.v.at(&format!("/subscriptions/{}{rest}", self.entry.subscription.id))
+    }
+
+    fn unfinished(&self) -> u64 {
+        self.stats.pending + self.stats.in_flight + self.stats.held
+    }
+}
+
+/// Asks before a subscription is deleted, and says what is lost.
+pub(super) async fn ask_delete(
+    State(ui): State<Ui>,
+    Extension(viewer): Extension<Viewer>,
+    Path(id): Path<String>,
+) -> Result<Response, Fault> {
+    let entry = find(&ui, &id)?;
+    let id = entry.subscription.id;
+    let stats = ui.ask(move |flow| flow.stats(id)).await?;
+    Ok(guard::html(&Deletion { v: &viewer, entry: &entry, stats }))
+}

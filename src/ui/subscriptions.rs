@@ -1,0 +1,119 @@
+//! The list of subscriptions.
+
+use axum::Extension;
+use axum::extract::State;
+use axum::response::Response;
+use http::Uri;
+
+use super::catalog::Catalog;
+use super::fault::Fault;
+use super::notice::{self, Notice};
+use super::query::{PAGE_ITEMS, Query};
+use super::sentence::sentence;
+use super::viewer::Viewer;
+use super::{Ui, guard};
+use crate::flow::subscriptions::Entry;
+use crate::flow::view::Stats;
+use crate::model::id::SubscriptionId;
+use crate::model::subscription::{DisabledReason, Health};
+use crate::store::StoreError;
+
+/// A subscription in a list.
+pub(super) struct Row {
+    pub(super) entry: Entry,
+    pub(super) stats: Stats,
+    pub(super) sentence: String,
+}
+
+impl Row {
+    pub(super) fn id(&self) -> SubscriptionId {
+        self.entry.subscription.id
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.entry.subscription.spec.name
+    }
+
+    pub(super) fn host(&self) -> String {
+        let url = &self.entry.subscription.spec.url;
+        let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+        format!("{}{port}{}", url.host_str().unwrap_or_default(), url.path())
+    }
+
+    /// The word of its health: one that a person switched off is not ill.
+    pub(super) fn health(&self) -> &'static str {
+        health(&self.entry)
+    }
+
+    pub(super) fn waiting(&self) -> u64 {
+        self.stats.pending + self.stats.in_flight + self.stats.held
+    }
+}
+
+/// The word of a subscription's health.
+pub(super) fn health(entry: &Entry) -> &'static str {
+    match &entry.standing.disabled {
+        Some(disabled) if disabled.reason == DisabledReason::Manual => "off",
+        _ => entry.standing.health().as_str(),
+    }
+}
+
+#[derive(askama::Template)]
+#[template(path = "subscriptions.html")]
+struct List<'a> {
+    v: &'a Viewer,
+    query: &'a Query,
+    rows: Vec<Row>,
+    total: usize,
+    next: String,
+    notice: Option<Notice>,
+    healths: &'static [Health],
+}
+
+impl List<'_> {
+    fn is_filtered(&self) -> bool {
+        self.query.is_filtered(&["q", "health"])
+    }
+}
+
+/// The list: by name or URL, by health, page by page.
+pub(super) async fn list(
+    State(ui): State<Ui>,
+    Extension(viewer): Extension<Viewer>,
+    uri: Uri,
+) -> Result<Response, Fault> {
+    let mut query = Query::new(&uri);
+    let health: Option<Health> = query.read("health");
+    let after: Option<SubscriptionId> = query.read("cursor");
+    let text = query.get("q").to_lowercase();
+    let notice = notice::take(&ui, &query);
+    let looking = viewer.clone();
+    let (rows, total, next) = ui
+        .ask(move |flow| {
+            let all = flow.subscriptions();
+            let total = all.len();
+            let mut found = all.into_iter().filter(|entry| {
+                let spec = &entry.subscription.spec;
+                after.is_none_or(|after| entry.subscription.id > after)
+                    && health.is_none_or(|health| entry.standing.health() == health)
+                    && (text.is_empty()
+                        || spec.name.to_lowercase().contains(&text)
+                        || spec.url.as_str().contains(&text))
+            });
+            let shown: Vec<Entry> = found.by_ref().take(PAGE_ITEMS).collect();
+            let next = found.next().and_then(|_| shown.last()).map(|last| last.subscription.id);
+            let catalog = Catalog::read(flow)?;
+            let rows: Result<Vec<Row>, StoreError> = shown
+                .into_iter()
+                .map(|entry| {
+                    let spec = &entry.subscription.spec;
+                    let sentence = sentence(&looking, &catalog, &spec.events, &spec.projects);
+                    Ok(Row { stats: flow.stats(entry.subscription.id)?, sentence, entry })
+                })
+                .collect();
+            Ok((rows?, total, next))
+        })
+        .await?;
+    let next = next.map(|id| viewer.at(&query.next("/subscriptions", id))).unwrap_or_default();
+    Ok(guard::html(&List { v: &viewer, query: &query, rows, total, next, notice, healths: Health::ALL }))
+}

@@ -1,0 +1,348 @@
+# The page's words in English. A test holds the languages to the same messages.
+
+skip = Skip to the content
+nav = Parts of the page
+nav-overview = Overview
+nav-subscriptions = Subscriptions
+nav-deliveries = Deliveries
+nav-events = Events
+nav-live = Live
+to-overview = To the overview
+see-all = See all
+copy = Copy
+copied = Copied
+cancel = Cancel
+save = Save changes
+create = Create subscription
+check = Check
+edit = Edit
+enable = Switch on
+disable = Switch off
+delete = Delete
+retry = Try again now
+next-page = Older
+nothing-found = Nothing fits this search.
+nothing-found-yet = Nothing in the part of the log that was looked through. Older goes on from there.
+
+ago-now = just now
+ago-seconds = { $n } s ago
+ago-minutes = { $n ->
+    [one] 1 minute ago
+   *[other] { $n } minutes ago
+}
+ago-hours = { $n ->
+    [one] 1 hour ago
+   *[other] { $n } hours ago
+}
+ago-days = { $n ->
+    [one] 1 day ago
+   *[other] { $n } days ago
+}
+in-time = in { $time }
+length-days = { $n } d
+
+state-pending = Waiting
+state-in-flight = Being sent
+state-succeeded = Delivered
+state-exhausted = Failed
+state-held = Held
+state-cancelled = Cancelled
+
+health-healthy = Healthy
+health-failing = Failing
+health-disabled = Disabled
+health-off = Switched off
+
+format-standard = Standard Webhooks
+format-blue = Blue
+format-raw = Only the data
+format-cloudevents = CloudEvents
+ordering-none = As fast as possible
+ordering-fifo = One after the other, in order
+
+fault-not-found = There is nothing here
+fault-forbidden = Not allowed
+fault-conflict = Not possible just now
+fault-request = That could not be understood
+fault-internal = Something went wrong inside
+fault-token = The form is from before the daemon's last start, or from another session. Load its page again and send it once more.
+fault-read-only = This key may look at everything and change nothing.
+
+login-title = Log in
+login-lead = This daemon is protected by keys.
+login-key = Key
+login-enter = Log in
+login-unknown = That key is not known here.
+login-ingest = The key { $name } may only submit events. Looking takes a key with the role read or admin.
+login-hint = A new key, and the lines for the config file, are made by:
+logout = Log out { $name }
+
+welcome-title = Nothing has happened here yet
+welcome-lead = Postrider takes events from your programs and delivers each one, signed, to everyone who wants it. Three steps to the first webhook:
+welcome-one = Say who wants to be told
+welcome-one-lead = A subscription is an address and the events that it wants.
+welcome-two = Send an event
+welcome-two-lead = From any program, or from a terminal:
+welcome-three = Watch it arrive
+welcome-three-lead = Here, and under Deliveries: every attempt, what was answered, and what comes next.
+
+overview-numbers = In numbers
+overview-of = { $n ->
+    [one] of 1 subscription
+   *[other] of { $n } subscriptions
+}
+overview-failing = the newest attempt failed
+overview-off = { $n } of them by hand
+overview-waiting = for their turn or a retry
+overview-held = go out when switched on
+overview-exhausted = { $n } failed for good
+overview-trouble = Needs attention
+overview-recent = Newest deliveries
+waiting-count = { $n } waiting
+oldest = the oldest { $ago }
+
+col-state = State
+col-event = Event
+col-subscription = Subscription
+col-answer = Answer
+col-attempts = Attempts
+col-length = Took
+col-when = When
+col-health = Health
+col-name = Name
+col-wants = Wants
+col-waiting = Waiting
+
+filter-any = Any
+filter-go = Search
+filter-clear = Clear
+filter-name = Name or address
+filter-health = Health
+filter-type = Event type
+filter-project = Project
+filter-company = Company
+filter-sender-id = Sender's id
+filter-event-id = Event's id
+filter-since = Since (UTC)
+filter-until = Until (UTC)
+
+deliveries-title = Deliveries
+deliveries-none = Nothing has been delivered yet
+deliveries-empty = A delivery is made for each subscription that wants an event. Send one:
+events-none = No events yet
+events-empty = Programs send events over HTTP. Try it from a terminal:
+subscriptions-empty = Nobody wants to be told yet
+subscriptions-empty-lead = A subscription is an address and the exact combination of event types and projects that it wants. Every such event is delivered there, signed, and tried again if that fails.
+
+subscription-new = New subscription
+subscription-no-deliveries = Nothing has been on its way here yet. Send an event that it wants:
+recent-deliveries = Newest deliveries
+chart-attempts = How long the newest attempts took
+chart-good = taken
+chart-bad = failed
+owned-by-config = This subscription comes from the config file. Change it there under [[subscriptions]] and reload; it can be switched on and off here.
+filter-errors = { $n ->
+    [one] The filter failed on 1 event, which so did not match.
+   *[other] The filter failed on { $n } events, which so did not match.
+}
+
+story-manual = Switched off by hand at { $at } UTC: it gets no new events.
+story-gone = Switched off at { $at } UTC: the receiver answered that it is gone for good (410).
+story-exhausted = Switched off at { $at } UTC after the attempts of a delivery were used up: { $detail }.
+story-held = { $n ->
+    [0] Nothing is held.
+    [one] 1 delivery is held; nothing is lost.
+   *[other] { $n } deliveries are held; nothing is lost.
+}
+story-failing = The newest attempt failed. It is tried again on schedule; the others wait meanwhile, and nothing is lost.
+enable-plain = What is held goes out, oldest first.
+enable-checked = A signed health check goes first. If it is answered with 2xx, what is held goes out, oldest first.
+
+field-wants = What it gets
+field-url = Address
+field-name = Name
+field-events = Events
+field-projects = Projects
+field-terms = Terms
+field-filter = Filter
+field-format = Body
+field-ordering = Order
+field-timeout = Time limit of an attempt
+field-retry-schedule = Waits between attempts
+field-max-in-flight = Requests at once
+field-rate-limit = At most
+field-headers = Headers of its own
+field-id = Id
+field-changed = Changed
+field-why = Why
+field-due = Next attempt
+field-accepted = Accepted
+field-occurred = Happened
+
+hint-url = Where each event is sent, by POST.
+hint-name = For people. Left empty, it is the address's host.
+hint-events-terms = One a line: TODO_CREATED, TODO_* for all that begin so, * for all; !TODO_DELETED takes out.
+hint-projects-terms = One a line: website, acme/website, acme/* for a whole company, * for all; !acme/secret takes out.
+hint-filter = An expression in CEL over event that must also be true, such as event.data.amount > 100
+hint-retry-schedule = The first attempt is made at once; each wait is followed by another.
+
+edit-title = Edit { $name }
+editor-filter = Only if the content fits (filter)
+editor-more = Body, order, retries and limits
+editor-problems = { $n ->
+    [one] One field needs another look.
+   *[other] { $n } fields need another look.
+}
+events-mode-all = Everything, also what comes later
+events-mode-only = Only these
+events-mode-except = Everything except these
+events-mode-terms = Written as terms
+projects-mode-all = Every project, also later ones
+projects-mode-only = Only these
+projects-mode-except = Every project except these
+projects-mode-terms = Written as terms
+picker-search = Find
+picker-all = All
+picker-none = None
+picker-other = Other events
+picker-no-company = Without a company
+picker-company = Every project of { $company }
+picker-no-types = No event types are known yet. They show here once events came, or when the config file lists them under [[event_types]].
+picker-no-projects = No projects are known yet. They show here once events came, or when the config file lists them under [[projects]].
+
+preview-title = With the newest events
+preview-count = { $n } of the newest { $of } would have been delivered.
+preview-none = No event has come yet to try this with.
+preview-yes = would be delivered
+preview-unreadable = This shows once the fields beside it are right.
+
+reason-events = its type is not wanted
+reason-projects = its project is not wanted
+reason-filter = the filter is not true
+reason-filter-failed = the filter failed: { $detail }
+reason-disabled = switched off by hand
+reason-matches-now = would get it now; it did not when the event came
+
+sentence = { $what }, { $place }.
+sentence-everything = everything that happens
+sentence-group = all { $n } { $group } events
+sentence-prefix = everything that begins with { $prefix } ({ $known } known)
+sentence-more-types = { $n ->
+    [one] 1 more event type
+   *[other] { $n } more event types
+}
+sentence-every-project = every project
+sentence-company = every project of { $company }
+sentence-in = in { $places }
+sentence-more-projects = { $n ->
+    [one] 1 more project
+   *[other] { $n } more projects
+}
+sentence-except = { $base } except { $excluded }
+sentence-list = { $first } and { $last }
+
+secret-title = The signing secret, shown this once
+secret-lead = Give it to whoever runs the receiver: with it they check that a request is yours. It cannot be shown again.
+secret-verify = How the receiver checks a request
+secret-elsewhere = Another language
+secret-scheme = Any Standard Webhooks library will do. The header webhook-signature holds v1, and then:
+
+delete-title = Delete { $name }?
+delete-lead = This cannot be undone.
+delete-unfinished = { $n ->
+    [0] No delivery is unfinished.
+    [one] 1 unfinished delivery is cancelled.
+   *[other] { $n } unfinished deliveries are cancelled.
+}
+delete-secret = Its signing secret is gone for good.
+delete-log = What was delivered stays in the log as long as the log is kept.
+delete-sure = Delete for good
+
+retry-lead = Now, with a whole schedule of retries ahead. Attempts already made stay on record.
+timeline = What happened
+timeline-accepted = Accepted and on stable storage
+timeline-attempt = Attempt { $n }
+timeline-next = Attempt { $n } comes next
+timeline-headers = Request headers
+timeline-signature = And webhook-signature, which is made for each attempt and not kept.
+
+payload = Payload
+payload-none = This event has no data.
+payload-pretty = Laid out
+payload-raw = As it was submitted
+event-matched = { $n ->
+    [0] Nobody wanted it
+    [one] 1 subscription wanted it
+   *[other] { $n } subscriptions wanted it
+}
+event-nobody = No subscription matched when it came. Below is why.
+event-others = Who did not get it, and why
+event-others-lead = By the present settings of each subscription.
+event-others-more = and { $n } more
+
+notice-created = The subscription is made.
+notice-changed = Saved. It holds for every event from now on.
+notice-enabled = Switched on.
+notice-enabled-checked = The health check passed: it is switched on, and what was held goes out.
+notice-check-failed = The health check failed, so it stays switched off.
+notice-disabled = Switched off. It gets no new events until it is switched on.
+notice-deleted = Deleted.
+notice-retried = It is tried again now.
+notice-refused = That did not work:
+notice-answer = The receiver answered { $answer } after { $length }.
+
+give-up = Give up
+send-test = Send a test
+notice-cancelled = Given up: it is not attempted any more.
+notice-tested = A signed sample was sent.
+notice-rotated = The secret is exchanged.
+field-old-secret = Older secret
+secret-until = signs until { $at } UTC
+rotate = Exchange the secret
+rotate-lead = A new secret is made and shown once. For a while both sign every request, so that the receiver can change over without losing one.
+rotate-grace = The old one goes on signing for
+rotate-hour = an hour
+rotate-day = a day
+rotate-week = a week
+rotate-none = not at all
+rotate-go = Make a new secret
+
+overview-charts = Charts
+chart-hour = Attempts in the last hour
+chart-day = Attempts in the last day
+chart-times = How long they took, last hour
+chart-mean = average
+chart-longest = longest
+chart-now = Last minute
+chart-rates = Now
+chart-accepted = { $n ->
+    [one] 1 event
+   *[other] { $n } events
+}
+chart-succeeded = { $n } taken
+chart-failed = { $n } failed
+rate-events = events per second
+rate-attempts = attempts per second
+rate-accept = to store an event (99 %)
+rate-first = to the first attempt (99 %)
+
+live-lead = Events, attempts and changes of subscriptions as they happen. The newest are at the top.
+live-open = listening
+live-closed = not connected
+live-pause = Pause
+live-go = Go on
+live-script = This part needs JavaScript. The same shows, when the page is loaded again, under
+live-empty = Nothing has happened since this page was opened. Send an event:
+live-what = What
+live-which = Which
+live-detail = Detail
+live-accepted = Event accepted
+live-matched = subscriptions want it
+live-attempt = Attempt
+live-gap = Some of what happened was missed.
+live-created = Subscription created
+live-settings = Settings changed
+live-health = Health changed
+live-deleted = Subscription deleted
+secret-private = This is the private half, which stays with whoever signs. Receivers verify with the public half, which the subscription shows.
+field-public-key = Public key

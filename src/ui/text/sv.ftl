@@ -1,0 +1,348 @@
+# Sidans ord på svenska. Ett test ser till att språken har samma meddelanden.
+
+skip = Hoppa till innehållet
+nav = Sidans delar
+nav-overview = Översikt
+nav-subscriptions = Prenumerationer
+nav-deliveries = Leveranser
+nav-events = Händelser
+nav-live = Direkt
+to-overview = Till översikten
+see-all = Visa alla
+copy = Kopiera
+copied = Kopierat
+cancel = Avbryt
+save = Spara ändringar
+create = Skapa prenumeration
+check = Kontrollera
+edit = Redigera
+enable = Slå på
+disable = Slå av
+delete = Ta bort
+retry = Försök igen nu
+next-page = Äldre
+nothing-found = Inget stämmer med sökningen.
+nothing-found-yet = Inget i den del av loggen som genomsöktes. Äldre fortsätter därifrån.
+
+ago-now = nyss
+ago-seconds = för { $n } s sedan
+ago-minutes = { $n ->
+    [one] för 1 minut sedan
+   *[other] för { $n } minuter sedan
+}
+ago-hours = { $n ->
+    [one] för 1 timme sedan
+   *[other] för { $n } timmar sedan
+}
+ago-days = { $n ->
+    [one] för 1 dag sedan
+   *[other] för { $n } dagar sedan
+}
+in-time = om { $time }
+length-days = { $n } d
+
+state-pending = Väntar
+state-in-flight = Skickas
+state-succeeded = Levererad
+state-exhausted = Misslyckad
+state-held = Hålls kvar
+state-cancelled = Avbruten
+
+health-healthy = Frisk
+health-failing = Sviktar
+health-disabled = Avstängd
+health-off = Avslagen
+
+format-standard = Standard Webhooks
+format-blue = Blue
+format-raw = Bara datan
+format-cloudevents = CloudEvents
+ordering-none = Så fort som möjligt
+ordering-fifo = En i taget, i ordning
+
+fault-not-found = Här finns inget
+fault-forbidden = Inte tillåtet
+fault-conflict = Inte möjligt just nu
+fault-request = Det gick inte att förstå
+fault-internal = Något gick fel på insidan
+fault-token = Formuläret är från tiden före tjänstens senaste start, eller från en annan inloggning. Läs in sidan på nytt och skicka det igen.
+fault-read-only = Den här nyckeln får se allt men inte ändra något.
+
+login-title = Logga in
+login-lead = Tjänsten skyddas av nycklar.
+login-key = Nyckel
+login-enter = Logga in
+login-unknown = Nyckeln är okänd här.
+login-ingest = Nyckeln { $name } får bara skicka in händelser. För att titta krävs en nyckel med rollen read eller admin.
+login-hint = En ny nyckel, och raderna till konfigurationsfilen, skapas med:
+logout = Logga ut { $name }
+
+welcome-title = Här har inget hänt ännu
+welcome-lead = Postrider tar emot händelser från dina program och levererar var och en, signerad, till alla som vill ha den. Tre steg till din första webhook:
+welcome-one = Ange vem som ska få veta
+welcome-one-lead = En prenumeration är en adress och de händelser som den vill ha.
+welcome-two = Skicka en händelse
+welcome-two-lead = Från vilket program som helst, eller från en terminal:
+welcome-three = Se den komma fram
+welcome-three-lead = Här, och under Leveranser: varje försök, vad som svarades och vad som sker härnäst.
+
+overview-numbers = I siffror
+overview-of = { $n ->
+    [one] av 1 prenumeration
+   *[other] av { $n } prenumerationer
+}
+overview-failing = senaste försöket misslyckades
+overview-off = { $n } av dem för hand
+overview-waiting = på sin tur eller ett nytt försök
+overview-held = går ut när den slås på
+overview-exhausted = { $n } misslyckade för gott
+overview-trouble = Behöver uppmärksamhet
+overview-recent = Senaste leveranserna
+waiting-count = { $n } väntar
+oldest = den äldsta { $ago }
+
+col-state = Tillstånd
+col-event = Händelse
+col-subscription = Prenumeration
+col-answer = Svar
+col-attempts = Försök
+col-length = Tog
+col-when = När
+col-health = Hälsa
+col-name = Namn
+col-wants = Vill ha
+col-waiting = Väntar
+
+filter-any = Alla
+filter-go = Sök
+filter-clear = Rensa
+filter-name = Namn eller adress
+filter-health = Hälsa
+filter-type = Händelsetyp
+filter-project = Projekt
+filter-company = Företag
+filter-sender-id = Avsändarens id
+filter-event-id = Händelsens id
+filter-since = Från (UTC)
+filter-until = Till (UTC)
+
+deliveries-title = Leveranser
+deliveries-none = Inget har levererats ännu
+deliveries-empty = En leverans skapas för varje prenumeration som vill ha en händelse. Skicka en:
+events-none = Inga händelser ännu
+events-empty = Program skickar händelser över HTTP. Prova från en terminal:
+subscriptions-empty = Ingen vill få veta något ännu
+subscriptions-empty-lead = En prenumeration är en adress och exakt den kombination av händelsetyper och projekt som den vill ha. Varje sådan händelse levereras dit, signerad, och försöks igen om det misslyckas.
+
+subscription-new = Ny prenumeration
+subscription-no-deliveries = Inget har varit på väg hit ännu. Skicka en händelse som den vill ha:
+recent-deliveries = Senaste leveranserna
+chart-attempts = Hur lång tid de senaste försöken tog
+chart-good = mottagna
+chart-bad = misslyckade
+owned-by-config = Den här prenumerationen kommer från konfigurationsfilen. Ändra den där under [[subscriptions]] och läs in på nytt; här kan den slås på och av.
+filter-errors = { $n ->
+    [one] Filtret misslyckades på 1 händelse, som därför inte passade.
+   *[other] Filtret misslyckades på { $n } händelser, som därför inte passade.
+}
+
+story-manual = Avslagen för hand { $at } UTC: den får inga nya händelser.
+story-gone = Avstängd { $at } UTC: mottagaren svarade att den är borta för gott (410).
+story-exhausted = Avstängd { $at } UTC sedan en leverans försök tagit slut: { $detail }.
+story-held = { $n ->
+    [0] Inget hålls kvar.
+    [one] 1 leverans hålls kvar; inget är förlorat.
+   *[other] { $n } leveranser hålls kvar; inget är förlorat.
+}
+story-failing = Det senaste försöket misslyckades. Det görs om enligt schemat; de andra väntar så länge, och inget är förlorat.
+enable-plain = Det som hålls kvar går ut, äldst först.
+enable-checked = Först skickas en signerad hälsokontroll. Besvaras den med 2xx går det som hålls kvar ut, äldst först.
+
+field-wants = Vad den får
+field-url = Adress
+field-name = Namn
+field-events = Händelser
+field-projects = Projekt
+field-terms = Termer
+field-filter = Filter
+field-format = Innehåll
+field-ordering = Ordning
+field-timeout = Tidsgräns för ett försök
+field-retry-schedule = Väntan mellan försök
+field-max-in-flight = Anrop samtidigt
+field-rate-limit = Som mest
+field-headers = Egna huvuden
+field-id = Id
+field-changed = Ändrad
+field-why = Varför
+field-due = Nästa försök
+field-accepted = Mottagen
+field-occurred = Hände
+
+hint-url = Dit varje händelse skickas, med POST.
+hint-name = För människor. Lämnas det tomt blir det adressens värdnamn.
+hint-events-terms = En per rad: TODO_CREATED, TODO_* för alla som börjar så, * för alla; !TODO_DELETED tar bort.
+hint-projects-terms = En per rad: website, acme/website, acme/* för ett helt företag, * för alla; !acme/secret tar bort.
+hint-filter = Ett uttryck i CEL över event som också måste vara sant, till exempel event.data.amount > 100
+hint-retry-schedule = Första försöket görs genast; varje väntan följs av ett till.
+
+edit-title = Redigera { $name }
+editor-filter = Bara om innehållet stämmer (filter)
+editor-more = Innehåll, ordning, nya försök och gränser
+editor-problems = { $n ->
+    [one] Ett fält behöver ses över.
+   *[other] { $n } fält behöver ses över.
+}
+events-mode-all = Allt, även det som tillkommer
+events-mode-only = Bara dessa
+events-mode-except = Allt utom dessa
+events-mode-terms = Skrivet som termer
+projects-mode-all = Alla projekt, även nya
+projects-mode-only = Bara dessa
+projects-mode-except = Alla projekt utom dessa
+projects-mode-terms = Skrivet som termer
+picker-search = Hitta
+picker-all = Alla
+picker-none = Inga
+picker-other = Andra händelser
+picker-no-company = Utan företag
+picker-company = Alla projekt hos { $company }
+picker-no-types = Inga händelsetyper är kända ännu. De visas här när händelser har kommit, eller när konfigurationsfilen räknar upp dem under [[event_types]].
+picker-no-projects = Inga projekt är kända ännu. De visas här när händelser har kommit, eller när konfigurationsfilen räknar upp dem under [[projects]].
+
+preview-title = Med de senaste händelserna
+preview-count = { $n } av de senaste { $of } hade levererats.
+preview-none = Ingen händelse har kommit ännu att pröva med.
+preview-yes = skulle levereras
+preview-unreadable = Detta visas när fälten bredvid stämmer.
+
+reason-events = typen är inte önskad
+reason-projects = projektet är inte önskat
+reason-filter = filtret är inte sant
+reason-filter-failed = filtret misslyckades: { $detail }
+reason-disabled = avslagen för hand
+reason-matches-now = skulle få den nu; inte när händelsen kom
+
+sentence = { $what }, { $place }.
+sentence-everything = allt som händer
+sentence-group = alla { $n } händelser i { $group }
+sentence-prefix = allt som börjar med { $prefix } ({ $known } kända)
+sentence-more-types = { $n ->
+    [one] 1 händelsetyp till
+   *[other] { $n } händelsetyper till
+}
+sentence-every-project = alla projekt
+sentence-company = alla projekt hos { $company }
+sentence-in = i { $places }
+sentence-more-projects = { $n ->
+    [one] 1 projekt till
+   *[other] { $n } projekt till
+}
+sentence-except = { $base } utom { $excluded }
+sentence-list = { $first } och { $last }
+
+secret-title = Signeringshemligheten, visas bara nu
+secret-lead = Ge den till den som sköter mottagaren: med den kontrolleras att ett anrop är ditt. Den kan inte visas igen.
+secret-verify = Så kontrollerar mottagaren ett anrop
+secret-elsewhere = Annat språk
+secret-scheme = Vilket Standard Webhooks-bibliotek som helst duger. Huvudet webhook-signature innehåller v1, och sedan:
+
+delete-title = Ta bort { $name }?
+delete-lead = Det går inte att ångra.
+delete-unfinished = { $n ->
+    [0] Ingen leverans är oavslutad.
+    [one] 1 oavslutad leverans avbryts.
+   *[other] { $n } oavslutade leveranser avbryts.
+}
+delete-secret = Signeringshemligheten försvinner för gott.
+delete-log = Det som levererats finns kvar i loggen så länge loggen sparas.
+delete-sure = Ta bort för gott
+
+retry-lead = Nu, med ett helt schema av nya försök framför sig. Redan gjorda försök finns kvar.
+timeline = Vad som hände
+timeline-accepted = Mottagen och säkert lagrad
+timeline-attempt = Försök { $n }
+timeline-next = Försök { $n } kommer härnäst
+timeline-headers = Anropets huvuden
+timeline-signature = Samt webhook-signature, som skapas för varje försök och inte sparas.
+
+payload = Innehåll
+payload-none = Händelsen har ingen data.
+payload-pretty = Uppställt
+payload-raw = Som det skickades in
+event-matched = { $n ->
+    [0] Ingen ville ha den
+    [one] 1 prenumeration ville ha den
+   *[other] { $n } prenumerationer ville ha den
+}
+event-nobody = Ingen prenumeration passade när den kom. Nedan står varför.
+event-others = Vilka som inte fick den, och varför
+event-others-lead = Enligt varje prenumerations nuvarande inställningar.
+event-others-more = och { $n } till
+
+notice-created = Prenumerationen är skapad.
+notice-changed = Sparat. Det gäller för varje händelse från och med nu.
+notice-enabled = Påslagen.
+notice-enabled-checked = Hälsokontrollen gick bra: den är påslagen, och det som hölls kvar går ut.
+notice-check-failed = Hälsokontrollen misslyckades, så den förblir avstängd.
+notice-disabled = Avslagen. Den får inga nya händelser förrän den slås på.
+notice-deleted = Borttagen.
+notice-retried = Det görs ett nytt försök nu.
+notice-refused = Det gick inte:
+notice-answer = Mottagaren svarade { $answer } efter { $length }.
+
+give-up = Ge upp
+send-test = Skicka ett test
+notice-cancelled = Uppgiven: inga fler försök görs.
+notice-tested = Ett signerat prov har skickats.
+notice-rotated = Hemligheten är utbytt.
+field-old-secret = Äldre hemlighet
+secret-until = signerar till { $at } UTC
+rotate = Byt hemlighet
+rotate-lead = En ny hemlighet skapas och visas en gång. En tid signerar båda varje anrop, så att mottagaren kan byta utan att missa något.
+rotate-grace = Den gamla fortsätter signera i
+rotate-hour = en timme
+rotate-day = ett dygn
+rotate-week = en vecka
+rotate-none = ingen tid alls
+rotate-go = Skapa en ny hemlighet
+
+overview-charts = Diagram
+chart-hour = Försök senaste timmen
+chart-day = Försök senaste dygnet
+chart-times = Hur lång tid de tog, senaste timmen
+chart-mean = i snitt
+chart-longest = längst
+chart-now = Senaste minuten
+chart-rates = Nu
+chart-accepted = { $n ->
+    [one] 1 händelse
+   *[other] { $n } händelser
+}
+chart-succeeded = { $n } mottagna
+chart-failed = { $n } misslyckade
+rate-events = händelser per sekund
+rate-attempts = försök per sekund
+rate-accept = att lagra en händelse (99 %)
+rate-first = till första försöket (99 %)
+
+live-lead = Händelser, försök och ändringar av prenumerationer medan de sker. De nyaste står överst.
+live-open = lyssnar
+live-closed = inte ansluten
+live-pause = Pausa
+live-go = Fortsätt
+live-script = Den här delen behöver JavaScript. Samma sak visas, när sidan läses in igen, under
+live-empty = Inget har hänt sedan sidan öppnades. Skicka en händelse:
+live-what = Vad
+live-which = Vilken
+live-detail = Detalj
+live-accepted = Händelse mottagen
+live-matched = prenumerationer vill ha den
+live-attempt = Försök
+live-gap = En del av det som hände missades.
+live-created = Prenumeration skapad
+live-settings = Inställningar ändrade
+live-health = Hälsan ändrad
+live-deleted = Prenumeration borttagen
+secret-private = Detta är den privata halvan, som stannar hos den som signerar. Mottagare kontrollerar med den publika halvan, som prenumerationen visar.
+field-public-key = Publik nyckel

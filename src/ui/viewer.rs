@@ -1,0 +1,198 @@
+//! Who looks at a page, and how things are said to them.
+
+use std::borrow::Borrow;
+use std::time::Duration;
+
+use fluent_bundle::{FluentArgs, FluentValue};
+
+use super::language::Language;
+use crate::config::Role;
+use crate::flow::audit::Actor;
+use crate::model::time::{Timestamp, millis};
+
+/// Who looks: their language, what they may do, and what every page needs to know. In the extensions of every
+/// request that was let in.
+#[derive(Clone, Debug)]
+pub(super) struct Viewer {
+    pub(super) language: Language,
+    /// The language is part of the path, and so of every link.
+    pub(super) is_chosen: bool,
+    /// The path and query of this request, without the language.
+    pub(super) path: String,
+    /// As whom: the name of the key, or `local`.
+    pub(super) name: String,
+    pub(super) role: Role,
+    /// From where: an address, or `unix`.
+    pub(super) from: String,
+    /// Somebody logged in, and may log out.
+    pub(super) has_session: bool,
+    /// What each form has to send back.
+    pub(super) token: String,
+    /// What the browser calls the daemon: scheme, host and port.
+    pub(super) origin: String,
+    pub(super) now: Timestamp,
+}
+
+impl Viewer {
+    /// The message of that id.
+    pub(super) fn t(&self, id: &str) -> String {
+        self.language.say(id, None)
+    }
+
+    /// The message with one value in it.
+    pub(super) fn t1<'a>(&self, id: &str, name: &'a str, value: impl Into<FluentValue<'a>>) -> String {
+        self.language.say_with(id, name, value)
+    }
+
+    /// The message with two values in it.
+    pub(super) fn t2<'a>(
+        &self,
+        id: &str,
+        name: &'a str,
+        value: impl Into<FluentValue<'a>>,
+        other_name: &'a str,
+        other: impl Into<FluentValue<'a>>,
+    ) -> String {
+        let mut args = FluentArgs::new();
+        args.set(name, value);
+        args.set(other_name, other);
+        self.language.say(id, Some(&args))
+    }
+
+    /// A word of the API as a person reads it: `held` of `state` is the message `state-held`.
+    pub(super) fn word(&self, family: &str, word: &str) -> String {
+        self.t(&format!("{family}-{}", word.replace('_', "-")))
+    }
+
+    /// A path of the page as a link, in the language that was chosen.
+    pub(super) fn at(&self, path: &str) -> String {
+        if self.is_chosen { format!("/{}{path}", self.language) } else { path.to_owned() }
+    }
+
+    /// This very page in another language.
+    pub(super) fn here_in(&self, language: impl Borrow<Language>) -> String {
+        format!("/{}{}", language.borrow(), self.path)
+    }
+
+    /// Whether the page lies under that part of the navigation.
+    pub(super) fn is_in(&self, part: &str) -> bool {
+        let path = self.path.split('?').next().unwrap_or_default();
+        if part == "/" { path == "/" } else { path.starts_with(part) }
+    }
+
+    /// Who makes a change, for the audit log.
+    pub(super) fn actor(&self) -> Actor {
+        Actor { by: self.name.clone(), from: self.from.clone() }
+    }
+
+    /// Whether changes are allowed.
+    pub(super) fn may_change(&self) -> bool {
+        self.role == Role::Admin
+    }
+
+    /// How long ago something was.
+    pub(super) fn ago(&self, at: impl Borrow<Timestamp>) -> String {
+        let at = *at.borrow();
+        let secs = self.now.since(at).as_secs();
+        if at > self.now {
+            return self.t1("in-time", "time", self.length(at.since(self.now)));
+        }
+        match secs {
+            0..5 => self.t("ago-now"),
+            5..60 => self.t1("ago-seconds", "n", secs),
+            60..3600 => self.t1("ago-minutes", "n", secs / 60),
+            3600..86_400 => self.t1("ago-hours", "n", secs / 3600),
+            _ => self.t1("ago-days", "n", secs / 86_400),
+        }
+    }
+
+    /// A length of time in few characters: `12 ms`, `3.4 s`, `2 min`.
+    pub(super) fn length(&self, length: impl Borrow<Duration>) -> String {
+        let ms = millis(*length.borrow());
+        match ms {
+            0..1000 => format!("{ms} ms"),
+            1000..60_000 => {
+                let text = format!("{}.{}", ms / 1000, ms % 1000 / 100);
+                let text = text.trim_end_matches(".0").to_owned();
+                let mark = if self.language == Language::Swedish { text.replace('.', ",") } else { text };
+                format!("{mark} s")
+            }
+            60_000..3_600_000 => format!("{} min", ms / 60_000),
+            3_600_000..86_400_000 => format!("{} h", ms / 3_600_000),
+            _ => self.t1("length-days", "n", ms / 86_400_000),
+        }
+    }
+
+    /// The date and the time of day, to the second, in UTC.
+    #[expect(clippy::unused_self, reason = "how times are written is the viewer's matter, as in `ago`")]
+    pub(super) fn clock(&self, at: impl Borrow<Timestamp>) -> String {
+        let text = at.borrow().to_string();
+        text.get(..19).unwrap_or(&text).replace('T', " ")
+    }
+
+    /// A number with one decimal.
+    pub(super) fn decimal(&self, number: f64) -> String {
+        let text = format!("{number:.1}");
+        if self.language == Language::Swedish { text.replace('.', ",") } else { text }
+    }
+
+    /// A count with its thousands apart.
+    pub(super) fn count(&self, count: impl Borrow<u64>) -> String {
+        let digits = count.borrow().to_string();
+        let mark = if self.language == Language::Swedish { '\u{a0}' } else { ',' };
+        let mut text = String::new();
+        for (index, digit) in digits.chars().enumerate() {
+            if index > 0 && (digits.len() - index).is_multiple_of(3) {
+                text.push(mark);
+            }
+            text.push(digit);
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    pub(crate) fn viewer(language: Language) -> Viewer {
+        Viewer {
+            language,
+            is_chosen: false,
+            path: "/subscriptions?q=a".to_owned(),
+            name: "local".to_owned(),
+            from: String::new(),
+            role: Role::Admin,
+            has_session: false,
+            token: String::new(),
+            origin: "http://127.0.0.1:8740".to_owned(),
+            now: Timestamp::from_millis(1_767_600_000_000),
+        }
+    }
+
+    #[test]
+    fn times_and_counts_are_said_in_the_language() {
+        let (english, swedish) = (viewer(Language::English), viewer(Language::Swedish));
+        let ago = |secs| english.now.before(Duration::from_secs(secs));
+        assert_eq!(english.ago(ago(0)), "just now");
+        assert_eq!(english.ago(ago(3 * 3600)), "3 hours ago");
+        assert_eq!(swedish.ago(ago(90_000)), "för 1 dag sedan");
+        assert_eq!(english.ago(english.now.after(Duration::from_secs(30))), "in 30 s");
+        assert_eq!(english.length(Duration::from_millis(3400)), "3.4 s");
+        assert_eq!(swedish.length(Duration::from_millis(3400)), "3,4 s");
+        assert_eq!(english.length(Duration::from_secs(7)), "7 s");
+        assert_eq!((english.count(1_234_567), english.count(12)), ("1,234,567".to_owned(), "12".to_owned()));
+        assert_eq!(swedish.count(1000), "1\u{a0}000");
+        assert_eq!(english.clock(english.now), "2026-01-05 08:00:00");
+    }
+
+    #[test]
+    fn links_keep_a_chosen_language_and_know_where_they_are() {
+        let mut viewer = viewer(Language::Swedish);
+        assert_eq!(viewer.at("/events"), "/events");
+        viewer.is_chosen = true;
+        assert_eq!(viewer.at("/events"), "/sv/events");
+        assert_eq!(viewer.here_in(Language::English), "/en/subscriptions?q=a");
+        assert!(viewer.is_in("/subscriptions") && !viewer.is_in("/") && !viewer.is_in("/events"));
+    }
+}

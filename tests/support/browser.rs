@@ -1,0 +1,169 @@
+//! A real browser: chromium, driven by way of chromedriver.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use fantoccini::elements::Element;
+use fantoccini::{Client, ClientBuilder, Locator};
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// How long a page may take to show something.
+const SHOWS_WITHIN: Duration = Duration::from_secs(20);
+
+/// `chromedriver` on a port of its own with a browser of its own; both are gone when dropped.
+pub(crate) struct Browser {
+    child: Child,
+    client: Client,
+    base: String,
+    _profile: TempDir,
+}
+
+/// How a browser differs from a fresh one.
+#[derive(Default)]
+pub(crate) struct Manner {
+    pub(crate) language: &'static str,
+    pub(crate) has_no_script: bool,
+}
+
+impl Browser {
+    /// A browser in English for the daemon at `base`.
+    pub(crate) async fn start(base: &str) -> Self {
+        Self::start_as(base, &Manner { language: "en-GB", ..Manner::default() }).await
+    }
+
+    /// A browser for the daemon at `base`.
+    pub(crate) async fn start_as(base: &str, manner: &Manner) -> Self {
+        let mut child = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("no chromedriver: {error}; scripts/test installs it"));
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let ready = lines.find(|line| line.contains("started successfully on port")).unwrap();
+        let port: u16 = ready.trim_end_matches('.').rsplit(' ').next().unwrap().parse().unwrap();
+        // Its output is read to the end, so that it never waits for a reader.
+        std::thread::spawn(move || lines.for_each(drop));
+        let profile = TempDir::new().unwrap();
+        let capabilities = capabilities(&profile, manner);
+        let client = ClientBuilder::new(HttpConnector::new())
+            .capabilities(capabilities)
+            .connect(&format!("http://127.0.0.1:{port}"))
+            .await
+            .unwrap_or_else(|error| panic!("no browser: {error}"));
+        client.set_window_size(1440, 900).await.unwrap();
+        Self { child, client, base: base.to_owned(), _profile: profile }
+    }
+
+    /// The WebDriver itself.
+    pub(crate) fn driver(&self) -> &Client {
+        &self.client
+    }
+
+    /// Goes to a path of the page.
+    pub(crate) async fn open(&self, path: &str) {
+        self.client.goto(&format!("{}{path}", self.base)).await.unwrap();
+    }
+
+    /// The path and query that the browser is at.
+    pub(crate) async fn path(&self) -> String {
+        let url = self.client.current_url().await.unwrap();
+        url.as_str().strip_prefix(&self.base).unwrap().to_owned()
+    }
+
+    /// The element of that selector, once it is there.
+    pub(crate) async fn find(&self, css: &str) -> Element {
+        let found = self.client.wait().at_most(SHOWS_WITHIN).for_element(Locator::Css(css)).await;
+        match found {
+            Ok(element) => element,
+            Err(error) => panic!("no {css} at {}: {error}\n{}", self.path().await, self.text().await),
+        }
+    }
+
+    /// Clicks the element of that selector.
+    pub(crate) async fn click(&self, css: &str) {
+        let element = self.find(css).await;
+        element.click().await.unwrap_or_else(|error| panic!("{css}: {error}"));
+    }
+
+    /// Clicks what has exactly this text.
+    pub(crate) async fn click_text(&self, text: &str) {
+        let xpath = format!("//*[self::a or self::button or self::label][normalize-space()='{text}']");
+        let found = self.client.wait().at_most(SHOWS_WITHIN).for_element(Locator::XPath(&xpath)).await;
+        let element = found.unwrap_or_else(|error| panic!("nothing says '{text}': {error}"));
+        element.click().await.unwrap_or_else(|error| panic!("{text}: {error}"));
+    }
+
+    /// Types into the field of that selector, after what it has.
+    pub(crate) async fn fill(&self, css: &str, text: &str) {
+        self.find(css).await.send_keys(text).await.unwrap();
+    }
+
+    /// All text that the page shows.
+    pub(crate) async fn text(&self) -> String {
+        self.client.find(Locator::Css("body")).await.unwrap().text().await.unwrap()
+    }
+
+    /// The texts of all elements of that selector.
+    pub(crate) async fn texts(&self, css: &str) -> Vec<String> {
+        let script =
+            "return [...document.querySelectorAll(arguments[0])].map((one) => one.textContent.trim())";
+        let texts = self.client.execute(script, vec![json!(css)]).await.unwrap();
+        serde_json::from_value(texts).unwrap()
+    }
+
+    /// Waits until the page shows the text.
+    pub(crate) async fn until_shows(&self, text: &str) {
+        let pause = Duration::from_millis(50);
+        let asked = tokio::time::timeout(
+            SHOWS_WITHIN,
+            crate::support::eventually("the text shows", SHOWS_WITHIN * 2, pause, async || {
+                let shown = self.client.find(Locator::Css("body")).await.ok()?.text().await.ok()?;
+                shown.contains(text).then_some(())
+            }),
+        );
+        if asked.await.is_err() {
+            panic!("'{text}' does not show at {}:\n{}", self.path().await, self.text().await);
+        }
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        // The end of chromedriver is the end of its browser.
+        drop(rustix::process::kill_process(
+            rustix::process::Pid::from_child(&self.child),
+            rustix::process::Signal::TERM,
+        ));
+        drop(self.child.wait());
+    }
+}
+
+fn capabilities(profile: &TempDir, manner: &Manner) -> serde_json::Map<String, Value> {
+    let arguments = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        &format!("--user-data-dir={}", profile.path().display()),
+        &format!("--accept-lang={}", manner.language),
+    ];
+    let mut preferences = json!({"intl.accept_languages": manner.language});
+    if manner.has_no_script {
+        preferences["profile.managed_default_content_settings.javascript"] = json!(2);
+    }
+    let capabilities = json!({
+        "browserName": "chrome",
+        "goog:chromeOptions": {"args": arguments, "prefs": preferences},
+        "timeouts": {"script": 60_000, "pageLoad": 60_000},
+    });
+    let Value::Object(capabilities) = capabilities else { panic!("{capabilities}") };
+    capabilities
+}
