@@ -20,6 +20,7 @@ use std::str::FromStr;
 use ipnet::IpNet;
 
 pub use error::{ConfigError, ConfigErrors};
+pub use show::subscription_toml;
 
 use crate::model::input::SubscriptionInput;
 use crate::model::name::{CompanyId, EventType, ProjectId};
@@ -95,6 +96,24 @@ impl Config {
         let directory = Path::new(name).parent().unwrap_or(Path::new(""));
         let layers = layers::Layers::new(text, name, &env)?;
         read::config(&layers, &subscriptions::Secrets { env: &env, directory })
+    }
+
+    /// Where and how the daemon of this configuration serves, whatever the rest of it says: all that callers need.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load), of `[server]` alone.
+    pub fn load_server(
+        file: Option<&Path>,
+        env: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Server, ConfigErrors> {
+        let path = file.unwrap_or(Path::new(FILE));
+        let name = path.display().to_string();
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if file.is_none() && error.kind() == ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(ConfigErrors::whole(name, format!("cannot be read: {error}"))),
+        };
+        read::server_of(&layers::Layers::new(&text, &name, &env.into_iter().collect())?)
     }
 
     /// The keys that differ in `new` and that only a restart applies.

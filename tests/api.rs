@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+use std::collections::BTreeSet;
+
 use axum::Router;
 use axum::body::Body;
 use http::{Method, Request, StatusCode};
@@ -244,6 +246,28 @@ async fn pages_follow_each_other_without_gaps() {
         .collect();
     assert_eq!(matched, made);
     assert_eq!(api.get("/v1/deliveries?state=succeeded,exhausted").await.json()["items"], json!([]));
+}
+
+#[tokio::test]
+async fn the_document_has_every_route_of_the_router_and_no_other() {
+    let api = Api::start().await;
+    let document = api.get("/openapi.json").await.json();
+    let documented = document["paths"].as_object().unwrap();
+    // The router shows its paths where it shows itself to people ("/" among them is that of the answer to all
+    // others), and their methods in `Allow`.
+    let shown = format!("{:?}", api.router);
+    let is_route = |text: &&str| text.starts_with('/') && text.len() > 1 && !text.contains('*');
+    let paths: BTreeSet<&str> = shown.split('"').filter(is_route).collect();
+    assert_eq!(paths, documented.keys().map(String::as_str).collect());
+    for (path, operations) in documented {
+        let path = path.replace("{id}", "x");
+        let refused = api.send(Method::from_bytes(b"BREW").unwrap(), &path, None, "").await;
+        assert_eq!(refused.status, 405, "{path}");
+        let allowed = refused.headers["allow"].to_str().unwrap().split(',');
+        let allowed: BTreeSet<String> =
+            allowed.filter(|method| *method != "HEAD").map(str::to_lowercase).collect();
+        assert_eq!(allowed, operations.as_object().unwrap().keys().cloned().collect(), "{path}");
+    }
 }
 
 #[tokio::test]

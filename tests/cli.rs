@@ -114,7 +114,7 @@ fn bad_use_is_exit_code_2_and_says_what_would_be_right() {
         (&["send"], "nothing to send"),
         (&["send", "--type", "A"], "--project"),
         (&["send", "--type", "A", "--project", "p", "--data", "{"], "--data is not JSON"),
-        (&["send", "--url", "ftp://x", "--type", "A", "--project", "p"], "http://127.0.0.1:8740"),
+        (&["send", "--server", "ftp://x", "--type", "A", "--project", "p"], "http://127.0.0.1:8740"),
         (&["listen", "--secret", "hush"], "whsec_"),
         (&["frobnicate"], "frobnicate"),
     ] {
@@ -170,8 +170,21 @@ fn send_submits_one_event_byte_for_byte() {
     let accepted = json!({"id": "evt_1", "matched": 2, "duplicate": false});
     let (url, daemon) = daemon(vec![answer("202 Accepted", "", &accepted)]);
     let data = "{\"b\": 1.0000000000000000001, \"a\":\"x  y\"}";
-    let args =
-        ["send", "--type", "A", "--project", "p", "--id", "7", "--data", data, "--url", &url, "--key", "k"];
+    let args = [
+        "send",
+        "--type",
+        "A",
+        "--project",
+        "p",
+        "--id",
+        "7",
+        "--data",
+        data,
+        "--server",
+        &url,
+        "--key",
+        "k",
+    ];
     let sent = run(&args);
     assert!(sent.status.success(), "{}", err(&sent));
     assert_eq!(out(&sent), "evt_1: matched 2 subscriptions\n");
@@ -188,7 +201,7 @@ fn send_waits_out_a_full_queue_and_reads_problems_aloud() {
         answer("429 Too Many Requests", "retry-after: 0\r\n", &json!({})),
         answer("422 Unprocessable Entity", "", &problem),
     ]);
-    let sent = run(&["send", "--type", "", "--project", "p", "--url", &url]);
+    let sent = run(&["send", "--type", "", "--project", "p", "--server", &url]);
     assert_eq!(sent.status.code(), Some(1));
     for part in ["422 Unprocessable Entity: Invalid event", "/type: is empty"] {
         assert!(err(&sent).contains(part), "no {part:?} in {}", err(&sent));
@@ -203,7 +216,7 @@ fn send_submits_lines_in_batches() {
     let (url, daemon) =
         daemon(vec![answer("202 Accepted", "", &results(2)), answer("202 Accepted", "", &results(1))]);
     let mut child = postrider()
-        .args(["send", "-", "--batch", "2", "--url", &url])
+        .args(["send", "-", "--batch", "2", "--server", &url])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

@@ -174,7 +174,7 @@ async fn no_secret_is_in_a_log_an_answer_or_a_file() {
     let shown = seen.iter().any(|(_, text)| String::from_utf8_lossy(text).contains(&public_key));
     assert!(shown, "the public key is no secret");
     let log = site.log();
-    assert!(log.contains("TRACE") && log.contains("subscription created"), "{log}");
+    assert!(log.contains("TRACE") && log.contains("subscription.created"), "{log}");
     seen.push(("the log".to_owned(), log.into_bytes()));
     let data = files(&site.data());
     let needle = receiver.url();

@@ -282,7 +282,7 @@ async fn a_hang_up_exchanges_the_certificate_and_says_what_is_wrong_with_a_bad_o
         let mut command = Command::new(env!("CARGO_BIN_EXE_postrider"));
         command.env_remove("POSTRIDER_KEY").env_remove("POSTRIDER_CA");
         let url = format!("https://localhost:{}", site.address.port());
-        command.args(["send", "--url", &url, "--type", "T", "--project", "p", "--json"]);
+        command.args(["send", "--server", &url, "--type", "T", "--project", "p", "--json"]);
         if ca {
             command.arg("--ca").arg(authority.ca());
         }

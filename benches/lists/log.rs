@@ -83,6 +83,7 @@ pub const RARE_PROJECT: u32 = PROJECTS;
 pub async fn build(path: &Path, deliveries: usize, port: u16) -> Notes {
     let clock = Clock::system();
     let options = StoreOptions {
+        key_file: None,
         path: path.to_owned(),
         cache_bytes: 256 << 20,
         dedup_window: Duration::from_mins(1),
@@ -126,7 +127,7 @@ impl Builder {
         for number in 0..SUBSCRIPTIONS {
             let members = serde_json::json!({
                 "name": format!("subscription {number}"), "url": format!("http://127.0.0.1:{port}/"),
-                "timeout": "5m", "events": ["nothing.of.this"],
+                "timeout": "60s", "events": ["nothing.of.this"],
             });
             let now = self.clock.now();
             let subscription = Subscription {

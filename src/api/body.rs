@@ -90,12 +90,13 @@ pub fn members(body: &[u8]) -> Result<Map<String, Value>, Failure> {
     }
 }
 
-/// As [`read_json`], of a body that may be left out, whatever its type then is said to be: it is empty then.
+/// As [`read_json`], of a body that may be left out, whatever its type then is said to be, or be null: it is empty then.
 pub async fn read_optional_json(request: Request, bytes_max: usize) -> Result<Bytes, Failure> {
     if request.body().is_end_stream() {
         return Ok(Bytes::new());
     }
-    read_json(request, bytes_max).await
+    let bytes = read_json(request, bytes_max).await?;
+    Ok(if bytes.trim_ascii() == b"null" { Bytes::new() } else { bytes })
 }
 
 fn wrong_type(request: &Request, expected: &'static str) -> Failure {

@@ -13,6 +13,7 @@ use super::problem::Failure;
 use super::refusals::Common;
 use super::wire::List;
 use super::wire::catalog::{EventTypeBody, ProjectBody};
+use super::wire::schema::{EventTypeText, ProjectKeyText};
 use crate::model::name::{CompanyId, EventType, NameError, ProjectId};
 use crate::store::{Seen, SeenProject};
 
@@ -22,8 +23,8 @@ use crate::store::{Seen, SeenProject};
 #[utoipa::path(
     get, path = "/v1/event-types", tag = "catalog", operation_id = "list_event_types",
     params(
-        ("limit" = Option<u32>, Query, description = "1 to 500, 50 if left out", minimum = 1, maximum = 500),
-        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "How many items; 50 if left out"),
+        ("cursor" = inline(Option<EventTypeText>), Query, description = "`next_cursor` of the page before"),
     ),
     responses((status = 200, description = "A page", body = List<EventTypeBody>), Common),
 )]
@@ -47,8 +48,8 @@ pub async fn event_types(State(api): State<Api>, uri: Uri) -> Result<Json<List<E
 #[utoipa::path(
     get, path = "/v1/projects", tag = "catalog", operation_id = "list_projects",
     params(
-        ("limit" = Option<u32>, Query, description = "1 to 500, 50 if left out", minimum = 1, maximum = 500),
-        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "How many items; 50 if left out"),
+        ("cursor" = inline(Option<ProjectKeyText>), Query, description = "`next_cursor` of the page before"),
     ),
     responses((status = 200, description = "A page", body = List<ProjectBody>), Common),
 )]

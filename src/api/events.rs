@@ -11,10 +11,12 @@ use http::{StatusCode, header};
 use super::body::{self, MediaType};
 use super::idempotency::{Keyed, replayed};
 use super::page::Params;
-use super::problem::{Failure, ProblemBody, Refusals};
+use super::problem::Failure;
+use super::refusals::{BadBody, Common, DiskFull, NotNow};
 use super::submission::{self, Submission, SubmissionError};
 use super::wire::List;
-use super::wire::event::{Answered, EventInput, MatchBody, Submitted};
+use super::wire::event::{Answered, EventInput, Lines, MatchBody, Submitted};
+use super::wire::schema::{IdempotencyKeyText, SubscriptionIdText};
 use super::{Api, blocking};
 use crate::flow::accept::Accepted;
 use crate::model::event::EventContent;
@@ -26,16 +28,22 @@ use crate::store::OnceKey;
 /// Answered only once the events and their deliveries are on stable storage. What is answered with an error is
 /// never delivered.
 #[utoipa::path(
-    post, path = "/v1/events", tag = "events",
-    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters: the same call again within 24 h gets the same answer")),
-    request_body(content((Submitted = "application/json"), (EventInput = "application/x-ndjson"))),
+    post, path = "/v1/events", tag = "events", operation_id = "submit_events",
+    params(("Idempotency-Key" = inline(Option<IdempotencyKeyText>), Header, description = "The same call again within 24 h gets the same answer")),
+    request_body(
+        description = "One event, an array of them, or one a line",
+        content((Submitted = "application/json"), (Lines = "application/x-ndjson")),
+    ),
     responses(
-        (status = 202, description = "Stored; `results` in the same order for a list", body = Answered,
-            headers(("Idempotency-Replayed" = String, description = "`true` if this is the answer to an earlier call"))),
-        (status = 413, description = "More bytes or events than allowed", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 429, description = "Too many events wait; see Retry-After", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 507, description = "The disk is full", body = ProblemBody, content_type = "application/problem+json"),
-        Refusals,
+        (
+            status = 202, description = "Stored; `results` in the same order for a list", body = Answered,
+            headers(("Idempotency-Replayed" = String, description = "`true` if this is the answer to an earlier call")),
+            links(
+                ("event" = (operation_id = "get_event", parameters(("id" = "$response.body#/id")))),
+                ("deliveries" = (operation_id = "list_event_deliveries", parameters(("id" = "$response.body#/id")))),
+            ),
+        ),
+        Common, BadBody, NotNow, DiskFull,
     ),
 )]
 pub async fn submit(State(api): State<Api>, keyed: Keyed, request: Request) -> Result<Response, Failure> {
@@ -116,13 +124,13 @@ fn write(json: &mut Vec<u8>, Accepted { id, matched, duplicate }: &Accepted) {
 
 /// Tells for every subscription whether it would match the event and, if not, the first reason. Delivers nothing.
 #[utoipa::path(
-    post, path = "/v1/match", tag = "events",
+    post, path = "/v1/match", tag = "events", operation_id = "match_event",
     request_body = EventInput,
     params(
-        ("limit" = Option<u32>, Query, description = "1 to 500, 50 if left out"),
-        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "How many items; 50 if left out"),
+        ("cursor" = inline(Option<SubscriptionIdText>), Query, description = "`next_cursor` of the page before"),
     ),
-    responses((status = 200, description = "A page, in the order of ids", body = List<MatchBody>), Refusals),
+    responses((status = 200, description = "A page, in the order of ids", body = List<MatchBody>), Common, BadBody),
 )]
 pub async fn explain(State(api): State<Api>, request: Request) -> Result<Json<List<MatchBody>>, Failure> {
     let mut params = Params::new(request.uri(), &["limit", "cursor"]);

@@ -9,9 +9,10 @@ use super::audit::By;
 use super::members::Members;
 use super::page::Params;
 use super::problem::Failure;
-use super::refusals::{BadBody, Common, InConflict, NotThere};
+use super::refusals::{BadBody, Common, InConflict, NotNow, NotThere};
 use super::wire::delivery::{AttemptBody, DeliveryBody};
 use super::wire::sample::{SampleInputBody, TestedBody};
+use super::wire::schema::{DeliveryIdText, SubscriptionIdText};
 use crate::flow::audit::Action;
 use crate::model::id::{DeliveryId, SubscriptionId};
 use crate::model::name::EventType;
@@ -22,8 +23,8 @@ use crate::model::name::EventType;
 /// are counted on. If its subscription is switched off, it is held.
 #[utoipa::path(
     post, path = "/v1/deliveries/{id}/retry", tag = "deliveries", operation_id = "retry_delivery",
-    params(("id" = String, Path, description = "The delivery's id, `dlv_…`")),
-    responses((status = 200, description = "As it is now", body = DeliveryBody), NotThere, InConflict, Common),
+    params(("id" = inline(DeliveryIdText), Path, description = "The delivery's id")),
+    responses((status = 200, description = "As it is now", body = DeliveryBody), Common, NotThere, InConflict, NotNow),
 )]
 pub async fn retry(
     State(api): State<Api>,
@@ -49,8 +50,8 @@ pub async fn retry(
 /// for its answer, then cancel what is left of it.
 #[utoipa::path(
     post, path = "/v1/deliveries/{id}/cancel", tag = "deliveries", operation_id = "cancel_delivery",
-    params(("id" = String, Path, description = "The delivery's id, `dlv_…`")),
-    responses((status = 200, description = "Cancelled", body = DeliveryBody), NotThere, InConflict, Common),
+    params(("id" = inline(DeliveryIdText), Path, description = "The delivery's id")),
+    responses((status = 200, description = "Cancelled", body = DeliveryBody), Common, NotThere, InConflict, NotNow),
 )]
 pub async fn cancel(
     State(api): State<Api>,
@@ -77,9 +78,9 @@ pub async fn cancel(
 /// is 200 whether or not the receiver took it.
 #[utoipa::path(
     post, path = "/v1/subscriptions/{id}/test", tag = "subscriptions", operation_id = "test_subscription",
-    params(("id" = String, Path, description = "The subscription's id, `sub_…`")),
-    request_body(content = Option<SampleInputBody>, content_type = "application/json", example = json!({"type": "TODO_CREATED"})),
-    responses((status = 200, description = "What came of it", body = TestedBody), NotThere, BadBody, Common),
+    params(("id" = inline(SubscriptionIdText), Path, description = "The subscription's id")),
+    request_body(content = Option<SampleInputBody>),
+    responses((status = 200, description = "What came of it", body = TestedBody), Common, BadBody, NotThere, NotNow),
 )]
 pub async fn test(
     State(api): State<Api>,

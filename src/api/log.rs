@@ -5,10 +5,15 @@ use axum::extract::{Path, State};
 use http::Uri;
 
 use super::page::Params;
-use super::problem::{Failure, Refusals};
+use super::problem::Failure;
+use super::refusals::{Common, NotThere};
 use super::wire::List;
 use super::wire::delivery::DeliveryBody;
 use super::wire::event::EventBody;
+use super::wire::schema::{
+    CompanyText, DeliveryIdText, DeliveryState as StateWord, EventIdText, EventTypeText, GivenTime,
+    ProjectText, SenderIdText, SubscriptionIdText,
+};
 use super::{Api, blocking};
 use crate::flow::Flow;
 use crate::model::delivery::{Delivery, DeliveryState};
@@ -17,16 +22,16 @@ use crate::store::{DeliveryQuery, EventQuery};
 
 /// Accepted events without their data, newest first.
 #[utoipa::path(
-    get, path = "/v1/events", tag = "events",
+    get, path = "/v1/events", tag = "events", operation_id = "list_events",
     params(
-        ("type" = Option<String>, Query), ("project" = Option<String>, Query), ("company" = Option<String>, Query),
-        ("sender_id" = Option<String>, Query),
-        ("since" = Option<String>, Query, description = "RFC 3339: accepted then or later"),
-        ("until" = Option<String>, Query, description = "RFC 3339: accepted before then"),
-        ("limit" = Option<u32>, Query, description = "1 to 500, 50 if left out"),
-        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
+        ("type" = inline(Option<EventTypeText>), Query), ("project" = inline(Option<ProjectText>), Query),
+        ("company" = inline(Option<CompanyText>), Query), ("sender_id" = inline(Option<SenderIdText>), Query),
+        ("since" = inline(Option<GivenTime>), Query, description = "Accepted then or later"),
+        ("until" = inline(Option<GivenTime>), Query, description = "Accepted before then"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "How many items; 50 if left out"),
+        ("cursor" = inline(Option<EventIdText>), Query, description = "`next_cursor` of the page before"),
     ),
-    responses((status = 200, description = "A page", body = List<EventBody>), Refusals),
+    responses((status = 200, description = "A page", body = List<EventBody>), Common),
 )]
 pub async fn events(State(api): State<Api>, uri: Uri) -> Result<Json<List<EventBody>>, Failure> {
     const KNOWN: [&str; 8] = ["type", "project", "company", "sender_id", "since", "until", "limit", "cursor"];
@@ -52,9 +57,9 @@ pub async fn events(State(api): State<Api>, uri: Uri) -> Result<Json<List<EventB
 
 /// One event with its data as it was submitted.
 #[utoipa::path(
-    get, path = "/v1/events/{id}", tag = "events",
-    params(("id" = String, Path, description = "`evt_…`")),
-    responses((status = 200, description = "The event", body = EventBody), Refusals),
+    get, path = "/v1/events/{id}", tag = "events", operation_id = "get_event",
+    params(("id" = inline(EventIdText), Path, description = "The event's id")),
+    responses((status = 200, description = "The event", body = EventBody), Common, NotThere),
 )]
 pub async fn event(
     State(api): State<Api>,
@@ -73,9 +78,9 @@ pub async fn event(
 
 /// An event's deliveries: one for each subscription that it matched, then those of its replays; oldest first.
 #[utoipa::path(
-    get, path = "/v1/events/{id}/deliveries", tag = "deliveries",
-    params(("id" = String, Path, description = "`evt_…`")),
-    responses((status = 200, description = "The deliveries", body = List<DeliveryBody>), Refusals),
+    get, path = "/v1/events/{id}/deliveries", tag = "deliveries", operation_id = "list_event_deliveries",
+    params(("id" = inline(EventIdText), Path, description = "The event's id")),
+    responses((status = 200, description = "The deliveries", body = List<DeliveryBody>), Common, NotThere),
 )]
 pub async fn deliveries_of(
     State(api): State<Api>,
@@ -103,16 +108,16 @@ pub async fn deliveries_of(
 
 /// Deliveries, newest first.
 #[utoipa::path(
-    get, path = "/v1/deliveries", tag = "deliveries",
+    get, path = "/v1/deliveries", tag = "deliveries", operation_id = "list_deliveries",
     params(
-        ("subscription" = Option<String>, Query), ("event" = Option<String>, Query),
-        ("state" = Option<String>, Query, description = "One or more of `pending in_flight succeeded exhausted held cancelled`, with commas"),
-        ("since" = Option<String>, Query, description = "RFC 3339: made then or later"),
-        ("until" = Option<String>, Query, description = "RFC 3339: made before then"),
-        ("limit" = Option<u32>, Query, description = "1 to 500, 50 if left out"),
-        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
+        ("subscription" = inline(Option<SubscriptionIdText>), Query), ("event" = inline(Option<EventIdText>), Query),
+        ("state" = Option<Vec<StateWord>>, Query, style = Form, explode = false, min_items = 1, description = "Any of these"),
+        ("since" = inline(Option<GivenTime>), Query, description = "Made then or later"),
+        ("until" = inline(Option<GivenTime>), Query, description = "Made before then"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "How many items; 50 if left out"),
+        ("cursor" = inline(Option<DeliveryIdText>), Query, description = "`next_cursor` of the page before"),
     ),
-    responses((status = 200, description = "A page", body = List<DeliveryBody>), Refusals),
+    responses((status = 200, description = "A page", body = List<DeliveryBody>), Common),
 )]
 pub async fn deliveries(State(api): State<Api>, uri: Uri) -> Result<Json<List<DeliveryBody>>, Failure> {
     const KNOWN: [&str; 7] = ["subscription", "event", "state", "since", "until", "limit", "cursor"];
@@ -138,9 +143,9 @@ pub async fn deliveries(State(api): State<Api>, uri: Uri) -> Result<Json<List<De
 
 /// One delivery with every attempt.
 #[utoipa::path(
-    get, path = "/v1/deliveries/{id}", tag = "deliveries",
-    params(("id" = String, Path, description = "`dlv_…`")),
-    responses((status = 200, description = "The delivery", body = DeliveryBody), Refusals),
+    get, path = "/v1/deliveries/{id}", tag = "deliveries", operation_id = "get_delivery",
+    params(("id" = inline(DeliveryIdText), Path, description = "The delivery's id")),
+    responses((status = 200, description = "The delivery", body = DeliveryBody), Common, NotThere),
 )]
 pub async fn delivery(
     State(api): State<Api>,

@@ -3,16 +3,23 @@
 use axum::extract::State;
 
 use super::Api;
-use super::problem::{Failure, Refusals};
+use super::problem::Failure;
+use super::refusals::NotNow;
 
 /// Answers as long as the process serves.
-#[utoipa::path(get, path = "/healthz", tag = "probes", responses((status = 200, description = "It lives", body = String)))]
+#[utoipa::path(
+    get, path = "/healthz", tag = "daemon", operation_id = "get_health", security(()),
+    responses((status = 200, description = "It lives", body = String, example = json!("ok\n"))),
+)]
 pub async fn healthz() -> &'static str {
     "ok\n"
 }
 
 /// Answers 200 once events are taken, and 503 while starting, stopping, or after the store failed.
-#[utoipa::path(get, path = "/readyz", tag = "probes", responses((status = 200, description = "It is ready", body = String), Refusals))]
+#[utoipa::path(
+    get, path = "/readyz", tag = "daemon", operation_id = "get_readiness", security(()),
+    responses((status = 200, description = "It is ready", body = String, example = json!("ready\n")), NotNow),
+)]
 pub async fn readyz(State(api): State<Api>) -> Result<&'static str, Failure> {
     if api.flow.is_ready() {
         return Ok("ready\n");

@@ -3,7 +3,6 @@
 //! What the caller may know goes into the answer; what only the log may know is logged under an id that the
 //! answer repeats. The `type` of a problem is stable: `urn:postrider:problem:` and the word of its [`Failure`].
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -11,9 +10,7 @@ use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
-use utoipa::openapi::response::Response as ResponseSchema;
-use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder};
-use utoipa::{IntoResponses, ToSchema};
+use utoipa::ToSchema;
 
 use super::wire::delivery::AttemptBody;
 use crate::flow::accept::AcceptError;
@@ -89,43 +86,46 @@ pub enum Failure {
 
 /// The body of every error answer (RFC 9457).
 #[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
 pub struct ProblemBody {
     /// A stable URI of the kind of problem, `urn:postrider:problem:…`.
-    #[schema(example = "urn:postrider:problem:invalid-input")]
+    #[schema(format = "uri", examples("urn:postrider:problem:invalid-input"))]
     r#type: String,
     /// The kind of problem in words.
     title: &'static str,
     /// The HTTP status.
+    #[schema(minimum = 400, maximum = 599)]
     status: u16,
     /// What went wrong this time and what to do.
     detail: String,
     /// Each bad member of the input.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
     errors: Vec<MemberProblem>,
     /// The request that led to the refusal, for a failed health check.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = AttemptBody, required = false)]
     attempt: Option<AttemptBody>,
 }
 
-/// In the OpenAPI document: every refusal of a route, all of one form.
-pub struct Refusals;
+impl ProblemBody {
+    /// The kind of problem in words.
+    pub const fn title(&self) -> &'static str {
+        self.title
+    }
 
-impl IntoResponses for Refusals {
-    fn responses() -> BTreeMap<String, RefOr<ResponseSchema>> {
-        let schema = Ref::from_schema_name("ProblemBody");
-        let response = ResponseBuilder::new()
-            .description("A refusal; `type` says which")
-            .content(PROBLEM_JSON, Content::new(Some(schema)))
-            .build();
-        BTreeMap::from([("default".to_owned(), response.into())])
+    /// The last part of `type`.
+    pub fn word(&self) -> &str {
+        self.r#type.strip_prefix(TYPE_PREFIX).unwrap_or(&self.r#type)
     }
 }
 
 /// One bad member of an input.
 #[derive(Serialize, ToSchema)]
+#[schema(as = MemberProblem)]
 pub struct MemberProblem {
     /// A JSON Pointer (RFC 6901) to the member; empty for the whole, `?name` for a query parameter.
-    #[schema(example = "/3/type")]
+    #[schema(examples("/3/type", "?limit"))]
     pointer: String,
     /// What is wrong and what would be right.
     detail: String,
@@ -226,7 +226,8 @@ impl Failure {
         }
     }
 
-    fn header(&self) -> Option<(HeaderName, HeaderValue)> {
+    /// What the answer has beside its body.
+    pub fn header(&self) -> Option<(HeaderName, HeaderValue)> {
         match self {
             Self::Unauthorized(_) => {
                 Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"postrider\"")))
@@ -240,7 +241,8 @@ impl Failure {
         }
     }
 
-    fn into_body(self) -> ProblemBody {
+    /// The body of the answer.
+    pub fn into_body(self) -> ProblemBody {
         let (status, word, title) = self.kind();
         let detail = self.detail();
         let (errors, attempt) = match self {

@@ -10,11 +10,12 @@ use super::idempotency::{Keyed, replayed};
 use super::members::Members;
 use super::page::Params;
 use super::problem::Failure;
-use super::refusals::{BadBody, Common, InConflict, NotThere};
+use super::refusals::{BadBody, Common, InConflict, NotNow, NotThere};
 use super::wire::List;
 use super::wire::replay::{
     EventReplayInputBody, RedeliveredBody, ReplayBody, ReplayCountBody, ReplayInputBody,
 };
+use super::wire::schema::{EventIdText, IdempotencyKeyText, ReplayIdText, SubscriptionIdText};
 use super::{Api, body};
 use crate::flow::audit::Action;
 use crate::flow::replay::ReplayAsk;
@@ -35,15 +36,14 @@ const STATES: [DeliveryState; 3] =
 #[utoipa::path(
     post, path = "/v1/events/{id}/replay", tag = "replays", operation_id = "replay_event",
     params(
-        ("id" = String, Path, description = "The event's id, `evt_…`"),
-        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters: the same call again within 24 h gets the same answer"),
+        ("id" = inline(EventIdText), Path, description = "The event's id"),
+        ("Idempotency-Key" = inline(Option<IdempotencyKeyText>), Header, description = "The same call again within 24 h gets the same answer"),
     ),
-    request_body(content = Option<EventReplayInputBody>, content_type = "application/json",
-        example = json!({"subscriptions": ["sub_01J9ZK3V5N8Q2R4T6W8Y0A1B2C"]})),
+    request_body = Option<EventReplayInputBody>,
     responses(
         (status = 202, description = "The new deliveries, on stable storage", body = RedeliveredBody,
             headers(("Idempotency-Replayed" = String, description = "`true` if this is the answer to an earlier call"))),
-        NotThere, BadBody, InConflict, Common,
+        Common, BadBody, NotThere, InConflict, NotNow,
     ),
 )]
 pub async fn replay_event(
@@ -83,19 +83,18 @@ pub async fn replay_event(
 #[utoipa::path(
     post, path = "/v1/subscriptions/{id}/replay", tag = "replays", operation_id = "replay_subscription",
     params(
-        ("id" = String, Path, description = "The subscription's id, `sub_…`"),
-        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters: the same call again within 24 h gets the same answer"),
+        ("id" = inline(SubscriptionIdText), Path, description = "The subscription's id"),
+        ("Idempotency-Key" = inline(Option<IdempotencyKeyText>), Header, description = "The same call again within 24 h gets the same answer"),
     ),
-    request_body(content = Option<ReplayInputBody>, content_type = "application/json",
-        example = json!({"since": "2026-01-31T00:00:00Z", "states": ["exhausted"], "dry_run": false})),
+    request_body = Option<ReplayInputBody>,
     responses(
-        (status = 200, description = "With `dry_run`: how many events", body = ReplayCountBody, example = json!({"matching": 1024})),
+        (status = 200, description = "With `dry_run`: how many events", body = ReplayCountBody),
         (status = 202, description = "The job, on stable storage", body = ReplayBody,
             headers(
                 ("Location" = String, description = "Where it is"),
                 ("Idempotency-Replayed" = String, description = "`true` if this is the answer to an earlier call"),
             )),
-        NotThere, BadBody, InConflict, Common,
+        Common, BadBody, NotThere, InConflict, NotNow,
     ),
 )]
 pub async fn replay_subscription(
@@ -151,7 +150,7 @@ fn read_ask(subscription: SubscriptionId, body: &[u8]) -> Result<(ReplayAsk, boo
     get, path = "/v1/replays", tag = "replays", operation_id = "list_replays",
     params(
         ("limit" = Option<u32>, Query, description = "1 to 500, 50 if left out", minimum = 1, maximum = 500),
-        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
+        ("cursor" = inline(Option<ReplayIdText>), Query, description = "`next_cursor` of the page before"),
     ),
     responses((status = 200, description = "A page", body = List<ReplayBody>), Common),
 )]
@@ -168,8 +167,8 @@ pub async fn list(State(api): State<Api>, uri: Uri) -> Result<Json<List<ReplayBo
 /// One replay, as far as it is.
 #[utoipa::path(
     get, path = "/v1/replays/{id}", tag = "replays", operation_id = "get_replay",
-    params(("id" = String, Path, description = "The replay's id, `rpl_…`")),
-    responses((status = 200, description = "The replay", body = ReplayBody), NotThere, Common),
+    params(("id" = inline(ReplayIdText), Path, description = "The replay's id")),
+    responses((status = 200, description = "The replay", body = ReplayBody), Common, NotThere),
 )]
 pub async fn get(
     State(api): State<Api>,
@@ -183,8 +182,8 @@ pub async fn get(
 /// Stops a replay from making more deliveries. Those that it has made go on.
 #[utoipa::path(
     post, path = "/v1/replays/{id}/cancel", tag = "replays", operation_id = "cancel_replay",
-    params(("id" = String, Path, description = "The replay's id, `rpl_…`")),
-    responses((status = 200, description = "Cancelled", body = ReplayBody), NotThere, InConflict, Common),
+    params(("id" = inline(ReplayIdText), Path, description = "The replay's id")),
+    responses((status = 200, description = "Cancelled", body = ReplayBody), Common, NotThere, InConflict, NotNow),
 )]
 pub async fn cancel(
     State(api): State<Api>,

@@ -3,6 +3,7 @@
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, header};
+use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Api;
@@ -10,22 +11,25 @@ use super::audit::By;
 use super::members::Members;
 use super::page::Params;
 use super::precondition::if_match;
-use super::problem::{Failure, Refusals};
-use super::refusals::Outdated;
+use super::problem::Failure;
+use super::refusals::{BadBody, Common, InConflict, NotNow, NotThere, Outdated};
 use super::subscriptions::{answer, read_id, show};
+use super::wire::schema::{EntityTagText, GraceText, IfMatchText, SecretText, SubscriptionIdText};
 use super::wire::subscription::SubscriptionBody;
 use crate::flow::audit::Action;
 use crate::flow::secrets::{GRACE, Rotation, check_grace};
 use crate::model::time::Interval;
 
 /// How a secret is exchanged. All of it may be left out, the body too.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "the schema of what is read member by member")]
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Rotation, examples(json!({ "grace": "24h" })))]
 pub struct RotationBody {
-    /// How long the present secrets go on signing beside the new one: `"0s"` to `"30d"`, `"24h"` if left out.
-    #[schema(example = "24h")]
+    /// How long the present secrets go on signing beside the new one; `"24h"` if left out.
+    #[schema(value_type = Option<GraceText>)]
     grace: Option<String>,
-    /// The new secret, `whsec_…` or `whsk_…`; one of the present one's kind is made if left out.
+    /// The new secret; one of the present one's kind is made if left out.
+    #[schema(value_type = Option<SecretText>)]
     secret: Option<String>,
 }
 
@@ -33,13 +37,19 @@ pub struct RotationBody {
 ///
 /// The new one and those before it sign every request side by side until the grace is over; at most four.
 #[utoipa::path(
-    post, path = "/v1/subscriptions/{id}/rotate-secret", tag = "subscriptions",
+    post, path = "/v1/subscriptions/{id}/rotate-secret", tag = "subscriptions", operation_id = "rotate_secret",
     params(
-        ("id" = String, Path, description = "`sub_…`"),
-        ("If-Match" = Option<String>, Header, description = "Its `ETag` as it was read: refuses to change another version"),
+        ("id" = inline(SubscriptionIdText), Path, description = "The subscription's id"),
+        ("If-Match" = inline(Option<IfMatchText>), Header, description = "Its `ETag` as it was read: refuses to change another version"),
     ),
     request_body(content = Option<RotationBody>),
-    responses((status = 200, description = "The subscription, with its new secret", body = SubscriptionBody, headers(("ETag" = String, description = "Its version"))), Outdated, Refusals),
+    responses(
+        (
+            status = 200, description = "The subscription, with its new secret", body = SubscriptionBody,
+            headers(("ETag" = inline(EntityTagText), description = "Its version")),
+        ),
+        Common, BadBody, NotThere, InConflict, Outdated, NotNow,
+    ),
 )]
 pub async fn rotate(
     State(api): State<Api>,

@@ -15,7 +15,7 @@ use super::{Api, blocking};
 /// Deliveries and subscriptions are counted as they stand; events and attempts since the start of the process; rates
 /// and percentiles over the last minute.
 #[utoipa::path(
-    get, path = "/v1/stats", tag = "stats", operation_id = "stats",
+    get, path = "/v1/stats", tag = "daemon", operation_id = "get_stats",
     responses((status = 200, description = "Every number", body = NumbersBody), Common),
 )]
 pub async fn stats(State(api): State<Api>, uri: Uri) -> Result<Json<NumbersBody>, Failure> {

@@ -19,7 +19,8 @@ use super::Api;
 use super::page::Params;
 use super::problem::Failure;
 use super::refusals::Common;
-use super::wire::stream::{GapBody, HappeningBody};
+use super::wire::schema::{HappeningKind, StreamIdText, SubscriptionIdText};
+use super::wire::stream::{GapBody, HappeningBody, Happenings};
 use crate::flow::Flow;
 use crate::flow::stream::{Gap, Heard, Kind, Listener, Told};
 use crate::model::id::SubscriptionId;
@@ -38,17 +39,13 @@ const LAST_EVENT_ID: &str = "last-event-id";
 /// knows what followed (`api.stream_events_max`); else the first event is `stream.gap`. A reader that falls further behind
 /// is cut off. A comment comes every 15 s when there is nothing else.
 #[utoipa::path(
-    get, path = "/v1/stream", tag = "stream", operation_id = "stream",
+    get, path = "/v1/stream", tag = "daemon", operation_id = "get_stream",
     params(
-        ("types" = Option<String>, Query, description = "Only these values of `event`, with commas", example = "attempt.finished,delivery.settled"),
-        ("subscription" = Option<String>, Query, description = "Only what is about this subscription; accepted events are about none"),
-        ("Last-Event-ID" = Option<String>, Header, description = "The last `id` that was heard"),
+        ("types" = Option<Vec<HappeningKind>>, Query, style = Form, explode = false, min_items = 1, description = "Only these"),
+        ("subscription" = inline(Option<SubscriptionIdText>), Query, description = "Only what is about this subscription; accepted events are about none"),
+        ("Last-Event-ID" = inline(Option<StreamIdText>), Header, description = "The last `id` that was heard"),
     ),
-    responses(
-        (status = 200, description = "Events without end", body = HappeningBody, content_type = "text/event-stream",
-            example = "id: 1853283172581376\nevent: delivery.settled\ndata: {\"delivery\":\"dlv_01J9ZK3V5N8Q2R4T6W8Y0A1B2D\",\"event\":\"evt_01J9ZK3V5N8Q2R4T6W8Y0A1B2C\",\"subscription\":\"sub_01J9ZK3V5N8Q2R4T6W8Y0A1B2E\",\"state\":\"succeeded\",\"at\":\"2026-01-31T08:00:00.000Z\"}\n\n"),
-        Common,
-    ),
+    responses((status = 200, description = "Events without end", body = Happenings, content_type = "text/event-stream"), Common),
 )]
 pub async fn stream(State(api): State<Api>, headers: HeaderMap, uri: Uri) -> Result<Response, Failure> {
     answer(&api.flow, &headers, &uri)

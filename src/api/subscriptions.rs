@@ -10,11 +10,12 @@ use super::audit::By;
 use super::idempotency::{Keyed, replayed};
 use super::page::Params;
 use super::precondition::{etag, if_match};
-use super::problem::{Failure, Refusals};
-use super::refusals::Outdated;
+use super::problem::Failure;
+use super::refusals::{BadBody, Common, InConflict, NotNow, NotThere, Outdated};
 use super::wire::List;
 use super::wire::delivery::AttemptBody;
-use super::wire::subscription::{EnabledBody, SubscriptionBody, SubscriptionInputBody};
+use super::wire::schema::{EntityTagText, IdempotencyKeyText, IfMatchText, SubscriptionIdText};
+use super::wire::subscription::{ChangeBody, EnabledBody, NewSubscription, SubscriptionBody};
 use super::{Api, blocking, body};
 use crate::flow::Flow;
 use crate::flow::audit::{Action, Actor};
@@ -26,12 +27,12 @@ use crate::model::input::SubscriptionInput;
 
 /// The subscriptions, in the order of their ids.
 #[utoipa::path(
-    get, path = "/v1/subscriptions", tag = "subscriptions",
+    get, path = "/v1/subscriptions", tag = "subscriptions", operation_id = "list_subscriptions",
     params(
-        ("limit" = Option<u32>, Query, description = "1 to 500, 50 if left out"),
-        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "How many items; 50 if left out"),
+        ("cursor" = inline(Option<SubscriptionIdText>), Query, description = "`next_cursor` of the page before"),
     ),
-    responses((status = 200, description = "A page", body = List<SubscriptionBody>), Refusals),
+    responses((status = 200, description = "A page", body = List<SubscriptionBody>), Common),
 )]
 pub async fn list(State(api): State<Api>, uri: Uri) -> Result<Json<List<SubscriptionBody>>, Failure> {
     let mut params = Params::new(&uri, &["limit", "cursor"]);
@@ -52,12 +53,19 @@ pub async fn list(State(api): State<Api>, uri: Uri) -> Result<Json<List<Subscrip
 
 /// Makes a subscription. Its secret is shown in this answer and never again.
 #[utoipa::path(
-    post, path = "/v1/subscriptions", tag = "subscriptions",
-    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters: the same call again within 24 h gets the same answer")),
-    request_body = SubscriptionInputBody,
+    post, path = "/v1/subscriptions", tag = "subscriptions", operation_id = "create_subscription",
+    params(("Idempotency-Key" = inline(Option<IdempotencyKeyText>), Header, description = "The same call again within 24 h gets the same answer")),
+    request_body = NewSubscription,
     responses(
-        (status = 201, description = "Made, with its secret", body = SubscriptionBody, headers(("Location" = String, description = "Where it is"), ("ETag" = String, description = "Its version"))),
-        Refusals,
+        (
+            status = 201, description = "Made, with its secret", body = SubscriptionBody,
+            headers(
+                ("Location" = String, description = "Its path"),
+                ("ETag" = inline(EntityTagText), description = "Its version"),
+                ("Idempotency-Replayed" = String, description = "`true` if this is the answer to an earlier call"),
+            ),
+        ),
+        Common, BadBody, InConflict, NotNow,
     ),
 )]
 pub async fn create(
@@ -93,9 +101,9 @@ pub async fn create(
 
 /// One subscription.
 #[utoipa::path(
-    get, path = "/v1/subscriptions/{id}", tag = "subscriptions",
-    params(("id" = String, Path, description = "`sub_…`")),
-    responses((status = 200, description = "The subscription", body = SubscriptionBody, headers(("ETag" = String, description = "Its version"))), Refusals),
+    get, path = "/v1/subscriptions/{id}", tag = "subscriptions", operation_id = "get_subscription",
+    params(("id" = inline(SubscriptionIdText), Path, description = "The subscription's id")),
+    responses((status = 200, description = "The subscription", body = SubscriptionBody, headers(("ETag" = inline(EntityTagText), description = "Its version"))), Common, NotThere),
 )]
 pub async fn get(State(api): State<Api>, Path(id): Path<String>, uri: Uri) -> Result<Response, Failure> {
     Params::new(&uri, &[]).finish()?;
@@ -108,13 +116,13 @@ pub async fn get(State(api): State<Api>, Path(id): Path<String>, uri: Uri) -> Re
 ///
 /// `enabled` switches it on or off after the other members have changed, as `/enable` and `/disable` do.
 #[utoipa::path(
-    patch, path = "/v1/subscriptions/{id}", tag = "subscriptions",
+    patch, path = "/v1/subscriptions/{id}", tag = "subscriptions", operation_id = "change_subscription",
     params(
-        ("id" = String, Path, description = "`sub_…`"),
-        ("If-Match" = Option<String>, Header, description = "Its `ETag` as it was read: refuses to change another version"),
+        ("id" = inline(SubscriptionIdText), Path, description = "The subscription's id"),
+        ("If-Match" = inline(Option<IfMatchText>), Header, description = "Its `ETag` as it was read: refuses to change another version"),
     ),
-    request_body = SubscriptionInputBody,
-    responses((status = 200, description = "As it is now", body = SubscriptionBody, headers(("ETag" = String, description = "Its version"))), Outdated, Refusals),
+    request_body = ChangeBody,
+    responses((status = 200, description = "As it is now", body = SubscriptionBody, headers(("ETag" = inline(EntityTagText), description = "Its version"))), Common, Outdated, BadBody, NotThere, InConflict, NotNow),
 )]
 pub async fn change(
     State(api): State<Api>,
@@ -150,12 +158,12 @@ pub async fn change(
 
 /// Deletes a subscription. What was unfinished is cancelled; what was delivered stays in the log.
 #[utoipa::path(
-    delete, path = "/v1/subscriptions/{id}", tag = "subscriptions",
+    delete, path = "/v1/subscriptions/{id}", tag = "subscriptions", operation_id = "delete_subscription",
     params(
-        ("id" = String, Path, description = "`sub_…`"),
-        ("If-Match" = Option<String>, Header, description = "Its `ETag` as it was read: refuses to change another version"),
+        ("id" = inline(SubscriptionIdText), Path, description = "The subscription's id"),
+        ("If-Match" = inline(Option<IfMatchText>), Header, description = "Its `ETag` as it was read: refuses to change another version"),
     ),
-    responses((status = 204, description = "Deleted"), Outdated, Refusals),
+    responses((status = 204, description = "Deleted"), Common, Outdated, NotThere, InConflict, NotNow),
 )]
 pub async fn delete(
     State(api): State<Api>,
@@ -177,12 +185,12 @@ pub async fn delete(
 
 /// Switches a subscription on. After bad health a signed health check goes first and must be answered with 2xx.
 #[utoipa::path(
-    post, path = "/v1/subscriptions/{id}/enable", tag = "subscriptions",
+    post, path = "/v1/subscriptions/{id}/enable", tag = "subscriptions", operation_id = "enable_subscription",
     params(
-        ("id" = String, Path, description = "`sub_…`"),
-        ("If-Match" = Option<String>, Header, description = "Its `ETag` as it was read: refuses to change another version"),
+        ("id" = inline(SubscriptionIdText), Path, description = "The subscription's id"),
+        ("If-Match" = inline(Option<IfMatchText>), Header, description = "Its `ETag` as it was read: refuses to change another version"),
     ),
-    responses((status = 200, description = "Switched on, with the health check if one was sent", body = EnabledBody, headers(("ETag" = String, description = "Its version"))), Outdated, Refusals),
+    responses((status = 200, description = "Switched on, with the health check if one was sent", body = EnabledBody, headers(("ETag" = inline(EntityTagText), description = "Its version"))), Common, Outdated, NotThere, InConflict, NotNow),
 )]
 pub async fn enable(
     State(api): State<Api>,
@@ -200,12 +208,12 @@ pub async fn enable(
 
 /// Switches a subscription off: it matches nothing until it is switched on again.
 #[utoipa::path(
-    post, path = "/v1/subscriptions/{id}/disable", tag = "subscriptions",
+    post, path = "/v1/subscriptions/{id}/disable", tag = "subscriptions", operation_id = "disable_subscription",
     params(
-        ("id" = String, Path, description = "`sub_…`"),
-        ("If-Match" = Option<String>, Header, description = "Its `ETag` as it was read: refuses to change another version"),
+        ("id" = inline(SubscriptionIdText), Path, description = "The subscription's id"),
+        ("If-Match" = inline(Option<IfMatchText>), Header, description = "Its `ETag` as it was read: refuses to change another version"),
     ),
-    responses((status = 200, description = "Switched off", body = SubscriptionBody, headers(("ETag" = String, description = "Its version"))), Outdated, Refusals),
+    responses((status = 200, description = "Switched off", body = SubscriptionBody, headers(("ETag" = inline(EntityTagText), description = "Its version"))), Common, Outdated, NotThere, NotNow),
 )]
 pub async fn disable(
     State(api): State<Api>,

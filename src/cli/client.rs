@@ -1,21 +1,25 @@
-//! A small HTTP client for a daemon: HTTP/1 over TCP, TLS or a Unix socket, a connection a request.
+//! A small HTTP client for a daemon: HTTP/1 over TCP, TLS or a Unix socket, a connection a request unless one
+//! is asked for to keep.
 
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, RETRY_AFTER};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, RETRY_AFTER};
 use http::request::Builder;
-use http::{HeaderMap, Request, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::client::conn::http1;
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt as _;
+use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinSet;
@@ -53,6 +57,60 @@ pub(super) struct Answer {
     pub(super) retry_after: Option<Duration>,
     /// The whole body.
     pub(super) body: Bytes,
+}
+
+impl Answer {
+    /// The JSON of a success; null if it has no body.
+    ///
+    /// # Errors
+    /// What the daemon refused, in words.
+    pub(super) fn json(&self) -> anyhow::Result<Value> {
+        if !self.status.is_success() {
+            bail!("{}", self.problem());
+        }
+        if self.body.is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_slice(&self.body).context("the daemon's answer is not JSON")
+    }
+
+    /// problem+json as people read it, each bad member on a line; any other body as it is.
+    pub(super) fn problem(&self) -> String {
+        let Ok(problem) = serde_json::from_slice::<Value>(&self.body) else {
+            let text = String::from_utf8_lossy(&self.body);
+            return format!("the daemon answered {}: {}", self.status, text.trim());
+        };
+        let text = |value: &Value, name: &str| {
+            value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
+        let mut lines = vec![format!("the daemon answered {}: {}", self.status, text(&problem, "title"))];
+        lines.extend(Some(text(&problem, "detail")).filter(|detail| !detail.is_empty()));
+        for error in problem.get("errors").and_then(Value::as_array).into_iter().flatten() {
+            lines.push(format!("  {}: {}", text(error, "pointer"), text(error, "detail")));
+        }
+        lines.join("\n")
+    }
+}
+
+/// An answer that goes on: its connection ends with it.
+pub(super) struct Stream {
+    body: Incoming,
+    _connection: Connection,
+}
+
+impl Stream {
+    /// The next piece; none at the end.
+    pub(super) async fn next(&mut self) -> Option<anyhow::Result<Bytes>> {
+        loop {
+            match self.body.frame().await? {
+                Ok(frame) => match frame.into_data() {
+                    Ok(data) => return Some(Ok(data)),
+                    Err(_trailers) => {}
+                },
+                Err(error) => return Some(Err(error.into())),
+            }
+        }
+    }
 }
 
 impl Client {
@@ -102,15 +160,68 @@ impl Client {
         self.answer(Request::post(path).header(CONTENT_TYPE, content_type), body).await
     }
 
+    /// A call with a JSON body or none, and the JSON that it is answered with.
+    ///
+    /// # Errors
+    /// As [`post`](Self::post), and every refusal.
+    pub(super) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> anyhow::Result<Value> {
+        let request = Request::builder().method(method).uri(path);
+        let answer = match body {
+            Some(body) => {
+                self.answer(request.header(CONTENT_TYPE, "application/json"), body.to_string().into())
+            }
+            None => self.answer(request, Bytes::new()),
+        };
+        answer.await?.json()
+    }
+
+    /// Gets an answer without an end, from after the event `last_id` on.
+    ///
+    /// # Errors
+    /// No connection, or a refusal; the latter as [`Refused`].
+    pub(super) async fn open(&self, path: &str, last_id: Option<&str>) -> anyhow::Result<Stream> {
+        let mut builder = Request::get(path).header(ACCEPT, "text/event-stream");
+        if let Some(id) = last_id {
+            builder = builder.header("last-event-id", id);
+        }
+        let request = self.request(builder, Bytes::new())?;
+        let opened = tokio::time::timeout(DEADLINE, self.send(request)).await;
+        let (response, connection) = opened.with_context(|| {
+            format!("{} gave no answer within {} s", self.authority, DEADLINE.as_secs())
+        })??;
+        if response.status() == StatusCode::OK {
+            return Ok(Stream { body: response.into_body(), _connection: connection });
+        }
+        Err(Refused(read_answer(response).await?.problem()).into())
+    }
+
     async fn answer(&self, builder: Builder, body: Bytes) -> anyhow::Result<Answer> {
+        let request = self.request(builder, body)?;
+        let exchange = async {
+            // The connection ends with the answer.
+            let (response, _connection) = self.send(request).await?;
+            read_answer(response).await
+        };
+        let exchange = tokio::time::timeout(DEADLINE, exchange).await;
+        exchange
+            .with_context(|| format!("{} gave no answer within {} s", self.authority, DEADLINE.as_secs()))?
+    }
+
+    /// A request with what each has: the host, and the key if there is one.
+    ///
+    /// # Errors
+    /// The key or the path cannot be sent.
+    pub(super) fn request(&self, builder: Builder, body: Bytes) -> anyhow::Result<Request<Full<Bytes>>> {
         let mut builder = builder.header(HOST, &self.authority);
         if let Some(key) = &self.key {
             builder = builder.header(AUTHORIZATION, format!("Bearer {key}"));
         }
-        let request = builder.body(Full::new(body)).context("the API key is not printable ASCII")?;
-        let exchange = tokio::time::timeout(DEADLINE, self.exchange(request)).await;
-        exchange
-            .with_context(|| format!("{} gave no answer within {} s", self.authority, DEADLINE.as_secs()))?
+        builder.body(Full::new(body)).context("the API key or the path is not printable ASCII")
     }
 
     fn connector(&self) -> anyhow::Result<TlsConnector> {
@@ -128,41 +239,72 @@ impl Client {
         Ok(TlsConnector::from(Arc::new(config)))
     }
 
-    async fn exchange(&self, request: Request<Full<Bytes>>) -> anyhow::Result<Answer> {
+    async fn send(&self, request: Request<Full<Bytes>>) -> anyhow::Result<(Response<Incoming>, Connection)> {
+        let (mut sender, running) = self.connect().await?;
+        let mut connection = JoinSet::new();
+        connection.spawn(running);
+        let response = sender.send_request(request).await.context("the daemon broke off")?;
+        Ok((response, connection))
+    }
+
+    /// A connection, for many requests. It lives while whoever takes it polls the future.
+    ///
+    /// # Errors
+    /// There is nobody to connect to.
+    pub(super) async fn connect(&self) -> anyhow::Result<(SendRequest<Full<Bytes>>, Running)> {
         match &self.target {
-            Target::Tcp(address) => exchange_over(connect(address).await?, request).await,
+            Target::Tcp(address) => shake_hands(connect(address).await?).await,
             Target::Tls(address, name) => {
                 let (stream, connector) = (connect(address).await?, self.connector()?);
                 let stream = connector.connect(name.clone(), stream).await.with_context(|| {
                     format!("failed to speak TLS with {address} (its authority not known here? name it: --ca FILE)")
                 })?;
-                exchange_over(stream, request).await
+                shake_hands(stream).await
             }
             Target::Unix(path) => {
                 let stream = UnixStream::connect(path).await.with_context(|| {
                     format!("failed to reach the daemon at unix:{path} (is `postrider serve` running?)")
                 })?;
-                exchange_over(stream, request).await
+                shake_hands(stream).await
             }
         }
     }
 }
 
 async fn connect(address: &str) -> anyhow::Result<TcpStream> {
-    TcpStream::connect(address)
-        .await
-        .with_context(|| format!("failed to reach the daemon at {address} (is `postrider serve` running?)"))
+    let stream = TcpStream::connect(address).await;
+    let stream = stream.with_context(|| {
+        format!("failed to reach the daemon at {address} (is `postrider serve` running?)")
+    })?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
-async fn exchange_over<S>(stream: S, request: Request<Full<Bytes>>) -> anyhow::Result<Answer>
+/// What the daemon refused, in words: asking again would not help.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Refused(String);
+
+/// Drives a connection; dropping it ends it.
+type Connection = JoinSet<Result<(), hyper::Error>>;
+
+/// A connection at work.
+pub(super) type Running = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
+
+async fn shake_hands<S>(stream: S) -> anyhow::Result<(SendRequest<Full<Bytes>>, Running)>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    // Dropping the set ends the connection.
-    let mut connections = JoinSet::new();
-    connections.spawn(connection);
-    let (head, body) = sender.send_request(request).await.context("the daemon broke off")?.into_parts();
+    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    Ok((sender, Box::pin(connection)))
+}
+
+/// Reads an answer to its end.
+///
+/// # Errors
+/// It breaks off or is too large.
+pub(super) async fn read_answer(response: Response<Incoming>) -> anyhow::Result<Answer> {
+    let (head, body) = response.into_parts();
     let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
     let body =
         body.map_err(|error| anyhow::anyhow!(error)).context("the daemon's answer broke off")?.to_bytes();

@@ -1,15 +1,29 @@
 //! The command line: what is asked, said back aloud, and an exit code: 0 done, 1 failed, 2 bad use.
 //!
-//! Holds no logic of the daemon's. `send` and `listen` are its peers: they speak to it over HTTP alone.
+//! Holds no logic of the daemon's. `send`, `listen` and what manages a daemon are its peers: they speak to it over
+//! HTTP alone, and can do nothing that the API cannot.
 
+mod bench;
+mod catalog;
 mod check;
 mod client;
 mod completions;
+mod connection;
+mod deliveries;
 mod demo;
+mod events;
+mod export;
 mod keygen;
 mod listen;
+mod moment;
+mod pages;
+mod replay;
 mod send;
 mod serve;
+mod stats;
+mod subscriptions;
+mod table;
+mod tail;
 mod watch;
 
 use std::io::Write as _;
@@ -41,12 +55,30 @@ pub enum Command {
     Serve,
     /// Watch a whole daemon at work on made-up events, on a temporary data directory
     Demo(demo::Demo),
+    /// Measure a daemon under load: rates, latencies, and what they cost
+    Bench(bench::Bench),
     /// Check the config file: every problem with its line, or the settings in force
     Check,
     /// Submit one event, or many from a file or standard input
     Send(send::Send),
     /// Receive webhooks: verify their signatures and print them
     Listen(listen::Listen),
+    /// Make, show, change, test and delete subscriptions
+    Subscriptions(subscriptions::Subscriptions),
+    /// Look at events
+    Events(events::Events),
+    /// Look at deliveries; try them again or give them up
+    Deliveries(deliveries::Deliveries),
+    /// Deliver again from the log
+    Replay(replay::Replay),
+    /// Show events, attempts and changes of health as they happen
+    Tail(tail::Tail),
+    /// Show the daemon in numbers
+    Stats(stats::Stats),
+    /// List the event types: those of the config's catalog, and those seen
+    EventTypes(catalog::Catalog),
+    /// List the projects: those of the config's catalog, and those seen
+    Projects(catalog::Catalog),
     /// Make an API key, or a signing secret with --webhook
     Keygen(keygen::Keygen),
     /// Print completions for a shell
@@ -72,11 +104,24 @@ pub fn run(cli: Cli) -> ExitCode {
 
 fn dispatch(cli: Cli) -> anyhow::Result<()> {
     let output = Output { json: cli.json };
+    let config = cli.config.as_deref();
     match cli.command {
         Some(Command::Demo(demo)) => serve_with_all_cores(demo::run(demo, output)),
-        Some(Command::Check) => check::run(cli.config.as_deref(), output),
-        Some(Command::Send(send)) => block_on(send::run(send, output)),
+        Some(Command::Bench(bench)) if bench.serves() => {
+            serve_with_all_cores(bench::run(bench, None, output))
+        }
+        Some(Command::Bench(bench)) => block_on(bench::run(bench, cli.config, output)),
+        Some(Command::Check) => check::run(config, output),
+        Some(Command::Send(send)) => block_on(send::run(send, config, output)),
         Some(Command::Listen(listen)) => block_on(listen::run(listen, output)),
+        Some(Command::Subscriptions(args)) => block_on(subscriptions::run(args, config, output)),
+        Some(Command::Events(args)) => block_on(events::run(args, config, output)),
+        Some(Command::Deliveries(args)) => block_on(deliveries::run(args, config, output)),
+        Some(Command::Replay(args)) => block_on(replay::run(args, config, output)),
+        Some(Command::Tail(args)) => block_on(tail::run(args, config, output)),
+        Some(Command::Stats(args)) => block_on(stats::run(args, config, output)),
+        Some(Command::EventTypes(args)) => block_on(catalog::event_types(args, config, output)),
+        Some(Command::Projects(args)) => block_on(catalog::projects(args, config, output)),
         Some(Command::Keygen(keygen)) => keygen::run(&keygen, output),
         Some(Command::Completions(completions)) => completions::run(&completions),
         Some(Command::Serve) | None => {
@@ -100,6 +145,15 @@ fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()
     runtime.context("failed to start the runtime")?.block_on(work)
 }
 
+/// An id that can stand in a path as it is.
+fn plain_id(text: &str) -> anyhow::Result<String> {
+    let is_plain = |character: char| character.is_ascii_alphanumeric() || character == '_';
+    if text.is_empty() || !text.chars().all(is_plain) {
+        return Err(BadUse(format!("'{text}' is not an id such as evt_01K3Z9QJ5M8W2R4T6Y8A0C2E4G")).into());
+    }
+    Ok(text.to_owned())
+}
+
 /// How results are printed.
 #[derive(Clone, Copy, Debug)]
 struct Output {
@@ -116,5 +170,11 @@ impl Output {
             writeln!(out, "{text}")?;
         }
         out.flush()
+    }
+
+    /// Says something beside the results, on standard error.
+    #[expect(clippy::unused_self, reason = "it belongs to how a command speaks")]
+    fn note(self, text: &str) -> std::io::Result<()> {
+        writeln!(std::io::stderr().lock(), "{text}")
     }
 }

@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::client::{Answer, Client};
+use super::connection::Connection;
 use super::{BadUse, Output};
 
 const BATCH_BYTES_MAX: usize = 512 << 10;
@@ -40,24 +41,16 @@ pub struct Send {
     /// Your own id of the event: the same again is the same event
     #[arg(long)]
     id: Option<String>,
-    /// The daemon: http://HOST:PORT, https://HOST:PORT or <unix:/PATH>
-    #[arg(long, default_value = "http://127.0.0.1:8740")]
-    url: String,
-    /// An API key that may submit events
-    #[arg(long, env = "POSTRIDER_KEY", hide_env_values = true)]
-    key: Option<String>,
-    /// Authorities to trust instead of the system's, for https (PEM)
-    #[arg(long, env = "POSTRIDER_CA", value_name = "FILE")]
-    ca: Option<PathBuf>,
+    #[command(flatten)]
+    connection: Connection,
     /// The most events in one request
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     batch: u32,
 }
 
 /// Submits what was given and prints the answers.
-pub(super) async fn run(args: Send, output: Output) -> anyhow::Result<()> {
-    let client = Client::new(&args.url, args.key.clone()).map_err(|error| BadUse(format!("{error:#}")))?;
-    let client = client.trusting(args.ca.as_deref())?;
+pub(super) async fn run(args: Send, config: Option<&Path>, output: Output) -> anyhow::Result<()> {
+    let client = args.connection.client(config)?;
     match (&args.file, &args.r#type) {
         (Some(file), _) => send_many(&client, file, &args, output).await,
         (None, Some(_)) => send_one(&client, &args, output).await,
@@ -235,32 +228,13 @@ async fn post(client: &Client, content_type: &str, body: Bytes, bar: &ProgressBa
             return Ok(answer);
         }
         if answer.status != StatusCode::TOO_MANY_REQUESTS {
-            bail!("{}", problem_text(&answer));
+            bail!("{}", answer.problem());
         }
         let wait = answer.retry_after.unwrap_or(WAIT);
         bar.set_message(format!("(the daemon is busy: waiting {} s)", wait.as_secs()));
         tokio::time::sleep(wait).await;
     }
     bail!("the daemon was busy {WAITS_MAX} times in a row: try again later")
-}
-
-/// problem+json as people read it; any other body as it is.
-fn problem_text(answer: &Answer) -> String {
-    let Ok(problem) = serde_json::from_slice::<Value>(&answer.body) else {
-        return format!(
-            "the daemon answered {}: {}",
-            answer.status,
-            String::from_utf8_lossy(&answer.body).trim()
-        );
-    };
-    let text =
-        |value: &Value, name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let mut lines = vec![format!("the daemon answered {}: {}", answer.status, text(&problem, "title"))];
-    lines.extend(Some(text(&problem, "detail")).filter(|detail| !detail.is_empty()));
-    for error in problem.get("errors").and_then(Value::as_array).into_iter().flatten() {
-        lines.push(format!("  {}: {}", text(error, "pointer"), text(error, "detail")));
-    }
-    lines.join("\n")
 }
 
 fn print_result(result: &Value, output: Output) -> anyhow::Result<()> {

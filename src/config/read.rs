@@ -51,7 +51,7 @@ pub(super) fn config(layers: &Layers, secrets: &Secrets<'_>) -> Result<Config, C
         api: reader.section("/api", |s| Api {
             stream_events_max: s.count("stream_events_max", &(1..=1_000_000)),
             stream_readers_max: s.count("stream_readers_max", &(0..=4096)),
-            replays_running_max: s.count("replays_running_max", &(1..=1000)),
+            replays_running_max: s.count("replays_running_max", &(1..=100_000)),
             replay_backlog_max: s.count("replay_backlog_max", &(1..=1_000_000)),
         }),
         log: reader.section("/log", log),
@@ -62,6 +62,13 @@ pub(super) fn config(layers: &Layers, secrets: &Secrets<'_>) -> Result<Config, C
     };
     reader.refuse_open_door(&config);
     if reader.problems.is_empty() { Ok(config) } else { Err(errors(layers, reader.problems)) }
+}
+
+/// Reads where and how to serve, and nothing else.
+pub(super) fn server_of(layers: &Layers) -> Result<Server, ConfigErrors> {
+    let mut reader = Reader { layers, problems: Vec::new() };
+    let server = reader.section("/server", server);
+    if reader.problems.is_empty() { Ok(server) } else { Err(errors(layers, reader.problems)) }
 }
 
 struct Reader<'a> {

@@ -76,6 +76,17 @@ impl Config {
     }
 }
 
+/// A `[[subscriptions]]` table that reads back as it is, but for the secret, which `secret_env` names.
+pub fn subscription_toml(spec: &SubscriptionSpec, enabled: Option<bool>, secret_env: &str) -> String {
+    let mut page = Page::default();
+    page.header("[[subscriptions]]");
+    let headers: Vec<_> = spec.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    page.spec(spec, spec.url.as_str(), &headers);
+    page.set_some("enabled", enabled);
+    page.set("secret_env", quoted(secret_env));
+    page.0
+}
+
 #[derive(Default)]
 struct Page(String);
 
@@ -120,20 +131,22 @@ impl Page {
 
     fn subscription(&mut self, subscription: &ConfigSubscription) {
         self.header("[[subscriptions]]");
-        self.spec(&subscription.input.spec);
+        let spec = &subscription.input.spec;
+        let headers: Vec<_> = spec.headers.keys().map(|name| (name.as_str(), "…")).collect();
+        self.spec(spec, &super::error::without_user_info(spec.url.as_str()), &headers);
         self.set_some("enabled", subscription.input.enabled);
         self.line(format_args!("# secret: set, not shown"));
     }
 
-    fn spec(&mut self, spec: &SubscriptionSpec) {
+    fn spec(&mut self, spec: &SubscriptionSpec, url: &str, headers: &[(&str, &str)]) {
         self.set("name", quoted(&spec.name));
-        self.set("url", quoted(super::error::without_user_info(spec.url.as_str())));
+        self.set("url", quoted(url));
         self.set("events", quoted_list(spec.events.to_texts()));
         self.set("projects", quoted_list(spec.projects.to_texts()));
         self.set_some("filter", spec.filter.as_ref().map(quoted));
         self.set("format", quoted(spec.format));
-        if !spec.headers.is_empty() {
-            let headers = spec.headers.keys().map(|name| format!("{} = \"…\"", quoted(name)));
+        if !headers.is_empty() {
+            let headers = headers.iter().map(|(name, value)| format!("{} = {}", quoted(name), quoted(value)));
             self.set("headers", format_args!("{{ {} }}", headers.collect::<Vec<_>>().join(", ")));
         }
         self.set_some("timeout", spec.timeout.map(quoted));

@@ -1,6 +1,6 @@
 //! Accepting events: match, append, and hand over once durable.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
@@ -71,16 +71,35 @@ pub enum AcceptError {
     Store(#[from] StoreError),
 }
 
-/// The bound of events that wait to be made durable.
+/// For how long an answer to how much room the disk has is believed: to ask costs more than all else that is checked.
+const DISK_ASKED_EVERY: Duration = Duration::from_millis(100);
+
+/// The bounds of what is taken in: events that wait to be made durable, and room on the disk.
 #[derive(Debug)]
 pub(super) struct Intake {
     places: Arc<Semaphore>,
     events_max: usize,
+    /// How many bytes the disk had left, and when.
+    disk: Mutex<Option<(Instant, u64)>>,
 }
 
 impl Intake {
     pub(super) fn new(events_max: usize) -> Self {
-        Self { places: Arc::new(Semaphore::new(events_max)), events_max }
+        Self { places: Arc::new(Semaphore::new(events_max)), events_max, disk: Mutex::new(None) }
+    }
+
+    /// How many bytes the disk has left, as `ask` says or said within the last [`DISK_ASKED_EVERY`].
+    fn disk_free<E>(&self, now: Instant, ask: impl FnOnce() -> Result<u64, E>) -> Result<u64, E> {
+        // A panic while it was held is one of `ask`, which leaves the answer before it.
+        let mut known = self.disk.lock().unwrap_or_else(PoisonError::into_inner);
+        match *known {
+            Some((asked, free)) if now.duration_since(asked) < DISK_ASKED_EVERY => Ok(free),
+            _ => {
+                let free = ask()?;
+                *known = Some((now, free));
+                Ok(free)
+            }
+        }
     }
 
     /// How many events wait, and how many may.
@@ -170,7 +189,7 @@ impl Flow {
             return Err(AcceptError::Stopping);
         }
         let reserve = self.config.load().storage.disk_reserve;
-        let free = self.reader.disk_free()?;
+        let free = self.intake.disk_free(self.clock.instant(), || self.reader.disk_free())?;
         if free < reserve { Err(AcceptError::DiskFull { free, reserve }) } else { Ok(()) }
     }
 
@@ -315,5 +334,24 @@ fn unmade<T, U>(once: Once<T>) -> Once<U> {
     match once {
         Once::Repeated(earlier) => Once::Repeated(earlier),
         Once::Made(_) | Once::Mismatch => Once::Mismatch,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::time::Clock;
+
+    #[test]
+    fn the_disk_is_asked_again_after_a_while_and_after_a_failure() {
+        let (intake, start) = (Intake::new(1), Clock::system().instant());
+        let at = |ms, answer: Result<u64, ()>| intake.disk_free(start + Duration::from_millis(ms), || answer);
+        assert_eq!(at(0, Err(())), Err(()));
+        assert_eq!(at(0, Ok(7)), Ok(7));
+        assert_eq!(at(99, Ok(8)), Ok(7));
+        assert_eq!(at(100, Ok(9)), Ok(9));
+        assert_eq!(at(199, Err(())), Ok(9));
+        assert_eq!(at(200, Err(())), Err(()));
+        assert_eq!(at(201, Ok(1)), Ok(1));
     }
 }

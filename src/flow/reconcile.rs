@@ -56,6 +56,7 @@ impl Flow {
         if before.auth != config.auth {
             self.hang_up();
         }
+        self.replays.nudge_all();
         for lane in self.lanes.all() {
             let mut state = lane.lock();
             let subscription = Arc::clone(&state.subscription);

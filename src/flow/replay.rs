@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::model::delivery::DeliveryState;
@@ -40,11 +40,22 @@ pub struct ReplayAsk {
     pub states: Vec<DeliveryState>,
 }
 
+/// How many looks into the log replays make at once; the others wait for their turn.
+const LOOKS_AT_ONCE: usize = 2;
+
 /// The jobs that are running.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Replays {
     count: AtomicUsize,
     running: Mutex<BTreeMap<ReplayId, Arc<Running>>>,
+    turns: Semaphore,
+}
+
+impl Default for Replays {
+    fn default() -> Self {
+        let turns = Semaphore::new(LOOKS_AT_ONCE);
+        Self { count: AtomicUsize::new(0), running: Mutex::default(), turns }
+    }
 }
 
 /// A job that is running.
@@ -92,6 +103,13 @@ impl Replays {
             return;
         }
         for running in self.lock().values().filter(|one| one.job.borrow().subscription == subscription) {
+            running.nudged.notify_one();
+        }
+    }
+
+    /// Has every job look again.
+    pub(super) fn nudge_all(&self) {
+        for running in self.lock().values() {
             running.nudged.notify_one();
         }
     }
@@ -315,8 +333,10 @@ impl Flow {
         let (mut counted, mut is_counted) = (0, total.is_some());
         while !is_counted {
             let began = self.clock.instant();
+            let turn = self.replays.turns.acquire().await;
             let mut chunk = walk;
             let (read, chunk) = self.read(move |reader| (chunk.read(reader), chunk)).await;
+            drop(turn);
             walk = chunk;
             let count = read?.len() as u64;
             counted += count;
@@ -333,6 +353,8 @@ impl Flow {
 
     /// Looks at the next events of a walk for those that the lane is to get, at most so many.
     async fn look(&self, walk: &mut Walk, lane: &Lane, most: usize) -> Result<Found, StoreError> {
+        // The turns are never closed.
+        let _turn = self.replays.turns.acquire().await;
         let subscription = Arc::clone(&lane.lock().subscription);
         let mut next = walk.clone();
         let (found, next) = self.read(move |reader| (next.look(reader, &subscription, most), next)).await;

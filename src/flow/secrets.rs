@@ -51,13 +51,13 @@ impl Flow {
             let detail = "is the present secret already: leave it out, and one is made";
             return Err(ChangeError::Invalid(vec![Problem::new("/secret", detail)]));
         }
-        let now = self.clock.now();
+        // Never the same twice, so that two changes in a millisecond are two versions.
+        let now = self.clock.now().max(subscription.updated_at.after(MILLISECOND));
         let secrets = rotated(&subscription.secrets, secret, now, rotation.grace.get());
         if secrets.len() > ACTIVE_MAX {
             return Err(too_many(&secrets));
         }
-        subscription.secrets = secrets;
-        subscription.updated_at = now.max(subscription.updated_at.after(MILLISECOND));
+        (subscription.secrets, subscription.updated_at) = (secrets, now);
         let entry = self.replace(&mut index, &lane, subscription).await?;
         tracing::debug!(subscription = %id, grace = %rotation.grace, "rotated a secret");
         Ok(entry)

@@ -38,6 +38,8 @@ impl Flow {
             let swept = self.commit(|place, done| place.sweep(sweep, done)).await?;
             if swept.events > 0 {
                 tracing::debug!(events = swept.events, deliveries = swept.deliveries, "swept the log");
+                // What was held has made room, perhaps.
+                self.replays.nudge_all();
             }
             if !swept.more {
                 return Ok(());

@@ -60,7 +60,7 @@ impl Walk {
         Self {
             last: job.cursor.unwrap_or(before_first),
             since,
-            until: job.until.unwrap_or(end),
+            until: job.until.map_or(end, |until| until.min(end)),
             end,
             states: job.states.as_slice().into(),
             limit: EVENTS_FIRST,

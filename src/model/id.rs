@@ -73,6 +73,10 @@ macro_rules! id {
             fn from_str(text: &str) -> Result<Self, Self::Err> {
                 let error = || IdError { text: text.to_owned(), what: $what, prefix: $prefix };
                 let digits = text.strip_prefix($prefix).ok_or_else(error)?;
+                // 26 digits have room for 130 bits: what goes beyond 128 would wrap around.
+                if digits.starts_with(|first| first > '7') {
+                    return Err(error());
+                }
                 Ulid::from_string(digits).map(Self).map_err(|_| error())
             }
         }

@@ -308,7 +308,9 @@ impl<'a> Reader<'a> {
 
     fn max_in_flight(&mut self) -> Option<NonZeroU32> {
         let value = self.get("max_in_flight")?;
-        let count = value.as_u64().and_then(|count| u32::try_from(count).ok()).and_then(NonZeroU32::new);
+        // As in JSON Schema, 16.0 is a whole number too.
+        let text = value.to_string();
+        let count: Option<NonZeroU32> = text.strip_suffix(".0").unwrap_or(&text).parse().ok();
         let count = count.filter(|count| count.get() <= IN_FLIGHT_MAX);
         if count.is_none() {
             self.refuse(
@@ -388,7 +390,8 @@ fn header(name: &str, value: &Value) -> Result<(String, String), String> {
         return Err("is set by the daemon or by HTTP itself: choose another name".to_owned());
     }
     let value = value.as_str().ok_or_else(|| format!("is {}: expected a string", kind(value)))?;
-    if value.len() > HEADER_BYTES_MAX || http::HeaderValue::from_str(value).is_err() {
+    let is_plain = value.bytes().all(|byte| byte == b'\t' || byte == b' ' || byte.is_ascii_graphic());
+    if value.len() > HEADER_BYTES_MAX || !is_plain {
         return Err(format!(
             "has a value that is not at most {HEADER_BYTES_MAX} visible ASCII characters and spaces"
         ));

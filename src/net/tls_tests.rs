@@ -26,10 +26,11 @@ use url::Url;
 
 use super::Client;
 use super::tests::{class, loopback_client, post_with};
+use super::ways::IDLE_PER_HOST_MAX;
 use crate::model::attempt::{ErrorClass, Outcome};
 use crate::model::tls::{ClientIdentity, Tls};
 
-/// How many requests to `/together` are answered at once, and none before.
+/// How many requests to `/together` are answered at once, and none before, unless said otherwise.
 const TOGETHER: usize = 20;
 
 /// A certificate authority.
@@ -88,11 +89,17 @@ pub(super) struct Receiver {
 
 impl Receiver {
     pub(super) async fn start(authority: &Authority, alpn: &[&str]) -> Self {
-        Self::start_asking(authority, alpn, None).await
+        Self::start_asking(authority, alpn, None, TOGETHER).await
     }
 
-    /// A receiver that asks for a certificate which `clients` issued.
-    async fn start_asking(authority: &Authority, alpn: &[&str], clients: Option<&Authority>) -> Self {
+    /// A receiver that asks for a certificate which `clients` issued, and answers so many requests to `/together` at
+    /// once.
+    async fn start_asking(
+        authority: &Authority,
+        alpn: &[&str],
+        clients: Option<&Authority>,
+        together: usize,
+    ) -> Self {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider));
         let builder = builder.with_safe_default_protocol_versions().unwrap();
@@ -111,7 +118,7 @@ impl Receiver {
         config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let state = Arc::new(State { together: Some(Barrier::new(TOGETHER)), ..State::default() });
+        let state = Arc::new(State { together: Some(Barrier::new(together)), ..State::default() });
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(listener, TlsAcceptor::from(Arc::new(config)), Arc::clone(&state)));
         Self { address, state, _tasks: tasks }
@@ -216,18 +223,19 @@ async fn one_connection_carries_many_requests_where_the_receiver_offers_http_2()
 
 #[tokio::test(start_paused = true)]
 async fn idle_connections_are_few_and_end_in_time() {
+    const MANY: usize = IDLE_PER_HOST_MAX + 4;
     let authority = Authority::new();
     let (client, tls) = (loopback_client(), authority.trusted());
-    let receiver = Receiver::start(&authority, &["http/1.1"]).await;
+    let receiver = Receiver::start_asking(&authority, &["http/1.1"], None, MANY).await;
     let mut open = receiver.state.open.subscribe();
-    succeed(&client, &receiver.url_of("together"), &tls, TOGETHER).await;
-    assert_eq!(receiver.connections(), TOGETHER);
-    open.wait_for(|open| *open <= 16).await.unwrap();
+    succeed(&client, &receiver.url_of("together"), &tls, MANY).await;
+    assert_eq!(receiver.connections(), MANY);
+    open.wait_for(|open| *open <= IDLE_PER_HOST_MAX).await.unwrap();
     tokio::time::sleep(Duration::from_secs(25)).await;
-    assert_eq!(*open.borrow(), 16);
+    assert_eq!(*open.borrow(), IDLE_PER_HOST_MAX);
     let idle_since = Instant::now();
     succeed(&client, &receiver.url(), &tls, 1).await;
-    assert_eq!(receiver.connections(), TOGETHER, "an idle one was used");
+    assert_eq!(receiver.connections(), MANY, "an idle one was used");
     open.wait_for(|open| *open == 0).await.unwrap();
     let elapsed = idle_since.elapsed().as_secs();
     assert!((30..=61).contains(&elapsed), "{elapsed} s");
@@ -308,7 +316,7 @@ async fn a_receiver_that_asks_for_a_certificate_gets_the_subscription_s() {
     let (authority, clients) = (Authority::new(), Authority::new());
     for alpn in ["h2", "http/1.1"] {
         let client = loopback_client();
-        let receiver = Receiver::start_asking(&authority, &[alpn], Some(&clients)).await;
+        let receiver = Receiver::start_asking(&authority, &[alpn], Some(&clients), TOGETHER).await;
         for tls in [authority.trusted(), authority.trusted_with(&authority)] {
             let exchange = post_with(&client, &receiver.url(), &tls).await;
             assert_eq!(class(&exchange), Some(ErrorClass::Tls), "{alpn}: {exchange:?}");

@@ -16,8 +16,9 @@ use crate::model::tls::{Certificates, ClientIdentity, Tls, TlsId};
 
 /// How long an unused connection is kept for the next request to the same receiver.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// How many of them are kept for each receiver.
-const IDLE_PER_HOST_MAX: usize = 16;
+/// How many of them are kept for each host: as many as requests are out at once, unless very many subscriptions
+/// share it. To connect anew costs more than all the rest of a delivery.
+pub(super) const IDLE_PER_HOST_MAX: usize = 256;
 /// How often a receiver that has an HTTP/2 request is asked whether it is still there, and how long it has to say
 /// so. Without that one dead connection would take one request after another with it.
 const PING_EVERY: Duration = Duration::from_secs(2);

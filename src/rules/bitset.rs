@@ -303,7 +303,7 @@ mod tests {
 
     use super::*;
 
-    fn members(set: &Bitset) -> Vec<u32> {
+    fn members<const WEIGHT: usize>(set: &Set<WEIGHT>) -> Vec<u32> {
         let mut out = Vec::new();
         set.append_to(&mut out);
         out
@@ -321,12 +321,14 @@ mod tests {
         for seed in 0..2 {
             let mut rng = StdRng::seed_from_u64(seed);
             let (mut ours, mut tree) = (Bitset::default(), BTreeSet::new());
+            let mut mask = Mask::default();
             for round in 0..40 {
                 let density = if round % 20 < 12 { 0.9 } else { 0.02 };
                 let count = if round % 3 == 0 { 20 } else { 15_000 };
                 let before = (ours.clone(), tree.clone());
                 let edits = edits(&mut rng, 200_000, count, density);
                 ours.edit(&edits);
+                mask.edit(&edits);
                 for edit in &edits {
                     if edit.present {
                         tree.insert(edit.member)
@@ -340,6 +342,7 @@ mod tests {
                     "seed {seed} round {round}"
                 );
                 assert_eq!(members(&before.0), before.1.into_iter().collect::<Vec<_>>(), "a copy changed");
+                assert_eq!(members(&mask), members(&ours), "seed {seed} round {round}");
                 assert_eq!((ours.len(), ours.is_empty()), (tree.len(), tree.is_empty()));
                 for _ in 0..100 {
                     let member = rng.random_range(0..210_000);
@@ -349,40 +352,50 @@ mod tests {
         }
     }
 
+    /// Members below some bound, of some density.
+    fn drawn(rng: &mut StdRng) -> Vec<Vec<u32>> {
+        let shapes = [
+            (0.5, 200_000),
+            (0.5, 1000),
+            (0.04, 200_000),
+            (0.04, 9000),
+            (0.01, 200_000),
+            (0.001, 300_000),
+            (0.0, 1),
+        ];
+        let mut draw = |(density, end)| (0..end).filter(|_| rng.random_bool(density)).collect();
+        shapes.into_iter().map(&mut draw).collect()
+    }
+
     #[test]
     fn the_members_without_those_of_other_sets() {
-        let mut rng = StdRng::seed_from_u64(8);
-        let sets: Vec<Bitset> = [0.5, 0.04, 0.01, 0.0005, 0.0]
-            .into_iter()
-            .map(|density| {
-                Bitset::from_sorted(&(0..200_000).filter(|_| rng.random_bool(density)).collect::<Vec<_>>())
-            })
-            .collect();
-        for set in &sets {
-            for pair in sets.windows(2) {
+        let drawn = drawn(&mut StdRng::seed_from_u64(8));
+        let masks: Vec<Mask> = drawn.iter().map(|members| Mask::from_sorted(members)).collect();
+        for ours in &drawn {
+            let set = Bitset::from_sorted(ours);
+            for pair in masks.windows(2) {
                 let mut rest = vec![1, 2, 3];
                 set.append_without(|hand_over| pair.iter().for_each(hand_over), &mut rest);
                 let is_rest = |member: &u32| pair.iter().all(|except| !except.contains(*member));
-                assert_eq!(rest[3..], members(set).into_iter().filter(is_rest).collect::<Vec<_>>());
+                assert_eq!(rest[3..], ours.iter().copied().filter(is_rest).collect::<Vec<_>>());
             }
         }
     }
 
     #[test]
     fn the_common_members_of_sets_of_any_density() {
-        let mut rng = StdRng::seed_from_u64(7);
-        let sets: Vec<Bitset> = [0.5, 0.2, 0.03, 0.001, 0.0]
-            .into_iter()
-            .map(|density| {
-                let members: Vec<u32> = (0..300_000).filter(|_| rng.random_bool(density)).collect();
-                Bitset::from_sorted(&members)
-            })
-            .collect();
-        for a in &sets {
-            for b in &sets {
-                let mut common = Vec::new();
-                a.append_common(b, &mut common);
-                assert_eq!(common, members(a).into_iter().filter(|m| b.contains(*m)).collect::<Vec<_>>());
+        let drawn = drawn(&mut StdRng::seed_from_u64(7));
+        for ours in &drawn {
+            for theirs in &drawn {
+                let (set, mask) = (Bitset::from_sorted(ours), Mask::from_sorted(theirs));
+                let expected: Vec<u32> =
+                    ours.iter().copied().filter(|m| theirs.binary_search(m).is_ok()).collect();
+                let mut common = vec![7];
+                set.append_common(&mask, &mut common);
+                assert_eq!(common[1..], expected);
+                common.truncate(1);
+                mask.append_common_of(ours, &mut common);
+                assert_eq!(common[1..], expected);
             }
         }
     }

@@ -23,6 +23,9 @@ pub const X_SIGNATURE: HeaderName = HeaderName::from_static("x-signature");
 
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("postrider/", env!("CARGO_PKG_VERSION")));
 
+/// Room for the headers of this file and the two that HTTP itself needs.
+const OURS: usize = 11;
+
 /// One request to be signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Signing {
@@ -42,21 +45,22 @@ pub struct Signing {
 /// the first symmetric one of them, and is absent where there is none. The subscription's own headers are added, and never replace one of ours.
 pub fn headers(subscription: &Subscription, signing: &Signing, body: &[u8]) -> HeaderMap {
     let mut headers = own(subscription);
+    headers.reserve(OURS);
     headers.insert(CONTENT_TYPE, content_type(subscription.spec.format));
     headers.insert(USER_AGENT, AGENT);
     let id = signing.event.to_string();
     let active = || rotation::active(&subscription.secrets, signing.at).map(|signing| &signing.secret);
-    insert(&mut headers, WEBHOOK_SIGNATURE, &signature::standard(active(), &id, signing.at, body));
-    insert(&mut headers, WEBHOOK_ID, &id);
+    insert(&mut headers, WEBHOOK_SIGNATURE, signature::standard(active(), &id, signing.at, body));
+    insert(&mut headers, WEBHOOK_ID, id);
     headers.insert(WEBHOOK_TIMESTAMP, signing.at.as_secs().into());
     if let Some(delivery) = signing.delivery {
-        insert(&mut headers, POSTRIDER_DELIVERY_ID, &delivery.to_string());
+        insert(&mut headers, POSTRIDER_DELIVERY_ID, delivery.to_string());
     }
     headers.insert(POSTRIDER_ATTEMPT, signing.attempt.into());
     if subscription.spec.format == Format::Blue
         && let Some(secret) = active().find(|secret| secret.kind() == Kind::HmacSha256)
     {
-        insert(&mut headers, X_SIGNATURE, &signature::blue(secret, body));
+        insert(&mut headers, X_SIGNATURE, signature::blue(secret, body));
     }
     headers
 }
@@ -80,8 +84,8 @@ fn own(subscription: &Subscription) -> HeaderMap {
     subscription.spec.headers.iter().filter_map(valid).collect()
 }
 
-fn insert(headers: &mut HeaderMap, name: HeaderName, text: &str) {
-    if let Ok(value) = HeaderValue::from_str(text) {
+fn insert(headers: &mut HeaderMap, name: HeaderName, text: String) {
+    if let Ok(value) = HeaderValue::try_from(text) {
         headers.insert(name, value);
     }
 }

@@ -6,6 +6,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use tokio::time::Instant;
+
 use super::dedup::Dedup;
 use super::error::StoreError;
 use super::key;
@@ -19,11 +21,11 @@ use crate::model::id::{DeliveryId, IdSequence, SubscriptionId};
 use crate::model::time::Clock;
 
 /// The most events in one transaction: it holds a lock that readers wait for.
-const EVENTS_MAX: usize = 32;
+const EVENTS_MAX: usize = 64;
 /// The most bytes of rows in one transaction, unless a single event has more.
 pub(super) const BYTES_MAX: usize = 256 * 1024;
 /// The most rows changed in one transaction, unless a single event or step changes more.
-pub(super) const ROWS_MAX: usize = 128;
+pub(super) const ROWS_MAX: usize = 192;
 
 /// Acknowledges a step that has become durable.
 pub(super) type Ack = Box<dyn FnOnce() + Send>;
@@ -64,6 +66,8 @@ pub(super) struct Applier {
     pub(super) revisit: BTreeSet<u128>,
     pub(super) pulse: Arc<Pulse>,
     pub(super) poison: Poison,
+    /// When the last flush began, which is when the transactions before it had ended.
+    pub(super) flushing_since: Instant,
     #[cfg(test)]
     pub(super) fail_flush_after: Option<u64>,
     #[cfg(test)]
@@ -165,6 +169,7 @@ impl Applier {
         self.meta = self.reader.tables.apply(&self.draft, &self.meta)?;
         self.draft = Draft::default();
         self.events_in_draft = 0;
+        self.reader.ledger.state().written();
         self.reader.ledger.commits.fetch_add(1, Ordering::Relaxed);
         self.pulse.beat();
         Ok(())
@@ -174,8 +179,10 @@ impl Applier {
     pub(super) fn flush(&mut self) -> Result<(), StoreError> {
         #[cfg(test)]
         injected(&mut self.fail_flush_after)?;
+        self.flushing_since = self.clock.instant();
         self.reader.tables.db().flush()?;
         self.reader.ledger.flushes.fetch_add(1, Ordering::Relaxed);
+        self.reader.ledger.state().durable = self.last_id;
         self.pulse.beat();
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::Receiver;
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::{JoinHandle, spawn_blocking, yield_now};
 use tokio::time::Instant;
 
 use super::apply::{Ack, Applier};
@@ -18,10 +18,13 @@ use super::step::Step;
 /// The most work that one flush makes durable, in events or what costs about as much.
 const WEIGHT_MAX: usize = 1024;
 
-/// How many commits in a row find more work waiting before gaps are left between them.
-const SATURATED_AFTER: u32 = 8;
+/// How often in a row all other tasks may have their turn, none of them handing in a step, before a commit begins
+/// that might have become larger.
+const IDLE_TURNS_MAX: u32 = 64;
 
-/// The longest gap left for sled's garbage collection, which waits while transactions hold the lock.
+/// The shortest and the longest gap left for sled's garbage collection, which waits while transactions hold the
+/// lock. A timer knows nothing shorter.
+const GAP_MIN: Duration = Duration::from_millis(1);
 const GAP_MAX: Duration = Duration::from_millis(3);
 
 /// How often the witness is rewritten while there are commits.
@@ -60,7 +63,9 @@ struct Loop {
     /// Away while a commit is under way, and for good once one has failed.
     applier: Option<Box<Applier>>,
     waiting: VecDeque<Step>,
-    saturated: u32,
+    /// How many steps the last commit acknowledged.
+    acknowledged: usize,
+    lock: LockTime,
     pulse: Arc<Pulse>,
     witness: Witness,
     _watch: Watch,
@@ -73,7 +78,8 @@ impl Loop {
             queue: committer.queue,
             applier: Some(Box::new(committer.applier)),
             waiting: VecDeque::new(),
-            saturated: 0,
+            acknowledged: 0,
+            lock: LockTime { excess: Duration::ZERO, free_since: now },
             pulse,
             witness: Witness { path: committer.witness, written: now, writing: None },
             _watch: watch,
@@ -84,14 +90,15 @@ impl Loop {
         while self.gather().await {
             let steps = self.take_steps();
             let Some(applier) = self.applier.take() else { return Err(StoreError::Closed) };
-            let (applier, acks, took) = self.commit(applier, steps).await?;
+            let (applier, acks) = self.commit(applier, steps).await?;
             let (seq, now) = (applier.meta.commit_seq, applier.clock.instant());
             self.applier = Some(applier);
+            self.acknowledged = acks.len();
             for ack in acks {
                 ack();
             }
             self.witness.note(seq, now).await?;
-            self.leave_gap(took).await;
+            self.leave_gap().await;
         }
         match self.applier {
             Some(applier) => self.witness.finish(applier.meta.commit_seq).await,
@@ -100,18 +107,34 @@ impl Loop {
     }
 
     /// Waits for work; false once there will be none.
+    ///
+    /// A commit of fifty steps costs little more than one of one, and whoever was just acknowledged is likely to
+    /// come again at once. So what is there waits while others are on their way: not for a time, but for as long
+    /// as the turns of the other tasks bring steps. A lone step does not wait.
     async fn gather(&mut self) -> bool {
-        let mut steps = Vec::new();
+        self.drain();
+        let expected = (self.acknowledged + self.waiting.len()).min(WEIGHT_MAX);
         if self.waiting.is_empty() {
-            self.queue.recv_many(&mut steps, WEIGHT_MAX).await;
-        } else {
-            while self.waiting.len() + steps.len() < WEIGHT_MAX {
-                let Ok(step) = self.queue.try_recv() else { break };
-                steps.push(step);
-            }
+            let Some(step) = self.queue.recv().await else { return false };
+            self.waiting.push_back(step);
+            self.drain();
         }
-        self.waiting.extend(steps);
-        !self.waiting.is_empty()
+        let mut idle_turns = 0;
+        while self.waiting.len() < expected && idle_turns < IDLE_TURNS_MAX {
+            yield_now().await;
+            idle_turns = if self.drain() { 0 } else { idle_turns + 1 };
+        }
+        true
+    }
+
+    /// Takes what the queue has, up to as much as one flush is meant for; whether it had anything.
+    fn drain(&mut self) -> bool {
+        let before = self.waiting.len();
+        while self.waiting.len() < WEIGHT_MAX {
+            let Ok(step) = self.queue.try_recv() else { break };
+            self.waiting.push_back(step);
+        }
+        self.waiting.len() > before
     }
 
     /// As many of the oldest steps as one flush is meant for, at least one.
@@ -130,9 +153,9 @@ impl Loop {
         &mut self,
         mut applier: Box<Applier>,
         steps: Vec<Step>,
-    ) -> Result<(Box<Applier>, Vec<Ack>, Duration), StoreError> {
+    ) -> Result<(Box<Applier>, Vec<Ack>), StoreError> {
         self.pulse.begin();
-        let began = applier.clock.instant();
+        self.lock.begin(applier.clock.instant());
         let work = spawn_blocking(move || applier.commit(steps).map(|acks| (applier, acks)));
         let joined = tokio::select! {
             biased;
@@ -142,16 +165,38 @@ impl Loop {
         self.pulse.rest();
         let (applier, acks) =
             joined.map_err(|error| StoreError::Poisoned { cause: error.to_string().into() })??;
-        let took = applier.clock.instant() - began;
-        Ok((applier, acks, took))
+        self.lock.end(applier.flushing_since, applier.clock.instant());
+        Ok((applier, acks))
     }
 
-    async fn leave_gap(&mut self, took: Duration) {
-        let busy = !self.waiting.is_empty() || !self.queue.is_empty();
-        self.saturated = if busy { self.saturated.saturating_add(1) } else { 0 };
-        if self.saturated >= SATURATED_AFTER {
-            tokio::time::sleep(took.min(GAP_MAX)).await;
+    async fn leave_gap(&mut self) {
+        if self.lock.excess >= GAP_MIN {
+            tokio::time::sleep(self.lock.excess.min(GAP_MAX)).await;
         }
+    }
+}
+
+/// For how long sled's lock was held by transactions and free again: free half of the time, its garbage collection
+/// keeps up.
+#[derive(Debug)]
+struct LockTime {
+    /// How much longer it was held than free; idle time is not saved up.
+    excess: Duration,
+    /// Since when it is free, or else held.
+    free_since: Instant,
+}
+
+impl LockTime {
+    fn begin(&mut self, now: Instant) {
+        self.excess = self.excess.saturating_sub(now - self.free_since);
+        self.free_since = now;
+    }
+
+    /// Transactions ended at `flushing_since`; what follows needs no lock.
+    fn end(&mut self, flushing_since: Instant, now: Instant) {
+        self.excess += flushing_since - self.free_since;
+        self.excess = self.excess.saturating_sub(now - flushing_since);
+        self.free_since = now;
     }
 }
 
@@ -199,5 +244,30 @@ impl Witness {
         self.join().await?;
         self.begin(commit_seq);
         self.join().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::time::Clock;
+
+    #[test]
+    fn a_gap_is_due_once_the_lock_was_held_longer_than_free() {
+        let start = Clock::system().instant();
+        let at = |ms| start + Duration::from_millis(ms);
+        let mut lock = LockTime { excess: Duration::ZERO, free_since: start };
+        // Held for 4, free for 1 of the flush and 2 until the next.
+        lock.begin(at(10));
+        lock.end(at(14), at(15));
+        assert_eq!(lock.excess, Duration::from_millis(3));
+        lock.begin(at(17));
+        assert_eq!(lock.excess, Duration::from_millis(1));
+        lock.end(at(19), at(19));
+        assert_eq!(lock.excess, Duration::from_millis(3));
+        // Time without work pays off, and no more than that.
+        lock.begin(at(60));
+        lock.end(at(61), at(61));
+        assert_eq!(lock.excess, Duration::from_millis(1));
     }
 }

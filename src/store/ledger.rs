@@ -107,6 +107,8 @@ pub(super) struct Line {
 
 #[derive(Debug, Default)]
 pub(super) struct State {
+    /// The last id that a flush has covered.
+    pub(super) durable: u128,
     /// Every subscription with a row, and when it was deleted if it was.
     pub(super) subscriptions: HashMap<SubscriptionId, Option<Timestamp>>,
     pub(super) tallies: HashMap<SubscriptionId, Tally>,
@@ -120,6 +122,8 @@ pub(super) struct State {
     replaying: BTreeSet<(EventId, DeliveryId)>,
     fresh: BTreeMap<DeliveryId, Fresh>,
     fresh_of: BTreeSet<(SubscriptionId, DeliveryId)>,
+    leaving: Vec<Fresh>,
+    leaving_lines: Vec<(SubscriptionId, WasTried)>,
 }
 
 impl State {
@@ -156,8 +160,20 @@ impl State {
         }
     }
 
-    /// Counts a due row that was removed.
+    /// Takes note that a due row is going: readers see it until the transaction is written.
     pub(super) fn leave_line(&mut self, subscription: SubscriptionId, was_tried: WasTried) {
+        self.leaving_lines.push((subscription, was_tried));
+    }
+
+    /// A transaction was written: readers find what was leaving where it is now.
+    pub(super) fn written(&mut self) {
+        self.leaving.clear();
+        for (subscription, was_tried) in std::mem::take(&mut self.leaving_lines) {
+            self.has_left_line(subscription, was_tried);
+        }
+    }
+
+    fn has_left_line(&mut self, subscription: SubscriptionId, was_tried: WasTried) {
         let Some(line) = self.lines.get_mut(&subscription) else {
             debug_assert!(false, "a due row that was not counted");
             return;
@@ -184,7 +200,13 @@ impl State {
     pub(super) fn take_fresh(&mut self, id: DeliveryId) -> Option<Fresh> {
         let fresh = self.fresh.remove(&id)?;
         self.fresh_of.remove(&(fresh.subscription, id));
+        self.leaving.push(fresh);
         Some(fresh)
+    }
+
+    /// Those that are fresh no longer, while what they are instead is not written yet.
+    pub(super) fn leaving(&self) -> &[Fresh] {
+        &self.leaving
     }
 
     pub(super) fn fresh(&self) -> impl Iterator<Item = Fresh> {

@@ -103,6 +103,7 @@ pub fn open(
     let fresh = state.fresh().collect();
     reader.ledger = Arc::new(Ledger::new(state, index, seen));
     let poison = Poison::default();
+    let now = clock.instant();
     let mut applier = Applier {
         reader: reader.clone(),
         meta,
@@ -119,6 +120,7 @@ pub fn open(
         revisit: BTreeSet::new(),
         pulse: Arc::new(Pulse::default()),
         poison: poison.clone(),
+        flushing_since: now,
         #[cfg(test)]
         fail_flush_after: None,
         #[cfg(test)]

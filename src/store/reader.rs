@@ -298,6 +298,9 @@ impl Reader {
     }
 
     /// The next rows of a lane, earliest due first, after a place in it.
+    ///
+    /// A delivery that is not durable yet is passed over, so that none goes out that a crash could undo; its lane
+    /// hears of it once it is.
     pub fn due_page(
         &self,
         subscription: SubscriptionId,
@@ -309,9 +312,14 @@ impl Reader {
             Some((at, id)) => Bound::Excluded(key::due(subscription, at, id)),
             None => Bound::Included(first),
         };
+        // Asked before the rows are: what becomes durable meanwhile is passed over this once.
+        let durable = self.ledger.state().durable;
         let rows = self.tables.tree(Table::Due).range((from, Bound::Included(last))).keys();
         let read = |row: sled::Result<IVec>| key::read_due(&row?).map(|(_, at, id)| (at, id));
-        rows.take(limit).map(read).collect()
+        let is_durable = |row: &Result<(Timestamp, DeliveryId), StoreError>| {
+            row.as_ref().map_or(true, |(_, id)| id.bits() <= durable)
+        };
+        rows.map(read).filter(is_durable).take(limit).collect()
     }
 
     /// How many deliveries of the subscription wait: fresh ones and those in its lane.

@@ -51,8 +51,12 @@ pub(super) type Problem = String;
 
 type Read<T> = Result<T, Problem>;
 
+/// Room for most records, so that they are not moved while they grow.
+const USUAL_BYTES: usize = 256;
+
 fn encode(prefix: usize, value: impl Encode) -> Vec<u8> {
-    let mut bytes = vec![0; prefix];
+    let mut bytes = Vec::with_capacity(USUAL_BYTES);
+    bytes.resize(prefix, 0);
     if let Some(first) = bytes.first_mut() {
         *first = VERSION;
     }
@@ -145,8 +149,12 @@ pub(super) fn event(content: &EventContent, targets: &[SubscriptionId]) -> Vec<u
         data: content.data.as_ref().map(|data| size(data.len())),
     };
     let mut bytes = encode(PREFIX, head);
-    bytes.extend(targets.iter().flat_map(|id| id.to_bytes()));
-    bytes.extend(content.data.as_deref().unwrap_or_default());
+    let data = content.data.as_deref().unwrap_or_default();
+    bytes.reserve_exact(targets.len() * 16 + data.len());
+    for target in targets {
+        bytes.extend_from_slice(&target.to_bytes());
+    }
+    bytes.extend_from_slice(data);
     set_length(&mut bytes);
     bytes
 }

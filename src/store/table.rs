@@ -64,8 +64,8 @@ impl Tables {
                 let Some(count) = after.tables.get_mut(table.index()) else { continue };
                 for (row, value) in draft.rows(*table) {
                     let old = match value {
-                        Some(value) => view.insert(row.as_slice(), value.as_slice())?,
-                        None => view.remove(row.as_slice())?,
+                        Some(value) => view.insert(row, value)?,
+                        None => view.remove(row)?,
                     };
                     recount(count, *table, row, old.as_deref(), value.as_deref());
                 }
@@ -129,7 +129,7 @@ fn recount(count: &mut (u64, u64), table: Table, key: &[u8], old: Option<&[u8]>,
 /// Changes that are to be made together, over the log as it is.
 #[derive(Debug, Default)]
 pub(super) struct Draft {
-    changes: BTreeMap<(Table, Vec<u8>), Option<Vec<u8>>>,
+    changes: BTreeMap<(Table, IVec), Option<IVec>>,
     bytes: usize,
 }
 
@@ -138,9 +138,9 @@ impl Draft {
         self.rows(table).next().is_some()
     }
 
-    fn rows(&self, table: Table) -> impl Iterator<Item = (&Vec<u8>, &Option<Vec<u8>>)> {
+    fn rows(&self, table: Table) -> impl Iterator<Item = (&IVec, &Option<IVec>)> {
         self.changes
-            .range((table, Vec::new())..)
+            .range((table, IVec::default())..)
             .take_while(move |((of, _), _)| *of == table)
             .map(|((_, key), value)| (key, value))
     }
@@ -148,7 +148,7 @@ impl Draft {
     /// The rows that it writes into a tree.
     #[cfg(test)]
     pub(super) fn puts(&self, table: Table) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.rows(table).filter_map(|(key, value)| Some((key.as_slice(), value.as_deref()?)))
+        self.rows(table).filter_map(|(key, value)| Some((&**key, value.as_deref()?)))
     }
 
     /// How many rows it changes.
@@ -161,20 +161,21 @@ impl Draft {
         self.bytes
     }
 
-    pub(super) fn put(&mut self, table: Table, key: &[u8], value: Vec<u8>) {
+    pub(super) fn put(&mut self, table: Table, key: &[u8], value: impl Into<IVec>) {
+        let value = value.into();
         self.bytes += key.len() + value.len();
-        self.changes.insert((table, key.to_vec()), Some(value));
+        self.changes.insert((table, key.into()), Some(value));
     }
 
     pub(super) fn remove(&mut self, table: Table, key: &[u8]) {
         self.bytes += key.len();
-        self.changes.insert((table, key.to_vec()), None);
+        self.changes.insert((table, key.into()), None);
     }
 
     /// The row as it will be.
     pub(super) fn get(&self, tables: &Tables, table: Table, key: &[u8]) -> Result<Option<IVec>, StoreError> {
-        match self.changes.get(&(table, key.to_vec())) {
-            Some(value) => Ok(value.as_deref().map(IVec::from)),
+        match self.changes.get(&(table, key.into())) {
+            Some(value) => Ok(value.clone()),
             None => Ok(tables.tree(table).get(key)?),
         }
     }
@@ -182,7 +183,7 @@ impl Draft {
     /// Writes a long record, and removes what an earlier, longer one left.
     pub(super) fn put_long(&mut self, table: Table, id: u128, record: &[u8], length_was: usize) {
         for (number, part) in (0u16..).zip(record.chunks(CHUNK_BYTES)) {
-            self.put(table, &key::chunk(id, number), part.to_vec());
+            self.put(table, &key::chunk(id, number), part);
         }
         if length_was > record.len() {
             for number in record::chunk_count(record.len())..record::chunk_count(length_was) {

@@ -58,7 +58,7 @@ impl Browser {
         Self { child, client, base: base.to_owned(), _profile: profile }
     }
 
-    /// The WebDriver itself.
+    /// The driver itself.
     pub(crate) fn driver(&self) -> &Client {
         &self.client
     }
@@ -125,19 +125,18 @@ impl Browser {
                 shown.contains(text).then_some(())
             }),
         );
-        if asked.await.is_err() {
-            panic!("'{text}' does not show at {}:\n{}", self.path().await, self.text().await);
-        }
+        let is_shown = asked.await.is_ok();
+        assert!(is_shown, "'{text}' does not show at {}:\n{}", self.path().await, self.text().await);
     }
 }
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // The end of chromedriver is the end of its browser.
-        drop(rustix::process::kill_process(
+        // The end of chromedriver is the end of its browser; one that has ended already is as good.
+        let _ = rustix::process::kill_process(
             rustix::process::Pid::from_child(&self.child),
             rustix::process::Signal::TERM,
-        ));
+        );
         drop(self.child.wait());
     }
 }

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::schema::{CompanyText, EventTypeText, ProjectText, Time};
 use crate::config::{EventTypeEntry, ProjectEntry};
 use crate::model::name::EventType;
 use crate::model::time::Timestamp;
@@ -10,43 +11,51 @@ use crate::store::{Seen, SeenProject};
 
 /// A known event type.
 #[derive(Serialize, ToSchema)]
+#[schema(as = KnownEventType, examples(json!({
+    "name": "TODO_CREATED", "group": "Records", "description": "A record was created.", "configured": true,
+    "events": 1024, "last_seen_at": "2026-01-31T08:00:00.000Z",
+})))]
 pub struct EventTypeBody {
     /// The type.
-    #[schema(example = "TODO_CREATED")]
+    #[schema(value_type = EventTypeText)]
     name: String,
     /// The heading that it is listed under.
-    #[schema(example = "Records")]
+    #[schema(required)]
     group: Option<String>,
     /// What it means, for people.
-    #[schema(example = "A record was created.")]
+    #[schema(required)]
     description: Option<String>,
     /// Whether the config file's catalog has it.
     configured: bool,
     /// How many events of it the log has.
     events: u64,
     /// When the last of them arrived.
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(value_type = Option<Time>, required)]
     last_seen_at: Option<Timestamp>,
 }
 
 /// A known project.
 #[derive(Serialize, ToSchema)]
+#[schema(as = KnownProject, examples(json!({
+    "company": "acme", "id": "website", "name": "Website relaunch", "configured": true, "events": 1024,
+    "last_seen_at": "2026-01-31T08:00:00.000Z",
+})))]
 pub struct ProjectBody {
     /// Whose it is.
-    #[schema(example = "acme")]
+    #[schema(value_type = Option<CompanyText>, required)]
     company: Option<String>,
     /// Its id.
-    #[schema(example = "website")]
+    #[schema(value_type = ProjectText)]
     id: String,
     /// Its name, for people.
-    #[schema(example = "Website relaunch")]
+    #[schema(required)]
     name: Option<String>,
     /// Whether the config file's catalog has it.
     configured: bool,
     /// How many events of it the log has.
     events: u64,
     /// When the last of them arrived.
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(value_type = Option<Time>, required)]
     last_seen_at: Option<Timestamp>,
 }
 

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::schema::{AttemptError, DeliveryIdText, DeliveryState, EventIdText, SubscriptionIdText, Time};
 use crate::flow::view::DeliveryView;
 use crate::model::attempt::{Attempt, Outcome};
 use crate::model::delivery::{Delivery, Progress};
@@ -10,19 +11,27 @@ use crate::model::time::{Timestamp, millis};
 
 /// One request that was made for a delivery.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Attempt, examples(json!({
+    "number": 1, "started_at": "2026-01-31T08:00:00.004Z", "duration_ms": 12, "status": 503, "error": null,
+    "error_detail": null, "response_excerpt": "down for maintenance",
+})))]
 pub struct AttemptBody {
     /// 1 for the first.
+    #[schema(minimum = 1)]
     number: u32,
     /// When the request began.
-    #[schema(value_type = String, format = DateTime)]
+    #[schema(value_type = Time)]
     started_at: Timestamp,
     /// How long the whole exchange took.
     duration_ms: u64,
     /// The HTTP status, if there was an answer.
+    #[schema(required, minimum = 100, maximum = 999)]
     status: Option<u16>,
-    /// The kind of failure, if there was none: `dns`, `forbidden_address`, `connect`, `tls`, `timeout`, `protocol`, `internal`.
+    /// Why there was none.
+    #[schema(value_type = Option<AttemptError>, required)]
     error: Option<&'static str>,
     /// What happened, in a few words.
+    #[schema(required)]
     error_detail: Option<String>,
     /// The beginning of the answer's body; what is not UTF-8 shows as U+FFFD.
     response_excerpt: String,
@@ -60,22 +69,37 @@ impl From<&Attempt> for AttemptBody {
 
 /// One event on its way to one subscription.
 #[derive(Serialize, ToSchema)]
+#[schema(as = Delivery, examples(json!({
+    "id": "dlv_01K3Z9QJ5M8W2R4T6Y8A0C2E4H", "event": "evt_01K3Z9QJ5M8W2R4T6Y8A0C2E4G",
+    "subscription": "sub_01K3Z9Q0B1D3F5H7K9M1P3R5T7", "state": "pending",
+    "reason": "waiting for attempt 2", "created_at": "2026-01-31T08:00:00.000Z",
+    "due_at": "2026-01-31T08:00:05.310Z",
+    "attempts": [{
+        "number": 1, "started_at": "2026-01-31T08:00:00.004Z", "duration_ms": 12, "status": 503, "error": null,
+        "error_detail": null, "response_excerpt": "down for maintenance",
+    }],
+})))]
 pub struct DeliveryBody {
     /// Its id.
+    #[schema(value_type = DeliveryIdText)]
     id: String,
     /// The event's id.
+    #[schema(value_type = EventIdText)]
     event: String,
     /// The subscription's id.
+    #[schema(value_type = SubscriptionIdText)]
     subscription: String,
-    /// `pending`, `in_flight`, `succeeded`, `exhausted`, `held` or `cancelled`.
+    /// Where it stands.
+    #[schema(value_type = DeliveryState)]
     state: &'static str,
     /// Why it is where it is, in words.
+    #[schema(required)]
     reason: Option<String>,
     /// When it was made.
-    #[schema(value_type = String, format = DateTime)]
+    #[schema(value_type = Time)]
     created_at: Timestamp,
     /// When the next attempt is due, while it waits.
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(value_type = Option<Time>, required)]
     due_at: Option<Timestamp>,
     /// Every request made for it, in order.
     attempts: Vec<AttemptBody>,

@@ -6,8 +6,14 @@
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use utoipa::ToSchema;
+use utoipa::openapi::schema::{Object, Schema, SchemaFormat, Type};
+use utoipa::openapi::{Ref, RefOr};
+use utoipa::{PartialSchema, ToSchema};
 
+use super::schema::{
+    CompanyText, EventIdText, EventTypeText, GivenTime, Json, ProjectText, SenderIdText, SubscriptionIdText,
+    Time,
+};
 use crate::flow::accept::Accepted;
 use crate::flow::view::Explanation;
 use crate::model::event::{Event, EventContent};
@@ -17,39 +23,70 @@ use crate::rules::matcher::Verdict;
 
 /// One event to submit.
 #[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(examples(json!({
+    "type": "TODO_CREATED", "project": "website", "company": "acme", "data": { "title": "Hello" },
+    "id": "order-4711", "occurred_at": "2026-01-31T08:00:00.000Z",
+})))]
 pub struct EventInput {
-    /// What happened: 1 to 128 of `A-Z a-z 0-9 _ . - :`.
-    #[schema(example = "TODO_CREATED", max_length = 128)]
+    /// What happened.
+    #[schema(value_type = EventTypeText)]
     r#type: String,
     /// Where it happened.
-    #[schema(example = "website", max_length = 128)]
+    #[schema(value_type = ProjectText)]
     project: String,
     /// Whose project that is.
-    #[schema(example = "acme", max_length = 128)]
+    #[schema(value_type = Option<CompanyText>)]
     company: Option<String>,
-    /// Any JSON, passed through byte for byte.
+    /// What it is about.
+    #[schema(value_type = Json, required = false)]
     data: Option<Value>,
     /// The sender's own id: the same one again within the dedup window is the same event.
-    #[schema(max_length = 128)]
+    #[schema(value_type = Option<SenderIdText>)]
     id: Option<String>,
-    /// When it happened (RFC 3339); the time of arrival if left out.
-    #[schema(format = DateTime)]
+    /// When it happened; the time of arrival if left out.
+    #[schema(value_type = Option<GivenTime>)]
     occurred_at: Option<String>,
 }
 
 /// What `POST /v1/events` takes: one event, or a list.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
+#[schema(examples(json!({
+    "type": "TODO_CREATED", "project": "website", "company": "acme", "data": { "title": "Hello" },
+    "id": "order-4711", "occurred_at": "2026-01-31T08:00:00.000Z",
+})))]
 pub enum Submitted {
     /// One.
     One(EventInput),
-    /// All of them or none.
+    /// All of them or none; at most `server.batch_events_max`.
     List(Vec<EventInput>),
 }
+
+/// Events in `application/x-ndjson`: one a line, blank lines passed over.
+pub struct Lines;
+
+impl PartialSchema for Lines {
+    fn schema() -> RefOr<Schema> {
+        Object::builder()
+            .schema_type(Type::String)
+            .format(Some(SchemaFormat::Custom("ndjson".to_owned())))
+            .description(Some("One event a line; blank lines are passed over."))
+            .content_schema(Some(Ref::from_schema_name("EventInput")))
+            .examples([LINES])
+            .into()
+    }
+}
+
+impl ToSchema for Lines {}
+
+const LINES: &str =
+    "{\"type\":\"TODO_CREATED\",\"project\":\"website\"}\n{\"type\":\"TODO_DONE\",\"project\":\"website\"}\n";
 
 /// What `POST /v1/events` answers: to one event, or to a list.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
+#[schema(examples(json!({ "id": "evt_01K3Z9QJ5M8W2R4T6Y8A0C2E4G", "matched": 2, "duplicate": false })))]
 pub enum Answered {
     /// To one.
     One(AcceptedBody),
@@ -59,8 +96,10 @@ pub enum Answered {
 
 /// What became of one submitted event.
 #[derive(Serialize, ToSchema)]
+#[schema(as = Accepted, examples(json!({ "id": "evt_01K3Z9QJ5M8W2R4T6Y8A0C2E4G", "matched": 2, "duplicate": false })))]
 pub struct AcceptedBody {
     /// The event's id; of a duplicate, the first one's.
+    #[schema(value_type = EventIdText)]
     id: String,
     /// How many subscriptions it is on its way to.
     matched: usize,
@@ -83,15 +122,34 @@ pub struct AcceptedList {
 
 /// Whether a subscription would match an event.
 #[derive(Serialize, ToSchema)]
+#[schema(as = Match, examples(json!({
+    "subscription": "sub_01K3Z9Q0B1D3F5H7K9M1P3R5T7", "name": "crm", "matches": false, "reason": "events",
+})))]
 pub struct MatchBody {
     /// Its id.
+    #[schema(value_type = SubscriptionIdText)]
     subscription: String,
     /// Its name.
     name: String,
     /// Whether it would match.
     matches: bool,
-    /// The first reason why not: `events`, `projects`, `filter` or `disabled`.
+    /// The first reason why not.
+    #[schema(value_type = Option<MismatchReason>, required)]
     reason: Option<&'static str>,
+}
+
+/// Why a subscription does not match an event.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MismatchReason {
+    /// Not of its event types.
+    Events,
+    /// Not of its projects.
+    Projects,
+    /// Its filter is not true.
+    Filter,
+    /// A person has switched it off.
+    Disabled,
 }
 
 impl From<Explanation> for MatchBody {
@@ -110,26 +168,36 @@ impl From<Explanation> for MatchBody {
 
 /// An accepted event.
 #[derive(Serialize, ToSchema)]
+#[schema(as = Event, examples(json!({
+    "id": "evt_01K3Z9QJ5M8W2R4T6Y8A0C2E4G", "type": "TODO_CREATED", "project": "website", "company": "acme",
+    "sender_id": "order-4711", "occurred_at": "2026-01-31T08:00:00.000Z",
+    "accepted_at": "2026-01-31T08:00:00.001Z", "data": { "title": "Hello" },
+})))]
 pub struct EventBody {
     /// Its id.
+    #[schema(value_type = EventIdText)]
     id: String,
     /// What happened.
+    #[schema(value_type = EventTypeText)]
     r#type: String,
     /// Where it happened.
+    #[schema(value_type = ProjectText)]
     project: String,
     /// Whose project that is.
+    #[schema(value_type = Option<CompanyText>, required)]
     company: Option<String>,
     /// The sender's own id.
+    #[schema(value_type = Option<SenderIdText>, required)]
     sender_id: Option<String>,
     /// When it happened.
-    #[schema(value_type = String, format = DateTime)]
+    #[schema(value_type = Time)]
     occurred_at: Timestamp,
     /// When it arrived.
-    #[schema(value_type = String, format = DateTime)]
+    #[schema(value_type = Time)]
     accepted_at: Timestamp,
     /// What was submitted, byte for byte; left out in lists and where there was none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Value>)]
+    #[schema(value_type = Json, required = false)]
     data: Option<Box<RawValue>>,
 }
 

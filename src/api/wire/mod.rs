@@ -8,6 +8,7 @@ pub mod delivery;
 pub mod event;
 pub mod replay;
 pub mod sample;
+pub mod schema;
 pub mod stats;
 pub mod stream;
 pub mod subscription;
@@ -18,5 +19,6 @@ pub struct List<T> {
     /// The page; it may be shorter than `limit`, even empty, and still have a next one.
     pub items: Vec<T>,
     /// Give it as `cursor` for the next page; null on the last.
+    #[schema(required)]
     pub next_cursor: Option<String>,
 }

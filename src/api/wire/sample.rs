@@ -4,18 +4,21 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::delivery::AttemptBody;
+use super::schema::EventTypeText;
 
 /// What `POST /v1/subscriptions/{id}/test` takes; the body may be left out.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "the schema of what api::intervene reads member by member")]
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Sample, examples(json!({ "type": "TODO_CREATED" })))]
 pub struct SampleInputBody {
     /// The event type that the sample shows; `webhook.test`, or `WEBHOOK_TEST` in `blue` format, if left out.
-    #[schema(example = "TODO_CREATED", min_length = 1, max_length = 128, pattern = "^[A-Za-z0-9_.:-]+$")]
+    #[schema(value_type = Option<EventTypeText>)]
     r#type: Option<String>,
 }
 
 /// What came of a sample.
 #[derive(Serialize, ToSchema)]
+#[schema(as = Tested)]
 pub struct TestedBody {
     /// The one request that was made.
     pub attempt: AttemptBody,

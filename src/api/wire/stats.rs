@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::schema::Time;
 use crate::flow::meter::{Latency, Reading};
 use crate::flow::numbers::{Deliveries, Healths, Numbers};
 use crate::model::attempt::ErrorClass;
@@ -12,12 +13,35 @@ use crate::model::time::Timestamp;
 
 /// The daemon in numbers, now.
 #[derive(Serialize, ToSchema)]
+#[schema(as = Numbers, examples(json!({
+    "version": "0.1.0", "started_at": "2026-01-31T08:00:00.000Z", "uptime_seconds": 3600,
+    "events": {
+        "accepted": 4711, "duplicates": 3, "accepted_per_second": 1.3, "queued": 0, "queued_max": 65536,
+    },
+    "deliveries": {
+        "pending": 1, "in_flight": 2, "held": 0, "succeeded": 9421, "exhausted": 2, "cancelled": 0,
+    },
+    "attempts": {
+        "total": 9433, "succeeded": 9421, "rejected": 10,
+        "failed": {
+            "dns": 0, "forbidden_address": 0, "connect": 2, "tls": 0, "timeout": 0, "protocol": 0, "internal": 0,
+        },
+        "per_second": 2.6,
+    },
+    "latency": {
+        "accept": { "count": 78, "p50_ms": 0.9, "p90_ms": 1.4, "p99_ms": 2.1, "max_ms": 2.4 },
+        "first_attempt": { "count": 156, "p50_ms": 0.2, "p90_ms": 0.3, "p99_ms": 0.6, "max_ms": 0.7 },
+        "attempt": { "count": 157, "p50_ms": 11.8, "p90_ms": 23.1, "p99_ms": 61.0, "max_ms": 70.2 },
+    },
+    "subscriptions": { "total": 3, "healthy": 2, "failing": 1, "disabled": 0 },
+    "stream": { "readers": 1, "readers_max": 64 },
+    "disk": { "log_bytes": 104_857_600, "free_bytes": 53_687_091_200_u64, "reserve_bytes": 536_870_912 },
+})))]
 pub struct NumbersBody {
     /// The daemon's version.
-    #[schema(example = "0.1.0")]
     version: &'static str,
     /// When it started.
-    #[schema(value_type = String, format = DateTime)]
+    #[schema(value_type = Time)]
     started_at: Timestamp,
     /// For how many seconds it has been running.
     uptime_seconds: u64,
@@ -98,6 +122,7 @@ pub struct Latencies {
 
 /// Percentiles in milliseconds, at most 6 % too high; zero if there was nothing.
 #[derive(Serialize, ToSchema)]
+#[schema(as = Latency)]
 pub struct LatencyBody {
     /// How often.
     count: u64,

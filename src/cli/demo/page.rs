@@ -93,7 +93,7 @@ fn steps(url: &str, first: &str) -> String {
          cargo run --release -- listen --port 9000          a receiver that prints what it gets\n  \
          curl {url}/v1/subscriptions -H 'Content-Type: application/json' \\\n       \
          -d '{{\"url\":\"http://127.0.0.1:9000/\",\"events\":[\"TODO_*\"],\"projects\":[\"website\"]}}'\n  \
-         cargo run --release -- send --url {url} \\\n       \
+         cargo run --release -- send --server {url} \\\n       \
          --type TODO_CREATED --company acme --project website --data '{{\"title\":\"Hello\"}}'\n  \
          curl '{url}/v1/deliveries?limit=5'"
     )

@@ -197,7 +197,7 @@ mod tests {
     use super::*;
 
     fn texts<'a>(names: impl IntoIterator<Item = &'a EventType>) -> Vec<&'a str> {
-        names.into_iter().map(|name| name.as_str()).collect()
+        names.into_iter().map(EventType::as_str).collect()
     }
 
     #[test]

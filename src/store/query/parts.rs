@@ -95,15 +95,15 @@ impl Reader {
             let mut also = filling.query().waiting_also.clone();
             also.retain(|id| (span.first..span.end).contains(&id.bits()));
             parts.push(Part::ids(also, span.first));
-            let (fresh, lanes, has_retrying) = {
+            let (fresh, lanes) = {
                 let state = self.ledger.state();
-                let wanted = wanted_lines(&state, filling);
-                let lanes = wanted.iter().filter(|(_, line)| line.untried > 0).map(|(id, _)| *id);
-                let has_retrying = wanted.iter().any(|(_, line)| line.retrying > 0);
-                (fresh(&state, filling, span, most), lanes.collect::<Vec<_>>(), has_retrying)
+                let lanes = wanted_lines(&state, filling).filter(|(_, line)| line.untried > 0);
+                (fresh(&state, filling, span, most), lanes.map(|(id, _)| id).collect::<Vec<_>>())
             };
             parts.push(fresh);
             parts.push(self.untried(filling, &lanes, span, most)?);
+            // Asked only now: what has just left its lane is counted here.
+            let has_retrying = wanted_lines(&self.ledger.state(), filling).any(|(_, line)| line.retrying > 0);
             if has_retrying {
                 parts.push(self.in_tree(Table::Retrying, filling, span, most)?);
             }
@@ -214,9 +214,9 @@ impl Untried {
 }
 
 /// What waits on disk of the subscriptions asked for.
-fn wanted_lines(state: &State, filling: &Filling) -> Vec<(SubscriptionId, Line)> {
+fn wanted_lines(state: &State, filling: &Filling) -> impl Iterator<Item = (SubscriptionId, Line)> {
     let wanted = state.lines.iter().filter(|(id, _)| filling.wants_waiting_of(**id));
-    wanted.map(|(id, line)| (*id, *line)).collect()
+    wanted.map(|(id, line)| (*id, *line))
 }
 
 /// The fresh deliveries asked for.
@@ -227,11 +227,14 @@ fn fresh(state: &State, filling: &Filling, span: Span, most: usize) -> Part {
         (None, Some(list)) => Some(list.clone()),
         (None, None) => None,
     };
+    let leaving = state.leaving().iter().filter(|fresh| filling.wants_waiting_of(fresh.subscription));
+    let leaving = leaving.map(|fresh| fresh.id).filter(|id| (span.first..span.end).contains(&id.bits()));
     let has_fresh =
         |id: &SubscriptionId| filling.wants_waiting_of(*id) && state.fresh_of(*id).next().is_some();
     let wanted: Option<Vec<SubscriptionId>> = wanted.map(|list| list.into_iter().filter(has_fresh).collect());
     if let Some(lanes) = wanted.as_ref().filter(|lanes| lanes.len() <= LANES_APART_MAX) {
         let mut ids: Vec<DeliveryId> = lanes.iter().flat_map(|id| state.fresh_of(*id)).collect();
+        ids.extend(leaving);
         ids.retain(|id| (span.first..span.end).contains(&id.bits()));
         ids.sort_unstable_by_key(|id| Reverse(*id));
         ids.truncate(most);
@@ -239,7 +242,7 @@ fn fresh(state: &State, filling: &Filling, span: Span, most: usize) -> Part {
             if ids.len() < most { span.first } else { ids.last().map_or(span.first, |id| id.bits()) };
         return Part::ids(ids, covered);
     }
-    let mut part = Part { candidates: Vec::new(), covered: span.first };
+    let mut part = Part::ids(leaving, span.first);
     let newest = state.fresh_before(DeliveryId::from_bits(span.end));
     for (passed, fresh) in newest.take_while(|fresh| fresh.id.bits() >= span.first).enumerate() {
         if filling.wants_waiting_of(fresh.subscription) {

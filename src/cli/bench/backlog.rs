@@ -1,0 +1,115 @@
+//! A backlog: many deliveries wait for receivers that fail; then the daemon is killed and started again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::bail;
+use bytes::Bytes;
+use serde_json::json;
+
+use super::board::Board;
+use super::daemon::{Daemon, Site, Usage};
+use super::figures::{Figures, approximate};
+use super::receiver::{Manner, Receivers};
+use crate::model::time::Clock;
+
+/// Receivers stay on however often they fail.
+pub(super) const SETTINGS: &str = "[health]\ndisable = \"never\"\n";
+
+/// Events in a request.
+const BATCH: u64 = 200;
+/// How long the first request may take after the start.
+const PATIENCE: Duration = Duration::from_mins(5);
+/// How long after the kill the start is.
+const SETTLE: Duration = Duration::from_millis(200);
+
+/// What is to wait.
+#[derive(Clone, Debug)]
+pub(super) struct Backlog {
+    /// Deliveries.
+    pub(super) deliveries: u64,
+    /// Over how many subscriptions, all to the same events.
+    pub(super) subscriptions: usize,
+    /// The project of the events.
+    pub(super) project: String,
+    /// About how long `data` is.
+    pub(super) data_bytes: usize,
+}
+
+impl Backlog {
+    /// Piles it up, measures what it takes, kills the daemon, and measures how soon it is back at work.
+    pub(super) async fn run(&self, site: &Site) -> anyhow::Result<Figures> {
+        let clock = Clock::system();
+        let mut figures = Figures::default();
+        let daemon = site.start().await?;
+        let board = Arc::new(Board::new(1, 1));
+        let receivers = Receivers::start(Arc::clone(&board)).await?;
+        let subscriptions = self.subscribe(&daemon, &receivers).await?;
+        let began = clock.instant();
+        self.fill(&daemon, &board).await?;
+        figures.add("piled up in", "s", (clock.instant() - began).as_secs_f64());
+        let mut waiting = 0;
+        for id in &subscriptions {
+            waiting += daemon.api.unfinished(id).await?;
+        }
+        if waiting < self.deliveries {
+            bail!("{waiting} deliveries wait, not {}", self.deliveries);
+        }
+        figures.add_count("waiting deliveries", "", waiting);
+        add_memory(&mut figures, "RSS before the kill", &daemon)?;
+        daemon.kill()?;
+        // What it sent last may still be on its way to the receivers.
+        tokio::time::sleep(SETTLE).await;
+        let started = clock.instant();
+        let (daemon, first) = tokio::join!(site.start(), async {
+            tokio::time::timeout(PATIENCE, receivers.next_failed()).await.map(|()| clock.instant())
+        });
+        let daemon = daemon?;
+        let Ok(first) = first else {
+            bail!("no request came within {} s of the start after the kill", PATIENCE.as_secs());
+        };
+        figures.add("start to first retry", "s", (first - started).as_secs_f64());
+        add_memory(&mut figures, "RSS after the start", &daemon)?;
+        daemon.kill()?;
+        Ok(figures)
+    }
+
+    async fn subscribe(&self, daemon: &Daemon, receivers: &Receivers) -> anyhow::Result<Vec<String>> {
+        let mut ids = Vec::with_capacity(self.subscriptions);
+        for number in 0..self.subscriptions {
+            let settings = json!({
+                "name": format!("backlog {number}"),
+                "url": receivers.url(Manner::Fail, number),
+                "projects": [self.project],
+                // The next attempt is never far, so that its time is not what is measured.
+                "retry_schedule": vec!["1s"; 30],
+            });
+            ids.push(daemon.api.subscribe(&settings).await?);
+        }
+        Ok(ids)
+    }
+
+    async fn fill(&self, daemon: &Daemon, board: &Board) -> anyhow::Result<()> {
+        let mut left = self.deliveries.div_ceil(self.subscriptions.max(1) as u64);
+        while left > 0 {
+            let mut lines = String::new();
+            for _ in 0..left.min(BATCH) {
+                lines.push_str("{\"type\":\"LOAD\",\"project\":\"");
+                lines.push_str(&self.project);
+                lines.push_str("\",\"data\":");
+                board.next_data(self.data_bytes, &mut lines);
+                lines.push_str("}\n");
+            }
+            daemon.api.submit_lines(Bytes::from(lines)).await?;
+            left -= left.min(BATCH);
+        }
+        Ok(())
+    }
+}
+
+fn add_memory(figures: &mut Figures, name: &str, daemon: &Daemon) -> anyhow::Result<()> {
+    if let Some(usage) = daemon.process().map(Usage::of).transpose()? {
+        figures.add(name, "MiB", approximate(usage.resident_bytes) / 1_048_576.0);
+    }
+    Ok(())
+}

@@ -1,0 +1,121 @@
+//! Lists of the API: as many pages as are asked for, for people or for programs.
+
+use clap::Args;
+use http::Method;
+use serde_json::Value;
+use url::form_urlencoded::Serializer;
+
+use super::Output;
+use super::client::Client;
+use super::table::{Column, table};
+
+/// The most items that the API gives in one page.
+const PAGE_MAX: usize = 500;
+
+/// How much of a list is shown.
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct Paging {
+    /// The most items to show
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
+    limit: u64,
+    /// Show all of them
+    #[arg(long, conflicts_with = "limit")]
+    all: bool,
+}
+
+impl Paging {
+    /// Everything.
+    pub(super) const ALL: Self = Self { limit: 0, all: true };
+
+    fn limit(self) -> usize {
+        if self.all { usize::MAX } else { usize::try_from(self.limit).unwrap_or(usize::MAX) }
+    }
+}
+
+/// A path with its query: parameters that are not given are left out.
+pub(super) fn with_query(path: &str, parameters: &[(&str, Option<&str>)]) -> String {
+    let mut query = Serializer::new(String::new());
+    for (name, value) in parameters {
+        if let Some(value) = value {
+            query.append_pair(name, value);
+        }
+    }
+    let query = query.finish();
+    let mark = if query.is_empty() { "" } else { "?" };
+    format!("{path}{mark}{query}")
+}
+
+/// Calls `each` with every page's items, in order; whether there is more than was asked for.
+pub(super) async fn pages(
+    client: &Client,
+    path: &str,
+    parameters: &[(&str, Option<&str>)],
+    paging: Paging,
+    mut each: impl FnMut(usize, &[Value]) -> std::io::Result<()>,
+) -> anyhow::Result<bool> {
+    let (mut left, mut cursor, mut page) = (paging.limit(), None::<String>, 0);
+    loop {
+        let limit = left.min(PAGE_MAX).to_string();
+        let own = [("limit", Some(limit.as_str())), ("cursor", cursor.as_deref())];
+        let asked: Vec<_> = parameters.iter().chain(&own).copied().collect();
+        let answer = client.call(Method::GET, &with_query(path, &asked), None).await?;
+        let items = answer.get("items").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        if !items.is_empty() {
+            each(page, items)?;
+            page += 1;
+        }
+        left = left.saturating_sub(items.len());
+        cursor = answer.get("next_cursor").and_then(Value::as_str).map(str::to_owned);
+        if cursor.is_none() || left == 0 {
+            return Ok(cursor.is_some());
+        }
+    }
+}
+
+/// Shows a list: a table, or a line of JSON for each item.
+pub(super) async fn show(
+    client: &Client,
+    path: &str,
+    parameters: &[(&str, Option<&str>)],
+    paging: Paging,
+    (columns, output): (&[Column], Output),
+) -> anyhow::Result<()> {
+    let mut shown = 0;
+    let has_more = pages(client, path, parameters, paging, |page, items| {
+        shown += items.len();
+        if output.json {
+            return items.iter().try_for_each(|item| output.print(item, ""));
+        }
+        output.print(&Value::Null, &table(columns, items, page))
+    })
+    .await?;
+    if !output.json && shown == 0 {
+        output.print(&Value::Null, "nothing")?;
+    }
+    if !output.json && has_more {
+        output.note(&format!("… and more: --limit N or --all shows them ({shown} shown)"))?;
+    }
+    Ok(())
+}
+
+/// Every item of a list.
+pub(super) async fn collect(client: &Client, path: &str) -> anyhow::Result<Vec<Value>> {
+    let mut all = Vec::new();
+    pages(client, path, &[], Paging::ALL, |_, items| {
+        all.extend_from_slice(items);
+        Ok(())
+    })
+    .await?;
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_has_what_is_given() {
+        assert_eq!(with_query("/x", &[("a", None)]), "/x");
+        assert_eq!(with_query("/x", &[("a", Some("1 &")), ("b", None), ("c", Some("2"))]), "/x?a=1+%26&c=2");
+    }
+}

@@ -1,0 +1,24 @@
+//! `postrider stats`: the daemon in numbers.
+
+use std::path::Path;
+
+use clap::Args;
+use http::Method;
+
+use super::Output;
+use super::connection::Connection;
+use super::table::sheet;
+
+/// Arguments of `stats`.
+#[derive(Debug, Args)]
+pub struct Stats {
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Prints them.
+pub(super) async fn run(args: Stats, config: Option<&Path>, output: Output) -> anyhow::Result<()> {
+    let numbers = args.connection.client(config)?.call(Method::GET, "/v1/stats", None).await?;
+    output.print(&numbers, &sheet(&numbers))?;
+    Ok(())
+}

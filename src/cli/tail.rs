@@ -1,0 +1,196 @@
+//! `postrider tail`: what happens, as it happens.
+
+use std::path::Path;
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::Output;
+use super::client::{Client, Refused};
+use super::connection::Connection;
+use super::pages::with_query;
+
+/// Waits before the next try to connect: each twice the one before.
+const WAIT_MIN: Duration = Duration::from_millis(250);
+const WAIT_MAX: Duration = Duration::from_secs(15);
+/// The longest message that is kept together.
+const MESSAGE_BYTES_MAX: usize = 16 << 20;
+
+/// Arguments of `tail`.
+#[derive(Debug, Args)]
+pub struct Tail {
+    #[command(flatten)]
+    connection: Connection,
+    /// Only these: event.accepted, attempt.finished, delivery.settled, subscription.changed
+    #[arg(long, value_name = "TYPES")]
+    types: Option<String>,
+    /// Only what is about this subscription, by its id or name
+    #[arg(long)]
+    subscription: Option<String>,
+}
+
+/// Prints what happens until Ctrl-C; comes back after what was seen when the connection breaks.
+pub(super) async fn run(args: Tail, config: Option<&Path>, output: Output) -> anyhow::Result<()> {
+    let client = args.connection.client(config)?;
+    let subscription = match &args.subscription {
+        Some(name) => Some(super::subscriptions::id(&client, name).await?),
+        None => None,
+    };
+    let filters = [("types", args.types.as_deref()), ("subscription", subscription.as_deref())];
+    let path = with_query("/v1/stream", &filters);
+    let (mut last_id, mut has_connected, mut wait) = (None, false, WAIT_MIN);
+    loop {
+        match follow(&client, &path, &mut last_id, output).await {
+            Ok(()) => (has_connected, wait) = (true, WAIT_MIN),
+            Err(Trouble::Output(error)) => return Err(error.into()),
+            Err(Trouble::Call(error)) if !has_connected || error.is::<Refused>() => return Err(error),
+            Err(Trouble::Call(error)) => output.note(&format!("{error:#}"))?,
+        }
+        output.note(&format!("the connection broke off: trying again in {} ms", wait.as_millis()))?;
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(WAIT_MAX);
+    }
+}
+
+/// Why nothing more is shown.
+enum Trouble {
+    /// There is no connection, or it is refused.
+    Call(anyhow::Error),
+    /// Nobody reads the output any more.
+    Output(std::io::Error),
+}
+
+/// Prints one connection's messages to its end.
+async fn follow(
+    client: &Client,
+    path: &str,
+    last_id: &mut Option<String>,
+    output: Output,
+) -> Result<(), Trouble> {
+    let mut stream = client.open(path, last_id.as_deref()).await.map_err(Trouble::Call)?;
+    let mut parser = Parser::default();
+    while let Some(Ok(bytes)) = stream.next().await {
+        for message in parser.push(&bytes).map_err(Trouble::Call)? {
+            output.print(&message.json(), &message.text()).map_err(Trouble::Output)?;
+            if message.id.is_some() {
+                last_id.clone_from(&message.id);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// One server-sent event.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Message {
+    id: Option<String>,
+    event: String,
+    data: String,
+}
+
+impl Message {
+    fn data(&self) -> Value {
+        serde_json::from_str(&self.data).unwrap_or_else(|_| Value::from(self.data.as_str()))
+    }
+
+    fn json(&self) -> Value {
+        json!({ "id": self.id, "event": self.event, "data": self.data() })
+    }
+
+    /// The kind, then what it says: members' names and values, those that are not there left out.
+    fn text(&self) -> String {
+        let mut words = vec![self.event.clone()];
+        match self.data() {
+            Value::Object(members) => {
+                words.extend(members.iter().filter_map(|(name, value)| word(name, value)));
+            }
+            Value::String(text) => words.push(text),
+            other => words.push(other.to_string()),
+        }
+        words.join(" ")
+    }
+}
+
+fn word(name: &str, value: &Value) -> Option<String> {
+    match value {
+        Value::Null => None,
+        Value::String(text) if text.contains(' ') => Some(format!("{name}={value}")),
+        Value::String(text) => Some(format!("{name}={text}")),
+        value => Some(format!("{name}={value}")),
+    }
+}
+
+/// Puts messages together from the pieces that they come in (the grammar of HTML's event streams).
+#[derive(Default)]
+struct Parser {
+    rest: Vec<u8>,
+    message: Message,
+}
+
+impl Parser {
+    /// The messages that are complete with these bytes.
+    ///
+    /// # Errors
+    /// When one is longer than what is kept together.
+    fn push(&mut self, bytes: &[u8]) -> anyhow::Result<Vec<Message>> {
+        self.rest.extend_from_slice(bytes);
+        anyhow::ensure!(
+            self.rest.len() + self.message.data.len() <= MESSAGE_BYTES_MAX,
+            "a message has more than {MESSAGE_BYTES_MAX} bytes"
+        );
+        let mut complete = Vec::new();
+        while let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = self.rest.drain(..=end).collect();
+            let line = String::from_utf8_lossy(&line);
+            complete.extend(self.line(line.trim_end_matches(['\r', '\n'])));
+        }
+        Ok(complete)
+    }
+
+    fn line(&mut self, line: &str) -> Option<Message> {
+        if line.is_empty() {
+            let message = std::mem::take(&mut self.message);
+            return (!message.data.is_empty() || !message.event.is_empty()).then_some(message);
+        }
+        let (field, value) = line.split_once(':').unwrap_or((line, ""));
+        let value = value.strip_prefix(' ').unwrap_or(value);
+        match field {
+            "id" => self.message.id = Some(value.to_owned()),
+            "event" => value.clone_into(&mut self.message.event),
+            "data" => {
+                if !self.message.data.is_empty() {
+                    self.message.data.push('\n');
+                }
+                self.message.data.push_str(value);
+            }
+            // Comments keep the connection alive; other fields are not for us.
+            _ => {}
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_put_together_from_pieces() {
+        let text = ": alive\n\nid: 7\nevent: event.accepted\ndata: {\"id\":\"evt_1\",\ndata: \"company\":null}\r\n\r\n\
+                    event:stream.gap\ndata:{}\n\nid: 8\n";
+        for size in [1, 3, 1000] {
+            let mut parser = Parser::default();
+            let pieces = text.as_bytes().chunks(size);
+            let messages: Vec<Message> = pieces.flat_map(|piece| parser.push(piece).unwrap()).collect();
+            assert_eq!(messages.len(), 2, "{size}");
+            assert_eq!(
+                (messages[0].id.as_deref(), messages[0].event.as_str()),
+                (Some("7"), "event.accepted")
+            );
+            assert_eq!(messages[0].json()["data"], json!({"id": "evt_1", "company": null}));
+            assert_eq!(messages[0].text(), "event.accepted id=evt_1");
+            assert_eq!((messages[1].id.as_deref(), messages[1].event.as_str()), (None, "stream.gap"));
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! Every block of docs/API.md, run against the real daemon.
+//!
+//! `cargo test --test guide -- --ignored`; needs bash, curl, Python and Node.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![expect(dead_code, reason = "not every test of the whole daemon needs all of the support")]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+use postrider::model::time::Clock;
+use serde_json::json;
+
+use support::process::{Running, Site};
+use support::receiver::{Receiver, Reply, always};
+
+const GUIDE: &str = include_str!("../docs/API.md");
+const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+/// The blocks by what stands behind their fence; those of one language are one program.
+fn blocks() -> BTreeMap<String, String> {
+    let mut blocks: BTreeMap<String, String> = BTreeMap::new();
+    let mut open: Option<String> = None;
+    for line in GUIDE.lines() {
+        match (line.strip_prefix("```"), &open) {
+            (Some(info), None) => open = Some(info.to_owned()),
+            (Some(_), Some(_)) => open = None,
+            (None, Some(info)) => {
+                let block = blocks.entry(info.clone()).or_default();
+                block.push_str(line);
+                block.push('\n');
+            }
+            (None, None) => {}
+        }
+    }
+    blocks
+}
+
+/// A daemon at its own address, with a place for the guide's files.
+struct Bench {
+    site: Site,
+    _running: Running,
+}
+
+impl Bench {
+    async fn start() -> Self {
+        let site = Site::new(support::memory_dir(), "");
+        let mut running = site.spawn(&[]);
+        site.ready(&mut running).await;
+        Self { site, _running: running }
+    }
+
+    /// Writes a block down, with the addresses of this test in the place of the guide's.
+    fn write(&self, info: &str, name: &str, receiver: SocketAddr) -> PathBuf {
+        let block = blocks().remove(info).unwrap_or_else(|| panic!("the guide has no block '{info}'"));
+        assert!(block.lines().count() > 10, "{block}");
+        let text = block
+            .replace("127.0.0.1:8740", &self.site.address.to_string())
+            .replace("127.0.0.1:9000", &receiver.to_string());
+        let path = self.site.dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// Runs a program of the guide to its end; what it prints.
+    async fn run(&self, mut program: Command) -> String {
+        program.current_dir(self.site.dir.path()).stdin(Stdio::null());
+        let output = tokio::task::spawn_blocking(move || program.output().unwrap()).await.unwrap();
+        let (told, errors) =
+            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{told}\n{errors}");
+        told.into_owned()
+    }
+}
+
+fn command(program: &str, args: &[&str], file: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.args(args).arg(file);
+    command
+}
+
+async fn receiver() -> (Receiver, SocketAddr) {
+    let receiver = Receiver::start(Clock::system(), always(Reply::Status(200))).await;
+    let url = receiver.url();
+    let address = url.strip_prefix("http://").unwrap().strip_suffix("/hook").unwrap().parse().unwrap();
+    (receiver, address)
+}
+
+#[test]
+fn no_block_is_left_out() {
+    let infos: Vec<String> = blocks().into_keys().collect();
+    assert_eq!(infos, ["bash", "js", "js receiver.mjs", "python", "python receiver.py"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs bash and curl"]
+async fn the_commands_do_what_the_guide_says() {
+    let (bench, (receiver, address)) = (Bench::start().await, receiver().await);
+    let told =
+        bench.run(command("bash", &["-euo", "pipefail"], &bench.write("bash", "guide.sh", address))).await;
+    for part in
+        ["made sub_", "\"duplicate\":false", "\"duplicate\":true", "\"results\":[", "\"reason\":\"events\""]
+    {
+        assert!(told.contains(part), "no {part} in {told}");
+    }
+    // The event once, and of the two lines the one that is no deletion.
+    assert_eq!(receiver.wait_for(2).await.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Python"]
+async fn the_python_does_what_the_guide_says() {
+    let (bench, (receiver, address)) = (Bench::start().await, receiver().await);
+    bench.run(command("python3", &[], &bench.write("python", "guide.py", address))).await;
+    assert_eq!(receiver.wait_for(10).await.len(), 10, "nine events, and one of them again");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Node"]
+async fn the_javascript_does_what_the_guide_says() {
+    let (bench, (receiver, address)) = (Bench::start().await, receiver().await);
+    bench.run(command("node", &[], &bench.write("js", "guide.mjs", address))).await;
+    assert_eq!(receiver.wait_for(4).await.len(), 4);
+}
+
+/// A receiver of the guide, killed when dropped.
+struct Program {
+    child: Child,
+    lines: Option<BufReader<ChildStdout>>,
+    address: SocketAddr,
+}
+
+impl Program {
+    async fn start(bench: &Bench, program: &str, info: &str, file: &str) -> Self {
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let mut command = command(program, &[], &bench.write(info, file, address));
+        command.env("WEBHOOK_SECRET", SECRET).env("PORT", address.port().to_string());
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        let lines = child.stdout.take().map(BufReader::new);
+        let listens = async || TcpStream::connect(address).ok();
+        let (limit, pause) = (Duration::from_mins(1), Duration::from_millis(10));
+        support::eventually("the receiver listens", limit, pause, listens).await;
+        Self { child, lines, address }
+    }
+
+    /// The next line that it prints.
+    async fn line(&mut self) -> String {
+        let mut lines = self.lines.take().unwrap();
+        let (lines, line) = tokio::task::spawn_blocking(move || {
+            let mut line = String::new();
+            lines.read_line(&mut line).unwrap();
+            (lines, line)
+        })
+        .await
+        .unwrap();
+        self.lines = Some(lines);
+        line
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// What the daemon signs is received; what another secret signed, or none, is refused.
+async fn receives(program: &str, info: &str, file: &str) {
+    let bench = Bench::start().await;
+    let mut receiver = Program::start(&bench, program, info, file).await;
+    let api = support::client::ApiClient::new(bench.site.address);
+    let url = format!("http://{}/hooks", receiver.address);
+    let other = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    let genuine = json!({"name": "genuine", "url": url, "secret": SECRET, "events": ["GOOD"]});
+    let forged =
+        json!({"name": "forged", "url": url, "secret": other, "events": ["BAD"], "retry_schedule": []});
+    let genuine = api.subscribe(&genuine).await;
+    let forged = api.subscribe(&forged).await;
+    api.accepted(&json!({"type": "BAD", "project": "p", "data": "å"})).await;
+    let state = async |subscription: &str| {
+        let path = format!("/v1/deliveries?subscription={subscription}");
+        let delivery = api.get(&path).await["items"][0].clone();
+        (!delivery["attempts"].as_array()?.is_empty() && delivery["state"] != "in_flight").then_some(delivery)
+    };
+    let (limit, pause) = (Duration::from_mins(1), Duration::from_millis(10));
+    let refused = forged["id"].as_str().unwrap();
+    let refused = support::eventually("the forgery is answered", limit, pause, || state(refused)).await;
+    assert_eq!(refused["attempts"][0]["status"], 401, "{refused}");
+    api.accepted(&json!({"type": "GOOD", "project": "p", "data": "å"})).await;
+    let taken = genuine["id"].as_str().unwrap();
+    let taken = support::eventually("the delivery is answered", limit, pause, || state(taken)).await;
+    assert_eq!(
+        (&taken["state"], &taken["attempts"][0]["status"]),
+        (&json!("succeeded"), &json!(204)),
+        "{taken}"
+    );
+    let line = receiver.line().await;
+    assert!(line.starts_with("received {\"type\":\"GOOD\"") && line.contains('å'), "{line}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Python"]
+async fn the_python_receiver_takes_what_is_genuine_alone() {
+    receives("python3", "python receiver.py", "receiver.py").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Node"]
+async fn the_node_receiver_takes_what_is_genuine_alone() {
+    receives("node", "js receiver.mjs", "receiver.mjs").await;
+}
