@@ -5,8 +5,8 @@
 //! Each page works without script; the one script that there is makes it lively. Nothing is fetched from
 //! elsewhere, and a language is chosen by the path (`/sv/…`), so that no cookie is needed where no keys are.
 //!
-//! [`router`] serves the page and hands on to the API what is not its own. A request passes [`guard`], which
-//! says who looks ([`viewer::Viewer`]) and dresses the answer, then its handler.
+//! [`router`] serves the page and hands on to the API what is not its own. A request passes `guard`, which
+//! says who looks (`viewer::Viewer`) and dresses the answer, then its handler.
 
 use std::sync::Arc;
 
