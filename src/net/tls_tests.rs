@@ -228,7 +228,13 @@ async fn idle_connections_are_few_and_end_in_time() {
     let (client, tls) = (loopback_client(), authority.trusted());
     let receiver = Receiver::start_asking(&authority, &["http/1.1"], None, MANY).await;
     let mut open = receiver.state.open.subscribe();
-    succeed(&client, &receiver.url_of("together"), &tls, MANY).await;
+    let url = receiver.url_of("together");
+    // One after the other, so that the queue of the listener does not overflow.
+    let requests = (0..MANY).zip(1..).map(async |(_, turn)| {
+        tokio::time::sleep(Duration::from_millis(turn)).await;
+        succeed(&client, &url, &tls, 1).await;
+    });
+    join_all(requests).await;
     assert_eq!(receiver.connections(), MANY);
     open.wait_for(|open| *open <= IDLE_PER_HOST_MAX).await.unwrap();
     tokio::time::sleep(Duration::from_secs(25)).await;
