@@ -6,7 +6,9 @@
 
 use bincode::{Decode, Encode, config};
 
-use super::{PREFIX, Problem, Read, SubscriptionV1, decode_all, decode_body, parse, read_v1, set_length, tls, v1};
+use super::{
+    PREFIX, Problem, Read, SubscriptionV1, decode_all, decode_body, parse, read_v1, set_length, tls, v1,
+};
 use crate::model::id::SubscriptionId;
 use crate::model::secret::SigningSecret;
 use crate::model::subscription::Subscription;
