@@ -166,9 +166,11 @@ fn client(config: &Config, clock: &Clock) -> anyhow::Result<Client> {
         connect_timeout: config.delivery.connect_timeout.get(),
         response_bytes_max: config.delivery.response_bytes_max,
         networks: AllowedNetworks::new(config.delivery.allow_networks.clone()),
+        proxy: config.delivery.proxy.clone(),
         clock: clock.clone(),
     };
-    Client::new(options, Arc::new(SystemResolver)).context("failed to make the client that delivers")
+    Client::new(options, Arc::new(SystemResolver::default()))
+        .context("failed to make the client that delivers")
 }
 
 async fn open(config: &Config, clock: &Clock, rng: StdRng) -> anyhow::Result<store::Opened> {

@@ -24,6 +24,7 @@ pub use show::subscription_toml;
 
 use crate::model::input::SubscriptionInput;
 use crate::model::name::{CompanyId, EventType, ProjectId};
+use crate::model::proxy::Proxy;
 use crate::model::secret::Secret;
 use crate::model::subscription::DisablePolicy;
 use crate::model::time::Interval;
@@ -133,6 +134,7 @@ impl Config {
             ),
             ("delivery.allow_networks", self.delivery.allow_networks != new.delivery.allow_networks),
             ("delivery.max_in_flight", self.delivery.max_in_flight != new.delivery.max_in_flight),
+            ("delivery.proxy", self.delivery.proxy != new.delivery.proxy),
             ("delivery.payload_cache", self.delivery.payload_cache != new.delivery.payload_cache),
             ("api.stream_events_max", self.api.stream_events_max != new.api.stream_events_max),
             ("api.stream_readers_max", self.api.stream_readers_max != new.api.stream_readers_max),
@@ -273,6 +275,8 @@ pub struct Delivery {
     pub lane_page: usize,
     /// Bytes of memory for the bodies of deliveries about to go out. A restart applies it.
     pub payload_cache: u64,
+    /// The HTTP proxy that receivers are called through. A restart applies it.
+    pub proxy: Option<Proxy>,
 }
 
 /// `[health]`.

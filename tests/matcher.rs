@@ -30,6 +30,7 @@ fn spec(events: EventSelector, projects: ProjectSelector, filter: Option<String>
         max_in_flight: None,
         rate_limit: None,
         ordering: Ordering::None,
+        tls: postrider::model::tls::Tls::default(),
     }
 }
 

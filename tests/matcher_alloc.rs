@@ -50,6 +50,7 @@ fn spec(events: &[String], projects: &[String]) -> SubscriptionSpec {
         max_in_flight: None,
         rate_limit: None,
         ordering: Ordering::None,
+        tls: postrider::model::tls::Tls::default(),
     }
 }
 

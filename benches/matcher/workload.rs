@@ -241,6 +241,7 @@ impl Wish {
             max_in_flight: None,
             rate_limit: None,
             ordering: Ordering::None,
+            tls: postrider::model::tls::Tls::default(),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -44,6 +45,7 @@ pub(super) async fn run(source: ConfigSource) -> anyhow::Result<()> {
     let mut terminate = listen_for(SignalKind::terminate())?;
     let mut interrupt = listen_for(SignalKind::interrupt())?;
     let mut hangup = listen_for(SignalKind::hangup())?;
+    raise_open_files();
     let mut watch = Watch::new(source.file.as_deref().unwrap_or(Path::new(crate::config::FILE)));
     let mut running = config.clone();
     warn_of_plain_http(&config.server);
@@ -67,6 +69,15 @@ pub(super) async fn run(source: ConfigSource) -> anyhow::Result<()> {
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Asks for as many open files as the system allows: with many receivers, idle connections alone may be more than
+/// the usual bound.
+fn raise_open_files() {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        tracing::warn!(%error, current, "failed to raise the bound of open files");
+    }
 }
 
 fn warn_of_plain_http(server: &Server) {

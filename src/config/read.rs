@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use ipnet::IpNet;
+use url::Url;
 
 use super::error::{ConfigError, ConfigErrors, key_of, safe_detail, shown};
 use super::layers::Layers;
@@ -15,6 +16,7 @@ use super::{
 };
 use crate::model::input::{kind, read_retry_schedule};
 use crate::model::problem::Problem;
+use crate::model::proxy::{Around, Proxy};
 use crate::model::time::Interval;
 
 const KIB: u64 = 1 << 10;
@@ -255,7 +257,25 @@ fn delivery(s: &mut Section<'_>) -> Delivery {
         allow_networks: networks(s),
         lane_page: s.count("lane_page", &(1..=10_000)),
         payload_cache: s.size("payload_cache", &(0..=TIB)),
+        proxy: proxy(s),
     }
+}
+
+fn proxy(s: &mut Section<'_>) -> Option<Proxy> {
+    let expected = "a list of hosts and networks such as [\"crm.internal\", \"10.0.0.0/8\"]";
+    let around = s.list::<Around>("no_proxy", expected).into_iter().map(|(_, around)| around).collect();
+    let text =
+        s.text("proxy", "a URL such as \"http://proxy.internal:3128\"").filter(|text| !text.is_empty())?;
+    let url = text.parse::<Url>().ok().filter(|url| {
+        matches!(url.scheme(), "http" | "https") && url.has_host() && matches!(url.path(), "" | "/")
+    });
+    if url.is_none() {
+        s.refuse(
+            "proxy",
+            "is not a URL such as \"http://proxy.internal:3128\" or \"http://user:password@proxy:3128\"",
+        );
+    }
+    Some(Proxy::new(url?, around))
 }
 
 fn networks(s: &mut Section<'_>) -> Vec<IpNet> {

@@ -123,6 +123,10 @@ impl Page {
         self.set("allow_networks", quoted_list(&delivery.allow_networks));
         self.set("lane_page", delivery.lane_page);
         self.set("payload_cache", quoted(size_text(delivery.payload_cache)));
+        if let Some(proxy) = &delivery.proxy {
+            self.set("proxy", quoted(super::error::without_user_info(proxy.url().as_str())));
+            self.set("no_proxy", quoted_list(proxy.around()));
+        }
     }
 
     fn subscription(&mut self, subscription: &ConfigSubscription) {
@@ -150,6 +154,11 @@ impl Page {
         self.set_some("max_in_flight", spec.max_in_flight);
         self.set_some("rate_limit", spec.rate_limit.map(quoted));
         self.set("ordering", quoted(spec.ordering));
+        self.set_some("tls_ca", spec.tls.authorities().map(|list| quoted(list.pem())));
+        if let Some(client) = spec.tls.client() {
+            self.set("tls_client_cert", quoted(client.chain().pem()));
+            self.line(format_args!("# tls_client_key: set, not shown"));
+        }
     }
 }
 

@@ -3,12 +3,21 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use serde_json::{Map, Value};
+
 use super::ConfigSubscription;
 use super::section::Section;
 use crate::model::input::{SPEC_MEMBERS, SubscriptionInput};
+use crate::model::problem::Problem;
 use crate::model::secret::Secret;
 
 const SECRET_KEYS: [&str; 3] = ["secret", "secret_env", "secret_file"];
+/// Members that are texts of many lines, and the keys that name files with them.
+const FILE_KEYS: [(&str, &str); 3] = [
+    ("tls_ca", "tls_ca_file"),
+    ("tls_client_cert", "tls_client_cert_file"),
+    ("tls_client_key", "tls_client_key_file"),
+];
 
 /// What secrets can be taken from besides the file itself.
 pub(super) struct Secrets<'a> {
@@ -27,13 +36,47 @@ pub(super) fn read(s: &mut Section<'_>, secrets: &Secrets<'_>) -> Option<ConfigS
         s.get(member);
     }
     let members = s.members().filter(|(name, _)| known.contains(&name.as_str()));
-    let members = members.map(|(name, value)| (name.clone(), value.clone())).collect();
+    let mut members: Map<_, _> = members.map(|(name, value)| (name.clone(), value.clone())).collect();
+    let is_complete = add_files(s, secrets.directory, &mut members);
     match SubscriptionInput::read(&members) {
-        Ok(input) => Some(ConfigSubscription { input, secret: secret? }),
+        Ok(input) if is_complete => Some(ConfigSubscription { input, secret: secret? }),
+        Ok(_) => None,
         Err(problems) => {
+            let problems = problems.into_iter().map(|problem| at_file_key(s, problem)).collect();
             s.refuse_all(problems);
             None
         }
+    }
+}
+
+/// Adds the members whose texts are in files. False if one of them could not be read.
+fn add_files(s: &mut Section<'_>, directory: &Path, members: &mut Map<String, Value>) -> bool {
+    let mut is_complete = true;
+    for (member, key) in FILE_KEYS {
+        let Some(path) = s.text(key, "the path of a file") else { continue };
+        let path = directory.join(path);
+        if members.contains_key(member) {
+            s.refuse(key, format_args!("stands beside '{member}': give only one of them"));
+        }
+        match std::fs::read_to_string(&path) {
+            Ok(text) => drop(members.insert(member.to_owned(), Value::String(text))),
+            Err(error) => {
+                s.refuse(key, format_args!("cannot be read as {}: {error}", path.display()));
+                is_complete = false;
+            }
+        }
+    }
+    is_complete
+}
+
+/// The problem at the key that the text came from.
+fn at_file_key(s: &mut Section<'_>, problem: Problem) -> Problem {
+    let key = FILE_KEYS.iter().find(|(member, _)| problem.pointer.strip_prefix('/') == Some(member));
+    match key {
+        Some((_, key)) if s.get(key).is_some() => {
+            Problem::new(format!("/{key}"), format_args!("names a file that {}", problem.detail))
+        }
+        _ => problem,
     }
 }
 

@@ -41,7 +41,11 @@ fn the_examples_of_the_reference_are_valid() {
     assert_eq!((config.projects.len(), config.subscriptions.len()), (1, 1));
     assert_eq!(config.subscriptions[0].secret.reveal(), SECRET);
     let members = crate::model::input::SPEC_MEMBERS;
-    assert!(members.iter().all(|member| examples.contains(&format!("{member} = "))), "{examples}");
+    let is_told = |member: &&str| match member.strip_prefix("tls_") {
+        Some(_) => reference.contains(&format!("{member}_file")),
+        None => examples.contains(&format!("{member} = ")),
+    };
+    assert!(members.iter().all(is_told), "{examples}");
 }
 
 #[test]
@@ -196,6 +200,68 @@ fn a_secret_may_come_from_a_file_beside_the_config() {
     assert_eq!(config.subscriptions[0].secret.reveal(), SECRET);
     let missing = Config::load(Some(&directory.path().join("none.toml")), []).unwrap_err().to_string();
     assert!(missing.contains("none.toml: cannot be read: "), "{missing}");
+}
+
+#[test]
+fn certificates_and_their_key_may_come_from_files_beside_the_config() {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let pem = rcgen::CertificateParams::new(Vec::new()).unwrap().self_signed(&key).unwrap().pem();
+    let directory = tempfile::tempdir().unwrap();
+    for (name, text) in [("ca.pem", &pem), ("key.pem", &key.serialize_pem()), ("bad.pem", &"?".to_owned())] {
+        std::fs::write(directory.path().join(name), text).unwrap();
+    }
+    let load = |more: &str| {
+        let path = directory.path().join("config.toml");
+        let head =
+            format!("[[subscriptions]]\nname = \"crm\"\nurl = \"https://crm/\"\nsecret = \"{SECRET}\"\n");
+        std::fs::write(&path, head + more).unwrap();
+        Config::load(Some(&path), [])
+    };
+    let files =
+        "tls_ca_file = \"ca.pem\"\ntls_client_cert_file = \"ca.pem\"\ntls_client_key_file = \"key.pem\"\n";
+    let config = load(files).unwrap();
+    let tls = &config.subscriptions[0].input.spec.tls;
+    assert_eq!(tls.authorities().unwrap().pem(), pem);
+    assert_eq!(tls.client().unwrap().key().reveal(), key.serialize_pem());
+    let inline = load(&format!("tls_ca = \"\"\"\n{pem}\"\"\"\n")).unwrap();
+    assert_eq!(
+        inline.subscriptions[0].input.spec.tls.authorities().unwrap().list(),
+        tls.authorities().unwrap().list()
+    );
+    let shown = config.to_toml();
+    assert!(shown.contains("tls_client_cert = ") && !shown.contains("PRIVATE"), "{shown}");
+    for (more, words) in [
+        ("tls_ca_file = \"none.pem\"\n", "tls_ca_file = \"none.pem\": cannot be read as "),
+        ("tls_ca_file = \"bad.pem\"\n", "tls_ca_file = \"bad.pem\": names a file that holds no certificate"),
+        ("tls_ca = \"?\"\ntls_ca_file = \"ca.pem\"\n", "tls_ca_file = \"ca.pem\": stands beside 'tls_ca'"),
+        ("tls_client_key = \"open sesame\"\n", "tls_client_key: holds no private key"),
+        ("tls_client_cert_file = \"ca.pem\"\n", "tls_client_key: is missing"),
+    ] {
+        let error = load(more).unwrap_err().to_string();
+        assert!(error.contains(words) && !error.contains("sesame"), "{error}");
+    }
+}
+
+#[test]
+fn a_proxy_is_a_url_and_its_password_is_not_shown() {
+    let text =
+        |proxy: &str, around: &str| format!("[delivery]\nproxy = \"{proxy}\"\nno_proxy = [{around}]\n");
+    let config = parse(&text("http://ada:hidden@proxy:3128", "\"crm.internal\", \"10.0.0.0/8\"")).unwrap();
+    let proxy = config.delivery.proxy.as_ref().unwrap();
+    assert_eq!((proxy.url().password(), proxy.around().len()), (Some("hidden"), 2));
+    assert!(!proxy.serves(&"http://10.1.1.1/".parse().unwrap()));
+    let shown = config.to_toml();
+    assert!(shown.contains("proxy = \"http://…@proxy:3128/\"") && !shown.contains("hidden"), "{shown}");
+    assert_eq!(parse(&text("", "")).unwrap().delivery.proxy, None);
+    assert_eq!(Config::default().restart_keys(&config), ["delivery.proxy"]);
+    for bad in ["ada:hidden@proxy:3128", "socks5://hidden@proxy", "http://hidden@proxy/x", "hidden"] {
+        let lines = lines(parse(&text(bad, "")));
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert!(lines[0].starts_with("etc/config.toml:2: delivery.proxy: is not a URL"), "{lines:?}");
+        assert!(!lines[0].contains("hidden"), "{lines:?}");
+    }
+    let lines = lines(parse(&text("http://proxy", "\"*.lan\"")));
+    assert!(lines[0].contains("delivery.no_proxy[0] = \"*.lan\": '*.lan' is neither"), "{lines:?}");
 }
 
 #[test]

@@ -84,7 +84,8 @@ impl Flow {
         let timeout = subscription.spec.timeout.unwrap_or(config.delivery.timeout).get();
         let signing = Signing { event, delivery, attempt: number, at: started_at };
         let headers = headers(subscription, &signing, &body);
-        let exchange = self.client.post(Request { url: &subscription.spec.url, headers, body, timeout });
+        let spec = &subscription.spec;
+        let exchange = self.client.post(Request { url: &spec.url, headers, body, timeout, tls: &spec.tls });
         let exchange = AssertUnwindSafe(exchange).catch_unwind().await.unwrap_or_else(|_| {
             tracing::error!(%event, attempt = number, "an attempt panicked and counts as failed");
             let outcome = Outcome::Failed {

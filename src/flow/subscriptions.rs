@@ -264,6 +264,7 @@ impl Flow {
         subscription: Subscription,
     ) -> Result<Entry, StoreError> {
         self.put(&subscription, None).await?;
+        let before = Arc::clone(&lane.lock().subscription);
         let subscription = Arc::new(subscription);
         let bounds = limits(&self.config.load(), &subscription.spec);
         let standing = {
@@ -271,6 +272,9 @@ impl Flow {
             state.update(Arc::clone(&subscription), bounds);
             state.standing.clone()
         };
+        if before.spec.tls.id() != subscription.spec.tls.id() {
+            self.client.forget(&before.spec.tls);
+        }
         index.put(subscription.id, &subscription.spec, Presence::of(&standing));
         index.commit();
         self.pump(lane);
@@ -298,8 +302,10 @@ impl Flow {
         let mut subscription = Subscription::clone(&present.subscription);
         subscription.deleted_at = Some(now);
         subscription.secrets.clear();
+        let tls = std::mem::take(&mut subscription.spec.tls);
         self.put(&subscription, None).await?;
         self.unpublish(&mut index, &subscription, now);
+        self.client.forget(&tls);
         let fresh = lane.lock().delete();
         self.park_by_id(&lane, fresh);
         self.spawn(self.clone().clear_line(id));

@@ -15,9 +15,10 @@ use super::secret::Secret;
 use super::selector::{EventSelector, ProjectSelector};
 use super::subscription::SubscriptionSpec;
 use super::time::Interval;
+use super::tls::{Certificates, ClientIdentity, ClientKey, Tls};
 
 /// The members of a subscription that a person sets, in the order that they are shown.
-pub const SPEC_MEMBERS: [&str; 12] = [
+pub const SPEC_MEMBERS: [&str; 15] = [
     "name",
     "url",
     "events",
@@ -30,6 +31,9 @@ pub const SPEC_MEMBERS: [&str; 12] = [
     "max_in_flight",
     "rate_limit",
     "ordering",
+    "tls_ca",
+    "tls_client_cert",
+    "tls_client_key",
 ];
 
 const NAME_CHARS_MAX: usize = 128;
@@ -85,7 +89,8 @@ impl SubscriptionInput {
         }
     }
 
-    /// Reads a change to `present`: a member given replaces, `null` goes back to the default.
+    /// Reads a change to `present`: a member given replaces, `null` goes back to the default. The client key goes
+    /// with its certificate.
     ///
     /// # Errors
     /// As [`read`](Self::read), of the whole that would result.
@@ -94,13 +99,18 @@ impl SubscriptionInput {
         change: &Map<String, Value>,
     ) -> Result<Self, Vec<Problem>> {
         let mut members = present.to_members();
+        let drops_client = change.get("tls_client_cert").is_some_and(Value::is_null);
+        if let Some(client) = present.tls.client().filter(|_| !drops_client) {
+            members.insert("tls_client_key".to_owned(), json!(client.key().reveal()));
+        }
         members.extend(change.iter().map(|(name, value)| (name.clone(), value.clone())));
         Self::read(&members)
     }
 }
 
 impl SubscriptionSpec {
-    /// The settings as JSON members, which [`SubscriptionInput::read`] reads back.
+    /// The settings as JSON members, which [`SubscriptionInput::read`] reads back; all but the client key, which is
+    /// never shown.
     pub fn to_members(&self) -> Map<String, Value> {
         let text = |value: Option<String>| value.map_or(Value::Null, Value::String);
         let mut members = Map::new();
@@ -117,6 +127,8 @@ impl SubscriptionSpec {
         put("max_in_flight", json!(self.max_in_flight));
         put("rate_limit", text(self.rate_limit.map(|rate| rate.to_string())));
         put("ordering", json!(self.ordering.as_str()));
+        put("tls_ca", json!(self.tls.authorities().map(Certificates::pem)));
+        put("tls_client_cert", json!(self.tls.client().map(|client| client.chain().pem())));
         members
     }
 }
@@ -155,6 +167,7 @@ impl<'a> Reader<'a> {
             max_in_flight: self.max_in_flight(),
             rate_limit: self.word("rate_limit"),
             ordering: self.word("ordering").unwrap_or_default(),
+            tls: self.tls(url.as_ref()),
             name: name?,
             url: url?,
             events: events?,
@@ -308,6 +321,37 @@ impl<'a> Reader<'a> {
         count
     }
 
+    fn tls(&mut self, url: Option<&Url>) -> Tls {
+        if url.is_some_and(|url| url.scheme() == "http") {
+            for name in ["tls_ca", "tls_client_cert", "tls_client_key"] {
+                if self.get(name).is_some() {
+                    self.refuse(name, "is for https, and the URL is http: leave it out");
+                }
+            }
+        }
+        let authorities: Option<Certificates> = self.word("tls_ca");
+        if let Some(Err(error)) = authorities.as_ref().map(Certificates::check_authorities) {
+            self.refuse("tls_ca", error);
+        }
+        Tls::new(authorities, self.client_identity())
+    }
+
+    fn client_identity(&mut self) -> Option<ClientIdentity> {
+        let (chain, key): (_, Option<ClientKey>) =
+            (self.word("tls_client_cert"), self.word("tls_client_key"));
+        match (self.get("tls_client_cert"), self.get("tls_client_key")) {
+            (Some(_), None) => {
+                self.refuse("tls_client_key", "is missing: give the key of tls_client_cert");
+            }
+            (None, Some(_)) => {
+                self.refuse("tls_client_cert", "is missing: give the certificate of tls_client_key");
+            }
+            _ => {}
+        }
+        let identity = ClientIdentity::new(chain?, key?);
+        identity.map_err(|error| self.refuse("tls_client_key", error)).ok()
+    }
+
     fn enabled(&mut self) -> Option<bool> {
         let value = self.get("enabled")?;
         if !value.is_boolean() {
@@ -389,6 +433,7 @@ mod tests {
             "name": "crm", "url": "https://u:p@crm.internal/hooks?x=1", "events": ["TODO_*", "!TODO_DELETED"],
             "projects": ["acme/*"], "filter": "event.data.x > 1", "format": "blue", "headers": {"x-team": "a"},
             "timeout": "3s", "retry_schedule": ["1s", "2m"], "max_in_flight": 4, "rate_limit": "50/s", "ordering": "fifo",
+            "tls_ca": null, "tls_client_cert": null,
         });
         let spec = read(&full).unwrap().spec;
         assert_eq!(Value::Object(spec.to_members()), full);
@@ -396,6 +441,45 @@ mod tests {
         let changed = SubscriptionInput::read_change(&spec, change.as_object().unwrap()).unwrap().spec;
         assert_eq!((changed.timeout, changed.events), (None, EventSelector::all()));
         assert_eq!(changed.rate_limit, spec.rate_limit);
+    }
+
+    /// A certificate of its own and its key, as PEM.
+    fn identity(name: &str) -> (String, String) {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+        (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
+    }
+
+    #[test]
+    fn a_client_key_stays_with_its_certificate_and_is_not_shown() {
+        let (ca, (cert, key)) = (identity("ca").0, identity("us"));
+        let full =
+            json!({"url": "https://crm/", "tls_ca": ca, "tls_client_cert": cert, "tls_client_key": key});
+        let spec = read(&full).unwrap().spec;
+        let shown = spec.to_members();
+        assert_eq!((&shown["tls_ca"], &shown["tls_client_cert"]), (&json!(ca), &json!(cert)));
+        assert!(!format!("{shown:?}{spec:?}").contains("PRIVATE"));
+        let change = |change: Value| SubscriptionInput::read_change(&spec, change.as_object().unwrap());
+        assert_eq!(change(json!({"name": "x"})).unwrap().spec.tls, spec.tls);
+        let plain = change(json!({"tls_client_cert": null})).unwrap().spec.tls;
+        assert!(plain.client().is_none() && plain.authorities().is_some());
+        let (cert, key) = identity("us");
+        let renewed = change(json!({"tls_client_cert": cert, "tls_client_key": key})).unwrap().spec.tls;
+        assert_eq!(renewed.client().unwrap().key().reveal(), key);
+        let pointers = |change: Result<SubscriptionInput, Vec<Problem>>| {
+            change.unwrap_err().into_iter().map(|p| p.pointer).collect::<Vec<_>>()
+        };
+        assert_eq!(pointers(change(json!({"tls_client_cert": cert}))), ["/tls_client_key"]);
+        assert_eq!(pointers(change(json!({"tls_client_key": null}))), ["/tls_client_key"]);
+        let all = ["/tls_ca", "/tls_client_cert", "/tls_client_key"];
+        assert_eq!(pointers(change(json!({"url": "http://crm/"}))), all);
+        assert_eq!(
+            pointers(read(&json!({"url": "https://crm/", "tls_client_key": key}))),
+            ["/tls_client_cert"]
+        );
+        let bad = json!({"url": "https://crm/", "tls_ca": "x", "tls_client_cert": 5, "tls_client_key": "x"});
+        let problems = read(&bad).unwrap_err();
+        assert_eq!(problems.iter().map(|p| p.pointer.as_str()).collect::<Vec<_>>(), all, "{problems:?}");
     }
 
     #[test]

@@ -15,6 +15,7 @@ use super::id::{DeliveryId, SubscriptionId};
 use super::secret::SigningSecret;
 use super::selector::{EventSelector, ProjectSelector};
 use super::time::{Interval, Timestamp};
+use super::tls::Tls;
 use super::word::words;
 
 words!(
@@ -147,6 +148,8 @@ pub struct SubscriptionSpec {
     pub rate_limit: Option<RateLimit>,
     /// Whether deliveries wait for those before them.
     pub ordering: Ordering,
+    /// Whom the receiver has to be vouched for by, and who the daemon says it is; else as everybody's.
+    pub tls: Tls,
 }
 
 /// A subscription as the store has it.

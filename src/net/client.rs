@@ -11,16 +11,13 @@ use url::{Host, Url};
 
 use super::failure;
 use super::resolve::{NoAddress, Resolver, Vetted};
+use super::ways::Ways;
 use crate::model::attempt::{EXCERPT_BYTES_MAX, ErrorClass, Outcome};
+use crate::model::proxy::Proxy;
 use crate::model::time::Clock;
+use crate::model::tls::Tls;
 use crate::rules::retry::{heeds_retry_after, parse_retry_after};
 use crate::rules::target::{AllowedNetworks, ForbiddenAddress};
-
-/// How long an unused connection is kept for the next request to the same receiver.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// How many of them are kept for each host: as many as requests are out at once, unless very many subscriptions
-/// share it. To connect anew costs more than all the rest of a delivery.
-const IDLE_PER_HOST_MAX: usize = 256;
 
 /// How requests are made.
 #[derive(Clone, Debug)]
@@ -31,6 +28,8 @@ pub struct ClientOptions {
     pub response_bytes_max: usize,
     /// Which addresses may be called.
     pub networks: AllowedNetworks,
+    /// The proxy that receivers are called through, if they are.
+    pub proxy: Option<Proxy>,
     /// What a date in `Retry-After` is compared to.
     pub clock: Clock,
 }
@@ -51,6 +50,8 @@ pub struct Request<'a> {
     pub body: Bytes,
     /// The deadline of the whole exchange, from the name to the last byte of the answer.
     pub timeout: Duration,
+    /// Whom the receiver has to be vouched for by, and who the daemon says it is.
+    pub tls: &'a Tls,
 }
 
 /// What came of a request.
@@ -65,7 +66,7 @@ pub struct Exchange {
 /// Makes requests to receivers. Cheap to clone; clones share their connections.
 #[derive(Clone)]
 pub struct Client {
-    http: reqwest::Client,
+    ways: Arc<Ways>,
     vetted: Vetted,
     connect_timeout: Duration,
     response_bytes_max: usize,
@@ -90,15 +91,10 @@ impl Client {
     pub fn new(options: ClientOptions, resolver: Arc<dyn Resolver>) -> Result<Self, ClientError> {
         // Another part of the process may have installed it already, which is just as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let ClientOptions { connect_timeout, response_bytes_max, networks, clock } = options;
+        let ClientOptions { connect_timeout, response_bytes_max, networks, proxy, clock } = options;
         let vetted = Vetted::new(resolver, networks);
-        let builder = || settings(&vetted, connect_timeout);
-        let http = builder().build().or_else(|error| {
-            tracing::warn!(%error, "no certificate authorities: no https receiver will be trusted; install ca-certificates or set SSL_CERT_FILE");
-            builder().tls_certs_only([]).build()
-        });
-        let http = http.map_err(ClientError)?;
-        Ok(Self { http, vetted, connect_timeout, response_bytes_max, clock })
+        let ways = Ways::new(vetted.clone(), connect_timeout, proxy).map_err(ClientError)?;
+        Ok(Self { ways: Arc::new(ways), vetted, connect_timeout, response_bytes_max, clock })
     }
 
     /// Makes the request and waits for its answer, its deadline, or a failure.
@@ -115,15 +111,21 @@ impl Client {
         let mut answer = Answer::default();
         let failure = match timeout(deadline, self.exchange(request, &mut answer)).await {
             Ok(Ok(())) => None,
-            Ok(Err(error)) => Some(failure::classify(&error, self.connect_timeout)),
+            Ok(Err(failure)) => Some(failure),
             Err(_) => Some(failure::late(deadline, answer.status)),
         };
         answer.judge(failure)
     }
 
-    async fn exchange(&self, request: Request<'_>, answer: &mut Answer) -> Result<(), reqwest::Error> {
-        let post = self.http.post(request.url.clone()).headers(request.headers).body(request.body);
-        let mut response = post.send().await?;
+    async fn exchange(&self, request: Request<'_>, answer: &mut Answer) -> Result<(), Outcome> {
+        let failed = |error| failure::classify(&error, self.connect_timeout);
+        if self.ways.is_proxied(request.url) {
+            // A direct connection vets the very address that it is made to; here the proxy makes it.
+            self.vet(request.url).await.map_err(|error| failure::forbidden(&error))?;
+        }
+        let http = self.ways.to(request.url, request.tls).await.map_err(failed)?;
+        let post = http.post(request.url.clone()).headers(request.headers).body(request.body);
+        let mut response = post.send().await.map_err(failed)?;
         let status = response.status().as_u16();
         answer.status = Some(status);
         if heeds_retry_after(status) {
@@ -132,13 +134,25 @@ impl Client {
         }
         let mut read = 0;
         while read < self.response_bytes_max
-            && let Some(chunk) = response.chunk().await?
+            && let Some(chunk) = response.chunk().await.map_err(failed)?
         {
             read += chunk.len();
             let wanted = chunk.len().min(EXCERPT_BYTES_MAX - answer.excerpt.len());
             answer.excerpt.extend_from_slice(&chunk.slice(..wanted));
         }
         Ok(())
+    }
+
+    /// The HTTP clients beneath.
+    #[cfg(test)]
+    pub(super) fn ways(&self) -> &Ways {
+        &self.ways
+    }
+
+    /// Lets go of the connections that were made with these TLS settings, which a subscription no longer has.
+    /// Another that has the same connects anew.
+    pub fn forget(&self, tls: &Tls) {
+        self.ways.forget(tls);
     }
 
     /// Whether the URL may be called as things stand: its address, or one of those that its name has now.
@@ -152,19 +166,6 @@ impl Client {
             _ => Ok(()),
         }
     }
-}
-
-/// Everything that a browser's client would do by itself is off. What stays on is sending a request again that
-/// an HTTP/2 receiver refused unprocessed, as it does to each once it renews a connection.
-fn settings(vetted: &Vetted, connect_timeout: Duration) -> reqwest::ClientBuilder {
-    reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .referer(false)
-        .no_proxy()
-        .connect_timeout(connect_timeout)
-        .pool_idle_timeout(IDLE_TIMEOUT)
-        .pool_max_idle_per_host(IDLE_PER_HOST_MAX)
-        .dns_resolver(vetted.clone())
 }
 
 impl Answer {

@@ -37,7 +37,10 @@ pub(super) fn classify(error: &reqwest::Error, connect_timeout: Duration) -> Out
     } else if error.is_connect() {
         failed(ErrorClass::Connect, &innermost(error))
     } else {
-        failed(ErrorClass::Protocol, &innermost(error))
+        let words = innermost(error);
+        // HTTP/2 keeps the words of such an error only, and not what it was.
+        let is_alert = words.starts_with("received fatal alert: ");
+        failed(if is_alert { ErrorClass::Tls } else { ErrorClass::Protocol }, &words)
     }
 }
 

@@ -6,9 +6,14 @@
 
 mod client;
 mod failure;
+#[cfg(test)]
+mod proxy_tests;
 mod resolve;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tls_tests;
+mod ways;
 
 pub use client::{Client, ClientError, ClientOptions, Exchange, Request};
 pub use resolve::{Resolution, Resolver, SystemResolver};

@@ -3,12 +3,15 @@
 //! Resolving and vetting are one step, made anew for each connection, and the connection goes to the very
 //! addresses that were vetted: an answer that changes after a check (DNS rebinding) is checked again.
 
+use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use ipnet::{Ipv4Net, Ipv6Net};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::rules::target::{AllowedNetworks, ForbiddenAddress};
 
@@ -21,17 +24,87 @@ pub trait Resolver: Send + Sync + 'static {
     fn resolve(&self, name: &str) -> Resolution;
 }
 
+/// How many names the system is asked for at once. Each takes a thread, for as long as the system's resolver takes,
+/// which may be far longer than anybody waits: without a bound, names that nobody answers for would take all the
+/// threads that the log needs too.
+const LOOKUPS_MAX: usize = 128;
+
 /// The system's resolver, with its hosts file and search list.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct SystemResolver;
+///
+/// Those who ask for a name that is being looked up get that answer, so that a dead name takes one place however
+/// many deliveries wait for it.
+#[derive(Clone, Debug)]
+pub struct SystemResolver(Arc<Lookups>);
+
+#[derive(Debug)]
+struct Lookups {
+    running: Mutex<HashMap<String, watch::Receiver<Option<Answer>>>>,
+    places: Arc<Semaphore>,
+}
+
+/// The addresses, or why there are none.
+type Answer = Result<Vec<IpAddr>, String>;
+
+impl Default for SystemResolver {
+    fn default() -> Self {
+        let places = Arc::new(Semaphore::new(LOOKUPS_MAX));
+        Self(Arc::new(Lookups { running: Mutex::default(), places }))
+    }
+}
 
 impl Resolver for SystemResolver {
     fn resolve(&self, name: &str) -> Resolution {
-        let name = name.to_owned();
-        Box::pin(async move {
-            let addresses = tokio::net::lookup_host((name, 0)).await?;
-            Ok(addresses.map(|address| address.ip()).collect())
-        })
+        Box::pin(look_up(Arc::clone(&self.0), name.to_owned(), system_addresses))
+    }
+}
+
+fn system_addresses(name: &str) -> io::Result<Vec<IpAddr>> {
+    Ok((name, 0).to_socket_addrs()?.map(|address| address.ip()).collect())
+}
+
+/// Joins the look-up of that name, or begins one with `ask`, which may block.
+async fn look_up(
+    lookups: Arc<Lookups>,
+    name: String,
+    ask: impl FnOnce(&str) -> io::Result<Vec<IpAddr>> + Send + 'static,
+) -> io::Result<Vec<IpAddr>> {
+    let running = lookups.running().get(&name).cloned();
+    let mut answer = if let Some(answer) = running {
+        answer
+    } else {
+        let place = Arc::clone(&lookups.places).acquire_owned().await.map_err(io::Error::other)?;
+        lookups.begin(name, place, ask)
+    };
+    let answer = answer.wait_for(Option::is_some).await.map_err(io::Error::other)?.clone();
+    answer.unwrap_or_else(|| Err("no answer".to_owned())).map_err(io::Error::other)
+}
+
+impl Lookups {
+    fn running(&self) -> MutexGuard<'_, HashMap<String, watch::Receiver<Option<Answer>>>> {
+        // A panic while it was held leaves a map that is as good as before.
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin(
+        self: Arc<Self>,
+        name: String,
+        place: OwnedSemaphorePermit,
+        ask: impl FnOnce(&str) -> io::Result<Vec<IpAddr>> + Send + 'static,
+    ) -> watch::Receiver<Option<Answer>> {
+        let lookups = Arc::clone(&self);
+        let mut running = self.running();
+        if let Some(answer) = running.get(&name) {
+            return answer.clone();
+        }
+        let (sender, answer) = watch::channel(None);
+        running.insert(name.clone(), answer.clone());
+        tokio::task::spawn_blocking(move || {
+            let found = ask(&name).map_err(|error| error.to_string());
+            lookups.running().remove(&name);
+            sender.send_replace(Some(found));
+            drop(place);
+        });
+        answer
     }
 }
 
@@ -56,6 +129,15 @@ pub(super) struct Vetted {
 impl Vetted {
     pub(super) fn new(resolver: Arc<dyn Resolver>, networks: AllowedNetworks) -> Self {
         Self { resolver, networks }
+    }
+
+    /// The same, handing on all addresses: for names that the config file chose.
+    pub(super) fn trusting(&self) -> Self {
+        let everywhere = vec![
+            Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 0).into(),
+            Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 0).into(),
+        ];
+        Self { networks: AllowedNetworks::new(everywhere), ..self.clone() }
     }
 
     pub(super) const fn networks(&self) -> &AllowedNetworks {
@@ -88,5 +170,56 @@ impl Resolve for Vetted {
             let addresses = vetted.addresses(name.as_str()).await?;
             Ok(Box::new(addresses.into_iter().map(|address| SocketAddr::new(address, 0))) as Addrs)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc;
+
+    use super::*;
+
+    const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    #[tokio::test]
+    async fn a_name_that_hangs_takes_one_place_and_no_more_than_there_are() {
+        let resolver = SystemResolver::default();
+        let asked = Arc::new(AtomicUsize::new(0));
+        let mut gates = Vec::new();
+        let mut ask = |name: &str| {
+            let (gate, opened) = mpsc::sync_channel::<()>(1);
+            gates.push(gate);
+            let asked = Arc::clone(&asked);
+            let look_up = look_up(Arc::clone(&resolver.0), name.to_owned(), move |_| {
+                asked.fetch_add(1, Ordering::SeqCst);
+                // It opens by being dropped.
+                let _ = opened.recv();
+                Ok(vec![ADDRESS])
+            });
+            Box::pin(look_up)
+        };
+        let mut waiting: Vec<_> = (0..LOOKUPS_MAX).map(|n| ask(&n.to_string())).collect();
+        waiting.extend([ask("0"), ask("1"), ask("another")]);
+        for look_up in &mut waiting {
+            assert!(futures_util::poll!(look_up).is_pending());
+        }
+        assert_eq!(resolver.0.running().len(), LOOKUPS_MAX);
+        // Nobody waits for it any more, and its thread is still taken.
+        drop(waiting.remove(5));
+        assert_eq!(resolver.0.places.available_permits(), 0);
+        drop(gates);
+        for look_up in waiting {
+            assert_eq!(look_up.await.unwrap(), [ADDRESS]);
+        }
+        assert_eq!(asked.load(Ordering::SeqCst), LOOKUPS_MAX + 1);
+        assert!(resolver.0.running().is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_system_is_asked() {
+        let resolver = SystemResolver::default();
+        assert!(resolver.resolve("localhost").await.unwrap().iter().all(IpAddr::is_loopback));
+        assert!(resolver.resolve("no such name").await.is_err());
     }
 }

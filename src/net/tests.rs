@@ -17,10 +17,12 @@ use url::Url;
 
 use super::{Client, ClientOptions, Exchange, Request, Resolution, Resolver};
 use crate::model::attempt::{EXCERPT_BYTES_MAX, ErrorClass, Outcome};
+use crate::model::proxy::Proxy;
 use crate::model::time::{Clock, Timestamp};
+use crate::model::tls::Tls;
 use crate::rules::target::AllowedNetworks;
 
-const BODY: &str = r#"{"type":"TODO_CREATED"}"#;
+pub(super) const BODY: &str = r#"{"type":"TODO_CREATED"}"#;
 const TIMEOUT: Duration = Duration::from_secs(7);
 const BODY_CAP: usize = 64 * 1024;
 
@@ -106,11 +108,11 @@ async fn perform(step: &Step, stream: &mut TcpStream) {
 }
 
 /// Names to addresses, by how often they were asked for.
-struct Names(Vec<io::Result<Vec<IpAddr>>>, AtomicUsize);
+pub(super) struct Names(Vec<io::Result<Vec<IpAddr>>>, AtomicUsize);
 
 impl Names {
     /// The n-th question gets the n-th of these answers, later ones the last.
-    fn answering(answers: &[&[&str]]) -> Arc<Self> {
+    pub(super) fn answering(answers: &[&[&str]]) -> Arc<Self> {
         let parse = |answer: &&[&str]| Ok(answer.iter().map(|text| text.parse().unwrap()).collect());
         Arc::new(Self(answers.iter().map(parse).collect(), AtomicUsize::new(0)))
     }
@@ -137,23 +139,31 @@ impl Resolver for Silence {
 }
 
 fn client(resolver: Arc<dyn Resolver>, allowed: &[&str]) -> Client {
-    let options = ClientOptions {
+    Client::new(options(allowed, None), resolver).unwrap()
+}
+
+pub(super) fn options(allowed: &[&str], proxy: Option<Proxy>) -> ClientOptions {
+    ClientOptions {
         connect_timeout: Duration::from_secs(3),
         response_bytes_max: BODY_CAP,
         networks: AllowedNetworks::new(allowed.iter().map(|text| text.parse().unwrap()).collect()),
+        proxy,
         clock: Clock::starting_at("2026-11-23T20:00:00Z".parse::<Timestamp>().unwrap()),
-    };
-    Client::new(options, resolver).unwrap()
+    }
 }
 
-fn loopback_client() -> Client {
+pub(super) fn loopback_client() -> Client {
     client(Names::answering(&[]), &["127.0.0.0/8"])
 }
 
 async fn post(client: &Client, url: &Url) -> Exchange {
+    post_with(client, url, &Tls::default()).await
+}
+
+pub(super) async fn post_with(client: &Client, url: &Url, tls: &Tls) -> Exchange {
     let headers = HeaderMap::new();
     let exchange = client
-        .post(Request { url, headers, body: Bytes::from_static(BODY.as_bytes()), timeout: TIMEOUT })
+        .post(Request { url, headers, body: Bytes::from_static(BODY.as_bytes()), timeout: TIMEOUT, tls })
         .await;
     if let Outcome::Failed { detail, .. } = &exchange.outcome {
         assert!(!detail.contains("hidden") && !detail.contains("hooks"), "{detail}");
@@ -169,11 +179,11 @@ async fn outcome_of(steps: Vec<Step>) -> (Exchange, Duration) {
     (exchange, started.elapsed())
 }
 
-fn failed(class: ErrorClass, detail: &str) -> Outcome {
+pub(super) fn failed(class: ErrorClass, detail: &str) -> Outcome {
     Outcome::Failed { class, detail: detail.to_owned() }
 }
 
-fn class(exchange: &Exchange) -> Option<ErrorClass> {
+pub(super) fn class(exchange: &Exchange) -> Option<ErrorClass> {
     match &exchange.outcome {
         Outcome::Failed { class, .. } => Some(*class),
         _ => None,
@@ -189,7 +199,8 @@ async fn the_request_arrives_as_it_was_given() {
     let headers =
         HeaderMap::from_iter([(http::header::USER_AGENT, http::HeaderValue::from_static("postrider/0"))]);
     let body = Bytes::from_static(BODY.as_bytes());
-    let exchange = loopback_client().post(Request { url: &url, headers, body, timeout: TIMEOUT }).await;
+    let tls = &Tls::default();
+    let exchange = loopback_client().post(Request { url: &url, headers, body, timeout: TIMEOUT, tls }).await;
     assert_eq!(exchange, Exchange { outcome: Outcome::Success { status: 204 }, excerpt: Vec::new() });
     let request = receiver.requests().pop().unwrap();
     assert!(request.starts_with("POST /hooks?token=hidden HTTP/1.1\r\n"), "{request}");

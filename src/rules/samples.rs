@@ -10,6 +10,7 @@ use crate::model::secret::{Secret, SigningSecret};
 use crate::model::selector::{EventSelector, ProjectSelector};
 use crate::model::subscription::{Format, ManagedBy, Ordering, Subscription, SubscriptionSpec};
 use crate::model::time::Timestamp;
+use crate::model::tls::Tls;
 
 /// A subscription to `https://crm.example/hooks` with one secret.
 pub(crate) fn subscription(format: Format) -> Subscription {
@@ -26,6 +27,7 @@ pub(crate) fn subscription(format: Format) -> Subscription {
         max_in_flight: None,
         rate_limit: None,
         ordering: Ordering::None,
+        tls: Tls::default(),
     };
     Subscription {
         id: SubscriptionId::from_bits(2),

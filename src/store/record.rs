@@ -9,6 +9,7 @@ mod meta;
 mod once;
 mod replay;
 mod sealed;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -28,6 +29,7 @@ use crate::model::subscription::{
     SubscriptionSpec,
 };
 use crate::model::time::{Interval, Timestamp, millis};
+use crate::model::tls::Tls;
 
 pub(super) use job::{job, read_job};
 pub(super) use meta::{Meta, meta, read_format, read_meta};
@@ -374,6 +376,7 @@ fn read_spec(value: &SubscriptionV1) -> Read<SubscriptionSpec> {
         max_in_flight: value.max_in_flight,
         rate_limit: value.rate_limit.as_deref().map(parse::<RateLimit>).transpose()?,
         ordering: parse::<Ordering>(&value.ordering)?,
+        tls: Tls::default(),
     })
 }
 

@@ -9,6 +9,7 @@ use crate::model::delivery::DeliveryState;
 use crate::model::id::ReplayId;
 use crate::model::replay::{JobState, ReplayJob};
 use crate::model::secret::Key;
+use crate::model::tls::ClientIdentity;
 use crate::store::once::{Earlier, EarlierEvent};
 use crate::store::rig;
 use crate::store::seal::Vault;
@@ -83,6 +84,16 @@ fn full_subscription() -> Subscription {
     full.secrets = vec![secret(None), secret(Some(time(5)))];
     full.deleted_at = Some(time(1_700_000_000_009));
     full
+}
+
+/// The same with TLS settings of its own; the certificate and its key are part of the fixture.
+fn tls_subscription() -> Subscription {
+    let pem = include_str!("../../tests/store_fixtures/client_certificate.pem");
+    let key = include_str!("../../tests/store_fixtures/client_key.pem");
+    let client = ClientIdentity::new(pem.parse().unwrap(), key.parse().unwrap()).unwrap();
+    let mut value = full_subscription();
+    value.spec.tls = Tls::new(Some(pem.parse().unwrap()), Some(client));
+    value
 }
 
 fn full_standing() -> Standing {
@@ -168,7 +179,9 @@ fn every_record_comes_back_at_its_limits() {
         assert_eq!(read_delivery(value.id, &record), Ok(value.clone()));
         assert_eq!(read_progress(&record[..60]), Ok((value.subscription, progress)));
     }
-    for value in [rig::subscription(9), full_subscription()] {
+    let mut authorities_only = tls_subscription();
+    authorities_only.spec.tls = Tls::new(authorities_only.spec.tls.authorities().cloned(), None);
+    for value in [rig::subscription(9), full_subscription(), tls_subscription(), authorities_only] {
         let record = subscription(&value, &vault()).unwrap();
         assert_eq!(read_subscription(value.id, &record, &vault()), Ok(value));
     }
@@ -272,6 +285,22 @@ fn subscriptions_of_every_version_are_read_as_ever() {
         assert_eq!(read_subscription(value.id, &stored, &vault()), Ok(value.clone()), "{name}");
         assert_eq!(is_plain(&stored), name == "subscription_v1.bin");
     }
+}
+
+#[test]
+fn tls_settings_follow_and_their_key_is_sealed() {
+    let value = tls_subscription();
+    let written = subscription(&value, &vault()).unwrap();
+    let text = String::from_utf8_lossy(&written);
+    assert!(text.contains("BEGIN CERTIFICATE") && !text.contains("PRIVATE"));
+    let stored = stored("subscription_v2_tls.bin", &written);
+    assert_eq!(read_subscription(value.id, &stored, &vault()), Ok(value.clone()));
+    for cut in 0..stored.len() {
+        let whole = read_subscription(value.id, &stored[..cut], &vault());
+        assert_ne!(whole.as_ref(), Ok(&value), "{cut}");
+    }
+    let longer = [&stored[..], &[0]].concat();
+    assert_eq!(read_subscription(value.id, &longer, &vault()), Err("1 bytes are left over".to_owned()));
 }
 
 #[test]

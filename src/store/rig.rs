@@ -118,6 +118,7 @@ pub(super) fn subscription(id: u128) -> Subscription {
             max_in_flight: None,
             rate_limit: None,
             ordering: Ordering::None,
+            tls: crate::model::tls::Tls::default(),
         },
         managed_by: ManagedBy::Api,
         secrets: Vec::new(),

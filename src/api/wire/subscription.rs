@@ -59,6 +59,13 @@ pub struct ChangeBody {
     /// Whether deliveries wait for those before them; `none` if left out.
     #[schema(value_type = Option<Ordering>)]
     ordering: Option<String>,
+    /// PEM of the only authorities that may vouch for the receiver; those of the system if left out.
+    tls_ca: Option<String>,
+    /// PEM of the client certificate, and of those that lead to its authority.
+    tls_client_cert: Option<String>,
+    /// PEM of its key. Never shown.
+    #[schema(write_only)]
+    tls_client_key: Option<String>,
     /// Whether it is switched on.
     enabled: Option<bool>,
 }
@@ -140,10 +147,12 @@ pub struct SubscriptionBody {
     /// Its id.
     #[schema(value_type = SubscriptionIdText)]
     id: String,
-    /// `name url events projects filter format headers timeout retry_schedule max_in_flight rate_limit ordering`.
+    /// `name url events projects filter format headers timeout retry_schedule max_in_flight rate_limit ordering tls_ca tls_client_cert`.
     #[serde(flatten)]
     #[schema(value_type = SettingsBody)]
     spec: Map<String, Value>,
+    /// Whose the client certificate is and until when it is valid; null if there is none.
+    tls_client: Option<TlsClientBody>,
     /// Whether it is switched on.
     enabled: bool,
     /// How its receiver is doing.
@@ -199,6 +208,10 @@ impl SubscriptionBody {
         Self {
             id: subscription.id.to_string(),
             spec: subscription.spec.to_members(),
+            tls_client: subscription.spec.tls.client().map(|client| TlsClientBody {
+                subject: client.chain().subject().to_owned(),
+                expires_at: client.chain().expires_at(),
+            }),
             enabled: disabled.is_none(),
             health: standing.health().as_str(),
             disabled_reason: disabled.map(|disabled| disabled.reason.as_str()),
@@ -220,6 +233,16 @@ impl SubscriptionBody {
         self.secret = current.map(|signing| signing.secret.reveal().to_owned());
         self
     }
+}
+
+/// The client certificate that a subscription shows its receiver; its key is set.
+#[derive(Serialize, ToSchema)]
+pub struct TlsClientBody {
+    /// Whose it is, such as `CN=postrider,O=Acme`.
+    subject: String,
+    /// Until when it is valid.
+    #[schema(value_type = String, format = DateTime)]
+    expires_at: Timestamp,
 }
 
 /// A secret that signs, as far as it may be shown.

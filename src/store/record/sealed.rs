@@ -1,11 +1,14 @@
 //! Subscriptions as records of version 2: their secrets sealed.
 //!
 //! After the version and the length come the sealed secrets (their length as a big-endian u16 first), all in the
-//! first chunk, and then what a record of version 1 has, without secrets.
+//! first chunk, then what a record of version 1 has, without secrets, and then the TLS settings, if there are any. The
+//! key of a client certificate is sealed with the secrets, as the rest after them.
 
 use bincode::{Decode, Encode, config};
 
-use super::{PREFIX, Problem, Read, SubscriptionV1, decode_all, decode_body, parse, read_v1, set_length, v1};
+use super::{
+    PREFIX, Problem, Read, SubscriptionV1, decode_all, decode_body, parse, read_v1, set_length, tls, v1,
+};
 use crate::model::id::SubscriptionId;
 use crate::model::secret::SigningSecret;
 use crate::model::subscription::Subscription;
@@ -33,7 +36,9 @@ pub(in crate::store) fn subscription(
         expires_at: signing.expires_at.map(Timestamp::as_millis),
     };
     let secrets: Vec<_> = subscription.secrets.iter().map(secret).collect();
-    let plain = bincode::encode_to_vec(secrets, config::standard()).map_err(|_| SealError)?;
+    let mut plain = bincode::encode_to_vec(secrets, config::standard()).map_err(|_| SealError)?;
+    let client = subscription.spec.tls.client();
+    plain.extend(client.iter().flat_map(|client| client.key().reveal().bytes()));
     let sealed = vault.seal(subscription.id.bits(), plain)?;
     let length = u16::try_from(sealed.len()).map_err(|_| SealError)?;
     let mut bytes = vec![SEALED, 0, 0, 0, 0];
@@ -41,6 +46,7 @@ pub(in crate::store) fn subscription(
     bytes.extend(sealed);
     bincode::encode_into_std_write(v1(subscription), &mut bytes, config::standard())
         .map_err(|_| SealError)?;
+    tls::write(&subscription.spec.tls, &mut bytes);
     set_length(&mut bytes);
     Ok(bytes)
 }
@@ -56,12 +62,9 @@ pub(in crate::store) fn read_subscription(
         return read_v1(id, &value);
     }
     let (sealed, body) = split(record).ok_or("it is too short")?;
-    let (value, rest): (SubscriptionV1, _) = decode_body(0, body)?;
-    if !rest.is_empty() {
-        return Err(format!("{} bytes are left over", rest.len()));
-    }
+    let (value, tail): (SubscriptionV1, _) = decode_body(0, body)?;
     let plain = vault.unseal(id.bits(), sealed).ok_or("its secrets do not open: they were changed")?;
-    let (secrets, _): (Vec<SecretV2>, _) = decode_body(0, &plain)?;
+    let (secrets, key): (Vec<SecretV2>, _) = decode_body(0, &plain)?;
     let secret = |secret: SecretV2| {
         Ok::<_, Problem>(SigningSecret {
             secret: parse(&secret.text)?,
@@ -70,7 +73,9 @@ pub(in crate::store) fn read_subscription(
         })
     };
     let secrets = secrets.into_iter().map(secret).collect::<Result<_, _>>()?;
-    Ok(Subscription { secrets, ..read_v1(id, &value)? })
+    let mut subscription = Subscription { secrets, ..read_v1(id, &value)? };
+    subscription.spec.tls = tls::read(tail, key)?;
+    Ok(subscription)
 }
 
 /// Whether a record is of a version that has secrets as they are, from its first chunk.

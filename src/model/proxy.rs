@@ -1,0 +1,130 @@
+//! The HTTP proxy that requests go through, and the receivers that are called without it.
+
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use ipnet::IpNet;
+use url::{Host, Url};
+
+/// An HTTP proxy.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Proxy {
+    url: Url,
+    around: Vec<Around>,
+}
+
+/// Receivers that are called without the proxy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Around {
+    /// This host and all below it.
+    Host(String),
+    /// Hosts that are given as an address of this network.
+    Network(IpNet),
+}
+
+impl Proxy {
+    /// The proxy at `url`, but for receivers in `around`.
+    pub const fn new(url: Url, around: Vec<Around>) -> Self {
+        Self { url, around }
+    }
+
+    /// Where it is, with its user info.
+    pub const fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// The receivers that are called without it.
+    pub fn around(&self) -> &[Around] {
+        &self.around
+    }
+
+    /// Whether a receiver is called through it.
+    pub fn serves(&self, receiver: &Url) -> bool {
+        let address = match receiver.host() {
+            Some(Host::Ipv4(v4)) => Some(IpAddr::V4(v4)),
+            Some(Host::Ipv6(v6)) => Some(IpAddr::V6(v6).to_canonical()),
+            Some(Host::Domain(_)) | None => None,
+        };
+        let name = receiver.domain().map(|name| name.trim_end_matches('.'));
+        !self.around.iter().any(|around| match around {
+            Around::Network(network) => address.is_some_and(|address| network.contains(&address)),
+            Around::Host(host) => name.is_some_and(|name| {
+                name.strip_suffix(host.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+            }),
+        })
+    }
+}
+
+/// Without its user info.
+impl std::fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Proxy").field("host", &self.url.host_str()).finish_non_exhaustive()
+    }
+}
+
+impl FromStr for Around {
+    type Err = String;
+
+    /// A network, an address, or a host; a dot before a host means nothing more.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Ok(network) = text.parse() {
+            return Ok(Self::Network(network));
+        }
+        if let Ok(address) = text.parse::<IpAddr>() {
+            return Ok(Self::Network(address.into()));
+        }
+        match Host::parse(text.strip_prefix('.').unwrap_or(text)) {
+            Ok(Host::Domain(name)) if !name.contains('*') => Ok(Self::Host(name)),
+            _ => Err(format!(
+                "'{text}' is neither a host such as \"crm.internal\" nor a network such as \"10.0.0.0/8\""
+            )),
+        }
+    }
+}
+
+impl std::fmt::Display for Around {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Host(name) => f.write_str(name),
+            Self::Network(network) => network.fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receiver_in_the_list_is_called_without_it() {
+        let around = ["crm.internal", ".Lan", "10.0.0.0/8", "192.0.2.7", "fd00::/8"];
+        let around = around.iter().map(|text| text.parse().unwrap()).collect();
+        let proxy = Proxy::new("http://u:p@proxy:3128".parse().unwrap(), around);
+        for (host, through) in [
+            ("crm.internal", false),
+            ("CRM.internal.", false),
+            ("a.crm.internal", false),
+            ("xcrm.internal", true),
+            ("crm.internal.example", true),
+            ("lan", false),
+            ("a.lan", false),
+            ("plan", true),
+            ("10.1.2.3", false),
+            ("0x0a.1", false),
+            ("[::ffff:10.0.0.1]", false),
+            ("11.0.0.1", true),
+            ("192.0.2.7", false),
+            ("192.0.2.8", true),
+            ("[fd00::1]", false),
+            ("[fe80::1]", true),
+            ("10.example", true),
+        ] {
+            let url: Url = format!("https://{host}/").parse().unwrap();
+            assert_eq!(proxy.serves(&url), through, "{host}");
+        }
+        assert!(!format!("{proxy:?}").contains("u:p"));
+        for bad in ["", ".", "*.lan", "a b", "http://x", "10.0.0.0/99"] {
+            assert!(bad.parse::<Around>().is_err(), "{bad}");
+        }
+    }
+}

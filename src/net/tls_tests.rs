@@ -1,0 +1,366 @@
+//! The client against receivers that speak TLS, HTTP/1.1 and HTTP/2, on the paused clock.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use http::{Response, Version};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Barrier, Notify, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_rustls::TlsAcceptor;
+use url::Url;
+
+use super::Client;
+use super::tests::{class, loopback_client, post_with};
+use super::ways::IDLE_PER_HOST_MAX;
+use crate::model::attempt::{ErrorClass, Outcome};
+use crate::model::tls::{ClientIdentity, Tls};
+
+/// How many requests to `/together` are answered at once, and none before, unless said otherwise.
+const TOGETHER: usize = 20;
+
+/// A certificate authority.
+pub(super) struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+impl Authority {
+    pub(super) fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+    }
+
+    fn issue(&self, name: &str) -> (rcgen::Certificate, KeyPair) {
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &self.0);
+        (certificate.unwrap(), key)
+    }
+
+    /// TLS settings that trust this authority alone.
+    pub(super) fn trusted(&self) -> Tls {
+        Tls::new(Some(self.0.pem().parse().unwrap()), None)
+    }
+
+    /// The same, and a certificate that `issuer` issued.
+    fn trusted_with(&self, issuer: &Self) -> Tls {
+        let (certificate, key) = issuer.issue("postrider");
+        let identity =
+            ClientIdentity::new(certificate.pem().parse().unwrap(), key.serialize_pem().parse().unwrap());
+        Tls::new(Some(self.0.pem().parse().unwrap()), Some(identity.unwrap()))
+    }
+}
+
+/// What a receiver saw and does.
+#[derive(Default)]
+struct State {
+    /// How many connections are open.
+    open: watch::Sender<usize>,
+    connections: Mutex<Vec<Option<CertificateDer<'static>>>>,
+    /// The version of each request, and on which connection it came.
+    requests: Mutex<Vec<(Version, usize)>>,
+    /// The streams that come next are reset for these reasons.
+    resets: Mutex<VecDeque<h2::Reason>>,
+    /// Every connection is told that no more requests are taken on it.
+    goes_away: Notify,
+    /// Every connection says nothing from now on, and stays open.
+    freezes: Notify,
+    together: Option<Barrier>,
+}
+
+/// A receiver on loopback with a certificate of 127.0.0.1.
+pub(super) struct Receiver {
+    address: SocketAddr,
+    state: Arc<State>,
+    _tasks: JoinSet<()>,
+}
+
+impl Receiver {
+    pub(super) async fn start(authority: &Authority, alpn: &[&str]) -> Self {
+        Self::start_asking(authority, alpn, None, TOGETHER).await
+    }
+
+    /// A receiver that asks for a certificate which `clients` issued, and answers so many requests to `/together` at
+    /// once.
+    async fn start_asking(
+        authority: &Authority,
+        alpn: &[&str],
+        clients: Option<&Authority>,
+        together: usize,
+    ) -> Self {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider));
+        let builder = builder.with_safe_default_protocol_versions().unwrap();
+        let builder = match clients {
+            None => builder.with_no_client_auth(),
+            Some(clients) => {
+                let mut roots = RootCertStore::empty();
+                roots.add(clients.0.der().clone()).unwrap();
+                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+                builder.with_client_cert_verifier(verifier.build().unwrap())
+            }
+        };
+        let (certificate, key) = authority.issue("127.0.0.1");
+        let key = PrivatePkcs8KeyDer::from(key.serialize_der());
+        let mut config = builder.with_single_cert(vec![certificate.der().clone()], key.into()).unwrap();
+        config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let state = Arc::new(State { together: Some(Barrier::new(together)), ..State::default() });
+        let mut tasks = JoinSet::new();
+        tasks.spawn(accept(listener, TlsAcceptor::from(Arc::new(config)), Arc::clone(&state)));
+        Self { address, state, _tasks: tasks }
+    }
+
+    pub(super) fn url(&self) -> Url {
+        self.url_of("hooks")
+    }
+
+    fn url_of(&self, path: &str) -> Url {
+        format!("https://{}/{path}", self.address).parse().unwrap()
+    }
+
+    pub(super) fn connections(&self) -> usize {
+        self.state.connections.lock().unwrap().len()
+    }
+
+    fn requests(&self) -> Vec<(Version, usize)> {
+        self.state.requests.lock().unwrap().clone()
+    }
+
+    fn resets(&self, reason: h2::Reason) {
+        self.state.resets.lock().unwrap().push_back(reason);
+    }
+}
+
+/// An open connection.
+struct Open(Arc<State>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.send_modify(|open| *open -= 1);
+    }
+}
+
+async fn accept(listener: TcpListener, acceptor: TlsAcceptor, state: Arc<State>) {
+    let mut connections = JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        connections.spawn(converse(stream, acceptor.clone(), Arc::clone(&state)));
+    }
+}
+
+async fn converse(stream: TcpStream, acceptor: TlsAcceptor, state: Arc<State>) {
+    let Ok(stream) = acceptor.accept(stream).await else { return };
+    state.open.send_modify(|open| *open += 1);
+    let _open = Open(Arc::clone(&state));
+    let peer = stream.get_ref().1.peer_certificates().and_then(|list| list.first().cloned());
+    let number = {
+        let mut connections = state.connections.lock().unwrap();
+        connections.push(peer);
+        connections.len()
+    };
+    let service = service_fn(|request: http::Request<Incoming>| {
+        let state = Arc::clone(&state);
+        async move {
+            state.requests.lock().unwrap().push((request.version(), number));
+            let path = request.uri().path().to_owned();
+            request.into_body().collect().await.unwrap();
+            if let Some(reason) = state.resets.lock().unwrap().pop_front() {
+                return Err(h2::Error::from(reason));
+            }
+            if let Some(barrier) = state.together.as_ref().filter(|_| path == "/together") {
+                barrier.wait().await;
+            }
+            Ok(Response::new(Full::new(Bytes::from_static(b"ok"))))
+        }
+    });
+    let builder = auto::Builder::new(TokioExecutor::new());
+    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        () = state.freezes.notified() => std::future::pending().await,
+        () = state.goes_away.notified() => connection.as_mut().graceful_shutdown(),
+    }
+    // A sender that hangs up is no concern of the receiver.
+    drop(connection.await);
+}
+
+/// Requests that have to succeed.
+async fn succeed(client: &Client, url: &Url, tls: &Tls, count: usize) {
+    for exchange in join_all((0..count).map(|_| post_with(client, url, tls))).await {
+        assert_eq!((exchange.outcome, exchange.excerpt), (Outcome::Success { status: 200 }, b"ok".to_vec()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_connection_carries_many_requests_where_the_receiver_offers_http_2() {
+    let authority = Authority::new();
+    let (client, tls) = (loopback_client(), authority.trusted());
+    let both = Receiver::start(&authority, &["h2", "http/1.1"]).await;
+    succeed(&client, &both.url(), &tls, 1).await;
+    succeed(&client, &both.url_of("together"), &tls, TOGETHER).await;
+    assert_eq!(both.requests(), vec![(Version::HTTP_2, 1); TOGETHER + 1]);
+    for alpn in [&["http/1.1"][..], &[]] {
+        let old = Receiver::start(&authority, alpn).await;
+        succeed(&client, &old.url(), &tls, 1).await;
+        succeed(&client, &old.url_of("together"), &tls, TOGETHER).await;
+        assert!(old.requests().iter().all(|(version, _)| *version == Version::HTTP_11));
+        assert_eq!(old.connections(), TOGETHER, "one of them twice");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn idle_connections_are_few_and_end_in_time() {
+    const MANY: usize = IDLE_PER_HOST_MAX + 4;
+    let authority = Authority::new();
+    let (client, tls) = (loopback_client(), authority.trusted());
+    let receiver = Receiver::start_asking(&authority, &["http/1.1"], None, MANY).await;
+    let mut open = receiver.state.open.subscribe();
+    let url = receiver.url_of("together");
+    // One after the other, so that the queue of the listener does not overflow.
+    let requests = (0..MANY).zip(1..).map(async |(_, turn)| {
+        tokio::time::sleep(Duration::from_millis(turn)).await;
+        succeed(&client, &url, &tls, 1).await;
+    });
+    join_all(requests).await;
+    assert_eq!(receiver.connections(), MANY);
+    open.wait_for(|open| *open <= IDLE_PER_HOST_MAX).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(25)).await;
+    assert_eq!(*open.borrow(), IDLE_PER_HOST_MAX);
+    let idle_since = Instant::now();
+    succeed(&client, &receiver.url(), &tls, 1).await;
+    assert_eq!(receiver.connections(), MANY, "an idle one was used");
+    open.wait_for(|open| *open == 0).await.unwrap();
+    let elapsed = idle_since.elapsed().as_secs();
+    assert!((30..=61).contains(&elapsed), "{elapsed} s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receiver_that_goes_away_is_called_on_another_connection() {
+    let authority = Authority::new();
+    let (client, tls) = (loopback_client(), authority.trusted());
+    let receiver = Receiver::start(&authority, &["h2"]).await;
+    for turn in 1..=3 {
+        succeed(&client, &receiver.url(), &tls, 1).await;
+        succeed(&client, &receiver.url(), &tls, 1).await;
+        assert_eq!(receiver.requests().last(), Some(&(Version::HTTP_2, turn)));
+        receiver.state.goes_away.notify_waiters();
+    }
+    assert_eq!(receiver.requests().len(), 6, "each arrived once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_refused_unprocessed_is_sent_again_and_any_other_reset_is_a_failure() {
+    let authority = Authority::new();
+    let (client, tls) = (loopback_client(), authority.trusted());
+    let receiver = Receiver::start(&authority, &["h2"]).await;
+    receiver.resets(h2::Reason::REFUSED_STREAM);
+    succeed(&client, &receiver.url(), &tls, 1).await;
+    assert_eq!(receiver.requests().len(), 2);
+    for reason in [h2::Reason::INTERNAL_ERROR, h2::Reason::CANCEL, h2::Reason::ENHANCE_YOUR_CALM] {
+        let before = receiver.requests().len();
+        receiver.resets(reason);
+        let exchange = post_with(&client, &receiver.url(), &tls).await;
+        assert_eq!(class(&exchange), Some(ErrorClass::Protocol), "{exchange:?}");
+        assert!(exchange.outcome.to_string().contains("stream"), "{exchange:?}");
+        assert_eq!(receiver.requests().len(), before + 1);
+    }
+    succeed(&client, &receiver.url(), &tls, 1).await;
+    assert_eq!(receiver.connections(), 1, "a reset stream leaves the others alone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_connection_is_not_used_again() {
+    let authority = Authority::new();
+    let (client, tls) = (loopback_client(), authority.trusted());
+    let receiver = Receiver::start(&authority, &["h2"]).await;
+    succeed(&client, &receiver.url(), &tls, 1).await;
+    receiver.state.freezes.notify_waiters();
+    let started = Instant::now();
+    let exchange = post_with(&client, &receiver.url(), &tls).await;
+    assert_eq!(class(&exchange), Some(ErrorClass::Timeout), "{exchange:?}");
+    assert!(started.elapsed() <= Duration::from_millis(7100), "{:?}", started.elapsed());
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    succeed(&client, &receiver.url(), &tls, 1).await;
+    assert_eq!(receiver.requests(), [(Version::HTTP_2, 1), (Version::HTTP_2, 2)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receiver_is_trusted_by_the_authority_that_its_subscription_names() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    let client = loopback_client();
+    let receiver = Receiver::start(&authority, &["h2", "http/1.1"]).await;
+    succeed(&client, &receiver.url(), &authority.trusted(), 1).await;
+    for tls in [Tls::default(), other.trusted()] {
+        let exchange = post_with(&client, &receiver.url(), &tls).await;
+        assert_eq!(class(&exchange), Some(ErrorClass::Tls), "{exchange:?}");
+        assert!(exchange.outcome.to_string().contains("invalid peer certificate"), "{exchange:?}");
+    }
+    let mut by_name = receiver.url();
+    by_name.set_host(Some("localhost")).unwrap();
+    let named = super::tests::Names::answering(&[&["127.0.0.1"]]);
+    let named = Client::new(super::tests::options(&["127.0.0.0/8"], None), named).unwrap();
+    let exchange = post_with(&named, &by_name, &authority.trusted()).await;
+    assert_eq!(class(&exchange), Some(ErrorClass::Tls), "its certificate is of another name: {exchange:?}");
+    assert_eq!(receiver.requests().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receiver_that_asks_for_a_certificate_gets_the_subscription_s() {
+    let (authority, clients) = (Authority::new(), Authority::new());
+    for alpn in ["h2", "http/1.1"] {
+        let client = loopback_client();
+        let receiver = Receiver::start_asking(&authority, &[alpn], Some(&clients), TOGETHER).await;
+        for tls in [authority.trusted(), authority.trusted_with(&authority)] {
+            let exchange = post_with(&client, &receiver.url(), &tls).await;
+            assert_eq!(class(&exchange), Some(ErrorClass::Tls), "{alpn}: {exchange:?}");
+        }
+        assert!(receiver.requests().is_empty());
+        let tls = authority.trusted_with(&clients);
+        succeed(&client, &receiver.url(), &tls, 1).await;
+        let shown = tls.client().unwrap().chain().list().first().cloned();
+        assert_eq!(receiver.state.connections.lock().unwrap().last(), Some(&shown));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn connections_are_shared_by_those_of_the_same_settings_only_and_are_let_go() {
+    let authority = Authority::new();
+    let client = loopback_client();
+    let receiver = Receiver::start(&authority, &["h2"]).await;
+    // A comment makes them differ.
+    let settings = |n: usize| {
+        let pem = format!("# {n}\n{}", authority.trusted().authorities().unwrap().pem());
+        Tls::new(Some(pem.parse().unwrap()), None)
+    };
+    for turn in [0, 1, 0, 1] {
+        succeed(&client, &receiver.url(), &settings(turn), 1).await;
+    }
+    assert_eq!((receiver.connections(), client.ways().own_count()), (2, 2));
+    client.forget(&settings(0));
+    assert_eq!(client.ways().own_count(), 1);
+    succeed(&client, &receiver.url(), &settings(1), 1).await;
+    assert_eq!(receiver.connections(), 2, "the other is as it was");
+    succeed(&client, &receiver.url(), &settings(0), 1).await;
+    assert_eq!(receiver.connections(), 3, "what was let go connects anew");
+    for n in 2..=300 {
+        succeed(&client, &receiver.url(), &settings(n), 1).await;
+    }
+    assert_eq!(client.ways().own_count(), 256);
+    succeed(&client, &receiver.url(), &settings(300), 1).await;
+    assert_eq!(receiver.connections(), 302);
+    succeed(&client, &receiver.url(), &settings(0), 1).await;
+    assert_eq!(receiver.connections(), 303, "the oldest made room");
+}
