@@ -6,12 +6,12 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 #![expect(dead_code, reason = "the support for tests is shared, and none of them needs all of it")]
 
+#[path = "support/browser.rs"]
+mod browser;
 mod support;
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -20,9 +20,9 @@ use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use axum::response::Html;
 use axum::routing::{any, get};
-use fantoccini::{Client, ClientBuilder};
+use browser::{Browser, Manner};
+use fantoccini::Client;
 use http::{StatusCode, header};
-use hyper_util::client::legacy::connect::HttpConnector;
 use postrider::api::serve::{Limits, Listener, serve};
 use postrider::app::{Daemon, Options};
 use postrider::config::{Config, Listen};
@@ -35,64 +35,8 @@ use tokio_util::sync::CancellationToken;
 use support::client::ApiClient;
 
 const CALLS: &str = include_str!("browser/calls.js");
-/// Names that the browser takes for this machine, as a rebound name would be.
+/// A name that the browser takes for this machine's, as a rebound one would be.
 const REBOUND: &str = "evil.test";
-
-/// `chromedriver` on a port of its own, gone when dropped, and with it its browser.
-struct Driver {
-    child: Child,
-    port: u16,
-}
-
-impl Driver {
-    fn start() -> Self {
-        let mut child = Command::new("chromedriver")
-            .arg("--port=0")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| {
-                panic!("failed to start chromedriver: {error}; scripts/test installs it")
-            });
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
-        let ready = lines.find(|line| line.contains("started successfully on port")).unwrap();
-        let port = ready.trim_end_matches('.').rsplit(' ').next().unwrap().parse().unwrap();
-        // Its output is read to the end, so that it never waits for a reader.
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { child, port }
-    }
-
-    async fn browser(&self, profile: &TempDir) -> Client {
-        let arguments = [
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-quic",
-            "--no-first-run",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-            &format!("--user-data-dir={}", profile.path().display()),
-            &format!("--host-resolver-rules=MAP {REBOUND} 127.0.0.1"),
-        ];
-        let capabilities = json!({
-            "browserName": "chrome",
-            "goog:chromeOptions": { "args": arguments },
-            "timeouts": { "script": 60_000, "pageLoad": 60_000 },
-        });
-        let Value::Object(capabilities) = capabilities else { panic!("{capabilities}") };
-        let connecting = ClientBuilder::new(HttpConnector::new()).capabilities(capabilities).clone();
-        let url = format!("http://127.0.0.1:{}", self.port);
-        connecting.connect(&url).await.unwrap_or_else(|error| panic!("no browser: {error}"))
-    }
-}
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
 
 /// One request as the daemon answered it.
 #[derive(Clone, Debug)]
@@ -315,10 +259,9 @@ async fn from_its_own_site(world: &World, browser: &Client) {
 #[ignore = "needs chromium and chromedriver"]
 async fn a_page_of_another_site_gets_nothing_and_one_of_its_own_everything() {
     let world = World::start().await;
-    let (driver, profile) = (Driver::start(), tempfile::tempdir().unwrap());
-    let browser = driver.browser(&profile).await;
-    from_another_site(&world, &browser).await;
-    by_a_rebound_name(&world, &browser).await;
-    from_its_own_site(&world, &browser).await;
-    browser.close().await.unwrap();
+    let manner = Manner { language: "en-GB", rebound: Some(REBOUND), ..Manner::default() };
+    let browser = Browser::start_as(&format!("http://{}", world.address), &manner).await;
+    from_another_site(&world, browser.driver()).await;
+    by_a_rebound_name(&world, browser.driver()).await;
+    from_its_own_site(&world, browser.driver()).await;
 }

@@ -293,7 +293,7 @@ async fn the_keyboard_is_enough() {
 async fn everything_works_without_script() {
     let served = Served::start("").await;
     let receiver = receiver(Reply::Status(200)).await;
-    let plain = Manner { language: "en", has_no_script: true };
+    let plain = Manner { language: "en", has_no_script: true, ..Manner::default() };
     let browser = Browser::start_as(&served.base, &plain).await;
     browser.open("/subscriptions/new").await;
     browser.fill("#url", &receiver.url()).await;

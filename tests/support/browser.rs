@@ -26,6 +26,8 @@ pub(crate) struct Browser {
 pub(crate) struct Manner {
     pub(crate) language: &'static str,
     pub(crate) has_no_script: bool,
+    /// A name that it takes for that of this machine.
+    pub(crate) rebound: Option<&'static str>,
 }
 
 impl Browser {
@@ -153,7 +155,9 @@ fn capabilities(profile: &TempDir, manner: &Manner) -> serde_json::Map<String, V
         "--disable-sync",
         &format!("--user-data-dir={}", profile.path().display()),
         &format!("--accept-lang={}", manner.language),
+        &manner.rebound.map_or(String::new(), |name| format!("--host-resolver-rules=MAP {name} 127.0.0.1")),
     ];
+    let arguments = arguments.iter().filter(|argument| !argument.is_empty()).collect::<Vec<_>>();
     let mut preferences = json!({"intl.accept_languages": manner.language});
     if manner.has_no_script {
         preferences["profile.managed_default_content_settings.javascript"] = json!(2);
