@@ -85,7 +85,7 @@ pub async fn build(path: &Path, deliveries: usize, port: u16) -> Notes {
     let options = StoreOptions {
         key_file: None,
         path: path.to_owned(),
-        cache_bytes: 256 << 20,
+        cache_bytes: 64 << 20,
         dedup_window: Duration::from_mins(1),
         queue_steps_max: 4096,
     };

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::model::delivery::{Delivery, Progress};
 use crate::model::event::EventContent;
-use crate::model::id::{DeliveryId, EventId, SubscriptionId};
+use crate::model::id::EventId;
 use crate::rules::matcher::{Candidate, Matches};
 use crate::store::{
     Append, Appended, Earlier, EarlierEvent, Once, OnceKey, QueueFull as NoPlace, Settlement, StoreError,
@@ -118,6 +118,12 @@ impl Intake {
 /// An event on its way to the log, with the lanes that it goes to.
 type Outbound = Vec<(Arc<Lane>, Way)>;
 
+/// A fresh delivery that is to wait on disk, busy in its lane until it has its row there.
+pub(super) type Rowless = (Arc<Lane>, Delivery);
+
+/// How many get their rows in one step: so few that an event which comes meanwhile hardly waits for them.
+const PARKED_AT_ONCE: usize = 48;
+
 impl Flow {
     /// Takes events, all or none, and answers once they and their deliveries are durable, in the same order.
     ///
@@ -154,7 +160,7 @@ impl Flow {
         let began = self.clock.instant();
         self.check_open()?;
         let full = || AcceptError::QueueFull { retry_after: RETRY_AFTER };
-        let waiting = self.intake.try_enter(contents.len()).ok_or_else(full)?;
+        let places = self.intake.try_enter(contents.len()).ok_or_else(full)?;
         let place = self.store.try_reserve().map_err(|error| match error {
             NoPlace::Full => full(),
             NoPlace::Closed => AcceptError::Stopping,
@@ -163,8 +169,7 @@ impl Flow {
         let (answer, answered) = oneshot::channel();
         let flow = self.clone();
         let done = move |result| {
-            drop(waiting);
-            let accepted = flow.hand_over(result, outbound);
+            let accepted = flow.hand_over(result, outbound, places);
             if let Ok(Once::Made(accepted)) = &accepted {
                 flow.count_accepted(accepted, began);
             }
@@ -220,11 +225,13 @@ impl Flow {
         (appends, outbound)
     }
 
-    /// Gives what has become durable to the lanes.
+    /// Gives what has become durable to the lanes. The places in the queue are kept until all that comes of it is
+    /// written, so that senders never run ahead of that.
     fn hand_over(
         &self,
         result: Result<Once<Vec<Appended>>, StoreError>,
         outbound: Vec<Outbound>,
+        places: OwnedSemaphorePermit,
     ) -> Result<Once<Vec<Accepted>>, StoreError> {
         let appended = match result {
             Ok(Once::Made(appended)) => appended,
@@ -235,8 +242,11 @@ impl Flow {
                 return other.map(unmade);
             }
         };
+        let mut rowless = Vec::new();
         let events = appended.into_iter().zip(outbound);
-        Ok(Once::Made(events.map(|(event, lanes)| self.hand_over_one(event, lanes)).collect()))
+        let accepted = events.map(|(event, lanes)| self.hand_over_one(event, lanes, &mut rowless)).collect();
+        self.put_down(rowless, Some(places));
+        Ok(Once::Made(accepted))
     }
 
     /// Gives back places that were promised: what waited on disk for them may come now.
@@ -249,7 +259,7 @@ impl Flow {
         }
     }
 
-    fn hand_over_one(&self, appended: Appended, lanes: Outbound) -> Accepted {
+    fn hand_over_one(&self, appended: Appended, lanes: Outbound, rowless: &mut Vec<Rowless>) -> Accepted {
         let Appended { event, duplicate, deliveries, earlier } = appended;
         let id = event.id;
         if duplicate || earlier {
@@ -262,62 +272,69 @@ impl Flow {
         let is_carried = lanes.iter().any(|(_, way)| *way == Way::Fresh);
         let carried = if is_carried { self.budget.carry(&event) } else { None };
         for ((lane, way), delivery) in lanes.into_iter().zip(deliveries) {
-            self.enter(&lane, way, delivery, id, carried.clone());
+            let delivery = Delivery::fresh(delivery, id, lane.id);
+            rowless.extend(self.enter(&lane, way, delivery, carried.clone()));
         }
         Accepted { id, matched, duplicate }
     }
 
-    /// Gives a new delivery of the event to its lane, now that it is durable.
+    /// Gives a new delivery to its lane, now that it is durable; returns it if it has to be [put
+    /// down](Self::put_down).
+    #[must_use]
     pub(super) fn enter(
         &self,
         lane: &Arc<Lane>,
         way: Way,
-        delivery: DeliveryId,
-        event: EventId,
+        delivery: Delivery,
         carried: Option<Arc<Carried>>,
-    ) {
-        match way {
-            Way::Queued => lane.lock().admit(delivery, delivery.time()),
-            Way::Fresh => {
-                let is_taken = lane.lock().take_fresh(Item::fresh(delivery, carried));
-                if !is_taken {
-                    self.put_down(lane, vec![Delivery::fresh(delivery, event, lane.id)]);
+    ) -> Option<Rowless> {
+        let id = delivery.id;
+        let is_taken = {
+            let mut state = lane.lock();
+            match way {
+                Way::Fresh => state.take_fresh(Item::fresh(id, carried)),
+                Way::Later => !state.seize(id),
+                Way::Queued => {
+                    state.admit(id, id.time());
+                    true
                 }
             }
-        }
+        };
         self.pump(lane);
+        (!is_taken).then(|| (Arc::clone(lane), delivery))
     }
 
-    /// Gives busy fresh deliveries, which their folded lane does not keep in hand, their row in the waiting line;
-    /// or cancels them if the lane is deleted.
-    pub(super) fn put_down(&self, lane: &Arc<Lane>, fresh: Vec<Delivery>) {
-        if fresh.is_empty() {
-            return;
+    /// Gives busy fresh deliveries, which their lanes do not keep in hand, their rows in the waiting lines; or
+    /// cancels those whose lane is deleted. `places` are given back at the end.
+    pub(super) fn put_down(&self, rowless: Vec<Rowless>, places: Option<OwnedSemaphorePermit>) {
+        let (gone, rest): (Vec<_>, Vec<_>) =
+            rowless.into_iter().partition(|(lane, _)| lane.lock().is_deleted());
+        if !gone.is_empty() {
+            self.spawn(self.clone().cancel(gone.into_iter().map(|(_, delivery)| delivery).collect()));
         }
-        if lane.lock().is_deleted() {
-            self.spawn(self.clone().cancel(lane.id, fresh));
-        } else {
-            self.spawn(self.clone().park(Arc::clone(lane), fresh));
+        if !rest.is_empty() {
+            self.spawn(self.clone().park(rest, places));
         }
     }
 
-    async fn park(self, lane: Arc<Lane>, fresh: Vec<Delivery>) {
-        let ids: Vec<DeliveryId> = fresh.iter().map(|delivery| delivery.id).collect();
-        if let Err(error) = self.commit(|place, done| place.park(fresh, done)).await {
-            return tracing::error!(subscription = %lane.id, %error, "failed to queue fresh deliveries");
-        }
-        {
-            let mut state = lane.lock();
-            for id in ids {
-                state.settled(id, Some(id.time()));
+    async fn park(self, rowless: Vec<Rowless>, places: Option<OwnedSemaphorePermit>) {
+        for some in rowless.chunks(PARKED_AT_ONCE) {
+            let deliveries: Vec<Delivery> = some.iter().map(|(_, delivery)| delivery.clone()).collect();
+            if let Err(error) = self.commit(|place, done| place.park(deliveries, done)).await {
+                return tracing::error!(%error, "failed to queue fresh deliveries");
+            }
+            for (lane, Delivery { id, .. }) in some {
+                lane.lock().settled(*id, Some(id.time()));
+                self.pump(lane);
             }
         }
-        self.pump(&lane);
+        drop(places);
     }
 
-    /// Cancels fresh deliveries of a deleted subscription.
-    pub(super) async fn cancel(self, subscription: SubscriptionId, fresh: Vec<Delivery>) {
+    /// Cancels fresh deliveries of deleted subscriptions.
+    pub(super) async fn cancel(self, fresh: Vec<Delivery>) {
         for mut delivery in fresh {
+            let subscription = delivery.subscription;
             delivery.progress = Progress::Cancelled;
             let settled = Happening::settled(&delivery, self.clock.now());
             let settlement = Settlement { delivery, due_was: None, standing: None };

@@ -213,11 +213,15 @@ impl LaneState {
             && !self.is_fifo()
             && self.horizon.0 > now
             && self.make_room(now);
-        if !straight {
-            return Way::Queued;
+        if straight {
+            self.promised += 1;
+            Way::Fresh
+        } else if self.is_fifo() {
+            // Rows that come later may come in another order.
+            Way::Queued
+        } else {
+            Way::Later
         }
-        self.promised += 1;
-        Way::Fresh
     }
 
     /// Whether there is room in hand for one more, after putting back a later one if need be.

@@ -127,17 +127,17 @@ impl Flow {
     /// Takes up a fresh delivery that the last run left.
     fn take_up(&self, delivery: Delivery) {
         let Some(lane) = self.lanes.get(delivery.subscription) else {
-            return self.spawn(self.clone().cancel(delivery.subscription, vec![delivery]));
+            return self.spawn(self.clone().cancel(vec![delivery]));
         };
         let is_taken = {
             let mut state = lane.lock();
             match state.promise(self.clock.now()) {
                 Way::Fresh => state.take_fresh(Item::fresh(delivery.id, None)),
-                Way::Queued => !state.seize(delivery.id),
+                Way::Queued | Way::Later => !state.seize(delivery.id),
             }
         };
         if !is_taken {
-            self.put_down(&lane, vec![delivery]);
+            self.put_down(vec![(lane, delivery)], None);
         }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
+use crate::model::delivery::Delivery;
 use crate::model::event::Event;
 use crate::model::id::{DeliveryId, EventId, SubscriptionId};
 use crate::model::problem::Problem;
@@ -130,7 +131,11 @@ impl Flow {
     pub(super) fn promise_again(&self, wanted: Vec<(Arc<Event>, Arc<Lane>)>) -> Vec<Again> {
         let now = self.clock.now();
         let promise = |(event, lane): (Arc<Event>, Arc<Lane>)| {
-            let way = lane.lock().promise(now);
+            // Nobody waits for a replay: all its rows come with it.
+            let way = match lane.lock().promise(now) {
+                Way::Later => Way::Queued,
+                way => way,
+            };
             Again { event, lane, way }
         };
         wanted.into_iter().map(promise).collect()
@@ -142,14 +147,17 @@ impl Flow {
         made: Vec<Option<DeliveryId>>,
         again: Vec<Again>,
     ) -> Vec<Option<DeliveryId>> {
+        let mut rowless = Vec::new();
         for (id, Again { event, lane, way }) in made.iter().zip(again) {
             let Some(id) = *id else {
                 self.withdraw_again(vec![Again { event, lane, way }]);
                 continue;
             };
             let carried = if way == Way::Fresh { self.budget.carry(&event) } else { None };
-            self.enter(&lane, way, id, event.id, carried);
+            let delivery = Delivery::fresh(id, event.id, lane.id);
+            rowless.extend(self.enter(&lane, way, delivery, carried));
         }
+        self.put_down(rowless, None);
         made
     }
 

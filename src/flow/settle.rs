@@ -79,7 +79,10 @@ impl Flow {
                     .collect::<Result<Vec<_>, _>>()
             });
             match read.await {
-                Ok(deliveries) => flow.put_down(&lane, deliveries),
+                Ok(deliveries) => {
+                    let rowless = deliveries.into_iter().map(|delivery| (Arc::clone(&lane), delivery));
+                    flow.put_down(rowless.collect(), None);
+                }
                 Err(error) => {
                     tracing::error!(subscription = %lane.id, %error, "failed to read fresh deliveries");
                 }

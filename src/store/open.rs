@@ -45,7 +45,7 @@ pub struct StoreOptions {
     pub path: PathBuf,
     /// The file with the key that secrets are sealed with; `key` in the directory if none is named.
     pub key_file: Option<PathBuf>,
-    /// About how much memory sled's page cache takes.
+    /// The most memory that sled's page cache takes, about.
     pub cache_bytes: u64,
     /// For how long a sender's id is remembered.
     pub dedup_window: Duration,
@@ -138,10 +138,14 @@ pub fn open(
     Ok(Opened { store, reader, committer, subscriptions, fresh, lanes, released })
 }
 
+/// sled counts rows as they are on disk; short ones, such as those of waiting lines, take about this many times that in
+/// memory.
+const CACHE_OVERHEAD: u64 = 4;
+
 fn open_sled(files: &Files, cache_bytes: u64) -> sled::Result<Db> {
     let config = sled::Config::new()
         .path(files.log())
-        .cache_capacity(cache_bytes)
+        .cache_capacity(cache_bytes / CACHE_OVERHEAD)
         .flush_every_ms(Some(COLLECT_EVERY_MS));
     // Our own lock says that no other process has it: then it is this one's, about to close.
     for _ in 0..200 {

@@ -52,8 +52,10 @@ impl Item {
 pub(in crate::flow) enum Way {
     /// Straight, in hand; a place is kept for it.
     Fresh,
-    /// By a row in the waiting line.
+    /// By a row in the waiting line, written with the event.
     Queued,
+    /// By a row in the waiting line, written once the event is durable: nobody waits for it.
+    Later,
 }
 
 /// What a lane wants done.

@@ -143,6 +143,10 @@ impl World {
         match self.written.pop_front() {
             None => {}
             Some(Commit::Append(id, Way::Queued)) => self.lane.admit(id, id.time()),
+            Some(Commit::Append(id, Way::Later)) => {
+                assert!(self.lane.seize(id));
+                self.queue.push_back(Commit::Park(vec![id]));
+            }
             Some(Commit::Append(id, Way::Fresh)) => {
                 let is_taken = self.lane.take_fresh(Item::fresh(id, None));
                 self.queue.extend((!is_taken).then(|| Commit::Park(vec![id])));
