@@ -11,7 +11,7 @@ use super::notice::{self, Notice};
 use super::preview::place;
 use super::query::{PAGE_ITEMS, Query};
 use super::viewer::Viewer;
-use super::{Ui, guard};
+use super::{Ui, guard, subscriptions};
 use crate::flow::Flow;
 use crate::flow::view::DeliveryView;
 use crate::model::attempt::Attempt;
@@ -82,7 +82,10 @@ struct List<'a> {
     rows: Vec<Row>,
     next: String,
     states: [DeliveryState; 6],
-    names: Vec<(String, String)>,
+    /// What the field of the subscription shows.
+    subscription: String,
+    names: Vec<String>,
+    notice: Option<Notice>,
 }
 
 impl List<'_> {
@@ -90,9 +93,6 @@ impl List<'_> {
         self.query.is_filtered(&["state", "subscription", "event", "since", "until"])
     }
 }
-
-/// How many subscriptions the filter offers by name; beyond it one is reached from its own page.
-const NAMES_MAX: usize = 200;
 
 /// The search.
 pub(super) async fn list(
@@ -102,8 +102,9 @@ pub(super) async fn list(
 ) -> Result<Response, Fault> {
     let mut query = Query::new(&uri);
     let states: Vec<DeliveryState> = query.read("state").into_iter().collect();
+    let (subscription, shown) = of_subscription(&ui.flow, &mut query);
     let wanted = DeliveryQuery {
-        subscription: query.read::<SubscriptionId>("subscription"),
+        subscription,
         event: query.read::<EventId>("event"),
         since: query.time("since"),
         until: query.time("until"),
@@ -113,19 +114,32 @@ pub(super) async fn list(
     };
     let page = ui.ask(move |flow| rows(flow, wanted, &states)).await?;
     let next = page.next.map(|id| viewer.at(&query.next("/deliveries", id))).unwrap_or_default();
-    let mut names: Vec<(String, String)> = ui
-        .flow
-        .subscriptions()
-        .into_iter()
-        .take(NAMES_MAX)
-        .map(|entry| (entry.subscription.id.to_string(), entry.subscription.spec.name.clone()))
-        .collect();
-    let chosen = query.get("subscription");
-    if !chosen.is_empty() && !names.iter().any(|(id, _)| id == chosen) {
-        names.push((chosen.to_owned(), chosen.to_owned()));
-    }
+    let names = subscriptions::names(&ui.flow);
+    let notice = notice::take(&ui, &query);
     let states = DeliveryState::ALL;
-    Ok(guard::html(&List { v: &viewer, query: &query, rows: page.items, next, states, names }))
+    Ok(guard::html(&List {
+        v: &viewer,
+        query: &query,
+        rows: page.items,
+        next,
+        states,
+        subscription: shown,
+        names,
+        notice,
+    }))
+}
+
+/// Whose deliveries are asked for, and how the field shows that: by name, where that says it.
+fn of_subscription(flow: &Flow, query: &mut Query) -> (Option<SubscriptionId>, String) {
+    let given = query.get("subscription").to_owned();
+    if let Ok(id) = given.parse::<SubscriptionId>() {
+        // A deleted one is only known by its id.
+        let name = flow.subscription(id).map(|entry| entry.subscription.spec.name.clone());
+        let shown = name.filter(|name| flow.subscriptions_named(name).len() == 1);
+        return (Some(id), shown.unwrap_or(given));
+    }
+    let found = subscriptions::named(flow, query, "subscription");
+    (found.map(|entry| entry.subscription.id), given)
 }
 
 #[derive(askama::Template)]

@@ -126,7 +126,7 @@ pub(super) async fn show(
     let (stats, mut rows, catalog) = ui
         .ask(move |flow| {
             let recent = DeliveryQuery { subscription: Some(id), limit: CHARTED, ..DeliveryQuery::default() };
-            Ok((flow.stats(id)?, rows(flow, recent, &[])?.items, Catalog::read(flow)?))
+            Ok((flow.stats(id)?, rows(flow, recent, &[])?.items, Catalog::read(flow)))
         })
         .await?;
     let newest: Vec<_> = rows.iter().filter_map(|row| row.delivery.attempts.last()).collect();
