@@ -358,3 +358,29 @@ async fn a_page_that_is_not_there_is_a_page_and_a_call_a_problem() {
     let refused = send(&world, Method::GET, "/", &rebound, "").await;
     assert_eq!(refused.status, StatusCode::FORBIDDEN);
 }
+
+#[tokio::test(start_paused = true)]
+async fn deliveries_are_found_by_what_their_event_is() {
+    let world = World::start().await;
+    let (receiver, subscription) = world.subscribed(json!({"name": "crm"})).await;
+    for (event_type, project) in [("A", "acme/p"), ("A", "globex/p"), ("B", "acme/q"), ("B", "p")] {
+        world.api.accepted(&support::client::event(event_type, project, 1)).await;
+    }
+    receiver.wait_for(4).await;
+    let id = subscription["id"].as_str().unwrap();
+    for (search, expected) in [
+        ("type=A", 2),
+        ("project=p", 3),
+        ("company=acme", 2),
+        ("type=B&project=p", 1),
+        ("type=B&company=globex", 0),
+        ("type=A&state=succeeded", 2),
+        ("type=A&state=held", 0),
+        ("", 4),
+    ] {
+        let found = world.api.list(&format!("/v1/deliveries?subscription={id}&{search}")).await;
+        assert_eq!(found.len(), expected, "{search}");
+        let page = get(&world, &format!("/deliveries?subscription=crm&{search}")).await.text();
+        assert_eq!(page.matches("<td><a class=\"state ").count(), expected, "{search}");
+    }
+}

@@ -195,7 +195,7 @@ async fn a_receiver_fails_is_mended_and_gets_what_was_held() {
         served.api.accepted(&event("TODO_CREATED", "acme/website", n)).await;
     }
     // The page is not loaded again: it tells by itself.
-    browser.until_shows("after the attempts of a delivery were used up: 503.").await;
+    browser.until_shows("after the attempts of a delivery were used up: 503 from 127.0.0.1.").await;
     browser.until_shows("deliveries are held; nothing is lost.").await;
     browser.click_text("Switch on").await;
     browser.until_shows("The health check failed, so it stays switched off.").await;
@@ -499,8 +499,9 @@ async fn no_view_keeps_anybody_out() {
     let browser = Browser::start(&served.base).await;
     let axe = axe();
     let mut problems = Vec::new();
-    for width in [1440, 500] {
-        browser.driver().set_window_size(width, 900).await.unwrap();
+    // A desk, the same at a zoom of 200 %, and a phone.
+    for (width, scheme) in [(1440, "light"), (720, "dark"), (390, "light")] {
+        browser.screen(width, 900, scheme).await;
         for view in &views {
             browser.open(view).await;
             browser.driver().execute(&axe, Vec::new()).await.unwrap();

@@ -105,7 +105,7 @@ fn words(text: &str) -> Vec<String> {
 }
 
 /// Headers as a form has them: `name: value`, one a line.
-pub(super) fn header_lines(headers: &BTreeMap<String, String>) -> Vec<String> {
+fn header_lines(headers: &BTreeMap<String, String>) -> Vec<String> {
     headers.iter().map(|(name, value)| format!("{name}: {value}")).collect()
 }
 

@@ -264,7 +264,7 @@ timeline-accepted = Accepted and on stable storage
 timeline-attempt = Attempt { $n }
 timeline-next = Attempt { $n } comes next
 timeline-headers = Request headers
-timeline-signature = And webhook-signature, which is made for each attempt and not kept.
+timeline-signature = By the present settings; and webhook-signature (in the Blue format also x-signature), which is made for each attempt and not kept.
 
 payload = Payload
 payload-none = This event has no data.
@@ -446,3 +446,26 @@ picker-seen = { $n ->
 }
 picker-more = The log has more than are shown here. Write the others as terms.
 sentence-most = { $n } { $group } events
+
+why-by-hand = cancelled by hand
+why-deleted = its subscription { $name } was deleted at { $at } UTC
+why-deleted-long-ago = its subscription is deleted
+why-switched-off = held since { $at } UTC: switched off by hand
+why-ill = held since { $at } UTC: switched off for its answers, the last being { $detail }
+why-resting = the receiver asked to be left alone until { $at } UTC
+why-probed = waits until the receiver answers again; { $probe } asks it
+why-due = attempt { $n } is due at { $at } UTC
+why-turn = waits for its turn; { $n } are out to this receiver
+due-why = { $wait } after attempt { $n } ended: the wait of the retry schedule, or longer if the receiver asked for it (Retry-After).
+story-answer = { $detail } from { $host }
+story-failing-since = Attempts fail since { $at } UTC.
+field-last-success = Last taken
+field-last-failure = Last failed
+chart-older = older
+chart-newest = newest
+chart-taken = { $n } of { $of } taken
+chart-lengths = half took up to { $half }, the longest { $longest }
+chart-hour-ago = an hour ago
+chart-day-ago = a day ago
+chart-at-present = now
+overview-well = Nothing the matter with

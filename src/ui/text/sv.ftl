@@ -264,7 +264,7 @@ timeline-accepted = Mottagen och säkert lagrad
 timeline-attempt = Försök { $n }
 timeline-next = Försök { $n } kommer härnäst
 timeline-headers = Anropets huvuden
-timeline-signature = Samt webhook-signature, som skapas för varje försök och inte sparas.
+timeline-signature = Enligt nuvarande inställningar; samt webhook-signature (i formatet Blue även x-signature), som skapas för varje försök och inte sparas.
 
 payload = Innehåll
 payload-none = Händelsen har ingen data.
@@ -446,3 +446,26 @@ picker-seen = { $n ->
 }
 picker-more = Loggen har fler än de som visas här. Skriv de andra som termer.
 sentence-most = { $n } händelser i { $group }
+
+why-by-hand = avbruten för hand
+why-deleted = dess prenumeration { $name } togs bort { $at } UTC
+why-deleted-long-ago = dess prenumeration är borttagen
+why-switched-off = hålls kvar sedan { $at } UTC: avslagen för hand
+why-ill = hålls kvar sedan { $at } UTC: avstängd för sina svar, det sista { $detail }
+why-resting = mottagaren bad om att lämnas i fred till { $at } UTC
+why-probed = väntar tills mottagaren svarar igen; { $probe } frågar den
+why-due = försök { $n } görs { $at } UTC
+why-turn = väntar på sin tur; { $n } är ute hos mottagaren
+due-why = { $wait } efter att försök { $n } slutade: väntetiden i schemat, eller längre om mottagaren bad om det (Retry-After).
+story-answer = { $detail } från { $host }
+story-failing-since = Försök misslyckas sedan { $at } UTC.
+field-last-success = Senast mottagen
+field-last-failure = Senast misslyckad
+chart-older = äldre
+chart-newest = nyast
+chart-taken = { $n } av { $of } mottagna
+chart-lengths = hälften tog högst { $half }, det längsta { $longest }
+chart-hour-ago = för en timme sedan
+chart-day-ago = för ett dygn sedan
+chart-at-present = nu
+overview-well = Inget att anmärka på
