@@ -80,7 +80,7 @@ async fn every_page_has_its_policy_and_its_tag_and_no_cookie() {
         "/".to_owned(),
         "/sv".to_owned(),
         "/en/subscriptions".to_owned(),
-        "/subscriptions/new".to_owned(),
+        "/replays".to_owned(),
         format!("/subscriptions/{id}"),
         format!("/subscriptions/{id}/edit"),
         format!("/subscriptions/{id}/delete"),
@@ -104,6 +104,130 @@ async fn every_page_has_its_policy_and_its_tag_and_no_cookie() {
         let again = send(&world, Method::GET, &path, &known, "").await;
         assert_eq!((again.status, again.body.len()), (StatusCode::NOT_MODIFIED, 0), "{path}");
     }
+    // A form that makes something is another one each time, and is not kept.
+    for path in ["/subscriptions/new".to_owned(), format!("/subscriptions/{id}/replay?count=1")] {
+        let (one, other) = (get(&world, &path).await, get(&world, &path).await);
+        assert_eq!((one.status, one.header("cache-control")), (StatusCode::OK, "no-store"), "{path}");
+        assert!(one.header("content-security-policy").starts_with("default-src 'none'"), "{path}");
+        assert_ne!(field(&one.text(), "once"), field(&other.text(), "once"), "{path}");
+    }
+}
+
+/// What the page has in a hidden field.
+fn field(page: &str, name: &str) -> String {
+    let (_, rest) = page.split_once(&format!("name=\"{name}\" value=\"")).unwrap();
+    rest.split('"').next().unwrap().to_owned()
+}
+
+/// Sends a form twice, as a double click does, and answers with where each one leads.
+async fn send_twice(world: &World, path: &str, form: &str) -> [String; 2] {
+    let mut places = Vec::new();
+    for _ in 0..2 {
+        let answer = send(world, Method::POST, path, &[("content-type", FORM)], form).await;
+        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text());
+        places.push(answer.header("location").to_owned());
+    }
+    places.try_into().unwrap()
+}
+
+fn place(location: &str) -> &str {
+    location.split(['?', '&']).next().unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_form_sent_twice_makes_one_subscription() {
+    let world = World::start().await;
+    let receiver = world.receiver(always(Reply::Status(200))).await;
+    let page = get(&world, "/subscriptions/new").await.text();
+    let (token, once) = (token(&page), field(&page, "once"));
+    let form = format!("token={token}&once={once}&url={}&name=crm", receiver.url());
+    let [first, second] = send_twice(&world, "/subscriptions", &form).await;
+    assert_eq!(place(&first), place(&second));
+    assert_eq!(world.api.list("/v1/subscriptions").await.len(), 1);
+    // The browser shows the second answer: it has the secret, as long as that is the one that was made.
+    let secret = |page: &str| page.split_once("<code id=\"secret\">").map(|(_, rest)| rest[..40].to_owned());
+    let told = secret(&get(&world, &second).await.text());
+    assert!(told.is_some());
+    assert_eq!(told, secret(&get(&world, &first).await.text()));
+
+    // Another form with the same key is no repetition: it comes back with a key of its own.
+    let other = form.replace("name=crm", "name=other");
+    let asked = send(&world, Method::POST, "/subscriptions", &[("content-type", FORM)], &other).await;
+    assert_eq!(asked.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(asked.text().contains("This form has been sent before"), "{}", asked.text());
+    let fresh = field(&asked.text(), "once");
+    assert_ne!(fresh, once);
+    send_twice(&world, "/subscriptions", &other.replace(&once, &fresh)).await;
+    assert_eq!(world.api.list("/v1/subscriptions").await.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn settings_saved_twice_are_saved() {
+    let world = World::start().await;
+    let (receiver, subscription) = world.subscribed(json!({"name": "crm"})).await;
+    let path = format!("/subscriptions/{}/edit", subscription["id"].as_str().unwrap());
+    let page = get(&world, &path).await.text();
+    let (token, version) = (token(&page), field(&page, "version"));
+    let form = format!("token={token}&version={version}&url={}&name=mine", receiver.url());
+    for location in send_twice(&world, &path, &form).await {
+        let told = get(&world, &location).await.text();
+        assert!(told.contains("Saved."), "{told}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replay_sent_twice_is_one_and_so_are_chosen_events() {
+    let world = World::start().await;
+    let events = [world.api.accepted(&support::client::event("A", "acme/p", 1)).await];
+    let (receiver, subscription) = world.subscribed(json!({"name": "crm"})).await;
+    let id = subscription["id"].as_str().unwrap();
+    let path = format!("/subscriptions/{id}/replay");
+    let page = get(&world, &format!("{path}?count=1")).await.text();
+    assert!(page.contains("1 event would be delivered again."), "{page}");
+    assert_eq!(receiver.count(), 0, "counting has sent something");
+    let form = format!("token={}&once={}", token(&page), field(&page, "once"));
+    let [first, second] = send_twice(&world, &path, &form).await;
+    assert_eq!(place(&first), place(&second));
+    receiver.wait_for(1).await;
+    assert_eq!(world.api.list("/v1/replays").await.len(), 1);
+
+    let event = events[0]["id"].as_str().unwrap();
+    let page = get(&world, &format!("/events/again?event={event}&to=crm")).await.text();
+    assert!(page.contains("1 event would go to crm."), "{page}");
+    let form = format!("token={}&once={}&to={id}&event={event}", token(&page), field(&page, "once"));
+    for location in send_twice(&world, "/events/again", &form).await {
+        let told = get(&world, &location).await.text();
+        assert!(told.contains("1 new delivery is made."), "{told}");
+    }
+    receiver.wait_for(2).await;
+    assert_eq!(world.api.list(&format!("/v1/deliveries?subscription={id}")).await.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_delivered_again_is_told_beside_its_field() {
+    let world = World::start().await;
+    let (_, subscription) = world.subscribed(json!({"name": "crm"})).await;
+    let (_, twin) = world.subscribed(json!({"name": "twin"})).await;
+    world
+        .api
+        .patch(&format!("/v1/subscriptions/{}", twin["id"].as_str().unwrap()), &json!({"name": "crm"}))
+        .await;
+    let event = world.api.accepted(&support::client::event("B", "acme/p", 1)).await;
+    let event = event["id"].as_str().unwrap();
+    let id = subscription["id"].as_str().unwrap();
+    let replay = format!("/subscriptions/{id}/replay?count=1");
+    for (path, expected) in [
+        (format!("{replay}&since=soon"), "soon"),
+        (format!("{replay}&since=2026-01-02T00:00&until=2026-01-01T00:00"), "is not after since"),
+        (format!("/events/again?event={event}&to=nobody"), "there is no subscription"),
+        (format!("/events/again?event={event}&to=crm"), "several are called"),
+        ("/events/again?type=NONE".to_owned(), "No event is chosen"),
+        (format!("/events/again?type=B&to={id}"), "on its way already"),
+        ("/deliveries?subscription=nobody".to_owned(), "there is no subscription"),
+    ] {
+        let page = get(&world, &path).await;
+        assert!(page.text().contains(expected), "{path}: {}", page.text());
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -116,10 +240,12 @@ async fn a_form_of_elsewhere_changes_nothing() {
         "/subscriptions/draft".to_owned(),
         "/deliveries/dlv_00000000000000000000000000/retry".to_owned(),
         "/deliveries/dlv_00000000000000000000000000/cancel".to_owned(),
+        "/replays/rpl_00000000000000000000000000/cancel".to_owned(),
+        "/events/again".to_owned(),
         "/login".to_owned(),
         "/logout".to_owned(),
     ];
-    let acts = ["edit", "delete", "enable", "disable", "test", "rotate-secret"];
+    let acts = ["edit", "delete", "enable", "disable", "test", "rotate-secret", "replay"];
     let posts = posts.into_iter().chain(acts.map(|act| format!("/subscriptions/{id}/{act}")));
     for path in posts {
         for body in ["", "token=", "token=0123456789abcdef"] {
@@ -231,4 +357,30 @@ async fn a_page_that_is_not_there_is_a_page_and_a_call_a_problem() {
     let rebound = [("host", "evil.test")];
     let refused = send(&world, Method::GET, "/", &rebound, "").await;
     assert_eq!(refused.status, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test(start_paused = true)]
+async fn deliveries_are_found_by_what_their_event_is() {
+    let world = World::start().await;
+    let (receiver, subscription) = world.subscribed(json!({"name": "crm"})).await;
+    for (event_type, project) in [("A", "acme/p"), ("A", "globex/p"), ("B", "acme/q"), ("B", "p")] {
+        world.api.accepted(&support::client::event(event_type, project, 1)).await;
+    }
+    receiver.wait_for(4).await;
+    let id = subscription["id"].as_str().unwrap();
+    for (search, expected) in [
+        ("type=A", 2),
+        ("project=p", 3),
+        ("company=acme", 2),
+        ("type=B&project=p", 1),
+        ("type=B&company=globex", 0),
+        ("type=A&state=succeeded", 2),
+        ("type=A&state=held", 0),
+        ("", 4),
+    ] {
+        let found = world.api.list(&format!("/v1/deliveries?subscription={id}&{search}")).await;
+        assert_eq!(found.len(), expected, "{search}");
+        let page = get(&world, &format!("/deliveries?subscription=crm&{search}")).await.text();
+        assert_eq!(page.matches("<td><a class=\"state ").count(), expected, "{search}");
+    }
 }

@@ -195,7 +195,7 @@ async fn a_receiver_fails_is_mended_and_gets_what_was_held() {
         served.api.accepted(&event("TODO_CREATED", "acme/website", n)).await;
     }
     // The page is not loaded again: it tells by itself.
-    browser.until_shows("after the attempts of a delivery were used up: 503.").await;
+    browser.until_shows("after the attempts of a delivery were used up: 503 from 127.0.0.1.").await;
     browser.until_shows("deliveries are held; nothing is lost.").await;
     browser.click_text("Switch on").await;
     browser.until_shows("The health check failed, so it stays switched off.").await;
@@ -314,6 +314,86 @@ async fn everything_works_without_script() {
     assert!(served.api.list("/v1/subscriptions").await.is_empty());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser; scripts/test runs it"]
+async fn what_is_past_is_delivered_again() {
+    let served = Served::start("").await;
+    let receiver = receiver(Reply::Status(200)).await;
+    for n in 0..3 {
+        served.api.accepted(&event("TODO_CREATED", "acme/website", n)).await;
+    }
+    served.api.accepted(&event("TAG_CREATED", "acme/website", 3)).await;
+    let members = json!({"name": "crm", "url": receiver.url(), "events": ["TODO_*"]});
+    let subscription = served.api.subscribe(&members).await;
+    let browser = Browser::start(&served.base).await;
+    browser.open(&format!("/subscriptions/{}", text(&subscription["id"]))).await;
+    // By the keyboard alone.
+    tab_to(&browser, "a[href$='/replay']").await;
+    press(&browser, &Key::Enter.to_string()).await;
+    browser.until_shows("Nothing is sent until you have seen how much it is.").await;
+    tab_to(&browser, "button[name=count]").await;
+    press(&browser, &Key::Enter.to_string()).await;
+    browser.until_shows("3 events would be delivered again.").await;
+    assert_eq!(receiver.count(), 0, "the count has sent something");
+    tab_to(&browser, "#counted button.primary").await;
+    press(&browser, &Key::Enter.to_string()).await;
+    browser.until_shows("It has begun, and goes on by itself.").await;
+    let bodies: Vec<Value> = got(&receiver, 3).await.iter().map(Seen::json).collect();
+    assert!(bodies.iter().all(|body| body["type"] == "TODO_CREATED"), "{bodies:?}");
+    browser.until_shows("3 deliveries made.").await;
+    browser.until_shows("Done").await;
+
+    browser.open("/events?type=TAG_CREATED").await;
+    browser.click("input[name=event]").await;
+    browser.click_text("Deliver the ticked ones again").await;
+    browser.fill("#to", "crm").await;
+    browser.click_text("See what would happen").await;
+    browser.until_shows("1 event would go to crm.").await;
+    browser.until_shows("1 of them is not what this subscription asks for.").await;
+    assert_eq!(receiver.count(), 3);
+    browser.click_text("Deliver again now").await;
+    browser.until_shows("1 new delivery is made.").await;
+    assert_eq!(got(&receiver, 4).await[3].json()["type"], "TAG_CREATED");
+    browser.open("/sv/replays").await;
+    browser.until_shows("Omleveranser").await;
+    browser.until_shows("Klar").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser; scripts/test runs it"]
+async fn a_replay_shows_how_far_it_is_and_can_be_stopped_without_script() {
+    let served = Served::start("[api]\nreplay_backlog_max = 2\n").await;
+    let receiver = receiver(Reply::Status(200)).await;
+    for n in 0..9 {
+        served.api.accepted(&event("TODO_CREATED", "acme/website", n)).await;
+    }
+    // Switched off, it holds what is made, so that the replay waits for room.
+    let members = json!({"name": "crm", "url": receiver.url(), "enabled": false});
+    let subscription = served.api.subscribe(&members).await;
+    let plain = Manner { language: "en", has_no_script: true, ..Manner::default() };
+    let browser = Browser::start_as(&served.base, &plain).await;
+    browser.open(&format!("/subscriptions/{}", text(&subscription["id"]))).await;
+    browser.click_text("Deliver again").await;
+    browser.until_shows("This subscription is switched off").await;
+    browser.click_text("the last hour").await;
+    browser.until_shows("9 events would be delivered again.").await;
+    browser.click_text("Deliver again now").await;
+    browser.until_shows("It has begun, and goes on by itself.").await;
+    let path = browser.path().await;
+    let pause = Duration::from_millis(100);
+    support::eventually("it waits for room", ARRIVES_WITHIN, pause, async || {
+        browser.open(path.split('?').next().unwrap()).await;
+        browser.text().await.contains("2 deliveries made.").then_some(())
+    })
+    .await;
+    browser.click_text("Stop").await;
+    browser.until_shows("Stopped. What had been made goes on.").await;
+    assert_eq!(served.api.list("/v1/replays").await[0]["state"], "cancelled");
+    browser.open(&format!("/subscriptions/{}", text(&subscription["id"]))).await;
+    browser.click_text("Switch on").await;
+    got(&receiver, 2).await;
+}
+
 /// A key for tests, and its digest.
 fn key(name: &str) -> (String, String) {
     let key = format!("{name}-key-for-tests-only");
@@ -398,6 +478,8 @@ async fn no_view_keeps_anybody_out() {
         "/subscriptions/new",
         "/deliveries",
         "/events",
+        "/events/again?type=TODO_CREATED&to=good",
+        "/replays",
         "/live",
         "/sv",
         "/no-such-page",
@@ -410,11 +492,16 @@ async fn no_view_keeps_anybody_out() {
     }
     views.push(format!("/subscriptions/{}/edit", text(&subscriptions[0]["id"])));
     views.push(format!("/subscriptions/{}/delete", text(&subscriptions[0]["id"])));
+    let replay = format!("/v1/subscriptions/{}/replay", text(&subscriptions[0]["id"]));
+    let replay = served.api.post(&replay, &json!({})).await.expect(202);
+    views.push(format!("/replays/{}", text(&replay["id"])));
+    views.push(format!("/subscriptions/{}/replay?count=1", text(&subscriptions[0]["id"])));
     let browser = Browser::start(&served.base).await;
     let axe = axe();
     let mut problems = Vec::new();
-    for width in [1440, 500] {
-        browser.driver().set_window_size(width, 900).await.unwrap();
+    // A desk, the same at a zoom of 200 %, and a phone.
+    for (width, scheme) in [(1440, "light"), (720, "dark"), (390, "light")] {
+        browser.screen(width, 900, scheme).await;
         for view in &views {
             browser.open(view).await;
             browser.driver().execute(&axe, Vec::new()).await.unwrap();

@@ -19,6 +19,12 @@ const KEY_BYTES_MAX: usize = 255;
 pub struct Keyed(Option<[u8; 16]>);
 
 impl Keyed {
+    /// The key that a form carries in the place of the header, for the caller and the route.
+    pub fn of_form(caller: &str, route: &str, key: &str) -> Self {
+        let is_key = (1..=KEY_BYTES_MAX).contains(&key.len());
+        Self(is_key.then(|| digest(&[caller.as_bytes(), route.as_bytes(), key.as_bytes()])))
+    }
+
     /// The key together with the body, which has to be the same each time.
     pub fn once(self, body: &[u8]) -> Option<OnceKey> {
         self.0.map(|key| OnceKey { key, fingerprint: digest(&[body]) })

@@ -16,7 +16,8 @@ use super::wire::schema::{
 };
 use super::{Api, blocking};
 use crate::flow::Flow;
-use crate::model::delivery::{Delivery, DeliveryState};
+use crate::flow::list::Narrowing;
+use crate::model::delivery::Delivery;
 use crate::model::id::{DeliveryId, EventId};
 use crate::store::{DeliveryQuery, EventQuery};
 
@@ -111,6 +112,9 @@ pub async fn deliveries_of(
     get, path = "/v1/deliveries", tag = "deliveries", operation_id = "list_deliveries",
     params(
         ("subscription" = inline(Option<SubscriptionIdText>), Query), ("event" = inline(Option<EventIdText>), Query),
+        ("type" = inline(Option<EventTypeText>), Query, description = "Of events of this type"),
+        ("project" = inline(Option<ProjectText>), Query, description = "Of events of this project"),
+        ("company" = inline(Option<CompanyText>), Query, description = "Of events of this company"),
         ("state" = Option<Vec<StateWord>>, Query, style = Form, explode = false, min_items = 1, description = "Any of these"),
         ("since" = inline(Option<GivenTime>), Query, description = "Made then or later"),
         ("until" = inline(Option<GivenTime>), Query, description = "Made before then"),
@@ -120,9 +124,15 @@ pub async fn deliveries_of(
     responses((status = 200, description = "A page", body = List<DeliveryBody>), Common),
 )]
 pub async fn deliveries(State(api): State<Api>, uri: Uri) -> Result<Json<List<DeliveryBody>>, Failure> {
-    const KNOWN: [&str; 7] = ["subscription", "event", "state", "since", "until", "limit", "cursor"];
+    const KNOWN: [&str; 10] =
+        ["subscription", "event", "type", "project", "company", "state", "since", "until", "limit", "cursor"];
     let mut params = Params::new(&uri, &KNOWN);
-    let states: Vec<DeliveryState> = params.all("state");
+    let narrowing = Narrowing {
+        states: params.all("state"),
+        event_type: params.get("type"),
+        project: params.get("project"),
+        company: params.get("company"),
+    };
     let query = DeliveryQuery {
         subscription: params.get("subscription"),
         event: params.get("event"),
@@ -134,7 +144,7 @@ pub async fn deliveries(State(api): State<Api>, uri: Uri) -> Result<Json<List<De
     };
     params.finish()?;
     blocking(move || {
-        let page = api.flow.deliveries(query, &states).map_err(|error| Failure::internal(&error))?;
+        let page = api.flow.deliveries(query, &narrowing).map_err(|error| Failure::internal(&error))?;
         let items = page.items.iter().map(|one| show(&api.flow, one)).collect();
         Ok(Json(List { items, next_cursor: page.next.map(|id| id.to_string()) }))
     })

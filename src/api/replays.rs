@@ -1,5 +1,7 @@
 //! Delivering again from the log: an event, or a subscription's past as a job.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
@@ -18,16 +20,13 @@ use super::wire::replay::{
 use super::wire::schema::{EventIdText, IdempotencyKeyText, ReplayIdText, SubscriptionIdText};
 use super::{Api, body};
 use crate::flow::audit::Action;
-use crate::flow::replay::ReplayAsk;
+use crate::flow::replay::{REPLAYED_STATES, ReplayAsk};
 use crate::model::delivery::DeliveryState;
 use crate::model::id::{EventId, ReplayId, SubscriptionId};
 use crate::model::time::Timestamp;
 
 /// The most subscriptions that one call names.
 const SUBSCRIPTIONS_MAX: usize = 1000;
-/// The states that a replay can ask for.
-const STATES: [DeliveryState; 3] =
-    [DeliveryState::Succeeded, DeliveryState::Exhausted, DeliveryState::Cancelled];
 
 /// Delivers an event again: to the subscriptions named, or to all that match it now.
 ///
@@ -110,7 +109,7 @@ pub async fn replay_subscription(
     let once = keyed.once(&bytes);
     let (ask, is_dry_run) = read_ask(subscription, &bytes)?;
     if is_dry_run {
-        let matching = api.flow.count_replay(ask).await?;
+        let matching = api.flow.count_replay(ask, Duration::MAX).await?.matching;
         return Ok(Json(ReplayCountBody { matching }).into_response());
     }
     let flow = api.flow.clone();
@@ -131,18 +130,19 @@ fn read_ask(subscription: SubscriptionId, body: &[u8]) -> Result<(ReplayAsk, boo
     let mut members = Members::of(body, &["since", "until", "states", "dry_run"])?;
     let since: Option<Timestamp> = members.text("since");
     let until: Option<Timestamp> = members.text("until");
-    let mut states: Vec<DeliveryState> = members.texts("states", STATES.len()).unwrap_or_default();
+    let mut states: Vec<DeliveryState> = members.texts("states", REPLAYED_STATES.len()).unwrap_or_default();
     let is_dry_run = members.flag("dry_run").unwrap_or(false);
-    if since.zip(until).is_some_and(|(since, until)| until <= since) {
-        members.refuse("until", "is not after since: nothing would be delivered");
-    }
-    for (index, state) in states.iter().enumerate().filter(|(_, state)| !STATES.contains(state)) {
+    for (index, state) in states.iter().enumerate().filter(|(_, state)| !REPLAYED_STATES.contains(state)) {
         let detail = format!("'{}' is no end: expected succeeded, exhausted or cancelled", state.as_str());
         members.refuse(&format!("states/{index}"), detail);
     }
-    members.finish()?;
     states.dedup();
-    Ok((ReplayAsk { subscription, since, until, states }, is_dry_run))
+    let ask = ReplayAsk { subscription, since, until, states };
+    if let Some(problem) = ask.problem() {
+        members.refuse("until", problem);
+    }
+    members.finish()?;
+    Ok((ask, is_dry_run))
 }
 
 /// The replays that the log still has, newest first.

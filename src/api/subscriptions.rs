@@ -91,10 +91,9 @@ pub async fn create(
     let headers = [(header::LOCATION, location.as_str()), (header::CACHE_CONTROL, "no-store")];
     let made = entry.clone();
     // Once it has been changed, its secret may be another than the one that this key's first call was told.
-    let is_as_made = made.subscription.updated_at == made.subscription.created_at;
     let shown = answer(api, entry, move |flow| {
         let shown = show(flow, &made)?;
-        Ok(if is_as_made { shown.revealing(&made) } else { shown })
+        Ok(if made.is_as_made() { shown.revealing(&made) } else { shown })
     });
     Ok(replayed((StatusCode::CREATED, headers, shown.await?).into_response(), is_repeat))
 }

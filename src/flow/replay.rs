@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
@@ -27,6 +28,10 @@ use super::walk::{Found, Walk};
 /// How many jobs are looked at in one go when a start looks for those that go on.
 const RESUME_PAGE: usize = 100;
 
+/// The states that a replay can ask for: those that a delivery ends in.
+pub const REPLAYED_STATES: [DeliveryState; 3] =
+    [DeliveryState::Succeeded, DeliveryState::Exhausted, DeliveryState::Cancelled];
+
 /// What a replay is to deliver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplayAsk {
@@ -38,6 +43,23 @@ pub struct ReplayAsk {
     pub until: Option<Timestamp>,
     /// Only events whose newest delivery to it stands so; empty for every event that it matches.
     pub states: Vec<DeliveryState>,
+}
+
+impl ReplayAsk {
+    /// What is wrong with the end of its span, if something is.
+    pub fn problem(&self) -> Option<&'static str> {
+        let is_empty = self.since.zip(self.until).is_some_and(|(since, until)| until <= since);
+        is_empty.then_some("is not after since: nothing would be delivered")
+    }
+}
+
+/// What a count has found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counted {
+    /// How many events would be delivered.
+    pub matching: u64,
+    /// False if the time for counting was up before the end of the span.
+    pub is_whole: bool,
 }
 
 /// How many looks into the log replays make at once; the others wait for their turn.
@@ -128,10 +150,11 @@ pub(super) fn unfinished(reader: &Reader) -> Result<(Vec<ReplayJob>, Option<Repl
 }
 
 impl Flow {
-    /// How many events a replay would deliver again now.
+    /// How many events a replay would deliver again now, as far as that can be counted in the time given.
     ///
     /// Cancel safe. Reads all of the span, with rests.
-    pub async fn count_replay(&self, ask: ReplayAsk) -> Result<u64, ChangeError> {
+    pub async fn count_replay(&self, ask: ReplayAsk, most: Duration) -> Result<Counted, ChangeError> {
+        let started = self.clock.instant();
         let subscription = ask.subscription;
         let mut walk = Walk::new(&self.new_job(ask));
         let mut matching = 0;
@@ -141,8 +164,8 @@ impl Flow {
             let began = self.clock.instant();
             let found = self.look(&mut walk, &lane, usize::MAX).await?;
             matching += found.wanted.len() as u64;
-            if found.is_end {
-                return Ok(matching);
+            if found.is_end || started.elapsed() >= most {
+                return Ok(Counted { matching, is_whole: found.is_end });
             }
             tokio::time::sleep(began.elapsed()).await;
         }

@@ -42,6 +42,13 @@ pub struct Entry {
     pub standing: Standing,
 }
 
+impl Entry {
+    /// Whether its settings and its secret are those that it was made with.
+    pub fn is_as_made(&self) -> bool {
+        self.subscription.updated_at == self.subscription.created_at
+    }
+}
+
 /// Why a change was not made. Nothing of it was.
 #[derive(Debug, thiserror::Error)]
 pub enum ChangeError {
@@ -135,6 +142,18 @@ impl Flow {
     /// Every subscription, oldest first.
     pub fn subscriptions(&self) -> Vec<Entry> {
         self.lanes.all().iter().map(|lane| entry(lane)).collect()
+    }
+
+    /// The oldest subscriptions, so many.
+    pub fn some_subscriptions(&self, most: usize) -> Vec<Entry> {
+        self.lanes.all().iter().take(most).map(|lane| entry(lane)).collect()
+    }
+
+    /// The subscriptions of that name, oldest first.
+    pub fn subscriptions_named(&self, name: &str) -> Vec<Entry> {
+        let all = self.lanes.all();
+        let named = all.iter().filter(|lane| lane.lock().subscription.spec.name == name);
+        named.map(|lane| entry(lane)).collect()
     }
 
     /// The subscription of that id.

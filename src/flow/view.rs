@@ -2,7 +2,7 @@
 
 use crate::model::delivery::{Delivery, DeliveryState, Progress};
 use crate::model::event::EventContent;
-use crate::model::id::SubscriptionId;
+use crate::model::id::{DeliveryId, SubscriptionId};
 use crate::model::subscription::DisabledReason;
 use crate::model::time::Timestamp;
 use crate::rules::matcher::{Candidate, Verdict};
@@ -17,7 +17,68 @@ pub struct DeliveryView {
     /// Its state.
     pub state: DeliveryState,
     /// Why it is there, where that does not go without saying.
-    pub reason: Option<String>,
+    pub reason: Option<Reason>,
+}
+
+/// Why a delivery is where it is.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Reason {
+    /// A person gave it up.
+    #[error("cancelled by hand")]
+    ByHand,
+    /// Its subscription was deleted.
+    #[error("subscription '{name}' was deleted at {at}")]
+    Deleted {
+        /// The subscription's name.
+        name: String,
+        /// When.
+        at: Timestamp,
+    },
+    /// Its subscription was deleted, so long ago that nothing more is known.
+    #[error("its subscription is deleted")]
+    DeletedLongAgo,
+    /// A person switched the subscription off.
+    #[error("held since {since}: switched off by hand")]
+    SwitchedOff {
+        /// Since when.
+        since: Timestamp,
+    },
+    /// The subscription was switched off for its health.
+    #[error("held since {since}: switched off ({reason}): {detail}")]
+    Ill {
+        /// Since when.
+        since: Timestamp,
+        /// What for.
+        reason: DisabledReason,
+        /// The answer that led to it.
+        detail: String,
+    },
+    /// The receiver asked for a rest.
+    #[error("the receiver asked to be left alone until {until}")]
+    Resting {
+        /// Its end.
+        until: Timestamp,
+    },
+    /// Another delivery asks whether the receiver answers again.
+    #[error("waits until the receiver answers again; {probe} asks it")]
+    Probed {
+        /// That delivery.
+        probe: DeliveryId,
+    },
+    /// It is not time yet.
+    #[error("attempt {attempt} is due at {at}")]
+    Due {
+        /// Which attempt is next.
+        attempt: u32,
+        /// When.
+        at: Timestamp,
+    },
+    /// Others go before it.
+    #[error("waits for its turn; {in_flight} are out to this receiver")]
+    Turn {
+        /// How many requests are out to the receiver.
+        in_flight: usize,
+    },
 }
 
 /// A subscription's deliveries in numbers, over what the log still has.
@@ -101,22 +162,20 @@ impl Flow {
             Progress::Exhausted => (DeliveryState::Exhausted, None),
             Progress::Waiting { due } => self.view_waiting(delivery, due),
             Progress::Cancelled => {
-                let by_hand = || "cancelled by hand".to_owned();
-                (DeliveryState::Cancelled, self.deletion(delivery.subscription).or_else(|| Some(by_hand())))
+                let reason = self.deletion(delivery.subscription).unwrap_or(Reason::ByHand);
+                (DeliveryState::Cancelled, Some(reason))
             }
         };
         DeliveryView { state, reason }
     }
 
-    fn deletion(&self, id: SubscriptionId) -> Option<String> {
-        self.deleted.get(id).map(|(name, at)| format!("subscription '{name}' was deleted at {at}"))
+    fn deletion(&self, id: SubscriptionId) -> Option<Reason> {
+        self.deleted.get(id).map(|(name, at)| Reason::Deleted { name, at })
     }
 
-    fn view_waiting(&self, delivery: &Delivery, due: Timestamp) -> (DeliveryState, Option<String>) {
+    fn view_waiting(&self, delivery: &Delivery, due: Timestamp) -> (DeliveryState, Option<Reason>) {
         let Some(lane) = self.lanes.get(delivery.subscription) else {
-            let reason = self
-                .deletion(delivery.subscription)
-                .unwrap_or_else(|| "its subscription is deleted".to_owned());
+            let reason = self.deletion(delivery.subscription).unwrap_or(Reason::DeletedLongAgo);
             return (DeliveryState::Cancelled, Some(reason));
         };
         let state = lane.lock();
@@ -124,25 +183,24 @@ impl Flow {
             return (DeliveryState::InFlight, None);
         }
         if let Some(disabled) = &state.standing.disabled {
-            let why = match disabled.reason {
-                DisabledReason::Manual => "switched off by hand".to_owned(),
-                reason => format!("switched off ({reason}): {}", disabled.detail),
+            let since = disabled.at;
+            let reason = match disabled.reason {
+                DisabledReason::Manual => Reason::SwitchedOff { since },
+                reason => Reason::Ill { since, reason, detail: disabled.detail.clone() },
             };
-            return (DeliveryState::Held, Some(format!("held since {}: {why}", disabled.at)));
+            return (DeliveryState::Held, Some(reason));
         }
         (DeliveryState::Pending, Some(waits_for(&state, delivery, due, self.clock.now())))
     }
 }
 
-fn waits_for(state: &LaneState, delivery: &Delivery, due: Timestamp, now: Timestamp) -> String {
+fn waits_for(state: &LaneState, delivery: &Delivery, due: Timestamp, now: Timestamp) -> Reason {
     if let Some(until) = state.resting(now) {
-        return format!("the receiver asked to be left alone until {until}");
+        return Reason::Resting { until };
     }
     match state.probe() {
-        Some(probe) if probe != delivery.id => {
-            format!("waits until the receiver answers again; {probe} asks it")
-        }
-        _ if due > now => format!("attempt {} is due at {due}", delivery.next_attempt()),
-        _ => format!("waits for its turn; {} are out to this receiver", state.in_flight()),
+        Some(probe) if probe != delivery.id => Reason::Probed { probe },
+        _ if due > now => Reason::Due { attempt: delivery.next_attempt(), at: due },
+        _ => Reason::Turn { in_flight: state.in_flight() },
     }
 }

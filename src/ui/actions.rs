@@ -164,11 +164,13 @@ pub(super) async fn rotate(
 }
 
 /// What does not fit the present state is told on the page that the form came from; the rest is a fault.
-fn refused(error: ChangeError) -> Result<Notice, Fault> {
+pub(super) fn refused(error: ChangeError) -> Result<Notice, Fault> {
     match error {
         ChangeError::Conflict(_)
         | ChangeError::ManagedByConfig { .. }
         | ChangeError::Outdated { .. }
+        | ChangeError::TooMany { .. }
+        | ChangeError::KeyReused
         | ChangeError::Invalid(_) => Ok(Notice::Refused(error.to_string())),
         error => Err(error.into()),
     }

@@ -1,20 +1,24 @@
-//! What can be picked: event types by group, projects by company. From the config file, and from what came lately.
+//! What can be picked: event types by group, projects by company. From the config file, and from what the log has seen.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::Config;
 use crate::flow::Flow;
-use crate::model::event::EventContent;
-use crate::store::{EventQuery, StoreError};
+use crate::model::name::EventType;
+use crate::store::{Reader, Seen, SeenProject};
 
-/// How many of the newest events are asked for names that the config file does not have.
-const RECENT_EVENTS: usize = 100;
+/// The most names, of each kind, that are shown because the log has seen them.
+const SEEN_MAX: usize = 500;
 
 /// Everything that can be picked.
 #[derive(Debug, Default)]
 pub(super) struct Catalog {
     pub(super) groups: Vec<Group>,
     pub(super) companies: Vec<Company>,
+    /// Whether the log has seen more event types than are shown.
+    pub(super) has_more_types: bool,
+    /// Whether the log has seen more projects than are shown.
+    pub(super) has_more_projects: bool,
 }
 
 /// Event types that belong together.
@@ -40,36 +44,53 @@ pub(super) struct Item {
     pub(super) term: String,
     /// What it is, for people; empty if nobody said.
     pub(super) label: String,
+    /// How many events of it the log has.
+    pub(super) events: u64,
 }
 
 impl Catalog {
-    /// The catalog as it is now. Blocks.
-    pub(super) fn read(flow: &Flow) -> Result<Self, StoreError> {
-        let recent = flow.reader().events(&EventQuery { limit: RECENT_EVENTS, ..EventQuery::default() })?;
-        Ok(Self::of(&flow.config(), recent.items.iter().map(|head| &head.content)))
+    /// The catalog as it is now.
+    pub(super) fn read(flow: &Flow) -> Self {
+        let reader = flow.reader();
+        // One more than is shown tells that there are more.
+        let types = reader.seen_types(None, SEEN_MAX + 1).items;
+        let projects = reader.seen_projects(None, SEEN_MAX + 1).items;
+        Self::of(&flow.config(), types, projects, Some(reader))
     }
 
-    fn of<'a>(config: &Config, recent: impl Iterator<Item = &'a EventContent>) -> Self {
+    fn of(
+        config: &Config,
+        mut seen_types: Vec<(EventType, Seen)>,
+        mut seen_projects: Vec<(SeenProject, Seen)>,
+        reader: Option<&Reader>,
+    ) -> Self {
         let mut types = Named::default();
         let mut projects = Named::default();
+        let (has_more_types, has_more_projects) =
+            (seen_types.len() > SEEN_MAX, seen_projects.len() > SEEN_MAX);
+        seen_types.truncate(SEEN_MAX);
+        seen_projects.truncate(SEEN_MAX);
         for entry in &config.event_types {
             let group = entry.group.as_deref().unwrap_or_default();
-            types.add(group, entry.name.as_str(), entry.description.as_deref());
+            let seen = reader.and_then(|reader| reader.seen_type(&entry.name));
+            types.add(group, entry.name.as_str(), entry.description.as_deref(), seen);
         }
         for entry in &config.projects {
-            let company = entry.company.as_ref().map_or("", |company| company.as_str());
-            projects.add(company, &project_term(company, entry.id.as_str()), entry.name.as_deref());
+            let key = (entry.company.clone(), entry.id.clone());
+            let seen = reader.and_then(|reader| reader.seen_project(&key));
+            projects.add(company(&key), &project_term(&key), entry.name.as_deref(), seen);
         }
-        let mut seen: Vec<_> = recent.collect();
-        seen.sort_by(|a, b| (&a.event_type, &a.project).cmp(&(&b.event_type, &b.project)));
-        for content in seen {
-            let company = content.company.as_ref().map_or("", |company| company.as_str());
-            types.add("", content.event_type.as_str(), None);
-            projects.add(company, &project_term(company, content.project.as_str()), None);
+        for (name, seen) in &seen_types {
+            types.add("", name.as_str(), None, Some(*seen));
+        }
+        for (key, seen) in &seen_projects {
+            projects.add(company(key), &project_term(key), None, Some(*seen));
         }
         Self {
             groups: types.lists.into_iter().map(|(name, items)| Group { name, items }).collect(),
             companies: projects.lists.into_iter().map(|(name, items)| Company { name, items }).collect(),
+            has_more_types,
+            has_more_projects,
         }
     }
 
@@ -96,8 +117,12 @@ impl Company {
     }
 }
 
-fn project_term(company: &str, project: &str) -> String {
-    if company.is_empty() { project.to_owned() } else { format!("{company}/{project}") }
+fn company(key: &SeenProject) -> &str {
+    key.0.as_ref().map_or("", |company| company.as_str())
+}
+
+fn project_term((company, project): &SeenProject) -> String {
+    company.as_ref().map_or_else(|| project.to_string(), |company| format!("{company}/{project}"))
 }
 
 /// Lists by name, in the order in which the names came; each item once.
@@ -109,7 +134,7 @@ struct Named {
 }
 
 impl Named {
-    fn add(&mut self, list: &str, term: &str, label: Option<&str>) {
+    fn add(&mut self, list: &str, term: &str, label: Option<&str>, seen: Option<Seen>) {
         if !self.known.insert(term.to_owned()) {
             return;
         }
@@ -118,7 +143,8 @@ impl Named {
             self.lists.len() - 1
         });
         if let Some((_, items)) = self.lists.get_mut(place) {
-            items.push(Item { term: term.to_owned(), label: label.unwrap_or_default().to_owned() });
+            let label = label.unwrap_or_default().to_owned();
+            items.push(Item { term: term.to_owned(), label, events: seen.map_or(0, |seen| seen.events) });
         }
     }
 }
@@ -126,6 +152,7 @@ impl Named {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::model::time::Timestamp;
 
     const CONFIG: &str = r#"
         [[event_types]]
@@ -151,20 +178,16 @@ pub(super) mod tests {
 
     pub(crate) fn catalog() -> Catalog {
         let config = Config::parse(CONFIG, "test.toml", std::iter::empty()).unwrap();
-        let content = |event_type: &str, project: &str| EventContent {
-            event_type: event_type.parse().unwrap(),
-            project: project.parse().unwrap(),
-            company: Some("acme".parse().unwrap()),
-            sender_id: None,
-            occurred_at: None,
-            data: None,
-        };
-        let seen = [content("TAG_CREATED", "website"), content("invoice.paid", "shop")];
-        Catalog::of(&config, seen.iter())
+        let seen = |events| Seen { events, last_at: Timestamp::from_millis(0) };
+        let types = [("TAG_CREATED", 3), ("invoice.paid", 7)]
+            .map(|(name, events)| (name.parse::<EventType>().unwrap(), seen(events)));
+        let projects =
+            ["website", "shop"].map(|name| ((Some("acme".parse().unwrap()), name.parse().unwrap()), seen(5)));
+        Catalog::of(&config, types.into(), projects.into(), None)
     }
 
     #[test]
-    fn the_config_comes_first_and_what_came_lately_is_added_once() {
+    fn the_config_comes_first_and_what_was_seen_is_added_once() {
         let catalog = catalog();
         let groups: Vec<_> =
             catalog.groups.iter().map(|group| (group.name.as_str(), group.items.len())).collect();
@@ -173,5 +196,20 @@ pub(super) mod tests {
         let terms: Vec<_> = catalog.project_terms().into_iter().collect();
         assert_eq!(terms, ["acme/*", "acme/shop", "acme/website", "home"]);
         assert_eq!(catalog.types().count(), 5);
+        assert_eq!(catalog.groups[2].items[0].events, 7);
+        assert!(!catalog.has_more_types && !catalog.has_more_projects);
+    }
+
+    #[test]
+    fn beyond_the_bound_it_says_that_there_is_more() {
+        let config = Config::parse(CONFIG, "test.toml", std::iter::empty()).unwrap();
+        let seen = Seen { events: 1, last_at: Timestamp::from_millis(0) };
+        let types = |count: usize| {
+            let types = (0..count).map(|n| (format!("T{n}").parse().unwrap(), seen));
+            Catalog::of(&config, types.collect(), Vec::new(), None)
+        };
+        let (fits, more) = (types(SEEN_MAX), types(SEEN_MAX + 1));
+        assert!(!fits.has_more_types && more.has_more_types && !more.has_more_projects);
+        assert_eq!(fits.types().count(), more.types().count());
     }
 }

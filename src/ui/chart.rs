@@ -26,13 +26,12 @@ fn document() -> Document {
         .set("aria-hidden", "true")
 }
 
-/// One bar for each attempt, the newest to the right, as high as it took long.
-pub(super) fn attempts(newest_first: &[&Attempt]) -> String {
-    const BARS: usize = 60;
+/// One bar for each attempt, the newest to the right, as high as it took long; there is room for so many.
+pub(super) fn attempts(newest_first: &[&Attempt], room: usize) -> String {
     let longest = newest_first.iter().map(|attempt| millis(attempt.duration)).max().unwrap_or(1).max(1);
-    let step = WIDTH / real(BARS);
+    let step = WIDTH / real(room);
     let mut chart = document().add(base_line());
-    for (index, attempt) in newest_first.iter().take(BARS).enumerate() {
+    for (index, attempt) in newest_first.iter().take(room).enumerate() {
         let share = real(millis(attempt.duration)) / real(longest);
         let height = (share * (HEIGHT - 2.0)).max(LEAST);
         let class = if attempt.outcome.is_success() { "good" } else { "bad" };

@@ -1,23 +1,28 @@
 //! Deliveries: the search, and one with its time line.
 
+use std::borrow::Borrow;
+use std::sync::Arc;
+
 use axum::Extension;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use http::Uri;
+use http::{HeaderName, HeaderValue, Uri};
 
-use super::draft::header_lines;
 use super::fault::Fault;
 use super::notice::{self, Notice};
 use super::preview::place;
 use super::query::{PAGE_ITEMS, Query};
 use super::viewer::Viewer;
-use super::{Ui, guard};
+use super::{Ui, guard, subscriptions};
 use crate::flow::Flow;
-use crate::flow::view::DeliveryView;
+use crate::flow::list::Narrowing;
+use crate::flow::view::{DeliveryView, Reason};
 use crate::model::attempt::Attempt;
 use crate::model::delivery::{Delivery, DeliveryState, Progress};
 use crate::model::id::{DeliveryId, EventId, SubscriptionId};
+use crate::model::subscription::Subscription;
 use crate::model::time::Timestamp;
+use crate::rules::headers::{Signing, WEBHOOK_SIGNATURE, X_SIGNATURE, headers};
 use crate::store::{DeliveryQuery, Page, StoreError};
 
 /// A delivery in a list.
@@ -58,8 +63,23 @@ impl Row {
         self.delivery.attempts.last().map(|attempt| v.length(attempt.duration)).unwrap_or_default()
     }
 
-    pub(super) fn why(&self) -> &str {
-        self.view.reason.as_deref().unwrap_or_default()
+    /// Why it is where it is; empty where that goes without saying.
+    pub(super) fn why(&self, v: &Viewer) -> String {
+        self.view.reason.as_ref().map(|reason| why(v, reason)).unwrap_or_default()
+    }
+}
+
+fn why(v: &Viewer, reason: &Reason) -> String {
+    match reason {
+        Reason::ByHand => v.t("why-by-hand"),
+        Reason::Deleted { name, at } => v.t2("why-deleted", "name", name.clone(), "at", v.clock(at)),
+        Reason::DeletedLongAgo => v.t("why-deleted-long-ago"),
+        Reason::SwitchedOff { since } => v.t1("why-switched-off", "at", v.clock(since)),
+        Reason::Ill { since, detail, .. } => v.t2("why-ill", "at", v.clock(since), "detail", detail.clone()),
+        Reason::Resting { until } => v.t1("why-resting", "at", v.clock(until)),
+        Reason::Probed { probe } => v.t1("why-probed", "probe", probe.to_string()),
+        Reason::Due { attempt, at } => v.t2("why-due", "n", *attempt, "at", v.clock(at)),
+        Reason::Turn { in_flight } => v.t1("why-turn", "n", *in_flight),
     }
 }
 
@@ -67,9 +87,9 @@ impl Row {
 pub(super) fn rows(
     flow: &Flow,
     query: DeliveryQuery,
-    states: &[DeliveryState],
+    narrowing: &Narrowing,
 ) -> Result<Page<Row, DeliveryId>, StoreError> {
-    let page = flow.deliveries(query, states)?;
+    let page = flow.deliveries(query, narrowing)?;
     let rows = page.items.into_iter().map(|delivery| Row::of(flow, delivery));
     Ok(Page { items: rows.collect::<Result<_, _>>()?, next: page.next })
 }
@@ -82,17 +102,29 @@ struct List<'a> {
     rows: Vec<Row>,
     next: String,
     states: [DeliveryState; 6],
-    names: Vec<(String, String)>,
+    /// What the field of the subscription shows.
+    subscription: String,
+    names: Vec<String>,
+    notice: Option<Notice>,
 }
 
 impl List<'_> {
     fn is_filtered(&self) -> bool {
-        self.query.is_filtered(&["state", "subscription", "event", "since", "until"])
+        let names = ["state", "subscription", "type", "project", "company", "event", "since", "until"];
+        self.query.is_filtered(&names)
+    }
+
+    /// The filters that are names of the event's, with their labels.
+    fn filters(&self) -> [(&'static str, String); 4] {
+        let v = self.v;
+        [
+            ("type", v.t("filter-type")),
+            ("project", v.t("filter-project")),
+            ("company", v.t("filter-company")),
+            ("event", v.t("filter-event-id")),
+        ]
     }
 }
-
-/// How many subscriptions the filter offers by name; beyond it one is reached from its own page.
-const NAMES_MAX: usize = 200;
 
 /// The search.
 pub(super) async fn list(
@@ -101,9 +133,15 @@ pub(super) async fn list(
     uri: Uri,
 ) -> Result<Response, Fault> {
     let mut query = Query::new(&uri);
-    let states: Vec<DeliveryState> = query.read("state").into_iter().collect();
+    let narrowing = Narrowing {
+        states: query.read("state").into_iter().collect(),
+        event_type: query.read("type"),
+        project: query.read("project"),
+        company: query.read("company"),
+    };
+    let (subscription, shown) = of_subscription(&ui.flow, &mut query);
     let wanted = DeliveryQuery {
-        subscription: query.read::<SubscriptionId>("subscription"),
+        subscription,
         event: query.read::<EventId>("event"),
         since: query.time("since"),
         until: query.time("until"),
@@ -111,21 +149,34 @@ pub(super) async fn list(
         limit: PAGE_ITEMS,
         ..DeliveryQuery::default()
     };
-    let page = ui.ask(move |flow| rows(flow, wanted, &states)).await?;
+    let page = ui.ask(move |flow| rows(flow, wanted, &narrowing)).await?;
     let next = page.next.map(|id| viewer.at(&query.next("/deliveries", id))).unwrap_or_default();
-    let mut names: Vec<(String, String)> = ui
-        .flow
-        .subscriptions()
-        .into_iter()
-        .take(NAMES_MAX)
-        .map(|entry| (entry.subscription.id.to_string(), entry.subscription.spec.name.clone()))
-        .collect();
-    let chosen = query.get("subscription");
-    if !chosen.is_empty() && !names.iter().any(|(id, _)| id == chosen) {
-        names.push((chosen.to_owned(), chosen.to_owned()));
-    }
+    let names = subscriptions::names(&ui.flow);
+    let notice = notice::take(&ui, &query);
     let states = DeliveryState::ALL;
-    Ok(guard::html(&List { v: &viewer, query: &query, rows: page.items, next, states, names }))
+    Ok(guard::html(&List {
+        v: &viewer,
+        query: &query,
+        rows: page.items,
+        next,
+        states,
+        subscription: shown,
+        names,
+        notice,
+    }))
+}
+
+/// Whose deliveries are asked for, and how the field shows that: by name, where that says it.
+fn of_subscription(flow: &Flow, query: &mut Query) -> (Option<SubscriptionId>, String) {
+    let given = query.get("subscription").to_owned();
+    if let Ok(id) = given.parse::<SubscriptionId>() {
+        // A deleted one is only known by its id.
+        let name = flow.subscription(id).map(|entry| entry.subscription.spec.name.clone());
+        let shown = name.filter(|name| flow.subscriptions_named(name).len() == 1);
+        return (Some(id), shown.unwrap_or(given));
+    }
+    let found = subscriptions::named(flow, query, "subscription");
+    (found.map(|entry| entry.subscription.id), given)
 }
 
 #[derive(askama::Template)]
@@ -136,21 +187,37 @@ struct One<'a> {
     notice: Option<Notice>,
     due: Option<Timestamp>,
     format: &'static str,
-    own_headers: Vec<String>,
+    /// None if it is deleted.
+    subscription: Option<Arc<Subscription>>,
 }
 
 impl One<'_> {
     /// The headers that an attempt was sent with, but for its signature, which is not kept.
     fn headers(&self, attempt: &Attempt) -> String {
         let delivery = &self.row.delivery;
-        let mut lines = vec![
-            format!("webhook-id: {}", delivery.event),
-            format!("webhook-timestamp: {}", attempt.started_at.as_secs()),
-            format!("postrider-delivery-id: {}", delivery.id),
-            format!("postrider-attempt: {}", attempt.number),
-        ];
-        lines.extend(self.own_headers.iter().cloned());
+        let Some(subscription) = &self.subscription else { return String::new() };
+        let signing = Signing {
+            event: delivery.event,
+            delivery: Some(delivery.id),
+            attempt: attempt.number,
+            at: attempt.started_at,
+        };
+        let mut headers = headers(subscription, &signing, &[]);
+        headers.remove(WEBHOOK_SIGNATURE);
+        headers.remove(X_SIGNATURE);
+        let line = |(name, value): (&HeaderName, &HeaderValue)| {
+            format!("{name}: {}", String::from_utf8_lossy(value.as_bytes()))
+        };
+        let mut lines: Vec<String> = headers.iter().map(line).collect();
+        lines.sort_unstable();
         lines.join("\n")
+    }
+
+    /// Why the next attempt comes when it does; empty if none has been made.
+    fn why_then(&self, due: impl Borrow<Timestamp>) -> String {
+        let Some(last) = self.row.delivery.attempts.last() else { return String::new() };
+        let wait = due.borrow().since(last.started_at.after(last.duration));
+        self.v.t2("due-why", "wait", self.v.length(wait), "n", last.number)
     }
 
     fn is_final(&self) -> bool {
@@ -182,7 +249,7 @@ pub(super) async fn show(
     };
     let entry = ui.flow.subscription(row.delivery.subscription);
     let format = entry.as_ref().map_or("", |entry| entry.subscription.spec.format.as_str());
-    let own_headers = entry.map(|entry| header_lines(&entry.subscription.spec.headers)).unwrap_or_default();
+    let subscription = entry.map(|entry| entry.subscription);
     let notice = notice::take(&ui, &Query::new(&uri));
-    Ok(guard::html(&One { v: &viewer, row: &row, notice, due, format, own_headers }))
+    Ok(guard::html(&One { v: &viewer, row: &row, notice, due, format, subscription }))
 }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::catalog::Catalog;
 use super::form::Form;
+use super::once;
 use crate::model::problem::Problem;
 use crate::model::subscription::{Format, Ordering, SubscriptionSpec};
 
@@ -104,13 +105,15 @@ fn words(text: &str) -> Vec<String> {
 }
 
 /// Headers as a form has them: `name: value`, one a line.
-pub(super) fn header_lines(headers: &BTreeMap<String, String>) -> Vec<String> {
+fn header_lines(headers: &BTreeMap<String, String>) -> Vec<String> {
     headers.iter().map(|(name, value)| format!("{name}: {value}")).collect()
 }
 
 /// Every field of the editor.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Draft {
+    /// What keeps the form of a new subscription from making two.
+    pub(super) once: String,
     pub(super) name: String,
     pub(super) url: String,
     pub(super) events: Choice,
@@ -130,6 +133,7 @@ impl Draft {
     /// An empty form: everything, in the default format.
     pub(super) fn new() -> Self {
         Self {
+            once: once::fresh(),
             format: Format::default().as_str().to_owned(),
             ordering: Ordering::default().as_str().to_owned(),
             ..Self::default()
@@ -140,6 +144,7 @@ impl Draft {
     pub(super) fn of_form(form: &Form, catalog: &Catalog) -> Self {
         let text = |name| form.get(name).to_owned();
         let mut draft = Self {
+            once: text("once"),
             name: text("name"),
             url: text("url"),
             events: Choice::of_form(form, "events"),
@@ -175,6 +180,7 @@ impl Draft {
         let types = catalog.types().map(str::to_owned).collect();
         let waits = spec.retry_schedule.as_deref().map(|waits| waits.iter().map(ToString::to_string));
         Self {
+            once: String::new(),
             name: spec.name.clone(),
             url: spec.url.to_string(),
             events: Choice::of_terms(&spec.events.to_texts(), &types),
@@ -234,10 +240,6 @@ impl Problems {
         Self(fields)
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// What is wrong with a field.
     pub(super) fn get(&self, field: &str) -> &[String] {
         self.0.get(field).map_or(&[], Vec::as_slice)
@@ -245,7 +247,7 @@ impl Problems {
 
     /// How many fields have problems.
     pub(super) fn count(&self) -> usize {
-        self.0.len()
+        self.0.keys().filter(|field| *field != "all").count()
     }
 }
 
@@ -275,6 +277,7 @@ mod tests {
             ]);
             assert_eq!(draft.events.to_terms(), expected, "{mode}");
         }
+        assert_ne!(Draft::new().once, Draft::new().once);
         let group = draft(&[("events_mode", "only"), ("act", "all:Records")]);
         assert_eq!(group.events.picked.len(), 3);
         let none = draft(&[("events", "TODO_MOVED"), ("events", "TAG_CREATED"), ("act", "none:Records")]);

@@ -14,10 +14,11 @@ use super::preview::{Looked, Wanted, preview};
 use super::sentence::sentence;
 use super::subscription::find;
 use super::viewer::Viewer;
-use super::{Ui, guard};
+use super::{Ui, once};
 use crate::flow::audit::Action;
 use crate::flow::subscriptions::{ChangeError, Entry};
 use crate::flow::version::Expected;
+use crate::model::id::SubscriptionId;
 use crate::model::input::SubscriptionInput;
 use crate::model::problem::Problem;
 use crate::model::selector::{EventSelector, ProjectSelector};
@@ -73,8 +74,8 @@ pub(super) async fn new(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
 ) -> Result<Response, Fault> {
-    require_change(&viewer)?;
-    let catalog = ui.ask(Catalog::read).await?;
+    viewer.require_change()?;
+    let catalog = Catalog::read(&ui.flow);
     show(&ui, &viewer, None, &Draft::new(), &catalog, None).await
 }
 
@@ -84,9 +85,9 @@ pub(super) async fn edit(
     Extension(viewer): Extension<Viewer>,
     Path(id): Path<String>,
 ) -> Result<Response, Fault> {
-    require_change(&viewer)?;
+    viewer.require_change()?;
     let entry = owned(&ui, &id)?;
-    let catalog = ui.ask(Catalog::read).await?;
+    let catalog = Catalog::read(&ui.flow);
     let draft = Draft::of_spec(&entry.subscription.spec, &catalog);
     show(&ui, &viewer, Some(&entry), &draft, &catalog, None).await
 }
@@ -102,7 +103,7 @@ pub(super) async fn draft(
         "" => None,
         id => Some(owned(&ui, id)?),
     };
-    let catalog = ui.ask(Catalog::read).await?;
+    let catalog = Catalog::read(&ui.flow);
     let draft = Draft::of_form(&form, &catalog);
     let problems = check(&ui, &draft).await;
     show(&ui, &viewer, entry.as_ref(), &draft, &catalog, Some(problems)).await
@@ -115,24 +116,38 @@ pub(super) async fn create(
     request: Request,
 ) -> Result<Response, Fault> {
     let form = Form::of_change(&ui, &viewer, request).await?;
-    let catalog = ui.ask(Catalog::read).await?;
-    let draft = Draft::of_form(&form, &catalog);
-    let input = match SubscriptionInput::read(&draft.to_members()) {
+    let catalog = Catalog::read(&ui.flow);
+    let mut draft = Draft::of_form(&form, &catalog);
+    let members = draft.to_members();
+    let input = match SubscriptionInput::read(&members) {
         Ok(input) => input,
         Err(problems) => return refuse(&ui, &viewer, None, &draft, &catalog, problems).await,
     };
+    let asked = serde_json::to_vec(&members).map_err(|error| Fault::internal(&error))?;
+    let once = once::of(&viewer, "subscription", &form, &asked);
     let (flow, actor) = (ui.flow.clone(), viewer.actor());
     let change = async move {
-        let (entry, _) = flow.create(input, None).await?;
-        actor.note(Action::SubscriptionCreated, entry.subscription.id, &entry.subscription.spec.name);
+        let (entry, is_repeat) = flow.create(input, once).await?;
+        if !is_repeat {
+            actor.note(Action::SubscriptionCreated, entry.subscription.id, &entry.subscription.spec.name);
+        }
         Ok(entry)
     };
     match ui.carry_out(change).await? {
         Ok(entry) => {
-            let notice = notice::secret(&entry, "notice-created");
+            let notice = if entry.is_as_made() {
+                notice::secret(&entry, "notice-created")
+            } else {
+                Notice::Done("notice-created")
+            };
             Ok(notice::go(&ui, &viewer, &format!("/subscriptions/{}", entry.subscription.id), notice))
         }
         Err(ChangeError::Invalid(problems)) => refuse(&ui, &viewer, None, &draft, &catalog, problems).await,
+        Err(ChangeError::KeyReused) => {
+            draft.once = once::fresh();
+            let problems = vec![Problem::new("/all", viewer.t("editor-sent-before"))];
+            refuse(&ui, &viewer, None, &draft, &catalog, problems).await
+        }
         Err(error) => Err(error.into()),
     }
 }
@@ -146,7 +161,7 @@ pub(super) async fn change(
 ) -> Result<Response, Fault> {
     let form = Form::of_change(&ui, &viewer, request).await?;
     let entry = owned(&ui, &id)?;
-    let catalog = ui.ask(Catalog::read).await?;
+    let catalog = Catalog::read(&ui.flow);
     let draft = Draft::of_form(&form, &catalog);
     let (flow, actor, id) = (ui.flow.clone(), viewer.actor(), entry.subscription.id);
     let members = draft.to_members();
@@ -165,6 +180,9 @@ pub(super) async fn change(
         Err(ChangeError::Invalid(problems)) => {
             refuse(&ui, &viewer, Some(&entry), &draft, &catalog, problems).await
         }
+        Err(ChangeError::Outdated { .. }) if is_in_force(&ui, id, &draft) => {
+            Ok(notice::go(&ui, &viewer, &format!("/subscriptions/{id}"), Notice::Done("notice-changed")))
+        }
         Err(error @ ChangeError::Outdated { .. }) => {
             let notice = Notice::Refused(error.to_string());
             Ok(notice::go(&ui, &viewer, &format!("/subscriptions/{id}"), notice))
@@ -173,8 +191,11 @@ pub(super) async fn change(
     }
 }
 
-fn require_change(viewer: &Viewer) -> Result<(), Fault> {
-    if viewer.may_change() { Ok(()) } else { Err(Fault::forbidden(viewer.t("fault-read-only"))) }
+/// Whether the settings are what the form asks for: then it was sent twice.
+fn is_in_force(ui: &Ui, id: SubscriptionId, draft: &Draft) -> bool {
+    let Some(entry) = ui.flow.subscription(id) else { return false };
+    let spec = &entry.subscription.spec;
+    SubscriptionInput::read_change(spec, &draft.to_members()).is_ok_and(|input| input.spec == *spec)
 }
 
 /// The subscription, if it is not the config file's.
@@ -247,7 +268,7 @@ async fn show(
         }
         _ => (String::new(), None),
     };
-    Ok(guard::html(&Page {
+    Ok(once::html(&Page {
         v,
         present,
         draft,

@@ -47,8 +47,27 @@ impl List<'_> {
         ]
     }
 
+    /// The page that delivers everything again that this search finds.
+    fn again(&self) -> String {
+        self.v.at(&self.query.at("/events/again"))
+    }
+
     fn is_filtered(&self) -> bool {
         self.query.is_filtered(&["type", "project", "company", "sender_id", "since", "until"])
+    }
+}
+
+/// What the query of a page searches for.
+pub(super) fn search(query: &mut Query) -> EventQuery {
+    EventQuery {
+        event_type: query.read("type"),
+        project: query.read("project"),
+        company: query.read("company"),
+        sender_id: query.read("sender_id"),
+        since: query.time("since"),
+        until: query.time("until"),
+        before: query.read("cursor"),
+        limit: PAGE_ITEMS,
     }
 }
 
@@ -59,16 +78,7 @@ pub(super) async fn list(
     uri: Uri,
 ) -> Result<Response, Fault> {
     let mut query = Query::new(&uri);
-    let wanted = EventQuery {
-        event_type: query.read("type"),
-        project: query.read("project"),
-        company: query.read("company"),
-        sender_id: query.read("sender_id"),
-        since: query.time("since"),
-        until: query.time("until"),
-        before: query.read("cursor"),
-        limit: PAGE_ITEMS,
-    };
+    let wanted = search(&mut query);
     let page = ui.ask(move |flow| flow.reader().events(&wanted)).await?;
     let next = page.next.map(|id| viewer.at(&query.next("/events", id))).unwrap_or_default();
     let heads = page.items.into_iter().map(|head| Head {

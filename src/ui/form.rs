@@ -1,7 +1,7 @@
 //! Forms that people send.
 
 use axum::extract::Request;
-use http::header;
+use http::{Uri, header};
 use url::form_urlencoded;
 
 use super::fault::Fault;
@@ -52,6 +52,17 @@ impl Form {
             return Ok(form);
         }
         Err(Fault::forbidden(viewer.t("fault-token")))
+    }
+
+    /// The fields of a form that was sent as the query of an address.
+    pub(super) fn of_query(uri: &Uri) -> Self {
+        let query = uri.query().unwrap_or_default();
+        Self(form_urlencoded::parse(query.as_bytes()).into_owned().collect())
+    }
+
+    /// Every field with its value.
+    pub(super) fn into_fields(self) -> Vec<(String, String)> {
+        self.0
     }
 
     /// A field's value without space around it; empty if it is not there.

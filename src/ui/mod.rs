@@ -28,6 +28,7 @@ use crate::model::time::Clock;
 use crate::store::StoreError;
 
 mod actions;
+mod again;
 mod assets;
 mod catalog;
 mod chart;
@@ -42,9 +43,11 @@ mod language;
 mod live;
 mod login;
 mod notice;
+mod once;
 mod overview;
 mod preview;
 mod query;
+mod replay;
 mod sentence;
 mod session;
 mod subscription;
@@ -138,7 +141,12 @@ fn routes() -> Router<Ui> {
         .route("/subscriptions/{id}/disable", post(actions::disable))
         .route("/subscriptions/{id}/test", post(actions::test))
         .route("/subscriptions/{id}/rotate-secret", post(actions::rotate))
+        .route("/subscriptions/{id}/replay", get(replay::form).post(replay::start))
+        .route("/replays", get(replay::list))
+        .route("/replays/{id}", get(replay::show))
+        .route("/replays/{id}/cancel", post(replay::cancel))
         .route("/events", get(events::list))
+        .route("/events/again", get(again::show).post(again::start))
         .route("/events/{id}", get(events::show))
         .route("/deliveries", get(deliveries::list))
         .route("/deliveries/{id}", get(deliveries::show))

@@ -25,6 +25,13 @@ pub(super) enum Notice {
     Refused(String),
     /// The secret of a new subscription.
     Secret(String),
+    /// Chosen events were delivered again: how many, and how many were passed over.
+    Again {
+        /// How many deliveries were made.
+        made: usize,
+        /// How many events are on their way already, or gone.
+        passed_over: usize,
+    },
     /// What a receiver answered: to which request, the message of that id, and whether it was good enough.
     Answer(&'static str, Box<Attempt>),
 }
@@ -55,7 +62,8 @@ impl Notices {
 /// Sends the browser on to a page that then tells `notice`.
 pub(super) fn go(ui: &Ui, viewer: &Viewer, path: &str, notice: Notice) -> Response {
     let id = ui.notices.put(notice);
-    Redirect::to(&viewer.at(&format!("{path}?notice={id:016x}"))).into_response()
+    let mark = if path.contains('?') { '&' } else { '?' };
+    Redirect::to(&viewer.at(&format!("{path}{mark}notice={id:016x}"))).into_response()
 }
 
 /// Tells the present secret of a subscription, where it is a shared one; else that it is done.

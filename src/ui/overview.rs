@@ -1,5 +1,6 @@
 //! The overview: how everything does, at a glance.
 
+use std::borrow::Borrow;
 use std::time::Duration;
 
 use axum::Extension;
@@ -14,13 +15,16 @@ use super::viewer::Viewer;
 use super::{Ui, guard};
 use crate::flow::Flow;
 use crate::flow::history::{MINUTES_MAX, Minute};
-use crate::flow::meter::Reading;
+use crate::flow::list::Narrowing;
+use crate::flow::meter::{Latency, Reading};
 use crate::flow::subscriptions::Entry;
 use crate::model::time::Timestamp;
 use crate::store::{DeliveryQuery, EventQuery, StoreError};
 
 /// How many subscriptions in trouble are shown.
 const TROUBLED: usize = 8;
+/// How many other subscriptions are shown by name.
+const WELL: usize = 40;
 /// How many of the newest deliveries are shown.
 const RECENT: usize = 10;
 
@@ -67,6 +71,8 @@ struct Page<'a> {
     v: &'a Viewer,
     numbers: Numbers,
     troubled: Vec<SubscriptionRow>,
+    /// Those that nothing is the matter with: id, name, and the word of their health.
+    well: Vec<(String, String, &'static str)>,
     rows: Vec<Row>,
     passed: Reading,
     hour: Chart,
@@ -74,9 +80,30 @@ struct Page<'a> {
 }
 
 impl Page<'_> {
-    /// A percentile, which the meter has in microseconds.
-    fn micros(&self, micros: u64) -> String {
-        self.v.length(Duration::from_micros(micros))
+    /// A percentile, which the meter has in microseconds; a dash if there was nothing to measure.
+    fn micros(&self, latency: impl Borrow<Latency>, of: fn(&Latency) -> u64) -> String {
+        let latency = latency.borrow();
+        match latency.count {
+            0 => "–".to_owned(),
+            _ => self.v.length(Duration::from_micros(of(latency))),
+        }
+    }
+
+    fn half(&self) -> String {
+        self.micros(self.passed.attempt, |one| one.p50)
+    }
+
+    fn most(&self) -> String {
+        self.micros(self.passed.attempt, |one| one.p90)
+    }
+
+    fn nearly_all(&self, latency: impl Borrow<Latency>) -> String {
+        self.micros(latency, |one| one.p99)
+    }
+
+    /// How many subscriptions are not shown by name.
+    fn unnamed(&self) -> usize {
+        self.numbers.subscriptions() - self.troubled.len() - self.well.len()
     }
 
     fn per_second(&self, rate: f64) -> String {
@@ -91,6 +118,9 @@ struct Chart {
     accepted: u64,
     succeeded: u64,
     failed: u64,
+    /// Attempts of the highest bar.
+    highest: u64,
+    longest: Duration,
 }
 
 impl Chart {
@@ -105,11 +135,14 @@ impl Chart {
             accepted: sum.accepted,
             succeeded: sum.succeeded,
             failed: sum.failed,
+            highest: bars.iter().map(|bar| bar.succeeded + bar.failed).max().unwrap_or_default(),
+            longest: sum.longest,
         }
     }
 }
 
 struct Seen {
+    well: Vec<(String, String, &'static str)>,
     numbers: Numbers,
     passed: Reading,
     troubled: Vec<SubscriptionRow>,
@@ -121,11 +154,11 @@ pub(super) async fn show(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
 ) -> Result<Response, Fault> {
-    let Seen { numbers, passed, troubled, rows } = ui.ask(look).await?;
+    let Seen { well, numbers, passed, troubled, rows } = ui.ask(look).await?;
     let minutes = ui.flow.minutes(MINUTES_MAX);
     let hour = Chart::of(minutes.get(minutes.len().saturating_sub(60)..).unwrap_or_default(), 1);
     let day = Chart::of(&minutes, 24);
-    Ok(guard::html(&Page { v: &viewer, numbers, troubled, rows, passed, hour, day }))
+    Ok(guard::html(&Page { v: &viewer, numbers, troubled, well, rows, passed, hour, day }))
 }
 
 fn look(flow: &Flow) -> Result<Seen, StoreError> {
@@ -136,8 +169,13 @@ fn look(flow: &Flow) -> Result<Seen, StoreError> {
     }
     let newest = flow.reader().events(&EventQuery { limit: 1, ..EventQuery::default() })?;
     numbers.last_event_at = newest.items.first().map(|head| head.id.time());
-    let mut ill: Vec<Entry> =
-        all.into_iter().filter(|entry| matches!(health(entry), "failing" | "disabled")).collect();
+    let (mut ill, well): (Vec<Entry>, Vec<Entry>) =
+        all.into_iter().partition(|entry| matches!(health(entry), "failing" | "disabled"));
+    let well = well.iter().take(WELL).map(|entry| {
+        let subscription = &entry.subscription;
+        (subscription.id.to_string(), subscription.spec.name.clone(), health(entry))
+    });
+    let well = well.collect();
     ill.sort_by_key(|entry| (health(entry), entry.subscription.id));
     let troubled = ill
         .into_iter()
@@ -148,6 +186,6 @@ fn look(flow: &Flow) -> Result<Seen, StoreError> {
         })
         .collect::<Result<_, StoreError>>()?;
     let recent = DeliveryQuery { limit: RECENT, ..DeliveryQuery::default() };
-    let rows = rows(flow, recent, &[])?.items;
-    Ok(Seen { numbers, passed: flow.numbers()?.passed, troubled, rows })
+    let rows = rows(flow, recent, &Narrowing::default())?.items;
+    Ok(Seen { well, numbers, passed: flow.numbers()?.passed, troubled, rows })
 }

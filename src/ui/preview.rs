@@ -7,7 +7,7 @@ use crate::model::id::EventId;
 use crate::model::selector::{EventSelector, ProjectSelector};
 use crate::model::time::Timestamp;
 use crate::rules::filter::{Filter, FilterInput};
-use crate::store::{EventQuery, StoreError};
+use crate::store::{EventHead, EventQuery, StoreError};
 
 /// How many of the newest events are looked at.
 const EVENTS_MAX: usize = 100;
@@ -57,10 +57,19 @@ impl Looked {
 /// The newest events, newest first. Blocks.
 pub(super) fn preview(flow: &Flow, wanted: &Wanted) -> Result<Vec<Looked>, StoreError> {
     let page = flow.reader().events(&EventQuery { limit: EVENTS_MAX, ..EventQuery::default() })?;
-    let mut looked = Vec::with_capacity(page.items.len());
-    for head in page.items {
-        let mut reason = refused_by_name(wanted, &head.content);
-        if reason.is_none() && wanted.filter.is_some() {
+    look(flow, Some(wanted), page.items)
+}
+
+/// Why each of these events is wanted or not; where nothing is said of what is wanted, all are. Blocks.
+pub(super) fn look(
+    flow: &Flow,
+    wanted: Option<&Wanted>,
+    heads: Vec<EventHead>,
+) -> Result<Vec<Looked>, StoreError> {
+    let mut looked = Vec::with_capacity(heads.len());
+    for head in heads {
+        let mut reason = wanted.and_then(|wanted| refused_by_name(wanted, &head.content));
+        if let Some(wanted) = wanted.filter(|wanted| reason.is_none() && wanted.filter.is_some()) {
             // Only the filter needs the data.
             let Some(event) = flow.reader().event(head.id)? else { continue };
             reason = refused_by_filter(wanted, &event.content, head.id.time());

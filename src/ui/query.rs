@@ -40,12 +40,18 @@ impl Query {
 
     /// A time as date fields give it, or in RFC 3339; without an offset it is UTC.
     pub(super) fn time(&mut self, name: &'static str) -> Option<Timestamp> {
-        let text = self.given.get(name)?;
+        let text = self.given.get(name)?.clone();
+        self.time_of(name, &text)
+    }
+
+    /// The same of a text that a form has; none for an empty one.
+    pub(super) fn time_of(&mut self, name: &'static str, text: &str) -> Option<Timestamp> {
         let whole = match text.len() {
+            0 => return None,
             10 => format!("{text}T00:00:00Z"),
             16 => format!("{text}:00Z"),
             19 => format!("{text}Z"),
-            _ => text.clone(),
+            _ => text.to_owned(),
         };
         whole
             .parse()
@@ -53,6 +59,16 @@ impl Query {
                 self.problems.insert(name, error.to_string())
             })
             .ok()
+    }
+
+    /// Notes what is wrong with a parameter.
+    pub(super) fn refuse(&mut self, name: &'static str, problem: impl Into<String>) {
+        self.problems.insert(name, problem.into());
+    }
+
+    /// Whether something is wrong with any of them.
+    pub(super) fn has_problems(&self) -> bool {
+        !self.problems.is_empty()
     }
 
     /// What is wrong with a parameter; empty if nothing is.
@@ -67,12 +83,22 @@ impl Query {
 
     /// This list from another place on: the path and query of its next page.
     pub(super) fn next(&self, path: &str, cursor: impl fmt::Display) -> String {
+        let mut text = self.filters();
+        text.append_pair("cursor", &cursor.to_string());
+        format!("{path}?{}", text.finish())
+    }
+
+    /// The same search on another page.
+    pub(super) fn at(&self, path: &str) -> String {
+        format!("{path}?{}", self.filters().finish())
+    }
+
+    fn filters(&self) -> form_urlencoded::Serializer<'static, String> {
         let mut text = form_urlencoded::Serializer::new(String::new());
         for (name, value) in self.given.iter().filter(|(name, _)| *name != "cursor" && *name != "notice") {
             text.append_pair(name, value);
         }
-        text.append_pair("cursor", &cursor.to_string());
-        format!("{path}?{}", text.finish())
+        text
     }
 }
 

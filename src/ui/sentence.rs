@@ -5,6 +5,8 @@ use super::viewer::Viewer;
 use crate::model::name::EventType;
 use crate::model::selector::{EventPattern, EventSelector, ProjectPattern, ProjectSelector};
 
+/// So many times as many wanted as left out make a group worth telling by what is left out.
+const MOST_OF: usize = 2;
 /// How many names are listed before the rest is a count.
 const NAMES_MAX: usize = 4;
 
@@ -80,13 +82,21 @@ fn patterns(v: &Viewer, catalog: &Catalog, patterns: &[&EventPattern]) -> Vec<St
         }
     }
     let is_wanted = |term: &str| exact.iter().any(|name| name.as_str() == term);
-    let mut in_groups = Vec::new();
+    let (mut in_groups, mut groups, mut most) = (Vec::new(), Vec::new(), Vec::new());
     for group in catalog.groups.iter().filter(|group| !group.name.is_empty() && group.items.len() > 1) {
-        if group.items.iter().all(|item| is_wanted(&item.term)) {
-            let (name, n) = (group.name.clone(), group.items.len());
-            words.push(v.t2("sentence-group", "group", name, "n", n));
-            in_groups.extend(group.items.iter().map(|item| item.term.as_str()));
+        let (wanted, missing): (Vec<&str>, Vec<&str>) =
+            group.items.iter().map(|item| item.term.as_str()).partition(|term| is_wanted(term));
+        let n = wanted.len();
+        if missing.is_empty() {
+            groups.push(v.t2("sentence-group", "group", group.name.clone(), "n", n));
+        } else if n >= MOST_OF * missing.len() {
+            let base = v.t2("sentence-most", "group", group.name.clone(), "n", n);
+            let missing: Vec<String> = missing.into_iter().map(str::to_owned).collect();
+            most.push(without(v, base, &missing));
+        } else {
+            continue;
         }
+        in_groups.extend(wanted);
     }
     let rest: Vec<&str> =
         exact.iter().map(|name| name.as_str()).filter(|name| !in_groups.contains(name)).collect();
@@ -94,6 +104,9 @@ fn patterns(v: &Viewer, catalog: &Catalog, patterns: &[&EventPattern]) -> Vec<St
     if rest.len() > NAMES_MAX {
         words.push(v.t1("sentence-more-types", "n", rest.len() - NAMES_MAX));
     }
+    words.extend(groups);
+    // What is taken out of a group is said last, where nothing follows that it could be taken for.
+    words.extend(most);
     words
 }
 
@@ -165,6 +178,12 @@ mod tests {
                 "TAG_CREATED and everything that begins with TODO_ (3 known) except TODO_DELETED, \
                  in every project of acme and globex/website except acme/secret.",
             ),
+            (
+                &["TODO_CREATED", "TODO_MOVED", "x"],
+                &["*"],
+                "X and 2 Records events except TODO_DELETED, in every project.",
+            ),
+            (&["TODO_CREATED"], &["*"], "TODO_CREATED, in every project."),
             (&["a", "b", "c", "d", "e", "f"], &["*"], "A, b, c, d and 2 more event types, in every project."),
         ] {
             assert_eq!(say(Language::English, events, projects), expected);

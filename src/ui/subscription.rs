@@ -1,5 +1,8 @@
 //! One subscription: how it does, what it wants, what can be done about it.
 
+use std::cmp::Reverse;
+use std::time::Duration;
+
 use axum::Extension;
 use axum::extract::{Path, State};
 use axum::response::Response;
@@ -15,15 +18,17 @@ use super::sentence::sentence;
 use super::subscriptions::health;
 use super::viewer::Viewer;
 use super::{Ui, guard};
+use crate::flow::list::Narrowing;
 use crate::flow::subscriptions::{ChangeError, Entry};
 use crate::flow::view::Stats;
 use crate::model::id::SubscriptionId;
 use crate::model::subscription::{Disabled, DisabledReason, ManagedBy};
+use crate::model::time::Timestamp;
 use crate::store::DeliveryQuery;
 
 /// How many of the newest deliveries are shown.
 const RECENT: usize = 20;
-/// How many of the newest deliveries the chart shows.
+/// How many of the newest attempts the chart shows, and of how many deliveries they are.
 const CHARTED: usize = 60;
 
 #[derive(askama::Template)]
@@ -35,7 +40,33 @@ struct Page<'a> {
     rows: Vec<Row>,
     sentence: String,
     notice: Option<Notice>,
-    chart: String,
+    chart: Chart,
+}
+
+/// The newest attempts: as a drawing, and what it says in numbers.
+struct Chart {
+    drawing: String,
+    attempts: usize,
+    taken: usize,
+    half: Duration,
+    longest: Duration,
+}
+
+impl Chart {
+    fn of(rows: &[Row]) -> Self {
+        let mut attempts: Vec<_> = rows.iter().flat_map(|row| &row.delivery.attempts).collect();
+        attempts.sort_by_key(|attempt| Reverse(attempt.started_at));
+        attempts.truncate(CHARTED);
+        let mut lengths: Vec<Duration> = attempts.iter().map(|attempt| attempt.duration).collect();
+        lengths.sort_unstable();
+        Self {
+            drawing: chart::attempts(&attempts, CHARTED),
+            attempts: attempts.len(),
+            taken: attempts.iter().filter(|attempt| attempt.outcome.is_success()).count(),
+            half: lengths.get(lengths.len().saturating_sub(1) / 2).copied().unwrap_or_default(),
+            longest: lengths.last().copied().unwrap_or_default(),
+        }
+    }
 }
 
 impl Page<'_> {
@@ -67,9 +98,22 @@ impl Page<'_> {
             DisabledReason::Manual => v.t1("story-manual", "at", v.clock(disabled.at)),
             DisabledReason::Gone => v.t1("story-gone", "at", v.clock(disabled.at)),
             DisabledReason::Exhausted => {
-                v.t2("story-exhausted", "at", v.clock(disabled.at), "detail", disabled.detail.clone())
+                let host = self.entry.subscription.spec.url.host_str().unwrap_or_default().to_owned();
+                let answer = v.t2("story-answer", "detail", disabled.detail.clone(), "host", host);
+                v.t2("story-exhausted", "at", v.clock(disabled.at), "detail", answer)
             }
         }
+    }
+
+    /// When the receiver last took something and last failed, as far as it did.
+    fn last(&self) -> Vec<(String, Timestamp)> {
+        let standing = &self.entry.standing;
+        let of = |name, at: Option<Timestamp>| Some((self.v.t(name), at?));
+        let all = [
+            of("field-last-success", standing.last_success_at),
+            of("field-last-failure", standing.last_failure_at),
+        ];
+        all.into_iter().flatten().collect()
     }
 
     /// What receivers verify with, if the present secret has a public half.
@@ -126,11 +170,10 @@ pub(super) async fn show(
     let (stats, mut rows, catalog) = ui
         .ask(move |flow| {
             let recent = DeliveryQuery { subscription: Some(id), limit: CHARTED, ..DeliveryQuery::default() };
-            Ok((flow.stats(id)?, rows(flow, recent, &[])?.items, Catalog::read(flow)?))
+            Ok((flow.stats(id)?, rows(flow, recent, &Narrowing::default())?.items, Catalog::read(flow)))
         })
         .await?;
-    let newest: Vec<_> = rows.iter().filter_map(|row| row.delivery.attempts.last()).collect();
-    let chart = chart::attempts(&newest);
+    let chart = Chart::of(&rows);
     rows.truncate(RECENT);
     let spec = &entry.subscription.spec;
     let sentence = sentence(&viewer, &catalog, &spec.events, &spec.projects);

@@ -12,6 +12,7 @@ use super::query::{PAGE_ITEMS, Query};
 use super::sentence::sentence;
 use super::viewer::Viewer;
 use super::{Ui, guard};
+use crate::flow::Flow;
 use crate::flow::subscriptions::Entry;
 use crate::flow::view::Stats;
 use crate::model::id::SubscriptionId;
@@ -58,6 +59,44 @@ pub(super) fn health(entry: &Entry) -> &'static str {
     }
 }
 
+/// How many subscriptions a field offers by name; the others are found by typing theirs.
+const NAMES_MAX: usize = 200;
+
+/// The names that a field offers. Each once.
+pub(super) fn names(flow: &Flow) -> Vec<String> {
+    let mut names: Vec<String> = flow
+        .some_subscriptions(NAMES_MAX)
+        .into_iter()
+        .map(|entry| entry.subscription.spec.name.clone())
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// The subscription that a parameter names, by id or name; what is wrong with it is noted.
+pub(super) fn named(flow: &Flow, query: &mut Query, parameter: &'static str) -> Option<Entry> {
+    let text = query.get(parameter).to_owned();
+    if text.is_empty() {
+        return None;
+    }
+    let found = if let Ok(id) = text.parse::<SubscriptionId>() {
+        flow.subscription(id)
+    } else {
+        let mut same = flow.subscriptions_named(&text).into_iter();
+        let first = same.next();
+        if same.next().is_some() {
+            query.refuse(parameter, format!("several are called '{text}': take the id, sub_…"));
+            return None;
+        }
+        first
+    };
+    if found.is_none() {
+        query.refuse(parameter, format!("there is no subscription '{text}'"));
+    }
+    found
+}
+
 #[derive(askama::Template)]
 #[template(path = "subscriptions.html")]
 struct List<'a> {
@@ -102,7 +141,7 @@ pub(super) async fn list(
             });
             let shown: Vec<Entry> = found.by_ref().take(PAGE_ITEMS).collect();
             let next = found.next().and_then(|_| shown.last()).map(|last| last.subscription.id);
-            let catalog = Catalog::read(flow)?;
+            let catalog = Catalog::read(flow);
             let rows: Result<Vec<Row>, StoreError> = shown
                 .into_iter()
                 .map(|entry| {

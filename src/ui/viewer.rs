@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use fluent_bundle::{FluentArgs, FluentValue};
 
+use super::fault::Fault;
 use super::language::Language;
 use crate::config::Role;
 use crate::flow::audit::Actor;
@@ -88,6 +89,11 @@ impl Viewer {
     /// Whether changes are allowed.
     pub(super) fn may_change(&self) -> bool {
         self.role == Role::Admin
+    }
+
+    /// Refuses a page that is only of use to somebody who may change things.
+    pub(super) fn require_change(&self) -> Result<(), Fault> {
+        if self.may_change() { Ok(()) } else { Err(Fault::forbidden(self.t("fault-read-only"))) }
     }
 
     /// How long ago something was.

@@ -4,11 +4,15 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use fantoccini::elements::Element;
+use fantoccini::wd::WebDriverCompatibleCommand;
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use url::{ParseError, Url};
 
 /// How long a page may take to show something.
 const SHOWS_WITHIN: Duration = Duration::from_secs(20);
@@ -63,6 +67,26 @@ impl Browser {
     /// The driver itself.
     pub(crate) fn driver(&self) -> &Client {
         &self.client
+    }
+
+    /// Has the browser show pages as a screen of that many CSS pixels does, in the light or the dark scheme.
+    pub(crate) async fn screen(&self, width: u32, height: u32, scheme: &'static str) {
+        let metrics = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
+        self.devtools("Emulation.setDeviceMetricsOverride", metrics).await;
+        let media = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
+        self.devtools("Emulation.setEmulatedMedia", media).await;
+    }
+
+    /// A picture of the whole page, as PNG.
+    pub(crate) async fn picture(&self) -> Vec<u8> {
+        let asked = json!({"format": "png", "captureBeyondViewport": false});
+        let picture = self.devtools("Page.captureScreenshot", asked).await;
+        STANDARD.decode(picture["data"].as_str().unwrap()).unwrap()
+    }
+
+    /// One command of the browser's own protocol.
+    pub(crate) async fn devtools(&self, command: &'static str, params: Value) -> Value {
+        self.client.issue_cmd(Devtools { command, params }).await.unwrap()
     }
 
     /// Goes to a path of the page.
@@ -129,6 +153,23 @@ impl Browser {
         );
         let is_shown = asked.await.is_ok();
         assert!(is_shown, "'{text}' does not show at {}:\n{}", self.path().await, self.text().await);
+    }
+}
+
+/// A command of the browser's own protocol, by way of chromedriver.
+#[derive(Debug)]
+struct Devtools {
+    command: &'static str,
+    params: Value,
+}
+
+impl WebDriverCompatibleCommand for Devtools {
+    fn endpoint(&self, base: &Url, session: Option<&str>) -> Result<Url, ParseError> {
+        base.join(&format!("session/{}/goog/cdp/execute", session.unwrap_or_default()))
+    }
+
+    fn method_and_body(&self, _: &Url) -> (http::Method, Option<String>) {
+        (http::Method::POST, Some(json!({"cmd": self.command, "params": self.params}).to_string()))
     }
 }
 

@@ -47,9 +47,12 @@ impl Site {
         std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
     }
 
-    /// Starts the executable, by way of `wrapper` if there is one; it is killed when dropped.
+    /// Starts the executable, by way of `wrapper` if there is one; it is killed when dropped. It is that of this build,
+    /// or the one that `POSTRIDER_EXECUTABLE` names: of a release, where something is measured.
     pub(crate) fn spawn(&self, wrapper: &[&str]) -> Running {
-        let words = [env!("CARGO_BIN_EXE_postrider"), "serve", "--config"];
+        let executable: String =
+            super::variable("POSTRIDER_EXECUTABLE", env!("CARGO_BIN_EXE_postrider").to_owned());
+        let words = [executable.as_str(), "serve", "--config"];
         let mut words = wrapper.iter().copied().chain(words);
         let log =
             std::fs::File::options().create(true).append(true).open(self.dir.path().join("log")).unwrap();

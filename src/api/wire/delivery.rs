@@ -117,7 +117,7 @@ impl DeliveryBody {
             event: delivery.event.to_string(),
             subscription: delivery.subscription.to_string(),
             state: view.state.as_str(),
-            reason: view.reason,
+            reason: view.reason.map(|reason| reason.to_string()),
             created_at: delivery.id.time(),
             due_at,
             attempts: delivery.attempts.iter().map(AttemptBody::from).collect(),

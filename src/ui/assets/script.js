@@ -4,11 +4,12 @@
 const parse = (text) => new DOMParser().parseFromString(text, "text/html");
 
 // Puts the parts of `next` that have changed in the place of their namesakes here, but never the one that
-// holds the focus or an open disclosure that the new one has closed.
+// holds the focus, what somebody has ticked, or an open disclosure that the new one has closed.
 function swap(next, selector) {
   for (const fresh of next.querySelectorAll(selector)) {
     const stale = document.getElementById(fresh.id);
     if (!stale || stale.innerHTML === fresh.innerHTML) continue;
+    if (stale.querySelector("input:checked")) continue;
     if (stale.contains(document.activeElement) && document.activeElement !== document.body) continue;
     const open = [...stale.querySelectorAll("details")].map((one) => one.open);
     const scrolled = stale.querySelector("[tabindex]")?.scrollLeft ?? 0;
@@ -40,7 +41,7 @@ document.addEventListener("click", async (event) => {
 // Parts that are kept fresh while somebody looks.
 function keepFresh() {
   if (!document.querySelector("[data-live]")) return;
-  const every = 2000;
+  const every = Number(document.querySelector("[data-every]")?.dataset.every ?? 2000);
   let tag = null;
   const look = async () => {
     if (!document.hidden) {
@@ -160,6 +161,17 @@ function tail(table) {
     pause.textContent = paused ? pause.dataset.go : pause.dataset.pause;
   });
 }
+
+// A form that changes something is sent once; the wait for its answer is shown.
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (form.method !== "post") return;
+  if (form.ariaBusy === "true") event.preventDefault();
+  form.ariaBusy = "true";
+});
+addEventListener("pageshow", () => {
+  for (const form of document.querySelectorAll("form[aria-busy]")) form.ariaBusy = null;
+});
 
 prepare(document);
 keepFresh();

@@ -264,7 +264,7 @@ timeline-accepted = Accepted and on stable storage
 timeline-attempt = Attempt { $n }
 timeline-next = Attempt { $n } comes next
 timeline-headers = Request headers
-timeline-signature = And webhook-signature, which is made for each attempt and not kept.
+timeline-signature = By the present settings; and webhook-signature (in the Blue format also x-signature), which is made for each attempt and not kept.
 
 payload = Payload
 payload-none = This event has no data.
@@ -346,3 +346,126 @@ live-health = Health changed
 live-deleted = Subscription deleted
 secret-private = This is the private half, which stays with whoever signs. Receivers verify with the public half, which the subscription shows.
 field-public-key = Public key
+
+replay = Deliver again
+replay-title = Deliver to { $name } again
+replay-lead = The log still has what happened. Choose a part of it: everything in it that this subscription wants goes out once more, also what came before the subscription existed. Nothing is sent until you have seen how much it is.
+replay-off = This subscription is switched off: what is made now is held until it is switched on.
+replay-quick = Everything of
+replay-hour = the last hour
+replay-day = the last day
+replay-week = the last week
+replay-all = the whole log
+replay-which = Which events
+replay-state-any = All that it wants, by its present settings
+replay-state-succeeded = Those that were delivered
+replay-state-exhausted = Those whose delivery failed for good
+replay-state-cancelled = Those whose delivery was cancelled
+replay-span-hint = A time left empty is the beginning of the log, or now.
+replay-count = Count first
+replay-counted = { $n ->
+    [0] There is nothing to deliver again.
+    [one] 1 event would be delivered again.
+   *[other] { $n } events would be delivered again.
+}
+replay-counted-part = More than { $n } events would be delivered again; counting took too long to go on.
+replay-what-happens = Each gets a new delivery, oldest first, in steps that leave room for new events. It goes on if the daemon is restarted, and can be stopped.
+replay-start = Deliver again now
+replay-events-hint = Single events, or all of one type, are chosen under
+replays-title = Replays
+replays-none = Nothing has been delivered again
+replays-empty = A part of the log is delivered to a subscription again from that subscription's page.
+replay-progress = { $n } of { $of } looked at
+replay-made = { $n ->
+    [one] 1 delivery made.
+   *[other] { $n } deliveries made.
+}
+replay-skipped = { $n ->
+    [0] {""}
+    [one] 1 event passed over: it is on its way already.
+   *[other] { $n } events passed over: they are on their way already.
+}
+replay-when = Of the time
+replay-span = { $since } to { $until } UTC
+replay-from-beginning = the beginning of the log
+replay-begun = Begun
+replay-ended = Ended
+replay-deliveries = Its deliveries
+replay-stop = Stop
+replay-col-made = Made
+job-running = Running
+job-done = Done
+job-cancelled = Stopped
+job-failed = Failed
+notice-replay-started = It has begun, and goes on by itself.
+notice-replay-cancelled = Stopped. What had been made goes on.
+
+again = Deliver again
+again-title = Deliver chosen events again
+again-chosen = { $n ->
+    [one] 1 event is chosen.
+   *[other] { $n } events are chosen.
+}
+again-more = These are the newest that fit; for more, deliver a subscription's past again from its page.
+again-none = No event is chosen. Tick some in the list, or search for a type, and go on from there.
+again-to = To which subscription
+again-to-hint = Its name, or its id.
+again-look = See what would happen
+again-counted = { $n ->
+    [0] Nothing would go to { $name }.
+    [one] 1 event would go to { $name }.
+   *[other] { $n } events would go to { $name }.
+}
+again-under-way = { $n ->
+    [one] 1 is on its way there already and is passed over.
+   *[other] { $n } are on their way there already and are passed over.
+}
+again-unwanted = { $n ->
+    [one] 1 of them is not what this subscription asks for. It goes there all the same, since you chose it.
+   *[other] { $n } of them are not what this subscription asks for. They go there all the same, since you chose them.
+}
+again-start = Deliver again now
+again-ticked = Deliver the ticked ones again
+again-found = Deliver all of this search again
+again-done = { $n ->
+    [0] Nothing was delivered again.
+    [one] 1 new delivery is made.
+   *[other] { $n } new deliveries are made.
+}
+again-passed-over = { $n ->
+    [one] 1 event was passed over: it is on its way already, or no longer in the log.
+   *[other] { $n } events were passed over: they are on their way already, or no longer in the log.
+}
+choose = Choose
+reason-under-way = on its way already
+
+editor-sent-before = This form has been sent before, with other settings, and made a subscription then. Send it once more if another one is meant.
+picker-seen = { $n ->
+    [one] 1 event so far
+   *[other] { $n } events so far
+}
+picker-more = The log has more than are shown here. Write the others as terms.
+sentence-most = { $n } { $group } events
+
+why-by-hand = cancelled by hand
+why-deleted = its subscription { $name } was deleted at { $at } UTC
+why-deleted-long-ago = its subscription is deleted
+why-switched-off = held since { $at } UTC: switched off by hand
+why-ill = held since { $at } UTC: switched off for its answers, the last being { $detail }
+why-resting = the receiver asked to be left alone until { $at } UTC
+why-probed = waits until the receiver answers again; { $probe } asks it
+why-due = attempt { $n } is due at { $at } UTC
+why-turn = waits for its turn; { $n } are out to this receiver
+due-why = { $wait } after attempt { $n } ended: the wait of the retry schedule, or longer if the receiver asked for it (Retry-After).
+story-answer = { $detail } from { $host }
+story-failing-since = Attempts fail since { $at } UTC.
+field-last-success = Last taken
+field-last-failure = Last failed
+chart-older = older
+chart-newest = newest
+chart-taken = { $n } of { $of } taken
+chart-lengths = half took up to { $half }, the longest { $longest }
+chart-hour-ago = an hour ago
+chart-day-ago = a day ago
+chart-at-present = now
+overview-well = Nothing the matter with

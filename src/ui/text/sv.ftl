@@ -264,7 +264,7 @@ timeline-accepted = Mottagen och säkert lagrad
 timeline-attempt = Försök { $n }
 timeline-next = Försök { $n } kommer härnäst
 timeline-headers = Anropets huvuden
-timeline-signature = Samt webhook-signature, som skapas för varje försök och inte sparas.
+timeline-signature = Enligt nuvarande inställningar; samt webhook-signature (i formatet Blue även x-signature), som skapas för varje försök och inte sparas.
 
 payload = Innehåll
 payload-none = Händelsen har ingen data.
@@ -346,3 +346,126 @@ live-health = Hälsan ändrad
 live-deleted = Prenumeration borttagen
 secret-private = Detta är den privata halvan, som stannar hos den som signerar. Mottagare kontrollerar med den publika halvan, som prenumerationen visar.
 field-public-key = Publik nyckel
+
+replay = Leverera igen
+replay-title = Leverera igen till { $name }
+replay-lead = Loggen har kvar det som hänt. Välj en del av den: allt i den som prenumerationen vill ha går ut en gång till, även det som kom innan prenumerationen fanns. Inget skickas förrän du har sett hur mycket det är.
+replay-off = Prenumerationen är avstängd: det som skapas nu hålls kvar tills den slås på.
+replay-quick = Allt från
+replay-hour = senaste timmen
+replay-day = senaste dygnet
+replay-week = senaste veckan
+replay-all = hela loggen
+replay-which = Vilka händelser
+replay-state-any = Alla som den vill ha, enligt nuvarande inställningar
+replay-state-succeeded = De som levererades
+replay-state-exhausted = De vars leverans misslyckades för gott
+replay-state-cancelled = De vars leverans avbröts
+replay-span-hint = En tid som lämnas tom är loggens början, eller nu.
+replay-count = Räkna först
+replay-counted = { $n ->
+    [0] Det finns inget att leverera igen.
+    [one] 1 händelse skulle levereras igen.
+   *[other] { $n } händelser skulle levereras igen.
+}
+replay-counted-part = Fler än { $n } händelser skulle levereras igen; det tog för lång tid att räkna dem alla.
+replay-what-happens = Var och en får en ny leverans, äldst först, i steg som lämnar plats för nya händelser. Det fortsätter om tjänsten startas om, och kan stoppas.
+replay-start = Leverera igen nu
+replay-events-hint = Enstaka händelser, eller alla av en typ, väljs under
+replays-title = Omleveranser
+replays-none = Inget har levererats igen
+replays-empty = En del av loggen levereras igen till en prenumeration från prenumerationens sida.
+replay-progress = { $n } av { $of } genomgångna
+replay-made = { $n ->
+    [one] 1 leverans skapad.
+   *[other] { $n } leveranser skapade.
+}
+replay-skipped = { $n ->
+    [0] {""}
+    [one] 1 händelse hoppades över: den är redan på väg.
+   *[other] { $n } händelser hoppades över: de är redan på väg.
+}
+replay-when = Från tiden
+replay-span = { $since } till { $until } UTC
+replay-from-beginning = loggens början
+replay-begun = Påbörjad
+replay-ended = Avslutad
+replay-deliveries = Dess leveranser
+replay-stop = Stoppa
+replay-col-made = Skapade
+job-running = Pågår
+job-done = Klar
+job-cancelled = Stoppad
+job-failed = Misslyckad
+notice-replay-started = Den har börjat och fortsätter av sig själv.
+notice-replay-cancelled = Stoppad. Det som hann skapas går ut.
+
+again = Leverera igen
+again-title = Leverera valda händelser igen
+again-chosen = { $n ->
+    [one] 1 händelse är vald.
+   *[other] { $n } händelser är valda.
+}
+again-more = Det är de nyaste som passar; för fler, leverera en prenumerations historia igen från dess sida.
+again-none = Ingen händelse är vald. Kryssa för några i listan, eller sök på en typ, och fortsätt därifrån.
+again-to = Till vilken prenumeration
+again-to-hint = Dess namn, eller dess id.
+again-look = Se vad som skulle hända
+again-counted = { $n ->
+    [0] Inget skulle gå till { $name }.
+    [one] 1 händelse skulle gå till { $name }.
+   *[other] { $n } händelser skulle gå till { $name }.
+}
+again-under-way = { $n ->
+    [one] 1 är redan på väg dit och hoppas över.
+   *[other] { $n } är redan på väg dit och hoppas över.
+}
+again-unwanted = { $n ->
+    [one] 1 av dem är inte vad prenumerationen ber om. Den går dit ändå, eftersom du valde den.
+   *[other] { $n } av dem är inte vad prenumerationen ber om. De går dit ändå, eftersom du valde dem.
+}
+again-start = Leverera igen nu
+again-ticked = Leverera de ikryssade igen
+again-found = Leverera hela sökningen igen
+again-done = { $n ->
+    [0] Inget levererades igen.
+    [one] 1 ny leverans är skapad.
+   *[other] { $n } nya leveranser är skapade.
+}
+again-passed-over = { $n ->
+    [one] 1 händelse hoppades över: den är redan på väg, eller finns inte kvar i loggen.
+   *[other] { $n } händelser hoppades över: de är redan på väg, eller finns inte kvar i loggen.
+}
+choose = Välj
+reason-under-way = redan på väg
+
+editor-sent-before = Formuläret har redan skickats, med andra inställningar, och skapade då en prenumeration. Skicka det en gång till om en till är avsedd.
+picker-seen = { $n ->
+    [one] 1 händelse hittills
+   *[other] { $n } händelser hittills
+}
+picker-more = Loggen har fler än de som visas här. Skriv de andra som termer.
+sentence-most = { $n } händelser i { $group }
+
+why-by-hand = avbruten för hand
+why-deleted = dess prenumeration { $name } togs bort { $at } UTC
+why-deleted-long-ago = dess prenumeration är borttagen
+why-switched-off = hålls kvar sedan { $at } UTC: avslagen för hand
+why-ill = hålls kvar sedan { $at } UTC: avstängd för sina svar, det sista { $detail }
+why-resting = mottagaren bad om att lämnas i fred till { $at } UTC
+why-probed = väntar tills mottagaren svarar igen; { $probe } frågar den
+why-due = försök { $n } görs { $at } UTC
+why-turn = väntar på sin tur; { $n } är ute hos mottagaren
+due-why = { $wait } efter att försök { $n } slutade: väntetiden i schemat, eller längre om mottagaren bad om det (Retry-After).
+story-answer = { $detail } från { $host }
+story-failing-since = Försök misslyckas sedan { $at } UTC.
+field-last-success = Senast mottagen
+field-last-failure = Senast misslyckad
+chart-older = äldre
+chart-newest = nyast
+chart-taken = { $n } av { $of } mottagna
+chart-lengths = hälften tog högst { $half }, det längsta { $longest }
+chart-hour-ago = för en timme sedan
+chart-day-ago = för ett dygn sedan
+chart-at-present = nu
+overview-well = Inget att anmärka på
