@@ -157,7 +157,7 @@ impl LaneState {
     }
 
     /// Whether only the probe goes.
-    fn in_trouble(&self) -> bool {
+    pub(super) fn in_trouble(&self) -> bool {
         self.failures >= 2 || (self.failures > 0 && self.is_fifo())
     }
 

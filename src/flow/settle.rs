@@ -36,6 +36,7 @@ impl Flow {
         log_attempt(lane, &delivery, &attempt);
         let waited = (attempt.number == 1).then(|| attempt.started_at.since(delivery.id.time()));
         self.meter.attempted(self.clock.instant(), &attempt.outcome, attempt.duration, waited);
+        self.timings.attempted(&delivery, &attempt, item.due);
         let (flow, to) = (self.clone(), Arc::clone(lane));
         let id = delivery.id;
         let mut state = lane.lock();
