@@ -35,6 +35,7 @@ pub mod stream;
 pub mod subscriptions;
 pub mod sweep;
 pub mod timings;
+mod trouble;
 pub mod version;
 pub mod view;
 mod walk;
