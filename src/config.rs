@@ -297,6 +297,8 @@ pub struct Api {
     pub replays_running_max: usize,
     /// A replay waits while so many deliveries of its subscription are waiting.
     pub replay_backlog_max: usize,
+    /// The most subscriptions that `/metrics` names for each reason.
+    pub metrics_subscriptions_max: usize,
 }
 
 /// `[log]`.

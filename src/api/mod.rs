@@ -27,6 +27,7 @@ pub mod idempotency;
 pub mod intervene;
 pub mod log;
 pub mod members;
+pub mod metrics;
 pub mod page;
 pub mod patience;
 pub mod precondition;
@@ -109,6 +110,7 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(catalog::projects))
         .routes(routes!(stats::stats))
         .routes(routes!(stream::stream))
+        .routes(routes!(metrics::metrics))
         .routes(routes!(probes::healthz))
         .routes(routes!(probes::readyz))
         .routes(routes!(document::show))

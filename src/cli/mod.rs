@@ -15,6 +15,7 @@ mod events;
 mod export;
 mod keygen;
 mod listen;
+mod log;
 mod moment;
 mod pages;
 mod replay;

@@ -1,22 +1,17 @@
 //! `postrider serve`: the daemon as a process, with its signals and its log.
 
-use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 
 use crate::app::{Daemon, Options};
-use crate::config::{Config, Listen, Log, LogFormat, Server, TlsFiles};
+use crate::config::{Config, Listen, Server, TlsFiles};
 
+use super::log::{self, Log};
 use super::watch::Watch;
-
-type LevelHandle = reload::Handle<EnvFilter, Registry>;
 
 /// Where the configuration comes from, each time that it is read.
 #[derive(Clone, Debug)]
@@ -41,7 +36,7 @@ impl ConfigSource {
 /// What kept the daemon from starting, or from going on.
 pub(super) async fn run(source: ConfigSource) -> anyhow::Result<()> {
     let config = source.load()?;
-    let level = init_log(&config.log)?;
+    let log = Log::start(&config.log)?;
     let mut terminate = listen_for(SignalKind::terminate())?;
     let mut interrupt = listen_for(SignalKind::interrupt())?;
     let mut hangup = listen_for(SignalKind::hangup())?;
@@ -52,13 +47,15 @@ pub(super) async fn run(source: ConfigSource) -> anyhow::Result<()> {
     let listens: Vec<String> = config.server.listen.iter().map(ToString::to_string).collect();
     let mut daemon = Daemon::start(config, Options::system()).await?;
     tracing::info!(listen = listens.join(" "), version = env!("CARGO_PKG_VERSION"), "ready");
+    let mut every_span = tokio::time::interval(log::SPAN);
     loop {
         tokio::select! {
+            _ = every_span.tick() => log.tell_left_out(),
             error = daemon.failed() => return Err(error),
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hangup.recv() => reload(&source, &daemon, &level, &mut running).await,
-            () = watch.changed() => reload(&source, &daemon, &level, &mut running).await,
+            _ = hangup.recv() => reload(&source, &daemon, &log, &mut running).await,
+            () = watch.changed() => reload(&source, &daemon, &log, &mut running).await,
         }
     }
     tracing::info!("stopping: finishing what is out; a second signal stops at once");
@@ -92,7 +89,7 @@ fn listen_for(kind: SignalKind) -> anyhow::Result<Signal> {
 }
 
 /// Puts a changed configuration in force; a bad one changes nothing and says why.
-async fn reload(source: &ConfigSource, daemon: &Daemon, level: &LevelHandle, running: &mut Config) {
+async fn reload(source: &ConfigSource, daemon: &Daemon, log: &Log, running: &mut Config) {
     let loaded = source.load();
     // Whatever else the file says: a certificate that runs out must be exchangeable.
     reload_certificate(daemon, loaded.as_ref().unwrap_or(running).server.tls.as_ref());
@@ -122,7 +119,7 @@ async fn reload(source: &ConfigSource, daemon: &Daemon, level: &LevelHandle, run
         ),
         Err(error) => return refuse(&error.into()),
     }
-    if let Err(error) = set_level(level, &config.log.level) {
+    if let Err(error) = log.set_level(&config.log.level) {
         tracing::error!("failed to change the log level: {error:#}");
     }
     running.clone_from(&Config {
@@ -143,25 +140,6 @@ fn reload_certificate(daemon: &Daemon, files: Option<&TlsFiles>) {
     }
 }
 
-fn set_level(level: &LevelHandle, directive: &str) -> anyhow::Result<()> {
-    Ok(level.reload(EnvFilter::try_new(directive)?)?)
-}
-
 fn refuse(error: &anyhow::Error) {
     tracing::error!("the configuration was not reloaded, nothing has changed: {error:#}");
-}
-
-fn init_log(log: &Log) -> anyhow::Result<LevelHandle> {
-    let filter = EnvFilter::try_new(&log.level).context("failed to read log.level")?;
-    let (filter, handle) = reload::Layer::new(filter);
-    let registry = Registry::default().with(filter);
-    let started = match log.format {
-        LogFormat::Text => {
-            let layer = fmt::layer().with_writer(std::io::stderr).with_target(false);
-            registry.with(layer.with_ansi(std::io::stderr().is_terminal())).try_init()
-        }
-        LogFormat::Json => registry.with(fmt::layer().with_writer(std::io::stderr).json()).try_init(),
-    };
-    started.context("failed to start the log")?;
-    Ok(handle)
 }

@@ -53,6 +53,7 @@ pub(super) fn config(layers: &Layers, secrets: &Secrets<'_>) -> Result<Config, C
             stream_readers_max: s.count("stream_readers_max", &(0..=4096)),
             replays_running_max: s.count("replays_running_max", &(1..=100_000)),
             replay_backlog_max: s.count("replay_backlog_max", &(1..=1_000_000)),
+            metrics_subscriptions_max: s.count("metrics_subscriptions_max", &(0..=1000)),
         }),
         log: reader.section("/log", log),
         auth: Auth { keys: reader.keys() },

@@ -49,6 +49,7 @@ impl Config {
         page.set("stream_readers_max", self.api.stream_readers_max);
         page.set("replays_running_max", self.api.replays_running_max);
         page.set("replay_backlog_max", self.api.replay_backlog_max);
+        page.set("metrics_subscriptions_max", self.api.metrics_subscriptions_max);
         page.header("[log]");
         page.set("level", quoted(&self.log.level));
         page.set("format", quoted(self.log.format.as_str()));

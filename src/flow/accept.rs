@@ -159,7 +159,10 @@ impl Flow {
     ) -> Result<Once<Vec<Accepted>>, AcceptError> {
         let began = self.clock.instant();
         self.check_open()?;
-        let full = || AcceptError::QueueFull { retry_after: RETRY_AFTER };
+        let full = || {
+            self.timings.refused_by_queue();
+            AcceptError::QueueFull { retry_after: RETRY_AFTER }
+        };
         let places = self.intake.try_enter(contents.len()).ok_or_else(full)?;
         let place = self.store.try_reserve().map_err(|error| match error {
             NoPlace::Full => full(),
@@ -186,7 +189,9 @@ impl Flow {
     fn count_accepted(&self, accepted: &[Accepted], began: Instant) {
         let duplicates = accepted.iter().filter(|one| one.duplicate).count() as u64;
         let now = self.clock.instant();
-        self.meter.accepted(now, accepted.len() as u64 - duplicates, duplicates, now.duration_since(began));
+        let took = now.duration_since(began);
+        self.meter.accepted(now, accepted.len() as u64 - duplicates, duplicates, took);
+        self.timings.ingest.observe(took.as_secs_f64());
     }
 
     fn check_open(&self) -> Result<(), AcceptError> {
@@ -195,7 +200,11 @@ impl Flow {
         }
         let reserve = self.config.load().storage.disk_reserve;
         let free = self.intake.disk_free(self.clock.instant(), || self.reader.disk_free())?;
-        if free < reserve { Err(AcceptError::DiskFull { free, reserve }) } else { Ok(()) }
+        if free < reserve {
+            self.timings.refused_by_disk();
+            return Err(AcceptError::DiskFull { free, reserve });
+        }
+        Ok(())
     }
 
     /// Finds out where each event goes, and how.
@@ -206,8 +215,10 @@ impl Flow {
         let mut appends = Vec::with_capacity(contents.len());
         let mut outbound = Vec::with_capacity(contents.len());
         for content in contents {
-            let lanes: Outbound = snapshot
-                .match_into(&Candidate { content: &content, arrived_at: now }, &mut matches)
+            let began = self.clock.instant();
+            let found = snapshot.match_into(&Candidate { content: &content, arrived_at: now }, &mut matches);
+            self.timings.matching.observe(self.clock.instant().duration_since(began).as_secs_f64());
+            let lanes: Outbound = found
                 .iter()
                 .filter_map(|id| self.lanes.get(id))
                 .map(|lane| {

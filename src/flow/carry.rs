@@ -31,6 +31,11 @@ impl Budget {
         Arc::new(Self { bytes_max, bytes: AtomicU64::new(0) })
     }
 
+    /// How many bytes are carried, and how many may be.
+    pub(super) fn load(&self) -> (u64, u64) {
+        (self.bytes.load(Ordering::Relaxed), self.bytes_max)
+    }
+
     /// The event to carry, or none if the budget is spent.
     pub(super) fn carry(self: &Arc<Self>, event: &Arc<Event>) -> Option<Arc<Carried>> {
         let data_bytes = event.content.data.as_ref().map_or(0, bytes::Bytes::len);

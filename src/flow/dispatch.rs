@@ -91,6 +91,12 @@ impl Round {
         Arc::new(Self { slots, state: Mutex::new(state) })
     }
 
+    /// How many slots are taken, how many there are, and how many lanes wait for one.
+    pub(super) fn load(&self) -> (usize, usize, usize) {
+        let state = lock(&self.state);
+        (self.slots.saturating_sub(state.free), self.slots, state.waiting.len())
+    }
+
     /// Puts the lane into the round, or gives it the place of its present weight.
     fn join(&self, lane: &Arc<Lane>) {
         let weight = {

@@ -31,6 +31,8 @@ use crate::model::time::Timestamp;
 
 mod line;
 
+use super::trouble::Trouble;
+
 pub(super) use line::{Item, Key, Next, Page, Serial, Way};
 use line::{KEY_MAX, KEY_MIN, is_due};
 
@@ -123,6 +125,8 @@ pub(super) struct LaneState {
     /// Starts within the span of the rate limit, oldest first.
     starts: VecDeque<Instant>,
     closed: Option<Closed>,
+    /// What the log said of its receiver.
+    pub(super) trouble: Trouble,
 }
 
 impl LaneState {
@@ -143,6 +147,7 @@ impl LaneState {
             rest_until: None,
             starts: VecDeque::new(),
             closed: None,
+            trouble: Trouble::default(),
         }
     }
 
@@ -157,7 +162,7 @@ impl LaneState {
     }
 
     /// Whether only the probe goes.
-    fn in_trouble(&self) -> bool {
+    pub(super) fn in_trouble(&self) -> bool {
         self.failures >= 2 || (self.failures > 0 && self.is_fifo())
     }
 

@@ -5,7 +5,7 @@
 //! decides what follows and makes it durable, and so back to dispatch or to the end. [`recover`] re-enters the
 //! journey from the log after a restart; [`sweep`] ends it by age. People step in through [`subscriptions`],
 //! [`enable`], [`secrets`], [`reconcile`], [`sample`] and [`intervene`], and send the log out again through
-//! [`redeliver`] and [`replay`]; [`view`], [`list`] and [`numbers`] tell them where things stand, [`stream`] what
+//! [`redeliver`] and [`replay`]; [`view`], [`list`], [`numbers`], [`gauges`] and [`timings`] tell them where things stand, [`stream`] what
 //! happens, [`audit`] who changed what.
 //!
 //! Nothing here knows HTTP's server side, and which store it has. No lock is held over an await but the one
@@ -17,6 +17,7 @@ pub mod audit;
 mod carry;
 pub mod dispatch;
 pub mod enable;
+pub mod gauges;
 pub mod history;
 pub mod intervene;
 pub mod lane;
@@ -33,6 +34,8 @@ pub mod settle;
 pub mod stream;
 pub mod subscriptions;
 pub mod sweep;
+pub mod timings;
+mod trouble;
 pub mod version;
 pub mod view;
 mod walk;
@@ -66,6 +69,7 @@ pub struct Parts {
     clock: Clock,
     started_at: Timestamp,
     meter: meter::Meter,
+    timings: timings::Timings,
     stream: Arc<stream::Stream>,
     replays: replay::Replays,
     rng: Mutex<StdRng>,

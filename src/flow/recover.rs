@@ -30,6 +30,7 @@ use super::meter::Meter;
 use super::replay::{self, Replays};
 use super::stream::Stream;
 use super::subscriptions::{Deleted, Entry, entry, limits};
+use super::timings::Timings;
 use super::{Flow, Parts, carry};
 
 /// What the journey needs from its surroundings.
@@ -81,6 +82,7 @@ impl Flow {
             config: ArcSwap::new(config),
             started_at: clock.now(),
             meter: Meter::new(clock.instant()),
+            timings: Timings::default(),
             replays: Replays::default(),
             stream: Stream::new(clock.now(), api.stream_events_max, api.stream_readers_max),
             clock,

@@ -119,9 +119,14 @@ impl Replays {
         self.lock().get(&id).cloned()
     }
 
+    /// How many are running.
+    pub(super) fn running(&self) -> usize {
+        self.count.load(Ordering::Acquire)
+    }
+
     /// Has the jobs of a subscription look again. Cheap while there are none.
     pub(super) fn nudge(&self, subscription: SubscriptionId) {
-        if self.count.load(Ordering::Acquire) == 0 {
+        if self.running() == 0 {
             return;
         }
         for running in self.lock().values().filter(|one| one.job.borrow().subscription == subscription) {

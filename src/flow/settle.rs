@@ -14,6 +14,7 @@ use super::Flow;
 use super::lane::{Answer, Item, Lane, LaneState};
 use super::stream::{Change, Happening};
 use super::subscriptions::Entry;
+use super::trouble;
 
 impl Flow {
     /// Writes down an attempt, what becomes of its delivery, and what it says of the receiver.
@@ -36,11 +37,13 @@ impl Flow {
         log_attempt(lane, &delivery, &attempt);
         let waited = (attempt.number == 1).then(|| attempt.started_at.since(delivery.id.time()));
         self.meter.attempted(self.clock.instant(), &attempt.outcome, attempt.duration, waited);
+        self.timings.attempted(&delivery, &attempt, item.due);
         let (flow, to) = (self.clone(), Arc::clone(lane));
         let id = delivery.id;
         let mut state = lane.lock();
         delivery.progress = self.progress(&state, &delivery, &attempt);
         let (answer, must_persist) = self.judge(&state.standing, &delivery, &attempt);
+        trouble::log(&mut state, &attempt, self.clock.instant());
         let health = state.standing.health();
         let unfolded = state.answered(id, answer);
         let is_news = state.standing.health() != health;

@@ -9,6 +9,7 @@ pub mod delivery;
 pub mod event;
 pub mod id;
 pub mod input;
+pub mod metrics;
 pub mod name;
 pub mod problem;
 pub mod proxy;

@@ -91,12 +91,16 @@ impl Applier {
         steps: &mut impl Iterator<Item = Step>,
         acks: &mut Vec<Ack>,
     ) -> Result<(), StoreError> {
+        let began = self.clock.instant();
         for step in steps {
             acks.push(self.step(step)?);
             self.cut_if_full()?;
         }
         self.cut()?;
-        self.flush()
+        self.flush()?;
+        let took = self.clock.instant().duration_since(began);
+        self.reader.ledger.commit_seconds.observe(took.as_secs_f64());
+        Ok(())
     }
 
     fn append_all(&mut self, list: Vec<Append>) -> Result<Vec<Appended>, StoreError> {

@@ -10,6 +10,7 @@ use super::index::{Index, IndexState};
 use super::seen::{SeenNames, SeenState};
 use crate::model::delivery::Progress;
 use crate::model::id::{DeliveryId, EventId, SubscriptionId};
+use crate::model::metrics::{Histogram, MEDIUM, histogram};
 use crate::model::time::Timestamp;
 
 /// Which of the ways to stand a delivery is in.
@@ -257,7 +258,7 @@ pub(super) enum WasTried {
 }
 
 /// What committer and readers share.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Ledger {
     state: Mutex<State>,
     pub(super) index: Index,
@@ -265,6 +266,13 @@ pub(super) struct Ledger {
     pub(super) commits: AtomicU64,
     pub(super) flushes: AtomicU64,
     pub(super) events: AtomicU64,
+    pub(super) commit_seconds: Histogram,
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        Self::new(State::default(), IndexState::default(), SeenState::default())
+    }
 }
 
 impl Ledger {
@@ -273,7 +281,14 @@ impl Ledger {
             state: Mutex::new(state),
             index: Index::new(index),
             seen: SeenNames::new(seen),
-            ..Self::default()
+            commits: AtomicU64::new(0),
+            flushes: AtomicU64::new(0),
+            events: AtomicU64::new(0),
+            commit_seconds: histogram(
+                "postrider_commit_seconds",
+                "One commit: its transactions and the flush that makes them durable.",
+                MEDIUM,
+            ),
         }
     }
 

@@ -28,6 +28,12 @@ impl Store {
         }
     }
 
+    /// How many steps wait or have a place, and how many may.
+    pub fn queued(&self) -> (usize, usize) {
+        let most = self.queue.max_capacity();
+        (most.saturating_sub(self.queue.capacity()), most)
+    }
+
     /// Whether the committer has ended, so that nothing more can be written.
     pub fn is_closed(&self) -> bool {
         self.queue.is_closed()

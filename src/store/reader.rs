@@ -21,6 +21,7 @@ use super::table::{Tables, corrupt};
 use crate::model::delivery::{Delivery, Progress};
 use crate::model::event::Event;
 use crate::model::id::{DeliveryId, EventId, ReplayId, SubscriptionId};
+use crate::model::metrics::Histogram;
 use crate::model::replay::ReplayJob;
 use crate::model::subscription::{Standing, Subscription};
 use crate::model::time::Timestamp;
@@ -352,8 +353,17 @@ impl Reader {
     ///
     /// Exact while no more than 1,024 wait in its lane; beyond that, the oldest of the 1,024 that are due first.
     pub fn oldest_waiting(&self, subscription: SubscriptionId) -> Result<Option<Timestamp>, StoreError> {
+        self.oldest_waiting_within(subscription, OLDEST_SCAN_MAX)
+    }
+
+    /// The same, looking at no more than `rows_max` rows of its lane.
+    pub fn oldest_waiting_within(
+        &self,
+        subscription: SubscriptionId,
+        rows_max: usize,
+    ) -> Result<Option<Timestamp>, StoreError> {
         let fresh = self.ledger.state().fresh_of(subscription).next();
-        let page = self.due_page(subscription, None, OLDEST_SCAN_MAX)?;
+        let page = self.due_page(subscription, None, rows_max)?;
         Ok(page.into_iter().map(|(_, id)| id).chain(fresh).min().map(DeliveryId::time))
     }
 
@@ -383,6 +393,17 @@ impl Reader {
     /// What the committer has done since the store was opened.
     pub fn counts(&self) -> Counts {
         self.ledger.counts()
+    }
+
+    /// How long commits take: transactions and the flush that makes them durable.
+    pub fn commit_seconds(&self) -> &Histogram {
+        &self.ledger.commit_seconds
+    }
+
+    /// How many rows each tree has.
+    pub fn rows(&self) -> Result<Vec<(&'static str, u64)>, StoreError> {
+        let counts = self.tables.meta()?.unwrap_or_default().tables;
+        Ok(Table::ALL.iter().zip(counts).map(|(table, (rows, _))| (table.name(), rows)).collect())
     }
 
     /// The bytes that the log's files take.

@@ -1,0 +1,242 @@
+//! What the daemon says of itself: text for people, JSON for machines, fields for the journal; and not the same
+//! thing over and over.
+
+use std::collections::HashMap;
+use std::io::IsTerminal as _;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::time::Instant;
+use tracing::callsite::Identifier;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Metadata, Subscriber};
+use tracing_subscriber::layer::{Context, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
+
+use crate::config;
+use crate::config::LogFormat;
+use crate::model::time::Clock;
+
+/// How many warnings and errors from one place in the program are written within [`SPAN`].
+const LINES_MAX: u32 = 10;
+/// The span, after which it is said how many were left out.
+pub(super) const SPAN: Duration = Duration::from_mins(1);
+
+/// The running log.
+#[derive(Debug)]
+pub(super) struct Log {
+    level: reload::Handle<EnvFilter, Registry>,
+    limit: Limit,
+}
+
+impl Log {
+    /// Starts it for the whole process.
+    ///
+    /// Under systemd, text goes to the journal itself, with its fields; JSON stays JSON on standard error.
+    ///
+    /// # Errors
+    /// If the level is none, or there is a log already.
+    pub(super) fn start(log: &config::Log) -> anyhow::Result<Self> {
+        let filter = EnvFilter::try_new(&log.level).context("failed to read log.level")?;
+        let (filter, level) = reload::Layer::new(filter);
+        let limit = Limit::new(Clock::system());
+        let registry = Registry::default().with(filter).with(limit.clone());
+        let journal = match log.format {
+            LogFormat::Text if is_journal(std::env::var("JOURNAL_STREAM").ok().as_deref()) => {
+                tracing_journald::layer().ok()
+            }
+            _ => None,
+        };
+        let started = match (log.format, journal) {
+            (_, Some(journal)) => {
+                registry.with(journal.with_field_prefix(Some("POSTRIDER".to_owned()))).try_init()
+            }
+            (LogFormat::Text, None) => {
+                let layer = fmt::layer().with_writer(std::io::stderr).with_target(false);
+                registry.with(layer.with_ansi(std::io::stderr().is_terminal())).try_init()
+            }
+            (LogFormat::Json, None) => {
+                registry.with(fmt::layer().with_writer(std::io::stderr).json()).try_init()
+            }
+        };
+        started.context("failed to start the log")?;
+        Ok(Self { level, limit })
+    }
+
+    /// Puts another level in force.
+    ///
+    /// # Errors
+    /// If it is none; then the one before stays.
+    pub(super) fn set_level(&self, directive: &str) -> anyhow::Result<()> {
+        Ok(self.level.reload(EnvFilter::try_new(directive)?)?)
+    }
+
+    /// Says how many lines were left out since the last time.
+    pub(super) fn tell_left_out(&self) {
+        self.limit.tell_left_out();
+    }
+}
+
+/// Whether standard error goes to the journal: systemd says in `JOURNAL_STREAM` which device and inode that is.
+fn is_journal(stream: Option<&str>) -> bool {
+    let Some((device, inode)) = stream.and_then(|stream| stream.split_once(':')) else { return false };
+    let Ok(stat) = rustix::fs::fstat(std::io::stderr()) else { return false };
+    device.parse() == Ok(stat.st_dev) && inode.parse() == Ok(stat.st_ino)
+}
+
+/// Lets so many warnings and errors of one place pass, and counts the others.
+#[derive(Clone, Debug)]
+struct Limit {
+    clock: Clock,
+    places: Arc<Mutex<HashMap<Identifier, Place>>>,
+}
+
+/// A place in the program that says something.
+#[derive(Debug)]
+struct Place {
+    since: Instant,
+    passed: u32,
+    left_out: u64,
+    /// What it said first of what was left out.
+    message: String,
+}
+
+impl Limit {
+    fn new(clock: Clock) -> Self {
+        Self { clock, places: Arc::default() }
+    }
+
+    fn places(&self) -> MutexGuard<'_, HashMap<Identifier, Place>> {
+        // A panic while it was held leaves counts that are off by one.
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn admits(&self, metadata: &Metadata<'_>, event: impl FnOnce() -> String) -> bool {
+        if *metadata.level() > Level::WARN {
+            return true;
+        }
+        let now = self.clock.instant();
+        let mut places = self.places();
+        let begun = || Place { since: now, passed: 0, left_out: 0, message: String::new() };
+        let place = places.entry(metadata.callsite()).or_insert_with(begun);
+        if now.duration_since(place.since) >= SPAN {
+            (place.since, place.passed) = (now, 0);
+        }
+        if place.passed < LINES_MAX {
+            place.passed += 1;
+            return true;
+        }
+        if place.left_out == 0 {
+            place.message = event();
+        }
+        place.left_out += 1;
+        false
+    }
+
+    fn tell_left_out(&self) {
+        let left_out: Vec<(u64, String)> = self
+            .places()
+            .values_mut()
+            .filter(|place| place.left_out > 0)
+            .map(|place| (std::mem::take(&mut place.left_out), std::mem::take(&mut place.message)))
+            .collect();
+        for (lines, first) in left_out {
+            tracing::info!(lines, first, "left out lines that said the same as others");
+        }
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Limit {
+    fn event_enabled(&self, event: &Event<'_>, _context: Context<'_, S>) -> bool {
+        self.admits(event.metadata(), || {
+            let mut message = Message::default();
+            event.record(&mut message);
+            message.0
+        })
+    }
+}
+
+/// The message of an event.
+#[derive(Default)]
+struct Message(String);
+
+impl Visit for Message {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        if field.name() == "message" {
+            self.0 = format!("{value:?}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::linux::fs::MetadataExt as _;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Lines {
+        fn take(&self) -> Vec<serde_json::Value> {
+            let bytes = std::mem::take(&mut *self.0.lock().unwrap());
+            let text = String::from_utf8(bytes).unwrap();
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_place_says_no_more_than_ten_lines_a_minute_and_how_many_were_left_out() {
+        let (lines, limit) = (Lines::default(), Limit::new(Clock::system()));
+        let to = lines.clone();
+        let layer = fmt::layer().json().with_writer(move || to.clone());
+        let _log = tracing::subscriber::set_default(Registry::default().with(limit.clone()).with(layer));
+        let say = |n: u64| tracing::warn!(n, "the receiver is dead");
+        (0..500).for_each(say);
+        tracing::error!("something else");
+        (0..100).for_each(|n| tracing::info!(n, "life goes on"));
+        let said = lines.take();
+        let of = |message: &str| said.iter().filter(|line| line["fields"]["message"] == message).count();
+        assert_eq!((of("the receiver is dead"), of("something else"), of("life goes on")), (10, 1, 100));
+        limit.tell_left_out();
+        limit.tell_left_out();
+        let said = lines.take();
+        assert_eq!(said.len(), 1);
+        assert_eq!(said[0]["fields"]["lines"], 490);
+        assert_eq!(said[0]["fields"]["first"], "the receiver is dead");
+        tokio::time::advance(Duration::from_secs(59)).await;
+        say(500);
+        assert_eq!(lines.take().len(), 0);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        say(501);
+        assert_eq!(lines.take().len(), 1);
+    }
+
+    #[test]
+    fn the_journal_is_told_by_device_and_inode() {
+        let stderr = std::fs::metadata("/proc/self/fd/2").unwrap();
+        let (device, inode) = (stderr.st_dev(), stderr.st_ino());
+        assert!(is_journal(Some(&format!("{device}:{inode}"))));
+        for other in [
+            format!("{device}:{}", inode + 1),
+            format!("{}:{inode}", device + 1),
+            "8:x".to_owned(),
+            "8".to_owned(),
+        ] {
+            assert!(!is_journal(Some(&other)), "{other}");
+        }
+        assert!(!is_journal(None));
+    }
+}

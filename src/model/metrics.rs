@@ -1,0 +1,32 @@
+//! How long things take, measured where they happen.
+//!
+//! A [`Histogram`] is observed with a few atomic additions and no lock, and is a cheap handle: whoever measures holds
+//! one, and whoever shows it another.
+
+pub use prometheus::Histogram;
+use prometheus::HistogramOpts;
+
+/// For what takes microseconds.
+pub const SHORT: &[f64] =
+    &[1e-6, 2.5e-6, 5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 1e-1];
+/// For what waits for the disk or for a receiver.
+pub const MEDIUM: &[f64] =
+    &[5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+/// For what may have to wait for days.
+pub const LONG: &[f64] = &[
+    1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0,
+    3600.0, 21_600.0, 86_400.0,
+];
+
+/// A histogram of seconds; `bounds` is one of those above.
+///
+/// # Panics
+/// If the name is none of Prometheus: names are written in this program.
+#[expect(
+    clippy::expect_used,
+    reason = "the names are in this program, and a test of the output makes all of them"
+)]
+pub fn histogram(name: &str, help: &str, bounds: &[f64]) -> Histogram {
+    let options = HistogramOpts::new(name, help).buckets(bounds.to_vec());
+    Histogram::with_opts(options).expect("the name is one of Prometheus and the bounds grow")
+}
