@@ -111,7 +111,11 @@ async fn connections_beyond_the_bound_wait_for_a_place() {
     let (a, b, c) =
         tokio::join!(ask(running.address, close), ask(running.address, close), ask(running.address, close));
     let answers = [a, b, c];
-    assert!(answers.iter().all(|answer| answer.starts_with("HTTP/1.1 200")), "{answers:?} after {:?}", began.elapsed());
+    assert!(
+        answers.iter().all(|answer| answer.starts_with("HTTP/1.1 200")),
+        "{answers:?} after {:?}",
+        began.elapsed()
+    );
     let took = began.elapsed();
     assert!(took >= Duration::from_secs(10) && took < Duration::from_secs(11), "{took:?}");
 }
