@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
+use rustix::process::{Resource, getrlimit};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -86,7 +87,7 @@ impl Daemon {
         let api = api::router(flow.clone(), options.clock.clone());
         let router = ui::router(flow.clone(), options.clock, api);
         let mut api = JoinSet::new();
-        api.spawn(api::serve::serve(listeners, router, tls.clone(), Limits::default(), shutdown.clone()));
+        api.spawn(api::serve::serve(listeners, router, tls.clone(), limits(), shutdown.clone()));
         Ok(Self { flow, addresses, tls, shutdown, api, committer, released })
     }
 
@@ -149,6 +150,22 @@ impl Daemon {
         drop(self);
         released.wait().await;
     }
+}
+
+/// The bounds of the listeners: their connections take at most half of the files that the process may have open, so
+/// that the log and the receivers never want for any.
+fn limits() -> Limits {
+    let limits = Limits::default();
+    let open_files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let connections_max = limits.connections_max.min(usize::try_from(open_files / 2).unwrap_or(usize::MAX));
+    if connections_max < limits.connections_max {
+        tracing::info!(
+            connections_max,
+            open_files,
+            "fewer connections than usual, since few files may be open"
+        );
+    }
+    Limits { connections_max, ..limits }
 }
 
 async fn bind(config: &Config) -> anyhow::Result<Vec<Listener>> {

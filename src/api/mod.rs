@@ -21,6 +21,7 @@ pub mod access;
 pub mod audit;
 pub mod body;
 pub mod catalog;
+mod crowd;
 pub mod document;
 pub mod events;
 pub mod idempotency;

@@ -1,4 +1,5 @@
-//! The accept loop: connections in, bounded in number and in the time that a request's head may take.
+//! The accept loop: connections in, bounded in number and in the time that a request's head may take. Who makes
+//! room when there are too many is decided in `crowd`.
 //!
 //! Every connection is a task of a set that [`serve`] joins; no thread of its own is needed, so that it runs on
 //! a test's paused clock.
@@ -10,20 +11,17 @@ use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::response::Response;
-use http::Request;
+use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixSocket, UnixStream};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_rustls::server::TlsStream;
@@ -31,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use super::access::Peer;
+use super::crowd::{Answering, Awaited, Crowd, Place, Seat};
 use super::patience::Patient;
 use super::tls::Tls;
 use crate::config::Listen;
@@ -46,7 +45,8 @@ const BACKLOG: u32 = 1024;
 /// The bounds of the accept loop.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// How many connections are open at once, over all listeners; more wait in the kernel's queue.
+    /// How many connections are open at once, over all listeners. One more takes the place of one that keeps the
+    /// daemon waiting; if none does, it waits.
     pub connections_max: usize,
     /// How long a connection may take to send a request's head, the time between requests included.
     pub head_timeout: Duration,
@@ -150,11 +150,11 @@ pub async fn serve(
     limits: Limits,
     shutdown: CancellationToken,
 ) {
-    let places = Arc::new(Semaphore::new(limits.connections_max));
+    let crowd = Crowd::new(limits.connections_max);
     let mut loops = JoinSet::new();
     for listener in listeners {
         let server = Server { router: router.clone(), tls: tls.clone(), limits, shutdown: shutdown.clone() };
-        loops.spawn(server.run(listener, Arc::clone(&places)));
+        loops.spawn(server.run(listener, Arc::clone(&crowd)));
     }
     while let Some(joined) = loops.join_next().await {
         if let Err(error) = joined {
@@ -172,20 +172,19 @@ struct Server {
 }
 
 impl Server {
-    async fn run(self, listener: Listener, places: Arc<Semaphore>) {
+    async fn run(self, listener: Listener, crowd: Arc<Crowd>) {
         let mut connections = JoinSet::new();
+        // A connection that has no place yet.
+        let mut at_door = None;
         loop {
             tokio::select! {
                 biased;
                 () = self.shutdown.cancelled() => break,
                 Some(joined) = connections.join_next() => log_panic(joined),
-                next = next(&listener, &places) => {
-                    let Some((connection, peer, place)) = next else { continue };
-                    let server = self.clone();
-                    connections.spawn(async move {
-                        server.converse(connection, peer).await;
-                        drop(place);
-                    });
+                next = next(&listener), if at_door.is_none() => at_door = next,
+                Some(place) = crowd.enter(), if at_door.is_some() => {
+                    let Some((connection, peer)) = at_door.take() else { continue };
+                    connections.spawn(self.clone().converse(connection, peer, place));
                 }
             }
         }
@@ -201,15 +200,19 @@ impl Server {
         }
     }
 
-    async fn converse(self, connection: Connection, peer: Peer) {
+    async fn converse(self, connection: Connection, peer: Peer, place: Place) {
         match (connection, peer, self.tls.clone()) {
             (Connection::Tcp(stream), Peer::Tcp(address), Some(tls)) => {
-                if let Some(stream) = self.shake_hands(&tls, stream, peer).await {
-                    self.converse_over(stream, Peer::Tls(address)).await;
+                let shaken = tokio::select! {
+                    shaken = self.shake_hands(&tls, stream, peer) => shaken,
+                    () = place.must_leave() => None,
+                };
+                if let Some(stream) = shaken {
+                    self.converse_over(stream, Peer::Tls(address), place).await;
                 }
             }
-            (Connection::Tcp(stream), ..) => self.converse_over(stream, peer).await,
-            (Connection::Unix(stream), ..) => self.converse_over(stream, peer).await,
+            (Connection::Tcp(stream), ..) => self.converse_over(stream, peer, place).await,
+            (Connection::Unix(stream), ..) => self.converse_over(stream, peer, place).await,
         }
     }
 
@@ -229,16 +232,22 @@ impl Server {
     ///
     /// Hyper's own time-out begins once it knows which HTTP is spoken; until the first request has come the
     /// connection as a whole has the same time.
-    async fn converse_over<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self, stream: S, peer: Peer) {
-        let has_asked = Arc::new(AtomicBool::new(false));
+    async fn converse_over<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+        self,
+        stream: S,
+        peer: Peer,
+        place: Place,
+    ) {
         let builder = builder(&self.limits);
-        let service = service(self.router, peer, Arc::clone(&has_asked));
+        let service = service(self.router, peer, Arc::clone(place.seat()));
         let stream = Patient::new(stream, self.limits.write_timeout);
         let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), service));
         let mut silence = pin!(sleep(self.limits.head_timeout));
         let (mut is_watched, mut is_stopping) = (true, false);
         loop {
             tokio::select! {
+                // First what has come: it may be a request, and then nothing is silent.
+                biased;
                 result = serving.as_mut() => {
                     if let Err(error) = result {
                         tracing::debug!(?peer, %error, "a connection broke off");
@@ -249,8 +258,12 @@ impl Server {
                     is_stopping = true;
                     serving.as_mut().graceful_shutdown();
                 }
+                () = place.must_leave() => {
+                    tracing::debug!(?peer, "a connection that kept us waiting made room for another");
+                    return;
+                }
                 () = silence.as_mut(), if is_watched => {
-                    if !has_asked.load(Ordering::Relaxed) {
+                    if !place.seat().has_asked() {
                         tracing::debug!(?peer, "a connection sent no request in time");
                         return;
                     }
@@ -261,14 +274,10 @@ impl Server {
     }
 }
 
-/// The next connection and its place, once there is room; none after a failure, which has been logged.
-async fn next(
-    listener: &Listener,
-    places: &Arc<Semaphore>,
-) -> Option<(Connection, Peer, tokio::sync::OwnedSemaphorePermit)> {
-    let place = Arc::clone(places).acquire_owned().await.ok()?;
+/// The next connection; none after a failure, which has been logged.
+async fn next(listener: &Listener) -> Option<(Connection, Peer)> {
     match listener.accept().await {
-        Ok((connection, peer)) => Some((connection, peer, place)),
+        Ok(connection) => Some(connection),
         Err(error) => {
             tracing::warn!(%error, "a connection could not be taken");
             sleep(ACCEPT_REST).await;
@@ -299,13 +308,15 @@ fn builder(limits: &Limits) -> Builder<TokioExecutor> {
 fn service(
     router: Router,
     peer: Peer,
-    has_asked: Arc<AtomicBool>,
-) -> impl Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send + 'static> {
+    seat: Arc<Seat>,
+) -> impl Service<Request<Incoming>, Response = Response<Answering>, Error = Infallible, Future: Send + 'static>
+{
     service_fn(move |request: Request<Incoming>| {
-        has_asked.store(true, Ordering::Relaxed);
-        let mut request = request.map(Body::new);
+        let turn = seat.begin();
+        let mut request = request.map(|body| Body::new(Awaited::new(body, Arc::clone(&seat))));
         request.extensions_mut().insert(peer);
-        router.clone().oneshot(request)
+        let answer = router.clone().oneshot(request);
+        async move { answer.await.map(|answer| answer.map(|body| Answering::new(body, turn))) }
     })
 }
 

@@ -31,6 +31,7 @@ async fn start_with(tls: Option<Tls>) -> Running {
                 format!("{:?}", request.extensions().get::<Peer>().is_some())
             }),
         )
+        .route("/body", axum::routing::post(async |body: String| body))
         .route("/slow", get(async || sleep(Duration::from_secs(5)).await))
         .route("/endless", get(std::future::pending::<()>));
     let listener = Listener::bind(&Listen::Tcp("127.0.0.1:0".parse().unwrap()), 0).await.unwrap();
@@ -109,9 +110,78 @@ async fn connections_beyond_the_bound_wait_for_a_place() {
     let began = tokio::time::Instant::now();
     let (a, b, c) =
         tokio::join!(ask(running.address, close), ask(running.address, close), ask(running.address, close));
-    assert!([a, b, c].iter().all(|answer| answer.starts_with("HTTP/1.1 200")));
+    let answers = [a, b, c];
+    assert!(
+        answers.iter().all(|answer| answer.starts_with("HTTP/1.1 200")),
+        "{answers:?} after {:?}",
+        began.elapsed()
+    );
     let took = began.elapsed();
     assert!(took >= Duration::from_secs(10) && took < Duration::from_secs(11), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_keeps_us_waiting_makes_room_for_another() {
+    const UNFINISHED: &str = "POST /body HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{";
+    for beginning in ["", "G", "GET / HTTP/1.1\r\nhost:", "PRI * HTTP/2.0", UNFINISHED] {
+        let running = start().await;
+        let mut held = Vec::new();
+        for _ in 0..LIMITS.connections_max {
+            let mut stream = TcpStream::connect(running.address).await.unwrap();
+            stream.write_all(beginning.as_bytes()).await.unwrap();
+            held.push(stream);
+        }
+        sleep(Duration::from_secs(1)).await;
+        let began = tokio::time::Instant::now();
+        let answer = ask(running.address, "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{beginning}: {answer}");
+        assert!(began.elapsed() < Duration::from_secs(1), "{beginning}: {:?}", began.elapsed());
+        // The oldest is gone, and the other is not.
+        let mut left = String::new();
+        let waited = tokio::time::timeout(Duration::from_secs(1), held[0].read_to_string(&mut left)).await;
+        assert!(waited.is_ok(), "{beginning}: the oldest was kept");
+        let waited = tokio::time::timeout(Duration::from_secs(1), held[1].read_to_string(&mut left)).await;
+        assert!(waited.is_err(), "{beginning}: {left}: more left than had to");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_asked_before_stays_longer_than_who_never_did() {
+    let running = start().await;
+    let get = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+    let mut known = TcpStream::connect(running.address).await.unwrap();
+    let mut answer = [0; 1024];
+    known.write_all(get).await.unwrap();
+    assert!(known.read(&mut answer).await.unwrap() > 0);
+    for _ in 0..10 {
+        let mut silent = TcpStream::connect(running.address).await.unwrap();
+        silent.write_all(b"GET").await.unwrap();
+        sleep(Duration::from_secs(1)).await;
+    }
+    known.write_all(get).await.unwrap();
+    assert!(known.read(&mut answer).await.unwrap() > 0, "an honest client was sent away");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_leaves_while_answered_and_who_falls_silent_then_does() {
+    let running = start().await;
+    let slow = "GET /slow HTTP/1.1\r\nhost: x\r\n\r\n";
+    let mut held = Vec::new();
+    for _ in 0..LIMITS.connections_max {
+        let mut stream = TcpStream::connect(running.address).await.unwrap();
+        stream.write_all(slow.as_bytes()).await.unwrap();
+        held.push(stream);
+    }
+    sleep(Duration::from_secs(1)).await;
+    let began = tokio::time::Instant::now();
+    let answer = ask(running.address, "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let took = began.elapsed();
+    assert!(took >= Duration::from_secs(4) && took < Duration::from_secs(5), "{took:?}");
+    for stream in &mut held {
+        let mut answer = [0; 1024];
+        assert!(stream.read(&mut answer).await.unwrap() > 0, "a request was cut off");
+    }
 }
 
 #[tokio::test(start_paused = true)]

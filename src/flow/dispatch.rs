@@ -19,6 +19,8 @@ use super::{Flow, attempt};
 
 /// Due times are of the wall clock, and timers are not: it may be set, or the machine suspended, meanwhile.
 const CLOCK_MAY_STEP_WITHIN: std::time::Duration = std::time::Duration::from_secs(30);
+/// A step back of more than this is heeded.
+const CLOCK_WAS_SET_BACK: std::time::Duration = std::time::Duration::from_secs(1);
 /// How long to wait before reading again what could not be read.
 pub(super) const READ_AGAIN_AFTER: std::time::Duration = std::time::Duration::from_secs(1);
 
@@ -230,8 +232,15 @@ impl Flow {
 
     /// Pumps lanes as their times come, for ever.
     pub(super) async fn run_timers(self) {
+        let mut before = self.clock.now();
         loop {
-            let (due, next) = self.timers.due(self.clock.now());
+            let now = self.clock.now();
+            if now.after(CLOCK_WAS_SET_BACK) < before {
+                tracing::warn!(from = %before, to = %now, "the clock was set back: what waits is looked at again");
+                self.lanes.all().iter().for_each(|lane| self.pump(lane));
+            }
+            before = now;
+            let (due, next) = self.timers.due(now);
             for lane in due.into_iter().filter_map(|id| self.lanes.get(id)) {
                 self.pump(&lane);
             }
@@ -274,7 +283,7 @@ mod tests {
             deleted_at: None,
         };
         let standing = Standing { last_success_at, ..Standing::default() };
-        let limits = Limits { max_in_flight: 2 * SLOTS, page: 2 * SLOTS };
+        let limits = Limits { max_in_flight: 2 * SLOTS, page: 2 * SLOTS, wait_max: std::time::Duration::MAX };
         let lane = Lane::new(Arc::new(subscription), standing, limits, Line::Empty);
         for n in 1..=2 * SLOTS {
             let n = u128::try_from(n).unwrap();

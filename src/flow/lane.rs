@@ -22,6 +22,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -34,7 +35,7 @@ mod line;
 use super::trouble::Trouble;
 
 pub(super) use line::{Item, Key, Next, Page, Serial, Way};
-use line::{KEY_MAX, KEY_MIN, is_due};
+use line::{KEY_MAX, KEY_MIN};
 
 /// Why a lane does not work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +53,8 @@ pub(super) struct Limits {
     pub(super) max_in_flight: usize,
     /// Deliveries in hand.
     pub(super) page: usize,
+    /// The longest that one may wait for its next attempt, or the lane rest.
+    pub(super) wait_max: Duration,
 }
 
 /// What happens while something is being read.
@@ -190,7 +193,7 @@ impl LaneState {
 
     /// Until when the receiver asked for rest, if that is still to come.
     pub(super) fn resting(&self, now: Timestamp) -> Option<Timestamp> {
-        self.rest_until.filter(|until| *until > now)
+        self.rest_until.filter(|until| *until > now && *until <= now.after(self.limits.wait_max))
     }
 
     /// The delivery that all others wait for.
@@ -334,16 +337,20 @@ impl LaneState {
             return Next::Nothing;
         }
         match self.hand.keys().find(|(_, id)| *id == probe).copied() {
-            Some(key) if is_due(key, now) => self.start(key, now, instant),
+            Some(key) if self.is_due(key, now) => self.start(key, now, instant),
             Some(key) => Next::Wait(key.0),
             None => Next::Fetch(self.begin_read(), probe),
         }
     }
 
+    fn is_due(&self, key: Key, now: Timestamp) -> bool {
+        line::is_due(key, now, self.limits.wait_max)
+    }
+
     fn next_in_line(&mut self, now: Timestamp, instant: Instant) -> Next {
         let earliest = self.hand.first_key_value().map(|(key, _)| *key);
-        let first = self.hand.keys().copied().find(|key| is_due(*key, now)).or(earliest);
-        let is_due = first.is_some_and(|key| is_due(key, now));
+        let first = self.hand.keys().copied().find(|key| self.is_due(*key, now)).or(earliest);
+        let is_due = first.is_some_and(|key| self.is_due(key, now));
         let is_low = self.hand.len() <= self.limits.page / 4;
         // All on disk is later than the horizon: if the first in hand is not, nothing there is due before it.
         // A row that may be earlier takes another's place; any other waits for room.
@@ -390,7 +397,7 @@ impl LaneState {
     }
 
     /// How long until the rate limit lets another start happen; none if it does now.
-    fn over_rate(&mut self, instant: Instant) -> Option<std::time::Duration> {
+    fn over_rate(&mut self, instant: Instant) -> Option<Duration> {
         let RateLimit { count, per } = self.subscription.spec.rate_limit?;
         while self.starts.front().is_some_and(|start| instant.duration_since(*start) >= per) {
             self.starts.pop_front();
@@ -399,7 +406,7 @@ impl LaneState {
             self.starts.len().checked_sub(usize::try_from(NonZeroU32::get(count)).unwrap_or(usize::MAX))?;
         let oldest = self.starts.get(excess)?;
         // At least a millisecond, the grain of due times, so that the wait is never over too early.
-        Some((*oldest + per).saturating_duration_since(instant).max(std::time::Duration::from_millis(1)))
+        Some((*oldest + per).saturating_duration_since(instant).max(Duration::from_millis(1)))
     }
 
     // ── Results ────────────────────────────────────────────────────────────────────────────────────────────

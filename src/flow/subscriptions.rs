@@ -21,6 +21,7 @@ use crate::model::subscription::{
 use crate::model::time::Timestamp;
 use crate::rules::filter::Filter;
 use crate::rules::matcher::{IndexWriter, Presence};
+use crate::rules::retry::RETRY_AFTER_MAX;
 use crate::store::{Earlier, Once, OnceKey, StoreError};
 
 use super::Flow;
@@ -129,7 +130,17 @@ pub(super) fn limits(config: &Config, spec: &SubscriptionSpec) -> Limits {
     Limits {
         max_in_flight: own.unwrap_or(config.delivery.max_in_flight_per_subscription),
         page: config.delivery.lane_page,
+        wait_max: wait_max(config, spec),
     }
+}
+
+/// The longest that a delivery may wait for its next attempt, with a little for a clock that is set.
+fn wait_max(config: &Config, spec: &SubscriptionSpec) -> Duration {
+    const CLOCK_MAY_STEP: Duration = Duration::from_mins(1);
+    let waits = spec.retry_schedule.as_deref().unwrap_or(&config.delivery.retry_schedule);
+    let longest = waits.iter().map(|wait| wait.get()).max().unwrap_or_default();
+    let longest = longest.mul_f64(1.0 + config.delivery.jitter.clamp(0.0, 1.0));
+    longest.max(RETRY_AFTER_MAX).saturating_add(CLOCK_MAY_STEP)
 }
 
 /// The standing of a subscription that a person switched off.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::RETRY_AFTER;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use url::{Host, Url};
 
 use super::failure;
@@ -18,6 +18,9 @@ use crate::model::time::Clock;
 use crate::model::tls::Tls;
 use crate::rules::retry::{heeds_retry_after, parse_retry_after};
 use crate::rules::target::{AllowedNetworks, ForbiddenAddress};
+
+/// How long to wait before connecting again when no file may be opened: that is no failure of the receiver.
+const CONNECT_REST: Duration = Duration::from_millis(100);
 
 /// How requests are made.
 #[derive(Clone, Debug)]
@@ -124,8 +127,14 @@ impl Client {
             self.vet(request.url).await.map_err(|error| failure::forbidden(&error))?;
         }
         let http = self.ways.to(request.url, request.tls).await.map_err(failed)?;
-        let post = http.post(request.url.clone()).headers(request.headers).body(request.body);
-        let mut response = post.send().await.map_err(failed)?;
+        let post =
+            || http.post(request.url.clone()).headers(request.headers.clone()).body(request.body.clone());
+        let mut sent = post().send().await;
+        while sent.as_ref().is_err_and(failure::is_out_of_files) {
+            sleep(CONNECT_REST).await;
+            sent = post().send().await;
+        }
+        let mut response = sent.map_err(failed)?;
         let status = response.status().as_u16();
         answer.status = Some(status);
         if heeds_retry_after(status) {

@@ -44,6 +44,15 @@ pub(super) fn classify(error: &reqwest::Error, connect_timeout: Duration) -> Out
     }
 }
 
+/// Whether there was no connection because the process or the machine has as many files open as it may, which says
+/// nothing of the receiver.
+pub(super) fn is_out_of_files(error: &reqwest::Error) -> bool {
+    causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).any(|error| {
+        let error = error.raw_os_error().map(rustix::io::Errno::from_raw_os_error);
+        matches!(error, Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE))
+    })
+}
+
 /// The class of one link in the chain of causes, where it has one of its own.
 fn classify_cause(cause: &(dyn Error + 'static)) -> Option<Outcome> {
     if let Some(error) = cause.downcast_ref::<NoAddress>() {

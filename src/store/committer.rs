@@ -207,6 +207,12 @@ struct Witness {
     writing: Option<JoinHandle<Result<(), StoreError>>>,
 }
 
+/// Whether the process or the machine has as many files open as it may.
+fn is_out_of_files(error: &std::io::Error) -> bool {
+    let error = error.raw_os_error().map(rustix::io::Errno::from_raw_os_error);
+    matches!(error, Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE))
+}
+
 fn witness_error(path: &std::path::Path, error: std::io::Error) -> StoreError {
     StoreError::Witness { path: path.to_owned(), error: Arc::new(error) }
 }
@@ -232,11 +238,16 @@ impl Witness {
     }
 
     async fn join(&mut self) -> Result<(), StoreError> {
-        match self.writing.take() {
-            Some(writing) => {
-                writing.await.map_err(|error| StoreError::Poisoned { cause: error.to_string().into() })?
+        let Some(writing) = self.writing.take() else { return Ok(()) };
+        let written =
+            writing.await.map_err(|error| StoreError::Poisoned { cause: error.to_string().into() })?;
+        match written {
+            Err(StoreError::Witness { error, .. }) if is_out_of_files(&error) => {
+                // It says about where the log is, and may say it later; nothing is wrong with the disk.
+                tracing::warn!(%error, "no file may be opened now: raise the bound of open files");
+                Ok(())
             }
-            None => Ok(()),
+            written => written,
         }
     }
 

@@ -6,7 +6,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use http::Method;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use tempfile::TempDir;
 
 use super::client::ApiClient;
@@ -93,9 +93,32 @@ impl Running {
         self.0.id()
     }
 
+    fn pid(&self) -> Pid {
+        i32::try_from(self.id()).ok().and_then(Pid::from_raw).unwrap()
+    }
+
     fn signal(&self, signal: Signal) {
-        let id = i32::try_from(self.id()).ok().and_then(Pid::from_raw).unwrap();
-        kill_process(id, signal).unwrap();
+        kill_process(self.pid(), signal).unwrap();
+    }
+
+    /// How much memory it has in use, in KiB.
+    pub(crate) fn memory_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    /// How many files it has open.
+    pub(crate) fn open_files(&self) -> u64 {
+        std::fs::read_dir(format!("/proc/{}/fd", self.id())).unwrap().count().try_into().unwrap()
+    }
+
+    /// Changes how many files it may have open, within what it may raise that to itself.
+    pub(crate) fn allow_open_files(&self, current: u64) {
+        let limits = std::fs::read_to_string(format!("/proc/{}/limits", self.id())).unwrap();
+        let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+        let maximum = line.split_whitespace().nth(1).unwrap().parse().ok();
+        prlimit(Some(self.pid()), Resource::Nofile, Rlimit { current: Some(current), maximum }).unwrap();
     }
 
     /// SIGTERM.

@@ -1,6 +1,7 @@
 //! The waiting line as a lane sees it: places in it, pieces of it, and what is taken from it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::flow::carry::Carried;
 use crate::model::id::DeliveryId;
@@ -13,9 +14,10 @@ pub(super) const KEY_MIN: Key = (Timestamp::from_millis(0), DeliveryId::from_bit
 pub(super) const KEY_MAX: Key = (Timestamp::from_millis(u64::MAX), DeliveryId::from_bits(u128::MAX));
 
 /// Whether a delivery may go. One that is due when it was made may always: if the clock was set back since, its
-/// id is of a time to come.
-pub(super) fn is_due((due, id): Key, now: Timestamp) -> bool {
-    due <= now || due == id.time()
+/// id is of a time to come. So may one that is due later than `wait_max`, the longest wait there is, could have made
+/// it: it would wait for as long as the clock was set back.
+pub(super) fn is_due((due, id): Key, now: Timestamp, wait_max: Duration) -> bool {
+    due <= now || due == id.time() || due > now.after(wait_max)
 }
 
 /// A delivery in hand.

@@ -11,6 +11,9 @@ use super::*;
 use crate::model::input::SubscriptionInput;
 use crate::model::subscription::{Disabled, DisabledReason, ManagedBy};
 
+/// The longest wait there is for a lane of these tests.
+const WAIT_MAX: Duration = Duration::from_hours(1);
+
 fn subscription(settings: &serde_json::Value) -> Arc<Subscription> {
     let mut members = json!({"url": "http://127.0.0.1:9/"});
     members.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
@@ -35,6 +38,21 @@ fn a_hand_full_of_what_is_due_later_waits_and_reads_nothing() {
     assert!(world.lane.horizon < KEY_MAX);
     assert!(matches!(world.lane.next(now, world.start), Next::Wait(until) if until == later));
     assert!(matches!(world.lane.next(later, world.start), Next::Start(_)));
+}
+
+#[test]
+fn nothing_waits_for_as_long_as_the_clock_was_set_back() {
+    let mut world = World::new(1, &json!({}));
+    let due = Timestamp::from_millis(10_000_000_000);
+    let ask = |world: &mut World, back: Duration| world.lane.next(due.before(back), world.start);
+    world.lane.rest_until = Some(due);
+    world.lane.admit(DeliveryId::from_bits(1), due);
+    for _ in 0..2 {
+        assert!(matches!(ask(&mut world, WAIT_MAX), Next::Wait(until) if until == due));
+        world.lane.rest_until = None;
+    }
+    world.lane.rest_until = Some(due);
+    assert!(matches!(ask(&mut world, WAIT_MAX + Duration::from_millis(1)), Next::Start(_)));
 }
 
 /// What the committer will write, and what the lane is told once it is durable.
@@ -78,7 +96,7 @@ struct World {
 
 impl World {
     fn new(seed: u64, settings: &serde_json::Value) -> Self {
-        let limits = Limits { max_in_flight: 4, page: 8 };
+        let limits = Limits { max_in_flight: 4, page: 8, wait_max: WAIT_MAX };
         Self {
             rng: StdRng::seed_from_u64(seed),
             lane: LaneState::new(subscription(settings), Standing::default(), limits, Line::Empty),
