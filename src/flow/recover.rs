@@ -23,7 +23,7 @@ use crate::net::Client;
 use crate::rules::matcher::{Index, Presence};
 use crate::store::{Committer, Opened, StoreError};
 
-use super::accept::Intake;
+use super::accept::{Intake, Rowless};
 use super::dispatch::{Lanes, Round, Timers};
 use super::lane::{Item, Lane, Line, Way};
 use super::meter::Meter;
@@ -111,9 +111,8 @@ impl Flow {
         for id in recovered.gone {
             self.spawn(self.clone().clear_line(id));
         }
-        for delivery in recovered.fresh {
-            self.take_up(delivery);
-        }
+        let rowless = recovered.fresh.into_iter().filter_map(|delivery| self.take_up(delivery)).collect();
+        self.put_down(rowless, None);
         for lane in self.lanes.all() {
             self.pump(&lane);
         }
@@ -126,10 +125,11 @@ impl Flow {
         }
     }
 
-    /// Takes up a fresh delivery that the last run left.
-    fn take_up(&self, delivery: Delivery) {
+    /// Takes up a fresh delivery that the last run left; returns it if it has to be put down.
+    fn take_up(&self, delivery: Delivery) -> Option<Rowless> {
         let Some(lane) = self.lanes.get(delivery.subscription) else {
-            return self.spawn(self.clone().cancel(vec![delivery]));
+            self.spawn(self.clone().cancel(vec![delivery]));
+            return None;
         };
         let is_taken = {
             let mut state = lane.lock();
@@ -138,9 +138,7 @@ impl Flow {
                 Way::Queued | Way::Later => !state.seize(delivery.id),
             }
         };
-        if !is_taken {
-            self.put_down(vec![(lane, delivery)], None);
-        }
+        (!is_taken).then_some((lane, delivery))
     }
 }
 
