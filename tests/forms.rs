@@ -190,6 +190,9 @@ async fn a_replay_sent_twice_is_one_and_so_are_chosen_events() {
     assert_eq!(place(&first), place(&second));
     receiver.wait_for(1).await;
     assert_eq!(world.api.list("/v1/replays").await.len(), 1);
+    // While it is on its way, the event would not go there once more.
+    let done = async || (world.api.unfinished().await == 0).then_some(());
+    world.until("the replay is over", done).await;
 
     let event = events[0]["id"].as_str().unwrap();
     let page = get(&world, &format!("/events/again?event={event}&to=crm")).await.text();

@@ -304,7 +304,7 @@ impl Flow {
             let mut state = lane.lock();
             match way {
                 Way::Fresh => state.take_fresh(Item::fresh(id, carried)),
-                Way::Later => !state.seize(id),
+                Way::Later => !state.hold(id),
                 Way::Queued => {
                     state.admit(id, id.time());
                     true

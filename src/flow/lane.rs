@@ -119,6 +119,8 @@ pub(super) struct LaneState {
     reads: u64,
     /// From the start of an attempt (or another change) until its result is durable.
     busy: BTreeSet<DeliveryId>,
+    /// Those of them that only get their row: nothing is sent for them.
+    rowless: BTreeSet<DeliveryId>,
     /// Requests out.
     in_flight: usize,
     /// Failures in a row; counts no further than two.
@@ -145,6 +147,7 @@ impl LaneState {
             loading: None,
             reads: 0,
             busy: BTreeSet::new(),
+            rowless: BTreeSet::new(),
             in_flight: 0,
             failures,
             rest_until: None,
@@ -181,9 +184,9 @@ impl LaneState {
         self.closed == Some(Closed::Deleted)
     }
 
-    /// Whether the delivery is being attempted or written.
-    pub(super) fn is_busy(&self, id: DeliveryId) -> bool {
-        self.busy.contains(&id)
+    /// Whether the delivery is being attempted, or its result written.
+    pub(super) fn is_in_flight(&self, id: DeliveryId) -> bool {
+        self.busy.contains(&id) && !self.rowless.contains(&id)
     }
 
     /// The deliveries that are being attempted or written.
@@ -224,8 +227,8 @@ impl LaneState {
         if straight {
             self.promised += 1;
             Way::Fresh
-        } else if self.is_fifo() {
-            // Rows that come later may come in another order.
+        } else if self.is_fifo() || self.standing.disabled.is_some() {
+            // Rows that come later may come in another order; and what is held can be cancelled from the beginning.
             Way::Queued
         } else {
             Way::Later
@@ -263,11 +266,19 @@ impl LaneState {
             return true;
         }
         if self.is_folded() {
-            self.busy.insert(item.id);
-            return false;
+            return !self.hold(item.id);
         }
         self.hand.insert(item.key(), item);
         true
+    }
+
+    /// Takes note of a delivery that is to get its row by a step of its own; busy until then. False if it already is.
+    pub(super) fn hold(&mut self, id: DeliveryId) -> bool {
+        let is_new = self.busy.insert(id);
+        if is_new {
+            self.rowless.insert(id);
+        }
+        is_new
     }
 
     /// Takes note of a delivery whose row in the waiting line has just been written.
@@ -439,6 +450,7 @@ impl LaneState {
     /// Takes note that a change of a delivery is durable; `due` if it goes on waiting.
     pub(super) fn settled(&mut self, id: DeliveryId, due: Option<Timestamp>) {
         self.busy.remove(&id);
+        self.rowless.remove(&id);
         if let Some(loading) = &mut self.loading {
             loading.touched.insert(id);
         }
@@ -514,7 +526,7 @@ impl LaneState {
             if Some(item.id) == probe && item.has_row {
                 self.hand.insert(key, item);
             } else if !item.has_row {
-                self.busy.insert(item.id);
+                self.hold(item.id);
                 fresh.push(item.id);
             }
         }

@@ -135,7 +135,7 @@ impl Flow {
             let mut state = lane.lock();
             match state.promise(self.clock.now()) {
                 Way::Fresh => state.take_fresh(Item::fresh(delivery.id, None)),
-                Way::Queued | Way::Later => !state.seize(delivery.id),
+                Way::Queued | Way::Later => !state.hold(delivery.id),
             }
         };
         (!is_taken).then_some((lane, delivery))

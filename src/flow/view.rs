@@ -179,7 +179,7 @@ impl Flow {
             return (DeliveryState::Cancelled, Some(reason));
         };
         let state = lane.lock();
-        if state.is_busy(delivery.id) {
+        if state.is_in_flight(delivery.id) {
             return (DeliveryState::InFlight, None);
         }
         if let Some(disabled) = &state.standing.disabled {

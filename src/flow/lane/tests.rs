@@ -162,7 +162,7 @@ impl World {
             None => {}
             Some(Commit::Append(id, Way::Queued)) => self.lane.admit(id, id.time()),
             Some(Commit::Append(id, Way::Later)) => {
-                assert!(self.lane.seize(id));
+                assert!(self.lane.hold(id));
                 self.queue.push_back(Commit::Park(vec![id]));
             }
             Some(Commit::Append(id, Way::Fresh)) => {
