@@ -10,6 +10,7 @@ use fantoccini::elements::Element;
 use fantoccini::wd::WebDriverCompatibleCommand;
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
+use rustix::process::{Pid, Signal};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use url::{ParseError, Url};
@@ -22,7 +23,7 @@ pub(crate) struct Browser {
     child: Child,
     client: Client,
     base: String,
-    _profile: TempDir,
+    profile: TempDir,
 }
 
 /// How a browser differs from a fresh one.
@@ -61,7 +62,7 @@ impl Browser {
             .await
             .unwrap_or_else(|error| panic!("no browser: {error}"));
         client.set_window_size(1440, 900).await.unwrap();
-        Self { child, client, base: base.to_owned(), _profile: profile }
+        Self { child, client, base: base.to_owned(), profile }
     }
 
     /// The driver itself.
@@ -77,9 +78,9 @@ impl Browser {
         self.devtools("Emulation.setEmulatedMedia", media).await;
     }
 
-    /// A picture of the whole page, as PNG.
+    /// A picture of what the screen shows, as WebP.
     pub(crate) async fn picture(&self) -> Vec<u8> {
-        let asked = json!({"format": "png", "captureBeyondViewport": false});
+        let asked = json!({"format": "webp", "quality": 80});
         let picture = self.devtools("Page.captureScreenshot", asked).await;
         STANDARD.decode(picture["data"].as_str().unwrap()).unwrap()
     }
@@ -175,12 +176,17 @@ impl WebDriverCompatibleCommand for Devtools {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // The end of chromedriver is the end of its browser; one that has ended already is as good.
-        let _ = rustix::process::kill_process(
-            rustix::process::Pid::from_child(&self.child),
-            rustix::process::Signal::TERM,
-        );
+        // One that has ended already is as good. The browser may outlive its driver, so it is looked for by its profile.
+        let end = |pid: Pid| rustix::process::kill_process(pid, Signal::KILL).unwrap_or_default();
+        end(Pid::from_child(&self.child));
         drop(self.child.wait());
+        let profile = self.profile.path().display().to_string();
+        let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        for process in processes {
+            let command = std::fs::read_to_string(process.path().join("cmdline")).unwrap_or_default();
+            let id = process.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw);
+            id.filter(|_| command.contains(&profile)).map(end);
+        }
     }
 }
 
