@@ -99,13 +99,6 @@ async fn measure(api: &ApiClient, path: &str) -> (Duration, Duration, usize) {
     (lengths[ASKED / 2], lengths[ASKED - 1], bytes)
 }
 
-/// The memory that a process has resident, in MiB.
-fn resident(running: &Running) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", running.id())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
-}
-
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "measures: run it by hand with the executable of a release"]
 async fn many_subscriptions_and_deliveries_do_not_slow_a_view() {
@@ -122,7 +115,7 @@ async fn many_subscriptions_and_deliveries_do_not_slow_a_view() {
     })
     .await;
     println!("{subscriptions} subscriptions, {deliveries} deliveries, filled in {:?}", began.elapsed());
-    println!("{} MiB resident", resident(&running));
+    println!("{} MiB resident", running.memory_kib() / 1024);
     let event = api.get("/v1/events?limit=1").await["items"][0]["id"].as_str().unwrap().to_owned();
     let delivery = api.get("/v1/deliveries?state=held&limit=1").await["items"][0]["id"].take();
     let views = [
@@ -162,7 +155,7 @@ async fn many_subscriptions_and_deliveries_do_not_slow_a_view() {
             slow.push(shown);
         }
     }
-    println!("{} MiB resident", resident(&running));
+    println!("{} MiB resident", running.memory_kib() / 1024);
     assert!(slow.is_empty(), "{slow:?}");
 }
 

@@ -1,6 +1,6 @@
-//! Pictures of every view of the web page, for `docs/screenshots`: at the width of a desk and of a phone, in both schemes.
+//! Pictures of every view of the web page, to be looked at: at the width of a desk and of a phone, in both schemes.
 //!
-//! `cargo test --test screens -- --ignored`; `SCREENS` names another folder than `docs/screenshots`.
+//! `cargo test --test screens -- --ignored`; they are in `target/screens`, or the folder that `SCREENS` names.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 #![expect(dead_code, reason = "the support for tests is shared, and none of them needs all of it")]
@@ -20,6 +20,8 @@ use support::process::Site;
 use support::receiver::{Receiver, Reply, always, failing};
 
 const SCREENS: [(&str, u32, u32); 2] = [("desk", 1440, 1000), ("phone", 390, 844)];
+/// A picture is of the whole page, up to this.
+const HEIGHT_MAX: u32 = 2600;
 const SCHEMES: [&str; 2] = ["light", "dark"];
 const WITHIN: Duration = Duration::from_secs(30);
 /// The key of the daemon whose log-in is pictured, and its digest, are of no use elsewhere.
@@ -76,11 +78,11 @@ async fn happen(api: &ApiClient, receivers: &[Receiver; 4]) -> Vec<Value> {
     }
     let types: Vec<&str> =
         CATALOG.iter().flat_map(|(_, types)| types.iter().map(|(name, _)| *name)).collect();
-    for n in 0..90_usize {
-        let (company, project, _) = PROJECTS[n % PROJECTS.len()];
-        let event = json!({"type": types[n * 5 % types.len()], "company": company, "project": project,
+    for n in 0..90_u8 {
+        let (company, project, _) = PROJECTS[usize::from(n) % PROJECTS.len()];
+        let event = json!({"type": types[usize::from(n) * 5 % types.len()], "company": company, "project": project,
             "id": format!("change-{n}"),
-            "data": {"title": "Ship the new start page", "list": "Doing", "amount": 12.50 + n as f64,
+            "data": {"title": "Ship the new start page", "list": "Doing", "amount": 12.50 + f64::from(n),
                 "by": {"id": "u_17", "name": "Maja"}, "tags": ["urgent", "web"]}});
         api.accepted(&event).await;
     }
@@ -89,7 +91,7 @@ async fn happen(api: &ApiClient, receivers: &[Receiver; 4]) -> Vec<Value> {
 
 /// Where the pictures go.
 fn folder() -> PathBuf {
-    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/screenshots");
+    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/screens");
     let folder: PathBuf = support::variable("SCREENS", default);
     std::fs::create_dir_all(&folder).unwrap();
     folder
@@ -102,8 +104,8 @@ async fn picture(browser: &Browser, name: &str, path: &str, shows: &str) {
             browser.screen(width, height, scheme).await;
             browser.open(path).await;
             browser.until_shows(shows).await;
-            let file = folder().join(format!("{name}-{screen}-{scheme}.webp"));
-            std::fs::write(file, browser.picture().await).unwrap();
+            let file = folder().join(format!("{name}-{screen}-{scheme}.png"));
+            std::fs::write(file, browser.picture(HEIGHT_MAX).await).unwrap();
         }
     }
 }
@@ -191,8 +193,8 @@ async fn live(browser: &Browser, api: &ApiClient) {
                 api.accepted(&event).await;
             }
             browser.until_shows("Delivered").await;
-            let file = folder().join(format!("live-{screen}-{scheme}.webp"));
-            std::fs::write(file, browser.picture().await).unwrap();
+            let file = folder().join(format!("live-{screen}-{scheme}.png"));
+            std::fs::write(file, browser.picture(HEIGHT_MAX).await).unwrap();
         }
     }
 }
