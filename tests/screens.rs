@@ -17,12 +17,14 @@ use postrider::model::time::Clock;
 use serde_json::{Value, json};
 use support::client::ApiClient;
 use support::process::Site;
-use support::receiver::{Receiver, Reply, always, failing};
+use support::receiver::{Receiver, Reply, Script, Seen, always};
 
 const SCREENS: [(&str, u32, u32); 2] = [("desk", 1440, 1000), ("phone", 390, 844)];
 /// A picture is of the whole page, up to this.
 const HEIGHT_MAX: u32 = 2600;
 const SCHEMES: [&str; 2] = ["light", "dark"];
+/// What is refused by the second receiver is told by its amount.
+const REFUSED: f64 = 80.5;
 const WITHIN: Duration = Duration::from_secs(30);
 /// The key of the daemon whose log-in is pictured, and its digest, are of no use elsewhere.
 const KEY: &str = "[[auth.keys]]\nname = \"ops\"\nrole = \"admin\"\nsha256 = \
@@ -69,7 +71,7 @@ async fn happen(api: &ApiClient, receivers: &[Receiver; 4]) -> Vec<Value> {
     for members in [
         json!({"name": "CRM", "url": good, "events": ["TODO_*", "!TODO_DELETED"], "projects": ["acme/*"]}),
         json!({"name": "Accounting", "url": slow, "events": ["invoice.*"], "format": "cloudevents"}),
-        json!({"name": "Chat", "url": flaky, "events": ["COMMENT_*", "TODO_*"], "retry_schedule": ["1s", "5m"]}),
+        json!({"name": "Chat", "url": flaky, "events": ["COMMENT_*", "TODO_*"], "retry_schedule": ["1s", "30m"]}),
         json!({"name": "Data warehouse", "url": broken, "projects": ["*", "!globex/secret"], "retry_schedule": [],
             "max_in_flight": 1}),
         json!({"name": "Archive", "url": good, "projects": ["globex/shop"], "enabled": false}),
@@ -79,10 +81,11 @@ async fn happen(api: &ApiClient, receivers: &[Receiver; 4]) -> Vec<Value> {
     let types: Vec<&str> =
         CATALOG.iter().flat_map(|(_, types)| types.iter().map(|(name, _)| *name)).collect();
     for n in 0..90_u8 {
-        let (company, project, _) = PROJECTS[usize::from(n) % PROJECTS.len()];
+        let place = usize::from(n / 3) * 7 + usize::from(n);
+        let (company, project, _) = PROJECTS[place % PROJECTS.len()];
         let event = json!({"type": types[usize::from(n) * 5 % types.len()], "company": company, "project": project,
             "id": format!("change-{n}"),
-            "data": {"title": "Ship the new start page", "list": "Doing", "amount": 12.50 + f64::from(n),
+            "data": {"title": "Ship the new start page", "list": "Doing", "amount": f64::from(n) + 0.5,
                 "by": {"id": "u_17", "name": "Maja"}, "tags": ["urgent", "web"]}});
         api.accepted(&event).await;
     }
@@ -138,9 +141,11 @@ async fn every_view_is_pictured() {
     picture(&browser, "login", "/login", "protected by keys").await;
 
     let (site, _running, api) = started(&settings()).await;
-    let replies = [
+    let replies: [Script; 4] = [
         always(Reply::Status(204)),
-        failing(0.25, 7),
+        Box::new(|seen: &Seen| {
+            Reply::Status(if seen.json()["data"]["amount"] == REFUSED { 500 } else { 200 })
+        }),
         always(Reply::Status(503)),
         always(Reply::Slow(Duration::from_millis(120), 200)),
     ];
@@ -164,7 +169,7 @@ async fn every_view_is_pictured() {
         ("subscriptions", "/subscriptions".to_owned(), "Data warehouse"),
         ("subscription", format!("/subscriptions/{}", id(0)), "Newest deliveries"),
         ("disabled", format!("/subscriptions/{}", id(3)), "nothing is lost"),
-        ("editor", format!("/subscriptions/{}/edit", id(2)), "With the newest events"),
+        ("editor", format!("/subscriptions/{}/edit", id(2)), "Tried on the newest events"),
         ("new", "/subscriptions/new".to_owned(), "New subscription"),
         ("delete", format!("/subscriptions/{}/delete", id(3)), "This cannot be undone."),
         ("deliveries", "/deliveries".to_owned(), "Replays"),

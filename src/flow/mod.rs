@@ -15,6 +15,7 @@ pub mod accept;
 pub mod attempt;
 pub mod audit;
 mod carry;
+pub mod conflict;
 pub mod dispatch;
 pub mod enable;
 pub mod gauges;

@@ -22,6 +22,7 @@ use self::bounds::{Refusal, bound, pattern_name};
 use self::budget::{BUDGET, Budget, Pattern};
 use self::json::Json;
 use crate::model::event::EventContent;
+use crate::model::problem::{Explain, Message};
 use crate::model::time::Timestamp;
 
 /// The longest filter, in bytes.
@@ -44,6 +45,13 @@ pub struct FilterError {
     pub column: usize,
     /// What is wrong there and what to do about it.
     pub message: String,
+}
+
+impl Explain for FilterError {
+    fn message(&self) -> Message {
+        let place = Message::new("problem-filter").with("line", self.line).with("column", self.column);
+        place.with("message", &self.message)
+    }
 }
 
 /// Why a filter gave no answer on one event.

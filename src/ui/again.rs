@@ -161,7 +161,7 @@ pub(super) async fn start(
     let change = deliver(ui.flow.clone(), viewer.clone(), form, to, chosen);
     let notice = match ui.carry_out(change).await? {
         Ok(Done { made, passed_over }) => Notice::Again { made, passed_over },
-        Err(error) => actions::refused(error)?,
+        Err(error) => actions::refused(&viewer, error)?,
     };
     Ok(notice::go(&ui, &viewer, &format!("/deliveries?subscription={to}"), notice))
 }

@@ -54,8 +54,8 @@ impl Row {
     }
 
     /// What the receiver last answered; empty if it was not asked yet.
-    pub(super) fn answer(&self) -> String {
-        self.delivery.attempts.last().map(|attempt| attempt.outcome.to_string()).unwrap_or_default()
+    pub(super) fn answer(&self, v: &Viewer) -> String {
+        self.delivery.attempts.last().map(|attempt| v.answer(&attempt.outcome)).unwrap_or_default()
     }
 
     /// How long the last attempt took.
@@ -123,6 +123,11 @@ impl List<'_> {
             ("company", v.t("filter-company")),
             ("event", v.t("filter-event-id")),
         ]
+    }
+
+    /// Whether the filters are in use that are folded away else.
+    fn is_narrowed(&self) -> bool {
+        self.query.is_filtered(&["company", "event", "since", "until"])
     }
 }
 
@@ -218,6 +223,11 @@ impl One<'_> {
         let Some(last) = self.row.delivery.attempts.last() else { return String::new() };
         let wait = due.borrow().since(last.started_at.after(last.duration));
         self.v.t2("due-why", "wait", self.v.length(wait), "n", last.number)
+    }
+
+    /// Whether it waits for nothing but its time, which is told by itself.
+    fn is_due(&self) -> bool {
+        self.due.is_some() && matches!(self.row.view.reason, Some(Reason::Due { .. }))
     }
 
     fn is_final(&self) -> bool {

@@ -7,6 +7,7 @@ use http::StatusCode;
 
 use super::catalog::Catalog;
 use super::draft::{Draft, Mode, Problems};
+use super::explain::said;
 use super::fault::Fault;
 use super::form::Form;
 use super::notice::{self, Notice};
@@ -184,7 +185,7 @@ pub(super) async fn change(
             Ok(notice::go(&ui, &viewer, &format!("/subscriptions/{id}"), Notice::Done("notice-changed")))
         }
         Err(error @ ChangeError::Outdated { .. }) => {
-            let notice = Notice::Refused(error.to_string());
+            let notice = Notice::Refused(said(&viewer, &error));
             Ok(notice::go(&ui, &viewer, &format!("/subscriptions/{id}"), notice))
         }
         Err(error) => Err(error.into()),
@@ -218,7 +219,7 @@ async fn check(ui: &Ui, draft: &Draft) -> Vec<Problem> {
                 && !draft.filter.is_empty()
                 && !problems.iter().any(|problem| problem.pointer == "/filter")
             {
-                problems.push(Problem::new("/filter", error));
+                problems.push(Problem::explained("/filter", &error));
             }
             return problems;
         }
@@ -273,7 +274,7 @@ async fn show(
         present,
         draft,
         catalog,
-        problems: Problems::of(problems.unwrap_or_default()),
+        problems: Problems::of(v.language, &problems.unwrap_or_default()),
         is_sent,
         sentence,
         looked,

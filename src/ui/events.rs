@@ -47,6 +47,11 @@ impl List<'_> {
         ]
     }
 
+    /// Whether the filters are in use that are folded away else.
+    fn is_narrowed(&self) -> bool {
+        self.query.is_filtered(&["company", "sender_id", "since", "until"])
+    }
+
     /// The page that delivers everything again that this search finds.
     fn again(&self) -> String {
         self.v.at(&self.query.at("/events/again"))

@@ -79,6 +79,7 @@ impl Browser {
 
     /// Has the browser show pages as a screen of that many CSS pixels does, in the light or the dark scheme.
     pub(crate) async fn screen(&self, width: u32, height: u32, scheme: &'static str) {
+        self.devtools("Emulation.setScrollbarsHidden", json!({"hidden": true})).await;
         let metrics = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
         self.devtools("Emulation.setDeviceMetricsOverride", metrics).await;
         let media = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
