@@ -237,7 +237,11 @@ impl Problems {
         for problem in problems {
             let pointer = problem.pointer.trim_start_matches('/');
             let (field, rest) = pointer.split_once('/').unwrap_or((pointer, ""));
-            let detail = detail(language, problem);
+            // What the API says of an empty list is about lists; here nothing is picked.
+            let is_empty =
+                problem.message.as_ref().is_some_and(|message| message.id == "problem-terms-empty");
+            let detail =
+                if is_empty { language.say("picker-nothing", None) } else { detail(language, problem) };
             let detail =
                 if field == "headers" && !rest.is_empty() { format!("{rest}: {detail}") } else { detail };
             fields.entry(field.to_owned()).or_default().push(detail);

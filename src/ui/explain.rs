@@ -194,6 +194,9 @@ mod tests {
         all.extend(of_changes());
         all.extend([
             said_by(&Filter::compile("event.data.n >").unwrap_err()),
+            said_by(&Filter::compile("(event.data.n > 1").unwrap_err()),
+            said_by(&Filter::compile("event.data.n = 1").unwrap_err()),
+            said_by(&Filter::compile("event.data.n > * 1").unwrap_err()),
             said_by(&EmptySpan),
             refused::<Timestamp>("soon"),
             refused::<EventId>("x"),

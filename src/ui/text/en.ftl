@@ -219,6 +219,7 @@ picker-none = None
 picker-other = Other events
 picker-no-company = Without a company
 picker-company = Every project of { $company }
+picker-nothing = Pick at least one, or choose everything above.
 picker-no-types = No event types are known yet. They show here once events came, or when the config file lists them under [[event_types]].
 picker-no-projects = No projects are known yet. They show here once events came, or when the config file lists them under [[projects]].
 
@@ -498,6 +499,7 @@ problem-word = '{ $text }' is none of { $words }
 problem-state = '{ $text }' is not a state of a delivery: expected one of { $words }
 problem-rate = '{ $text }' is not a rate such as "50/s", "100/m" or "1000/h"
 problem-filter = line { $line }, column { $column }: { $message }
+problem-filter-token = line { $line }, column { $column }: '{ $token }' { $message }
 problem-address = { $address } is { $why } and may not be called: add its network to `delivery.allow_networks` to allow it
 problem-address-inside = { $address } is { $why } (it stands for { $inside }) and may not be called: add its network to `delivery.allow_networks` to allow it
 problem-url-missing = is missing: give the http or https URL that deliveries go to
@@ -531,6 +533,10 @@ problem-made-and-deleted = { $id }, which was made with this idempotency key, ha
 problem-secrets = { $count } secrets would sign side by side, more than { $most }: wait, or rotate with a grace of "0ms", which ends all before at once
 problem-secrets-until = { $count } secrets would sign side by side, more than { $most }: the first of them ends at { $end }: wait, or rotate with a grace of "0ms", which ends all before at once
 
+phrase-is-missing-here = is missing here
+phrase-the-expression-ends-too-early = the expression ends too early
+phrase-is-no-part-of-an-expression = is no part of an expression
+phrase-is-not-expected-here = is not expected here
 phrase-an-event-type = an event type
 phrase-a-project-id = a project id
 phrase-a-company-id = a company id

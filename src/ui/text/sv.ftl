@@ -219,6 +219,7 @@ picker-none = Inga
 picker-other = Andra händelser
 picker-no-company = Utan företag
 picker-company = Alla projekt hos { $company }
+picker-nothing = Välj minst en, eller välj allt ovan.
 picker-no-types = Inga händelsetyper är kända ännu. De visas här när händelser har kommit, eller när konfigurationsfilen räknar upp dem under [[event_types]].
 picker-no-projects = Inga projekt är kända ännu. De visas här när händelser har kommit, eller när konfigurationsfilen räknar upp dem under [[projects]].
 
@@ -498,6 +499,7 @@ problem-word = "{ $text }" är inget av { $words }
 problem-state = "{ $text }" är inte ett tillstånd för en leverans: det ska vara något av { $words }
 problem-rate = "{ $text }" är inte en takt som 50/s, 100/m eller 1000/h
 problem-filter = rad { $line }, kolumn { $column }: { $message }
+problem-filter-token = rad { $line }, kolumn { $column }: "{ $token }" { $message }
 problem-address = { $address } är { $why } och får inte anropas: lägg till dess nätverk i `delivery.allow_networks` för att tillåta det
 problem-address-inside = { $address } är { $why } (den står för { $inside }) och får inte anropas: lägg till dess nätverk i `delivery.allow_networks` för att tillåta det
 problem-url-missing = saknas: ange den http- eller https-adress som leveranserna går till
@@ -531,6 +533,10 @@ problem-made-and-deleted = { $id }, som skapades av detta formulär, har tagits 
 problem-secrets = { $count } hemligheter skulle signera sida vid sida, fler än { $most }: vänta, eller byt utan att de äldre fortsätter signera
 problem-secrets-until = { $count } hemligheter skulle signera sida vid sida, fler än { $most }: den första slutar { $end }: vänta, eller byt utan att de äldre fortsätter signera
 
+phrase-is-missing-here = saknas här
+phrase-the-expression-ends-too-early = uttrycket slutar för tidigt
+phrase-is-no-part-of-an-expression = hör inte hemma i ett uttryck
+phrase-is-not-expected-here = väntas inte här
 phrase-an-event-type = en händelsetyp
 phrase-a-project-id = ett projekt-id
 phrase-a-company-id = ett företags-id
