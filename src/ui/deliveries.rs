@@ -154,7 +154,11 @@ pub(super) async fn list(
         limit: PAGE_ITEMS,
         ..DeliveryQuery::default()
     };
-    let page = ui.ask(move |flow| rows(flow, wanted, &narrowing)).await?;
+    let page = if query.has_problems() {
+        Page { items: Vec::new(), next: None }
+    } else {
+        ui.ask(move |flow| rows(flow, wanted, &narrowing)).await?
+    };
     let next = page.next.map(|id| viewer.at(&query.next("/deliveries", id))).unwrap_or_default();
     let names = subscriptions::names(&ui.flow);
     let notice = notice::take(&ui, &query);

@@ -136,6 +136,7 @@ filter-event-id = Event's id
 filter-since = Since (UTC)
 filter-until = Until (UTC)
 filter-more = More filters
+filter-wrong = What was asked for cannot be read. See the fields above.
 
 deliveries-title = Deliveries
 deliveries-none = Nothing has been delivered yet

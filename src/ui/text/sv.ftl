@@ -136,6 +136,7 @@ filter-event-id = Händelsens id
 filter-since = Från (UTC)
 filter-until = Till (UTC)
 filter-more = Fler filter
+filter-wrong = Det som söktes kan inte läsas. Se fälten ovan.
 
 deliveries-title = Leveranser
 deliveries-none = Inget har levererats ännu
