@@ -17,8 +17,24 @@ pub(super) enum Language {
 
 type Bundle = FluentBundle<FluentResource>;
 
-static ENGLISH: LazyLock<Bundle> = LazyLock::new(|| bundle("en", include_str!("text/en.ftl")));
-static SWEDISH: LazyLock<Bundle> = LazyLock::new(|| bundle("sv", include_str!("text/sv.ftl")));
+static ENGLISH: LazyLock<Bundle> = LazyLock::new(|| {
+    let mut bundle = bundle("en", include_str!("text/en.ftl"));
+    bundle.set_formatter(Some(|value, _| number(Language::English, value)));
+    bundle
+});
+static SWEDISH: LazyLock<Bundle> = LazyLock::new(|| {
+    let mut bundle = bundle("sv", include_str!("text/sv.ftl"));
+    bundle.set_formatter(Some(|value, _| number(Language::Swedish, value)));
+    bundle
+});
+
+/// A number in a message as the language writes it.
+fn number(language: Language, value: &FluentValue<'_>) -> Option<String> {
+    match value {
+        FluentValue::Number(number) => Some(language.grouped(&number.as_string())),
+        _ => None,
+    }
+}
 
 /// Mistakes in the file leave out the message concerned; a test finds them.
 fn bundle(code: &str, text: &str) -> Bundle {
@@ -47,6 +63,22 @@ impl Language {
             Self::English => "English",
             Self::Swedish => "Svenska",
         }
+    }
+
+    /// The digits of a whole number with its thousands apart; any other text as it is.
+    pub(super) fn grouped(self, digits: &str) -> String {
+        if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            return digits.to_owned();
+        }
+        let mark = if self == Self::Swedish { '\u{a0}' } else { ',' };
+        let mut text = String::new();
+        for (index, digit) in digits.chars().enumerate() {
+            if index > 0 && (digits.len() - index).is_multiple_of(3) {
+                text.push(mark);
+            }
+            text.push(digit);
+        }
+        text
     }
 
     fn of_code(code: &str) -> Option<Self> {
@@ -137,7 +169,13 @@ mod tests {
     use std::collections::BTreeSet;
     use std::path::Path;
 
+    use super::super::draft::Mode;
     use super::*;
+    use crate::flow::replay::REPLAYED_STATES;
+    use crate::model::attempt::ErrorClass;
+    use crate::model::delivery::DeliveryState;
+    use crate::model::replay::JobState;
+    use crate::model::subscription::{Format, Health, Ordering};
 
     const TEXTS: [(Language, &str); 2] =
         [(Language::English, include_str!("text/en.ftl")), (Language::Swedish, include_str!("text/sv.ftl"))];
@@ -204,6 +242,31 @@ mod tests {
         assert!(missing.is_empty(), "{missing:?}");
     }
 
+    /// Words of the API are asked for by family and word.
+    #[test]
+    fn every_word_of_the_api_is_there() {
+        let modes = Mode::ALL.map(Mode::word).to_vec();
+        let healths = Health::ALL.iter().map(|health| health.as_str()).chain(["off"]).collect();
+        let replayed = REPLAYED_STATES.map(DeliveryState::as_str);
+        let known = ids(TEXTS[0].1);
+        for (family, words) in [
+            ("state", DeliveryState::ALL.map(DeliveryState::as_str).to_vec()),
+            ("health", healths),
+            ("format", Format::ALL.iter().map(|format| format.as_str()).collect()),
+            ("ordering", Ordering::ALL.iter().map(|ordering| ordering.as_str()).collect()),
+            ("job", JobState::ALL.iter().map(|state| state.as_str()).collect()),
+            ("error", ErrorClass::ALL.map(ErrorClass::as_str).to_vec()),
+            ("replay-state", replayed.into_iter().chain(["any"]).collect()),
+            ("events-mode", modes.clone()),
+            ("projects-mode", modes),
+        ] {
+            let of_family: Vec<String> =
+                words.iter().map(|word| format!("{family}-{}", word.replace('_', "-"))).collect();
+            let missing: Vec<_> = of_family.iter().filter(|id| !known.contains(*id)).collect();
+            assert!(!words.is_empty() && missing.is_empty(), "{missing:?}");
+        }
+    }
+
     #[test]
     fn the_browser_and_the_path_choose() {
         for (accepts, expected) in [
@@ -234,6 +297,8 @@ mod tests {
     fn numbers_choose_the_form_of_a_word() {
         assert_eq!(Language::English.say_with("ago-minutes", "n", 1), "1 minute ago");
         assert_eq!(Language::Swedish.say_with("ago-minutes", "n", 2), "för 2 minuter sedan");
+        assert_eq!(Language::English.say_with("replay-made", "n", 12_345), "12,345 deliveries made.");
+        assert_eq!(Language::Swedish.say_with("replay-made", "n", 12_345), "12\u{a0}345 leveranser skapade.");
         let unknown = "no-such-message";
         assert_eq!(Language::English.say(unknown, None), unknown);
     }

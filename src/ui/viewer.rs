@@ -159,16 +159,7 @@ impl Viewer {
 
     /// A count with its thousands apart.
     pub(super) fn count(&self, count: impl Borrow<u64>) -> String {
-        let digits = count.borrow().to_string();
-        let mark = if self.language == Language::Swedish { '\u{a0}' } else { ',' };
-        let mut text = String::new();
-        for (index, digit) in digits.chars().enumerate() {
-            if index > 0 && (digits.len() - index).is_multiple_of(3) {
-                text.push(mark);
-            }
-            text.push(digit);
-        }
-        text
+        self.language.grouped(&count.borrow().to_string())
     }
 }
 
