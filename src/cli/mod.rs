@@ -3,6 +3,7 @@
 //! Holds no logic of the daemon's. `send`, `listen` and what manages a daemon are its peers: they speak to it over
 //! HTTP alone, and can do nothing that the API cannot.
 
+mod backup;
 mod bench;
 mod catalog;
 mod check;
@@ -17,7 +18,9 @@ mod keygen;
 mod listen;
 mod moment;
 mod pages;
+mod progress;
 mod replay;
+mod restore;
 mod send;
 mod serve;
 mod stats;
@@ -79,6 +82,10 @@ pub enum Command {
     EventTypes(catalog::Catalog),
     /// List the projects: those of the config's catalog, and those seen
     Projects(catalog::Catalog),
+    /// Copy everything of a running daemon into one file
+    Backup(backup::Backup),
+    /// Make a data directory of a backup
+    Restore(restore::Restore),
     /// Make an API key, or a signing secret with --webhook
     Keygen(keygen::Keygen),
     /// Print completions for a shell
@@ -122,6 +129,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Stats(args)) => block_on(stats::run(args, config, output)),
         Some(Command::EventTypes(args)) => block_on(catalog::event_types(args, config, output)),
         Some(Command::Projects(args)) => block_on(catalog::projects(args, config, output)),
+        Some(Command::Backup(args)) => block_on(backup::run(args, config, output)),
+        Some(Command::Restore(args)) => restore::run(&args, config, output),
         Some(Command::Keygen(keygen)) => keygen::run(&keygen, output),
         Some(Command::Completions(completions)) => completions::run(&completions),
         Some(Command::Serve) | None => {
