@@ -16,6 +16,7 @@ pub mod attempt;
 pub mod audit;
 pub mod backup;
 mod carry;
+pub mod conflict;
 pub mod dispatch;
 pub mod enable;
 pub mod gauges;
