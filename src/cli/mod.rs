@@ -3,6 +3,7 @@
 //! Holds no logic of the daemon's. `send`, `listen` and what manages a daemon are its peers: they speak to it over
 //! HTTP alone, and can do nothing that the API cannot.
 
+mod backup;
 mod bench;
 mod catalog;
 mod check;
@@ -18,7 +19,9 @@ mod listen;
 mod log;
 mod moment;
 mod pages;
+mod progress;
 mod replay;
+mod restore;
 mod send;
 mod serve;
 mod stats;
@@ -80,6 +83,10 @@ pub enum Command {
     EventTypes(catalog::Catalog),
     /// List the projects: those of the config's catalog, and those seen
     Projects(catalog::Catalog),
+    /// Copy everything of a running daemon into one file
+    Backup(backup::Backup),
+    /// Make a data directory of a backup
+    Restore(restore::Restore),
     /// Make an API key, or a signing secret with --webhook
     Keygen(keygen::Keygen),
     /// Print completions for a shell
@@ -123,6 +130,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Stats(args)) => block_on(stats::run(args, config, output)),
         Some(Command::EventTypes(args)) => block_on(catalog::event_types(args, config, output)),
         Some(Command::Projects(args)) => block_on(catalog::projects(args, config, output)),
+        Some(Command::Backup(args)) => block_on(backup::run(args, config, output)),
+        Some(Command::Restore(args)) => restore::run(&args, config, output),
         Some(Command::Keygen(keygen)) => keygen::run(&keygen, output),
         Some(Command::Completions(completions)) => completions::run(&completions),
         Some(Command::Serve) | None => {

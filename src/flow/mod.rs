@@ -6,7 +6,7 @@
 //! journey from the log after a restart; [`sweep`] ends it by age. People step in through [`subscriptions`],
 //! [`enable`], [`secrets`], [`reconcile`], [`sample`] and [`intervene`], and send the log out again through
 //! [`redeliver`] and [`replay`]; [`view`], [`list`], [`numbers`], [`gauges`] and [`timings`] tell them where things stand, [`stream`] what
-//! happens, [`audit`] who changed what.
+//! happens, [`audit`] who changed what. [`backup`] hands out the log whole.
 //!
 //! Nothing here knows HTTP's server side, and which store it has. No lock is held over an await but the one
 //! that puts changes of subscriptions one after the other.
@@ -14,6 +14,7 @@
 pub mod accept;
 pub mod attempt;
 pub mod audit;
+pub mod backup;
 mod carry;
 pub mod conflict;
 pub mod dispatch;

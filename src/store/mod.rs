@@ -10,12 +10,14 @@
 
 mod append;
 mod apply;
+mod backup;
 mod buckets;
 mod committer;
 mod dedup;
 mod error;
 mod files;
 mod fsync;
+mod guard;
 mod index;
 mod key;
 mod ledger;
@@ -27,6 +29,7 @@ mod query;
 mod queue;
 mod reader;
 mod record;
+mod restore;
 mod scan;
 mod seal;
 mod seen;
@@ -36,6 +39,7 @@ mod step;
 mod sweep;
 mod table;
 
+pub use backup::{Backup, BackupError};
 pub use committer::Committer;
 pub use error::{OpenError, QueueFull, StoreError};
 pub use files::Released;
@@ -46,12 +50,15 @@ pub use query::{DeliveryQuery, EventQuery, Page};
 pub use queue::{Place, Store};
 pub use reader::Reader;
 pub use record::EventHead;
+pub use restore::{BackupInfo, RestoreError, RestoreProgress, check_backup, restore};
 pub use seal::{KeyError, SealError};
 pub use seen::{Seen, SeenPage, SeenProject};
 pub use step::{
     Append, Appended, REPLAY_DELIVERIES_MAX, Redelivery, Replay, Settlement, Sweep, Swept, Target,
 };
 
+#[cfg(test)]
+mod backup_tests;
 #[cfg(test)]
 mod migrate_tests;
 #[cfg(test)]
@@ -62,5 +69,7 @@ mod once_tests;
 mod rig;
 #[cfg(test)]
 mod sealing_tests;
+#[cfg(test)]
+mod sweep_tests;
 #[cfg(test)]
 mod tests;
