@@ -478,6 +478,8 @@ async fn no_view_keeps_anybody_out() {
         "/subscriptions/new",
         "/deliveries",
         "/events",
+        "/deliveries?type=a+b&since=soon",
+        "/sv/subscriptions/new",
         "/events/again?type=TODO_CREATED&to=good",
         "/replays",
         "/live",
