@@ -11,9 +11,11 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 
+use crate::api::serve::Inherited;
 use crate::app::{Daemon, Options};
 use crate::config::{Config, Listen, Log, LogFormat, Server, TlsFiles};
 
+use super::service;
 use super::watch::Watch;
 
 type LevelHandle = reload::Handle<EnvFilter, Registry>;
@@ -35,11 +37,11 @@ impl ConfigSource {
 }
 
 /// Serves until a signal says to stop. SIGTERM and SIGINT stop cleanly, a second one at once; SIGHUP, or a change
-/// of the file, reloads the configuration.
+/// of the file, reloads the configuration. The service manager hears of all of it.
 ///
 /// # Errors
 /// What kept the daemon from starting, or from going on.
-pub(super) async fn run(source: ConfigSource) -> anyhow::Result<()> {
+pub(super) async fn run(source: ConfigSource, sockets: Vec<Inherited>) -> anyhow::Result<()> {
     let config = source.load()?;
     let level = init_log(&config.log)?;
     let mut terminate = listen_for(SignalKind::terminate())?;
@@ -50,17 +52,35 @@ pub(super) async fn run(source: ConfigSource) -> anyhow::Result<()> {
     let mut running = config.clone();
     warn_of_plain_http(&config.server);
     let listens: Vec<String> = config.server.listen.iter().map(ToString::to_string).collect();
-    let mut daemon = Daemon::start(config, Options::system()).await?;
+    if !sockets.is_empty() {
+        tracing::info!("serving the sockets that the service manager holds, in the place of server.listen");
+    }
+    let mut daemon = Daemon::start_on(sockets, config, Options::system()).await?;
+    let status = format!("serving {}", listens.join(" "));
+    service::ready(&status);
+    let mut watchdog = Box::pin(service::keep_watchdog_calm(daemon.flow().clone()));
     tracing::info!(listen = listens.join(" "), version = env!("CARGO_PKG_VERSION"), "ready");
     loop {
         tokio::select! {
             error = daemon.failed() => return Err(error),
+            never = watchdog.as_mut() => match never {},
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hangup.recv() => reload(&source, &daemon, &level, &mut running).await,
-            () = watch.changed() => reload(&source, &daemon, &level, &mut running).await,
+            _ = hangup.recv() => {}
+            () = watch.changed() => {}
+        }
+        service::reloading();
+        match reload(&source, &daemon, &level, &mut running).await {
+            Ok(()) => service::ready(&status),
+            Err(error) => {
+                tracing::error!("the configuration was not reloaded, nothing has changed: {error:#}");
+                service::ready(&format!("{status}; the configuration was not reloaded, the log says why"));
+            }
         }
     }
+    service::stopping();
+    // It holds the journey, which ends with the last of its handles.
+    drop(watchdog);
     tracing::info!("stopping: finishing what is out; a second signal stops at once");
     tokio::select! {
         stopped = daemon.stop() => stopped?,
@@ -91,37 +111,38 @@ fn listen_for(kind: SignalKind) -> anyhow::Result<Signal> {
     signal(kind).context("failed to listen for signals")
 }
 
-/// Puts a changed configuration in force; a bad one changes nothing and says why.
-async fn reload(source: &ConfigSource, daemon: &Daemon, level: &LevelHandle, running: &mut Config) {
+/// Puts a changed configuration in force.
+///
+/// # Errors
+/// What is wrong with a bad one, which changes nothing.
+async fn reload(
+    source: &ConfigSource,
+    daemon: &Daemon,
+    level: &LevelHandle,
+    running: &mut Config,
+) -> anyhow::Result<()> {
     let loaded = source.load();
     // Whatever else the file says: a certificate that runs out must be exchangeable.
     reload_certificate(daemon, loaded.as_ref().unwrap_or(running).server.tls.as_ref());
-    let config = match loaded {
-        Ok(config) => config,
-        Err(error) => return refuse(&error),
-    };
+    let config = loaded?;
     if config == *running {
-        return;
+        return Ok(());
     }
     // The listeners stay as they are until the next start, whatever the new file says of them.
     let open_to_others = running.server.listen.iter().any(|listen| !listen.is_local());
     if config.auth.keys.is_empty() && open_to_others {
-        return refuse(&anyhow::anyhow!(
-            "auth.keys would be empty while other machines can connect: restart instead"
-        ));
+        anyhow::bail!("auth.keys would be empty while other machines can connect: restart instead");
     }
     for key in running.restart_keys(&config) {
         tracing::warn!(key, "a changed key takes effect at the next start only");
     }
-    match daemon.flow().apply(Arc::new(config.clone())).await {
-        Ok(reconciled) => tracing::info!(
-            added = reconciled.added,
-            changed = reconciled.changed,
-            removed = reconciled.removed,
-            "reloaded the configuration"
-        ),
-        Err(error) => return refuse(&error.into()),
-    }
+    let reconciled = daemon.flow().apply(Arc::new(config.clone())).await?;
+    tracing::info!(
+        added = reconciled.added,
+        changed = reconciled.changed,
+        removed = reconciled.removed,
+        "reloaded the configuration"
+    );
     if let Err(error) = set_level(level, &config.log.level) {
         tracing::error!("failed to change the log level: {error:#}");
     }
@@ -129,6 +150,7 @@ async fn reload(source: &ConfigSource, daemon: &Daemon, level: &LevelHandle, run
         server: Server { listen: running.server.listen.clone(), ..config.server },
         ..config
     });
+    Ok(())
 }
 
 /// Loads the certificate again for new connections; a bad one leaves the one before in use.
@@ -145,10 +167,6 @@ fn reload_certificate(daemon: &Daemon, files: Option<&TlsFiles>) {
 
 fn set_level(level: &LevelHandle, directive: &str) -> anyhow::Result<()> {
     Ok(level.reload(EnvFilter::try_new(directive)?)?)
-}
-
-fn refuse(error: &anyhow::Error) {
-    tracing::error!("the configuration was not reloaded, nothing has changed: {error:#}");
 }
 
 fn init_log(log: &Log) -> anyhow::Result<LevelHandle> {
