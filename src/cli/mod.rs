@@ -21,6 +21,7 @@ mod pages;
 mod replay;
 mod send;
 mod serve;
+mod service;
 mod stats;
 mod subscriptions;
 mod table;
@@ -126,8 +127,11 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Keygen(keygen)) => keygen::run(&keygen, output),
         Some(Command::Completions(completions)) => completions::run(&completions),
         Some(Command::Serve) | None => {
-            let source = serve::ConfigSource { file: cli.config, env: std::env::vars().collect() };
-            serve_with_all_cores(serve::run(source))
+            // Before there are threads: it changes the environment.
+            let sockets = service::sockets()?;
+            let mut env: Vec<_> = std::env::vars().collect();
+            env.extend(service::listen_variable(&sockets)?);
+            serve_with_all_cores(serve::run(serve::ConfigSource { file: cli.config, env }, sockets))
         }
     }
 }

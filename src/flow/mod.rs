@@ -181,6 +181,26 @@ impl Flow {
         self.ids.lock().unwrap_or_else(PoisonError::into_inner).block(now, 1)
     }
 
+    /// Begins no more attempts and waits for those that are out. Events are still taken; what they bring waits in
+    /// the log for the next start. Cancel safe.
+    pub async fn rest(&self) {
+        for lane in self.lanes.all() {
+            lane.lock().stop();
+        }
+        self.round.quiet().await;
+    }
+
+    /// Returns once the log has made a step durable and the timers have gone round: both are alive. Of no use after
+    /// [`stop`](Self::stop). Cancel safe.
+    ///
+    /// # Errors
+    /// When the log has failed.
+    pub async fn beat(&self) -> Result<(), StoreError> {
+        self.commit(Place::beat).await?;
+        self.timers.go_round().await;
+        Ok(())
+    }
+
     /// Starts nothing new, waits for the requests that are out, and has their results durable.
     pub async fn stop(&self) {
         self.stopping.cancel();

@@ -169,6 +169,7 @@ pub(super) enum Step {
     Release(SubscriptionId, usize, Done<bool>),
     ClearLane(SubscriptionId, usize, Done<bool>),
     Sweep(Sweep, Done<Swept>),
+    Beat(Done<()>),
 }
 
 impl Step {
@@ -185,7 +186,8 @@ impl Step {
             | Self::PutSubscriptionOnce(..)
             | Self::PutStanding(..)
             | Self::PutJob(..)
-            | Self::PutJobOnce(..) => 1,
+            | Self::PutJobOnce(..)
+            | Self::Beat(..) => 1,
         }
     }
 }
