@@ -65,7 +65,10 @@ impl Flow {
             .map(|lane| Explanation {
                 subscription: lane.id,
                 name: lane.lock().subscription.spec.name.clone(),
-                verdict: snapshot.explain(lane.id, &candidate),
+                verdict: match snapshot.explain(lane.id, &candidate) {
+                    Verdict::Matches if !lane.lock().asks_for(&content.event_type) => Verdict::Events,
+                    verdict => verdict,
+                },
             })
             .collect()
     }
