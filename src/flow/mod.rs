@@ -6,7 +6,8 @@
 //! journey from the log after a restart; [`sweep`] ends it by age. People step in through [`subscriptions`],
 //! [`enable`], [`secrets`], [`reconcile`], [`sample`] and [`intervene`], and send the log out again through
 //! [`redeliver`] and [`replay`]; [`view`], [`list`], [`numbers`], [`gauges`] and [`timings`] tell them where things stand, [`stream`] what
-//! happens, [`audit`] who changed what.
+//! happens, [`audit`] who changed what. What the daemon has to say of itself goes the same way ([`notices`]),
+//! and to people by [`mail`].
 //!
 //! Nothing here knows HTTP's server side, and which store it has. No lock is held over an await but the one
 //! that puts changes of subscriptions one after the other.
@@ -22,7 +23,9 @@ pub mod history;
 pub mod intervene;
 pub mod lane;
 pub mod list;
+mod mail;
 pub mod meter;
+mod notices;
 pub mod numbers;
 pub mod reconcile;
 pub mod recover;
@@ -57,7 +60,7 @@ use crate::model::id::IdSequence;
 use crate::model::time::{Clock, Timestamp};
 use crate::net::Client;
 use crate::rules::matcher::{Index, IndexWriter};
-use crate::store::{Place, Reader, Store, StoreError};
+use crate::store::{Bookmark, Place, Reader, Store, StoreError};
 
 /// The journey and all that it needs. A cheap handle: clones are the same journey.
 #[derive(Clone)]
@@ -69,6 +72,10 @@ pub struct Parts {
     clock: Clock,
     started_at: Timestamp,
     meter: meter::Meter,
+    notices: notices::Notices,
+    /// There is something to be mailed, or mail is configured otherwise.
+    mail_wake: tokio::sync::Notify,
+    bookmark: Bookmark,
     timings: timings::Timings,
     stream: Arc<stream::Stream>,
     replays: replay::Replays,

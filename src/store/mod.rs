@@ -10,6 +10,7 @@
 
 mod append;
 mod apply;
+mod bookmark;
 mod buckets;
 mod committer;
 mod dedup;
@@ -36,6 +37,7 @@ mod step;
 mod sweep;
 mod table;
 
+pub use bookmark::Bookmark;
 pub use committer::Committer;
 pub use error::{OpenError, QueueFull, StoreError};
 pub use files::Released;
