@@ -1,5 +1,6 @@
 //! Accepting events: match, append, and hand over once durable.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -79,13 +80,20 @@ const DISK_ASKED_EVERY: Duration = Duration::from_millis(100);
 pub(super) struct Intake {
     places: Arc<Semaphore>,
     events_max: usize,
+    /// How many deliveries are being given their rows.
+    rowless: AtomicUsize,
     /// How many bytes the disk had left, and when.
     disk: Mutex<Option<(Instant, u64)>>,
 }
 
 impl Intake {
     pub(super) fn new(events_max: usize) -> Self {
-        Self { places: Arc::new(Semaphore::new(events_max)), events_max, disk: Mutex::new(None) }
+        Self {
+            places: Arc::new(Semaphore::new(events_max)),
+            events_max,
+            rowless: AtomicUsize::new(0),
+            disk: Mutex::new(None),
+        }
     }
 
     /// How many bytes the disk has left, as `ask` says or said within the last [`DISK_ASKED_EVERY`].
@@ -105,6 +113,13 @@ impl Intake {
     /// How many events wait, and how many may.
     pub(super) fn queued(&self) -> (usize, usize) {
         (self.events_max.saturating_sub(self.places.available_permits()), self.events_max)
+    }
+
+    /// The way that a delivery takes of which its lane says `way`: where many are to get their rows already, those
+    /// of more events are written with them, so that no flood of them is kept in memory.
+    fn way(&self, way: Way) -> Way {
+        let is_behind = self.rowless.load(Ordering::Relaxed) >= ROWLESS_MAX;
+        if is_behind && way == Way::Later { Way::Queued } else { way }
     }
 
     /// Places for so many events, until what is returned is dropped. A list of more events than there are places
@@ -145,6 +160,13 @@ pub(super) type Rowless = (Arc<Lane>, Delivery);
 
 /// How many get their rows in one step: so few that an event which comes meanwhile hardly waits for them.
 const PARKED_AT_ONCE: usize = 48;
+
+/// How long they wait for that: the deliveries of the same event that go out at once have the machine for
+/// themselves meanwhile.
+const PARKED_AFTER: Duration = Duration::from_millis(5);
+
+/// From how many on that wait for it the rows of further events are written with them.
+const ROWLESS_MAX: usize = 8192;
 
 impl Flow {
     /// Takes events, all or none, and answers once they and their deliveries are durable, in the same order.
@@ -258,7 +280,7 @@ impl Flow {
                 .filter_map(|id| self.lanes.get(id))
                 .filter(|lane| sender.tells(lane, &content))
                 .map(|lane| {
-                    let way = lane.lock().promise(now);
+                    let way = self.intake.way(lane.lock().promise(now));
                     (lane, way)
                 })
                 .collect();
@@ -360,11 +382,13 @@ impl Flow {
             self.spawn(self.clone().cancel(gone.into_iter().map(|(_, delivery)| delivery).collect()));
         }
         if !rest.is_empty() {
+            self.intake.rowless.fetch_add(rest.len(), Ordering::Relaxed);
             self.spawn(self.clone().park(rest, places));
         }
     }
 
     async fn park(self, rowless: Vec<Rowless>, places: Option<OwnedSemaphorePermit>) {
+        tokio::time::sleep(PARKED_AFTER).await;
         for some in rowless.chunks(PARKED_AT_ONCE) {
             let deliveries: Vec<Delivery> = some.iter().map(|(_, delivery)| delivery.clone()).collect();
             if let Err(error) = self.commit(|place, done| place.park(deliveries, done)).await {
@@ -374,6 +398,7 @@ impl Flow {
                 lane.lock().settled(*id, Some(id.time()));
                 self.pump(lane);
             }
+            self.intake.rowless.fetch_sub(some.len(), Ordering::Relaxed);
         }
         drop(places);
     }
@@ -405,6 +430,16 @@ fn unmade<T, U>(once: Once<T>) -> Once<U> {
 mod tests {
     use super::*;
     use crate::model::time::Clock;
+
+    #[test]
+    fn rows_come_with_their_events_where_many_are_owed() {
+        let intake = Intake::new(1);
+        intake.rowless.store(ROWLESS_MAX - 1, Ordering::Relaxed);
+        assert_eq!(intake.way(Way::Later), Way::Later);
+        intake.rowless.store(ROWLESS_MAX, Ordering::Relaxed);
+        assert_eq!(intake.way(Way::Later), Way::Queued);
+        assert_eq!(intake.way(Way::Fresh), Way::Fresh);
+    }
 
     #[test]
     fn the_disk_is_asked_again_after_a_while_and_after_a_failure() {
