@@ -18,6 +18,7 @@ mod listen;
 mod log;
 mod moment;
 mod pages;
+mod preset;
 mod replay;
 mod send;
 mod serve;
@@ -81,6 +82,8 @@ pub enum Command {
     EventTypes(catalog::Catalog),
     /// List the projects: those of the config's catalog, and those seen
     Projects(catalog::Catalog),
+    /// Print event types that are known by heart, to be appended to the config file
+    Catalog(preset::Preset),
     /// Make an API key, or a signing secret with --webhook
     Keygen(keygen::Keygen),
     /// Print completions for a shell
@@ -124,6 +127,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Stats(args)) => block_on(stats::run(args, config, output)),
         Some(Command::EventTypes(args)) => block_on(catalog::event_types(args, config, output)),
         Some(Command::Projects(args)) => block_on(catalog::projects(args, config, output)),
+        Some(Command::Catalog(preset)) => preset::run(&preset, output),
         Some(Command::Keygen(keygen)) => keygen::run(&keygen, output),
         Some(Command::Completions(completions)) => completions::run(&completions),
         Some(Command::Serve) | None => {
