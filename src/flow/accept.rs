@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::model::delivery::{Delivery, Progress};
 use crate::model::event::EventContent;
-use crate::model::id::EventId;
+use crate::model::id::{EventId, SubscriptionId};
 use crate::rules::matcher::{Candidate, Matches};
 use crate::store::{
     Append, Appended, Earlier, EarlierEvent, Once, OnceKey, QueueFull as NoPlace, Settlement, StoreError,
@@ -130,6 +130,28 @@ impl Intake {
     }
 }
 
+/// Who submits events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sender {
+    /// A client.
+    Client,
+    /// The daemon itself: its few events are taken however full the disk is, and not delivered to this subscription.
+    Daemon {
+        /// The one that they are about.
+        except: Option<SubscriptionId>,
+    },
+}
+
+impl Sender {
+    /// Whether a lane whose subscription matches gets the event.
+    pub(super) fn tells(self, lane: &Lane, content: &EventContent) -> bool {
+        match self {
+            Self::Client => true,
+            Self::Daemon { except } => except != Some(lane.id) && lane.lock().asks_for(&content.event_type),
+        }
+    }
+}
+
 /// An event on its way to the log, with the lanes that it goes to.
 type Outbound = Vec<(Arc<Lane>, Way)>;
 
@@ -152,7 +174,16 @@ impl Flow {
     /// Cancel safe: events that have their place in the queue are taken and delivered, whether or not anybody
     /// waits for the answer.
     pub async fn accept(&self, contents: Vec<EventContent>) -> Result<Vec<Accepted>, AcceptError> {
-        match self.take_in(contents, None).await? {
+        self.accept_from(Sender::Client, contents).await
+    }
+
+    /// As [`accept`](Self::accept), from somebody else.
+    pub(super) async fn accept_from(
+        &self,
+        sender: Sender,
+        contents: Vec<EventContent>,
+    ) -> Result<Vec<Accepted>, AcceptError> {
+        match self.take_in(sender, contents, None).await? {
             Once::Made(accepted) => Ok(accepted),
             // Nothing is repeated without a key.
             Once::Repeated(_) | Once::Mismatch => Err(AcceptError::KeyReused),
@@ -165,7 +196,7 @@ impl Flow {
         contents: Vec<EventContent>,
         once: OnceKey,
     ) -> Result<(Vec<Accepted>, bool), AcceptError> {
-        match self.take_in(contents, Some(once)).await? {
+        match self.take_in(Sender::Client, contents, Some(once)).await? {
             Once::Made(accepted) => Ok((accepted, false)),
             Once::Repeated(Earlier::Events(events)) => {
                 Ok((events.into_iter().map(Accepted::from).collect(), true))
@@ -176,11 +207,12 @@ impl Flow {
 
     async fn take_in(
         &self,
+        sender: Sender,
         contents: Vec<EventContent>,
         once: Option<OnceKey>,
     ) -> Result<Once<Vec<Accepted>>, AcceptError> {
         let began = self.clock.instant();
-        self.check_open()?;
+        self.check_open(sender)?;
         let full = || {
             self.timings.refused_by_queue();
             AcceptError::QueueFull { retry_after: RETRY_AFTER }
@@ -190,7 +222,7 @@ impl Flow {
             NoPlace::Full => full(),
             NoPlace::Closed => AcceptError::Stopping,
         })?;
-        let (appends, outbound) = self.address(contents);
+        let (appends, outbound) = self.address(sender, contents);
         let (answer, answered) = oneshot::channel();
         let flow = self.clone();
         let done = move |result| {
@@ -216,9 +248,12 @@ impl Flow {
         self.timings.ingest.observe(took.as_secs_f64());
     }
 
-    fn check_open(&self) -> Result<(), AcceptError> {
+    fn check_open(&self, sender: Sender) -> Result<(), AcceptError> {
         if self.stopping.is_cancelled() {
             return Err(AcceptError::Stopping);
+        }
+        if sender != Sender::Client {
+            return Ok(());
         }
         let reserve = self.config.load().storage.disk_reserve;
         let free = self.intake.disk_free(self.clock.instant(), || self.reader.disk_free())?;
@@ -230,7 +265,7 @@ impl Flow {
     }
 
     /// Finds out where each event goes, and how.
-    fn address(&self, contents: Vec<EventContent>) -> (Vec<Append>, Vec<Outbound>) {
+    fn address(&self, sender: Sender, contents: Vec<EventContent>) -> (Vec<Append>, Vec<Outbound>) {
         let now = self.clock.now();
         let snapshot = self.index.snapshot();
         let mut matches = Matches::default();
@@ -243,6 +278,7 @@ impl Flow {
             let lanes: Outbound = found
                 .iter()
                 .filter_map(|id| self.lanes.get(id))
+                .filter(|lane| sender.tells(lane, &content))
                 .map(|lane| {
                     let way = self.intake.way(lane.lock().promise(now));
                     (lane, way)

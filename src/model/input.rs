@@ -10,6 +10,7 @@ use std::str::FromStr;
 use serde_json::{Map, Value, json};
 use url::Url;
 
+use super::email::EmailAddress;
 use super::problem::{Explain, Problem, nearest};
 use super::refusal::{HEADER_BYTES_MAX, HEADERS_MAX, IN_FLIGHT_MAX, NAME_CHARS_MAX, RETRIES_MAX, Refusal};
 use super::secret::Secret;
@@ -19,7 +20,7 @@ use super::time::Interval;
 use super::tls::{Certificates, ClientIdentity, ClientKey, Tls};
 
 /// The members of a subscription that a person sets, in the order that they are shown.
-pub const SPEC_MEMBERS: [&str; 15] = [
+pub const SPEC_MEMBERS: [&str; 16] = [
     "name",
     "url",
     "events",
@@ -35,6 +36,7 @@ pub const SPEC_MEMBERS: [&str; 15] = [
     "tls_ca",
     "tls_client_cert",
     "tls_client_key",
+    "notify_email",
 ];
 
 const URL_BYTES_MAX: usize = 2048;
@@ -125,6 +127,7 @@ impl SubscriptionSpec {
         put("ordering", json!(self.ordering.as_str()));
         put("tls_ca", json!(self.tls.authorities().map(Certificates::pem)));
         put("tls_client_cert", json!(self.tls.client().map(|client| client.chain().pem())));
+        put("notify_email", json!(self.notify_email.as_ref().map(EmailAddress::as_str)));
         members
     }
 }
@@ -164,6 +167,7 @@ impl<'a> Reader<'a> {
             rate_limit: self.word("rate_limit"),
             ordering: self.word("ordering").unwrap_or_default(),
             tls: self.tls(url.as_ref()),
+            notify_email: self.word("notify_email"),
             name: name?,
             url: url?,
             events: events?,
@@ -439,7 +443,7 @@ mod tests {
             "name": "crm", "url": "https://u:p@crm.internal/hooks?x=1", "events": ["TODO_*", "!TODO_DELETED"],
             "projects": ["acme/*"], "filter": "event.data.x > 1", "format": "blue", "headers": {"x-team": "a"},
             "timeout": "3s", "retry_schedule": ["1s", "2m"], "max_in_flight": 4, "rate_limit": "50/s", "ordering": "fifo",
-            "tls_ca": null, "tls_client_cert": null,
+            "tls_ca": null, "tls_client_cert": null, "notify_email": "ops@acme.example",
         });
         let spec = read(&full).unwrap().spec;
         assert_eq!(Value::Object(spec.to_members()), full);

@@ -6,11 +6,13 @@
 
 pub mod attempt;
 pub mod delivery;
+pub mod email;
 pub mod event;
 pub mod id;
 pub mod input;
 pub mod metrics;
 pub mod name;
+pub mod notice;
 pub mod problem;
 pub mod proxy;
 pub mod refusal;

@@ -257,6 +257,12 @@ impl EventSelector {
     pub fn contains(&self, event_type: &EventType) -> bool {
         self.decide(|pattern| pattern.contains(event_type))
     }
+
+    /// Whether the type is in the set, and by its name or a prefix of it: not since everything is.
+    pub fn names(&self, event_type: &EventType) -> bool {
+        let mut named = self.includes().filter(|pattern| **pattern != EventPattern::All);
+        named.any(|pattern| pattern.contains(event_type)) && self.contains(event_type)
+    }
 }
 
 impl ProjectSelector {
@@ -269,6 +275,17 @@ impl ProjectSelector {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_type_is_named_by_itself_or_a_prefix_and_not_by_everything() {
+        let names = |terms: &[&str]| EventSelector::parse(terms).unwrap().names(&"a.b.c".parse().unwrap());
+        for named in [&["a.b.c"][..], &["a.*"], &["*", "a.*"], &["x", "a.b.c", "!a.b.d"]] {
+            assert!(names(named), "{named:?}");
+        }
+        for other in [&["*"][..], &["!x"], &["a.b"], &["a.*", "!a.b.*"], &["b.*"]] {
+            assert!(!names(other), "{other:?}");
+        }
+    }
 
     fn events(terms: &[&str], event_type: &str) -> bool {
         EventSelector::parse(terms).unwrap().contains(&event_type.parse().unwrap())

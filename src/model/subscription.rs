@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::email::EmailAddress;
 use super::id::{DeliveryId, SubscriptionId};
 use super::problem::{Explain, Message};
 use super::secret::SigningSecret;
@@ -162,6 +163,8 @@ pub struct SubscriptionSpec {
     pub ordering: Ordering,
     /// Whom the receiver has to be vouched for by, and who the daemon says it is; else as everybody's.
     pub tls: Tls,
+    /// Who gets mail about its health.
+    pub notify_email: Option<EmailAddress>,
 }
 
 /// A subscription as the store has it.
