@@ -127,6 +127,7 @@ pub(super) struct Draft {
     pub(super) retry_schedule: String,
     pub(super) max_in_flight: String,
     pub(super) rate_limit: String,
+    pub(super) notify_email: String,
     /// `name: value`, one a line.
     pub(super) headers: String,
 }
@@ -158,6 +159,7 @@ impl Draft {
             retry_schedule: text("retry_schedule"),
             max_in_flight: text("max_in_flight"),
             rate_limit: text("rate_limit"),
+            notify_email: text("notify_email"),
             headers: text("headers"),
         };
         draft.pick_group(form.get("act"), catalog);
@@ -194,6 +196,7 @@ impl Draft {
             retry_schedule: waits.map(|waits| waits.collect::<Vec<_>>().join(", ")).unwrap_or_default(),
             max_in_flight: spec.max_in_flight.map(|most| most.to_string()).unwrap_or_default(),
             rate_limit: spec.rate_limit.map(|rate| rate.to_string()).unwrap_or_default(),
+            notify_email: spec.notify_email.as_ref().map(ToString::to_string).unwrap_or_default(),
             headers: header_lines(&spec.headers).join("\n"),
         }
     }
@@ -220,6 +223,7 @@ impl Draft {
             ("retry_schedule", if waits.is_empty() { Value::Null } else { json!(waits) }),
             ("max_in_flight", number(&self.max_in_flight)),
             ("rate_limit", text(&self.rate_limit)),
+            ("notify_email", text(&self.notify_email)),
             ("headers", json!(headers)),
         ];
         members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
@@ -305,7 +309,7 @@ mod tests {
                 "name": "crm", "url": "https://crm.internal/hooks", "events": events, "projects": projects,
                 "filter": "event.data.n > 1", "format": "blue", "headers": {"x-team": "sales: north"},
                 "timeout": "9s", "retry_schedule": ["5s", "2m"], "max_in_flight": 3, "rate_limit": "5/s",
-                "ordering": "fifo",
+                "ordering": "fifo", "notify_email": "ops@acme.example",
             });
             let spec = SubscriptionInput::read(members.as_object().unwrap()).unwrap().spec;
             let draft = Draft::of_spec(&spec, &catalog());

@@ -146,6 +146,7 @@ impl Page<'_> {
             (v.t("field-retry-schedule"), waits),
             (v.t("field-max-in-flight"), spec.max_in_flight.map(|most| most.to_string())),
             (v.t("field-rate-limit"), spec.rate_limit.map(|rate| rate.to_string())),
+            (v.t("field-notify-email"), spec.notify_email.as_ref().map(ToString::to_string)),
         ]
         .into_iter()
         .filter_map(|(name, value)| Some((name, value?)))

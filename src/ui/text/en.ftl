@@ -183,6 +183,7 @@ field-timeout = Time limit of an attempt
 field-retry-schedule = Waits between attempts
 field-max-in-flight = Requests at once
 field-rate-limit = At most
+field-notify-email = Mail to
 field-headers = Headers of its own
 field-id = Id
 field-changed = Changed
@@ -193,6 +194,7 @@ field-occurred = Happened
 
 hint-url = Where each event is sent, by POST.
 hint-name = For people. Left empty, it is the address's host.
+hint-notify-email = Who gets mail about its health, if the daemon is set up to send mail. May be left empty.
 hint-events-terms = One a line: TODO_CREATED, TODO_* for all that begin so, * for all; !TODO_DELETED takes out.
 hint-projects-terms = One a line: website, acme/website, acme/* for a whole company, * for all; !acme/secret takes out.
 hint-filter = An expression in CEL over event that must also be true, such as event.data.amount > 100

@@ -183,6 +183,7 @@ field-timeout = Tidsgräns för ett försök
 field-retry-schedule = Väntan mellan försök
 field-max-in-flight = Anrop samtidigt
 field-rate-limit = Som mest
+field-notify-email = E-post till
 field-headers = Egna huvuden
 field-id = Id
 field-changed = Ändrad
@@ -193,6 +194,7 @@ field-occurred = Hände
 
 hint-url = Dit varje händelse skickas, med POST.
 hint-name = För människor. Lämnas det tomt blir det adressens värdnamn.
+hint-notify-email = Vem som får e-post om hur den mår, om tjänsten är inställd på att skicka sådan. Kan lämnas tomt.
 hint-events-terms = En per rad: TODO_CREATED, TODO_* för alla som börjar så, * för alla; !TODO_DELETED tar bort.
 hint-projects-terms = En per rad: website, acme/website, acme/* för ett helt företag, * för alla; !acme/secret tar bort.
 hint-filter = Ett uttryck i CEL över event som också måste vara sant, till exempel event.data.amount > 100
