@@ -248,6 +248,8 @@ pub struct Retention {
     pub events: Interval,
     /// How long held deliveries are kept.
     pub held: Interval,
+    /// Beyond so many bytes of rows the oldest finished events go earlier; 0 is no bound.
+    pub size: u64,
 }
 
 /// `[events]`.

@@ -19,6 +19,7 @@ use crate::model::time::Clock;
 
 pub mod access;
 pub mod audit;
+pub mod backup;
 pub mod body;
 pub mod catalog;
 mod crowd;
@@ -109,6 +110,7 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(replays::cancel))
         .routes(routes!(catalog::event_types))
         .routes(routes!(catalog::projects))
+        .routes(routes!(backup::backup))
         .routes(routes!(stats::stats))
         .routes(routes!(stream::stream))
         .routes(routes!(metrics::metrics))

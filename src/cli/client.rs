@@ -189,7 +189,10 @@ impl Client {
         if let Some(id) = last_id {
             builder = builder.header("last-event-id", id);
         }
-        let request = self.request(builder, Bytes::new())?;
+        self.stream(self.request(builder, Bytes::new())?).await
+    }
+
+    async fn stream(&self, request: Request<Full<Bytes>>) -> anyhow::Result<Stream> {
         let opened = tokio::time::timeout(DEADLINE, self.send(request)).await;
         let (response, connection) = opened.with_context(|| {
             format!("{} gave no answer within {} s", self.authority, DEADLINE.as_secs())
@@ -198,6 +201,14 @@ impl Client {
             return Ok(Stream { body: response.into_body(), _connection: connection });
         }
         Err(Refused(read_answer(response).await?.problem()).into())
+    }
+
+    /// Posts nothing and gets an answer of any length.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub(super) async fn pour(&self, path: &str) -> anyhow::Result<Stream> {
+        self.stream(self.request(Request::post(path), Bytes::new())?).await
     }
 
     async fn answer(&self, builder: Builder, body: Bytes) -> anyhow::Result<Answer> {

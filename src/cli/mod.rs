@@ -3,6 +3,7 @@
 //! Holds no logic of the daemon's. `send`, `listen` and what manages a daemon are its peers: they speak to it over
 //! HTTP alone, and can do nothing that the API cannot.
 
+mod backup;
 mod bench;
 mod catalog;
 mod check;
@@ -20,7 +21,9 @@ mod man;
 mod moment;
 mod pages;
 mod preset;
+mod progress;
 mod replay;
+mod restore;
 mod send;
 mod serve;
 mod service;
@@ -85,6 +88,10 @@ pub enum Command {
     Projects(catalog::Catalog),
     /// Print event types that are known by heart, to be appended to the config file
     Catalog(preset::Preset),
+    /// Copy everything of a running daemon into one file
+    Backup(backup::Backup),
+    /// Make a data directory of a backup
+    Restore(restore::Restore),
     /// Make an API key, or a signing secret with --webhook
     Keygen(keygen::Keygen),
     /// Print completions for a shell
@@ -132,6 +139,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Some(Command::EventTypes(args)) => block_on(catalog::event_types(args, config, output)),
         Some(Command::Projects(args)) => block_on(catalog::projects(args, config, output)),
         Some(Command::Catalog(preset)) => preset::run(&preset, output),
+        Some(Command::Backup(args)) => block_on(backup::run(args, config, output)),
+        Some(Command::Restore(args)) => restore::run(&args, config, output),
         Some(Command::Keygen(keygen)) => keygen::run(&keygen, output),
         Some(Command::Completions(completions)) => completions::run(&completions),
         Some(Command::Man(man)) => man::run(&man),

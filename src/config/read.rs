@@ -44,6 +44,7 @@ pub(super) fn config(layers: &Layers, secrets: &Secrets<'_>) -> Result<Config, C
         retention: reader.section("/retention", |s| Retention {
             events: s.interval("events", &KEEP),
             held: s.interval("held", &KEEP),
+            size: s.size("size", &(0..=1 << 50)),
         }),
         events: reader.section("/events", |s| Events { dedup_window: s.interval("dedup_window", &DEDUP) }),
         delivery: reader.section("/delivery", delivery),

@@ -39,6 +39,7 @@ impl Config {
         page.header("[retention]");
         page.set("events", quoted(self.retention.events));
         page.set("held", quoted(self.retention.held));
+        page.set("size", quoted(size_text(self.retention.size)));
         page.header("[events]");
         page.set("dedup_window", quoted(self.events.dedup_window));
         page.delivery(&self.delivery);

@@ -55,6 +55,8 @@ words!(
         DeliveryRetried = "delivery.retried",
         /// A delivery was given up on.
         DeliveryCancelled = "delivery.cancelled",
+        /// A backup of the log was begun.
+        BackupBegun = "backup.begun",
         /// An event was delivered again; `detail` says how many deliveries were made.
         EventReplayed = "event.replayed",
         /// A replay was started; `detail` names the subscription.

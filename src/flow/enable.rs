@@ -11,6 +11,7 @@ use crate::rules::matcher::Presence;
 use crate::store::StoreError;
 
 use super::Flow;
+use super::conflict::Conflict;
 use super::lane::Lane;
 use super::notices::after_enabling;
 use super::stream::Change;
@@ -71,9 +72,7 @@ impl Flow {
                 _ if state.is_deleted() => return Err(ChangeError::no_subscription(id)),
                 None => return Ok(()),
                 Some(is) if is != was => {
-                    return Err(ChangeError::Conflict(format!(
-                        "{id} has been switched off anew: look again, then enable it"
-                    )));
+                    return Err(Conflict::SwitchedOff(id).into());
                 }
                 Some(_) => expected.check(&state.entry())?,
             }

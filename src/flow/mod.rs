@@ -7,7 +7,7 @@
 //! [`enable`], [`secrets`], [`reconcile`], [`sample`] and [`intervene`], and send the log out again through
 //! [`redeliver`] and [`replay`]; [`view`], [`list`], [`numbers`], [`gauges`] and [`timings`] tell them where things stand, [`stream`] what
 //! happens, [`audit`] who changed what. What the daemon has to say of itself goes the same way ([`notices`]),
-//! and to people by [`mail`].
+//! and to people by [`mail`]. [`backup`] hands out the log whole.
 //!
 //! Nothing here knows HTTP's server side, and which store it has. No lock is held over an await but the one
 //! that puts changes of subscriptions one after the other.
@@ -15,7 +15,9 @@
 pub mod accept;
 pub mod attempt;
 pub mod audit;
+pub mod backup;
 mod carry;
+pub mod conflict;
 pub mod dispatch;
 pub mod enable;
 pub mod gauges;

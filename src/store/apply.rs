@@ -3,11 +3,12 @@
 //! The committer is the only writer, so that what it reads before a transaction still holds in it.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 
 use tokio::time::Instant;
 
+use super::backup::Tee;
 use super::dedup::Dedup;
 use super::error::StoreError;
 use super::key;
@@ -64,6 +65,8 @@ pub(super) struct Applier {
     pub(super) held_to: u128,
     /// Passed events and replays that have had a delivery finished since.
     pub(super) revisit: BTreeSet<u128>,
+    /// A backup that is being taken, and gets a copy of each transaction.
+    pub(super) tee: Weak<Tee>,
     pub(super) pulse: Arc<Pulse>,
     pub(super) poison: Poison,
     /// When the last flush began, which is when the transactions before it had ended.
@@ -142,6 +145,8 @@ impl Applier {
             }
             Step::Release(id, limit, done) => ack(&poison, done, self.release(id, limit)),
             Step::ClearLane(id, limit, done) => ack(&poison, done, self.clear_lane(id, limit)),
+            Step::BeginBackup(tee, done) => ack(&poison, done, self.begin_backup(&tee)),
+            Step::EndBackup(done) => ack(&poison, done, self.end_backup()),
             Step::Sweep(sweep, done) => ack(&poison, done, self.sweep(sweep)),
             Step::Beat(done) => ack(&poison, done, Ok(())),
         }
@@ -172,6 +177,9 @@ impl Applier {
         let floor = floor.map_or(self.last_id.saturating_add(1), DeliveryId::bits);
         self.meta.fresh_floor = floor.to_be_bytes();
         self.meta = self.reader.tables.apply(&self.draft, &self.meta)?;
+        if let Some(tee) = self.tee.upgrade() {
+            tee.add(&self.draft);
+        }
         self.draft = Draft::default();
         self.events_in_draft = 0;
         self.reader.ledger.state().written();

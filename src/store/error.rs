@@ -25,7 +25,7 @@ pub enum StoreError {
     #[error("use the log: {0}")]
     Disk(#[from] rustix::io::Errno),
     /// A row is not what this version writes.
-    #[error("read row {key} of {tree}: {problem}; restore the log from a backup")]
+    #[error("read row {key} of {tree}: {problem}; restore the log from a backup: postrider restore FILE")]
     Corrupt {
         /// The tree it is in.
         tree: &'static str,
@@ -103,8 +103,8 @@ pub enum OpenError {
     },
     /// The directory once held a log, and part of it is gone.
     #[error(
-        "open {path}: it held a log, but {missing} is missing; restore it from a backup, or remove the whole \
-         directory to start empty",
+        "open {path}: it held a log, but {missing} is missing; restore it from a backup (postrider restore FILE), \
+         or remove the whole directory to start empty",
         path = path.display()
     )]
     Missing {
@@ -115,8 +115,8 @@ pub enum OpenError {
     },
     /// The log ends before what was last acknowledged.
     #[error(
-        "open {path}: its newest commit is {found}, but {witnessed} was acknowledged; restore it from a backup, \
-         or remove {path}/witness to go on without what was lost",
+        "open {path}: its newest commit is {found}, but {witnessed} was acknowledged; restore it from a backup \
+         (postrider restore FILE), or remove {path}/witness to go on without what was lost",
         path = path.display()
     )]
     Behind {
@@ -128,7 +128,7 @@ pub enum OpenError {
         witnessed: u64,
     },
     /// The log does not hold the rows that it says it holds.
-    #[error("open {path}: tree {tree} {problem}; restore it from a backup", path = path.display())]
+    #[error("open {path}: tree {tree} {problem}; restore it from a backup: postrider restore FILE", path = path.display())]
     Damaged {
         /// The store's directory.
         path: PathBuf,
@@ -137,9 +137,25 @@ pub enum OpenError {
         /// How it differs.
         problem: String,
     },
+    /// sled cannot make sense of its files.
+    #[error(
+        "open {path}: the file is damaged ({problem}); move {root} away and restore it from a backup: \
+         postrider restore FILE",
+        path = path.display(),
+        root = root.display()
+    )]
+    Unreadable {
+        /// The store's directory.
+        root: PathBuf,
+        /// The file.
+        path: PathBuf,
+        /// What sled says.
+        problem: String,
+    },
     /// A later version of this program wrote it.
     #[error(
-        "open {path}: it has format {found}, this version reads up to {known}; use the version that wrote it",
+        "open {path}: it has format {found}, this version reads up to {known}; use the version that wrote it, \
+         or restore a backup that this one made",
         path = path.display()
     )]
     Format {

@@ -86,10 +86,14 @@ impl Files {
         self.root.join("format")
     }
 
-    /// Refuses a directory that has lost a part, and removes what an open that broke off has left.
-    pub(super) fn check(&self) -> Result<(), OpenError> {
+    /// Refuses a directory that a later format than this was written in, or that has lost a part, and removes what an open that broke off has left.
+    pub(super) fn check(&self, format: u32) -> Result<(), OpenError> {
         let log = self.log();
-        if self.marker().exists() {
+        if let Ok(text) = fs::read_to_string(self.marker()) {
+            // Before sled touches anything: a later version may have quite another log. The log says it again.
+            if let Some(found) = text.trim().parse().ok().filter(|found| *found > format) {
+                return Err(OpenError::Format { path: self.root.clone(), found, known: format });
+            }
             for missing in ["db", "conf"] {
                 if !log.join(missing).exists() {
                     return Err(OpenError::Missing { path: self.root.clone(), missing });
@@ -116,8 +120,8 @@ impl Files {
     /// The commit that the witness names, if there is a witness.
     pub(super) fn witnessed(&self) -> Result<Option<u64>, OpenError> {
         let path = self.witness();
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
+        let text = match fs::read(&path) {
+            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(failed("read", &path)(error)),
         };

@@ -194,3 +194,35 @@ async fn a_migration_that_breaks_off_is_gone_on_with() {
     }
     assert!(broke_off > 3, "{broke_off}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_later_format_is_refused_and_left_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Clock::starting_at(THEN);
+    let (rig, _) = Rig::open(dir.path(), &clock, 1);
+    rig.append(vec![Append { content: content(None, 10), targets: Vec::new() }]).await.unwrap();
+    rig.close().await.unwrap();
+    let later = open::FORMAT + 1;
+    let refused = || {
+        let error = try_open(dir.path(), &clock, 1).unwrap_err();
+        assert!(matches!(error, OpenError::Format { found, .. } if found == later), "{error}");
+        assert!(error.to_string().contains("use the version that wrote it"), "{error}");
+    };
+    let data = || fs::read(dir.path().join("log/db")).unwrap();
+    let before = data();
+    fs::write(dir.path().join("format"), format!("{later}\n")).unwrap();
+    refused();
+    assert!(data() == before, "the log was touched");
+    // The same if only the log itself says so.
+    fs::write(dir.path().join("format"), format!("{}\n", open::FORMAT)).unwrap();
+    let db = sled::Config::new().path(dir.path().join("log")).open().unwrap();
+    let meta = Tables::open(db.clone()).unwrap().meta().unwrap().unwrap();
+    let row = record::meta(&record::Meta { format: later, ..meta.clone() });
+    db.open_tree("meta").unwrap().insert("meta", row).unwrap();
+    drop(db);
+    refused();
+    let db = sled::Config::new().path(dir.path().join("log")).open().unwrap();
+    db.open_tree("meta").unwrap().insert("meta", record::meta(&meta)).unwrap();
+    drop(db);
+    Rig::open(dir.path(), &clock, 1).0.close().await.unwrap();
+}

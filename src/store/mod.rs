@@ -10,6 +10,7 @@
 
 mod append;
 mod apply;
+mod backup;
 mod bookmark;
 mod buckets;
 mod committer;
@@ -17,6 +18,7 @@ mod dedup;
 mod error;
 mod files;
 mod fsync;
+mod guard;
 mod index;
 mod key;
 mod ledger;
@@ -28,6 +30,7 @@ mod query;
 mod queue;
 mod reader;
 mod record;
+mod restore;
 mod scan;
 mod seal;
 mod seen;
@@ -37,6 +40,7 @@ mod step;
 mod sweep;
 mod table;
 
+pub use backup::{Backup, BackupError};
 pub use bookmark::Bookmark;
 pub use committer::Committer;
 pub use error::{OpenError, QueueFull, StoreError};
@@ -48,12 +52,15 @@ pub use query::{DeliveryQuery, EventQuery, Page};
 pub use queue::{Place, Store};
 pub use reader::Reader;
 pub use record::EventHead;
+pub use restore::{BackupInfo, RestoreError, RestoreProgress, check_backup, restore};
 pub use seal::{KeyError, SealError};
 pub use seen::{Seen, SeenPage, SeenProject};
 pub use step::{
     Append, Appended, REPLAY_DELIVERIES_MAX, Redelivery, Replay, Settlement, Sweep, Swept, Target,
 };
 
+#[cfg(test)]
+mod backup_tests;
 #[cfg(test)]
 mod migrate_tests;
 #[cfg(test)]
@@ -64,5 +71,7 @@ mod once_tests;
 mod rig;
 #[cfg(test)]
 mod sealing_tests;
+#[cfg(test)]
+mod sweep_tests;
 #[cfg(test)]
 mod tests;

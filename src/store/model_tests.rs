@@ -383,7 +383,8 @@ impl Run {
     async fn sweep(&mut self) {
         let now = self.clock.now();
         let before = |secs| now.before(Duration::from_secs(secs));
-        let sweep = Sweep { events_before: before(150), held_before: before(400), limit: 5 };
+        let sweep =
+            Sweep { events_before: before(150), held_before: before(400), bytes_max: u64::MAX, limit: 5 };
         let mut total = (0, 0);
         loop {
             let swept = self.rig.step(|place, done| place.sweep(sweep, done)).await.unwrap();

@@ -86,7 +86,7 @@ async fn a_key_stands_for_a_list_of_events_for_a_day() {
 
     let rows = |table| rig.reader.tables.tree(table).iter().count();
     advance(Duration::from_hours(31)).await;
-    let sweep = Sweep { events_before: EPOCH, held_before: EPOCH, limit: 2 };
+    let sweep = Sweep { events_before: EPOCH, held_before: EPOCH, bytes_max: u64::MAX, limit: 2 };
     while rig.step(|place, done| place.sweep(sweep, done)).await.unwrap().more {}
     assert_eq!(rows(key::Table::Idempotency), 0);
     rig.close().await.unwrap();
@@ -193,7 +193,7 @@ async fn a_job_is_written_with_what_it_makes_and_goes_with_the_log() {
     assert_eq!(rig.reader.jobs(Some(done.id), 10).unwrap(), std::slice::from_ref(&running));
     assert_eq!(rig.reader.jobs(None, 1).unwrap(), [done]);
     let before = EPOCH.after(Duration::from_secs(1));
-    let sweep = Sweep { events_before: before, held_before: EPOCH, limit: 10 };
+    let sweep = Sweep { events_before: before, held_before: EPOCH, bytes_max: u64::MAX, limit: 10 };
     rig.step(|place, done| place.sweep(sweep, done)).await.unwrap();
     assert_eq!(rig.reader.jobs(None, 10).unwrap(), [running], "one that is not finished stays");
     rig.close().await.unwrap();

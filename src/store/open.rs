@@ -1,7 +1,7 @@
 //! Opening: every check that must pass before the first step is taken, and what has to be found again.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use super::dedup::Dedup;
 use super::error::{OpenError, StoreError};
 use super::files::{Files, Released};
 use super::fsync;
+use super::guard;
 use super::index::IndexState;
 use super::key::{self, TABLES, Table};
 use super::ledger::{Fresh, Ledger};
@@ -38,6 +39,9 @@ pub(super) const FORMAT: u32 = 2;
 
 /// How often sled collects garbage, in milliseconds: with its default the file grows without end under load.
 const COLLECT_EVERY_MS: u64 = 20;
+
+/// Where sled has the rows, below the store's directory.
+const DATA_FILE: &str = "log/db";
 
 /// How to open a store.
 #[derive(Clone, Debug)]
@@ -86,8 +90,39 @@ pub fn open(
     progress: &mut dyn FnMut(&str),
 ) -> Result<Opened, OpenError> {
     let files = Files::lock(&options.path)?;
-    files.check()?;
-    let failed = |error| OpenError::Store { path: options.path.clone(), error };
+    files.check(FORMAT)?;
+    guard::catch(|| open_locked(files, options, clock, rng, progress)).unwrap_or_else(|problem| {
+        let (root, path) = (options.path.clone(), options.path.join(DATA_FILE));
+        Err(OpenError::Unreadable { root, path, problem })
+    })
+}
+
+/// What an error of the log while it is opened means.
+fn refusal(root: &Path, error: StoreError) -> OpenError {
+    use sled::Error::{Corruption, Io, ReportableBug, Unsupported};
+    use std::io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
+    let problem = match error {
+        StoreError::Sled(Corruption { at, .. }) => {
+            let place = at.map(|at| format!(" at {at:?}")).unwrap_or_default();
+            format!("a page{place} does not match its checksum")
+        }
+        StoreError::Sled(ReportableBug(problem) | Unsupported(problem)) => problem,
+        StoreError::Sled(Io(error)) if matches!(error.kind(), UnexpectedEof | InvalidData | InvalidInput) => {
+            error.to_string()
+        }
+        error => return OpenError::Store { path: root.to_owned(), error },
+    };
+    OpenError::Unreadable { root: root.to_owned(), path: root.join(DATA_FILE), problem }
+}
+
+fn open_locked(
+    files: Files,
+    options: &StoreOptions,
+    clock: Clock,
+    rng: StdRng,
+    progress: &mut dyn FnMut(&str),
+) -> Result<Opened, OpenError> {
+    let failed = |error| refusal(&options.path, error);
     let db = open_sled(&files, options.cache_bytes).map_err(|error| failed(error.into()))?;
     let tables = Tables::open(db).map_err(|error| failed(error.into()))?;
     let meta = read_meta(&tables, &files)?;
@@ -121,6 +156,7 @@ pub fn open(
         swept_to: 0,
         held_to: 0,
         revisit: BTreeSet::new(),
+        tee: std::sync::Weak::new(),
         pulse: Arc::new(Pulse::default()),
         poison: poison.clone(),
         flushing_since: now,
@@ -146,7 +182,7 @@ pub fn open(
 /// memory.
 const CACHE_OVERHEAD: u64 = 4;
 
-fn open_sled(files: &Files, cache_bytes: u64) -> sled::Result<Db> {
+pub(super) fn open_sled(files: &Files, cache_bytes: u64) -> sled::Result<Db> {
     let config = sled::Config::new()
         .path(files.log())
         .cache_capacity(cache_bytes / CACHE_OVERHEAD)
@@ -164,7 +200,7 @@ fn open_sled(files: &Files, cache_bytes: u64) -> sled::Result<Db> {
 }
 
 /// The key that something in the log is sealed with, if anything is: all of it is with the same.
-fn sealed_by(tables: &Tables) -> Result<Option<KeyId>, StoreError> {
+pub(super) fn sealed_by(tables: &Tables) -> Result<Option<KeyId>, StoreError> {
     for row in tables.tree(Table::Subscriptions) {
         let (row_key, row) = row?;
         let (_, number) = key::read_chunk(Table::Subscriptions, &row_key)?;
@@ -193,7 +229,7 @@ fn seal_plain(applier: &mut Applier, plain: &[Subscription]) -> Result<(), Store
 
 fn read_meta(tables: &Tables, files: &Files) -> Result<Meta, OpenError> {
     let path = || files.root.clone();
-    let failed = |error| OpenError::Store { path: path(), error };
+    let failed = |error| refusal(&files.root, error);
     if let Some(found) = tables.format().map_err(failed)?.filter(|found| *found > FORMAT) {
         return Err(OpenError::Format { path: path(), found, known: FORMAT });
     }
@@ -211,7 +247,7 @@ fn migrated(reader: &Reader, meta: Meta, progress: &mut dyn FnMut(&str)) -> Resu
     if meta.format == FORMAT {
         return Ok((meta, false));
     }
-    let failed = |error| OpenError::Store { path: reader.files.root.clone(), error };
+    let failed = |error| refusal(&reader.files.root, error);
     // Nothing is rewritten before all of it is known to be as it was left.
     let counts = count(&reader.tables, progress).map_err(failed)?;
     verify(&reader.files, &meta, &counts)?;
@@ -246,7 +282,7 @@ fn last_id(reader: &Reader, index: &IndexState) -> Result<u128, StoreError> {
 fn probe(applier: &mut Applier, options: &StoreOptions) -> Result<(), OpenError> {
     let before = fsync::syncs();
     let written = applier.write().and_then(|()| applier.flush());
-    written.map_err(|error| OpenError::Store { path: options.path.clone(), error })?;
+    written.map_err(|error| refusal(&options.path, error))?;
     if fsync::syncs() == before {
         return Err(OpenError::NotDurable { path: options.path.clone() });
     }

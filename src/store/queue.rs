@@ -1,8 +1,11 @@
 //! The bounded queue before the committer: a place is reserved first, so that a step never waits with work in hand.
 
+use std::sync::Arc;
+
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{OwnedPermit, Sender};
 
+use super::backup::Backup;
 use super::error::{QueueFull, StoreError};
 use super::once::{Once, OnceKey};
 use super::step::{Append, Appended, Done, Poison, Replay, Settlement, Step, Sweep, Swept};
@@ -200,6 +203,17 @@ impl Place {
     /// Changes nothing, and is done when it and all before it is durable: a sign of life.
     pub fn beat(self, done: impl FnOnce(Result<(), StoreError>) + Send + 'static) {
         self.send(done, Step::Beat);
+    }
+
+    /// From the acknowledgement on, the backup gets a copy of each transaction; false if another one does already.
+    pub fn begin_backup(self, backup: &Backup, done: impl FnOnce(Result<bool, StoreError>) + Send + 'static) {
+        let tee = Arc::clone(&backup.tee);
+        self.send(done, |done| Step::BeginBackup(tee, done));
+    }
+
+    /// The backup gets no more copies: the answer is what [`Backup::finish`] needs.
+    pub fn end_backup(self, done: impl FnOnce(Result<Vec<u8>, StoreError>) + Send + 'static) {
+        self.send(done, Step::EndBackup);
     }
 
     /// Forgets the oldest part of the log; see [`Sweep`].

@@ -78,6 +78,11 @@ pub struct Reader {
 }
 
 impl Reader {
+    /// How many bytes the rows of the log have, keys included: less than what its files take.
+    pub fn bytes(&self) -> u64 {
+        self.tables.bytes()
+    }
+
     /// How many bytes the disk with the log has left for this user.
     pub fn disk_free(&self) -> Result<u64, StoreError> {
         let stat = rustix::fs::statvfs(&self.files.root)?;

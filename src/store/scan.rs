@@ -34,6 +34,8 @@ pub(super) struct Scan {
     /// Deliveries at or after the fresh floor that have a row of some kind.
     placed: Vec<u128>,
     floor: u128,
+    /// Of all rows, keys included.
+    bytes: u64,
     directory: Directory,
 }
 
@@ -81,6 +83,7 @@ pub(super) fn scan(reader: &Reader, meta: &Meta, progress: &mut dyn FnMut(&str))
     scan.index.segments = Arc::new(std::mem::take(&mut scan.directory).into_segments());
     scan.each(tables, Table::Events, progress, |scan, row_key, row| scan.add_origin(reader, row_key, row))?;
     scan.placed = Vec::new();
+    tables.set_bytes(scan.bytes);
     Ok(scan)
 }
 
@@ -98,6 +101,7 @@ impl Scan {
         for row in tables.tree(table) {
             let (row_key, value) = row?;
             count = (count.0 + 1, count.1.wrapping_add(hash(table, &row_key, &value)));
+            self.bytes += (row_key.len() + value.len()) as u64;
             if count.0.is_multiple_of(PROGRESS_ROWS) {
                 progress(&format!("checking {}: {} rows so far", table.name(), count.0));
             }

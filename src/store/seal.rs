@@ -39,7 +39,9 @@ pub enum KeyError {
     )]
     Wrong,
     /// It is not of a key's length.
-    #[error("it has {0} bytes instead of {KEY_BYTES}: it is no key file, or it is damaged")]
+    #[error(
+        "it has {0} bytes instead of {KEY_BYTES}, so it is damaged or no key file: put it back from where it is kept"
+    )]
     Length(u64),
     /// Others can read or write it.
     #[error("its mode {:04o} lets others than its owner at it: chmod 600, and consider the key known", .0)]
@@ -81,6 +83,12 @@ impl Vault {
             Err(error) => return Err(error),
         };
         if sealed_by.is_none_or(|id| id == vault.id) { Ok(vault) } else { Err(KeyError::Wrong) }
+    }
+
+    /// Whether a key file can be used, and is the one that something is sealed with, if anything is.
+    pub(super) fn check(path: &Path, sealed_by: Option<KeyId>) -> Result<(), KeyError> {
+        let vault = Self::new(&read(path)?);
+        if sealed_by.is_none_or(|id| id == vault.id) { Ok(()) } else { Err(KeyError::Wrong) }
     }
 
     #[expect(clippy::expect_used, reason = "the key has the length of the algorithm's keys")]

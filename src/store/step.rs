@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use super::backup::Tee;
 use super::error::StoreError;
 use super::once::{Once, OnceKey};
 use crate::model::delivery::Delivery;
@@ -90,6 +91,8 @@ pub struct Sweep {
     /// Events older than this go in any case, and what is unfinished with them; but not while a younger replay
     /// still delivers them.
     pub held_before: Timestamp,
+    /// While the rows have more bytes than this, the oldest events go as soon as all their deliveries are final.
+    pub bytes_max: u64,
     /// The most events to look at in this step.
     pub limit: usize,
 }
@@ -170,6 +173,8 @@ pub(super) enum Step {
     ClearLane(SubscriptionId, usize, Done<bool>),
     Sweep(Sweep, Done<Swept>),
     Beat(Done<()>),
+    BeginBackup(Arc<Tee>, Done<bool>),
+    EndBackup(Done<Vec<u8>>),
 }
 
 impl Step {
@@ -187,7 +192,9 @@ impl Step {
             | Self::PutStanding(..)
             | Self::PutJob(..)
             | Self::PutJobOnce(..)
-            | Self::Beat(..) => 1,
+            | Self::Beat(..)
+            | Self::BeginBackup(..)
+            | Self::EndBackup(..) => 1,
         }
     }
 }

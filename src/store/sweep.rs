@@ -1,9 +1,9 @@
 //! Retention: forgets the oldest events, with everything that belongs to them.
 //!
 //! What is older than `held_before` lies at the very beginning, since all of it goes. What is finished
-//! and older than `events_before` is found by a walk that passes each event once: an event that has to stay is
-//! looked at again only when one of its deliveries is finished, when it becomes older than `held_before`, or after
-//! a restart. A replay lies among the events and goes as they do; what it delivers stays as long as that goes on.
+//! and older than `events_before`, or more than the log may hold by size, is found by a walk that passes each event
+//! once: an event that has to stay is looked at again only when one of its deliveries is finished, when it becomes
+//! older than `held_before`, or after a restart. A replay lies among the events and goes as they do; what it delivers stays as long as that goes on.
 
 use super::apply::Applier;
 use super::error::StoreError;
@@ -37,7 +37,8 @@ impl Applier {
         let mut left = sweep.limit;
         self.sweep_held(sweep.held_before, &mut left, &mut swept)?;
         self.sweep_revisited(sweep, &mut left, &mut swept)?;
-        self.sweep_finished(sweep.events_before, &mut left, &mut swept)?;
+        self.sweep_finished(sweep.events_before, 0, &mut left, &mut swept)?;
+        self.sweep_finished(self.clock.now(), sweep.bytes_max, &mut left, &mut swept)?;
         let (tables, now) = (&self.reader.tables, self.clock.now());
         let mut expiring = self.dedup.expire(tables, &mut self.draft, now, sweep.limit)?;
         expiring |= self.keys.expire(tables, &mut self.draft, now, sweep.limit)?;
@@ -77,7 +78,9 @@ impl Applier {
     ) -> Result<(), StoreError> {
         while *left > 0 {
             let Some(id) = self.revisit.first().copied() else { break };
-            if id >= key::first_bits(sweep.events_before.max(sweep.held_before)) {
+            let is_over = self.reader.tables.bytes() > sweep.bytes_max;
+            let before = if is_over { self.clock.now() } else { sweep.events_before.max(sweep.held_before) };
+            if id >= key::first_bits(before) {
                 break;
             }
             self.revisit.pop_first();
@@ -97,13 +100,15 @@ impl Applier {
         self.cut()
     }
 
+    /// Passes on over what is older than `before`, while the rows have more than so many bytes.
     fn sweep_finished(
         &mut self,
         before: Timestamp,
+        bytes_max: u64,
         left: &mut usize,
         swept: &mut Swept,
     ) -> Result<(), StoreError> {
-        while *left > 0 {
+        while *left > 0 && self.reader.tables.bytes() > bytes_max {
             let Some(origin) = self.origin_from(self.swept_to, before)? else { break };
             *left -= 1;
             self.swept_to = end_of(&origin);

@@ -1,6 +1,8 @@
 //! The trees, and a draft of changes to them that is applied at once.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use sled::transaction::{ConflictableTransactionError, TransactionError, Transactional as _};
 use sled::{Db, IVec, Tree};
@@ -18,17 +20,34 @@ pub(super) struct Tables {
     db: Db,
     trees: Vec<Tree>,
     meta: Tree,
+    /// How many bytes the rows have, keys included.
+    bytes: Arc<AtomicU64>,
 }
 
 impl Tables {
     pub(super) fn open(db: Db) -> sled::Result<Self> {
         let trees = Table::ALL.into_iter().map(|table| db.open_tree(table.name()));
-        Ok(Self { trees: trees.collect::<sled::Result<_>>()?, meta: db.open_tree("meta")?, db })
+        Ok(Self {
+            trees: trees.collect::<sled::Result<_>>()?,
+            meta: db.open_tree("meta")?,
+            bytes: Arc::default(),
+            db,
+        })
     }
 
     #[expect(clippy::indexing_slicing, reason = "there is one tree for each value of the enumeration")]
     pub(super) fn tree(&self, table: Table) -> &Tree {
         &self.trees[table.index()]
+    }
+
+    /// How many bytes the rows of all trees have, keys included: known once all of them have been counted.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Takes note of what a count of all rows has found.
+    pub(super) fn set_bytes(&self, bytes: u64) {
+        self.bytes.store(bytes, Ordering::Relaxed);
     }
 
     pub(super) fn db(&self) -> &Db {
@@ -59,6 +78,7 @@ impl Tables {
         trees.push(&self.meta);
         let applied = trees.as_slice().transaction(|views| {
             let mut after = before.clone();
+            let mut grown = 0_u64;
             after.commit_seq += 1;
             for (table, view) in touched.iter().zip(views) {
                 let Some(count) = after.tables.get_mut(table.index()) else { continue };
@@ -68,12 +88,19 @@ impl Tables {
                         None => view.remove(row)?,
                     };
                     recount(count, *table, row, old.as_deref(), value.as_deref());
+                    grown = grown
+                        .wrapping_add(size(row, value.as_deref()))
+                        .wrapping_sub(size(row, old.as_deref()));
                 }
             }
             if let Some(view) = views.last() {
                 view.insert(META_KEY, record::meta(&after))?;
             }
-            Ok::<_, ConflictableTransactionError<()>>(after)
+            Ok::<_, ConflictableTransactionError<()>>((after, grown))
+        });
+        let applied = applied.map(|(after, grown)| {
+            self.bytes.fetch_add(grown, Ordering::Relaxed);
+            after
         });
         applied.map_err(|error| match error {
             TransactionError::Storage(error) => StoreError::Sled(error),
@@ -117,6 +144,11 @@ pub(super) fn hash(table: Table, key: &[u8], value: &[u8]) -> u64 {
     hasher.digest()
 }
 
+/// The bytes of a row, if there is one.
+fn size(key: &[u8], value: Option<&[u8]>) -> u64 {
+    value.map_or(0, |value| (key.len() + value.len()) as u64)
+}
+
 fn recount(count: &mut (u64, u64), table: Table, key: &[u8], old: Option<&[u8]>, new: Option<&[u8]>) {
     if let Some(old) = old {
         *count = (count.0.wrapping_sub(1), count.1.wrapping_sub(hash(table, key, old)));
@@ -149,6 +181,11 @@ impl Draft {
     #[cfg(test)]
     pub(super) fn puts(&self, table: Table) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.rows(table).filter_map(|(key, value)| Some((&**key, value.as_deref()?)))
+    }
+
+    /// Every change: a row that is put, or one that is removed.
+    pub(super) fn changes(&self) -> impl Iterator<Item = (Table, &[u8], Option<&[u8]>)> {
+        self.changes.iter().map(|((table, key), value)| (*table, &**key, value.as_deref()))
     }
 
     /// How many rows it changes.

@@ -85,7 +85,7 @@ async fn rows_of_senders_ids_go_after_the_window() {
         rig.append(one(Some(&n.to_string()), 1, Vec::new())).await.unwrap();
     }
     let rows = || rig.reader.tables.tree(key::Table::Dedup).iter().count();
-    let sweep = Sweep { events_before: EPOCH, held_before: EPOCH, limit: 4 };
+    let sweep = Sweep { events_before: EPOCH, held_before: EPOCH, bytes_max: u64::MAX, limit: 4 };
     assert!(!rig.step(|place, done| place.sweep(sweep, done)).await.unwrap().more);
     assert_eq!(rows(), 10);
     advance(WINDOW * 2).await;
