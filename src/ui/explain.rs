@@ -119,7 +119,7 @@ mod tests {
             url("http://[::zz]/"),
             json!({"url": "http://crm/", "name": " ", "filter": long, "headers": {"a b": "v", "host": "v", "ok": "å"},
                 "timeout": "1h", "retry_schedule": waits, "max_in_flight": 0, "rate_limit": "many", "ordering": "lifo",
-                "events": [], "projects": vec!["p"; 10_001]}),
+                "notify_email": "ops", "events": [], "projects": vec!["p"; 10_001]}),
             json!({"url": "http://crm/", "headers": headers, "timeout": "soon", "retry_schedule": ["8d"],
                 "events": ["", "a b", &long[..200], "T*DO", "!*"], "projects": ["a*b", "å/b", "c/å"]}),
         ];
