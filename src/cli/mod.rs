@@ -86,12 +86,12 @@ pub enum Command {
     EventTypes(catalog::Catalog),
     /// List the projects: those of the config's catalog, and those seen
     Projects(catalog::Catalog),
-    /// Print event types that are known by heart, to be appended to the config file
-    Catalog(preset::Preset),
     /// Copy everything of a running daemon into one file
     Backup(backup::Backup),
     /// Make a data directory of a backup
     Restore(restore::Restore),
+    /// Print event types that are known by heart, to be appended to the config file
+    Catalog(preset::Preset),
     /// Make an API key, or a signing secret with --webhook
     Keygen(keygen::Keygen),
     /// Print completions for a shell
@@ -138,9 +138,9 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Stats(args)) => block_on(stats::run(args, config, output)),
         Some(Command::EventTypes(args)) => block_on(catalog::event_types(args, config, output)),
         Some(Command::Projects(args)) => block_on(catalog::projects(args, config, output)),
-        Some(Command::Catalog(preset)) => preset::run(&preset, output),
         Some(Command::Backup(args)) => block_on(backup::run(args, config, output)),
         Some(Command::Restore(args)) => restore::run(&args, config, output),
+        Some(Command::Catalog(preset)) => preset::run(&preset, output),
         Some(Command::Keygen(keygen)) => keygen::run(&keygen, output),
         Some(Command::Completions(completions)) => completions::run(&completions),
         Some(Command::Man(man)) => man::run(&man),

@@ -200,11 +200,6 @@ impl Place {
         self.send(done, |done| Step::ClearLane(subscription, limit, done));
     }
 
-    /// Changes nothing, and is done when it and all before it is durable: a sign of life.
-    pub fn beat(self, done: impl FnOnce(Result<(), StoreError>) + Send + 'static) {
-        self.send(done, Step::Beat);
-    }
-
     /// From the acknowledgement on, the backup gets a copy of each transaction; false if another one does already.
     pub fn begin_backup(self, backup: &Backup, done: impl FnOnce(Result<bool, StoreError>) + Send + 'static) {
         let tee = Arc::clone(&backup.tee);
@@ -214,6 +209,11 @@ impl Place {
     /// The backup gets no more copies: the answer is what [`Backup::finish`] needs.
     pub fn end_backup(self, done: impl FnOnce(Result<Vec<u8>, StoreError>) + Send + 'static) {
         self.send(done, Step::EndBackup);
+    }
+
+    /// Changes nothing, and is done when it and all before it is durable: a sign of life.
+    pub fn beat(self, done: impl FnOnce(Result<(), StoreError>) + Send + 'static) {
+        self.send(done, Step::Beat);
     }
 
     /// Forgets the oldest part of the log; see [`Sweep`].

@@ -172,9 +172,9 @@ pub(super) enum Step {
     Release(SubscriptionId, usize, Done<bool>),
     ClearLane(SubscriptionId, usize, Done<bool>),
     Sweep(Sweep, Done<Swept>),
-    Beat(Done<()>),
     BeginBackup(Arc<Tee>, Done<bool>),
     EndBackup(Done<Vec<u8>>),
+    Beat(Done<()>),
 }
 
 impl Step {
@@ -192,9 +192,9 @@ impl Step {
             | Self::PutStanding(..)
             | Self::PutJob(..)
             | Self::PutJobOnce(..)
-            | Self::Beat(..)
             | Self::BeginBackup(..)
-            | Self::EndBackup(..) => 1,
+            | Self::EndBackup(..)
+            | Self::Beat(..) => 1,
         }
     }
 }
