@@ -160,6 +160,21 @@ fn completions_name_the_commands() {
     }
 }
 
+#[test]
+fn every_command_has_a_manual_page() {
+    let directory = tempfile::tempdir().unwrap();
+    let written = run(&["man", directory.path().to_str().unwrap()]);
+    assert!(written.status.success(), "{}", err(&written));
+    for (page, part) in [
+        ("postrider.1", "postrider\\-send(1)"),
+        ("postrider-send.1", "\\-\\-project"),
+        ("postrider-subscriptions-add.1", "\\-\\-events"),
+    ] {
+        let text = std::fs::read_to_string(directory.path().join(page)).unwrap();
+        assert!(text.contains(".TH") && text.contains(part), "{page}: {text}");
+    }
+}
+
 /// A request as the stand-in for a daemon saw it.
 struct Seen {
     head: String,

@@ -1,6 +1,6 @@
-//! Every block of docs/API.md and docs/BLUE.md, run against the real daemon.
+//! Every block of docs/API.md, docs/BLUE.md and the book's page on receiving, run against the real daemon.
 //!
-//! `cargo test --test guide -- --ignored`; needs bash, curl, Python and Node.
+//! `cargo test --test guide -- --ignored`; needs bash, curl, Python, Node and Go.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 #![expect(dead_code, reason = "not every test of the whole daemon needs all of the support")]
@@ -21,7 +21,11 @@ use support::client::ApiClient;
 use support::process::{Running, Site};
 use support::receiver::{Receiver, Reply, always};
 
-const GUIDES: [&str; 2] = [include_str!("../docs/API.md"), include_str!("../docs/BLUE.md")];
+const GUIDES: [&str; 3] = [
+    include_str!("../docs/API.md"),
+    include_str!("../docs/BLUE.md"),
+    include_str!("../docs/book/src/receiving.md"),
+];
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 /// The blocks by what stands behind their fence; those of one language are one program.
@@ -103,7 +107,8 @@ fn no_block_is_left_out() {
     let infos: Vec<String> = blocks().into_keys().collect();
     let api = ["bash", "js", "js receiver.mjs", "python", "python receiver.py"];
     let blue = ["bash blue", "js blue.mjs", "json blue-body", "json blue-event", "toml blue"];
-    let mut expected = [api, blue].concat();
+    // The block in Rust is a file, which tests/standard_webhooks.rs has.
+    let mut expected = [&api[..], &blue[..], &["go receiver.go", "rust"][..]].concat();
     expected.sort_unstable();
     assert_eq!(infos, expected);
 }
@@ -147,18 +152,19 @@ struct Program {
 }
 
 impl Program {
-    async fn start(bench: &Bench, program: &str, info: &str, file: &str) -> Self {
+    async fn start(bench: &Bench, program: &[&str], info: &str, file: &str) -> Self {
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         Self::start_at(address, bench, program, info, file).await
     }
 
-    async fn start_at(address: SocketAddr, bench: &Bench, program: &str, info: &str, file: &str) -> Self {
-        let mut command = command(program, &[], &bench.write(info, file, address));
+    async fn start_at(address: SocketAddr, bench: &Bench, program: &[&str], info: &str, file: &str) -> Self {
+        let mut command = command(program[0], &program[1..], &bench.write(info, file, address));
         command.env("WEBHOOK_SECRET", SECRET).env("PORT", address.port().to_string());
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         let lines = child.stdout.take().map(BufReader::new);
         let listens = async || TcpStream::connect(address).ok();
-        let (limit, pause) = (Duration::from_mins(1), Duration::from_millis(10));
+        // Go compiles it first.
+        let (limit, pause) = (Duration::from_mins(5), Duration::from_millis(10));
         support::eventually("the receiver listens", limit, pause, listens).await;
         Self { child, lines, address }
     }
@@ -186,7 +192,7 @@ impl Drop for Program {
 }
 
 /// What the daemon signs is received; what another secret signed, or none, is refused.
-async fn receives(program: &str, info: &str, file: &str) {
+async fn receives(program: &[&str], info: &str, file: &str) {
     let bench = Bench::start().await;
     let mut receiver = Program::start(&bench, program, info, file).await;
     let api = ApiClient::new(bench.site.address);
@@ -222,13 +228,21 @@ async fn receives(program: &str, info: &str, file: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Python"]
 async fn the_python_receiver_takes_what_is_genuine_alone() {
-    receives("python3", "python receiver.py", "receiver.py").await;
+    receives(&["python3"], "python receiver.py", "receiver.py").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Node"]
 async fn the_node_receiver_takes_what_is_genuine_alone() {
-    receives("node", "js receiver.mjs", "receiver.mjs").await;
+    receives(&["node"], "js receiver.mjs", "receiver.mjs").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Go"]
+async fn the_go_receiver_takes_what_is_genuine_alone() {
+    // The file comes as the script's own name; `go run` would leave the receiver running.
+    let compiled = "go build -o \"$0.out\" \"$0\" && exec \"$0.out\"";
+    receives(&["sh", "-c", compiled], "go receiver.go", "receiver.go").await;
 }
 
 /// The settings of the guide for users of Blue, appended to the config as the guide says; returns once they are in force.
@@ -255,7 +269,7 @@ async fn configure_for_blue(bench: &Bench, api: &ApiClient, receiver: SocketAddr
 #[ignore = "needs bash and Node"]
 async fn a_receiver_written_for_blue_takes_what_is_genuine_alone() {
     let bench = Bench::start_by(&["env", &format!("WEBHOOK_SECRET={SECRET}")]).await;
-    let mut node = Program::start(&bench, "node", "js blue.mjs", "blue.mjs").await;
+    let mut node = Program::start(&bench, &["node"], "js blue.mjs", "blue.mjs").await;
     let api = ApiClient::new(bench.site.address);
     configure_for_blue(&bench, &api, node.address).await;
     let event: Value = serde_json::from_str(&blocks()["json blue-event"]).unwrap();
@@ -299,7 +313,7 @@ async fn a_receiver_written_for_blue_takes_what_is_genuine_alone() {
     let address = node.address;
     drop(node);
     assert_eq!(first_attempt("AWAY", &away).await["status"], Value::Null);
-    let mut node = Program::start_at(address, &bench, "node", "js blue.mjs", "blue.mjs").await;
+    let mut node = Program::start_at(address, &bench, &["node"], "js blue.mjs", "blue.mjs").await;
     api.command(&format!("/v1/subscriptions/{away}/enable")).await.expect(200);
     assert_eq!(node.line().await, "asked whether AWAY is well\n");
 }

@@ -5,6 +5,9 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "what a test cannot do without may panic")]
 
+#[path = "../docs/book/src/verify.rs"]
+mod verify;
+
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -185,6 +188,9 @@ fn the_rust_library_believes_what_is_genuine_and_nothing_else() {
         let verifier = standardwebhooks::Webhook::new(&case.with).unwrap();
         let verdict = verifier.verify(&case.body, &case.headers);
         assert_eq!(verdict.is_ok(), case.genuine, "{}: {verdict:?}", case.what);
+        // And so does what the book shows, whatever the body is.
+        let received = verify::received(&case.with, &case.headers, &case.body);
+        assert_eq!(received.is_ok(), case.genuine, "{}: {received:?}", case.what);
     }
 }
 

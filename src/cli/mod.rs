@@ -17,6 +17,7 @@ mod export;
 mod keygen;
 mod listen;
 mod log;
+mod man;
 mod moment;
 mod pages;
 mod preset;
@@ -95,6 +96,9 @@ pub enum Command {
     Keygen(keygen::Keygen),
     /// Print completions for a shell
     Completions(completions::Completions),
+    /// Write manual pages
+    #[command(hide = true)]
+    Man(man::Man),
 }
 
 /// A command that was used wrongly: exit code 2 instead of 1.
@@ -139,6 +143,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Catalog(preset)) => preset::run(&preset, output),
         Some(Command::Keygen(keygen)) => keygen::run(&keygen, output),
         Some(Command::Completions(completions)) => completions::run(&completions),
+        Some(Command::Man(man)) => man::run(&man),
         Some(Command::Serve) | None => {
             // Before there are threads: it changes the environment.
             let sockets = service::sockets()?;

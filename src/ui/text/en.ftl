@@ -501,6 +501,7 @@ problem-id = '{ $text }' is not { $what }: expected { $prefix } and 26 letters a
 problem-word = '{ $text }' is none of { $words }
 problem-state = '{ $text }' is not a state of a delivery: expected one of { $words }
 problem-rate = '{ $text }' is not a rate such as "50/s", "100/m" or "1000/h"
+problem-email = '{ $text }' is not an e-mail address such as "ops@acme.example"
 problem-filter = line { $line }, column { $column }: { $message }
 problem-filter-token = line { $line }, column { $column }: '{ $token }' { $message }
 problem-address = { $address } is { $why } and may not be called: add its network to `delivery.allow_networks` to allow it

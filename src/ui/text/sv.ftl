@@ -501,6 +501,7 @@ problem-id = "{ $text }" är inte { $what }: det ska vara { $prefix } och 26 bok
 problem-word = "{ $text }" är inget av { $words }
 problem-state = "{ $text }" är inte ett tillstånd för en leverans: det ska vara något av { $words }
 problem-rate = "{ $text }" är inte en takt som 50/s, 100/m eller 1000/h
+problem-email = "{ $text }" är ingen e-postadress, som ops@acme.example
 problem-filter = rad { $line }, kolumn { $column }: { $message }
 problem-filter-token = rad { $line }, kolumn { $column }: "{ $token }" { $message }
 problem-address = { $address } är { $why } och får inte anropas: lägg till dess nätverk i `delivery.allow_networks` för att tillåta det
