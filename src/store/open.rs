@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use sled::Db;
 use tokio::sync::mpsc;
@@ -21,7 +22,7 @@ use super::key::{self, TABLES, Table};
 use super::ledger::{Fresh, Ledger};
 use super::migrate::Migration;
 use super::once::Keys;
-use super::pulse::Pulse;
+use super::pulse::{PATIENCE, Pulse};
 use super::queue::Store;
 use super::reader::Reader;
 use super::record::{self, Meta};
@@ -83,11 +84,31 @@ pub struct Opened {
 pub fn open(
     options: &StoreOptions,
     clock: Clock,
-    rng: StdRng,
+    mut rng: StdRng,
     progress: &mut dyn FnMut(&str),
 ) -> Result<Opened, OpenError> {
     let files = Files::lock(&options.path)?;
     files.check(FORMAT)?;
+    if files.is_acknowledged() {
+        return open_caught(files, options, clock, rng, progress);
+    }
+    let spare = StdRng::from_rng(&mut rng);
+    let opened = open_caught(files, options, clock.clone(), rng, progress);
+    let Err(OpenError::Unreadable { problem, .. }) = opened else { return opened };
+    // A first start that broke off has left it, and nobody was told that anything is in it.
+    let files = Files::lock(&options.path)?;
+    let aside = files.set_aside()?;
+    tracing::warn!(path = %aside.display(), problem, "set aside a log that was never finished");
+    open_caught(files, options, clock, spare, progress)
+}
+
+fn open_caught(
+    files: Files,
+    options: &StoreOptions,
+    clock: Clock,
+    rng: StdRng,
+    progress: &mut dyn FnMut(&str),
+) -> Result<Opened, OpenError> {
     guard::catch(|| open_locked(files, options, clock, rng, progress)).unwrap_or_else(|problem| {
         let (root, path) = (options.path.clone(), options.path.join(DATA_FILE));
         Err(OpenError::Unreadable { root, path, problem })
@@ -277,7 +298,12 @@ fn last_id(reader: &Reader, index: &IndexState) -> Result<u128, StoreError> {
 /// Writes the meta row and flushes: refuses to go on unless that forces the log to the disk.
 fn probe(applier: &mut Applier, options: &StoreOptions) -> Result<(), OpenError> {
     let before = fsync::syncs();
+    let pulse = Arc::new(Pulse::default());
+    let watch = pulse.watch(PATIENCE, Some(applier.reader.tables.db().clone()));
+    let watch = watch.map_err(|error| OpenError::Io { doing: "watch", path: options.path.clone(), error })?;
+    pulse.begin();
     let written = applier.write().and_then(|()| applier.flush());
+    drop(watch);
     written.map_err(|error| refusal(&options.path, error))?;
     if fsync::syncs() == before {
         return Err(OpenError::NotDurable { path: options.path.clone() });
