@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::api;
-use crate::api::serve::{Limits, Listener};
+use crate::api::serve::{Inherited, Limits, Listener};
 use crate::api::tls::Tls;
 use crate::config::Config;
 use crate::flow::Flow;
@@ -62,9 +62,22 @@ impl Daemon {
     /// # Errors
     /// Whatever keeps it from starting; then nothing of it is left running.
     pub async fn start(config: Config, options: Options) -> anyhow::Result<Self> {
+        Self::start_on(Vec::new(), config, options).await
+    }
+
+    /// As [`start`](Self::start), on sockets that listen already; what of `server.listen` is not among them is bound
+    /// to. Connections that came before wait in them until the daemon is ready.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn start_on(
+        inherited: Vec<Inherited>,
+        config: Config,
+        options: Options,
+    ) -> anyhow::Result<Self> {
         let config = Arc::new(config);
         let tls = config.server.tls.as_ref().map(Tls::open).transpose().context("failed to set up TLS")?;
-        let listeners = bind(&config).await?;
+        let listeners = bind(inherited, &config).await?;
         let addresses = listeners.iter().filter_map(Listener::address).collect();
         let mut rng = StdRng::from_seed(options.seed);
         let opened = open(&config, &options.clock, StdRng::from_rng(&mut rng)).await?;
@@ -123,11 +136,14 @@ impl Daemon {
         }
     }
 
-    /// Stops cleanly: takes no more events, finishes requests and attempts that are out, makes all durable.
+    /// Stops cleanly: finishes attempts that are out, takes events until then, finishes requests, makes all durable.
+    /// Whoever submits events therefore never waits for a slow receiver, and on sockets that stay open only for as long
+    /// as it takes to end the process and start the next.
     ///
     /// # Errors
     /// When the log could not be finished; what was acknowledged is safe all the same.
     pub async fn stop(mut self) -> anyhow::Result<()> {
+        self.flow.rest().await;
         self.shutdown.cancel();
         self.flow.end_listening();
         while self.api.join_next().await.is_some() {}
@@ -168,9 +184,16 @@ fn limits() -> Limits {
     Limits { connections_max, ..limits }
 }
 
-async fn bind(config: &Config) -> anyhow::Result<Vec<Listener>> {
+async fn bind(inherited: Vec<Inherited>, config: &Config) -> anyhow::Result<Vec<Listener>> {
     let mut listeners = Vec::with_capacity(config.server.listen.len());
-    for listen in &config.server.listen {
+    let mut adopted = Vec::with_capacity(inherited.len());
+    for socket in inherited {
+        let listen = socket.listen().context("failed to use a socket that was handed over")?;
+        let listener = Listener::adopt(socket);
+        listeners.push(listener.with_context(|| format!("failed to serve {listen}, which was handed over"))?);
+        adopted.push(listen);
+    }
+    for listen in config.server.listen.iter().filter(|listen| !adopted.contains(listen)) {
         let listener = Listener::bind(listen, config.server.unix_mode).await;
         let hint = "is another daemon running there? change server.listen";
         listeners.push(listener.with_context(|| format!("failed to listen on {listen}: {hint}"))?);

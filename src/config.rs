@@ -18,14 +18,17 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use ipnet::IpNet;
+use url::Url;
 
 pub use error::{ConfigError, ConfigErrors};
 pub use show::subscription_toml;
 
+use crate::model::email::EmailAddress;
 use crate::model::input::SubscriptionInput;
 use crate::model::name::{CompanyId, EventType, ProjectId};
 use crate::model::proxy::Proxy;
 use crate::model::secret::Secret;
+use crate::model::selector::EventSelector;
 use crate::model::subscription::DisablePolicy;
 use crate::model::time::Interval;
 
@@ -51,6 +54,8 @@ pub struct Config {
     pub api: Api,
     /// `[log]`: what the daemon tells.
     pub log: Log,
+    /// `[mail]`: whom it tells by mail.
+    pub mail: Mail,
     /// `[auth]`: who may call the API.
     pub auth: Auth,
     /// `[[event_types]]`: the catalog of event types; names are unique.
@@ -310,6 +315,19 @@ pub struct Log {
     pub level: String,
     /// The shape of a line. A restart applies it.
     pub format: LogFormat,
+}
+
+/// `[mail]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mail {
+    /// The server, with what it wants to know of us; none means no mail.
+    pub smtp: Option<Url>,
+    /// From whom.
+    pub from: EmailAddress,
+    /// To whom, whatever a notice is about.
+    pub to: Vec<EmailAddress>,
+    /// Which notices.
+    pub about: EventSelector,
 }
 
 /// `[auth]`.

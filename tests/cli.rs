@@ -126,6 +126,33 @@ fn bad_use_is_exit_code_2_and_says_what_would_be_right() {
 }
 
 #[test]
+fn the_catalog_of_blue_can_be_appended_to_a_config() {
+    let printed = run(&["catalog", "blue"]);
+    let directory = tempfile::tempdir().unwrap();
+    let file = write(directory.path(), "config.toml", &format!("[log]\nlevel = \"warn\"\n{}", out(&printed)));
+    let checked = run(&["check", "--config", &file]);
+    assert!(checked.status.success(), "{}", err(&checked));
+    assert_eq!(out(&checked).matches("[[event_types]]").count(), 37);
+
+    let printed = run(&["--json", "catalog", "blue"]);
+    let types: Vec<Value> = out(&printed).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let mut groups = std::collections::BTreeMap::new();
+    for one in &types {
+        *groups.entry(one["group"].as_str().unwrap()).or_insert(0) += 1;
+        assert!(one["description"].as_str().unwrap().ends_with('.'), "{one}");
+    }
+    let expected = [
+        ("Checklists", 12),
+        ("Comments", 3),
+        ("Custom fields", 3),
+        ("Lists", 3),
+        ("Records", 13),
+        ("Tags", 3),
+    ];
+    assert_eq!(groups.into_iter().collect::<Vec<_>>(), expected);
+}
+
+#[test]
 fn completions_name_the_commands() {
     for shell in ["bash", "zsh", "fish"] {
         let script = run(&["completions", shell]);

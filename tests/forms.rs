@@ -303,7 +303,7 @@ async fn a_bad_form_comes_back_with_what_was_typed_and_what_is_wrong() {
     let answer = send(&world, Method::POST, "/subscriptions", &[("content-type", FORM)], &form).await;
     assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
     let text = answer.text();
-    assert!(text.contains("is an empty list, which could mean none or all"), "{text}");
+    assert!(text.contains("Pick at least one, or choose everything above."), "{text}");
     assert!(text.contains("value=\"&#34;&#62;x\"") && !text.contains("value=\"\">x"), "{text}");
     let members = json!({"url": "http://169.254.1.1/x", "filter": "1 +"});
     let problem = world.api.post("/v1/subscriptions", &members).await.expect(422);
@@ -313,7 +313,35 @@ async fn a_bad_form_comes_back_with_what_was_typed_and_what_is_wrong() {
     for error in problem["errors"].as_array().unwrap() {
         assert!(text.contains(error["detail"].as_str().unwrap()), "{error} is not in {text}");
     }
+    let form = format!("{form}&timeout=soon&headers=Host:+x&max_in_flight=none");
+    let text = send(&world, Method::POST, "/sv/subscriptions", &[("content-type", FORM)], &form).await.text();
+    for expected in [
+        "rad 1, kolumn 4: uttrycket slutar för tidigt",
+        "är inte en tidslängd som",
+        "Host: sätts av tjänsten",
+        "är inte ett heltal från 1 till 1024",
+    ] {
+        assert!(text.contains(expected), "'{expected}' is not in {text}");
+    }
     assert!(world.api.list("/v1/subscriptions").await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_search_that_cannot_be_read_finds_nothing() {
+    let world = World::start().await;
+    let (receiver, _) = world.subscribed(json!({"name": "crm"})).await;
+    world.api.accepted(&support::client::event("A", "acme/p", 1)).await;
+    receiver.wait_for(1).await;
+    for (path, told) in [
+        ("/deliveries?", "What was asked for cannot be read."),
+        ("/events?", "What was asked for cannot be read."),
+        ("/events/again?to=crm&", "No event is chosen."),
+    ] {
+        let (all, none) =
+            (get(&world, path).await.text(), get(&world, &format!("{path}type=a+b")).await.text());
+        assert!(all.contains("acme/p") && !all.contains(told), "{path}: {all}");
+        assert!(!none.contains("acme/p") && none.contains(told), "{path}: {none}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -384,6 +412,6 @@ async fn deliveries_are_found_by_what_their_event_is() {
         let found = world.api.list(&format!("/v1/deliveries?subscription={id}&{search}")).await;
         assert_eq!(found.len(), expected, "{search}");
         let page = get(&world, &format!("/deliveries?subscription=crm&{search}")).await.text();
-        assert_eq!(page.matches("<td><a class=\"state ").count(), expected, "{search}");
+        assert_eq!(page.matches("<td class=\"at-state\"><a class=\"state ").count(), expected, "{search}");
     }
 }

@@ -1,4 +1,4 @@
-//! Every block of docs/API.md, run against the real daemon.
+//! Every block of docs/API.md and docs/BLUE.md, run against the real daemon.
 //!
 //! `cargo test --test guide -- --ignored`; needs bash, curl, Python and Node.
 
@@ -15,19 +15,20 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use postrider::model::time::Clock;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use support::client::ApiClient;
 use support::process::{Running, Site};
 use support::receiver::{Receiver, Reply, always};
 
-const GUIDE: &str = include_str!("../docs/API.md");
+const GUIDES: [&str; 2] = [include_str!("../docs/API.md"), include_str!("../docs/BLUE.md")];
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 /// The blocks by what stands behind their fence; those of one language are one program.
 fn blocks() -> BTreeMap<String, String> {
     let mut blocks: BTreeMap<String, String> = BTreeMap::new();
     let mut open: Option<String> = None;
-    for line in GUIDE.lines() {
+    for line in GUIDES.iter().flat_map(|guide| guide.lines()) {
         match (line.strip_prefix("```"), &open) {
             (Some(info), None) => open = Some(info.to_owned()),
             (Some(_), Some(_)) => open = None,
@@ -50,8 +51,13 @@ struct Bench {
 
 impl Bench {
     async fn start() -> Self {
+        Self::start_by(&[]).await
+    }
+
+    /// Started by way of `wrapper`.
+    async fn start_by(wrapper: &[&str]) -> Self {
         let site = Site::new(support::memory_dir(), "");
-        let mut running = site.spawn(&[]);
+        let mut running = site.spawn(wrapper);
         site.ready(&mut running).await;
         Self { site, _running: running }
     }
@@ -59,7 +65,7 @@ impl Bench {
     /// Writes a block down, with the addresses of this test in the place of the guide's.
     fn write(&self, info: &str, name: &str, receiver: SocketAddr) -> PathBuf {
         let block = blocks().remove(info).unwrap_or_else(|| panic!("the guide has no block '{info}'"));
-        assert!(block.lines().count() > 10, "{block}");
+        assert!(!block.trim().is_empty(), "an empty block '{info}'");
         let text = block
             .replace("127.0.0.1:8740", &self.site.address.to_string())
             .replace("127.0.0.1:9000", &receiver.to_string());
@@ -95,7 +101,11 @@ async fn receiver() -> (Receiver, SocketAddr) {
 #[test]
 fn no_block_is_left_out() {
     let infos: Vec<String> = blocks().into_keys().collect();
-    assert_eq!(infos, ["bash", "js", "js receiver.mjs", "python", "python receiver.py"]);
+    let api = ["bash", "js", "js receiver.mjs", "python", "python receiver.py"];
+    let blue = ["bash blue", "js blue.mjs", "json blue-body", "json blue-event", "toml blue"];
+    let mut expected = [api, blue].concat();
+    expected.sort_unstable();
+    assert_eq!(infos, expected);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -139,6 +149,10 @@ struct Program {
 impl Program {
     async fn start(bench: &Bench, program: &str, info: &str, file: &str) -> Self {
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        Self::start_at(address, bench, program, info, file).await
+    }
+
+    async fn start_at(address: SocketAddr, bench: &Bench, program: &str, info: &str, file: &str) -> Self {
         let mut command = command(program, &[], &bench.write(info, file, address));
         command.env("WEBHOOK_SECRET", SECRET).env("PORT", address.port().to_string());
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
@@ -175,7 +189,7 @@ impl Drop for Program {
 async fn receives(program: &str, info: &str, file: &str) {
     let bench = Bench::start().await;
     let mut receiver = Program::start(&bench, program, info, file).await;
-    let api = support::client::ApiClient::new(bench.site.address);
+    let api = ApiClient::new(bench.site.address);
     let url = format!("http://{}/hooks", receiver.address);
     let other = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
     let genuine = json!({"name": "genuine", "url": url, "secret": SECRET, "events": ["GOOD"]});
@@ -215,4 +229,77 @@ async fn the_python_receiver_takes_what_is_genuine_alone() {
 #[ignore = "needs Node"]
 async fn the_node_receiver_takes_what_is_genuine_alone() {
     receives("node", "js receiver.mjs", "receiver.mjs").await;
+}
+
+/// The settings of the guide for users of Blue, appended to the config as the guide says; returns once they are in force.
+async fn configure_for_blue(bench: &Bench, api: &ApiClient, receiver: SocketAddr) {
+    let executable = Path::new(env!("CARGO_BIN_EXE_postrider"));
+    let mut script = command("bash", &["-euo", "pipefail"], &bench.write("bash blue", "blue.sh", receiver));
+    let path = std::env::var("PATH").unwrap();
+    script.env("PATH", format!("{}:{path}", executable.parent().unwrap().display()));
+    bench.run(script).await;
+    let settings = std::fs::read_to_string(bench.write("toml blue", "blue.toml", receiver)).unwrap();
+    let config = bench.site.dir.path().join("config.toml");
+    let before = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, before + &settings).unwrap();
+    let (limit, pause) = (Duration::from_mins(1), Duration::from_millis(10));
+    support::eventually("the settings are in force", limit, pause, async || {
+        (!api.list("/v1/subscriptions").await.is_empty()).then_some(())
+    })
+    .await;
+    let types = api.list("/v1/event-types").await;
+    assert_eq!(types.iter().filter(|one| one["configured"] == true).count(), 37, "{types:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs bash and Node"]
+async fn a_receiver_written_for_blue_takes_what_is_genuine_alone() {
+    let bench = Bench::start_by(&["env", &format!("WEBHOOK_SECRET={SECRET}")]).await;
+    let mut node = Program::start(&bench, "node", "js blue.mjs", "blue.mjs").await;
+    let api = ApiClient::new(bench.site.address);
+    configure_for_blue(&bench, &api, node.address).await;
+    let event: Value = serde_json::from_str(&blocks()["json blue-event"]).unwrap();
+
+    // What is sent is what the guide shows.
+    let (seen, _) = receiver().await;
+    let mut shown: Value = serde_json::from_str(&blocks()["json blue-body"]).unwrap();
+    let selectors = json!({"events": shown["webhook"]["metadata"]["events"], "projects": ["acme/*"]});
+    let mut members = json!({"name": "twin", "url": seen.url(), "format": "blue"});
+    members.as_object_mut().unwrap().extend(selectors.as_object().unwrap().clone());
+    let twin = api.subscribe(&members).await;
+    api.accepted(&event).await;
+    for (member, value) in
+        [("id", &twin["id"]), ("uid", &twin["id"]), ("name", &twin["name"]), ("url", &twin["url"])]
+    {
+        shown["webhook"][member] = value.clone();
+    }
+    assert_eq!(seen.wait_for(1).await[0].json(), shown);
+    assert_eq!(node.line().await, "TODO_NAME_CHANGED: Draft -> Launch\n");
+
+    // What another secret signed is refused.
+    let url = format!("http://{}/hook", node.address);
+    let subscribe = async |name: &str, secret: &str| {
+        let members = json!({"name": name, "url": url, "format": "blue", "events": [name], "secret": secret,
+            "retry_schedule": []});
+        api.subscribe(&members).await["id"].as_str().unwrap().to_owned()
+    };
+    let first_attempt = async |name: &str, id: &str| {
+        api.accepted(&json!({"type": name, "project": "p"})).await;
+        let (limit, pause) = (Duration::from_mins(1), Duration::from_millis(10));
+        support::eventually("it is off", limit, pause, async || {
+            (api.subscription(id).await["health"] == "disabled").then_some(())
+        })
+        .await;
+        api.get(&format!("/v1/deliveries?subscription={id}")).await["items"][0]["attempts"][0].clone()
+    };
+    let forged = subscribe("FORGED", "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA").await;
+    assert_eq!(first_attempt("FORGED", &forged).await["status"], 401);
+    // One that was away is asked whether it is well, and says so by believing the question.
+    let away = subscribe("AWAY", SECRET).await;
+    let address = node.address;
+    drop(node);
+    assert_eq!(first_attempt("AWAY", &away).await["status"], Value::Null);
+    let mut node = Program::start_at(address, &bench, "node", "js blue.mjs", "blue.mjs").await;
+    api.command(&format!("/v1/subscriptions/{away}/enable")).await.expect(200);
+    assert_eq!(node.line().await, "asked whether AWAY is well\n");
 }

@@ -31,6 +31,7 @@ fn spec(events: EventSelector, projects: ProjectSelector, filter: Option<String>
         rate_limit: None,
         ordering: Ordering::None,
         tls: postrider::model::tls::Tls::default(),
+        notify_email: None,
     }
 }
 

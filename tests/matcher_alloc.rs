@@ -51,6 +51,7 @@ fn spec(events: &[String], projects: &[String]) -> SubscriptionSpec {
         rate_limit: None,
         ordering: Ordering::None,
         tls: postrider::model::tls::Tls::default(),
+        notify_email: None,
     }
 }
 

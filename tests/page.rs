@@ -526,7 +526,7 @@ async fn the_tail_shows_what_happens_as_it_happens() {
     browser.open("/live").await;
     browser.until_shows("listening").await;
     served.api.accepted(&event("TODO_CREATED", "acme/website", 1)).await;
-    browser.until_shows("acme/website, 1 subscriptions want it").await;
+    browser.until_shows("acme/website, 1 subscription wants it").await;
     browser.until_shows("Attempt 1").await;
     browser.until_shows("Delivered").await;
     let answer = served.api.call(Method::GET, "/healthz", "", "").await.unwrap();

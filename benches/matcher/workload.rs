@@ -242,6 +242,7 @@ impl Wish {
             rate_limit: None,
             ordering: Ordering::None,
             tls: postrider::model::tls::Tls::default(),
+            notify_email: None,
         }
     }
 }

@@ -12,6 +12,7 @@ use super::super::precondition::if_match;
 use super::super::wire::schema;
 use super::DOCUMENT;
 use crate::flow::secrets::check_grace;
+use crate::model::email::EmailAddress;
 use crate::model::id::{DeliveryId, EventId, SubscriptionId};
 use crate::model::input::SubscriptionInput;
 use crate::model::name::{EventType, SenderId};
@@ -145,6 +146,9 @@ fn patterns_of_settings_say_what_the_model_reads() {
     // How long a name may be is not in its pattern alone.
     agree::<schema::NameText>(&["crm", " a ", "å b", &long, "", "  ", "a\tb", "\u{85}"], text("name"));
     assert!(!takes("name", &longer.into()));
+    let emails =
+        ["ops@acme.example", "a.b+c@d", "", "a", "a@", "@b", "a..b@c", "a@-b", "a@b.", "a b@c", "å@b"];
+    agree::<schema::EmailText>(&emails, reads::<EmailAddress>);
     agree::<schema::RateText>(&["1/s", "4199999999/h", "0/s", "50", "1/d", "-1/s", ""], reads::<RateLimit>);
     let timeouts = ["100ms", "99ms", "60000ms", "60001ms", "1s", "60s", "61s", "1m", "2m", "0s", "", "soon"];
     agree::<schema::TimeoutText>(&timeouts, text("timeout"));

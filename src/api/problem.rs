@@ -275,7 +275,7 @@ fn summary(problems: &[Problem]) -> String {
 
 fn members(problems: Vec<Problem>) -> Vec<MemberProblem> {
     let shown = problems.into_iter().take(PROBLEMS_MAX);
-    shown.map(|Problem { pointer, detail }| MemberProblem { pointer, detail }).collect()
+    shown.map(|Problem { pointer, detail, .. }| MemberProblem { pointer, detail }).collect()
 }
 
 impl IntoResponse for Failure {
@@ -313,7 +313,7 @@ impl From<ChangeError> for Failure {
             ChangeError::Invalid(problems) => Self::Invalid(problems),
             ChangeError::CheckFailed { attempt } => Self::CheckFailed(Box::new((&*attempt).into())),
             error @ ChangeError::Outdated { .. } => Self::Outdated(error.to_string()),
-            ChangeError::Conflict(detail) => Self::Conflict(detail),
+            ChangeError::Conflict(conflict) => Self::Conflict(conflict.to_string()),
             ChangeError::TooMany { detail } => Self::TooMany { detail, retry_after: COME_BACK_AFTER },
             error @ ChangeError::KeyReused => Self::KeyReused(error.to_string()),
             ChangeError::Stopping => Self::Unavailable("the daemon is stopping"),

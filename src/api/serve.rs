@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, Version, header};
 use hyper::body::Incoming;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -39,6 +39,9 @@ const ACCEPT_REST: Duration = Duration::from_millis(100);
 const H2_STREAMS_MAX: u32 = 256;
 const H2_PING_EVERY: Duration = Duration::from_secs(20);
 const HEAD_BYTES_MAX: u32 = 16 * 1024;
+/// For how long a connection may bring requests once the stop has begun: one that is on its way already must not meet
+/// a closed door. Each is answered with `Connection: close`.
+const LINGER: Duration = Duration::from_millis(250);
 /// How many connections wait in the kernel's queue of a Unix socket.
 const BACKLOG: u32 = 1024;
 
@@ -71,6 +74,33 @@ impl Default for Limits {
     }
 }
 
+/// A socket that listens already: whoever started the process opened it, and keeps it open when the process ends.
+#[derive(Debug)]
+pub enum Inherited {
+    /// On an address.
+    Tcp(std::net::TcpListener),
+    /// On a path.
+    Unix(std::os::unix::net::UnixListener),
+}
+
+impl Inherited {
+    /// Where it listens, as the config would name it.
+    ///
+    /// # Errors
+    /// When the socket does not say, or has no path.
+    pub fn listen(&self) -> io::Result<Listen> {
+        match self {
+            Self::Tcp(listener) => listener.local_addr().map(Listen::Tcp),
+            Self::Unix(listener) => {
+                let address = listener.local_addr()?;
+                let path =
+                    address.as_pathname().ok_or_else(|| io::Error::other("a Unix socket without a path"))?;
+                Ok(Listen::Unix(path.to_owned()))
+            }
+        }
+    }
+}
+
 /// A bound socket.
 #[derive(Debug)]
 pub enum Listener {
@@ -95,6 +125,23 @@ impl Listener {
                 socket.bind(path)?;
                 std::fs::set_permissions(path, std::fs::Permissions::from_mode(unix_mode))?;
                 socket.listen(BACKLOG).map(Self::Unix)
+            }
+        }
+    }
+
+    /// Serves a socket that listens already.
+    ///
+    /// # Errors
+    /// When it cannot be used here.
+    pub fn adopt(inherited: Inherited) -> io::Result<Self> {
+        match inherited {
+            Inherited::Tcp(listener) => {
+                listener.set_nonblocking(true)?;
+                TcpListener::from_std(listener).map(Self::Tcp)
+            }
+            Inherited::Unix(listener) => {
+                listener.set_nonblocking(true)?;
+                UnixListener::from_std(listener).map(Self::Unix)
             }
         }
     }
@@ -141,8 +188,9 @@ enum Connection {
     Unix(UnixStream),
 }
 
-/// Serves `router` on every listener until `shutdown`, with TLS on those of an address if there is one; then takes no more connections, lets requests finish
-/// within [`Limits::shutdown_timeout`], and returns.
+/// Serves `router` on every listener until `shutdown`, with TLS on those of an address if there is one; then takes no
+/// more connections, closes those that are open after their next answer or [`LINGER`], lets requests finish within
+/// [`Limits::shutdown_timeout`], and returns.
 pub async fn serve(
     listeners: Vec<Listener>,
     router: Router,
@@ -219,13 +267,23 @@ impl Server {
     /// The connection under TLS; none if there will be none, which has been logged.
     async fn shake_hands(&self, tls: &Tls, stream: TcpStream, peer: Peer) -> Option<TlsStream<TcpStream>> {
         let shaking = tokio::time::timeout(self.limits.handshake_timeout, tls.accept(stream));
-        match self.shutdown.run_until_cancelled(shaking).await? {
+        let shaken = tokio::select! {
+            shaken = shaking => shaken,
+            () = self.lingered() => return None,
+        };
+        match shaken {
             Ok(Ok(Some(stream))) => return Some(stream),
             Ok(Ok(None)) => tracing::debug!(?peer, "plain HTTP on a port of TLS"),
             Ok(Err(error)) => tracing::debug!(?peer, %error, "a TLS handshake broke off"),
             Err(_) => tracing::debug!(?peer, "a TLS handshake took too long"),
         }
         None
+    }
+
+    /// Returns once the stop has begun and connections have had their time since.
+    async fn lingered(&self) {
+        self.shutdown.cancelled().await;
+        sleep(LINGER).await;
     }
 
     /// Serves one connection to its end.
@@ -239,10 +297,11 @@ impl Server {
         place: Place,
     ) {
         let builder = builder(&self.limits);
-        let service = service(self.router, peer, Arc::clone(place.seat()));
+        let service = service(self.router.clone(), peer, Arc::clone(place.seat()), self.shutdown.clone());
         let stream = Patient::new(stream, self.limits.write_timeout);
         let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), service));
         let mut silence = pin!(sleep(self.limits.head_timeout));
+        let mut lingered = pin!(self.lingered());
         let (mut is_watched, mut is_stopping) = (true, false);
         loop {
             tokio::select! {
@@ -254,7 +313,7 @@ impl Server {
                     }
                     return;
                 }
-                () = self.shutdown.cancelled(), if !is_stopping => {
+                () = lingered.as_mut(), if !is_stopping => {
                     is_stopping = true;
                     serving.as_mut().graceful_shutdown();
                 }
@@ -309,14 +368,23 @@ fn service(
     router: Router,
     peer: Peer,
     seat: Arc<Seat>,
+    shutdown: CancellationToken,
 ) -> impl Service<Request<Incoming>, Response = Response<Answering>, Error = Infallible, Future: Send + 'static>
 {
     service_fn(move |request: Request<Incoming>| {
         let turn = seat.begin();
         let mut request = request.map(|body| Body::new(Awaited::new(body, Arc::clone(&seat))));
         request.extensions_mut().insert(peer);
-        let answer = router.clone().oneshot(request);
-        async move { answer.await.map(|answer| answer.map(|body| Answering::new(body, turn))) }
+        // HTTP/2 has a way of its own to say it.
+        let says_close = request.version() < Version::HTTP_2;
+        let (answer, shutdown) = (router.clone().oneshot(request), shutdown.clone());
+        async move {
+            let mut response = answer.await?;
+            if says_close && shutdown.is_cancelled() {
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok(response.map(|body| Answering::new(body, turn)))
+        }
     })
 }
 

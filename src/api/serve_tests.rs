@@ -199,6 +199,27 @@ async fn a_stop_lets_requests_finish_and_takes_no_more() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_request_that_meets_the_stop_is_answered_and_told_that_it_is_the_last() {
+    let mut running = start().await;
+    let mut stream = TcpStream::connect(running.address).await.unwrap();
+    let mut answer = vec![0; 4096];
+    let mut ask = async |stream: &mut TcpStream| {
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        let length = stream.read(&mut answer).await.unwrap();
+        String::from_utf8_lossy(&answer[..length]).to_lowercase()
+    };
+    let kept = ask(&mut stream).await;
+    assert!(kept.starts_with("http/1.1 200") && !kept.contains("connection: close"), "{kept}");
+    running.shutdown.cancel();
+    sleep(LINGER / 2).await;
+    let last = ask(&mut stream).await;
+    assert!(last.starts_with("http/1.1 200") && last.contains("connection: close"), "{last}");
+    let began = tokio::time::Instant::now();
+    running.tasks.join_next().await.unwrap().unwrap();
+    assert!(began.elapsed() < LINGER / 2, "nothing is left to wait for");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stop_does_not_wait_for_ever() {
     let mut running = start().await;
     let mut stream = TcpStream::connect(running.address).await.unwrap();

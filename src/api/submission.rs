@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 use super::problem::PROBLEMS_MAX;
 use super::raw_event::{MEMBERS, RawEvent, RawList};
 use crate::model::event::EventContent;
+use crate::model::notice::{TYPE_PREFIX, is_own};
 use crate::model::problem::{Problem, nearest};
 
 /// How deep objects and lists may lie in each other in `data`.
@@ -66,16 +67,16 @@ pub fn read_json(body: &Bytes, batch_events_max: usize) -> Result<Submission, Su
         let mut problems = Vec::new();
         let mut events = Vec::with_capacity(list.count);
         for (index, raw) in list.events.iter().enumerate() {
-            events.extend(read_event(raw, body, &format!("/{index}"), &mut problems));
+            events.extend(read_submitted(raw, body, &format!("/{index}"), &mut problems));
         }
         return list_of(events, problems);
     }
-    read_object(text, body).map(Submission::One)
+    read_object(text, body, read_submitted).map(Submission::One)
 }
 
 /// Reads one event object, as `/v1/match` takes it.
 pub fn read_one(body: &Bytes) -> Result<EventContent, SubmissionError> {
-    read_object(text(body)?, body)
+    read_object(text(body)?, body, read_event)
 }
 
 /// Reads `application/x-ndjson`: one event a line, at most `batch_events_max`. Blank lines are passed over.
@@ -96,7 +97,7 @@ pub fn read_lines(body: &Bytes, batch_events_max: usize) -> Result<Submission, S
         match serde_json::from_str::<RawEvent<'_>>(line) {
             Ok(raw) => {
                 let first = problems.len();
-                events.extend(read_event(&raw, body, &pointer, &mut problems));
+                events.extend(read_submitted(&raw, body, &pointer, &mut problems));
                 for problem in problems.iter_mut().skip(first) {
                     problem.detail.insert_str(0, &format!("line {number}: "));
                 }
@@ -119,10 +120,32 @@ fn list_of(events: Vec<EventContent>, problems: Vec<Problem>) -> Result<Submissi
     if problems.is_empty() { Ok(Submission::List(events)) } else { Err(SubmissionError::Invalid(problems)) }
 }
 
-fn read_object(text: &str, body: &Bytes) -> Result<EventContent, SubmissionError> {
+/// Reads an event, and notes what is wrong with it.
+type Read = fn(&RawEvent<'_>, &Bytes, &str, &mut Vec<Problem>) -> Option<EventContent>;
+
+fn read_object(text: &str, body: &Bytes, read: Read) -> Result<EventContent, SubmissionError> {
     let raw: RawEvent<'_> = serde_json::from_str(text).map_err(|error| malformed(&error))?;
     let mut problems = Vec::new();
-    read_event(&raw, body, "", &mut problems).ok_or(SubmissionError::Invalid(problems))
+    read(&raw, body, "", &mut problems).ok_or(SubmissionError::Invalid(problems))
+}
+
+/// As [`read_event`]; the daemon's own types are refused.
+fn read_submitted(
+    raw: &RawEvent<'_>,
+    body: &Bytes,
+    pointer: &str,
+    problems: &mut Vec<Problem>,
+) -> Option<EventContent> {
+    let event = read_event(raw, body, pointer, problems)?;
+    if !is_own(&event.event_type) {
+        return Some(event);
+    }
+    let mut reader = Reader { raw, pointer, problems, is_good: true };
+    reader.refuse(
+        "type",
+        format_args!("'{}' begins with '{TYPE_PREFIX}': only the daemon tells of itself", event.event_type),
+    );
+    None
 }
 
 fn text(body: &Bytes) -> Result<&str, SubmissionError> {

@@ -19,11 +19,13 @@ mod listen;
 mod log;
 mod moment;
 mod pages;
+mod preset;
 mod progress;
 mod replay;
 mod restore;
 mod send;
 mod serve;
+mod service;
 mod stats;
 mod subscriptions;
 mod table;
@@ -87,6 +89,8 @@ pub enum Command {
     Backup(backup::Backup),
     /// Make a data directory of a backup
     Restore(restore::Restore),
+    /// Print event types that are known by heart, to be appended to the config file
+    Catalog(preset::Preset),
     /// Make an API key, or a signing secret with --webhook
     Keygen(keygen::Keygen),
     /// Print completions for a shell
@@ -132,11 +136,15 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Projects(args)) => block_on(catalog::projects(args, config, output)),
         Some(Command::Backup(args)) => block_on(backup::run(args, config, output)),
         Some(Command::Restore(args)) => restore::run(&args, config, output),
+        Some(Command::Catalog(preset)) => preset::run(&preset, output),
         Some(Command::Keygen(keygen)) => keygen::run(&keygen, output),
         Some(Command::Completions(completions)) => completions::run(&completions),
         Some(Command::Serve) | None => {
-            let source = serve::ConfigSource { file: cli.config, env: std::env::vars().collect() };
-            serve_with_all_cores(serve::run(source))
+            // Before there are threads: it changes the environment.
+            let sockets = service::sockets()?;
+            let mut env: Vec<_> = std::env::vars().collect();
+            env.extend(service::listen_variable(&sockets)?);
+            serve_with_all_cores(serve::run(serve::ConfigSource { file: cli.config, env }, sockets))
         }
     }
 }

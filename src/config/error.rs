@@ -81,7 +81,9 @@ pub(super) fn shown(pointer: &str, value: &serde_json::Value) -> Option<String> 
     if value.is_array() || value.is_object() || value.is_null() {
         return None;
     }
-    if matches!(name, "secret" | "sha256" | "proxy" | "tls_client_key") || pointer.contains("/headers/") {
+    if matches!(name, "secret" | "sha256" | "proxy" | "smtp" | "tls_client_key")
+        || pointer.contains("/headers/")
+    {
         return None;
     }
     let text =

@@ -11,12 +11,14 @@ use super::layers::Layers;
 use super::section::Section;
 use super::subscriptions::{self, Secrets};
 use super::{
-    Api, Auth, Config, Delivery, EventTypeEntry, Events, Health, Key, Listen, Log, LogFormat, ProjectEntry,
-    Retention, Role, Server, Storage, TlsFiles,
+    Api, Auth, Config, Delivery, EventTypeEntry, Events, Health, Key, Listen, Log, LogFormat, Mail,
+    ProjectEntry, Retention, Role, Server, Storage, TlsFiles,
 };
+use crate::model::email::EmailAddress;
 use crate::model::input::{kind, read_retry_schedule};
 use crate::model::problem::Problem;
 use crate::model::proxy::{Around, Proxy};
+use crate::model::selector::EventSelector;
 use crate::model::time::Interval;
 
 const KIB: u64 = 1 << 10;
@@ -29,8 +31,8 @@ const KEEP: RangeInclusive<Interval> = Interval::from_secs(1)..=Interval::from_s
 const DEDUP: RangeInclusive<Interval> = Interval::from_secs(0)..=Interval::from_secs(365 * DAY_SECS);
 const TIMEOUT: RangeInclusive<Interval> = Interval::from_millis(100)..=Interval::from_secs(60);
 const LISTS: [&str; 3] = ["event_types", "projects", "subscriptions"];
-const SECTIONS: [&str; 9] =
-    ["server", "storage", "retention", "events", "delivery", "health", "api", "log", "auth"];
+const SECTIONS: [&str; 10] =
+    ["server", "storage", "retention", "events", "delivery", "health", "api", "log", "mail", "auth"];
 
 /// Reads the merged layers.
 pub(super) fn config(layers: &Layers, secrets: &Secrets<'_>) -> Result<Config, ConfigErrors> {
@@ -57,6 +59,7 @@ pub(super) fn config(layers: &Layers, secrets: &Secrets<'_>) -> Result<Config, C
             metrics_subscriptions_max: s.count("metrics_subscriptions_max", &(0..=1000)),
         }),
         log: reader.section("/log", log),
+        mail: reader.section("/mail", mail),
         auth: Auth { keys: reader.keys() },
         event_types: reader.event_types(),
         projects: reader.projects(),
@@ -312,6 +315,49 @@ fn log(s: &mut Section<'_>) -> Log {
     }
     let format = s.word("format", &LogFormat::WORDS);
     Log { level: level.to_owned(), format: format.unwrap_or(LogFormat::Text) }
+}
+
+fn mail(s: &mut Section<'_>) -> Mail {
+    let to = s.list("to", "a list of addresses such as [\"ops@acme.example\"]");
+    let from = s.parsed::<EmailAddress>("from", "an address such as \"postrider@acme.example\"");
+    let about = s.texts("about", "a list of event types such as [\"postrider.*\"]");
+    let about = EventSelector::parse(&about).unwrap_or_else(|problems| {
+        s.refuse_all(problems.into_iter().map(|problem| problem.within("/about")).collect());
+        EventSelector::all()
+    });
+    Mail {
+        smtp: smtp(s),
+        from: from.unwrap_or_else(nobody),
+        to: to.into_iter().map(|(_, to)| to).collect(),
+        about,
+    }
+}
+
+/// In the place of an address that was refused.
+#[expect(clippy::expect_used, reason = "a config with a problem never comes to life, and a test reads it")]
+fn nobody() -> EmailAddress {
+    "postrider@localhost".parse().expect("it is an address")
+}
+
+fn smtp(s: &mut Section<'_>) -> Option<Url> {
+    let expected = "a URL such as \"smtps://user:password@mail.internal\"";
+    let text = s.text("smtp", expected).filter(|text| !text.is_empty())?;
+    let is_known = |url: &Url| {
+        let tls: Vec<_> = url.query_pairs().collect();
+        let is_tls = |value: &str| matches!(value, "required" | "opportunistic");
+        let known = tls.iter().all(|(name, value)| name == "tls" && is_tls(value));
+        url.has_host() && known && matches!((url.scheme(), tls.len()), ("smtp", 0 | 1) | ("smtps", 0))
+    };
+    let url = text.parse::<Url>().ok().filter(is_known);
+    if url.is_none() {
+        s.refuse(
+            "smtp",
+            format_args!(
+                "is not {expected}, \"smtp://mail.internal:587?tls=required\" or \"smtp://localhost:25\""
+            ),
+        );
+    }
+    url
 }
 
 fn role(s: &mut Section<'_>) -> Option<Role> {

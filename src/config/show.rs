@@ -54,6 +54,16 @@ impl Config {
         page.header("[log]");
         page.set("level", quoted(&self.log.level));
         page.set("format", quoted(self.log.format.as_str()));
+        page.header("[mail]");
+        let smtp = self
+            .mail
+            .smtp
+            .as_ref()
+            .map_or_else(String::new, |url| super::error::without_user_info(url.as_str()));
+        page.set("smtp", quoted(smtp));
+        page.set("from", quoted(&self.mail.from));
+        page.set("to", quoted_list(&self.mail.to));
+        page.set("about", quoted_list(self.mail.about.to_texts()));
     }
 
     fn catalog(&self, page: &mut Page) {
@@ -161,6 +171,7 @@ impl Page {
             self.set("tls_client_cert", quoted(client.chain().pem()));
             self.line(format_args!("# tls_client_key: set, not shown"));
         }
+        self.set_some("notify_email", spec.notify_email.as_ref().map(quoted));
     }
 }
 

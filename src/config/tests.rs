@@ -27,7 +27,7 @@ fn the_file_at_hand_differs_from_the_defaults_in_allow_networks_only() {
     file.delivery.allow_networks.clear();
     assert_eq!(file, default);
     assert_eq!(default.server.listen, ["127.0.0.1:8740".parse().unwrap()]);
-    assert_eq!(default.storage.cache, 64 << 20);
+    assert_eq!(default.storage.cache, 32 << 20);
     assert_eq!(default.delivery.retry_schedule, ["5s", "30s", "2m", "10m"].map(|wait| wait.parse().unwrap()));
 }
 

@@ -1,5 +1,6 @@
 //! Accepting events: match, append, and hand over once durable.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::model::delivery::{Delivery, Progress};
 use crate::model::event::EventContent;
-use crate::model::id::EventId;
+use crate::model::id::{EventId, SubscriptionId};
 use crate::rules::matcher::{Candidate, Matches};
 use crate::store::{
     Append, Appended, Earlier, EarlierEvent, Once, OnceKey, QueueFull as NoPlace, Settlement, StoreError,
@@ -79,13 +80,20 @@ const DISK_ASKED_EVERY: Duration = Duration::from_millis(100);
 pub(super) struct Intake {
     places: Arc<Semaphore>,
     events_max: usize,
+    /// How many deliveries are being given their rows.
+    rowless: AtomicUsize,
     /// How many bytes the disk had left, and when.
     disk: Mutex<Option<(Instant, u64)>>,
 }
 
 impl Intake {
     pub(super) fn new(events_max: usize) -> Self {
-        Self { places: Arc::new(Semaphore::new(events_max)), events_max, disk: Mutex::new(None) }
+        Self {
+            places: Arc::new(Semaphore::new(events_max)),
+            events_max,
+            rowless: AtomicUsize::new(0),
+            disk: Mutex::new(None),
+        }
     }
 
     /// How many bytes the disk has left, as `ask` says or said within the last [`DISK_ASKED_EVERY`].
@@ -107,11 +115,40 @@ impl Intake {
         (self.events_max.saturating_sub(self.places.available_permits()), self.events_max)
     }
 
+    /// The way that a delivery takes of which its lane says `way`: where many are to get their rows already, those
+    /// of more events are written with them, so that no flood of them is kept in memory.
+    fn way(&self, way: Way) -> Way {
+        let is_behind = self.rowless.load(Ordering::Relaxed) >= ROWLESS_MAX;
+        if is_behind && way == Way::Later { Way::Queued } else { way }
+    }
+
     /// Places for so many events, until what is returned is dropped. A list of more events than there are places
     /// takes all of them.
     fn try_enter(&self, events: usize) -> Option<OwnedSemaphorePermit> {
         let places = u32::try_from(events.min(self.events_max)).ok()?;
         Arc::clone(&self.places).try_acquire_many_owned(places).ok()
+    }
+}
+
+/// Who submits events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sender {
+    /// A client.
+    Client,
+    /// The daemon itself: its few events are taken however full the disk is, and not delivered to this subscription.
+    Daemon {
+        /// The one that they are about.
+        except: Option<SubscriptionId>,
+    },
+}
+
+impl Sender {
+    /// Whether a lane whose subscription matches gets the event.
+    pub(super) fn tells(self, lane: &Lane, content: &EventContent) -> bool {
+        match self {
+            Self::Client => true,
+            Self::Daemon { except } => except != Some(lane.id) && lane.lock().asks_for(&content.event_type),
+        }
     }
 }
 
@@ -124,13 +161,29 @@ pub(super) type Rowless = (Arc<Lane>, Delivery);
 /// How many get their rows in one step: so few that an event which comes meanwhile hardly waits for them.
 const PARKED_AT_ONCE: usize = 48;
 
+/// How long they wait for that: the deliveries of the same event that go out at once have the machine for
+/// themselves meanwhile.
+const PARKED_AFTER: Duration = Duration::from_millis(5);
+
+/// From how many on that wait for it the rows of further events are written with them.
+const ROWLESS_MAX: usize = 8192;
+
 impl Flow {
     /// Takes events, all or none, and answers once they and their deliveries are durable, in the same order.
     ///
     /// Cancel safe: events that have their place in the queue are taken and delivered, whether or not anybody
     /// waits for the answer.
     pub async fn accept(&self, contents: Vec<EventContent>) -> Result<Vec<Accepted>, AcceptError> {
-        match self.take_in(contents, None).await? {
+        self.accept_from(Sender::Client, contents).await
+    }
+
+    /// As [`accept`](Self::accept), from somebody else.
+    pub(super) async fn accept_from(
+        &self,
+        sender: Sender,
+        contents: Vec<EventContent>,
+    ) -> Result<Vec<Accepted>, AcceptError> {
+        match self.take_in(sender, contents, None).await? {
             Once::Made(accepted) => Ok(accepted),
             // Nothing is repeated without a key.
             Once::Repeated(_) | Once::Mismatch => Err(AcceptError::KeyReused),
@@ -143,7 +196,7 @@ impl Flow {
         contents: Vec<EventContent>,
         once: OnceKey,
     ) -> Result<(Vec<Accepted>, bool), AcceptError> {
-        match self.take_in(contents, Some(once)).await? {
+        match self.take_in(Sender::Client, contents, Some(once)).await? {
             Once::Made(accepted) => Ok((accepted, false)),
             Once::Repeated(Earlier::Events(events)) => {
                 Ok((events.into_iter().map(Accepted::from).collect(), true))
@@ -154,11 +207,12 @@ impl Flow {
 
     async fn take_in(
         &self,
+        sender: Sender,
         contents: Vec<EventContent>,
         once: Option<OnceKey>,
     ) -> Result<Once<Vec<Accepted>>, AcceptError> {
         let began = self.clock.instant();
-        self.check_open()?;
+        self.check_open(sender)?;
         let full = || {
             self.timings.refused_by_queue();
             AcceptError::QueueFull { retry_after: RETRY_AFTER }
@@ -168,7 +222,7 @@ impl Flow {
             NoPlace::Full => full(),
             NoPlace::Closed => AcceptError::Stopping,
         })?;
-        let (appends, outbound) = self.address(contents);
+        let (appends, outbound) = self.address(sender, contents);
         let (answer, answered) = oneshot::channel();
         let flow = self.clone();
         let done = move |result| {
@@ -194,9 +248,12 @@ impl Flow {
         self.timings.ingest.observe(took.as_secs_f64());
     }
 
-    fn check_open(&self) -> Result<(), AcceptError> {
+    fn check_open(&self, sender: Sender) -> Result<(), AcceptError> {
         if self.stopping.is_cancelled() {
             return Err(AcceptError::Stopping);
+        }
+        if sender != Sender::Client {
+            return Ok(());
         }
         let reserve = self.config.load().storage.disk_reserve;
         let free = self.intake.disk_free(self.clock.instant(), || self.reader.disk_free())?;
@@ -208,7 +265,7 @@ impl Flow {
     }
 
     /// Finds out where each event goes, and how.
-    fn address(&self, contents: Vec<EventContent>) -> (Vec<Append>, Vec<Outbound>) {
+    fn address(&self, sender: Sender, contents: Vec<EventContent>) -> (Vec<Append>, Vec<Outbound>) {
         let now = self.clock.now();
         let snapshot = self.index.snapshot();
         let mut matches = Matches::default();
@@ -221,8 +278,9 @@ impl Flow {
             let lanes: Outbound = found
                 .iter()
                 .filter_map(|id| self.lanes.get(id))
+                .filter(|lane| sender.tells(lane, &content))
                 .map(|lane| {
-                    let way = lane.lock().promise(now);
+                    let way = self.intake.way(lane.lock().promise(now));
                     (lane, way)
                 })
                 .collect();
@@ -324,11 +382,13 @@ impl Flow {
             self.spawn(self.clone().cancel(gone.into_iter().map(|(_, delivery)| delivery).collect()));
         }
         if !rest.is_empty() {
+            self.intake.rowless.fetch_add(rest.len(), Ordering::Relaxed);
             self.spawn(self.clone().park(rest, places));
         }
     }
 
     async fn park(self, rowless: Vec<Rowless>, places: Option<OwnedSemaphorePermit>) {
+        tokio::time::sleep(PARKED_AFTER).await;
         for some in rowless.chunks(PARKED_AT_ONCE) {
             let deliveries: Vec<Delivery> = some.iter().map(|(_, delivery)| delivery.clone()).collect();
             if let Err(error) = self.commit(|place, done| place.park(deliveries, done)).await {
@@ -338,6 +398,7 @@ impl Flow {
                 lane.lock().settled(*id, Some(id.time()));
                 self.pump(lane);
             }
+            self.intake.rowless.fetch_sub(some.len(), Ordering::Relaxed);
         }
         drop(places);
     }
@@ -369,6 +430,16 @@ fn unmade<T, U>(once: Once<T>) -> Once<U> {
 mod tests {
     use super::*;
     use crate::model::time::Clock;
+
+    #[test]
+    fn rows_come_with_their_events_where_many_are_owed() {
+        let intake = Intake::new(1);
+        intake.rowless.store(ROWLESS_MAX - 1, Ordering::Relaxed);
+        assert_eq!(intake.way(Way::Later), Way::Later);
+        intake.rowless.store(ROWLESS_MAX, Ordering::Relaxed);
+        assert_eq!(intake.way(Way::Later), Way::Queued);
+        assert_eq!(intake.way(Way::Fresh), Way::Fresh);
+    }
 
     #[test]
     fn the_disk_is_asked_again_after_a_while_and_after_a_failure() {

@@ -18,6 +18,7 @@ use crate::store::StoreError;
 use super::Flow;
 use super::dispatch::{READ_AGAIN_AFTER, Slot};
 use super::lane::{Item, Lane};
+use super::notices::Source;
 
 /// Makes the attempt that `item` is due for, and settles it.
 pub(super) async fn run(flow: Flow, lane: Arc<Lane>, item: Item, slot: Slot) {
@@ -35,7 +36,7 @@ pub(super) async fn run(flow: Flow, lane: Arc<Lane>, item: Item, slot: Slot) {
                 body,
             };
             let attempt = flow.send(&subscription, message).await;
-            flow.settle(&lane, &item, delivery, attempt).await;
+            flow.settle(&lane, &item, delivery, attempt, Source::of(&event)).await;
         }
         Ok(None) => lane.lock().dropped(item.id),
         Err(error) => {

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::model::delivery::Progress;
 use crate::model::id::{DeliveryId, SubscriptionId};
@@ -63,6 +63,8 @@ impl Lanes {
 pub(super) struct Round {
     slots: usize,
     state: Mutex<RoundState>,
+    /// Told when no request is out any more.
+    quiet: Notify,
 }
 
 #[derive(Debug)]
@@ -83,14 +85,32 @@ pub(super) struct Slot(Arc<Round>);
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        lock(&self.0.state).free += 1;
+        let is_quiet = {
+            let mut state = lock(&self.0.state);
+            state.free += 1;
+            state.free == self.0.slots
+        };
+        if is_quiet {
+            self.0.quiet.notify_waiters();
+        }
     }
 }
 
 impl Round {
     pub(super) fn new(slots: usize) -> Arc<Self> {
         let state = RoundState { free: slots, waiting: BTreeMap::new(), turns: HashMap::new(), came: 0 };
-        Arc::new(Self { slots, state: Mutex::new(state) })
+        Arc::new(Self { slots, state: Mutex::new(state), quiet: Notify::new() })
+    }
+
+    /// Waits until no request is out.
+    pub(super) async fn quiet(&self) {
+        loop {
+            let quiet = self.quiet.notified();
+            if lock(&self.state).free == self.slots {
+                return;
+            }
+            quiet.await;
+        }
     }
 
     /// How many slots are taken, how many there are, and how many lanes wait for one.
@@ -134,6 +154,8 @@ impl Round {
 pub(super) struct Timers {
     state: Mutex<TimersState>,
     earlier: Notify,
+    /// How often the loop has gone round.
+    rounds: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -158,6 +180,16 @@ impl Timers {
         };
         if is_first {
             self.earlier.notify_one();
+        }
+    }
+
+    /// Has the loop go round once, and returns when it has.
+    pub(super) async fn go_round(&self) {
+        let mut rounds = self.rounds.subscribe();
+        self.earlier.notify_one();
+        // It ends with the journey alone, whose part it is.
+        if rounds.changed().await.is_err() {
+            std::future::pending::<()>().await;
         }
     }
 
@@ -244,6 +276,7 @@ impl Flow {
             for lane in due.into_iter().filter_map(|id| self.lanes.get(id)) {
                 self.pump(&lane);
             }
+            self.timers.rounds.send_modify(|rounds| *rounds = rounds.wrapping_add(1));
             let earlier = self.timers.earlier.notified();
             match next {
                 Some(at) => {

@@ -11,7 +11,9 @@ use crate::rules::matcher::Presence;
 use crate::store::StoreError;
 
 use super::Flow;
+use super::conflict::Conflict;
 use super::lane::Lane;
+use super::notices::after_enabling;
 use super::stream::Change;
 use super::subscriptions::{ChangeError, Entry, entry, manually_disabled};
 use super::version::Expected;
@@ -64,15 +66,13 @@ impl Flow {
         let id = lane.id;
         let place = self.store.reserve().await?;
         let (answer, answered) = oneshot::channel();
-        let subscription = {
+        let (subscription, notice) = {
             let mut state = lane.lock();
             match &state.standing.disabled {
                 _ if state.is_deleted() => return Err(ChangeError::no_subscription(id)),
                 None => return Ok(()),
                 Some(is) if is != was => {
-                    return Err(ChangeError::Conflict(format!(
-                        "{id} has been switched off anew: look again, then enable it"
-                    )));
+                    return Err(Conflict::SwitchedOff(id).into());
                 }
                 Some(_) => expected.check(&state.entry())?,
             }
@@ -81,9 +81,12 @@ impl Flow {
             // Handed in under the lane's lock, so that no answer is written down before it that comes after it.
             place.put_standing(id, standing.clone(), move |result| drop(answer.send(result)));
             state.enable(standing);
-            Arc::clone(&state.subscription)
+            (Arc::clone(&state.subscription), after_enabling(&mut state, self.clock.now()))
         };
         answered.await.unwrap_or(Err(StoreError::Closed))?;
+        if let Some(notice) = notice {
+            self.raise(notice);
+        }
         index.put(id, &subscription.spec, Presence::Active);
         index.commit();
         self.tell_changed(&entry(lane), Change::Health);

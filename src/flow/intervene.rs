@@ -8,6 +8,7 @@ use crate::model::time::Timestamp;
 use crate::store::{Settlement, StoreError};
 
 use super::Flow;
+use super::conflict::Conflict;
 use super::lane::Lane;
 use super::stream::Happening;
 use super::subscriptions::ChangeError;
@@ -40,16 +41,12 @@ impl Flow {
     async fn seize(&self, id: DeliveryId) -> Result<(Arc<Lane>, Result<Delivery, ChangeError>), ChangeError> {
         let not_found = || ChangeError::NotFound { what: "delivery", id: id.to_string() };
         let found = self.read(move |reader| reader.delivery(id)).await?.ok_or_else(not_found)?;
-        let lane = self.lanes.get(found.subscription).ok_or_else(|| {
-            ChangeError::Conflict(format!(
-                "the subscription {} of this delivery is deleted",
-                found.subscription
-            ))
-        })?;
+        let lane = self
+            .lanes
+            .get(found.subscription)
+            .ok_or_else(|| ChangeError::from(Conflict::NoSubscription(found.subscription)))?;
         if !lane.lock().seize(id) {
-            return Err(ChangeError::Conflict(format!(
-                "{id} is being attempted right now: wait for its answer"
-            )));
+            return Err(Conflict::InFlight(id).into());
         }
         // Read again: before it was seized an attempt may have been settled.
         let reread = self.read(move |reader| {
@@ -59,10 +56,7 @@ impl Flow {
         });
         let delivery = match reread.await {
             Ok(Some((delivery, true))) => Ok(delivery),
-            Ok(Some((delivery, false))) => Err(ChangeError::Conflict(format!(
-                "the event {} of this delivery is no longer in the log",
-                delivery.event
-            ))),
+            Ok(Some((delivery, false))) => Err(Conflict::NoEvent(delivery.event).into()),
             Ok(None) => Err(not_found()),
             Err(error) => Err(error.into()),
         };
@@ -93,7 +87,7 @@ impl Flow {
     async fn cancel_waiting(&self, mut delivery: Delivery) -> Result<Delivery, ChangeError> {
         let Some(due) = due(delivery.progress) else {
             let state = self.view(&delivery).state.as_str();
-            return Err(ChangeError::Conflict(format!("{} has ended already: it is {state}", delivery.id)));
+            return Err(Conflict::Ended { id: delivery.id.to_string(), state }.into());
         };
         delivery.progress = Progress::Cancelled;
         let settlement = Settlement { delivery: delivery.clone(), due_was: Some(due), standing: None };

@@ -27,6 +27,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::model::id::{DeliveryId, SubscriptionId};
+use crate::model::name::EventType;
+use crate::model::notice::is_asked_for;
 use crate::model::subscription::{Ordering, RateLimit, Standing, Subscription};
 use crate::model::time::Timestamp;
 
@@ -132,6 +134,8 @@ pub(super) struct LaneState {
     closed: Option<Closed>,
     /// What the log said of its receiver.
     pub(super) trouble: Trouble,
+    /// Whether a notice has told that it fails or is off.
+    pub(super) is_told: bool,
 }
 
 impl LaneState {
@@ -154,6 +158,7 @@ impl LaneState {
             starts: VecDeque::new(),
             closed: None,
             trouble: Trouble::default(),
+            is_told: failures > 0,
         }
     }
 
@@ -161,6 +166,11 @@ impl LaneState {
     pub(super) fn update(&mut self, subscription: Arc<Subscription>, limits: Limits) {
         self.subscription = subscription;
         self.limits = limits;
+    }
+
+    /// Whether its subscription, which matches, asks for events of that type; see [`is_asked_for`].
+    pub(super) fn asks_for(&self, event_type: &EventType) -> bool {
+        is_asked_for(&self.subscription.spec.events, event_type)
     }
 
     fn is_fifo(&self) -> bool {

@@ -6,7 +6,8 @@
 //! journey from the log after a restart; [`sweep`] ends it by age. People step in through [`subscriptions`],
 //! [`enable`], [`secrets`], [`reconcile`], [`sample`] and [`intervene`], and send the log out again through
 //! [`redeliver`] and [`replay`]; [`view`], [`list`], [`numbers`], [`gauges`] and [`timings`] tell them where things stand, [`stream`] what
-//! happens, [`audit`] who changed what. [`backup`] hands out the log whole.
+//! happens, [`audit`] who changed what. [`backup`] hands out the log whole. What the daemon has to say of itself goes
+//! the same way ([`notices`]), and to people by [`mail`].
 //!
 //! Nothing here knows HTTP's server side, and which store it has. No lock is held over an await but the one
 //! that puts changes of subscriptions one after the other.
@@ -16,6 +17,7 @@ pub mod attempt;
 pub mod audit;
 pub mod backup;
 mod carry;
+pub mod conflict;
 pub mod dispatch;
 pub mod enable;
 pub mod gauges;
@@ -23,7 +25,9 @@ pub mod history;
 pub mod intervene;
 pub mod lane;
 pub mod list;
+mod mail;
 pub mod meter;
+mod notices;
 pub mod numbers;
 pub mod reconcile;
 pub mod recover;
@@ -58,7 +62,7 @@ use crate::model::id::IdSequence;
 use crate::model::time::{Clock, Timestamp};
 use crate::net::Client;
 use crate::rules::matcher::{Index, IndexWriter};
-use crate::store::{Place, Reader, Store, StoreError};
+use crate::store::{Bookmark, Place, Reader, Store, StoreError};
 
 /// The journey and all that it needs. A cheap handle: clones are the same journey.
 #[derive(Clone)]
@@ -70,6 +74,10 @@ pub struct Parts {
     clock: Clock,
     started_at: Timestamp,
     meter: meter::Meter,
+    notices: notices::Notices,
+    /// There is something to be mailed, or mail is configured otherwise.
+    mail_wake: tokio::sync::Notify,
+    bookmark: Bookmark,
     timings: timings::Timings,
     stream: Arc<stream::Stream>,
     replays: replay::Replays,
@@ -180,6 +188,26 @@ impl Flow {
     fn new_bits(&self, now: Timestamp) -> u128 {
         // As with chance: a panic while it was held leaves a sequence that goes on.
         self.ids.lock().unwrap_or_else(PoisonError::into_inner).block(now, 1)
+    }
+
+    /// Begins no more attempts and waits for those that are out. Events are still taken; what they bring waits in
+    /// the log for the next start. Cancel safe.
+    pub async fn rest(&self) {
+        for lane in self.lanes.all() {
+            lane.lock().stop();
+        }
+        self.round.quiet().await;
+    }
+
+    /// Returns once the log has made a step durable and the timers have gone round: both are alive. Of no use after
+    /// [`stop`](Self::stop). Cancel safe.
+    ///
+    /// # Errors
+    /// When the log has failed.
+    pub async fn beat(&self) -> Result<(), StoreError> {
+        self.commit(Place::beat).await?;
+        self.timers.go_round().await;
+        Ok(())
     }
 
     /// Starts nothing new, waits for the requests that are out, and has their results durable.

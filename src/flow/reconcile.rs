@@ -57,6 +57,7 @@ impl Flow {
             self.hang_up();
         }
         self.replays.nudge_all();
+        self.mail_wake.notify_one();
         for lane in self.lanes.all() {
             let mut state = lane.lock();
             let subscription = Arc::clone(&state.subscription);

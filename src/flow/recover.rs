@@ -27,6 +27,7 @@ use super::accept::{Intake, Rowless};
 use super::dispatch::{Lanes, Round, Timers};
 use super::lane::{Item, Lane, Line, Way};
 use super::meter::Meter;
+use super::notices::{Notices, Raised};
 use super::replay::{self, Replays};
 use super::stream::Stream;
 use super::subscriptions::{Deleted, Entry, entry, limits};
@@ -50,7 +51,7 @@ impl Flow {
     /// [`start`](Self::start).
     pub fn recover(surroundings: Surroundings, opened: Opened) -> (Self, Recovered, Committer) {
         let Surroundings { config, clock, mut rng, client } = surroundings;
-        let Opened { store, reader, committer, subscriptions, fresh, lanes: waiting, .. } = opened;
+        let Opened { store, reader, committer, subscriptions, fresh, lanes: waiting, mailed, .. } = opened;
         let last = subscriptions.iter().map(|(subscription, _)| subscription.id.bits()).max().unwrap_or(0);
         let jobs = replay::unfinished(&reader);
         let newest_job = jobs.as_ref().ok().and_then(|(_, newest)| newest.map(ReplayId::bits));
@@ -73,7 +74,8 @@ impl Flow {
         let fresh =
             fresh.into_iter().map(|one| Delivery::fresh(one.id, one.event, one.subscription)).collect();
         let gone = gone.into_iter().map(|(one, _)| one.id).collect();
-        let recovered = Recovered { fresh, gone, jobs: jobs.map(|(jobs, _)| jobs) };
+        let (notices, raised) = Notices::new();
+        let recovered = Recovered { fresh, gone, jobs: jobs.map(|(jobs, _)| jobs), raised };
         let api = config.api;
         let parts = Parts {
             round: Round::new(config.delivery.max_in_flight),
@@ -83,6 +85,9 @@ impl Flow {
             started_at: clock.now(),
             meter: Meter::new(clock.instant()),
             timings: Timings::default(),
+            notices,
+            mail_wake: tokio::sync::Notify::new(),
+            bookmark: mailed,
             replays: Replays::default(),
             stream: Stream::new(clock.now(), api.stream_events_max, api.stream_readers_max),
             clock,
@@ -108,6 +113,10 @@ impl Flow {
     pub fn start(&self, recovered: Recovered) {
         self.spawn(self.clone().until_stopping(self.clone().run_timers()));
         self.spawn(self.clone().until_stopping(self.clone().run_sweep()));
+        self.spawn(self.clone().until_stopping(self.clone().run_notices(recovered.raised)));
+        self.spawn(self.clone().until_stopping(self.clone().run_storage_watch()));
+        self.spawn(self.clone().until_stopping(self.clone().run_mail()));
+        self.raise_again();
         for id in recovered.gone {
             self.spawn(self.clone().clear_line(id));
         }
@@ -147,6 +156,7 @@ pub struct Recovered {
     fresh: Vec<Delivery>,
     gone: Vec<SubscriptionId>,
     jobs: Result<Vec<ReplayJob>, StoreError>,
+    raised: Raised,
 }
 
 fn lane(config: &Config, subscription: Subscription, standing: Standing, line: Line) -> Arc<Lane> {

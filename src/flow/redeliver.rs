@@ -86,7 +86,8 @@ impl Flow {
         let mut matches = Matches::default();
         let candidate = Candidate { content: &event.content, arrived_at: event.id.time() };
         let ids = snapshot.match_into(&candidate, &mut matches).iter();
-        ids.filter_map(|id| self.lanes.get(id)).collect()
+        let asks = |lane: &Arc<Lane>| lane.lock().asks_for(&event.content.event_type);
+        ids.filter_map(|id| self.lanes.get(id)).filter(asks).collect()
     }
 
     async fn make_again(

@@ -16,11 +16,13 @@ use tokio_util::sync::CancellationToken;
 use crate::model::delivery::DeliveryState;
 use crate::model::event::Event;
 use crate::model::id::{ReplayId, SubscriptionId};
+use crate::model::problem::{Explain, Message};
 use crate::model::replay::{JobState, ReplayJob};
 use crate::model::time::Timestamp;
 use crate::store::{Earlier, Once, OnceKey, REPLAY_DELIVERIES_MAX, Reader, StoreError};
 
 use super::Flow;
+use super::conflict::Conflict;
 use super::lane::Lane;
 use super::subscriptions::ChangeError;
 use super::walk::{Found, Walk};
@@ -47,9 +49,20 @@ pub struct ReplayAsk {
 
 impl ReplayAsk {
     /// What is wrong with the end of its span, if something is.
-    pub fn problem(&self) -> Option<&'static str> {
+    pub fn problem(&self) -> Option<EmptySpan> {
         let is_empty = self.since.zip(self.until).is_some_and(|(since, until)| until <= since);
-        is_empty.then_some("is not after since: nothing would be delivered")
+        is_empty.then_some(EmptySpan)
+    }
+}
+
+/// A span that ends before it has begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("is not after since: nothing would be delivered")]
+pub struct EmptySpan;
+
+impl Explain for EmptySpan {
+    fn message(&self) -> Message {
+        Message::new("problem-span")
     }
 }
 
@@ -431,5 +444,5 @@ enum End {
 }
 
 fn has_ended(job: &ReplayJob) -> ChangeError {
-    ChangeError::Conflict(format!("{} has ended already: it is {}", job.id, job.state.as_str()))
+    Conflict::Ended { id: job.id.to_string(), state: job.state.as_str() }.into()
 }

@@ -11,6 +11,7 @@ use crate::rules::rotation::{ACTIVE_MAX, active, rotated};
 use crate::store::StoreError;
 
 use super::Flow;
+use super::conflict::Conflict;
 use super::subscriptions::{ChangeError, Entry, MILLISECOND, entry};
 use super::version::Expected;
 
@@ -101,13 +102,7 @@ pub(super) fn rotated_by_config(subscription: &Subscription, secret: Secret) -> 
 
 fn too_many(secrets: &[SigningSecret]) -> ChangeError {
     let ends = secrets.iter().filter_map(|signing| signing.expires_at);
-    let first_end = ends.min().map(|end| format!("the first of them ends at {end}: ")).unwrap_or_default();
-    ChangeError::Conflict(format!(
-        "{} secrets would sign side by side, more than {ACTIVE_MAX}: {first_end}wait, or rotate with a grace of \"{}\", \
-         which ends all before at once",
-        secrets.len(),
-        Interval::from_millis(0)
-    ))
+    Conflict::Secrets { count: secrets.len(), first_end: ends.min() }.into()
 }
 
 /// The bounds of a grace, for an error.

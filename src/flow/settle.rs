@@ -12,6 +12,7 @@ use crate::store::Settlement;
 
 use super::Flow;
 use super::lane::{Answer, Item, Lane, LaneState};
+use super::notices::{Source, after_attempt};
 use super::stream::{Change, Happening};
 use super::subscriptions::Entry;
 use super::trouble;
@@ -27,6 +28,7 @@ impl Flow {
         item: &Item,
         mut delivery: Delivery,
         attempt: Attempt,
+        source: Source,
     ) {
         let place = match self.store.reserve().await {
             Ok(place) => place,
@@ -44,9 +46,10 @@ impl Flow {
         delivery.progress = self.progress(&state, &delivery, &attempt);
         let (answer, must_persist) = self.judge(&state.standing, &delivery, &attempt);
         trouble::log(&mut state, &attempt, self.clock.instant());
-        let health = state.standing.health();
+        let before = state.standing.clone();
         let unfolded = state.answered(id, answer);
-        let is_news = state.standing.health() != health;
+        let notice = after_attempt(&mut state, &before, source, &attempt);
+        let is_news = state.standing.health() != before.health();
         let happenings = happenings(&delivery, &attempt, is_news.then(|| state.entry()));
         delivery.attempts.push(attempt);
         let standing = must_persist.then(|| state.standing.clone());
@@ -60,6 +63,9 @@ impl Flow {
             if result.is_ok() {
                 to.lock().settled(id, due);
                 flow.stream.tell(happenings.into_iter().flatten());
+                if let Some(notice) = notice {
+                    flow.raise(notice);
+                }
                 flow.pump(&to);
                 flow.replays.nudge(to.id);
             }

@@ -25,6 +25,7 @@ use crate::rules::retry::RETRY_AFTER_MAX;
 use crate::store::{Earlier, Once, OnceKey, StoreError};
 
 use super::Flow;
+use super::conflict::Conflict;
 use super::lane::{Lane, LaneState, Limits, Line};
 use super::secrets::rotated_by_config;
 use super::stream::Change;
@@ -83,8 +84,8 @@ pub enum ChangeError {
         id: SubscriptionId,
     },
     /// Something else is happening to it just now.
-    #[error("{0}")]
-    Conflict(String),
+    #[error(transparent)]
+    Conflict(#[from] Conflict),
     /// A bound is reached.
     #[error("{detail}")]
     TooMany {
@@ -233,9 +234,7 @@ impl Flow {
 
     /// What became of a subscription that was made with an idempotency key.
     fn made_earlier(&self, id: SubscriptionId) -> Result<Entry, ChangeError> {
-        self.subscription(id).ok_or_else(|| {
-            ChangeError::Conflict(format!("{id}, which was made with this idempotency key, has been deleted"))
-        })
+        self.subscription(id).ok_or_else(|| Conflict::MadeAndDeleted(id).into())
     }
 
     /// Changes the settings that `change` names; `null` sets one back to its default.
@@ -378,10 +377,10 @@ impl Flow {
     pub async fn check(&self, spec: &SubscriptionSpec) -> Result<(), ChangeError> {
         let mut problems = Vec::new();
         if let Some(Err(error)) = spec.filter.as_deref().map(Filter::compile) {
-            problems.push(Problem::new("/filter", error));
+            problems.push(Problem::explained("/filter", &error));
         }
         if let Err(error) = self.client.vet(&spec.url).await {
-            problems.push(Problem::new("/url", error));
+            problems.push(Problem::explained("/url", &error));
         }
         if problems.is_empty() { Ok(()) } else { Err(ChangeError::Invalid(problems)) }
     }

@@ -123,10 +123,16 @@ impl Flow {
         self.lanes
             .all()
             .iter()
-            .map(|lane| Explanation {
-                subscription: lane.id,
-                name: lane.lock().subscription.spec.name.clone(),
-                verdict: snapshot.explain(lane.id, &candidate),
+            .map(|lane| {
+                let (name, asks) = {
+                    let state = lane.lock();
+                    (state.subscription.spec.name.clone(), state.asks_for(&content.event_type))
+                };
+                let verdict = match snapshot.explain(lane.id, &candidate) {
+                    Verdict::Matches if !asks => Verdict::Events,
+                    verdict => verdict,
+                };
+                Explanation { subscription: lane.id, name, verdict }
             })
             .collect()
     }

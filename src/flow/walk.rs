@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::model::delivery::{Delivery, DeliveryState, Progress};
 use crate::model::event::Event;
 use crate::model::id::{DeliveryId, EventId, SubscriptionId};
+use crate::model::notice::is_asked_for;
 use crate::model::replay::ReplayJob;
 use crate::model::subscription::Subscription;
 use crate::model::time::Timestamp;
@@ -114,7 +115,8 @@ impl Walk {
             found.looked_at += 1;
             found.cursor = Some(event.id);
             let candidate = Candidate { content: &event.content, arrived_at: event.id.time() };
-            if snapshot.match_into(&candidate, &mut matches).is_empty() {
+            let is_asked_for = is_asked_for(&subscription.spec.events, &event.content.event_type);
+            if !is_asked_for || snapshot.match_into(&candidate, &mut matches).is_empty() {
                 continue;
             }
             if reader.is_under_way(event.id, subscription.id)? {

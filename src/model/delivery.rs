@@ -12,6 +12,7 @@
 
 use super::attempt::Attempt;
 use super::id::{DeliveryId, EventId, SubscriptionId};
+use super::problem::{Explain, Message};
 use super::time::Timestamp;
 
 /// What the log says of a delivery.
@@ -102,13 +103,23 @@ impl DeliveryState {
     }
 }
 
+/// A text that is no state's word.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' is not a state of a delivery: expected one of {words}", words = DeliveryState::ALL.map(DeliveryState::as_str).join(", "))]
+pub struct StateError(String);
+
+impl Explain for StateError {
+    fn message(&self) -> Message {
+        let words = DeliveryState::ALL.map(DeliveryState::as_str).join(", ");
+        Message::new("problem-state").with("text", &self.0).with("words", words)
+    }
+}
+
 impl std::str::FromStr for DeliveryState {
-    type Err = String;
+    type Err = StateError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|state| state.as_str() == text).ok_or_else(|| {
-            let words = Self::ALL.map(Self::as_str).join(", ");
-            format!("'{text}' is not a state of a delivery: expected one of {words}")
-        })
+        let state = Self::ALL.into_iter().find(|state| state.as_str() == text);
+        state.ok_or_else(|| StateError(text.to_owned()))
     }
 }

@@ -11,6 +11,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use ulid::Ulid;
 
+use super::problem::{Explain, Message};
 use super::time::Timestamp;
 
 /// A text that is not an id of the kind asked for.
@@ -20,6 +21,13 @@ pub struct IdError {
     text: String,
     what: &'static str,
     prefix: &'static str,
+}
+
+impl Explain for IdError {
+    fn message(&self) -> Message {
+        let message = Message::new("problem-id").with("text", &self.text);
+        message.with_phrase("what", self.what).with("prefix", self.prefix)
+    }
 }
 
 macro_rules! id {

@@ -10,7 +10,9 @@ use std::str::FromStr;
 use serde_json::{Map, Value, json};
 use url::Url;
 
-use super::problem::{Problem, nearest};
+use super::email::EmailAddress;
+use super::problem::{Explain, Problem, nearest};
+use super::refusal::{HEADER_BYTES_MAX, HEADERS_MAX, IN_FLIGHT_MAX, NAME_CHARS_MAX, RETRIES_MAX, Refusal};
 use super::secret::Secret;
 use super::selector::{EventSelector, ProjectSelector};
 use super::subscription::SubscriptionSpec;
@@ -18,7 +20,7 @@ use super::time::Interval;
 use super::tls::{Certificates, ClientIdentity, ClientKey, Tls};
 
 /// The members of a subscription that a person sets, in the order that they are shown.
-pub const SPEC_MEMBERS: [&str; 15] = [
+pub const SPEC_MEMBERS: [&str; 16] = [
     "name",
     "url",
     "events",
@@ -34,17 +36,13 @@ pub const SPEC_MEMBERS: [&str; 15] = [
     "tls_ca",
     "tls_client_cert",
     "tls_client_key",
+    "notify_email",
 ];
 
-const NAME_CHARS_MAX: usize = 128;
 const URL_BYTES_MAX: usize = 2048;
 const FILTER_BYTES_MAX: usize = 4096;
-const HEADERS_MAX: usize = 32;
-const HEADER_BYTES_MAX: usize = 1024;
-const RETRIES_MAX: usize = 30;
 const TIMEOUT_MS: std::ops::RangeInclusive<u64> = 100..=60_000;
 const RETRY_WAIT_MS_MAX: u64 = 7 * 86_400_000;
-const IN_FLIGHT_MAX: u32 = 1024;
 
 /// Headers that the daemon or HTTP itself sets.
 const RESERVED_HEADERS: [&str; 12] = [
@@ -129,6 +127,7 @@ impl SubscriptionSpec {
         put("ordering", json!(self.ordering.as_str()));
         put("tls_ca", json!(self.tls.authorities().map(Certificates::pem)));
         put("tls_client_cert", json!(self.tls.client().map(|client| client.chain().pem())));
+        put("notify_email", json!(self.notify_email.as_ref().map(EmailAddress::as_str)));
         members
     }
 }
@@ -168,12 +167,13 @@ impl<'a> Reader<'a> {
             rate_limit: self.word("rate_limit"),
             ordering: self.word("ordering").unwrap_or_default(),
             tls: self.tls(url.as_ref()),
+            notify_email: self.word("notify_email"),
             name: name?,
             url: url?,
             events: events?,
             projects: projects?,
         };
-        Some(SubscriptionInput { spec, enabled: self.enabled(), secret: self.word("secret") })
+        Some(SubscriptionInput { spec, enabled: self.enabled(), secret: self.opaque("secret") })
     }
 
     fn get(&self, name: &str) -> Option<&'a Value> {
@@ -182,6 +182,10 @@ impl<'a> Reader<'a> {
 
     fn refuse(&mut self, name: &str, detail: impl std::fmt::Display) {
         self.problems.push(Problem::new(format!("/{name}"), detail));
+    }
+
+    fn explain(&mut self, name: &str, error: &impl Explain) {
+        self.problems.push(Problem::explained(format!("/{name}"), error));
     }
 
     fn text(&mut self, name: &str) -> Option<&'a str> {
@@ -193,7 +197,13 @@ impl<'a> Reader<'a> {
         text
     }
 
-    fn word<T: FromStr<Err: std::fmt::Display>>(&mut self, name: &str) -> Option<T> {
+    fn word<T: FromStr<Err: Explain>>(&mut self, name: &str) -> Option<T> {
+        let parsed = self.text(name)?.parse();
+        parsed.map_err(|error| self.explain(name, &error)).ok()
+    }
+
+    /// What only programs give.
+    fn opaque<T: FromStr<Err: std::fmt::Display>>(&mut self, name: &str) -> Option<T> {
         let parsed = self.text(name)?.parse();
         parsed.map_err(|error| self.refuse(name, error)).ok()
     }
@@ -206,7 +216,7 @@ impl<'a> Reader<'a> {
             || name.chars().count() > NAME_CHARS_MAX
             || name.chars().any(char::is_control)
         {
-            self.refuse("name", format_args!("has to be 1 to {NAME_CHARS_MAX} printable characters"));
+            self.explain("name", &Refusal::Name);
             return None;
         }
         Some(name.to_owned())
@@ -214,24 +224,23 @@ impl<'a> Reader<'a> {
 
     fn url(&mut self) -> Option<Url> {
         if self.get("url").is_none() {
-            self.refuse("url", "is missing: give the http or https URL that deliveries go to");
+            self.explain("url", &Refusal::UrlMissing);
             return None;
         }
-        let text = self.text("url")?;
-        let problem = match Url::parse(text) {
-            Err(error) => format!("'{text}' is not a URL: {error}"),
+        let text = self.text("url")?.to_owned();
+        let problem = match Url::parse(&text) {
+            Err(url::ParseError::RelativeUrlWithoutBase) => Refusal::UrlRelative(text),
+            Err(cause) => Refusal::Url { text, cause },
             Ok(_) if text.len() > URL_BYTES_MAX => {
-                format!("has {} bytes, more than {URL_BYTES_MAX}", text.len())
+                Refusal::TooLong { bytes: text.len(), most: URL_BYTES_MAX }
             }
             Ok(url) if !matches!(url.scheme(), "http" | "https") => {
-                format!("'{text}' has the scheme {}: expected http or https", url.scheme())
+                Refusal::UrlScheme { text, scheme: url.scheme().to_owned() }
             }
-            Ok(url) if url.fragment().is_some() => {
-                format!("'{text}' has a #fragment, which is never sent: leave it out")
-            }
+            Ok(url) if url.fragment().is_some() => Refusal::UrlFragment(text),
             Ok(url) => return Some(url),
         };
-        self.refuse("url", problem);
+        self.explain("url", &problem);
         None
     }
 
@@ -263,7 +272,7 @@ impl<'a> Reader<'a> {
     fn filter(&mut self) -> Option<String> {
         let text = self.text("filter")?;
         if text.len() > FILTER_BYTES_MAX {
-            self.refuse("filter", format_args!("has {} bytes, more than {FILTER_BYTES_MAX}", text.len()));
+            self.explain("filter", &Refusal::TooLong { bytes: text.len(), most: FILTER_BYTES_MAX });
             return None;
         }
         Some(text.to_owned())
@@ -279,13 +288,20 @@ impl<'a> Reader<'a> {
             return BTreeMap::new();
         };
         if members.len() > HEADERS_MAX {
-            self.refuse("headers", format_args!("has {} headers, more than {HEADERS_MAX}", members.len()));
+            self.explain("headers", &Refusal::HeadersTooMany(members.len()));
         }
         let mut headers = BTreeMap::new();
         for (name, value) in members {
-            match header(name, value) {
-                Ok((name, value)) => drop(headers.insert(name, value)),
-                Err(detail) => self.refuse(&format!("headers/{name}"), detail),
+            let Some(text) = value.as_str() else {
+                self.refuse(
+                    &format!("headers/{name}"),
+                    format_args!("is {}: expected a string", kind(value)),
+                );
+                continue;
+            };
+            match header(name, text) {
+                Ok(name) => drop(headers.insert(name, text.to_owned())),
+                Err(refusal) => self.explain(&format!("headers/{name}"), &refusal),
             }
         }
         headers
@@ -294,7 +310,7 @@ impl<'a> Reader<'a> {
     fn timeout(&mut self) -> Option<Interval> {
         let timeout: Interval = self.word("timeout")?;
         if !TIMEOUT_MS.contains(&super::time::millis(timeout.get())) {
-            self.refuse("timeout", format_args!("'{timeout}' is not between 100ms and 60s"));
+            self.explain("timeout", &Refusal::Timeout(timeout));
         }
         Some(timeout)
     }
@@ -313,10 +329,7 @@ impl<'a> Reader<'a> {
         let count: Option<NonZeroU32> = text.strip_suffix(".0").unwrap_or(&text).parse().ok();
         let count = count.filter(|count| count.get() <= IN_FLIGHT_MAX);
         if count.is_none() {
-            self.refuse(
-                "max_in_flight",
-                format_args!("{value} is not a whole number from 1 to {IN_FLIGHT_MAX}"),
-            );
+            self.explain("max_in_flight", &Refusal::InFlight(text));
         }
         count
     }
@@ -329,7 +342,7 @@ impl<'a> Reader<'a> {
                 }
             }
         }
-        let authorities: Option<Certificates> = self.word("tls_ca");
+        let authorities: Option<Certificates> = self.opaque("tls_ca");
         if let Some(Err(error)) = authorities.as_ref().map(Certificates::check_authorities) {
             self.refuse("tls_ca", error);
         }
@@ -338,7 +351,7 @@ impl<'a> Reader<'a> {
 
     fn client_identity(&mut self) -> Option<ClientIdentity> {
         let (chain, key): (_, Option<ClientKey>) =
-            (self.word("tls_client_cert"), self.word("tls_client_key"));
+            (self.opaque("tls_client_cert"), self.opaque("tls_client_key"));
         match (self.get("tls_client_cert"), self.get("tls_client_key")) {
             (Some(_), None) => {
                 self.refuse("tls_client_key", "is missing: give the key of tls_client_cert");
@@ -366,37 +379,34 @@ pub fn read_retry_schedule(texts: &[&str]) -> (Vec<Interval>, Vec<Problem>) {
     let mut waits = Vec::with_capacity(texts.len());
     let mut problems = Vec::new();
     if texts.len() > RETRIES_MAX {
-        problems.push(Problem::new("", format_args!("has {} waits, more than {RETRIES_MAX}", texts.len())));
+        problems.push(Problem::explained("", &Refusal::RetriesTooMany(texts.len())));
     }
     for (index, text) in texts.iter().enumerate() {
         match text.parse::<Interval>() {
             Ok(wait) if super::time::millis(wait.get()) <= RETRY_WAIT_MS_MAX => waits.push(wait),
             Ok(wait) => {
-                problems.push(Problem::new(format!("/{index}"), format_args!("'{wait}' is longer than 7d")));
+                problems.push(Problem::explained(format!("/{index}"), &Refusal::RetryTooLong(wait)));
             }
-            Err(error) => problems.push(Problem::new(format!("/{index}"), error)),
+            Err(error) => problems.push(Problem::explained(format!("/{index}"), &error)),
         }
     }
     (waits, problems)
 }
 
-fn header(name: &str, value: &Value) -> Result<(String, String), String> {
-    let name =
-        http::HeaderName::from_bytes(name.as_bytes()).map_err(|_| "is not the name of an HTTP header")?;
+/// The header's name as it is kept, if it and its value may be.
+fn header(name: &str, value: &str) -> Result<String, Refusal> {
+    let name = http::HeaderName::from_bytes(name.as_bytes()).map_err(|_| Refusal::HeaderName)?;
     let name = name.as_str();
     if RESERVED_HEADERS.contains(&name)
         || RESERVED_HEADER_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
     {
-        return Err("is set by the daemon or by HTTP itself: choose another name".to_owned());
+        return Err(Refusal::HeaderReserved);
     }
-    let value = value.as_str().ok_or_else(|| format!("is {}: expected a string", kind(value)))?;
     let is_plain = value.bytes().all(|byte| byte == b'\t' || byte == b' ' || byte.is_ascii_graphic());
     if value.len() > HEADER_BYTES_MAX || !is_plain {
-        return Err(format!(
-            "has a value that is not at most {HEADER_BYTES_MAX} visible ASCII characters and spaces"
-        ));
+        return Err(Refusal::HeaderValue);
     }
-    Ok((name.to_owned(), value.to_owned()))
+    Ok(name.to_owned())
 }
 
 /// What kind of JSON value it is, in words for an error.
@@ -433,7 +443,7 @@ mod tests {
             "name": "crm", "url": "https://u:p@crm.internal/hooks?x=1", "events": ["TODO_*", "!TODO_DELETED"],
             "projects": ["acme/*"], "filter": "event.data.x > 1", "format": "blue", "headers": {"x-team": "a"},
             "timeout": "3s", "retry_schedule": ["1s", "2m"], "max_in_flight": 4, "rate_limit": "50/s", "ordering": "fifo",
-            "tls_ca": null, "tls_client_cert": null,
+            "tls_ca": null, "tls_client_cert": null, "notify_email": "ops@acme.example",
         });
         let spec = read(&full).unwrap().spec;
         assert_eq!(Value::Object(spec.to_members()), full);

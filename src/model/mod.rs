@@ -6,17 +6,20 @@
 
 pub mod attempt;
 pub mod delivery;
+pub mod email;
 pub mod event;
 pub mod id;
 pub mod input;
 pub mod metrics;
 pub mod name;
+pub mod notice;
 pub mod problem;
 pub mod proxy;
+pub mod refusal;
 pub mod replay;
 pub mod secret;
 pub mod selector;
 pub mod subscription;
 pub mod time;
 pub mod tls;
-pub(crate) mod word;
+pub mod word;

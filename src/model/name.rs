@@ -7,6 +7,8 @@ use std::sync::Arc;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::problem::{Explain, Message};
+
 /// The longest name, in bytes.
 pub const NAME_BYTES_MAX: usize = 128;
 
@@ -39,6 +41,25 @@ pub enum NameError {
         /// Those that are.
         allowed: &'static str,
     },
+}
+
+impl Explain for NameError {
+    fn message(&self) -> Message {
+        match self {
+            Self::Empty { what } => {
+                Message::new("problem-name-empty").with_phrase("what", what).with("most", NAME_BYTES_MAX)
+            }
+            Self::TooLong { what, bytes } => {
+                let message = Message::new("problem-name-long").with_phrase("what", what);
+                message.with("bytes", bytes).with("most", NAME_BYTES_MAX)
+            }
+            Self::Character { what, text, character, allowed } => {
+                let message = Message::new("problem-name-character").with_phrase("what", what);
+                let message = message.with("text", text).with("character", format_args!("{character:?}"));
+                message.with_phrase("allowed", allowed)
+            }
+        }
+    }
 }
 
 const WORD: &str = "A-Z a-z 0-9 _ . - :";

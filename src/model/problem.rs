@@ -9,12 +9,65 @@ pub struct Problem {
     pub pointer: String,
     /// What is wrong with its value and what would be right.
     pub detail: String,
+    /// The same for whoever says it in another language, where that is asked for.
+    #[serde(skip)]
+    pub message: Option<Message>,
+}
+
+/// A text that can be said in other languages: the id of a message, and the values in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// The id, which every language has.
+    pub id: &'static str,
+    /// The values by their names.
+    pub values: Vec<(&'static str, MessageValue)>,
+}
+
+/// A value in a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MessageValue {
+    /// Said as it is.
+    Text(String),
+    /// Words in English that other languages have their own for.
+    Phrase(String),
+}
+
+impl Message {
+    /// The message of that id.
+    pub const fn new(id: &'static str) -> Self {
+        Self { id, values: Vec::new() }
+    }
+
+    /// With a value that is said as it is.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl fmt::Display) -> Self {
+        self.values.push((name, MessageValue::Text(value.to_string())));
+        self
+    }
+
+    /// With a value that is said in each language's own words.
+    #[must_use]
+    pub fn with_phrase(mut self, name: &'static str, phrase: impl fmt::Display) -> Self {
+        self.values.push((name, MessageValue::Phrase(phrase.to_string())));
+        self
+    }
+}
+
+/// An error that people are told of: in English by `Display`, in other languages by its message.
+pub trait Explain: fmt::Display {
+    /// The same as a message.
+    fn message(&self) -> Message;
 }
 
 impl Problem {
     /// A problem of the member at `pointer`.
     pub fn new(pointer: impl Into<String>, detail: impl fmt::Display) -> Self {
-        Self { pointer: pointer.into(), detail: detail.to_string() }
+        Self { pointer: pointer.into(), detail: detail.to_string(), message: None }
+    }
+
+    /// The same of an error that can be told in other languages.
+    pub fn explained(pointer: impl Into<String>, error: &impl Explain) -> Self {
+        Self { pointer: pointer.into(), detail: error.to_string(), message: Some(error.message()) }
     }
 
     /// The same problem of a value that lies at `prefix` of a greater one.

@@ -9,7 +9,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use super::name::{CompanyId, EventType, NameError, ProjectId};
-use super::problem::Problem;
+use super::problem::{Explain, Message, Problem};
 
 /// The most terms in one selector.
 pub const SELECTOR_TERMS_MAX: usize = 10_000;
@@ -26,6 +26,31 @@ pub enum SelectorError {
     /// A part is not a name.
     #[error("{0}")]
     Name(#[from] NameError),
+    /// A list without a term.
+    #[error(
+        "is an empty list, which could mean none or all: leave it out (or write \"*\") for all, disable the subscription \
+         for none"
+    )]
+    Empty,
+    /// More terms than a list may have.
+    #[error("has {0} terms, more than {SELECTOR_TERMS_MAX}")]
+    TooMany(usize),
+}
+
+impl Explain for SelectorError {
+    fn message(&self) -> Message {
+        match self {
+            Self::Star(text, place) => {
+                Message::new("problem-term-star").with("text", text).with_phrase("place", place)
+            }
+            Self::ExcludesAll => Message::new("problem-term-excludes-all"),
+            Self::Name(error) => error.message(),
+            Self::Empty => Message::new("problem-terms-empty"),
+            Self::TooMany(count) => {
+                Message::new("problem-terms-many").with("count", count).with("most", SELECTOR_TERMS_MAX)
+            }
+        }
+    }
 }
 
 /// Which event types one term means.
@@ -174,21 +199,17 @@ macro_rules! selector {
             /// Every bad term, by its index; an empty list, since it might mean none or all.
             pub fn parse<S: AsRef<str>>(texts: &[S]) -> Result<Self, Vec<Problem>> {
                 if texts.is_empty() {
-                    return Err(vec![Problem::new(
-                        "",
-                        "is an empty list, which could mean none or all: leave it out (or write \"*\") for all, \
-                         disable the subscription for none",
-                    )]);
+                    return Err(vec![Problem::explained("", &SelectorError::Empty)]);
                 }
                 if texts.len() > SELECTOR_TERMS_MAX {
-                    return Err(vec![Problem::new("", format_args!("has {} terms, more than {SELECTOR_TERMS_MAX}", texts.len()))]);
+                    return Err(vec![Problem::explained("", &SelectorError::TooMany(texts.len()))]);
                 }
                 let mut problems = Vec::new();
                 let mut terms = Vec::with_capacity(texts.len());
                 for (index, text) in texts.iter().enumerate() {
                     match Term::parse(text.as_ref(), &$pattern::All) {
                         Ok(term) => terms.push(term),
-                        Err(error) => problems.push(Problem::new(format!("/{index}"), error)),
+                        Err(error) => problems.push(Problem::explained(format!("/{index}"), &error)),
                     }
                 }
                 if problems.is_empty() { Ok(Self(terms.into())) } else { Err(problems) }
@@ -236,6 +257,12 @@ impl EventSelector {
     pub fn contains(&self, event_type: &EventType) -> bool {
         self.decide(|pattern| pattern.contains(event_type))
     }
+
+    /// Whether the type is in the set, and by its name or a prefix of it: not since everything is.
+    pub fn names(&self, event_type: &EventType) -> bool {
+        let mut named = self.includes().filter(|pattern| **pattern != EventPattern::All);
+        named.any(|pattern| pattern.contains(event_type)) && self.contains(event_type)
+    }
 }
 
 impl ProjectSelector {
@@ -248,6 +275,17 @@ impl ProjectSelector {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_type_is_named_by_itself_or_a_prefix_and_not_by_everything() {
+        let names = |terms: &[&str]| EventSelector::parse(terms).unwrap().names(&"a.b.c".parse().unwrap());
+        for named in [&["a.b.c"][..], &["a.*"], &["*", "a.*"], &["x", "a.b.c", "!a.b.d"]] {
+            assert!(names(named), "{named:?}");
+        }
+        for other in [&["*"][..], &["!x"], &["a.b"], &["a.*", "!a.b.*"], &["b.*"]] {
+            assert!(!names(other), "{other:?}");
+        }
+    }
 
     fn events(terms: &[&str], event_type: &str) -> bool {
         EventSelector::parse(terms).unwrap().contains(&event_type.parse().unwrap())

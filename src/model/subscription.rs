@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::email::EmailAddress;
 use super::id::{DeliveryId, SubscriptionId};
+use super::problem::{Explain, Message};
 use super::secret::SigningSecret;
 use super::selector::{EventSelector, ProjectSelector};
 use super::time::{Interval, Timestamp};
@@ -100,8 +102,19 @@ pub struct RateLimit {
 
 const RATE_UNITS: [(&str, u64); 3] = [("s", 1), ("m", 60), ("h", 3600)];
 
+/// A text that is not a rate.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' is not a rate such as \"50/s\", \"100/m\" or \"1000/h\"")]
+pub struct RateLimitError(String);
+
+impl Explain for RateLimitError {
+    fn message(&self) -> Message {
+        Message::new("problem-rate").with("text", &self.0)
+    }
+}
+
 impl FromStr for RateLimit {
-    type Err = String;
+    type Err = RateLimitError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let parsed = text.split_once('/').and_then(|(count, unit)| {
@@ -109,7 +122,7 @@ impl FromStr for RateLimit {
             let (_, secs) = RATE_UNITS.into_iter().find(|(name, _)| *name == unit)?;
             Some(Self { count, per: Duration::from_secs(secs) })
         });
-        parsed.ok_or_else(|| format!("'{text}' is not a rate such as \"50/s\", \"100/m\" or \"1000/h\""))
+        parsed.ok_or_else(|| RateLimitError(text.to_owned()))
     }
 }
 
@@ -150,6 +163,8 @@ pub struct SubscriptionSpec {
     pub ordering: Ordering,
     /// Whom the receiver has to be vouched for by, and who the daemon says it is; else as everybody's.
     pub tls: Tls,
+    /// Who gets mail about its health.
+    pub notify_email: Option<EmailAddress>,
 }
 
 /// A subscription as the store has it.
@@ -242,6 +257,6 @@ mod tests {
     #[test]
     fn an_unknown_word_is_answered_with_the_known_ones() {
         let message = "xml".parse::<Format>().unwrap_err();
-        assert_eq!(message, "'xml' is none of \"standard\", \"blue\", \"raw\", \"cloudevents\"");
+        assert_eq!(message.to_string(), "'xml' is none of \"standard\", \"blue\", \"raw\", \"cloudevents\"");
     }
 }

@@ -12,6 +12,8 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tokio::time::Instant;
 
+use super::problem::{Explain, Message};
+
 /// A point in time in whole milliseconds since the Unix epoch, shown as RFC 3339 in UTC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(u64);
@@ -76,6 +78,12 @@ impl fmt::Display for Timestamp {
 #[error("'{0}' is not an RFC 3339 time since 1970 such as 2026-01-31T08:00:00.000Z")]
 pub struct TimestampError(String);
 
+impl Explain for TimestampError {
+    fn message(&self) -> Message {
+        Message::new("problem-time").with("text", &self.0)
+    }
+}
+
 impl FromStr for Timestamp {
     type Err = TimestampError;
 
@@ -123,6 +131,12 @@ impl Interval {
 #[derive(Debug, thiserror::Error)]
 #[error("'{0}' is not a duration such as \"250ms\", \"5s\", \"2m\", \"24h\" or \"30d\"")]
 pub struct IntervalError(String);
+
+impl Explain for IntervalError {
+    fn message(&self) -> Message {
+        Message::new("problem-interval").with("text", &self.0)
+    }
+}
 
 impl FromStr for Interval {
     type Err = IntervalError;

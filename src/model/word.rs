@@ -1,5 +1,23 @@
 //! Enums whose values have a word each, the same in API, config and logs.
 
+use super::problem::{Explain, Message};
+
+/// A text that is none of an enum's words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("'{text}' is none of {words}")]
+pub struct WordError {
+    /// The text.
+    pub text: String,
+    /// The words, each in quotes.
+    pub words: String,
+}
+
+impl Explain for WordError {
+    fn message(&self) -> Message {
+        Message::new("problem-word").with("text", &self.text).with("words", &self.words)
+    }
+}
+
 /// Makes such an enum: what `as_str` shows, `from_str` reads.
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
@@ -18,12 +36,12 @@ macro_rules! words {
         }
 
         impl std::str::FromStr for $name {
-            type Err = String;
+            type Err = $crate::model::word::WordError;
 
             fn from_str(text: &str) -> Result<Self, Self::Err> {
                 Self::ALL.iter().copied().find(|value| value.as_str() == text).ok_or_else(|| {
                     let words: Vec<_> = Self::ALL.iter().map(|value| format!("\"{}\"", value.as_str())).collect();
-                    format!("'{text}' is none of {}", words.join(", "))
+                    $crate::model::word::WordError { text: text.to_owned(), words: words.join(", ") }
                 })
             }
         }

@@ -1,4 +1,4 @@
-//! The outbound HTTP client and its resolver.
+//! The outbound HTTP client and its resolver; mail by SMTP.
 //!
 //! It makes one request and says what came of it: failures of receivers are data, never errors of ours. It
 //! never calls an address that is not allowed, follows no redirect, and reads no more of an answer than it must.
@@ -6,6 +6,7 @@
 
 mod client;
 mod failure;
+pub mod mail;
 #[cfg(test)]
 mod proxy_tests;
 mod resolve;

@@ -22,6 +22,7 @@ use self::bounds::{Refusal, bound, pattern_name};
 use self::budget::{BUDGET, Budget, Pattern};
 use self::json::Json;
 use crate::model::event::EventContent;
+use crate::model::problem::{Explain, Message};
 use crate::model::time::Timestamp;
 
 /// The longest filter, in bytes.
@@ -36,14 +37,29 @@ static TIMESTAMP: LazyLock<Option<Program>> = LazyLock::new(|| ENV.compile("time
 
 /// A text that is not a filter.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}, column {column}: {message}")]
+#[error(
+    "line {line}, column {column}: {}{message}",
+    .token.as_ref().map(|token| format!("'{token}' ")).unwrap_or_default()
+)]
 pub struct FilterError {
     /// The line, from 1.
     pub line: usize,
     /// The column, from 1.
     pub column: usize,
+    /// What of the text that is said of, if it is said of a part.
+    pub token: Option<String>,
     /// What is wrong there and what to do about it.
     pub message: String,
+}
+
+impl Explain for FilterError {
+    fn message(&self) -> Message {
+        let message = match &self.token {
+            None => Message::new("problem-filter"),
+            Some(token) => Message::new("problem-filter-token").with("token", token),
+        };
+        message.with("line", self.line).with("column", self.column).with_phrase("message", &self.message)
+    }
 }
 
 /// Why a filter gave no answer on one event.
@@ -83,7 +99,7 @@ impl Filter {
     pub fn compile(text: &str) -> Result<Self, FilterError> {
         if text.len() > FILTER_BYTES_MAX {
             let message = format!("has {} bytes: a filter has at most {FILTER_BYTES_MAX}", text.len());
-            return Err(FilterError { line: 1, column: 1, message });
+            return Err(FilterError { line: 1, column: 1, token: None, message });
         }
         let program = ENV.compile(text).map_err(|errors| FilterError::of(&errors))?;
         let mut expression = program.expression().clone();
@@ -118,9 +134,10 @@ impl FilterError {
     fn of(errors: &ParseErrors) -> Self {
         let place = |at: isize| usize::try_from(at).unwrap_or(1).max(1);
         let Some(first) = errors.errors.first() else {
-            return Self { line: 1, column: 1, message: errors.to_string() };
+            return Self { line: 1, column: 1, token: None, message: errors.to_string() };
         };
-        Self { line: place(first.pos.0), column: place(first.pos.1), message: first.msg.clone() }
+        let (token, message) = plainly(&first.msg);
+        Self { line: place(first.pos.0), column: place(first.pos.1), token, message }
     }
 
     fn at(text: &str, places: &SourceInfo, refusal: Refusal) -> Self {
@@ -128,7 +145,34 @@ impl FilterError {
         let before = text.get(..offset).unwrap_or("");
         let line = 1 + before.matches('\n').count();
         let column = 1 + before.rsplit('\n').next().map_or(0, |rest| rest.chars().count());
-        Self { line, column, message: refusal.message }
+        Self { line, column, token: None, message: refusal.message }
+    }
+}
+
+/// What a parser says in its own terms, in plain words: of which part of the text, and what.
+fn plainly(said: &str) -> (Option<String>, String) {
+    let said = said.strip_prefix("Syntax error: ").unwrap_or(said);
+    let (found, expected) = said.split_once(" expecting ").unwrap_or((said, ""));
+    let quoted = |text: &str| {
+        let token = text.split_once('\'')?.1.split('\'').next()?.trim();
+        (!token.is_empty()).then(|| token.to_owned())
+    };
+    let is_end = found.ends_with("'<EOF>'");
+    if found.starts_with("missing ") {
+        (quoted(found), "is missing here".to_owned())
+    } else if is_end && expected.starts_with('\'') {
+        (quoted(expected), "is missing here".to_owned())
+    } else if is_end {
+        (None, "the expression ends too early".to_owned())
+    } else if found.starts_with("token recognition error at: ") {
+        (quoted(found), "is no part of an expression".to_owned())
+    } else if ["mismatched input ", "extraneous input ", "no viable alternative at input "]
+        .iter()
+        .any(|start| found.starts_with(start))
+    {
+        (quoted(found), "is not expected here".to_owned())
+    } else {
+        (None, said.to_owned())
     }
 }
 
@@ -278,7 +322,11 @@ mod tests {
     #[test]
     fn a_mistake_is_told_with_its_place() {
         for (text, line, column, message) in [
-            ("event.data.x ==", 1, 16, "Syntax error"),
+            ("event.data.x ==", 1, 16, "the expression ends too early"),
+            ("event.data.x == * 2", 1, 17, "'*' is not expected here"),
+            ("event.data.x = 2", 1, 14, "'=' is no part of an expression"),
+            ("(event.data.x == 2", 1, 19, "')' is missing here"),
+            ("event.data.x == 2 2", 1, 19, "'2' is not expected here"),
             ("event.data.x == 1 &&\n  evnt.type == 'x'", 2, 3, "'evnt' is unknown"),
             (
                 "event.typ == 'x'",
@@ -300,8 +348,8 @@ mod tests {
             ("event.data.a == 1 && optional.none() == 1", 1, 22, "'optional' is unknown"),
         ] {
             let error = Filter::compile(text).unwrap_err();
-            assert!(error.message.starts_with(message), "{text}: {error}");
-            assert_eq!((error.line, error.column), (line, column), "{text}: {error}");
+            let place = format!("line {line}, column {column}: {message}");
+            assert!(error.to_string().starts_with(&place), "{text}: {error}");
         }
         assert!(Filter::compile(&"x".repeat(5000)).unwrap_err().message.contains("5000 bytes"));
     }

@@ -28,6 +28,7 @@ pub(crate) fn subscription(format: Format) -> Subscription {
         rate_limit: None,
         ordering: Ordering::None,
         tls: Tls::default(),
+        notify_email: None,
     };
     Subscription {
         id: SubscriptionId::from_bits(2),

@@ -10,6 +10,8 @@ use std::sync::Arc;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use url::{Host, Url};
 
+use crate::model::problem::{Explain, Message};
+
 const fn v4(a: u8, b: u8, c: u8, d: u8, prefix: u8) -> Ipv4Net {
     Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), prefix)
 }
@@ -76,6 +78,16 @@ pub struct ForbiddenAddress {
     address: IpAddr,
     inside: Option<Ipv4Addr>,
     why: &'static str,
+}
+
+impl Explain for ForbiddenAddress {
+    fn message(&self) -> Message {
+        let message = match self.inside {
+            None => Message::new("problem-address"),
+            Some(v4) => Message::new("problem-address-inside").with("inside", v4),
+        };
+        message.with("address", self.address).with_phrase("why", self.why)
+    }
 }
 
 impl ForbiddenAddress {

@@ -148,6 +148,7 @@ impl Applier {
             Step::BeginBackup(tee, done) => ack(&poison, done, self.begin_backup(&tee)),
             Step::EndBackup(done) => ack(&poison, done, self.end_backup()),
             Step::Sweep(sweep, done) => ack(&poison, done, self.sweep(sweep)),
+            Step::Beat(done) => ack(&poison, done, Ok(())),
         }
     }
 

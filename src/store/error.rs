@@ -45,6 +45,14 @@ pub enum StoreError {
         /// How long it was waited for.
         secs: u64,
     },
+    /// A bookmark could not be read or written.
+    #[error("use {path}: {error}", path = path.display())]
+    Bookmark {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        error: Arc<io::Error>,
+    },
     /// The witness file could not be written.
     #[error("write {path}: {error}", path = path.display())]
     Witness {

@@ -77,6 +77,11 @@ impl Files {
         self.root.join("witness")
     }
 
+    /// Where it is noted how far notices were mailed.
+    pub(super) fn mailed(&self) -> PathBuf {
+        self.root.join("mailed")
+    }
+
     fn marker(&self) -> PathBuf {
         self.root.join("format")
     }

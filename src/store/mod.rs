@@ -11,6 +11,7 @@
 mod append;
 mod apply;
 mod backup;
+mod bookmark;
 mod buckets;
 mod committer;
 mod dedup;
@@ -40,6 +41,7 @@ mod sweep;
 mod table;
 
 pub use backup::{Backup, BackupError};
+pub use bookmark::Bookmark;
 pub use committer::Committer;
 pub use error::{OpenError, QueueFull, StoreError};
 pub use files::Released;

@@ -11,6 +11,7 @@ use sled::Db;
 use tokio::sync::mpsc;
 
 use super::apply::Applier;
+use super::bookmark::Bookmark;
 use super::committer::Committer;
 use super::dedup::Dedup;
 use super::error::{OpenError, StoreError};
@@ -73,6 +74,8 @@ pub struct Opened {
     pub fresh: Vec<Fresh>,
     /// The lanes with rows in them, and how many rows each has; those of deleted subscriptions are to be cleared.
     pub lanes: Vec<(SubscriptionId, u64)>,
+    /// How far notices were mailed.
+    pub mailed: Bookmark,
     /// Tells when all of it has been dropped again.
     pub released: Released,
 }
@@ -192,7 +195,8 @@ fn open_locked(
     let (sender, queue) = mpsc::channel(options.queue_steps_max.max(1));
     let committer = Committer { queue, applier, witness: reader.files.witness() };
     let (store, released) = (Store { queue: sender, poison }, reader.files.released());
-    Ok(Opened { store, reader, committer, subscriptions, fresh, lanes, released })
+    let mailed = Bookmark::new(reader.files.mailed());
+    Ok(Opened { store, reader, committer, subscriptions, fresh, lanes, mailed, released })
 }
 
 /// sled counts rows as they are on disk; short ones, such as those of waiting lines, take about this many times that in

@@ -211,6 +211,11 @@ impl Place {
         self.send(done, Step::EndBackup);
     }
 
+    /// Changes nothing, and is done when it and all before it is durable: a sign of life.
+    pub fn beat(self, done: impl FnOnce(Result<(), StoreError>) + Send + 'static) {
+        self.send(done, Step::Beat);
+    }
+
     /// Forgets the oldest part of the log; see [`Sweep`].
     pub fn sweep(self, sweep: Sweep, done: impl FnOnce(Result<Swept, StoreError>) + Send + 'static) {
         self.send(done, |done| Step::Sweep(sweep, done));

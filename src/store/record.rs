@@ -377,6 +377,7 @@ fn read_spec(value: &SubscriptionV1) -> Read<SubscriptionSpec> {
         rate_limit: value.rate_limit.as_deref().map(parse::<RateLimit>).transpose()?,
         ordering: parse::<Ordering>(&value.ordering)?,
         tls: Tls::default(),
+        notify_email: None,
     })
 }
 

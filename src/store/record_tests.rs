@@ -300,7 +300,24 @@ fn tls_settings_follow_and_their_key_is_sealed() {
         assert_ne!(whole.as_ref(), Ok(&value), "{cut}");
     }
     let longer = [&stored[..], &[0]].concat();
+    assert!(read_subscription(value.id, &longer, &vault()).is_err());
+}
+
+#[test]
+fn the_address_for_notices_comes_last() {
+    let mut value = full_subscription();
+    value.spec.notify_email = Some("ops@acme.example".parse().unwrap());
+    let stored = stored("subscription_v2_notify.bin", &subscription(&value, &vault()).unwrap());
+    assert_eq!(read_subscription(value.id, &stored, &vault()), Ok(value.clone()));
+    for cut in 0..stored.len() {
+        let whole = read_subscription(value.id, &stored[..cut], &vault());
+        assert_ne!(whole.as_ref(), Ok(&value), "{cut}");
+    }
+    let longer = [&stored[..], &[0]].concat();
     assert_eq!(read_subscription(value.id, &longer, &vault()), Err("1 bytes are left over".to_owned()));
+    value.spec.tls = tls_subscription().spec.tls;
+    let both = subscription(&value, &vault()).unwrap();
+    assert_eq!(read_subscription(value.id, &both, &vault()), Ok(value));
 }
 
 #[test]

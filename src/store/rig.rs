@@ -119,6 +119,7 @@ pub(super) fn subscription(id: u128) -> Subscription {
             rate_limit: None,
             ordering: Ordering::None,
             tls: crate::model::tls::Tls::default(),
+            notify_email: None,
         },
         managed_by: ManagedBy::Api,
         secrets: Vec::new(),

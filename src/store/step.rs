@@ -174,6 +174,7 @@ pub(super) enum Step {
     Sweep(Sweep, Done<Swept>),
     BeginBackup(Arc<Tee>, Done<bool>),
     EndBackup(Done<Vec<u8>>),
+    Beat(Done<()>),
 }
 
 impl Step {
@@ -192,7 +193,8 @@ impl Step {
             | Self::PutJob(..)
             | Self::PutJobOnce(..)
             | Self::BeginBackup(..)
-            | Self::EndBackup(..) => 1,
+            | Self::EndBackup(..)
+            | Self::Beat(..) => 1,
         }
     }
 }

@@ -5,6 +5,7 @@ use axum::extract::{Path, Request, State};
 use axum::response::Response;
 
 use super::Ui;
+use super::explain::said;
 use super::fault::Fault;
 use super::form::Form;
 use super::notice::{self, Notice};
@@ -37,7 +38,7 @@ pub(super) async fn enable(
             Notice::Answer("notice-enabled-checked", Box::new(attempt))
         }),
         Err(ChangeError::CheckFailed { attempt }) => Notice::Answer("notice-check-failed", attempt),
-        Err(error) => refused(error)?,
+        Err(error) => refused(&viewer, error)?,
     };
     Ok(notice::go(&ui, &viewer, &format!("/subscriptions/{id}"), notice))
 }
@@ -57,7 +58,7 @@ pub(super) async fn disable(
         actor.note(Action::SubscriptionDisabled, id, "");
         Ok(Notice::Done("notice-disabled"))
     };
-    let notice = ui.carry_out(change).await?.or_else(refused)?;
+    let notice = ui.carry_out(change).await?.or_else(|error| refused(&viewer, error))?;
     Ok(notice::go(&ui, &viewer, &format!("/subscriptions/{id}"), notice))
 }
 
@@ -76,7 +77,7 @@ pub(super) async fn delete(
         actor.note(Action::SubscriptionDeleted, id, "");
         Ok(Notice::Done("notice-deleted"))
     };
-    let notice = ui.carry_out(change).await?.or_else(refused)?;
+    let notice = ui.carry_out(change).await?.or_else(|error| refused(&viewer, error))?;
     Ok(notice::go(&ui, &viewer, "/subscriptions", notice))
 }
 
@@ -95,7 +96,7 @@ pub(super) async fn retry(
         actor.note(Action::DeliveryRetried, id, "");
         Ok(Notice::Done("notice-retried"))
     };
-    let notice = ui.carry_out(change).await?.or_else(refused)?;
+    let notice = ui.carry_out(change).await?.or_else(|error| refused(&viewer, error))?;
     Ok(notice::go(&ui, &viewer, &format!("/deliveries/{id}"), notice))
 }
 
@@ -114,7 +115,7 @@ pub(super) async fn cancel(
         actor.note(Action::DeliveryCancelled, id, "");
         Ok(Notice::Done("notice-cancelled"))
     };
-    let notice = ui.carry_out(change).await?.or_else(refused)?;
+    let notice = ui.carry_out(change).await?.or_else(|error| refused(&viewer, error))?;
     Ok(notice::go(&ui, &viewer, &format!("/deliveries/{id}"), notice))
 }
 
@@ -133,7 +134,7 @@ pub(super) async fn test(
         actor.note(Action::SubscriptionTested, id, &attempt.outcome);
         Ok(Notice::Answer("notice-tested", Box::new(attempt)))
     };
-    let notice = ui.carry_out(change).await?.or_else(refused)?;
+    let notice = ui.carry_out(change).await?.or_else(|error| refused(&viewer, error))?;
     Ok(notice::go(&ui, &viewer, &format!("/subscriptions/{id}"), notice))
 }
 
@@ -159,19 +160,19 @@ pub(super) async fn rotate(
         actor.note(Action::SecretRotated, id, format_args!("grace {grace}"));
         Ok(notice::secret(&entry, "notice-rotated"))
     };
-    let notice = ui.carry_out(change).await?.or_else(refused)?;
+    let notice = ui.carry_out(change).await?.or_else(|error| refused(&viewer, error))?;
     Ok(notice::go(&ui, &viewer, &format!("/subscriptions/{id}"), notice))
 }
 
 /// What does not fit the present state is told on the page that the form came from; the rest is a fault.
-pub(super) fn refused(error: ChangeError) -> Result<Notice, Fault> {
+pub(super) fn refused(v: &Viewer, error: ChangeError) -> Result<Notice, Fault> {
     match error {
         ChangeError::Conflict(_)
         | ChangeError::ManagedByConfig { .. }
         | ChangeError::Outdated { .. }
         | ChangeError::TooMany { .. }
         | ChangeError::KeyReused
-        | ChangeError::Invalid(_) => Ok(Notice::Refused(error.to_string())),
+        | ChangeError::Invalid(_) => Ok(Notice::Refused(said(v, &error))),
         error => Err(error.into()),
     }
 }

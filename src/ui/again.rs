@@ -25,6 +25,7 @@ const CHOSEN_MAX: usize = 200;
 const PAGES_MAX: usize = 20;
 
 /// The events that were chosen, newest first.
+#[derive(Default)]
 struct Chosen {
     heads: Vec<EventHead>,
     /// False if the search finds more than one form takes.
@@ -97,11 +98,13 @@ pub(super) async fn show(
     let given = Form::of_query(&uri);
     let ticked: Vec<EventId> = given.all("event").filter_map(|id| id.parse().ok()).collect();
     let search = events::search(&mut query);
+    // A search that cannot be read finds nothing, rather than everything.
+    let is_readable = !query.has_problems();
     let entry = subscriptions::named(&ui.flow, &mut query, "to");
     let to = entry.clone();
     let (rows, is_whole) = ui
         .ask(move |flow| {
-            let chosen = Chosen::read(flow, &ticked, search)?;
+            let chosen = if is_readable { Chosen::read(flow, &ticked, search)? } else { Chosen::default() };
             Ok((rows(flow, chosen.heads, to.as_ref())?, chosen.is_whole))
         })
         .await?;
@@ -161,7 +164,7 @@ pub(super) async fn start(
     let change = deliver(ui.flow.clone(), viewer.clone(), form, to, chosen);
     let notice = match ui.carry_out(change).await? {
         Ok(Done { made, passed_over }) => Notice::Again { made, passed_over },
-        Err(error) => actions::refused(error)?,
+        Err(error) => actions::refused(&viewer, error)?,
     };
     Ok(notice::go(&ui, &viewer, &format!("/deliveries?subscription={to}"), notice))
 }

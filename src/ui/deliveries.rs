@@ -54,8 +54,8 @@ impl Row {
     }
 
     /// What the receiver last answered; empty if it was not asked yet.
-    pub(super) fn answer(&self) -> String {
-        self.delivery.attempts.last().map(|attempt| attempt.outcome.to_string()).unwrap_or_default()
+    pub(super) fn answer(&self, v: &Viewer) -> String {
+        self.delivery.attempts.last().map(|attempt| v.answer(&attempt.outcome)).unwrap_or_default()
     }
 
     /// How long the last attempt took.
@@ -124,6 +124,11 @@ impl List<'_> {
             ("event", v.t("filter-event-id")),
         ]
     }
+
+    /// Whether the filters are in use that are folded away else.
+    fn is_narrowed(&self) -> bool {
+        self.query.is_filtered(&["company", "event", "since", "until"])
+    }
 }
 
 /// The search.
@@ -149,7 +154,11 @@ pub(super) async fn list(
         limit: PAGE_ITEMS,
         ..DeliveryQuery::default()
     };
-    let page = ui.ask(move |flow| rows(flow, wanted, &narrowing)).await?;
+    let page = if query.has_problems() {
+        Page { items: Vec::new(), next: None }
+    } else {
+        ui.ask(move |flow| rows(flow, wanted, &narrowing)).await?
+    };
     let next = page.next.map(|id| viewer.at(&query.next("/deliveries", id))).unwrap_or_default();
     let names = subscriptions::names(&ui.flow);
     let notice = notice::take(&ui, &query);
@@ -218,6 +227,11 @@ impl One<'_> {
         let Some(last) = self.row.delivery.attempts.last() else { return String::new() };
         let wait = due.borrow().since(last.started_at.after(last.duration));
         self.v.t2("due-why", "wait", self.v.length(wait), "n", last.number)
+    }
+
+    /// Whether it waits for nothing but its time, which is told by itself.
+    fn is_due(&self) -> bool {
+        self.due.is_some() && matches!(self.row.view.reason, Some(Reason::Due { .. }))
     }
 
     fn is_final(&self) -> bool {

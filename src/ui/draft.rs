@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 
 use super::catalog::Catalog;
+use super::explain::detail;
 use super::form::Form;
+use super::language::Language;
 use super::once;
 use crate::model::problem::Problem;
 use crate::model::subscription::{Format, Ordering, SubscriptionSpec};
@@ -230,12 +232,19 @@ pub(super) struct Problems(BTreeMap<String, Vec<String>>);
 
 impl Problems {
     /// Puts each problem to the field that its pointer begins with; what an element of a list says names it.
-    pub(super) fn of(problems: Vec<Problem>) -> Self {
+    pub(super) fn of(language: Language, problems: &[Problem]) -> Self {
         let mut fields = BTreeMap::<String, Vec<String>>::new();
         for problem in problems {
             let pointer = problem.pointer.trim_start_matches('/');
-            let field = pointer.split('/').next().unwrap_or_default();
-            fields.entry(field.to_owned()).or_default().push(problem.detail);
+            let (field, rest) = pointer.split_once('/').unwrap_or((pointer, ""));
+            // What the API says of an empty list is about lists; here nothing is picked.
+            let is_empty =
+                problem.message.as_ref().is_some_and(|message| message.id == "problem-terms-empty");
+            let detail =
+                if is_empty { language.say("picker-nothing", None) } else { detail(language, problem) };
+            let detail =
+                if field == "headers" && !rest.is_empty() { format!("{rest}: {detail}") } else { detail };
+            fields.entry(field.to_owned()).or_default().push(detail);
         }
         Self(fields)
     }
@@ -315,7 +324,8 @@ mod tests {
             ("max_in_flight", "many"),
             ("retry_schedule", "5s, soon"),
         ]);
-        let problems = Problems::of(SubscriptionInput::read(&draft.to_members()).unwrap_err());
+        let problems =
+            Problems::of(Language::English, &SubscriptionInput::read(&draft.to_members()).unwrap_err());
         assert!(problems.get("url")[0].contains("ftp"), "{problems:?}");
         assert_eq!(problems.get("events").len(), 2);
         for field in ["projects", "max_in_flight", "retry_schedule"] {

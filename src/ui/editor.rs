@@ -7,6 +7,7 @@ use http::StatusCode;
 
 use super::catalog::Catalog;
 use super::draft::{Draft, Mode, Problems};
+use super::explain::said;
 use super::fault::Fault;
 use super::form::Form;
 use super::notice::{self, Notice};
@@ -184,7 +185,7 @@ pub(super) async fn change(
             Ok(notice::go(&ui, &viewer, &format!("/subscriptions/{id}"), Notice::Done("notice-changed")))
         }
         Err(error @ ChangeError::Outdated { .. }) => {
-            let notice = Notice::Refused(error.to_string());
+            let notice = Notice::Refused(said(&viewer, &error));
             Ok(notice::go(&ui, &viewer, &format!("/subscriptions/{id}"), notice))
         }
         Err(error) => Err(error.into()),
@@ -211,22 +212,22 @@ fn owned(ui: &Ui, id: &str) -> Result<Entry, Fault> {
 
 /// Everything that is wrong with a draft, as the API would say it.
 async fn check(ui: &Ui, draft: &Draft) -> Vec<Problem> {
-    let outcome = match SubscriptionInput::read(&draft.to_members()) {
-        Ok(input) => ui.flow.check(&input.spec).await,
-        Err(mut problems) => {
-            if let Err(error) = Filter::compile(&draft.filter).map(drop)
-                && !draft.filter.is_empty()
-                && !problems.iter().any(|problem| problem.pointer == "/filter")
-            {
-                problems.push(Problem::new("/filter", error));
-            }
-            return problems;
-        }
-    };
-    match outcome {
-        Err(ChangeError::Invalid(problems)) => problems,
-        _ => Vec::new(),
+    match SubscriptionInput::read(&draft.to_members()) {
+        Ok(input) => match ui.flow.check(&input.spec).await {
+            Err(ChangeError::Invalid(problems)) => problems,
+            _ => Vec::new(),
+        },
+        Err(problems) => and_of_filter(draft, problems),
     }
+}
+
+/// Also what is wrong with the filter, which is looked at last.
+fn and_of_filter(draft: &Draft, mut problems: Vec<Problem>) -> Vec<Problem> {
+    let is_told = draft.filter.is_empty() || problems.iter().any(|problem| problem.pointer == "/filter");
+    if let Some(Err(error)) = (!is_told).then(|| Filter::compile(&draft.filter)) {
+        problems.push(Problem::explained("/filter", &error));
+    }
+    problems
 }
 
 async fn refuse(
@@ -237,6 +238,7 @@ async fn refuse(
     catalog: &Catalog,
     problems: Vec<Problem>,
 ) -> Result<Response, Fault> {
+    let problems = and_of_filter(draft, problems);
     let page = show(ui, viewer, present, draft, catalog, Some(problems)).await?;
     Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response())
 }
@@ -273,7 +275,7 @@ async fn show(
         present,
         draft,
         catalog,
-        problems: Problems::of(problems.unwrap_or_default()),
+        problems: Problems::of(v.language, &problems.unwrap_or_default()),
         is_sent,
         sentence,
         looked,

@@ -16,7 +16,7 @@ use crate::model::event::Event;
 use crate::model::id::EventId;
 use crate::model::time::Timestamp;
 use crate::rules::matcher::Verdict;
-use crate::store::EventQuery;
+use crate::store::{EventQuery, Page};
 
 struct Head {
     id: EventId,
@@ -45,6 +45,11 @@ impl List<'_> {
             ("company", v.t("filter-company")),
             ("sender_id", v.t("filter-sender-id")),
         ]
+    }
+
+    /// Whether the filters are in use that are folded away else.
+    fn is_narrowed(&self) -> bool {
+        self.query.is_filtered(&["company", "sender_id", "since", "until"])
     }
 
     /// The page that delivers everything again that this search finds.
@@ -79,7 +84,11 @@ pub(super) async fn list(
 ) -> Result<Response, Fault> {
     let mut query = Query::new(&uri);
     let wanted = search(&mut query);
-    let page = ui.ask(move |flow| flow.reader().events(&wanted)).await?;
+    let page = if query.has_problems() {
+        Page { items: Vec::new(), next: None }
+    } else {
+        ui.ask(move |flow| flow.reader().events(&wanted)).await?
+    };
     let next = page.next.map(|id| viewer.at(&query.next("/events", id))).unwrap_or_default();
     let heads = page.items.into_iter().map(|head| Head {
         id: head.id,

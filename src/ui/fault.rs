@@ -5,8 +5,11 @@ use std::fmt;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 
+use super::explain::{explain, no_such, of_change};
+use super::viewer::Viewer;
 use crate::api::problem::Failure;
 use crate::flow::subscriptions::ChangeError;
+use crate::model::problem::Message;
 
 /// Why there is no page.
 #[derive(Clone, Debug)]
@@ -14,27 +17,40 @@ pub(super) struct Fault {
     pub(super) status: StatusCode,
     /// In the API's words.
     pub(super) detail: String,
+    /// The same for other languages, where they have it.
+    message: Option<Message>,
 }
 
 impl Fault {
     /// There is no such thing.
     pub(super) fn not_found(what: &str, id: impl fmt::Display) -> Self {
-        Failure::no_such(what, id).into()
+        let message = no_such(what, &id);
+        Self { message: Some(message), ..Failure::no_such(what, id).into() }
     }
 
     /// The viewer may not do that.
     pub(super) fn forbidden(detail: impl Into<String>) -> Self {
-        Self { status: StatusCode::FORBIDDEN, detail: detail.into() }
+        Self { status: StatusCode::FORBIDDEN, detail: detail.into(), message: None }
+    }
+
+    /// What that status says of a path.
+    pub(super) const fn at(status: StatusCode, path: String) -> Self {
+        Self { status, detail: path, message: None }
     }
 
     /// A request that no page of ours makes.
     pub(super) fn malformed(detail: impl Into<String>) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, detail: detail.into() }
+        Self { status: StatusCode::BAD_REQUEST, detail: detail.into(), message: None }
     }
 
     /// A fault of ours, which the log has in full.
     pub(super) fn internal(error: &dyn fmt::Debug) -> Self {
         Failure::internal(error).into()
+    }
+
+    /// What went wrong, to that viewer.
+    pub(super) fn said(&self, v: &Viewer) -> String {
+        self.message.as_ref().map_or_else(|| self.detail.clone(), |message| explain(v.language, message))
     }
 
     /// The message that tells what this kind of fault means.
@@ -51,13 +67,14 @@ impl Fault {
 
 impl From<Failure> for Fault {
     fn from(failure: Failure) -> Self {
-        Self { status: failure.status(), detail: failure.detail() }
+        Self { status: failure.status(), detail: failure.detail(), message: None }
     }
 }
 
 impl From<ChangeError> for Fault {
     fn from(error: ChangeError) -> Self {
-        Failure::from(error).into()
+        let message = of_change(&error);
+        Self { message, ..Failure::from(error).into() }
     }
 }
 

@@ -28,7 +28,7 @@ impl Form {
             return Ok(form);
         }
         let (name, role) = (&viewer.name, viewer.role.as_str());
-        Err(Fault::forbidden(format!("key '{name}' has the role {role}: this needs admin")))
+        Err(Fault::forbidden(viewer.t2("problem-role", "name", name.clone(), "role", role)))
     }
 
     /// Reads the form of a page of ours, whoever sends it.

@@ -75,7 +75,7 @@ pub(super) async fn dress_refusals(State(ui): State<Ui>, request: Request, next:
     }
     // Nobody who is not let in learns which paths there are.
     let status = if viewer.name.is_empty() { StatusCode::FORBIDDEN } else { response.status() };
-    let mut dressed = page_of(&viewer, &Fault { status, detail: viewer.path.clone() });
+    let mut dressed = page_of(&viewer, &Fault::at(status, viewer.path.clone()));
     dress(dressed.headers_mut());
     dressed
 }

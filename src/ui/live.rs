@@ -9,6 +9,7 @@ use super::fault::Fault;
 use super::viewer::Viewer;
 use super::{Ui, guard};
 use crate::api;
+use crate::model::attempt::ErrorClass;
 use crate::model::delivery::DeliveryState;
 use crate::model::subscription::Health;
 
@@ -22,6 +23,7 @@ struct Page<'a> {
     names: Vec<(String, String)>,
     states: [DeliveryState; 6],
     healths: &'static [Health],
+    classes: [ErrorClass; 7],
 }
 
 /// The page, which the script fills.
@@ -30,7 +32,13 @@ pub(super) async fn show(State(ui): State<Ui>, Extension(viewer): Extension<View
     let names = entries
         .map(|entry| (entry.subscription.id.to_string(), entry.subscription.spec.name.clone()))
         .collect();
-    guard::html(&Page { v: &viewer, names, states: DeliveryState::ALL, healths: Health::ALL })
+    guard::html(&Page {
+        v: &viewer,
+        names,
+        states: DeliveryState::ALL,
+        healths: Health::ALL,
+        classes: ErrorClass::ALL,
+    })
 }
 
 /// The API's stream, for a browser that has a session in the place of a key.

@@ -36,6 +36,7 @@ mod deliveries;
 mod draft;
 mod editor;
 mod events;
+mod explain;
 mod fault;
 mod form;
 mod guard;

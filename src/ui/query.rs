@@ -7,7 +7,10 @@ use std::str::FromStr;
 use http::Uri;
 use url::form_urlencoded;
 
-use crate::model::time::Timestamp;
+use super::explain::explain;
+use super::viewer::Viewer;
+use crate::model::problem::{Explain, Message};
+use crate::model::time::{Timestamp, TimestampError};
 
 /// How many items a page of a list has.
 pub(super) const PAGE_ITEMS: usize = 50;
@@ -16,7 +19,7 @@ pub(super) const PAGE_ITEMS: usize = 50;
 #[derive(Debug, Default)]
 pub(super) struct Query {
     given: BTreeMap<String, String>,
-    problems: BTreeMap<&'static str, String>,
+    problems: BTreeMap<&'static str, Message>,
 }
 
 impl Query {
@@ -33,9 +36,9 @@ impl Query {
     }
 
     /// A parameter's value; one that cannot be read is noted, and as good as left out.
-    pub(super) fn read<T: FromStr<Err: fmt::Display>>(&mut self, name: &'static str) -> Option<T> {
+    pub(super) fn read<T: FromStr<Err: Explain>>(&mut self, name: &'static str) -> Option<T> {
         let read = self.given.get(name)?.parse::<T>();
-        read.map_err(|error| self.problems.insert(name, error.to_string())).ok()
+        read.map_err(|error| self.problems.insert(name, error.message())).ok()
     }
 
     /// A time as date fields give it, or in RFC 3339; without an offset it is UTC.
@@ -53,17 +56,13 @@ impl Query {
             19 => format!("{text}Z"),
             _ => text.to_owned(),
         };
-        whole
-            .parse()
-            .map_err(|error: crate::model::time::TimestampError| {
-                self.problems.insert(name, error.to_string())
-            })
-            .ok()
+        let read = whole.parse();
+        read.map_err(|error: TimestampError| self.problems.insert(name, error.message())).ok()
     }
 
     /// Notes what is wrong with a parameter.
-    pub(super) fn refuse(&mut self, name: &'static str, problem: impl Into<String>) {
-        self.problems.insert(name, problem.into());
+    pub(super) fn refuse(&mut self, name: &'static str, problem: Message) {
+        self.problems.insert(name, problem);
     }
 
     /// Whether something is wrong with any of them.
@@ -72,8 +71,13 @@ impl Query {
     }
 
     /// What is wrong with a parameter; empty if nothing is.
-    pub(super) fn problem(&self, name: &str) -> &str {
-        self.problems.get(name).map_or("", String::as_str)
+    pub(super) fn problem(&self, v: &Viewer, name: &str) -> String {
+        self.problems.get(name).map(|problem| explain(v.language, problem)).unwrap_or_default()
+    }
+
+    /// The first thing that is wrong, if anything is.
+    pub(super) fn first_problem(&self) -> Option<&Message> {
+        self.problems.values().next()
     }
 
     /// Whether the list is asked for in part.
@@ -104,6 +108,8 @@ impl Query {
 
 #[cfg(test)]
 mod tests {
+    use super::super::language::Language;
+    use super::super::viewer::tests::viewer;
     use super::*;
     use crate::model::id::EventId;
 
@@ -111,12 +117,13 @@ mod tests {
     fn filters_are_read_and_what_is_wrong_is_told() {
         let mut query =
             Query::new(&"/x?type=+A+&event=evt_1&since=2026-01-05T08:00&until=soon&q=".parse().unwrap());
+        let english = viewer(Language::English);
         assert_eq!(query.get("type"), "A");
         assert_eq!(query.read::<EventId>("event"), None);
-        assert!(query.problem("event").contains("is not an event id"));
+        assert!(query.problem(&english, "event").contains("is not an event id"));
         assert_eq!(query.time("since").map(Timestamp::as_millis), Some(1_767_600_000_000));
         assert_eq!(query.time("until"), None);
-        assert!(!query.problem("until").is_empty() && query.problem("since").is_empty());
+        assert!(!query.problem(&english, "until").is_empty() && query.problem(&english, "since").is_empty());
         assert!(query.is_filtered(&["type"]) && !query.is_filtered(&["q"]));
     }
 

@@ -8,6 +8,7 @@ use axum::response::Response;
 use http::Uri;
 
 use super::actions::refused;
+use super::explain::explain;
 use super::fault::Fault;
 use super::form::Form;
 use super::notice::{self, Notice};
@@ -21,6 +22,7 @@ use crate::flow::replay::{Counted, REPLAYED_STATES, ReplayAsk};
 use crate::flow::subscriptions::Entry;
 use crate::model::delivery::DeliveryState;
 use crate::model::id::{ReplayId, SubscriptionId};
+use crate::model::problem::{Explain as _, Message};
 use crate::model::replay::{JobState, ReplayJob};
 use crate::model::time::Timestamp;
 
@@ -84,7 +86,7 @@ pub(super) async fn form(
         states: replayed(query.get("state")),
     };
     if let Some(problem) = ask.problem() {
-        query.refuse("until", problem);
+        query.refuse("until", problem.message());
     }
     let counted = match query.get("count") {
         "" => None,
@@ -115,9 +117,10 @@ pub(super) async fn start(
     let [since, until, state] = fields;
     let ask = match read_ask(subscription, since, until, state) {
         Ok(ask) => ask,
-        Err(detail) => {
+        Err(problem) => {
             let path = format!("/subscriptions/{subscription}/replay");
-            return Ok(notice::go(&ui, &viewer, &path, Notice::Refused(detail)));
+            let notice = Notice::Refused(explain(viewer.language, &problem));
+            return Ok(notice::go(&ui, &viewer, &path, notice));
         }
     };
     let route = format!("replay {subscription}");
@@ -132,7 +135,7 @@ pub(super) async fn start(
     };
     let (path, notice) = match ui.carry_out(change).await? {
         Ok(id) => (format!("/replays/{id}"), Notice::Done("notice-replay-started")),
-        Err(error) => (format!("/subscriptions/{subscription}/replay"), refused(error)?),
+        Err(error) => (format!("/subscriptions/{subscription}/replay"), refused(&viewer, error)?),
     };
     Ok(notice::go(&ui, &viewer, &path, notice))
 }
@@ -142,16 +145,12 @@ fn read_ask(
     since: &str,
     until: &str,
     state: &str,
-) -> Result<ReplayAsk, String> {
+) -> Result<ReplayAsk, Message> {
     let mut query = Query::default();
     let (since, until) = (query.time_of("since", since), query.time_of("until", until));
     let ask = ReplayAsk { subscription, since, until, states: replayed(state) };
-    let problem =
-        ["since", "until"].map(|name| query.problem(name)).into_iter().find(|text| !text.is_empty());
-    match problem.or(ask.problem()) {
-        Some(problem) => Err(problem.to_owned()),
-        None => Ok(ask),
-    }
+    let problem = query.first_problem().cloned().or_else(|| ask.problem().map(|problem| problem.message()));
+    problem.map_or(Ok(ask), Err)
 }
 
 /// A replay with the name of its subscription.
@@ -234,7 +233,7 @@ pub(super) async fn cancel(
         actor.note(Action::ReplayCancelled, id, format_args!("made={}", job.made));
         Ok(Notice::Done("notice-replay-cancelled"))
     };
-    let notice = ui.carry_out(change).await?.or_else(refused)?;
+    let notice = ui.carry_out(change).await?.or_else(|error| refused(&viewer, error))?;
     Ok(notice::go(&ui, &viewer, &format!("/replays/{id}"), notice))
 }
 

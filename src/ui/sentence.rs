@@ -18,7 +18,19 @@ pub(super) fn sentence(
     projects: &ProjectSelector,
 ) -> String {
     let (what, place) = (what(v, catalog, events), place(v, projects));
-    let text = v.t2("sentence", "what", what, "place", place);
+    // A name is written as it is, also where a sentence begins with it.
+    let is_name = |pattern: &EventPattern| match pattern {
+        EventPattern::Exact(name) => {
+            let rest = what.strip_prefix(name.as_str());
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with([',', ' ']))
+        }
+        _ => false,
+    };
+    let begins_with_name = events.includes().any(is_name);
+    let text = v.t2("sentence", "what", what.clone(), "place", place);
+    if begins_with_name {
+        return text;
+    }
     let mut letters = text.chars();
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
@@ -181,10 +193,10 @@ mod tests {
             (
                 &["TODO_CREATED", "TODO_MOVED", "x"],
                 &["*"],
-                "X and 2 Records events except TODO_DELETED, in every project.",
+                "x and 2 Records events except TODO_DELETED, in every project.",
             ),
             (&["TODO_CREATED"], &["*"], "TODO_CREATED, in every project."),
-            (&["a", "b", "c", "d", "e", "f"], &["*"], "A, b, c, d and 2 more event types, in every project."),
+            (&["a", "b", "c", "d", "e", "f"], &["*"], "a, b, c, d and 2 more event types, in every project."),
         ] {
             assert_eq!(say(Language::English, events, projects), expected);
         }

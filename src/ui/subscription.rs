@@ -138,7 +138,8 @@ impl Page<'_> {
         let waits = spec
             .retry_schedule
             .as_ref()
-            .map(|waits| waits.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
+            .map(|waits| waits.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
+            .map(|waits| if waits.is_empty() { v.t("retries-none") } else { waits });
         [
             (v.t("field-filter"), spec.filter.clone()),
             (v.t("field-timeout"), spec.timeout.map(|timeout| timeout.to_string())),

@@ -6,6 +6,7 @@ use axum::response::Response;
 use http::Uri;
 
 use super::catalog::Catalog;
+use super::explain::no_such;
 use super::fault::Fault;
 use super::notice::{self, Notice};
 use super::query::{PAGE_ITEMS, Query};
@@ -16,6 +17,7 @@ use crate::flow::Flow;
 use crate::flow::subscriptions::Entry;
 use crate::flow::view::Stats;
 use crate::model::id::SubscriptionId;
+use crate::model::problem::Message;
 use crate::model::subscription::{DisabledReason, Health};
 use crate::store::StoreError;
 
@@ -86,13 +88,13 @@ pub(super) fn named(flow: &Flow, query: &mut Query, parameter: &'static str) -> 
         let mut same = flow.subscriptions_named(&text).into_iter();
         let first = same.next();
         if same.next().is_some() {
-            query.refuse(parameter, format!("several are called '{text}': take the id, sub_…"));
+            query.refuse(parameter, Message::new("problem-several").with("text", text));
             return None;
         }
         first
     };
     if found.is_none() {
-        query.refuse(parameter, format!("there is no subscription '{text}'"));
+        query.refuse(parameter, no_such("subscription", text));
     }
     found
 }

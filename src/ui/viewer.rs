@@ -4,11 +4,13 @@ use std::borrow::Borrow;
 use std::time::Duration;
 
 use fluent_bundle::{FluentArgs, FluentValue};
+use http::StatusCode;
 
 use super::fault::Fault;
 use super::language::Language;
 use crate::config::Role;
 use crate::flow::audit::Actor;
+use crate::model::attempt::Outcome;
 use crate::model::time::{Timestamp, millis};
 
 /// Who looks: their language, what they may do, and what every page needs to know. In the extensions of every
@@ -116,7 +118,8 @@ impl Viewer {
     pub(super) fn length(&self, length: impl Borrow<Duration>) -> String {
         let ms = millis(*length.borrow());
         match ms {
-            0..1000 => format!("{ms} ms"),
+            0 => "< 1 ms".to_owned(),
+            1..1000 => format!("{ms} ms"),
             1000..60_000 => {
                 let text = format!("{}.{}", ms / 1000, ms % 1000 / 100);
                 let text = text.trim_end_matches(".0").to_owned();
@@ -126,6 +129,18 @@ impl Viewer {
             60_000..3_600_000 => format!("{} min", ms / 60_000),
             3_600_000..86_400_000 => format!("{} h", ms / 3_600_000),
             _ => self.t1("length-days", "n", ms / 86_400_000),
+        }
+    }
+
+    /// What a receiver answered: a refusal in the words of its status, or why there was no answer.
+    pub(super) fn answer(&self, outcome: &Outcome) -> String {
+        match outcome {
+            Outcome::Success { .. } => outcome.to_string(),
+            Outcome::Rejected { status, .. } => {
+                let reason = StatusCode::from_u16(*status).ok().and_then(|status| status.canonical_reason());
+                reason.map_or_else(|| status.to_string(), |reason| format!("{status} {reason}"))
+            }
+            Outcome::Failed { class, detail } => format!("{}: {detail}", self.word("error", class.as_str())),
         }
     }
 
@@ -160,6 +175,7 @@ impl Viewer {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::model::attempt::ErrorClass;
 
     pub(crate) fn viewer(language: Language) -> Viewer {
         Viewer {
@@ -184,12 +200,29 @@ pub(super) mod tests {
         assert_eq!(english.ago(ago(3 * 3600)), "3 hours ago");
         assert_eq!(swedish.ago(ago(90_000)), "för 1 dag sedan");
         assert_eq!(english.ago(english.now.after(Duration::from_secs(30))), "in 30 s");
+        assert_eq!(english.length(Duration::from_micros(400)), "< 1 ms");
         assert_eq!(english.length(Duration::from_millis(3400)), "3.4 s");
         assert_eq!(swedish.length(Duration::from_millis(3400)), "3,4 s");
         assert_eq!(english.length(Duration::from_secs(7)), "7 s");
         assert_eq!((english.count(1_234_567), english.count(12)), ("1,234,567".to_owned(), "12".to_owned()));
         assert_eq!(swedish.count(1000), "1\u{a0}000");
         assert_eq!(english.clock(english.now), "2026-01-05 08:00:00");
+    }
+
+    #[test]
+    fn answers_are_said_in_words() {
+        let (english, swedish) = (viewer(Language::English), viewer(Language::Swedish));
+        let rejected = |status| Outcome::Rejected { status, retry_after: None };
+        assert_eq!(english.answer(&Outcome::Success { status: 204 }), "204");
+        assert_eq!(english.answer(&rejected(503)), "503 Service Unavailable");
+        assert_eq!(english.answer(&rejected(599)), "599");
+        for class in ErrorClass::ALL {
+            let failed = Outcome::Failed { class, detail: "refused".to_owned() };
+            for viewer in [&english, &swedish] {
+                let said = viewer.answer(&failed);
+                assert!(said.ends_with(": refused") && !said.starts_with("error-"), "{said}");
+            }
+        }
     }
 
     #[test]

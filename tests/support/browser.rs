@@ -10,19 +10,27 @@ use fantoccini::elements::Element;
 use fantoccini::wd::WebDriverCompatibleCommand;
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
+use rustix::process::{Pid, Signal};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use url::{ParseError, Url};
 
 /// How long a page may take to show something.
 const SHOWS_WITHIN: Duration = Duration::from_secs(20);
+/// How long a browser that was killed may take to end.
+const ENDS_WITHIN: Duration = Duration::from_secs(10);
 
 /// `chromedriver` on a port of its own with a browser of its own; both are gone when dropped.
 pub(crate) struct Browser {
-    child: Child,
     client: Client,
     base: String,
-    _profile: TempDir,
+    _processes: Processes,
+}
+
+/// The driver, and the browser that it starts. The browser may outlive the driver, so it is told by its profile.
+struct Processes {
+    driver: Child,
+    profile: TempDir,
 }
 
 /// How a browser differs from a fresh one.
@@ -42,26 +50,26 @@ impl Browser {
 
     /// A browser for the daemon at `base`.
     pub(crate) async fn start_as(base: &str, manner: &Manner) -> Self {
-        let mut child = Command::new("chromedriver")
+        let driver = Command::new("chromedriver")
             .arg("--port=0")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap_or_else(|error| panic!("no chromedriver: {error}; scripts/test installs it"));
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let mut processes = Processes { driver, profile: TempDir::new().unwrap() };
+        let mut lines = BufReader::new(processes.driver.stdout.take().unwrap()).lines().map(Result::unwrap);
         let ready = lines.find(|line| line.contains("started successfully on port")).unwrap();
         let port: u16 = ready.trim_end_matches('.').rsplit(' ').next().unwrap().parse().unwrap();
         // Its output is read to the end, so that it never waits for a reader.
         std::thread::spawn(move || lines.for_each(drop));
-        let profile = TempDir::new().unwrap();
-        let capabilities = capabilities(&profile, manner);
+        let capabilities = capabilities(&processes.profile, manner);
         let client = ClientBuilder::new(HttpConnector::new())
             .capabilities(capabilities)
             .connect(&format!("http://127.0.0.1:{port}"))
             .await
             .unwrap_or_else(|error| panic!("no browser: {error}"));
         client.set_window_size(1440, 900).await.unwrap();
-        Self { child, client, base: base.to_owned(), _profile: profile }
+        Self { client, base: base.to_owned(), _processes: processes }
     }
 
     /// The driver itself.
@@ -71,15 +79,19 @@ impl Browser {
 
     /// Has the browser show pages as a screen of that many CSS pixels does, in the light or the dark scheme.
     pub(crate) async fn screen(&self, width: u32, height: u32, scheme: &'static str) {
+        self.devtools("Emulation.setScrollbarsHidden", json!({"hidden": true})).await;
         let metrics = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
         self.devtools("Emulation.setDeviceMetricsOverride", metrics).await;
         let media = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
         self.devtools("Emulation.setEmulatedMedia", media).await;
     }
 
-    /// A picture of the whole page, as PNG.
-    pub(crate) async fn picture(&self) -> Vec<u8> {
-        let asked = json!({"format": "png", "captureBeyondViewport": false});
+    /// A picture of the page from its top on, so high at most, as PNG.
+    pub(crate) async fn picture(&self, height_max: u32) -> Vec<u8> {
+        let size = self.devtools("Page.getLayoutMetrics", json!({})).await["cssContentSize"].take();
+        let height = size["height"].as_f64().unwrap().min(height_max.into());
+        let clip = json!({"x": 0, "y": 0, "width": size["width"], "height": height, "scale": 1});
+        let asked = json!({"format": "png", "captureBeyondViewport": true, "clip": clip});
         let picture = self.devtools("Page.captureScreenshot", asked).await;
         STANDARD.decode(picture["data"].as_str().unwrap()).unwrap()
     }
@@ -173,14 +185,36 @@ impl WebDriverCompatibleCommand for Devtools {
     }
 }
 
-impl Drop for Browser {
+impl Processes {
+    /// Every process that was started with the profile and still runs. One that has ended has no command line.
+    fn of_profile(&self) -> Vec<Pid> {
+        let profile = self.profile.path().display().to_string();
+        let processes = std::fs::read_dir("/proc").unwrap().map(Result::unwrap);
+        let of_profile = processes.filter_map(|process| {
+            let id = process.file_name().to_str()?.parse().ok().and_then(Pid::from_raw)?;
+            let command = std::fs::read(process.path().join("cmdline")).ok()?;
+            String::from_utf8_lossy(&command).contains(&profile).then_some(id)
+        });
+        of_profile.collect()
+    }
+}
+
+impl Drop for Processes {
     fn drop(&mut self) {
-        // The end of chromedriver is the end of its browser; one that has ended already is as good.
-        let _ = rustix::process::kill_process(
-            rustix::process::Pid::from_child(&self.child),
-            rustix::process::Signal::TERM,
-        );
-        drop(self.child.wait());
+        // One that has ended already is as good.
+        drop(self.driver.kill());
+        drop(self.driver.wait());
+        let began = tokio::time::Instant::now();
+        loop {
+            let left = self.of_profile();
+            if left.is_empty() || began.elapsed() > ENDS_WITHIN {
+                return assert!(left.is_empty() || std::thread::panicking(), "browsers go on: {left:?}");
+            }
+            for pid in left {
+                let _ = rustix::process::kill_process(pid, Signal::KILL);
+            }
+            std::thread::yield_now();
+        }
     }
 }
 

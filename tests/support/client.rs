@@ -34,6 +34,12 @@ impl Answer {
             .unwrap_or_else(|error| panic!("{error} in {:?}", String::from_utf8_lossy(&self.body)))
     }
 
+    /// Has to have this status and this body.
+    #[track_caller]
+    pub(crate) fn expect_text(self, status: u16, text: &str) {
+        assert_eq!((self.status.as_u16(), &*String::from_utf8_lossy(&self.body)), (status, text));
+    }
+
     /// The JSON of an answer that has to have this status.
     #[track_caller]
     pub(crate) fn expect(self, status: u16) -> Value {

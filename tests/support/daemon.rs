@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use postrider::app::{Daemon, Options};
 use postrider::config::Config;
+use postrider::flow::Flow;
 use postrider::model::time::{Clock, Timestamp};
 use postrider::store::Reader;
 use serde_json::{Value, json};
@@ -83,9 +84,14 @@ impl World {
         self.run().await;
     }
 
+    /// The journey.
+    pub(crate) fn flow(&self) -> &Flow {
+        self.daemon.as_ref().unwrap().flow()
+    }
+
     /// The log.
     pub(crate) fn reader(&self) -> &Reader {
-        self.daemon.as_ref().unwrap().flow().reader()
+        self.flow().reader()
     }
 
     /// How often the store has synced its data file, by its own count.

@@ -1,6 +1,7 @@
 //! The real executable as a child process.
 
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -50,22 +51,40 @@ impl Site {
     /// Starts the executable, by way of `wrapper` if there is one; it is killed when dropped. It is that of this build,
     /// or the one that `POSTRIDER_EXECUTABLE` names: of a release, where something is measured.
     pub(crate) fn spawn(&self, wrapper: &[&str]) -> Running {
+        Running(self.command(wrapper).spawn().unwrap())
+    }
+
+    /// Starts the executable as a service manager does: with these variables, and `listener`, if there
+    /// is one, as the socket that is handed over.
+    pub(crate) fn spawn_as_service(&self, variables: &[(&str, &str)], listener: Option<OwnedFd>) -> Running {
+        // The number of the process, which it has to be told, is known to itself alone.
+        let hand_over =
+            ["sh", "-c", "exec 3<&0 0</dev/null; export LISTEN_FDS=1 LISTEN_PID=$$; exec \"$@\"", "sh"];
+        let wrapper = if listener.is_some() { &hand_over[..] } else { &[] };
+        let mut command = self.command(wrapper);
+        command.envs(variables.iter().copied());
+        if let Some(listener) = listener {
+            command.stdin(Stdio::from(listener));
+        }
+        Running(command.spawn().unwrap())
+    }
+
+    fn command(&self, wrapper: &[&str]) -> Command {
         let executable: String =
             super::variable("POSTRIDER_EXECUTABLE", env!("CARGO_BIN_EXE_postrider").to_owned());
         let words = [executable.as_str(), "serve", "--config"];
         let mut words = wrapper.iter().copied().chain(words);
         let log =
             std::fs::File::options().create(true).append(true).open(self.dir.path().join("log")).unwrap();
-        let child = Command::new(words.next().unwrap())
+        let mut command = Command::new(words.next().unwrap());
+        command
             .args(words)
             .arg(self.dir.path().join("config.toml"))
             .current_dir(self.dir.path())
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        Running(child)
+            .stderr(log);
+        command
     }
 
     /// Waits until `/readyz` answers 200.

@@ -95,6 +95,11 @@ text! {
     ProjectTermText: concat!("^(\\*|!?", name!(), "(/(", name!(), "|\\*))?)$"), ["acme/*", "globex/website"];
     /// A name for people: printable characters, and not spaces alone.
     NameText: "^[^\\x00-\\x1f\\x7f-\\x9f]{0,127}[^\\s\\x00-\\x1f\\x7f-\\x9f][^\\x00-\\x1f\\x7f-\\x9f]{0,127}$", ["crm"];
+    /// An e-mail address: at most 64 characters before the `@`, at most 254 in all.
+    EmailText: concat!(
+        "^[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*",
+        "@[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$"
+    ), ["ops@acme.example"];
     /// A value of a header: visible ASCII characters and spaces.
     HeaderValueText: "^[\\t -~]{0,1024}$", ["sales"];
     /// The deadline of a whole exchange: 100ms to 60s.

@@ -8,9 +8,9 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::delivery::AttemptBody;
 use super::schema::{
-    DisabledReason, EventTermText, FilterText, Format, Headers, Health, ManagedBy, NameText, Ordering,
-    ProjectTermText, PublicKeyText, RateText, SecretKind, SecretText, SubscriptionIdText, Time, TimeoutText,
-    UrlText, WaitText,
+    DisabledReason, EmailText, EventTermText, FilterText, Format, Headers, Health, ManagedBy, NameText,
+    Ordering, ProjectTermText, PublicKeyText, RateText, SecretKind, SecretText, SubscriptionIdText, Time,
+    TimeoutText, UrlText, WaitText,
 };
 use crate::flow::subscriptions::Entry;
 use crate::flow::view::Stats;
@@ -66,6 +66,9 @@ pub struct ChangeBody {
     /// PEM of its key. Never shown.
     #[schema(write_only)]
     tls_client_key: Option<String>,
+    /// Who gets mail about its health, as `mail` of the config says.
+    #[schema(value_type = Option<EmailText>)]
+    notify_email: Option<String>,
     /// Whether it is switched on.
     enabled: Option<bool>,
 }
@@ -138,6 +141,9 @@ pub struct SettingsBody {
     /// Whether deliveries wait for those before them.
     #[schema(value_type = Ordering)]
     ordering: String,
+    /// Who gets mail about its health.
+    #[schema(value_type = Option<EmailText>, required)]
+    notify_email: Option<String>,
 }
 
 /// A subscription.
@@ -147,7 +153,7 @@ pub struct SubscriptionBody {
     /// Its id.
     #[schema(value_type = SubscriptionIdText)]
     id: String,
-    /// `name url events projects filter format headers timeout retry_schedule max_in_flight rate_limit ordering tls_ca tls_client_cert`.
+    /// `name url events projects filter format headers timeout retry_schedule max_in_flight rate_limit ordering tls_ca tls_client_cert notify_email`.
     #[serde(flatten)]
     #[schema(value_type = SettingsBody)]
     spec: Map<String, Value>,
@@ -193,7 +199,7 @@ impl SubscriptionBody {
             "id": "sub_01K3Z9Q0B1D3F5H7K9M1P3R5T7", "name": "crm", "url": "https://crm.internal/hooks",
             "events": ["TODO_*", "!TODO_DELETED"], "projects": ["acme/*", "globex/website"], "filter": null,
             "format": "standard", "headers": {}, "timeout": null, "retry_schedule": null, "max_in_flight": null,
-            "rate_limit": null, "ordering": "none", "enabled": true, "health": "healthy",
+            "rate_limit": null, "ordering": "none", "notify_email": null, "enabled": true, "health": "healthy",
             "disabled_reason": null, "disabled_at": null, "disabled_detail": null, "managed_by": "api",
             "created_at": "2026-01-31T08:00:00.000Z", "updated_at": "2026-01-31T08:00:00.000Z",
             "stats": StatsBody::example(),

@@ -32,7 +32,7 @@ use crate::store::{Append, Store, StoreOptions, open};
 const BODY_BYTES_MAX: usize = 1 << 20;
 /// As long as the answer to one event.
 const ANSWER: &[u8] = br#"{"id":"evt_00000000000000000000000000","matched":0,"duplicate":false}"#;
-const CACHE_BYTES: u64 = 64 << 20;
+const CACHE_BYTES: u64 = 32 << 20;
 const QUEUE_STEPS_MAX: usize = 10_000;
 
 /// Serves what the daemon does without its log: connections, reading and checking events, answers. For ever.

@@ -1,8 +1,8 @@
 //! Subscriptions as records of version 2: their secrets sealed.
 //!
 //! After the version and the length come the sealed secrets (their length as a big-endian u16 first), all in the
-//! first chunk, then what a record of version 1 has, without secrets, and then the TLS settings, if there are any. The
-//! key of a client certificate is sealed with the secrets, as the rest after them.
+//! first chunk, then what a record of version 1 has, without secrets, and then the TLS settings and the address for
+//! notices, if there are any. The key of a client certificate is sealed with the secrets, as the rest after them.
 
 use bincode::{Decode, Encode, config};
 
@@ -46,7 +46,7 @@ pub(in crate::store) fn subscription(
     bytes.extend(sealed);
     bincode::encode_into_std_write(v1(subscription), &mut bytes, config::standard())
         .map_err(|_| SealError)?;
-    tls::write(&subscription.spec.tls, &mut bytes);
+    tls::write(&subscription.spec.tls, subscription.spec.notify_email.as_ref(), &mut bytes);
     set_length(&mut bytes);
     Ok(bytes)
 }
@@ -74,7 +74,7 @@ pub(in crate::store) fn read_subscription(
     };
     let secrets = secrets.into_iter().map(secret).collect::<Result<_, _>>()?;
     let mut subscription = Subscription { secrets, ..read_v1(id, &value)? };
-    subscription.spec.tls = tls::read(tail, key)?;
+    (subscription.spec.tls, subscription.spec.notify_email) = tls::read(tail, key)?;
     Ok(subscription)
 }
 

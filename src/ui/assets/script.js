@@ -131,9 +131,9 @@ function tail(table) {
   };
   const subscription = (id) => link(`/subscriptions/${id}`, name(id) ?? id);
   const cells = {
-    "event.accepted": (one) => [one.accepted_at, words.accepted, link(`/events/${one.event}`, one.type), `${one.company ? `${one.company}/` : ""}${one.project}, ${one.matched} ${words.matched}`],
-    "attempt.finished": (one) => [one.started_at, `${words.attempt} ${one.number}`, subscription(one.subscription), `${one.status ?? one.error}, ${one.duration_ms} ms`],
-    "delivery.settled": (one) => [one.at, badge("state", one.state), subscription(one.subscription), link(`/deliveries/${one.delivery}`, one.delivery)],
+    "event.accepted": (one) => [one.accepted_at, words.accepted, link(`/events/${one.event}`, one.type), `${one.company ? `${one.company}/` : ""}${one.project}, ${one.matched} ${one.matched === 1 ? words.matchedOne : words.matched}`],
+    "attempt.finished": (one) => [one.started_at, `${words.attempt} ${one.number}`, subscription(one.subscription), `${one.status ?? word("error", one.error)}, ${one.duration_ms || "< 1"} ms`],
+    "delivery.settled": (one) => [one.at, badge("state", one.state), subscription(one.subscription), link(`/deliveries/${one.delivery}`, `dlv_…${one.delivery.slice(-8)}`)],
     "subscription.changed": (one) => [one.at, words[one.change] ?? one.change, subscription(one.subscription), badge("health", one.health)],
     "stream.gap": () => [new Date().toISOString(), words.gap, "", ""],
   };
