@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::problem::{Explain, Message};
+
 /// An address such as `ops@acme.example`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct EmailAddress(String);
@@ -22,6 +24,12 @@ impl EmailAddress {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("'{0}' is not an e-mail address such as \"ops@acme.example\"")]
 pub struct EmailAddressError(String);
+
+impl Explain for EmailAddressError {
+    fn message(&self) -> Message {
+        Message::new("problem-email").with("text", &self.0)
+    }
+}
 
 impl FromStr for EmailAddress {
     type Err = EmailAddressError;

@@ -118,7 +118,7 @@ mod tests {
             url("http://1.2.3.400/"),
             url("http://[::zz]/"),
             json!({"url": "http://crm/", "name": " ", "filter": long, "headers": {"a b": "v", "host": "v", "ok": "å"},
-                "timeout": "1h", "retry_schedule": waits, "max_in_flight": 0, "rate_limit": "many", "ordering": "lifo",
+                "timeout": "1h", "retry_schedule": waits, "max_in_flight": 0, "rate_limit": "many", "notify_email": "ops", "ordering": "lifo",
                 "events": [], "projects": vec!["p"; 10_001]}),
             json!({"url": "http://crm/", "headers": headers, "timeout": "soon", "retry_schedule": ["8d"],
                 "events": ["", "a b", &long[..200], "T*DO", "!*"], "projects": ["a*b", "å/b", "c/å"]}),

@@ -517,6 +517,7 @@ problem-timeout = '{ $timeout }' is not between 100ms and 60s
 problem-retries-many = has { $count } waits, more than { $most }
 problem-retry-long = '{ $wait }' is longer than 7d
 problem-in-flight = { $text } is not a whole number from 1 to { $most }
+problem-email = '{ $text }' is not an e-mail address such as "ops@acme.example"
 problem-span = is not after since: nothing would be delivered
 problem-several = several are called '{ $text }': take the id, sub_…
 problem-no-such = there is no { $what } '{ $id }'

@@ -517,6 +517,7 @@ problem-timeout = "{ $timeout }" är inte mellan 100ms och 60s
 problem-retries-many = har { $count } väntetider, fler än { $most }
 problem-retry-long = "{ $wait }" är längre än 7d
 problem-in-flight = { $text } är inte ett heltal från 1 till { $most }
+problem-email = "{ $text }" är inte en e-postadress som ops@acme.example
 problem-span = är inte efter början: inget skulle levereras
 problem-several = flera heter "{ $text }": ange id, sub_…
 problem-no-such = { $what } "{ $id }" finns inte
