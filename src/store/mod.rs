@@ -16,6 +16,8 @@ mod dedup;
 mod error;
 mod files;
 mod fsync;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod index;
 mod key;
 mod ledger;
