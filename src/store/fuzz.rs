@@ -64,9 +64,10 @@ fn long<T: Debug>(bytes: &[u8], read: impl Fn(&[u8]) -> Result<T, Problem>, writ
 }
 
 fn with_length(bytes: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes();
     let mut bytes = bytes.to_vec();
-    if let (Some(place), Ok(length)) = (bytes.get_mut(1..5), u32::try_from(bytes.len())) {
-        place.copy_from_slice(&length.to_be_bytes());
+    if let Some(place) = bytes.get_mut(1..5) {
+        place.copy_from_slice(&length);
     }
     bytes
 }
