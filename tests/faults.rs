@@ -2,7 +2,7 @@
 //! n = 1, 2, 3 and so on until a run passes without. After each, the daemon starts again on what is there, and the
 //! ledger's laws hold: what was acknowledged is there, once and whole.
 //!
-//! `STRIDE` says how far n goes on each time (11 unless set; 1 is every step), `SEED` where it begins.
+//! `STRIDE` says how far n goes on each time (23 unless set; 1 is every step), `SEED` where it begins.
 
 #[cfg(test)]
 #[expect(unsafe_code, reason = "system calls are watched by definitions of the same names")]
@@ -235,7 +235,7 @@ mod tests {
 
     #[test]
     fn every_durable_step_fails_once() {
-        let (seed, stride): (u64, usize) = (variable("SEED", 7), variable("STRIDE", 11));
+        let (seed, stride): (u64, usize) = (variable("SEED", 7), variable("STRIDE", 23));
         println!("SEED={seed} STRIDE={stride}");
         let (clock, mut bad) = (Clock::system(), Vec::new());
         for kind in [Kind::Broken, Kind::Full, Kind::Cut] {

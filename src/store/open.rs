@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
 use rand::SeedableRng as _;
@@ -40,6 +41,9 @@ pub(super) const FORMAT: u32 = 2;
 
 /// How often sled collects garbage, in milliseconds: with its default the file grows without end under load.
 const COLLECT_EVERY_MS: u64 = 20;
+
+/// How long an attempt to close a log that does not open is waited for.
+const CLOSES_WITHIN: Duration = Duration::from_secs(2);
 
 /// Where sled has the rows, below the store's directory.
 const DATA_FILE: &str = "log/db";
@@ -112,10 +116,31 @@ fn open_caught(
     rng: StdRng,
     progress: &mut dyn FnMut(&str),
 ) -> Result<Opened, OpenError> {
-    guard::catch(|| open_locked(files, options, clock, rng, progress)).unwrap_or_else(|problem| {
+    let mut held = None;
+    let opened = guard::catch(|| open_locked(files, options, (clock, rng), &mut held, progress));
+    let opened = opened.unwrap_or_else(|problem| {
         let (root, path) = (options.path.clone(), options.path.join(DATA_FILE));
         Err(OpenError::Unreadable { root, path, problem })
-    })
+    });
+    if opened.is_err() {
+        let_go(held);
+    }
+    opened
+}
+
+/// Closes what does not open. sled waits for its own thread then, for ever if that has panicked on the damage: after a
+/// while it is left alone, to the end of the process.
+fn let_go(db: Option<Db>) {
+    let Some(db) = db else { return };
+    let (done, closed) = std::sync::mpsc::sync_channel::<()>(0);
+    let close = move || {
+        drop(db);
+        drop(done);
+    };
+    let begun = std::thread::Builder::new().name("store-close".to_owned()).spawn(close);
+    if begun.is_ok() && closed.recv_timeout(CLOSES_WITHIN) == Err(RecvTimeoutError::Timeout) {
+        tracing::warn!("sled does not let go of the log that did not open");
+    }
 }
 
 /// What an error of the log while it is opened means.
@@ -139,12 +164,13 @@ fn refusal(root: &Path, error: StoreError) -> OpenError {
 fn open_locked(
     files: Files,
     options: &StoreOptions,
-    clock: Clock,
-    rng: StdRng,
+    (clock, rng): (Clock, StdRng),
+    held: &mut Option<Db>,
     progress: &mut dyn FnMut(&str),
 ) -> Result<Opened, OpenError> {
     let failed = |error| refusal(&options.path, error);
     let db = open_sled(&files, options.cache_bytes).map_err(|error| failed(error.into()))?;
+    *held = Some(db.clone());
     let tables = Tables::open(db).map_err(|error| failed(error.into()))?;
     let meta = read_meta(&tables, &files)?;
     let key = options.key_file.clone().unwrap_or_else(|| seal::default_path(&options.path));
@@ -303,7 +329,7 @@ fn last_id(reader: &Reader, index: &IndexState) -> Result<u128, StoreError> {
 fn probe(applier: &mut Applier, options: &StoreOptions) -> Result<(), OpenError> {
     let before = fsync::syncs();
     let pulse = Arc::new(Pulse::default());
-    let watch = pulse.watch(PATIENCE, Some(applier.reader.tables.db().clone()));
+    let watch = pulse.watch(PATIENCE, Some(applier.reader.clone()));
     let watch = watch.map_err(|error| OpenError::Io { doing: "watch", path: options.path.clone(), error })?;
     pulse.begin();
     let written = applier.write().and_then(|()| applier.flush());

@@ -6,8 +6,9 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sled::Db;
 use tokio::sync::Notify;
+
+use super::reader::Reader;
 
 /// How long a commit may go without finishing a transaction or a flush.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
@@ -21,8 +22,8 @@ struct Beat {
     /// Whether the watching thread sleeps until it is told of work.
     parked: bool,
     count: u64,
-    /// What is nudged.
-    db: Option<Db>,
+    /// What is nudged; it holds the store's lock as every reader does.
+    log: Option<Reader>,
 }
 
 /// The committer's pulse.
@@ -59,9 +60,9 @@ impl Pulse {
     }
 
     /// Watches until the guard is dropped.
-    pub(super) fn watch(self: &Arc<Self>, patience: Duration, db: Option<Db>) -> std::io::Result<Watch> {
+    pub(super) fn watch(self: &Arc<Self>, patience: Duration, log: Option<Reader>) -> std::io::Result<Watch> {
         let pulse = self.clone();
-        *self.lock() = Beat { db, ..Beat::default() };
+        *self.lock() = Beat { log, ..Beat::default() };
         std::thread::Builder::new().name("store-watchdog".to_owned()).spawn(move || pulse.run(patience))?;
         Ok(Watch(self.clone()))
     }
@@ -82,7 +83,7 @@ impl Pulse {
                 beat = guard;
                 parts += u32::from(timed_out.timed_out());
                 if parts == 1 {
-                    nudge(beat.db.clone());
+                    nudge(beat.log.clone());
                 } else if parts > PARTS && beat.working && beat.count == count {
                     self.stuck.notify_one();
                     return;
@@ -94,9 +95,9 @@ impl Pulse {
 
 /// Flushes on a thread of its own. sled does not wake who waits for a write that fails at that very moment; a flush
 /// that finds the failure does.
-fn nudge(db: Option<Db>) {
-    let Some(db) = db else { return };
-    let flush = move || drop(db.flush());
+fn nudge(log: Option<Reader>) {
+    let Some(log) = log else { return };
+    let flush = move || drop(log.tables.db().flush());
     let begun = std::thread::Builder::new().name("store-nudge".to_owned()).spawn(flush);
     begun.map_or_else(|error| tracing::warn!(%error, "failed to look after a commit that is slow"), drop);
 }
@@ -109,7 +110,7 @@ impl Drop for Watch {
     fn drop(&mut self) {
         let mut beat = self.0.lock();
         beat.ended = true;
-        drop(beat.db.take());
+        drop(beat.log.take());
         drop(beat);
         self.0.changed.notify_all();
     }
