@@ -210,7 +210,8 @@ impl<'a> Reader<'a> {
 
     fn name(&mut self, url: Option<&Url>) -> Option<String> {
         let Some(name) = self.text("name") else {
-            return url.and_then(Url::host_str).map(str::to_owned);
+            // A host may be longer than a name.
+            return Some(url?.host_str()?.chars().take(NAME_CHARS_MAX).collect());
         };
         if name.trim().is_empty()
             || name.chars().count() > NAME_CHARS_MAX
@@ -433,6 +434,10 @@ mod tests {
     fn a_url_is_enough() {
         let input = read(&json!({"url": "https://crm.internal/hooks"})).unwrap();
         assert_eq!(input.spec.name, "crm.internal");
+        let label = "a".repeat(63);
+        let input = read(&json!({"url": format!("https://{label}.{label}.{label}/hooks")})).unwrap();
+        assert_eq!(input.spec.name, format!("{label}.{label}."));
+        assert_eq!(read(&Value::Object(input.spec.to_members())).unwrap().spec, input.spec);
         assert_eq!((input.spec.events, input.spec.projects), (EventSelector::all(), ProjectSelector::all()));
         assert_eq!((input.enabled, input.secret), (None, None));
     }

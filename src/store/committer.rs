@@ -49,7 +49,8 @@ impl Committer {
     pub async fn run(self) -> Result<(), StoreError> {
         let pulse = self.applier.pulse.clone();
         let poison = self.applier.poison.clone();
-        let watch = pulse.watch(PATIENCE).map_err(|error| witness_error(&self.witness, error));
+        let log = self.applier.reader.clone();
+        let watch = pulse.watch(PATIENCE, Some(log)).map_err(|error| witness_error(&self.witness, error));
         let done = match watch {
             Ok(watch) => Loop::new(self, pulse, watch).run().await,
             Err(error) => Err(error),

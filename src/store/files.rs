@@ -86,7 +86,8 @@ impl Files {
         self.root.join("format")
     }
 
-    /// Refuses a directory that a later format than this was written in, or that has lost a part, and removes what an open that broke off has left.
+    /// Refuses a directory that a later format than this was written in, or that has lost a part, and removes what
+    /// an open that broke off has left.
     pub(super) fn check(&self, format: u32) -> Result<(), OpenError> {
         let log = self.log();
         if let Ok(text) = fs::read_to_string(self.marker()) {
@@ -148,6 +149,22 @@ impl Files {
             fsync::sync_path(parent).map_err(failed("sync", parent))?;
         }
         fsync::replace_file(&marker, &format!("{format}\n")).map_err(failed("write", &marker))
+    }
+
+    /// Whether somebody may have been told that something is in the log: it is marked before that, and stays so.
+    pub(super) fn is_acknowledged(&self) -> bool {
+        self.is_marked() || self.witness().exists()
+    }
+
+    /// Gives sled's files another name, where they are in nobody's way.
+    pub(super) fn set_aside(&self) -> Result<PathBuf, OpenError> {
+        let aside = self.root.join("log.unfinished");
+        if aside.exists() {
+            fs::remove_dir_all(&aside).map_err(failed("remove", &aside))?;
+        }
+        fs::rename(self.log(), &aside).map_err(failed("rename", &self.log()))?;
+        fsync::sync_path(&self.root).map_err(failed("sync", &self.root))?;
+        Ok(aside)
     }
 
     /// Whether the directory was marked before.

@@ -18,6 +18,8 @@ mod dedup;
 mod error;
 mod files;
 mod fsync;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod guard;
 mod index;
 mod key;

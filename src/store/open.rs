@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
+use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use sled::Db;
 use tokio::sync::mpsc;
@@ -22,7 +24,7 @@ use super::key::{self, TABLES, Table};
 use super::ledger::{Fresh, Ledger};
 use super::migrate::Migration;
 use super::once::Keys;
-use super::pulse::Pulse;
+use super::pulse::{PATIENCE, Pulse};
 use super::queue::Store;
 use super::reader::Reader;
 use super::record::{self, Meta};
@@ -39,6 +41,9 @@ pub(super) const FORMAT: u32 = 2;
 
 /// How often sled collects garbage, in milliseconds: with its default the file grows without end under load.
 const COLLECT_EVERY_MS: u64 = 20;
+
+/// How long an attempt to close a log that does not open is waited for.
+const CLOSES_WITHIN: Duration = Duration::from_secs(2);
 
 /// Where sled has the rows, below the store's directory.
 const DATA_FILE: &str = "log/db";
@@ -86,15 +91,56 @@ pub struct Opened {
 pub fn open(
     options: &StoreOptions,
     clock: Clock,
-    rng: StdRng,
+    mut rng: StdRng,
     progress: &mut dyn FnMut(&str),
 ) -> Result<Opened, OpenError> {
     let files = Files::lock(&options.path)?;
     files.check(FORMAT)?;
-    guard::catch(|| open_locked(files, options, clock, rng, progress)).unwrap_or_else(|problem| {
+    if files.is_acknowledged() {
+        return open_caught(files, options, clock, rng, progress);
+    }
+    let spare = StdRng::from_rng(&mut rng);
+    let opened = open_caught(files, options, clock.clone(), rng, progress);
+    let Err(OpenError::Unreadable { problem, .. }) = opened else { return opened };
+    // A first start that broke off has left it, and nobody was told that anything is in it.
+    let files = Files::lock(&options.path)?;
+    let aside = files.set_aside()?;
+    tracing::warn!(path = %aside.display(), problem, "set aside a log that was never finished");
+    open_caught(files, options, clock, spare, progress)
+}
+
+fn open_caught(
+    files: Files,
+    options: &StoreOptions,
+    clock: Clock,
+    rng: StdRng,
+    progress: &mut dyn FnMut(&str),
+) -> Result<Opened, OpenError> {
+    let mut held = None;
+    let opened = guard::catch(|| open_locked(files, options, (clock, rng), &mut held, progress));
+    let opened = opened.unwrap_or_else(|problem| {
         let (root, path) = (options.path.clone(), options.path.join(DATA_FILE));
         Err(OpenError::Unreadable { root, path, problem })
-    })
+    });
+    if opened.is_err() {
+        let_go(held);
+    }
+    opened
+}
+
+/// Closes what does not open. sled waits for its own thread then, for ever if that has panicked on the damage: after a
+/// while it is left alone, to the end of the process.
+fn let_go(db: Option<Db>) {
+    let Some(db) = db else { return };
+    let (done, closed) = std::sync::mpsc::sync_channel::<()>(0);
+    let close = move || {
+        drop(db);
+        drop(done);
+    };
+    let begun = std::thread::Builder::new().name("store-close".to_owned()).spawn(close);
+    if begun.is_ok() && closed.recv_timeout(CLOSES_WITHIN) == Err(RecvTimeoutError::Timeout) {
+        tracing::warn!("sled does not let go of the log that did not open");
+    }
 }
 
 /// What an error of the log while it is opened means.
@@ -118,12 +164,13 @@ fn refusal(root: &Path, error: StoreError) -> OpenError {
 fn open_locked(
     files: Files,
     options: &StoreOptions,
-    clock: Clock,
-    rng: StdRng,
+    (clock, rng): (Clock, StdRng),
+    held: &mut Option<Db>,
     progress: &mut dyn FnMut(&str),
 ) -> Result<Opened, OpenError> {
     let failed = |error| refusal(&options.path, error);
     let db = open_sled(&files, options.cache_bytes).map_err(|error| failed(error.into()))?;
+    *held = Some(db.clone());
     let tables = Tables::open(db).map_err(|error| failed(error.into()))?;
     let meta = read_meta(&tables, &files)?;
     let key = options.key_file.clone().unwrap_or_else(|| seal::default_path(&options.path));
@@ -281,7 +328,12 @@ fn last_id(reader: &Reader, index: &IndexState) -> Result<u128, StoreError> {
 /// Writes the meta row and flushes: refuses to go on unless that forces the log to the disk.
 fn probe(applier: &mut Applier, options: &StoreOptions) -> Result<(), OpenError> {
     let before = fsync::syncs();
+    let pulse = Arc::new(Pulse::default());
+    let watch = pulse.watch(PATIENCE, Some(applier.reader.clone()));
+    let watch = watch.map_err(|error| OpenError::Io { doing: "watch", path: options.path.clone(), error })?;
+    pulse.begin();
     let written = applier.write().and_then(|()| applier.flush());
+    drop(watch);
     written.map_err(|error| refusal(&options.path, error))?;
     if fsync::syncs() == before {
         return Err(OpenError::NotDurable { path: options.path.clone() });

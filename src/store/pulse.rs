@@ -8,8 +8,12 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use super::reader::Reader;
+
 /// How long a commit may go without finishing a transaction or a flush.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+/// Into how many parts that time is divided: after one of them sled is nudged.
+const PARTS: u32 = 10;
 
 #[derive(Debug, Default)]
 struct Beat {
@@ -18,6 +22,8 @@ struct Beat {
     /// Whether the watching thread sleeps until it is told of work.
     parked: bool,
     count: u64,
+    /// What is nudged; it holds the store's lock as every reader does.
+    log: Option<Reader>,
 }
 
 /// The committer's pulse.
@@ -54,8 +60,9 @@ impl Pulse {
     }
 
     /// Watches until the guard is dropped.
-    pub(super) fn watch(self: &Arc<Self>, patience: Duration) -> std::io::Result<Watch> {
+    pub(super) fn watch(self: &Arc<Self>, patience: Duration, log: Option<Reader>) -> std::io::Result<Watch> {
         let pulse = self.clone();
+        *self.lock() = Beat { log, ..Beat::default() };
         std::thread::Builder::new().name("store-watchdog".to_owned()).spawn(move || pulse.run(patience))?;
         Ok(Watch(self.clone()))
     }
@@ -69,15 +76,30 @@ impl Pulse {
                 beat.parked = false;
                 continue;
             }
-            let count = beat.count;
-            let waited = self.changed.wait_timeout(beat, patience).unwrap_or_else(PoisonError::into_inner);
-            beat = waited.0;
-            if waited.1.timed_out() && beat.working && beat.count == count {
-                self.stuck.notify_one();
-                return;
+            let (count, mut parts) = (beat.count, 0);
+            while beat.working && !beat.ended && beat.count == count {
+                let waited = self.changed.wait_timeout(beat, patience / PARTS);
+                let (guard, timed_out) = waited.unwrap_or_else(PoisonError::into_inner);
+                beat = guard;
+                parts += u32::from(timed_out.timed_out());
+                if parts == 1 {
+                    nudge(beat.log.clone());
+                } else if parts > PARTS && beat.working && beat.count == count {
+                    self.stuck.notify_one();
+                    return;
+                }
             }
         }
     }
+}
+
+/// Flushes on a thread of its own. sled does not wake who waits for a write that fails at that very moment; a flush
+/// that finds the failure does.
+fn nudge(log: Option<Reader>) {
+    let Some(log) = log else { return };
+    let flush = move || drop(log.tables.db().flush());
+    let begun = std::thread::Builder::new().name("store-nudge".to_owned()).spawn(flush);
+    begun.map_or_else(|error| tracing::warn!(%error, "failed to look after a commit that is slow"), drop);
 }
 
 /// Ends the watching thread when it is dropped.
@@ -86,7 +108,10 @@ pub(super) struct Watch(Arc<Pulse>);
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.0.lock().ended = true;
+        let mut beat = self.0.lock();
+        beat.ended = true;
+        drop(beat.log.take());
+        drop(beat);
         self.0.changed.notify_all();
     }
 }
@@ -98,7 +123,7 @@ mod tests {
     #[tokio::test]
     async fn only_work_without_progress_is_stuck() {
         let pulse = Arc::new(Pulse::default());
-        let watch = pulse.watch(Duration::from_millis(20)).unwrap();
+        let watch = pulse.watch(Duration::from_millis(20), None).unwrap();
         pulse.begin();
         pulse.stuck.notified().await;
         drop(watch);

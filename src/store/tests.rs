@@ -220,6 +220,27 @@ async fn a_store_that_lost_something_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_first_start_that_broke_off_hinders_no_later_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Clock::starting_at(EPOCH);
+    let (log, aside) = (dir.path().join("log"), dir.path().join("log.unfinished"));
+    // The second time what the first has set aside is in the way.
+    for text in ["half a page", "half another"] {
+        fs::create_dir(&log).unwrap();
+        fs::write(log.join("conf"), text).unwrap();
+        drop(try_open(dir.path(), &clock, 1).unwrap());
+        assert_eq!(fs::read_to_string(aside.join("conf")).unwrap(), text);
+        fs::remove_file(dir.path().join("format")).unwrap();
+        fs::remove_dir_all(&log).unwrap();
+    }
+    // Once it was finished, somebody may have been told of what was in it.
+    drop(try_open(dir.path(), &clock, 1).unwrap());
+    fs::write(log.join("conf"), "half a page").unwrap();
+    assert!(matches!(try_open(dir.path(), &clock, 1), Err(OpenError::Unreadable { .. })));
+    assert!(log.join("db").exists());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_release_makes_all_due_and_shows_it() {
     let dir = tempfile::tempdir().unwrap();
     let (rig, _) = Rig::open(dir.path(), &Clock::starting_at(EPOCH), 1);

@@ -14,8 +14,8 @@ use postrider::model::secret::{Secret, SigningSecret};
 use postrider::model::subscription::{ManagedBy, Standing, Subscription};
 use postrider::model::time::{Clock, Timestamp};
 use postrider::store::{
-    Append, Appended, DeliveryQuery, EventQuery, OpenError, Opened, Place, Reader, Settlement, Store,
-    StoreError, StoreOptions, Sweep, Target, open,
+    Append, Appended, DeliveryQuery, EventQuery, OpenError, Opened, Place, Reader, Redelivery, Replay,
+    Settlement, Store, StoreError, StoreOptions, Sweep, Target, open,
 };
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -24,8 +24,12 @@ use tokio::task::JoinSet;
 use tokio::time::advance;
 
 pub(crate) const EPOCH: Timestamp = Timestamp::from_millis(1_767_600_000_000);
-const KEPT: Duration = Duration::from_secs(40);
+const KEPT: Duration = Duration::from_secs(90);
+/// How many events a burst has: some of them fill a segment of the index.
+const BURST: usize = 300;
 const SUBSCRIPTIONS: u128 = 4;
+/// How many of the newest events and replays something is still done with.
+const NEWEST: usize = 60;
 
 /// When a step was handed in and when it was acknowledged, as positions in the record of the disk.
 #[derive(Clone, Copy, Debug)]
@@ -54,14 +58,27 @@ struct Written {
     deliveries: Vec<(DeliveryId, SubscriptionId)>,
 }
 
+/// A delivery that a replay has made.
+#[derive(Clone, Copy, Debug)]
+struct Replayed {
+    span: Span,
+    id: DeliveryId,
+    event: EventId,
+    subscription: SubscriptionId,
+}
+
 /// Brings what came of a step.
 type Answer<T> = oneshot::Receiver<(Span, Result<T, StoreError>)>;
+
+/// A replay that was handed in.
+type Replaying = (Vec<Redelivery>, Answer<Vec<Option<DeliveryId>>>);
 
 /// What was done and acknowledged.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Facts {
     subscriptions: Vec<(Span, Subscription)>,
     events: Vec<Written>,
+    replayed: Vec<Replayed>,
     /// By delivery, in the order of the steps.
     settled: BTreeMap<DeliveryId, Vec<(Span, Delivery)>>,
     sweeps: Vec<(Span, Timestamp)>,
@@ -72,13 +89,8 @@ pub(crate) struct Bench {
     pub(crate) store: Store,
     pub(crate) reader: Reader,
     running: JoinSet<Result<(), StoreError>>,
-    found: Found,
-}
-
-/// What an opening found to be done.
-struct Found {
+    /// What an opening found that nothing has happened to.
     fresh: BTreeSet<DeliveryId>,
-    lanes: BTreeMap<SubscriptionId, u64>,
 }
 
 pub(crate) fn options(path: &Path) -> StoreOptions {
@@ -94,11 +106,11 @@ pub(crate) fn options(path: &Path) -> StoreOptions {
 impl Bench {
     pub(crate) fn open(path: &Path, clock: &Clock, seed: u64) -> Result<Self, OpenError> {
         let opened = open(&options(path), clock.clone(), StdRng::seed_from_u64(seed), &mut |_| {})?;
-        let Opened { store, reader, committer, fresh, lanes, .. } = opened;
+        let Opened { store, reader, committer, fresh, .. } = opened;
         let mut running = JoinSet::new();
         running.spawn(committer.run());
         let fresh = fresh.into_iter().map(|fresh| fresh.id).collect();
-        Ok(Self { store, reader, running, found: Found { fresh, lanes: lanes.into_iter().collect() } })
+        Ok(Self { store, reader, running, fresh })
     }
 
     pub(crate) async fn close(self) -> Result<(), StoreError> {
@@ -172,7 +184,7 @@ impl Work {
 
     fn content(&mut self) -> EventContent {
         self.count += 1;
-        let size = match self.rng.random_range(0..20) {
+        let size = match self.rng.random_range(0..40) {
             0 => 40_000,
             1..4 => 7_000,
             _ => self.rng.random_range(0..600),
@@ -193,10 +205,13 @@ impl Work {
         advance(Duration::from_millis(self.rng.random_range(0..4_000))).await;
         let mut appends = Vec::new();
         for _ in 0..self.rng.random_range(1..10) {
-            let list: Vec<Append> = (0..self.rng.random_range(1..6)).map(|_| self.append()).collect();
+            let count = if self.rng.random_bool(0.02) { BURST } else { self.rng.random_range(1..6) };
+            let list: Vec<Append> = (0..count).map(|_| self.append()).collect();
             let copy = list.clone();
             appends.push((list, bench.hand(|place, done| place.append(copy, done)).await?));
         }
+        let parked = self.park(bench).await?;
+        let replays = self.replay(bench).await?;
         let settles = self.settle(bench).await?;
         let mut done = Ok(());
         for (list, answer) in appends {
@@ -206,6 +221,14 @@ impl Work {
                 Err(error) => done = Err(error),
             }
         }
+        for (list, answer) in replays {
+            let (span, result) = answer.await.unwrap();
+            match result {
+                Ok(ids) => self.note_replay(span, &list, &ids),
+                Err(error) => done = Err(error),
+            }
+        }
+        done = done.and(parked.await.unwrap().1);
         for (id, answer) in settles {
             let (span, result) = answer.await.unwrap();
             if result.is_ok()
@@ -247,13 +270,57 @@ impl Work {
         }
     }
 
+    /// The newest deliveries, each with its event and its subscription.
+    fn newest(&self) -> Vec<(DeliveryId, EventId, SubscriptionId)> {
+        let newest = self.facts.events.iter().rev().take(NEWEST);
+        let newest = newest.flat_map(|event| event.deliveries.iter().map(|(id, of)| (*id, event.id, *of)));
+        let replayed = self.facts.replayed.iter().rev().take(NEWEST);
+        newest.chain(replayed.map(|one| (one.id, one.event, one.subscription))).collect()
+    }
+
+    /// Gives some fresh deliveries a row in their lanes.
+    async fn park(&mut self, bench: &Bench) -> Result<Answer<()>, StoreError> {
+        let mut list = Vec::new();
+        for (id, event, of) in self.newest() {
+            if !self.facts.settled.contains_key(&id) && self.rng.random_bool(0.2) {
+                list.push(Delivery::fresh(id, event, of));
+            }
+        }
+        bench.hand(|place, done| place.park(list, done)).await
+    }
+
+    /// Delivers some events once more.
+    async fn replay(&mut self, bench: &Bench) -> Result<Vec<Replaying>, StoreError> {
+        let mut answers = Vec::new();
+        let newest: Vec<EventId> = self.facts.events.iter().rev().take(NEWEST).map(|one| one.id).collect();
+        while !newest.is_empty() && self.rng.random_bool(0.4) {
+            let mut again = || Redelivery {
+                event: newest[self.rng.random_range(0..newest.len())],
+                subscription: SubscriptionId::from_bits(self.rng.random_range(1..=SUBSCRIPTIONS)),
+                queued: self.rng.random_bool(0.5),
+            };
+            let deliveries: Vec<_> = (0..3).map(|_| again()).collect();
+            let replay = Replay { deliveries: deliveries.clone(), ..Replay::default() };
+            answers.push((deliveries, bench.hand(|place, done| place.replay(replay, done)).await?));
+        }
+        Ok(answers)
+    }
+
+    fn note_replay(&mut self, span: Span, list: &[Redelivery], ids: &[Option<DeliveryId>]) {
+        for (one, id) in list.iter().zip(ids) {
+            let (Redelivery { event, subscription, queued }, Some(id)) = (*one, *id) else { continue };
+            if queued {
+                let waiting = Delivery::fresh(id, event, subscription);
+                self.facts.settled.insert(id, vec![(span, waiting)]);
+            }
+            self.facts.replayed.push(Replayed { span, id, event, subscription });
+        }
+    }
+
     /// Settles some of the newest deliveries that wait, each once.
     async fn settle(&mut self, bench: &Bench) -> Result<Vec<(DeliveryId, Answer<()>)>, StoreError> {
         let mut answers = Vec::new();
-        let newest = self.facts.events.iter().rev().take(60);
-        let waiting: Vec<_> =
-            newest.flat_map(|event| event.deliveries.iter().map(|(id, of)| (*id, event.id, *of))).collect();
-        for (id, event, of) in waiting {
+        for (id, event, of) in self.newest() {
             let last = self.facts.settled.get(&id).and_then(|list| list.last()).map(|(_, last)| last.clone());
             let due_was = last.as_ref().map(|last| last.progress);
             let mut delivery = last.unwrap_or_else(|| Delivery::fresh(id, event, of));
@@ -294,7 +361,7 @@ impl Work {
         });
         delivery.progress = match status {
             200 => Progress::Succeeded,
-            _ if number > 3 => Progress::Exhausted,
+            _ if number > 1 => Progress::Exhausted,
             _ => Progress::Waiting { due: now.after(Duration::from_secs(5)) },
         };
     }
@@ -335,6 +402,7 @@ impl Facts {
         let may_be_swept =
             self.sweeps.iter().filter(|(span, _)| span.is_possible(cut)).map(|(_, at)| *at).max();
         let horizon = may_be_swept.unwrap_or(Timestamp::from_millis(0));
+        let mut lanes = lanes(reader).map_err(fail)?;
         for event in &self.events {
             let found = reader.event(event.id).map_err(fail)?;
             match found {
@@ -350,15 +418,36 @@ impl Facts {
                 }
                 Some(_) => {}
             }
-            self.check_deliveries(bench, event, cut)?;
+            self.check_deliveries(bench, &mut lanes, event, (cut, horizon))?;
+        }
+        if let Some(id) = lanes.first() {
+            return Err(format!("a lane has {id}, which does not wait"));
         }
         self.check_no_stranger(reader, cut)
     }
 
-    fn check_deliveries(&self, bench: &Bench, event: &Written, cut: usize) -> Result<(), String> {
+    /// Its deliveries are those that it was given, and those of its replays; takes from the lanes what waits there.
+    fn check_deliveries(
+        &self,
+        bench: &Bench,
+        lanes: &mut BTreeSet<DeliveryId>,
+        event: &Written,
+        (cut, horizon): (usize, Timestamp),
+    ) -> Result<(), String> {
         let found = bench.reader.deliveries_of(event.id).map_err(|error| error.to_string())?;
-        let ids = found.iter().map(|delivery| (delivery.id, delivery.subscription));
-        if !ids.eq(event.deliveries.iter().copied()) {
+        let ids: Vec<_> = found.iter().map(|delivery| (delivery.id, delivery.subscription)).collect();
+        let replayed = self.replayed.iter().filter(|one| one.event == event.id);
+        let mut left: Vec<_> = ids.clone();
+        left.retain(|one| !event.deliveries.contains(one));
+        for one in replayed {
+            let known = left.iter().position(|(id, of)| *id == one.id && *of == one.subscription);
+            match known {
+                Some(at) if one.span.is_possible(cut) => drop(left.swap_remove(at)),
+                None if !one.span.is_due(cut) || one.id.time() < horizon => {}
+                _ => return Err(format!("replayed delivery {} of {} is lost, or early", one.id, event.id)),
+            }
+        }
+        if !left.is_empty() || !event.deliveries.iter().all(|one| ids.contains(one)) {
             return Err(format!("event {} has not the deliveries that it was given", event.id));
         }
         for delivery in found {
@@ -378,10 +467,13 @@ impl Facts {
                 return Err(format!("delivery {} is {delivery:?}, not one of {allowed:?}", delivery.id));
             }
             let waits = !delivery.progress.is_final();
-            let is_fresh = bench.found.fresh.contains(&delivery.id);
-            let has_lane = bench.found.lanes.contains_key(&delivery.subscription);
-            if waits && !is_fresh && !has_lane || !waits && is_fresh {
-                return Err(format!("delivery {} waits, and nobody will make it", delivery.id));
+            let is_fresh = bench.fresh.contains(&delivery.id);
+            let is_in_lane = lanes.remove(&delivery.id);
+            if is_in_lane != (waits && !is_fresh) || is_fresh && !waits {
+                return Err(format!(
+                    "delivery {} is not where it waits, or waits where it should not",
+                    delivery.id
+                ));
             }
         }
         Ok(())
@@ -433,6 +525,19 @@ impl Facts {
         bench.reader.deliveries(&query, |_| true).map_err(fail)?;
         listed.map(drop).ok_or_else(|| "a new event is not there".to_owned())
     }
+}
+
+/// Everything in the lanes, each once.
+fn lanes(reader: &Reader) -> Result<BTreeSet<DeliveryId>, StoreError> {
+    let mut found = BTreeSet::new();
+    for of in 1..=SUBSCRIPTIONS {
+        let of = SubscriptionId::from_bits(of);
+        let page = reader.due_page(of, None, usize::MAX)?;
+        let count = found.len() + page.len();
+        found.extend(page.into_iter().map(|(_, id)| id));
+        assert_eq!(found.len(), count, "a delivery is twice in the lane of {of}");
+    }
+    Ok(found)
 }
 
 fn plain() -> EventContent {

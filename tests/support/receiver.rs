@@ -19,6 +19,7 @@ use hyper_util::rt::TokioIo;
 use postrider::model::time::{Clock, Timestamp};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -118,6 +119,7 @@ struct State {
     seen: Mutex<Vec<Seen>>,
     count: watch::Sender<usize>,
     open: Mutex<(usize, usize)>,
+    connections: watch::Sender<usize>,
 }
 
 /// A receiver on its own port of 127.0.0.1, gone when dropped.
@@ -139,6 +141,7 @@ impl Receiver {
             seen: Mutex::default(),
             count: watch::Sender::default(),
             open: Mutex::default(),
+            connections: watch::Sender::default(),
         });
         let mut server = JoinSet::new();
         server.spawn(accept(listener, Arc::clone(&state)));
@@ -177,6 +180,16 @@ impl Receiver {
         self.seen()
     }
 
+    /// Waits until everything that a sender which is gone has sent is read, and its connections are.
+    pub(crate) async fn settled(&self) {
+        // Connections are taken in turn: once this one is answered, all before it have been taken.
+        let mut last = TcpStream::connect(self.address).await.unwrap();
+        last.write_all(b"no request\r\n\r\n").await.unwrap();
+        last.read_to_end(&mut Vec::new()).await.unwrap();
+        drop(last);
+        self.state.connections.subscribe().wait_for(|open| *open == 0).await.unwrap();
+    }
+
     /// The most requests that were open at once.
     pub(crate) fn most_at_once(&self) -> usize {
         self.state.open.lock().unwrap().1
@@ -187,6 +200,7 @@ async fn accept(listener: TcpListener, state: Arc<State>) {
     let mut connections = JoinSet::new();
     loop {
         let (stream, _) = listener.accept().await.unwrap();
+        state.connections.send_modify(|open| *open += 1);
         connections.spawn(converse(stream, Arc::clone(&state)));
         while connections.try_join_next().is_some() {}
     }
@@ -197,6 +211,7 @@ async fn converse(stream: TcpStream, state: Arc<State>) {
     let service = service_fn(|request| serve(request, &state));
     // A sender that hangs up, as a killed daemon does, is no concern of the receiver.
     drop(http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
+    state.connections.send_modify(|open| *open -= 1);
 }
 
 type Body = BoxBody<Bytes, Infallible>;

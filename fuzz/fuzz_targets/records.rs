@@ -1,0 +1,10 @@
+//! Records as they may lie on the disk: the first byte says of which kind, the rest is the record.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    if let Some((kind, record)) = bytes.split_first() {
+        postrider::store::fuzz::record(*kind, record);
+    }
+});
