@@ -21,7 +21,7 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixSocket, UnixStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixSocket, UnixStream};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_rustls::server::TlsStream;
@@ -42,8 +42,9 @@ const HEAD_BYTES_MAX: u32 = 16 * 1024;
 /// For how long a connection may bring requests once the stop has begun: one that is on its way already must not meet
 /// a closed door. Each is answered with `Connection: close`.
 const LINGER: Duration = Duration::from_millis(250);
-/// How many connections wait in the kernel's queue of a Unix socket.
-const BACKLOG: u32 = 1024;
+/// How many connections may wait in the kernel to be taken, if it allows so many (`net.core.somaxconn`). Beyond that it
+/// drops the first packet, and the client tries again a second later.
+const BACKLOG: u32 = 4096;
 
 /// The bounds of the accept loop.
 #[derive(Clone, Copy, Debug)]
@@ -118,7 +119,13 @@ impl Listener {
     /// When the address or path is in use or may not be bound to.
     pub async fn bind(listen: &Listen, unix_mode: u32) -> io::Result<Self> {
         match listen {
-            Listen::Tcp(address) => TcpListener::bind(address).await.map(Self::Tcp),
+            Listen::Tcp(address) => {
+                let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+                // A restart need not wait until the kernel has forgotten the connections of before.
+                socket.set_reuseaddr(true)?;
+                socket.bind(*address)?;
+                socket.listen(BACKLOG).map(Self::Tcp)
+            }
             Listen::Unix(path) => {
                 remove_dead(path).await?;
                 let socket = UnixSocket::new_stream()?;

@@ -246,3 +246,16 @@ async fn a_dead_socket_is_taken_over_and_a_live_one_is_not() {
         assert_eq!(mode & 0o777, wanted);
     }
 }
+
+#[tokio::test]
+async fn a_burst_of_connections_waits_to_be_taken() {
+    let listener = Listener::bind(&Listen::Tcp("127.0.0.1:0".parse().unwrap()), 0).await.unwrap();
+    let address = listener.address().unwrap();
+    // Nobody takes them; a dropped packet would be sent again and again.
+    let mut waiting = Vec::new();
+    for _ in 0..300 {
+        let connecting = tokio::time::timeout(Duration::from_secs(10), TcpStream::connect(address));
+        waiting.push(connecting.await.expect("the kernel has no room").unwrap());
+    }
+    drop(listener);
+}
