@@ -196,7 +196,7 @@ enum Connection {
 }
 
 /// Serves `router` on every listener until `shutdown`, with TLS on those of an address if there is one; then takes no
-/// more connections, closes those that are open after their next answer or [`LINGER`], lets requests finish within
+/// more connections, closes those that are open after their next answer or a quarter of a second, lets requests finish within
 /// [`Limits::shutdown_timeout`], and returns.
 pub async fn serve(
     listeners: Vec<Listener>,

@@ -7,7 +7,7 @@
 //! [`enable`], [`secrets`], [`reconcile`], [`sample`] and [`intervene`], and send the log out again through
 //! [`redeliver`] and [`replay`]; [`view`], [`list`], [`numbers`], [`gauges`] and [`timings`] tell them where things stand, [`stream`] what
 //! happens, [`audit`] who changed what. [`backup`] hands out the log whole. What the daemon has to say of itself goes
-//! the same way ([`notices`]), and to people by [`mail`].
+//! the same way (`notices`), and to people by mail (`mail`).
 //!
 //! Nothing here knows HTTP's server side, and which store it has. No lock is held over an await but the one
 //! that puts changes of subscriptions one after the other.
