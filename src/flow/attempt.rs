@@ -68,7 +68,7 @@ impl Flow {
             return Ok(Some((delivery, Arc::clone(&carried.event))));
         }
         let id = item.id;
-        let found = self.read(move |reader| {
+        let found = self.read_in_turn(move |reader| {
             let Some(delivery) = reader.delivery(id)? else { return Ok(None) };
             let event = reader.event(delivery.event)?;
             Ok::<_, StoreError>(event.map(|event| (delivery, Arc::new(event))))

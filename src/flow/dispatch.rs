@@ -234,7 +234,8 @@ impl Flow {
     /// Reads the next page of a lane's waiting line.
     async fn load(self, lane: Arc<Lane>, page: Page) {
         let id = lane.id;
-        let rows = self.read(move |reader| reader.due_page(id, Some(page.after), page.rows_max)).await;
+        let rows =
+            self.read_in_turn(move |reader| reader.due_page(id, Some(page.after), page.rows_max)).await;
         match rows {
             Ok(rows) => lane.lock().loaded(page, &rows),
             Err(error) => return self.read_again(&lane, page.serial, &error),
@@ -244,7 +245,7 @@ impl Flow {
 
     /// Reads where a lane's probe stands, after a start or when it had to be put back.
     async fn fetch(self, lane: Arc<Lane>, serial: Serial, probe: DeliveryId) {
-        let delivery = self.read(move |reader| reader.delivery(probe)).await;
+        let delivery = self.read_in_turn(move |reader| reader.delivery(probe)).await;
         let due = match delivery {
             Ok(delivery) => delivery.and_then(|delivery| match delivery.progress {
                 Progress::Waiting { due } => Some(due),

@@ -94,6 +94,8 @@ pub struct Parts {
     round: Arc<dispatch::Round>,
     timers: dispatch::Timers,
     budget: Arc<carry::Budget>,
+    /// Turns of lanes that read what waits for them on disk.
+    readings: tokio::sync::Semaphore,
     intake: accept::Intake,
     deleted: subscriptions::Deleted,
     tracker: TaskTracker,
@@ -141,6 +143,17 @@ impl Flow {
             Ok(answer) => answer,
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         }
+    }
+
+    /// As [`read`](Self::read), for the lanes: some at a time, since ten thousand of them may ask at once, and a thread
+    /// for each would take memory that is not given back.
+    async fn read_in_turn<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Reader) -> T + Send + 'static,
+    ) -> T {
+        // Never closed: without a turn it would read all the same.
+        let _turn = self.readings.acquire().await;
+        self.read(question).await
     }
 
     /// Returns once a step of the journey has panicked: the daemon must not go on without it.

@@ -34,6 +34,9 @@ use super::subscriptions::{Deleted, Entry, entry, limits};
 use super::timings::Timings;
 use super::{Flow, Parts, carry};
 
+/// How many lanes read from the disk at once.
+const READINGS_MAX: usize = 8;
+
 /// What the journey needs from its surroundings.
 pub struct Surroundings {
     /// The settings.
@@ -80,6 +83,7 @@ impl Flow {
         let parts = Parts {
             round: Round::new(config.delivery.max_in_flight),
             budget: carry::Budget::new(config.delivery.payload_cache),
+            readings: tokio::sync::Semaphore::new(READINGS_MAX),
             intake: Intake::new(config.server.queue_events_max),
             config: ArcSwap::new(config),
             started_at: clock.now(),
