@@ -122,6 +122,10 @@ mod tests {
         let made = format!("made={}", cancelled["made"]);
         expect(&log, &mut seen, "replay.cancelled", id(&job), &made);
 
+        let backup = world.api.call(Method::POST, "/v1/backup", "", "").await.unwrap();
+        assert_eq!(backup.status, 200);
+        expect(&log, &mut seen, "backup.begun", "", "");
+
         world.api.delete(&path).await;
         expect(&log, &mut seen, "subscription.deleted", &subscription, "");
         let all: BTreeSet<String> = Action::ALL.iter().map(|action| action.as_str().to_owned()).collect();
