@@ -153,8 +153,10 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.seat.stay();
-        self.seat.crowd.state().seats.remove(&self.number);
+        let mut state = self.seat.crowd.state();
+        state.seats.remove(&self.number);
+        // In the same step: once it is not seated any more, nobody asks it to leave.
+        self.seat.stay_in(&mut state);
     }
 }
 
@@ -192,7 +194,10 @@ impl Seat {
 
     /// It does not leave, or has left.
     fn stay(&self) {
-        let mut state = self.crowd.state();
+        self.stay_in(&mut self.crowd.state());
+    }
+
+    fn stay_in(&self, state: &mut State) {
         if self.is_leaving.swap(false, Ordering::Relaxed) {
             state.leaving -= 1;
         }
@@ -295,5 +300,28 @@ impl HttpBody for Answering {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_goes_just_as_room_is_made_is_not_waited_for() {
+        let (crowd, is_over) = (Crowd::new(1), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    crowd.make_room();
+                }
+            });
+            for _ in 0..50_000 {
+                let place = crowd.seat(Arc::clone(&crowd.places).try_acquire_owned().unwrap());
+                place.seat.silent_since_ms.store(0, Ordering::Relaxed);
+            }
+            is_over.store(true, Ordering::Relaxed);
+        });
+        assert_eq!(crowd.state().leaving, 0);
     }
 }
