@@ -93,11 +93,15 @@ text! {
     EventTermText: concat!("^(\\*|!?", name!(), "\\*?)$"), ["TODO_*", "!TODO_DELETED"];
     /// A project, one of a company, every one of a company, or everything; with `!` it is taken out.
     ProjectTermText: concat!("^(\\*|!?", name!(), "(/(", name!(), "|\\*))?)$"), ["acme/*", "globex/website"];
-    /// A name for people: printable characters, and not spaces alone.
-    NameText: "^[^\\x00-\\x1f\\x7f-\\x9f]{0,127}[^\\s\\x00-\\x1f\\x7f-\\x9f][^\\x00-\\x1f\\x7f-\\x9f]{0,127}$", ["crm"];
+    /// A name for people: up to 128 printable characters, and not spaces alone.
+    NameText: concat!(
+        "^(?![^\\x00-\\x1f]{129})",
+        "[^\\x00-\\x1f\\x7f-\\x9f]{0,127}[^\\s\\x00-\\x1f\\x7f-\\x9f][^\\x00-\\x1f\\x7f-\\x9f]{0,127}$"
+    ), ["crm"];
     /// An e-mail address: at most 64 characters before the `@`, at most 254 in all.
     EmailText: concat!(
-        "^[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*",
+        "^(?![^@]{65})(?!.{255})",
+        "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*",
         "@[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$"
     ), ["ops@acme.example"];
     /// A value of a header: visible ASCII characters and spaces.
