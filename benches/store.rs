@@ -31,6 +31,7 @@ fn content() -> EventContent {
         sender_id: None,
         occurred_at: None,
         data: Some(Bytes::from(vec![b'7'; 1024])),
+        trace: None,
     }
 }
 

@@ -16,6 +16,7 @@ use crate::api::tls::Tls;
 use crate::config::Config;
 use crate::flow::Flow;
 use crate::flow::recover::Surroundings;
+use crate::model::span::Collector;
 use crate::model::time::Clock;
 use crate::net::{Client, ClientOptions, SystemResolver};
 use crate::rules::target::AllowedNetworks;
@@ -54,6 +55,7 @@ pub struct Daemon {
     api: JoinSet<()>,
     committer: JoinSet<Result<(), StoreError>>,
     released: Released,
+    collector: Option<Arc<dyn Collector>>,
 }
 
 impl Daemon {
@@ -81,11 +83,13 @@ impl Daemon {
         let addresses = listeners.iter().filter_map(Listener::address).collect();
         let mut rng = StdRng::from_seed(options.seed);
         let opened = open(&config, &options.clock, StdRng::from_rng(&mut rng)).await?;
+        let collector = collector(&config)?;
         let surroundings = Surroundings {
             config: Arc::clone(&config),
             clock: options.clock.clone(),
             rng,
             client: client(&config, &options.clock)?,
+            collector: collector.clone(),
         };
         let released = opened.released.clone();
         let (flow, recovered, run) = Flow::recover(surroundings, opened);
@@ -101,7 +105,7 @@ impl Daemon {
         let router = ui::router(flow.clone(), options.clock, api);
         let mut api = JoinSet::new();
         api.spawn(api::serve::serve(listeners, router, tls.clone(), limits(), shutdown.clone()));
-        Ok(Self { flow, addresses, tls, shutdown, api, committer, released })
+        Ok(Self { flow, addresses, tls, shutdown, api, committer, released, collector })
     }
 
     /// The TCP addresses that it serves, with the ports that the system chose.
@@ -148,12 +152,17 @@ impl Daemon {
         self.flow.end_listening();
         while self.api.join_next().await.is_some() {}
         self.flow.stop().await;
-        let Self { flow, mut committer, released, .. } = self;
+        let Self { flow, mut committer, released, collector, .. } = self;
         drop(flow);
         while let Some(ended) = committer.join_next().await {
             ended.context("the committer panicked")?.context("failed to finish the log")?;
         }
         released.wait().await;
+        if let Some(collector) = collector {
+            tokio::task::spawn_blocking(move || collector.end())
+                .await
+                .context("the collector's end panicked")?;
+        }
         Ok(())
     }
 
@@ -211,6 +220,21 @@ fn client(config: &Config, clock: &Clock) -> anyhow::Result<Client> {
     };
     Client::new(options, Arc::new(SystemResolver::default()))
         .context("failed to make the client that delivers")
+}
+
+/// Whom traces are sent to; the config has none without the feature.
+#[cfg(feature = "otel")]
+fn collector(config: &Config) -> anyhow::Result<Option<Arc<dyn Collector>>> {
+    let Some(endpoint) = &config.otlp.endpoint else { return Ok(None) };
+    tracing::info!(%endpoint, "traces go to a collector");
+    let exporter = crate::net::otlp::Exporter::new(endpoint).context("failed to set up otlp.endpoint")?;
+    Ok(Some(Arc::new(exporter)))
+}
+
+#[cfg(not(feature = "otel"))]
+#[expect(clippy::unnecessary_wraps, reason = "with the feature it may fail")]
+fn collector(_: &Config) -> anyhow::Result<Option<Arc<dyn Collector>>> {
+    Ok(None)
 }
 
 async fn open(config: &Config, clock: &Clock, rng: StdRng) -> anyhow::Result<store::Opened> {

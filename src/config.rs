@@ -56,6 +56,8 @@ pub struct Config {
     pub log: Log,
     /// `[mail]`: whom it tells by mail.
     pub mail: Mail,
+    /// `[otlp]`: where it sends traces.
+    pub otlp: Otlp,
     /// `[auth]`: who may call the API.
     pub auth: Auth,
     /// `[[event_types]]`: the catalog of event types; names are unique.
@@ -144,6 +146,8 @@ impl Config {
             ("api.stream_events_max", self.api.stream_events_max != new.api.stream_events_max),
             ("api.stream_readers_max", self.api.stream_readers_max != new.api.stream_readers_max),
             ("log.format", self.log.format != new.log.format),
+            ("otlp.endpoint", self.otlp.endpoint != new.otlp.endpoint),
+            ("otlp.sample_ratio", self.otlp.sample_ratio.to_bits() != new.otlp.sample_ratio.to_bits()),
         ];
         changed.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
     }
@@ -328,6 +332,15 @@ pub struct Mail {
     pub to: Vec<EmailAddress>,
     /// Which notices.
     pub about: EventSelector,
+}
+
+/// `[otlp]`. A restart applies it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Otlp {
+    /// The collector, to whose `/v1/traces` they go; none means no traces.
+    pub endpoint: Option<Url>,
+    /// The share of the traces that begin here which is told of: 0 to 1.
+    pub sample_ratio: f64,
 }
 
 /// `[auth]`.

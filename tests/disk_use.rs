@@ -56,6 +56,7 @@ mod tests {
             sender_id: None,
             occurred_at: None,
             data: Some(Bytes::from(vec![b'7'; DATA_BYTES])),
+            trace: None,
         };
         Append { content, targets: vec![Target { subscription: OF, queued: false }] }
     }

@@ -102,6 +102,7 @@ impl World {
             sender_id: None,
             occurred_at: None,
             data: Some(format!("{{\"n\":{}}}", rng.random_range(0..10)).into()),
+            trace: None,
         }
     }
 }
@@ -222,6 +223,7 @@ fn event(event_type: &str, data: &str) -> EventContent {
         sender_id: None,
         occurred_at: None,
         data: Some(data.to_owned().into()),
+        trace: None,
     }
 }
 

@@ -63,6 +63,7 @@ fn event(event_type: &str, project: &str) -> EventContent {
         sender_id: None,
         occurred_at: None,
         data: None,
+        trace: None,
     }
 }
 

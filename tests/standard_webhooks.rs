@@ -79,6 +79,7 @@ fn event(data: Option<&'static str>) -> Event {
         sender_id: None,
         occurred_at: None,
         data: data.map(|text| Bytes::from_static(text.as_bytes())),
+        trace: None,
     };
     Event { id: EventId::from_bits(42), content }
 }

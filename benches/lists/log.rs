@@ -198,6 +198,7 @@ impl Builder {
                 sender_id: note.sender_id.as_ref().map(|id| id.parse().unwrap()),
                 occurred_at: None,
                 data: Some(Bytes::from_static(&[b'7'; 300])),
+                trace: None,
             };
             let queued = |(subscription, state): (&u32, &State)| Target {
                 subscription: subscription_id(*subscription),

@@ -25,6 +25,7 @@ fn event(data: String) -> EventContent {
         sender_id: None,
         occurred_at: None,
         data: Some(data.into()),
+        trace: None,
     }
 }
 

@@ -146,6 +146,7 @@ impl Workload {
                 sender_id: None,
                 occurred_at: None,
                 data: None,
+                trace: None,
             };
             Query { key, event }
         };

@@ -82,6 +82,7 @@ fuzz_target!(|text: &str| {
                     sender_id: None,
                     occurred_at: None,
                     data: None,
+                    trace: None,
                 };
                 let plain = spec.events.contains(&content.event_type)
                     && spec.projects.contains(&content.project, content.company.as_ref());

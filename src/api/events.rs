@@ -14,6 +14,7 @@ use super::page::Params;
 use super::problem::Failure;
 use super::refusals::{BadBody, Common, DiskFull, NotNow};
 use super::submission::{self, Submission, SubmissionError};
+use super::traced::Traced;
 use super::wire::List;
 use super::wire::event::{Answered, EventInput, Lines, MatchBody, Submitted};
 use super::wire::schema::{IdempotencyKeyText, SubscriptionIdText};
@@ -29,7 +30,11 @@ use crate::store::OnceKey;
 /// never delivered.
 #[utoipa::path(
     post, path = "/v1/events", tag = "events", operation_id = "submit_events",
-    params(("Idempotency-Key" = inline(Option<IdempotencyKeyText>), Header, description = "The same call again within 24 h gets the same answer")),
+    params(
+        ("Idempotency-Key" = inline(Option<IdempotencyKeyText>), Header, description = "The same call again within 24 h gets the same answer"),
+        ("traceparent" = Option<String>, Header, description = "The trace that the events belong to (W3C Trace Context); receivers are told of it"),
+        ("tracestate" = Option<String>, Header, description = "What tracing systems add to `traceparent`; passed on to receivers"),
+    ),
     request_body(
         description = "One event, an array of them, or one a line",
         content((Submitted = "application/json"), (Lines = "application/x-ndjson")),
@@ -46,7 +51,12 @@ use crate::store::OnceKey;
         Common, BadBody, NotNow, DiskFull,
     ),
 )]
-pub async fn submit(State(api): State<Api>, keyed: Keyed, request: Request) -> Result<Response, Failure> {
+pub async fn submit(
+    State(api): State<Api>,
+    keyed: Keyed,
+    Traced(trace): Traced,
+    request: Request,
+) -> Result<Response, Failure> {
     Params::new(request.uri(), &[]).finish()?;
     let server = &api.flow.config().server;
     let (media_type, body) = body::read(request, server.body_bytes_max).await?;
@@ -59,11 +69,14 @@ pub async fn submit(State(api): State<Api>, keyed: Keyed, request: Request) -> R
     drop(body);
     let (json, is_repeat) = match submission.map_err(|error| refusal(error, events_max))? {
         Submission::One(event) => {
-            let (accepted, is_repeat) = accept(&api, vec![event], once).await?;
+            let (accepted, is_repeat) = accept(&api, vec![EventContent { trace, ..event }], once).await?;
             (one(&accepted)?, is_repeat)
         }
         Submission::List(events) if events.is_empty() => (list(&[]), false),
-        Submission::List(events) => {
+        Submission::List(mut events) => {
+            for event in &mut events {
+                event.trace.clone_from(&trace);
+            }
             let (accepted, is_repeat) = accept(&api, events, once).await?;
             (list(&accepted), is_repeat)
         }

@@ -46,6 +46,7 @@ pub mod submission;
 pub mod subscriptions;
 pub mod throttle;
 pub mod tls;
+pub mod traced;
 pub mod wire;
 
 /// What every handler works with.

@@ -191,7 +191,7 @@ fn read_event(
         return None;
     }
     let (event_type, project) = (event_type?, project?);
-    Some(EventContent { event_type, project, company, sender_id, occurred_at, data })
+    Some(EventContent { event_type, project, company, sender_id, occurred_at, data, trace: None })
 }
 
 struct Reader<'r, 'a> {

@@ -11,7 +11,7 @@ use super::layers::Layers;
 use super::section::Section;
 use super::subscriptions::{self, Secrets};
 use super::{
-    Api, Auth, Config, Delivery, EventTypeEntry, Events, Health, Key, Listen, Log, LogFormat, Mail,
+    Api, Auth, Config, Delivery, EventTypeEntry, Events, Health, Key, Listen, Log, LogFormat, Mail, Otlp,
     ProjectEntry, Retention, Role, Server, Storage, TlsFiles,
 };
 use crate::model::email::EmailAddress;
@@ -31,8 +31,8 @@ const KEEP: RangeInclusive<Interval> = Interval::from_secs(1)..=Interval::from_s
 const DEDUP: RangeInclusive<Interval> = Interval::from_secs(0)..=Interval::from_secs(365 * DAY_SECS);
 const TIMEOUT: RangeInclusive<Interval> = Interval::from_millis(100)..=Interval::from_secs(60);
 const LISTS: [&str; 3] = ["event_types", "projects", "subscriptions"];
-const SECTIONS: [&str; 10] =
-    ["server", "storage", "retention", "events", "delivery", "health", "api", "log", "mail", "auth"];
+const SECTIONS: [&str; 11] =
+    ["server", "storage", "retention", "events", "delivery", "health", "api", "log", "mail", "otlp", "auth"];
 
 /// Reads the merged layers.
 pub(super) fn config(layers: &Layers, secrets: &Secrets<'_>) -> Result<Config, ConfigErrors> {
@@ -60,6 +60,8 @@ pub(super) fn config(layers: &Layers, secrets: &Secrets<'_>) -> Result<Config, C
         }),
         log: reader.section("/log", log),
         mail: reader.section("/mail", mail),
+        otlp: reader
+            .section("/otlp", |s| Otlp { endpoint: collector(s), sample_ratio: s.share("sample_ratio") }),
         auth: Auth { keys: reader.keys() },
         event_types: reader.event_types(),
         projects: reader.projects(),
@@ -358,6 +360,25 @@ fn smtp(s: &mut Section<'_>) -> Option<Url> {
         );
     }
     url
+}
+
+fn collector(s: &mut Section<'_>) -> Option<Url> {
+    let expected = "a URL such as \"http://127.0.0.1:4318\"";
+    let text = s.text("endpoint", expected).filter(|text| !text.is_empty())?;
+    let url = text.parse::<Url>().ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    let Some(url) = url else {
+        s.refuse("endpoint", format_args!("is not {expected}"));
+        return None;
+    };
+    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() {
+        s.refuse("endpoint", "has a user, a password or a query: set OTEL_EXPORTER_OTLP_HEADERS for what the collector wants to know of us");
+    } else if !cfg!(feature = "otel") {
+        s.refuse(
+            "endpoint",
+            "is set, and this build sends no traces: build it with --features otel, or set it to \"\"",
+        );
+    }
+    Some(url)
 }
 
 fn role(s: &mut Section<'_>) -> Option<Role> {

@@ -3,6 +3,8 @@
 use std::fmt::{Display, Write as _};
 use std::path::Path;
 
+use url::Url;
+
 use super::section::size_text;
 use super::{Config, ConfigSubscription, Delivery};
 use crate::model::subscription::SubscriptionSpec;
@@ -64,6 +66,9 @@ impl Config {
         page.set("from", quoted(&self.mail.from));
         page.set("to", quoted_list(&self.mail.to));
         page.set("about", quoted_list(self.mail.about.to_texts()));
+        page.header("[otlp]");
+        page.set("endpoint", quoted(self.otlp.endpoint.as_ref().map_or("", Url::as_str)));
+        page.set("sample_ratio", self.otlp.sample_ratio);
     }
 
     fn catalog(&self, page: &mut Page) {

@@ -369,3 +369,25 @@ fn keys_that_need_a_restart_are_named() {
     assert_eq!(old.restart_keys(&new), ["server.listen", "events.dedup_window", "log.format"]);
     assert!(old.restart_keys(&old).is_empty());
 }
+
+#[test]
+fn a_collector_is_a_url_and_takes_a_build_that_tells_it() {
+    let with = |endpoint: &str| parse(&format!("otlp.endpoint = \"{endpoint}\""));
+    assert_eq!(with("").unwrap(), Config::default());
+    for bad in
+        ["collector:4318", "ftp://collector/", "http://", "https://u:p@collector/", "http://collector/?key=1"]
+    {
+        let line = &lines(with(bad))[0];
+        assert!(line.contains("otlp.endpoint") && !line.contains("u:p"), "{line}");
+    }
+    let ratio = &lines(parse("otlp.sample_ratio = 1.5"))[0];
+    assert!(ratio.contains("otlp.sample_ratio = 1.5"), "{ratio}");
+    if cfg!(feature = "otel") {
+        let config = with("http://127.0.0.1:4318").unwrap();
+        assert_eq!(parse(&config.to_toml()).unwrap(), config);
+        assert_eq!(Config::default().restart_keys(&config), ["otlp.endpoint"]);
+    } else {
+        let line = &lines(with("http://127.0.0.1:4318"))[0];
+        assert!(line.ends_with("build it with --features otel, or set it to \"\""), "{line}");
+    }
+}

@@ -226,7 +226,7 @@ impl Flow {
         let (answer, answered) = oneshot::channel();
         let flow = self.clone();
         let done = move |result| {
-            let accepted = flow.hand_over(result, outbound, places);
+            let accepted = flow.hand_over(result, outbound, places, began);
             if let Ok(Once::Made(accepted)) = &accepted {
                 flow.count_accepted(accepted, began);
             }
@@ -301,6 +301,7 @@ impl Flow {
         result: Result<Once<Vec<Appended>>, StoreError>,
         outbound: Vec<Outbound>,
         places: OwnedSemaphorePermit,
+        began: Instant,
     ) -> Result<Once<Vec<Accepted>>, StoreError> {
         let appended = match result {
             Ok(Once::Made(appended)) => appended,
@@ -313,7 +314,8 @@ impl Flow {
         };
         let mut rowless = Vec::new();
         let events = appended.into_iter().zip(outbound);
-        let accepted = events.map(|(event, lanes)| self.hand_over_one(event, lanes, &mut rowless)).collect();
+        let accepted =
+            events.map(|(event, lanes)| self.hand_over_one(event, lanes, began, &mut rowless)).collect();
         self.put_down(rowless, Some(places));
         Ok(Once::Made(accepted))
     }
@@ -328,7 +330,13 @@ impl Flow {
         }
     }
 
-    fn hand_over_one(&self, appended: Appended, lanes: Outbound, rowless: &mut Vec<Rowless>) -> Accepted {
+    fn hand_over_one(
+        &self,
+        appended: Appended,
+        lanes: Outbound,
+        began: Instant,
+        rowless: &mut Vec<Rowless>,
+    ) -> Accepted {
         let Appended { event, duplicate, deliveries, earlier } = appended;
         let id = event.id;
         if duplicate || earlier {
@@ -338,6 +346,7 @@ impl Flow {
         }
         let matched = lanes.len();
         self.stream.tell([Happening::accepted(&event, matched)]);
+        self.traces.accepted(&event, matched, &self.clock, began);
         let is_carried = lanes.iter().any(|(_, way)| *way == Way::Fresh);
         let carried = if is_carried { self.budget.carry(&event) } else { None };
         for ((lane, way), delivery) in lanes.into_iter().zip(deliveries) {

@@ -10,8 +10,9 @@ use crate::model::delivery::Delivery;
 use crate::model::event::Event;
 use crate::model::id::{DeliveryId, EventId};
 use crate::model::subscription::{Standing, Subscription};
+use crate::model::trace::TraceContext;
 use crate::net::{Exchange, Request};
-use crate::rules::headers::{Signing, headers};
+use crate::rules::headers::{self, Signing, headers};
 use crate::rules::payload;
 use crate::store::StoreError;
 
@@ -29,13 +30,11 @@ pub(super) async fn run(flow: Flow, lane: Arc<Lane>, item: Item, slot: Slot) {
                 (Arc::clone(&state.subscription), state.standing.clone())
             };
             let body = payload::body(&subscription, &standing, &event);
-            let message = Message {
-                event: event.id,
-                delivery: Some(delivery.id),
-                number: delivery.next_attempt(),
-                body,
-            };
+            let number = delivery.next_attempt();
+            let trace = flow.traces.outgoing(&event, delivery.id, number);
+            let message = Message { event: event.id, delivery: Some(delivery.id), number, body, trace };
             let attempt = flow.send(&subscription, message).await;
+            flow.traces.attempted(&event, &delivery, &subscription, &attempt, &flow.clock);
             flow.settle(&lane, &item, delivery, attempt, Source::of(&event)).await;
         }
         Ok(None) => lane.lock().dropped(item.id),
@@ -58,6 +57,8 @@ pub(super) struct Message {
     pub(super) number: u32,
     /// The body.
     pub(super) body: bytes::Bytes,
+    /// The trace that it is part of.
+    pub(super) trace: Option<Arc<TraceContext>>,
 }
 
 impl Flow {
@@ -78,13 +79,16 @@ impl Flow {
 
     /// Signs and sends a message now. A panic on the way is a failed attempt.
     pub(super) async fn send(&self, subscription: &Subscription, message: Message) -> Attempt {
-        let Message { event, delivery, number, body } = message;
+        let Message { event, delivery, number, body, trace } = message;
         let started_at = self.clock.now();
         let started = self.clock.instant();
         let config = self.config.load();
         let timeout = subscription.spec.timeout.unwrap_or(config.delivery.timeout).get();
         let signing = Signing { event, delivery, attempt: number, at: started_at };
-        let headers = headers(subscription, &signing, &body);
+        let mut headers = headers(subscription, &signing, &body);
+        if let Some(context) = &trace {
+            headers::trace(&mut headers, context);
+        }
         let spec = &subscription.spec;
         let exchange = self.client.post(Request { url: &spec.url, headers, body, timeout, tls: &spec.tls });
         let exchange = AssertUnwindSafe(exchange).catch_unwind().await.unwrap_or_else(|_| {
@@ -108,7 +112,7 @@ impl Flow {
         let now = self.clock.now();
         let event = EventId::from_bits(self.new_bits(now));
         let body = payload::health_check(subscription, standing, event, now);
-        let message = Message { event, delivery: None, number: 1, body };
+        let message = Message { event, delivery: None, number: 1, body, trace: None };
         self.send(subscription, message).await
     }
 }

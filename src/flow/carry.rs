@@ -68,6 +68,7 @@ mod tests {
             sender_id: None,
             occurred_at: None,
             data: Some(bytes::Bytes::from_static(b"[1]")),
+            trace: None,
         };
         let event = Arc::new(Event { id: EventId::from_bits(1), content });
         let budget = Budget::new(2 * (OVERHEAD_BYTES + 3));

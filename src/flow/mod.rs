@@ -7,7 +7,7 @@
 //! [`enable`], [`secrets`], [`reconcile`], [`sample`] and [`intervene`], and send the log out again through
 //! [`redeliver`] and [`replay`]; [`view`], [`list`], [`numbers`], [`gauges`] and [`timings`] tell them where things stand, [`stream`] what
 //! happens, [`audit`] who changed what. [`backup`] hands out the log whole. What the daemon has to say of itself goes
-//! the same way (`notices`), and to people by mail (`mail`).
+//! the same way (`notices`), and to people by mail (`mail`); a collector of traces is told of each step (`traces`).
 //!
 //! Nothing here knows HTTP's server side, and which store it has. No lock is held over an await but the one
 //! that puts changes of subscriptions one after the other.
@@ -40,6 +40,7 @@ pub mod stream;
 pub mod subscriptions;
 pub mod sweep;
 pub mod timings;
+mod traces;
 mod trouble;
 pub mod version;
 pub mod view;
@@ -79,6 +80,7 @@ pub struct Parts {
     mail_wake: tokio::sync::Notify,
     bookmark: Bookmark,
     timings: timings::Timings,
+    traces: traces::Traces,
     stream: Arc<stream::Stream>,
     replays: replay::Replays,
     rng: Mutex<StdRng>,

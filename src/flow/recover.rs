@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::model::delivery::Delivery;
 use crate::model::id::{IdSequence, ReplayId, SubscriptionId};
 use crate::model::replay::ReplayJob;
+use crate::model::span::Collector;
 use crate::model::subscription::{Standing, Subscription};
 use crate::model::time::Clock;
 use crate::net::Client;
@@ -32,6 +33,7 @@ use super::replay::{self, Replays};
 use super::stream::Stream;
 use super::subscriptions::{Deleted, Entry, entry, limits};
 use super::timings::Timings;
+use super::traces::Traces;
 use super::{Flow, Parts, carry};
 
 /// How many lanes read from the disk at once.
@@ -47,13 +49,15 @@ pub struct Surroundings {
     pub rng: StdRng,
     /// The way to receivers.
     pub client: Client,
+    /// Who is told of traces.
+    pub collector: Option<Arc<dyn Collector>>,
 }
 
 impl Flow {
     /// Builds the journey from an opened log, whose committer the caller runs. Nothing moves before
     /// [`start`](Self::start).
     pub fn recover(surroundings: Surroundings, opened: Opened) -> (Self, Recovered, Committer) {
-        let Surroundings { config, clock, mut rng, client } = surroundings;
+        let Surroundings { config, clock, mut rng, client, collector } = surroundings;
         let Opened { store, reader, committer, subscriptions, fresh, lanes: waiting, mailed, .. } = opened;
         let last = subscriptions.iter().map(|(subscription, _)| subscription.id.bits()).max().unwrap_or(0);
         let jobs = replay::unfinished(&reader);
@@ -85,10 +89,11 @@ impl Flow {
             budget: carry::Budget::new(config.delivery.payload_cache),
             readings: tokio::sync::Semaphore::new(READINGS_MAX),
             intake: Intake::new(config.server.queue_events_max),
-            config: ArcSwap::new(config),
             started_at: clock.now(),
             meter: Meter::new(clock.instant()),
             timings: Timings::default(),
+            traces: Traces::new(collector, config.otlp.sample_ratio),
+            config: ArcSwap::new(config),
             notices,
             mail_wake: tokio::sync::Notify::new(),
             bookmark: mailed,

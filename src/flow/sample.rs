@@ -27,7 +27,7 @@ impl Flow {
         let event = EventId::from_bits(self.new_bits(self.clock.now()));
         let event = payload::sample(&subscription, event_type, event);
         let body = payload::body(&subscription, &standing, &event);
-        let message = Message { event: event.id, delivery: None, number: 1, body };
+        let message = Message { event: event.id, delivery: None, number: 1, body, trace: None };
         Ok(self.send(&subscription, message).await)
     }
 }

@@ -1,10 +1,13 @@
 //! Events: what was submitted, and what it became once it was accepted.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::id::EventId;
 use super::name::{CompanyId, EventType, ProjectId, SenderId};
 use super::time::Timestamp;
+use super::trace::TraceContext;
 
 /// An event as it was submitted: every member valid, no id yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +24,8 @@ pub struct EventContent {
     pub occurred_at: Option<Timestamp>,
     /// JSON text exactly as it was submitted.
     pub data: Option<Bytes>,
+    /// The trace that it was submitted in.
+    pub trace: Option<Arc<TraceContext>>,
 }
 
 /// An accepted event.

@@ -97,6 +97,7 @@ impl Notice {
             sender_id: Some(format!("{about}/{}/{}", self.kind, self.at.as_millis()).parse().ok()?),
             occurred_at: Some(self.at),
             data: Some(Bytes::from(self.data.to_string())),
+            trace: None,
         })
     }
 }

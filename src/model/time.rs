@@ -195,14 +195,20 @@ impl Clock {
     }
 
     /// The wall-clock time.
-    #[expect(clippy::disallowed_methods, reason = "the one place that asks the time")]
     pub fn now(&self) -> Timestamp {
+        Timestamp::from_millis(millis(self.since_epoch()))
+    }
+
+    /// The wall-clock time as that since the Unix epoch, as exactly as it is known.
+    #[expect(clippy::disallowed_methods, reason = "the one place that asks the time")]
+    pub fn since_epoch(&self) -> Duration {
         match &self.0 {
             Source::System => {
-                let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-                Timestamp::from_millis(millis(since_epoch.unwrap_or_default()))
+                std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default()
             }
-            Source::Virtual { epoch, start } => epoch.after(start.elapsed()),
+            Source::Virtual { epoch, start } => {
+                Duration::from_millis(epoch.0).saturating_add(start.elapsed())
+            }
         }
     }
 

@@ -92,8 +92,7 @@ impl Client {
     /// # Errors
     /// TLS cannot be set up.
     pub fn new(options: ClientOptions, resolver: Arc<dyn Resolver>) -> Result<Self, ClientError> {
-        // Another part of the process may have installed it already, which is just as well.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        super::install_crypto();
         let ClientOptions { connect_timeout, response_bytes_max, networks, proxy, clock } = options;
         let vetted = Vetted::new(resolver, networks);
         let ways = Ways::new(vetted.clone(), connect_timeout, proxy).map_err(ClientError)?;

@@ -1,4 +1,4 @@
-//! The outbound HTTP client and its resolver; mail by SMTP.
+//! The outbound HTTP client and its resolver; mail by SMTP; traces by OTLP.
 //!
 //! It makes one request and says what came of it: failures of receivers are data, never errors of ours. It
 //! never calls an address that is not allowed, follows no redirect, and reads no more of an answer than it must.
@@ -7,6 +7,8 @@
 mod client;
 mod failure;
 pub mod mail;
+#[cfg(feature = "otel")]
+pub mod otlp;
 #[cfg(test)]
 mod proxy_tests;
 mod resolve;
@@ -18,3 +20,9 @@ mod ways;
 
 pub use client::{Client, ClientError, ClientOptions, Exchange, Request};
 pub use resolve::{Resolution, Resolver, SystemResolver};
+
+/// Says what TLS does its arithmetic with, for the whole process.
+fn install_crypto() {
+    // Another part of the process may have installed it already, which is just as well.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}

@@ -206,7 +206,8 @@ impl<'a> FilterInput<'a> {
     }
 
     fn read(&self) -> Result<Read, FilterFailure> {
-        let EventContent { event_type, project, company, sender_id, occurred_at, data } = self.content;
+        let EventContent { event_type, project, company, sender_id, occurred_at, data, trace: _ } =
+            self.content;
         let mut event = HashMap::new();
         let mut put = |name: &str, value: Value| event.insert(Key::from(name), value);
         put("type", event_type.as_str().into());
@@ -253,6 +254,7 @@ mod tests {
             sender_id: None,
             occurred_at: Some("2026-03-04T05:06:07Z".parse().unwrap()),
             data: (!data.is_empty()).then(|| data.to_owned().into()),
+            trace: None,
         }
     }
 

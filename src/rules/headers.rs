@@ -7,6 +7,7 @@ use crate::model::id::{DeliveryId, EventId};
 use crate::model::secret::Kind;
 use crate::model::subscription::{Format, Subscription};
 use crate::model::time::Timestamp;
+use crate::model::trace::TraceContext;
 
 /// Standard Webhooks: the event's id.
 pub const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
@@ -20,11 +21,15 @@ pub const POSTRIDER_DELIVERY_ID: HeaderName = HeaderName::from_static("postrider
 pub const POSTRIDER_ATTEMPT: HeaderName = HeaderName::from_static("postrider-attempt");
 /// Blue's signature.
 pub const X_SIGNATURE: HeaderName = HeaderName::from_static("x-signature");
+/// W3C Trace Context: the trace and the span that caused the request.
+pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// W3C Trace Context: what tracing systems tell each other beside it.
+pub const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("postrider/", env!("CARGO_PKG_VERSION")));
 
 /// Room for the headers of this file and the two that HTTP itself needs.
-const OURS: usize = 11;
+const OURS: usize = 13;
 
 /// One request to be signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +68,15 @@ pub fn headers(subscription: &Subscription, signing: &Signing, body: &[u8]) -> H
         insert(&mut headers, X_SIGNATURE, signature::blue(secret, body));
     }
     headers
+}
+
+/// Tells the receiver of the trace that the request is part of: W3C Trace Context.
+pub fn trace(headers: &mut HeaderMap, context: &TraceContext) {
+    insert(headers, TRACEPARENT, context.to_string());
+    match context.state() {
+        Some(state) => insert(headers, TRACESTATE, state.to_owned()),
+        None => drop(headers.remove(TRACESTATE)),
+    }
 }
 
 /// What the body is. A receiver tells structured CloudEvents from binary ones by this alone (CloudEvents 1.0,

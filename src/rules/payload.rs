@@ -97,7 +97,15 @@ pub fn sample(subscription: &Subscription, event_type: Option<EventType>, id: Ev
     let data = Some(data.end());
     Event {
         id,
-        content: EventContent { event_type, project, company, sender_id: None, occurred_at: None, data },
+        content: EventContent {
+            event_type,
+            project,
+            company,
+            sender_id: None,
+            occurred_at: None,
+            data,
+            trace: None,
+        },
     }
 }
 

@@ -54,6 +54,7 @@ pub(crate) fn event(data: Option<&str>) -> Event {
         sender_id: Some("a\"b".parse().unwrap()),
         occurred_at: Some("2026-01-31T08:00:00Z".parse().unwrap()),
         data: data.map(|text| Bytes::copy_from_slice(text.as_bytes())),
+        trace: None,
     };
     Event { id: EventId::from_bits(1), content }
 }

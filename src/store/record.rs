@@ -13,6 +13,7 @@ mod tls;
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bincode::{Decode, Encode, config};
@@ -30,6 +31,7 @@ use crate::model::subscription::{
 };
 use crate::model::time::{Interval, Timestamp, millis};
 use crate::model::tls::Tls;
+use crate::model::trace::TraceContext;
 
 pub(super) use job::{job, read_job};
 pub(super) use meta::{Meta, meta, read_format, read_meta};
@@ -37,8 +39,12 @@ pub(super) use once::{OnceRecord, once, read_once};
 pub(super) use replay::{is_replay, read_replay, replay, replay_count};
 pub(super) use sealed::{is_plain, read_subscription, sealed_by, subscription};
 
-/// The version that is written, but for subscriptions (see [`sealed`]); every version up to it is read.
+/// The version that is written, but for subscriptions (see [`sealed`]) and events in a trace; every version up to it
+/// is read.
 pub(super) const VERSION: u8 = 1;
+
+/// The version of events that were submitted in a trace.
+const VERSION_WITH_TRACE: u8 = 2;
 
 /// The longest chunk: rows stay under 7,000 bytes, beyond which sled would put a page of them in a file of its
 /// own that is neither forced to the disk nor ever removed.
@@ -55,10 +61,14 @@ type Read<T> = Result<T, Problem>;
 const USUAL_BYTES: usize = 256;
 
 fn encode(prefix: usize, value: impl Encode) -> Vec<u8> {
+    encode_as(VERSION, prefix, value)
+}
+
+fn encode_as(version: u8, prefix: usize, value: impl Encode) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(USUAL_BYTES);
     bytes.resize(prefix, 0);
     if let Some(first) = bytes.first_mut() {
-        *first = VERSION;
+        *first = version;
     }
     let written = bincode::encode_into_std_write(value, &mut bytes, config::standard());
     debug_assert!(written.is_ok(), "a Vec takes every byte");
@@ -123,6 +133,18 @@ struct EventHeadV1 {
     data: Option<u32>,
 }
 
+/// `traceparent` and `tracestate`, as they are sent.
+#[derive(Encode, Decode)]
+struct TraceV2(String, Option<String>);
+
+fn trace(context: &TraceContext) -> TraceV2 {
+    TraceV2(context.to_string(), context.state().map(str::to_owned))
+}
+
+fn read_trace(TraceV2(parent, state): &TraceV2) -> Read<TraceContext> {
+    TraceContext::read(parent, state.as_deref()).ok_or_else(|| format!("'{parent}' is no trace context"))
+}
+
 /// What the first chunk of an event tells by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventHead {
@@ -148,7 +170,10 @@ pub(super) fn event(content: &EventContent, targets: &[SubscriptionId]) -> Vec<u
         targets: size(targets.len()),
         data: content.data.as_ref().map(|data| size(data.len())),
     };
-    let mut bytes = encode(PREFIX, head);
+    let mut bytes = match content.trace.as_deref() {
+        None => encode(PREFIX, head),
+        Some(of) => encode_as(VERSION_WITH_TRACE, PREFIX, (head, trace(of))),
+    };
     let data = content.data.as_deref().unwrap_or_default();
     bytes.reserve_exact(targets.len() * 16 + data.len());
     for target in targets {
@@ -161,7 +186,13 @@ pub(super) fn event(content: &EventContent, targets: &[SubscriptionId]) -> Vec<u
 
 /// The head of an event, from its first chunk or all of it, and the bytes after it.
 pub(super) fn read_event_head(id: EventId, chunk: &[u8]) -> Read<(EventHead, &[u8])> {
-    let (head, rest): (EventHeadV1, _) = decode(PREFIX, chunk)?;
+    let (head, traced, rest) = if chunk.first() == Some(&VERSION_WITH_TRACE) {
+        let ((head, trace), rest): ((EventHeadV1, TraceV2), _) = decode_body(PREFIX, chunk)?;
+        (head, Some(read_trace(&trace)?), rest)
+    } else {
+        let (head, rest): (EventHeadV1, _) = decode(PREFIX, chunk)?;
+        (head, None, rest)
+    };
     let content = EventContent {
         event_type: parse(&head.event_type)?,
         project: parse(&head.project)?,
@@ -169,6 +200,7 @@ pub(super) fn read_event_head(id: EventId, chunk: &[u8]) -> Read<(EventHead, &[u
         sender_id: head.sender_id.as_deref().map(parse).transpose()?,
         occurred_at: head.occurred_at.map(Timestamp::from_millis),
         data: None,
+        trace: traced.map(Arc::new),
     };
     Ok((EventHead { id, content, data_bytes: head.data, targets: head.targets }, rest))
 }

@@ -38,7 +38,12 @@ fn large_event() -> EventContent {
         sender_id: Some(text(128).parse().unwrap()),
         occurred_at: Some(time(u64::MAX)),
         data: Some(Bytes::from(vec![b'x'; 300_000])),
+        trace: Some(Arc::new(a_trace(Some(&text(512))))),
     }
+}
+
+fn a_trace(state: Option<&str>) -> TraceContext {
+    TraceContext::read("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", state).unwrap()
 }
 
 fn attempts() -> Vec<Attempt> {
@@ -321,10 +326,16 @@ fn the_address_for_notices_comes_last() {
 }
 
 #[test]
-fn records_of_version_1_are_written_and_read_as_ever() {
+fn records_of_every_version_are_written_and_read_as_ever() {
     let targets = [SubscriptionId::from_bits(9), SubscriptionId::from_bits(10)];
     let stored = fixture("event_v1.bin", &event(&small_event(), &targets));
     assert_eq!(read_event(EventId::from_bits(6), &stored), Ok((small_event(), targets.to_vec())));
+
+    for (name, state) in [("event_v2.bin", None), ("event_v2_state.bin", Some("a=1,b=2"))] {
+        let traced = EventContent { trace: Some(Arc::new(a_trace(state))), ..small_event() };
+        let stored = fixture(name, &event(&traced, &targets));
+        assert_eq!(read_event(EventId::from_bits(6), &stored), Ok((traced, targets.to_vec())));
+    }
 
     let value = a_delivery(Progress::Waiting { due: time(1_700_000_000_008) });
     let stored = fixture("delivery_v1.bin", &delivery(&value));

@@ -95,6 +95,7 @@ pub(super) fn content(sender_id: Option<&str>, data: usize) -> EventContent {
         sender_id: sender_id.map(|id| id.parse().unwrap()),
         occurred_at: Some(EPOCH),
         data: Some(Bytes::from(vec![b'7'; data])),
+        trace: None,
     }
 }
 

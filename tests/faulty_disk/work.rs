@@ -197,6 +197,7 @@ impl Work {
             sender_id: self.rng.random_bool(0.5).then(|| format!("own-{}", self.count).parse().unwrap()),
             occurred_at: None,
             data: Some(Bytes::from(text)),
+            trace: None,
         }
     }
 
@@ -548,5 +549,6 @@ fn plain() -> EventContent {
         sender_id: None,
         occurred_at: None,
         data: None,
+        trace: None,
     }
 }

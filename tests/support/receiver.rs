@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
+use http::request::Parts;
 use http::{HeaderMap, Request, Response};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt as _, Full, StreamBody};
@@ -51,6 +52,8 @@ impl Reply {
 pub(crate) struct Seen {
     /// When its body was complete.
     pub(crate) at: Timestamp,
+    /// The path that was asked for.
+    pub(crate) path: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
     /// What the script decided.
@@ -220,12 +223,13 @@ async fn serve(request: Request<Incoming>, state: &State) -> Result<Response<Bod
     let (head, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
     let _open = Open::enter(state);
-    let reply = record(state, head.headers, body);
+    let reply = record(state, head, body);
     Ok(respond(reply).await)
 }
 
-fn record(state: &State, headers: HeaderMap, body: Bytes) -> Reply {
-    let mut seen = Seen { at: state.clock.now(), headers, body, reply: Reply::Hang };
+fn record(state: &State, head: Parts, body: Bytes) -> Reply {
+    let path = head.uri.path().to_owned();
+    let mut seen = Seen { at: state.clock.now(), path, headers: head.headers, body, reply: Reply::Hang };
     let reply = (state.script.lock().unwrap())(&seen);
     seen.reply = reply.clone();
     let mut all = state.seen.lock().unwrap();

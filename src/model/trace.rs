@@ -1,0 +1,199 @@
+//! Trace context as programs hand it to each other: W3C Trace Context, Level 2.
+
+use std::fmt;
+
+/// The longest `tracestate` that is passed on: what the standard asks of everybody at the least.
+const STATE_BYTES_MAX: usize = 512;
+
+/// The flags that version 00 and Level 2 define: sampled, and a random trace id. Others are not passed on.
+const FLAGS: u8 = 0b11;
+const SAMPLED: u8 = 0b01;
+
+/// Names a trace. Not all zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TraceId([u8; 16]);
+
+/// Names a span of a trace. Not all zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpanId([u8; 8]);
+
+impl TraceId {
+    /// From its bytes; none if they are all zero.
+    pub fn new(bytes: [u8; 16]) -> Option<Self> {
+        (bytes != [0; 16]).then_some(Self(bytes))
+    }
+
+    /// Of a hash.
+    pub fn of_hash(hash: u128) -> Self {
+        Self(hash.max(1).to_be_bytes())
+    }
+
+    /// Its bytes.
+    pub const fn bytes(self) -> [u8; 16] {
+        self.0
+    }
+}
+
+impl SpanId {
+    /// From its bytes; none if they are all zero.
+    pub fn new(bytes: [u8; 8]) -> Option<Self> {
+        (bytes != [0; 8]).then_some(Self(bytes))
+    }
+
+    /// Of a hash.
+    pub fn of_hash(hash: u64) -> Self {
+        Self(hash.max(1).to_be_bytes())
+    }
+
+    /// Its bytes.
+    pub const fn bytes(self) -> [u8; 8] {
+        self.0
+    }
+}
+
+/// The trace that something belongs to, and the span that caused it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TraceContext {
+    /// The trace.
+    pub trace: TraceId,
+    /// The span that caused it.
+    pub parent: SpanId,
+    flags: u8,
+    state: Option<Box<str>>,
+}
+
+impl TraceContext {
+    /// A context without a `tracestate`.
+    pub fn new(trace: TraceId, parent: SpanId, is_sampled: bool) -> Self {
+        Self { trace, parent, flags: if is_sampled { SAMPLED } else { 0 }, state: None }
+    }
+
+    /// From the values of the headers `traceparent` and `tracestate`. None if the first is none: then a trace begins
+    /// anew, as the standard has it, and nobody is told of an error. A `tracestate` that is too long, or no visible
+    /// text, is left out.
+    pub fn read(parent: &str, state: Option<&str>) -> Option<Self> {
+        let (version, rest) = parent.split_at_checked(2)?;
+        let version = hex_byte(version)?;
+        let fields = rest.get(..53)?;
+        let is_whole = match version {
+            0 => rest.len() == fields.len(),
+            0xff => false,
+            // What later versions add comes after a dash.
+            _ => rest.get(53..).is_some_and(|more| more.is_empty() || more.starts_with('-')),
+        };
+        let mut fields = fields.strip_prefix('-')?.split('-');
+        let (trace, span, flags) = (fields.next()?, fields.next()?, fields.next()?);
+        if !is_whole || fields.next().is_some() || flags.len() != 2 {
+            return None;
+        }
+        Some(Self {
+            trace: TraceId::new(hex(trace)?)?,
+            parent: SpanId::new(hex(span)?)?,
+            flags: hex_byte(flags)? & FLAGS,
+            state: state.map(str::trim).filter(|state| is_state(state)).map(Into::into),
+        })
+    }
+
+    /// Whether whoever began the trace wants it told of.
+    pub const fn is_sampled(&self) -> bool {
+        self.flags & SAMPLED != 0
+    }
+
+    /// The value of `tracestate`, if there is one.
+    pub fn state(&self) -> Option<&str> {
+        self.state.as_deref()
+    }
+
+    /// The same trace, caused by another span.
+    #[must_use]
+    pub fn with_parent(&self, parent: SpanId) -> Self {
+        Self { parent, ..self.clone() }
+    }
+}
+
+/// The value of `traceparent`, in version 00.
+impl fmt::Display for TraceContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let trace = u128::from_be_bytes(self.trace.0);
+        let parent = u64::from_be_bytes(self.parent.0);
+        write!(f, "00-{trace:032x}-{parent:016x}-{:02x}", self.flags)
+    }
+}
+
+/// So many bytes in lowercase hex.
+fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    let is_lower = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    (is_lower && hex::decode_to_slice(text, &mut bytes).is_ok()).then_some(bytes)
+}
+
+fn hex_byte(text: &str) -> Option<u8> {
+    hex::<1>(text).map(|[byte]| byte)
+}
+
+fn is_state(text: &str) -> bool {
+    (1..=STATE_BYTES_MAX).contains(&text.len())
+        && text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    #[test]
+    fn a_context_is_passed_on_as_it_came() {
+        let context = TraceContext::read(PARENT, Some("congo=t61rcWkgMzE,rojo=00f067aa0ba902b7")).unwrap();
+        assert_eq!(context.to_string(), PARENT);
+        assert_eq!(context.state(), Some("congo=t61rcWkgMzE,rojo=00f067aa0ba902b7"));
+        assert!(context.is_sampled());
+        let other = context.with_parent(SpanId::new([0xab; 8]).unwrap());
+        assert_eq!(other.to_string(), "00-4bf92f3577b34da6a3ce929d0e0e4736-abababababababab-01");
+        assert_eq!(other.state(), context.state());
+    }
+
+    #[test]
+    fn later_versions_are_read_as_far_as_they_are_known() {
+        let known = PARENT.strip_prefix("00").unwrap();
+        for later in [format!("01{known}"), format!("cc{known}-what-the-future-holds")] {
+            assert_eq!(TraceContext::read(&later, None).unwrap().to_string(), PARENT);
+        }
+        let flags = TraceContext::read(&PARENT.replace("-01", "-ff"), None).unwrap();
+        assert_eq!(flags.to_string(), PARENT.replace("-01", "-03"));
+    }
+
+    #[test]
+    fn what_is_no_context_is_none() {
+        let known = PARENT.strip_prefix("00").unwrap();
+        for bad in [
+            String::new(),
+            PARENT.to_uppercase(),
+            format!("{PARENT}-"),
+            format!("{PARENT}0"),
+            format!("ff{known}"),
+            format!("0g{known}"),
+            format!("01{known}."),
+            format!(" {PARENT}"),
+            PARENT.replace("4bf92f3577b34da6a3ce929d0e0e4736", &"0".repeat(32)),
+            PARENT.replace("00f067aa0ba902b7", &"0".repeat(16)),
+            PARENT.replacen('-', "_", 1),
+            PARENT.replace("736-00f", "73-600f"),
+            PARENT.replace("-01", "--1"),
+            PARENT[..54].to_owned(),
+            "å".repeat(40),
+        ] {
+            assert_eq!(TraceContext::read(&bad, None), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_state_that_is_too_long_or_no_text_is_left_out() {
+        let state = |state: &str| TraceContext::read(PARENT, Some(state)).unwrap().state().map(str::to_owned);
+        assert_eq!(state(&"x".repeat(512)), Some("x".repeat(512)));
+        assert_eq!(state(" a=1 "), Some("a=1".to_owned()));
+        for bad in ["", "  ", &"x".repeat(513), "a=å", "a=\r\nb: c"] {
+            assert_eq!(state(bad), None, "{bad:?}");
+        }
+    }
+}
