@@ -36,7 +36,7 @@ mod tests {
         put("webhook-signature", &signature);
         put("postrider-delivery-id", "dlv_1");
         put("postrider-attempt", &attempt.to_string());
-        Seen { at: at(ms), headers, body: Bytes::from(body), reply }
+        Seen { at: at(ms), path: String::new(), headers, body: Bytes::from(body), reply }
     }
 
     fn attempt(number: u64, ms: u64, status: u64) -> AttemptRow {
