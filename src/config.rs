@@ -130,6 +130,7 @@ impl Config {
             ("server.tls_cert", self.server.tls.is_some() != new.server.tls.is_some()),
             ("server.unix_mode", self.server.unix_mode != new.server.unix_mode),
             ("server.queue_events_max", self.server.queue_events_max != new.server.queue_events_max),
+            ("server.queue_bytes_max", self.server.queue_bytes_max != new.server.queue_bytes_max),
             ("storage.path", self.storage.path != new.storage.path),
             ("storage.key_file", self.storage.key_file != new.storage.key_file),
             ("storage.cache", self.storage.cache != new.storage.cache),
@@ -177,6 +178,8 @@ pub struct Server {
     pub batch_events_max: usize,
     /// The most events that wait to be made durable; over it a request is answered 429. A restart applies it.
     pub queue_events_max: usize,
+    /// The most bytes of request bodies in memory at once; over it a request is answered 429. A restart applies it.
+    pub queue_bytes_max: usize,
 }
 
 /// A certificate and its key.

@@ -1,6 +1,6 @@
 //! Three times what the daemon can take, for a while, against the real executable.
 //!
-//! Promised: what is too much is answered 429 with `Retry-After`; memory is bounded; all that was accepted is
+//! Promised: what is too much, in events or in bytes, is answered 429 with `Retry-After`; memory is bounded; all that was accepted is
 //! delivered, and nothing that was refused; answers are prompt again within seconds after. `OVERLOAD_SECS` says
 //! for how long (5 unless set).
 
@@ -17,7 +17,7 @@ mod tests {
     use std::time::Duration;
 
     use bytes::Bytes;
-    use http::{Request, Response};
+    use http::{Method, Request, Response};
     use http_body_util::{BodyExt as _, Full};
     use hyper::body::Incoming;
     use hyper::server::conn::http1;
@@ -26,7 +26,8 @@ mod tests {
     use postrider::model::time::Clock;
     use serde_json::{Value, json};
     use tempfile::TempDir;
-    use tokio::net::TcpListener;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpStream};
     use tokio::sync::watch;
     use tokio::task::JoinSet;
     use tokio::time::Instant;
@@ -223,5 +224,52 @@ mod tests {
         assert!(most[0].max(most[1]) < MEMORY_KIB_MAX, "{most:?}");
         assert!(recovered < RECOVERED_WITHIN, "{recovered:?}");
         assert!(running.has_ended().is_none(), "{}", site.log());
+    }
+
+    const KIB: usize = 1024;
+
+    /// The beginning of a submission of `promised` bytes.
+    async fn begin(address: SocketAddr, promised: usize, sent: usize) -> TcpStream {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let head = format!(
+            "POST /v1/events HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\ncontent-length: {promised}\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(&vec![b' '; sent]).await.unwrap();
+        stream
+    }
+
+    /// How many bytes of bodies the daemon has in memory.
+    async fn held(api: &ApiClient) -> usize {
+        let metrics = api.call(Method::GET, "/metrics", "", "").await.unwrap();
+        let metrics = String::from_utf8(metrics.body.to_vec()).unwrap();
+        let value = metrics.lines().find_map(|line| line.strip_prefix("postrider_queue_bytes "));
+        value.unwrap().parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn bodies_take_room_as_they_come_and_what_is_too_much_is_put_off() {
+        let site = Site::new(TempDir::new().unwrap(), "");
+        let mut running = site.spawn(&["env", "POSTRIDER_SERVER__QUEUE_BYTES_MAX=1MiB"]);
+        let api = site.ready(&mut running).await;
+        let pause = Duration::from_millis(5);
+        let slow = begin(site.address, 900 * KIB, 600 * KIB).await;
+        let taken = async || (held(&api).await == 600 * KIB).then_some(());
+        eventually("the room is taken", RECOVERED_WITHIN, pause, taken).await;
+
+        let mut refused = begin(site.address, 900 * KIB, 500 * KIB).await;
+        let mut answer = Vec::new();
+        refused.read_to_end(&mut answer).await.unwrap();
+        let answer = String::from_utf8(answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 429 ") && answer.contains("\r\nretry-after: 1\r\n"), "{answer}");
+        let small = event("A", "p", 1);
+        api.accepted(&small).await;
+
+        drop(slow);
+        let given_back = async || (held(&api).await == 0).then_some(());
+        eventually("the room is given back", RECOVERED_WITHIN, pause, given_back).await;
+        let large = json!({"type": "A", "project": "p", "data": "x".repeat(900 * KIB)});
+        api.accepted(&large).await;
+        eventually("the room is given back", RECOVERED_WITHIN, pause, given_back).await;
     }
 }

@@ -27,11 +27,12 @@ const LAYERS: [(&str, u8); 10] = [
 ];
 
 /// Crates that one place keeps to itself, so that it can be exchanged there.
-const CONFINED: [(&str, &str); 4] = [
+const CONFINED: [(&str, &str); 5] = [
     ("sled::", "src/store/"),
     ("bincode::", "src/store/record"),
     ("reqwest::", "src/net/"),
     ("lettre::", "src/net/mail"),
+    ("opentelemetry", "src/net/otlp"),
 ];
 
 /// Words that promise work to come. Put together here so that this file passes its own test.

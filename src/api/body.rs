@@ -1,16 +1,17 @@
 //! Request bodies: their type, their size and the time that they may take.
 
-use std::error::Error;
 use std::time::Duration;
 
-use axum::body::HttpBody as _;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::Request;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header};
-use http_body_util::LengthLimitError;
+use http_body_util::BodyExt as _;
 use serde_json::{Map, Value};
 
 use super::problem::Failure;
+use crate::flow::Flow;
+use crate::flow::intake::Held;
 use crate::model::input::kind;
 
 /// How long a body may take from its head to its last byte.
@@ -50,35 +51,84 @@ pub fn check_type(request: &Request) -> Result<(), Failure> {
     Err(wrong_type(request, EITHER))
 }
 
-/// Reads a body of JSON or lines of at most `bytes_max`, within [`BODY_TIMEOUT`].
-pub async fn read(request: Request, bytes_max: usize) -> Result<(MediaType, Bytes), Failure> {
+/// A body, and the room that it takes.
+#[derive(Debug)]
+pub struct Read {
+    /// What it is.
+    pub media_type: MediaType,
+    /// All of it.
+    pub bytes: Bytes,
+    /// To be kept for as long as the bytes are.
+    pub held: Held,
+}
+
+/// Reads a body of JSON or lines, of at most `server.body_bytes_max` and within [`BODY_TIMEOUT`]. It takes room as it
+/// comes, so that a caller who sends nothing holds nothing.
+pub async fn read(request: Request, flow: &Flow) -> Result<Read, Failure> {
+    let bytes_max = flow.config().server.body_bytes_max;
+    read_within(request, bytes_max, |held, bytes| Ok(flow.hold(held, bytes)?)).await
+}
+
+async fn read_within(
+    request: Request,
+    bytes_max: usize,
+    reserve: impl Fn(&mut Held, usize) -> Result<(), Failure>,
+) -> Result<Read, Failure> {
     let media_type = MediaType::of(request.headers()).ok_or_else(|| wrong_type(&request, EITHER))?;
-    let body = request.into_body();
-    let too_large =
-        || Failure::TooLarge(format!("the body has more than server.body_bytes_max = {bytes_max}"));
-    if body.size_hint().lower() > bytes_max as u64 {
-        return Err(too_large());
-    }
-    let read = tokio::time::timeout(BODY_TIMEOUT, axum::body::to_bytes(body, bytes_max)).await;
-    match read {
+    let collecting = collect(request.into_body(), bytes_max, reserve);
+    match tokio::time::timeout(BODY_TIMEOUT, collecting).await {
+        Ok(collected) => collected.map(|(bytes, held)| Read { media_type, bytes, held }),
         Err(_) => Err(Failure::BodyTimeout(BODY_TIMEOUT)),
-        Ok(Ok(bytes)) => Ok((media_type, bytes)),
-        Ok(Err(error)) if error.source().is_some_and(<dyn Error>::is::<LengthLimitError>) => Err(too_large()),
-        Ok(Err(error)) => Err(Failure::malformed(format_args!("the body broke off: {error}"))),
     }
 }
 
+/// All of a body, and the room that it takes.
+async fn collect(
+    mut body: Body,
+    bytes_max: usize,
+    reserve: impl Fn(&mut Held, usize) -> Result<(), Failure>,
+) -> Result<(Bytes, Held), Failure> {
+    let too_large =
+        || Failure::TooLarge(format!("the body has more than server.body_bytes_max = {bytes_max}"));
+    let promised = body.size_hint().lower();
+    if promised > bytes_max as u64 {
+        return Err(too_large());
+    }
+    let mut held = Held::default();
+    let mut whole = Bytes::new();
+    // What comes in more than one piece is copied together, so that no piece keeps the buffer that it was read into.
+    let mut pieces = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Failure::malformed(format_args!("the body broke off: {error}")))?;
+        let Ok(piece) = frame.into_data() else { continue };
+        if whole.len() + pieces.len() + piece.len() > bytes_max {
+            return Err(too_large());
+        }
+        reserve(&mut held, piece.len())?;
+        if pieces.is_empty() && whole.is_empty() {
+            whole = piece;
+            continue;
+        }
+        if pieces.is_empty() {
+            pieces.reserve(usize::try_from(promised).unwrap_or_default());
+            pieces.extend_from_slice(&std::mem::take(&mut whole));
+        }
+        pieces.extend_from_slice(&piece);
+    }
+    Ok((if pieces.is_empty() { whole } else { pieces.freeze() }, held))
+}
+
 /// Reads a body of `application/json` alone, as [`read`] does.
-pub async fn read_json(request: Request, bytes_max: usize) -> Result<Bytes, Failure> {
+pub async fn read_json(request: Request, flow: &Flow) -> Result<Bytes, Failure> {
     if MediaType::of(request.headers()) == Some(MediaType::Json) {
-        return read(request, bytes_max).await.map(|(_, bytes)| bytes);
+        return read(request, flow).await.map(|read| read.bytes);
     }
     Err(wrong_type(&request, "application/json"))
 }
 
 /// Reads the members of a JSON object, as [`read_json`] does.
-pub async fn read_members(request: Request, bytes_max: usize) -> Result<Map<String, Value>, Failure> {
-    members(&read_json(request, bytes_max).await?)
+pub async fn read_members(request: Request, flow: &Flow) -> Result<Map<String, Value>, Failure> {
+    members(&read_json(request, flow).await?)
 }
 
 /// The members of the JSON object that a body is.
@@ -91,11 +141,11 @@ pub fn members(body: &[u8]) -> Result<Map<String, Value>, Failure> {
 }
 
 /// As [`read_json`], of a body that may be left out, whatever its type then is said to be, or be null: it is empty then.
-pub async fn read_optional_json(request: Request, bytes_max: usize) -> Result<Bytes, Failure> {
+pub async fn read_optional_json(request: Request, flow: &Flow) -> Result<Bytes, Failure> {
     if request.body().is_end_stream() {
         return Ok(Bytes::new());
     }
-    let bytes = read_json(request, bytes_max).await?;
+    let bytes = read_json(request, flow).await?;
     Ok(if bytes.trim_ascii() == b"null" { Bytes::new() } else { bytes })
 }
 
@@ -107,13 +157,22 @@ fn wrong_type(request: &Request, expected: &'static str) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use axum::body::Body;
     use futures_util::stream;
 
     use super::*;
+    use crate::flow::intake::Room;
 
     fn request(media_type: &str, body: Body) -> Request {
         Request::builder().header("content-type", media_type).body(body).unwrap()
+    }
+
+    fn within(room: &Room) -> impl Fn(&mut Held, usize) -> Result<(), Failure> {
+        |held, bytes| if room.take(held, bytes) { Ok(()) } else { Err(Failure::malformed("no room")) }
+    }
+
+    fn chunks(count: usize) -> Body {
+        let chunks = std::iter::repeat_n(Bytes::from_static(b"12345"), count);
+        Body::from_stream(stream::iter(chunks.map(Ok::<_, std::io::Error>)))
     }
 
     #[tokio::test]
@@ -126,37 +185,43 @@ mod tests {
             ("application/jsonp", None),
             ("", None),
         ] {
-            let read = read(request(text, Body::from("{}")), 2).await;
-            assert_eq!(read.ok().map(|(media_type, _)| media_type), expected, "{text}");
+            let read = read_within(request(text, Body::from("{}")), 2, within(&Room::new(100))).await;
+            assert_eq!(read.ok().map(|read| read.media_type), expected, "{text}");
         }
-        assert!(read(Request::new(Body::from("{}")), 2).await.is_err());
-        assert!(read_json(request("application/x-ndjson", Body::from("{}")), 2).await.is_err());
+        assert!(read_within(Request::new(Body::from("{}")), 2, within(&Room::new(100))).await.is_err());
     }
 
     #[tokio::test]
     async fn a_body_has_a_bound_with_and_without_a_length() {
-        let chunks = |count| {
-            Body::from_stream(stream::iter(
-                (0..count).map(|_| Ok::<_, std::io::Error>(Bytes::from_static(b"12345"))),
-            ))
-        };
         for (body, fits) in [
             (Body::from("1234567890"), true),
             (Body::from("12345678901"), false),
             (chunks(2), true),
             (chunks(3), false),
         ] {
-            match read(request("application/json", body), 10).await {
-                Ok((_, bytes)) => assert!(fits && bytes.len() == 10),
+            match read_within(request("application/json", body), 10, within(&Room::new(100))).await {
+                Ok(read) => assert!(fits && read.bytes.len() == 10),
                 Err(failure) => assert!(!fits && matches!(failure, Failure::TooLarge(_)), "{failure:?}"),
             }
         }
     }
 
+    #[tokio::test]
+    async fn a_body_takes_room_as_it_comes_until_it_is_dropped() {
+        let room = Room::new(12);
+        let read = read_within(request("application/json", chunks(2)), 100, within(&room)).await.unwrap();
+        assert_eq!((&*read.bytes, room.held()), (&b"1234512345"[..], (10, 12)));
+        assert!(read_within(request("application/json", chunks(1)), 100, within(&room)).await.is_err());
+        drop(read);
+        assert!(read_within(request("application/json", chunks(3)), 100, within(&room)).await.is_err());
+        assert_eq!(room.held(), (0, 12));
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_body_that_does_not_end_is_given_up() {
         let body = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
-        let failure = read(request("application/json", body), 10).await.unwrap_err();
+        let failure =
+            read_within(request("application/json", body), 10, within(&Room::new(100))).await.unwrap_err();
         assert!(matches!(failure, Failure::BodyTimeout(BODY_TIMEOUT)), "{failure:?}");
     }
 }

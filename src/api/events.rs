@@ -20,6 +20,7 @@ use super::wire::event::{Answered, EventInput, Lines, MatchBody, Submitted};
 use super::wire::schema::{IdempotencyKeyText, SubscriptionIdText};
 use super::{Api, blocking};
 use crate::flow::accept::Accepted;
+use crate::flow::intake::Held;
 use crate::model::event::EventContent;
 use crate::model::id::SubscriptionId;
 use crate::store::OnceKey;
@@ -58,9 +59,8 @@ pub async fn submit(
     request: Request,
 ) -> Result<Response, Failure> {
     Params::new(request.uri(), &[]).finish()?;
-    let server = &api.flow.config().server;
-    let (media_type, body) = body::read(request, server.body_bytes_max).await?;
-    let events_max = server.batch_events_max;
+    let body::Read { media_type, bytes: body, held } = body::read(request, &api.flow).await?;
+    let events_max = api.flow.config().server.batch_events_max;
     let submission = match media_type {
         MediaType::Json => submission::read_json(&body, events_max),
         MediaType::Lines => submission::read_lines(&body, events_max),
@@ -69,7 +69,8 @@ pub async fn submit(
     drop(body);
     let (json, is_repeat) = match submission.map_err(|error| refusal(error, events_max))? {
         Submission::One(event) => {
-            let (accepted, is_repeat) = accept(&api, vec![EventContent { trace, ..event }], once).await?;
+            let (accepted, is_repeat) =
+                accept(&api, vec![EventContent { trace, ..event }], held, once).await?;
             (one(&accepted)?, is_repeat)
         }
         Submission::List(events) if events.is_empty() => (list(&[]), false),
@@ -77,7 +78,7 @@ pub async fn submit(
             for event in &mut events {
                 event.trace.clone_from(&trace);
             }
-            let (accepted, is_repeat) = accept(&api, events, once).await?;
+            let (accepted, is_repeat) = accept(&api, events, held, once).await?;
             (list(&accepted), is_repeat)
         }
     };
@@ -88,11 +89,12 @@ pub async fn submit(
 async fn accept(
     api: &Api,
     events: Vec<EventContent>,
+    held: Held,
     once: Option<OnceKey>,
 ) -> Result<(Vec<Accepted>, bool), Failure> {
     Ok(match once {
-        Some(once) => api.flow.accept_once(events, once).await?,
-        None => (api.flow.accept(events).await?, false),
+        Some(once) => api.flow.accept_once(events, held, once).await?,
+        None => (api.flow.accept(events, held).await?, false),
     })
 }
 
@@ -149,7 +151,7 @@ pub async fn explain(State(api): State<Api>, request: Request) -> Result<Json<Li
     let mut params = Params::new(request.uri(), &["limit", "cursor"]);
     let (limit, after) = (params.limit(), params.get::<SubscriptionId>("cursor"));
     params.finish()?;
-    let body = body::read_json(request, api.flow.config().server.body_bytes_max).await?;
+    let body = body::read_json(request, &api.flow).await?;
     let event = read_one(&body)?;
     blocking(move || Ok(Json(page(&api, &event, after, limit)))).await
 }

@@ -90,8 +90,7 @@ pub async fn test(
 ) -> Result<Json<TestedBody>, Failure> {
     Params::new(request.uri(), &[]).finish()?;
     let id: SubscriptionId = text.parse().map_err(|_| Failure::no_such("subscription", &text))?;
-    let bytes_max = api.flow.config().server.body_bytes_max;
-    let mut members = Members::read(request, bytes_max, &["type"]).await?;
+    let mut members = Members::read(request, &api.flow, &["type"]).await?;
     let event_type: Option<EventType> = members.text("type");
     members.finish()?;
     let flow = api.flow.clone();

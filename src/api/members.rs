@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::body;
 use super::problem::Failure;
+use crate::flow::Flow;
 use crate::model::input::kind;
 use crate::model::problem::{Problem, nearest};
 
@@ -19,12 +20,12 @@ pub struct Members {
 }
 
 impl Members {
-    /// Reads a body that may be left out, of at most `bytes_max`; only the names in `known` may be in it.
+    /// Reads a body that may be left out; only the names in `known` may be in it.
     ///
     /// # Errors
     /// When it is no object of JSON, or not to be read at all.
-    pub async fn read(request: Request, bytes_max: usize, known: &[&str]) -> Result<Self, Failure> {
-        Self::of(&body::read_optional_json(request, bytes_max).await?, known)
+    pub async fn read(request: Request, flow: &Flow, known: &[&str]) -> Result<Self, Failure> {
+        Self::of(&body::read_optional_json(request, flow).await?, known)
     }
 
     /// Reads the members of a body that may be empty; only the names in `known` may be in it.

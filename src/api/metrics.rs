@@ -207,6 +207,12 @@ impl Page {
             ),
             ("queue_events", "Events that wait to be stored.", float(queued.0)),
             ("queue_events_max", "Events that may wait: server.queue_events_max.", float(queued.1)),
+            ("queue_bytes", "Bytes of request bodies in memory.", float(gauges.bodies.0)),
+            (
+                "queue_bytes_max",
+                "Bytes of them there may be: server.queue_bytes_max.",
+                float(gauges.bodies.1),
+            ),
             ("queue_steps", "Steps of any kind that wait to be stored.", float(gauges.steps.0)),
             ("queue_steps_max", "Steps that may wait.", float(gauges.steps.1)),
             ("payload_cache_bytes", "Events in memory for their first attempts.", float(gauges.carried.0)),

@@ -294,9 +294,10 @@ impl IntoResponse for Failure {
 impl From<AcceptError> for Failure {
     fn from(error: AcceptError) -> Self {
         match error {
-            AcceptError::QueueFull { retry_after } => {
-                Self::TooMany { detail: "too many events wait to be stored: come back later", retry_after }
-            }
+            AcceptError::QueueFull { retry_after } => Self::TooMany {
+                detail: "too many events, or bytes of them, wait to be stored: come back later",
+                retry_after,
+            },
             AcceptError::DiskFull { free, reserve } => Self::DiskFull { free, reserve },
             error @ AcceptError::KeyReused => Self::KeyReused(error.to_string()),
             AcceptError::Stopping => Self::Unavailable("the daemon is stopping"),

@@ -54,7 +54,7 @@ pub async fn replay_event(
 ) -> Result<Response, Failure> {
     Params::new(request.uri(), &[]).finish()?;
     let id: EventId = text.parse().map_err(|_| Failure::no_such("event", &text))?;
-    let bytes = body::read_optional_json(request, api.flow.config().server.body_bytes_max).await?;
+    let bytes = body::read_optional_json(request, &api.flow).await?;
     let once = keyed.once(&bytes);
     let mut members = Members::of(&bytes, &["subscriptions"])?;
     let subscriptions = members.texts::<SubscriptionId>("subscriptions", SUBSCRIPTIONS_MAX);
@@ -105,7 +105,7 @@ pub async fn replay_subscription(
 ) -> Result<Response, Failure> {
     Params::new(request.uri(), &[]).finish()?;
     let subscription: SubscriptionId = text.parse().map_err(|_| Failure::no_such("subscription", &text))?;
-    let bytes = body::read_optional_json(request, api.flow.config().server.body_bytes_max).await?;
+    let bytes = body::read_optional_json(request, &api.flow).await?;
     let once = keyed.once(&bytes);
     let (ask, is_dry_run) = read_ask(subscription, &bytes)?;
     if is_dry_run {

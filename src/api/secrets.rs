@@ -60,7 +60,7 @@ pub async fn rotate(
     Params::new(request.uri(), &[]).finish()?;
     let id = read_id(&text)?;
     let expected = if_match(request.headers())?;
-    let members = Members::read(request, api.flow.config().server.body_bytes_max, &MEMBERS).await?;
+    let members = Members::read(request, &api.flow, &MEMBERS).await?;
     let rotation = read(members)?;
     let flow = api.flow.clone();
     let change = async move {

@@ -75,7 +75,7 @@ pub async fn create(
     request: Request,
 ) -> Result<Response, Failure> {
     Params::new(request.uri(), &[]).finish()?;
-    let bytes = body::read_json(request, api.flow.config().server.body_bytes_max).await?;
+    let bytes = body::read_json(request, &api.flow).await?;
     let once = keyed.once(&bytes);
     let input = SubscriptionInput::read(&body::members(&bytes)?).map_err(Failure::Invalid)?;
     let flow = api.flow.clone();
@@ -132,7 +132,7 @@ pub async fn change(
     Params::new(request.uri(), &[]).finish()?;
     let id = read_id(&text)?;
     let mut expected = if_match(request.headers())?;
-    let mut members = body::read_members(request, api.flow.config().server.body_bytes_max).await?;
+    let mut members = body::read_members(request, &api.flow).await?;
     let mut entry = api.flow.subscription(id).ok_or_else(|| Failure::no_such("subscription", id))?;
     SubscriptionInput::read_change(&entry.subscription.spec, &members).map_err(Failure::Invalid)?;
     let enabled = members.remove("enabled").and_then(|value| value.as_bool());

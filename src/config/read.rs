@@ -198,6 +198,10 @@ fn server(s: &mut Section<'_>) -> Server {
         );
     }
     let body_bytes_max = s.size_in_memory("body_bytes_max", &(KIB..=GIB));
+    let queue_bytes_max = s.size_in_memory("queue_bytes_max", &(MIB..=TIB));
+    if queue_bytes_max < body_bytes_max && !s.is_refused("body_bytes_max") {
+        s.refuse("queue_bytes_max", "is less than body_bytes_max: a request of that size would never fit");
+    }
     Server {
         listen,
         tls: tls(s),
@@ -205,6 +209,7 @@ fn server(s: &mut Section<'_>) -> Server {
         body_bytes_max,
         batch_events_max,
         queue_events_max,
+        queue_bytes_max,
     }
 }
 

@@ -308,6 +308,7 @@ fn what_is_not_toml_is_refused_with_its_line() {
         "subscriptions = [1]",
         "[auth]\nkeys = {}",
         "[server]\nqueue_events_max = 999",
+        "[server]\nbody_bytes_max = \"257MiB\"",
         "[log]\nlevel = 2020-01-01T00:00:00Z\nformat = nan",
     ] {
         assert!(parse(wrong).is_err(), "{wrong}");

@@ -1,10 +1,10 @@
 //! Accepting events: match, append, and hand over once durable.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::model::delivery::{Delivery, Progress};
@@ -18,6 +18,7 @@ use crate::store::{
 
 use super::Flow;
 use super::carry::Carried;
+use super::intake::{Held, Places};
 use super::lane::{Item, Lane, Way};
 use super::stream::Happening;
 
@@ -72,64 +73,6 @@ pub enum AcceptError {
     Store(#[from] StoreError),
 }
 
-/// For how long an answer to how much room the disk has is believed: to ask costs more than all else that is checked.
-const DISK_ASKED_EVERY: Duration = Duration::from_millis(100);
-
-/// The bounds of what is taken in: events that wait to be made durable, and room on the disk.
-#[derive(Debug)]
-pub(super) struct Intake {
-    places: Arc<Semaphore>,
-    events_max: usize,
-    /// How many deliveries are being given their rows.
-    rowless: AtomicUsize,
-    /// How many bytes the disk had left, and when.
-    disk: Mutex<Option<(Instant, u64)>>,
-}
-
-impl Intake {
-    pub(super) fn new(events_max: usize) -> Self {
-        Self {
-            places: Arc::new(Semaphore::new(events_max)),
-            events_max,
-            rowless: AtomicUsize::new(0),
-            disk: Mutex::new(None),
-        }
-    }
-
-    /// How many bytes the disk has left, as `ask` says or said within the last [`DISK_ASKED_EVERY`].
-    fn disk_free<E>(&self, now: Instant, ask: impl FnOnce() -> Result<u64, E>) -> Result<u64, E> {
-        // A panic while it was held is one of `ask`, which leaves the answer before it.
-        let mut known = self.disk.lock().unwrap_or_else(PoisonError::into_inner);
-        match *known {
-            Some((asked, free)) if now.duration_since(asked) < DISK_ASKED_EVERY => Ok(free),
-            _ => {
-                let free = ask()?;
-                *known = Some((now, free));
-                Ok(free)
-            }
-        }
-    }
-
-    /// How many events wait, and how many may.
-    pub(super) fn queued(&self) -> (usize, usize) {
-        (self.events_max.saturating_sub(self.places.available_permits()), self.events_max)
-    }
-
-    /// The way that a delivery takes of which its lane says `way`: where many are to get their rows already, those
-    /// of more events are written with them, so that no flood of them is kept in memory.
-    fn way(&self, way: Way) -> Way {
-        let is_behind = self.rowless.load(Ordering::Relaxed) >= ROWLESS_MAX;
-        if is_behind && way == Way::Later { Way::Queued } else { way }
-    }
-
-    /// Places for so many events, until what is returned is dropped. A list of more events than there are places
-    /// takes all of them.
-    fn try_enter(&self, events: usize) -> Option<OwnedSemaphorePermit> {
-        let places = u32::try_from(events.min(self.events_max)).ok()?;
-        Arc::clone(&self.places).try_acquire_many_owned(places).ok()
-    }
-}
-
 /// Who submits events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sender {
@@ -165,16 +108,19 @@ const PARKED_AT_ONCE: usize = 48;
 /// themselves meanwhile.
 const PARKED_AFTER: Duration = Duration::from_millis(5);
 
-/// From how many on that wait for it the rows of further events are written with them.
-const ROWLESS_MAX: usize = 8192;
-
 impl Flow {
     /// Takes events, all or none, and answers once they and their deliveries are durable, in the same order.
     ///
+    /// `held` is the room that their bodies take, which is given back once they are durable.
+    ///
     /// Cancel safe: events that have their place in the queue are taken and delivered, whether or not anybody
     /// waits for the answer.
-    pub async fn accept(&self, contents: Vec<EventContent>) -> Result<Vec<Accepted>, AcceptError> {
-        self.accept_from(Sender::Client, contents).await
+    pub async fn accept(
+        &self,
+        contents: Vec<EventContent>,
+        held: Held,
+    ) -> Result<Vec<Accepted>, AcceptError> {
+        self.accept_from(Sender::Client, contents, held).await
     }
 
     /// As [`accept`](Self::accept), from somebody else.
@@ -182,8 +128,9 @@ impl Flow {
         &self,
         sender: Sender,
         contents: Vec<EventContent>,
+        held: Held,
     ) -> Result<Vec<Accepted>, AcceptError> {
-        match self.take_in(sender, contents, None).await? {
+        match self.take_in(sender, contents, held, None).await? {
             Once::Made(accepted) => Ok(accepted),
             // Nothing is repeated without a key.
             Once::Repeated(_) | Once::Mismatch => Err(AcceptError::KeyReused),
@@ -194,9 +141,10 @@ impl Flow {
     pub async fn accept_once(
         &self,
         contents: Vec<EventContent>,
+        held: Held,
         once: OnceKey,
     ) -> Result<(Vec<Accepted>, bool), AcceptError> {
-        match self.take_in(Sender::Client, contents, Some(once)).await? {
+        match self.take_in(Sender::Client, contents, held, Some(once)).await? {
             Once::Made(accepted) => Ok((accepted, false)),
             Once::Repeated(Earlier::Events(events)) => {
                 Ok((events.into_iter().map(Accepted::from).collect(), true))
@@ -209,15 +157,13 @@ impl Flow {
         &self,
         sender: Sender,
         contents: Vec<EventContent>,
+        held: Held,
         once: Option<OnceKey>,
     ) -> Result<Once<Vec<Accepted>>, AcceptError> {
         let began = self.clock.instant();
         self.check_open(sender)?;
-        let full = || {
-            self.timings.refused_by_queue();
-            AcceptError::QueueFull { retry_after: RETRY_AFTER }
-        };
-        let places = self.intake.try_enter(contents.len()).ok_or_else(full)?;
+        let full = || self.queue_full();
+        let places = self.intake.try_enter(contents.len(), held).ok_or_else(full)?;
         let place = self.store.try_reserve().map_err(|error| match error {
             NoPlace::Full => full(),
             NoPlace::Closed => AcceptError::Stopping,
@@ -238,6 +184,17 @@ impl Flow {
             None => place.append(appends, move |result| done(result.map(Once::Made))),
         }
         Ok(answered.await.unwrap_or(Err(StoreError::Closed))?)
+    }
+
+    /// Refuses what there is no place or room for.
+    fn queue_full(&self) -> AcceptError {
+        self.timings.refused_by_queue();
+        AcceptError::QueueFull { retry_after: RETRY_AFTER }
+    }
+
+    /// Makes room for so many more bytes of a request's body, until `held` is dropped.
+    pub fn hold(&self, held: &mut Held, bytes: usize) -> Result<(), AcceptError> {
+        if self.intake.room().take(held, bytes) { Ok(()) } else { Err(self.queue_full()) }
     }
 
     fn count_accepted(&self, accepted: &[Accepted], began: Instant) {
@@ -300,7 +257,7 @@ impl Flow {
         &self,
         result: Result<Once<Vec<Appended>>, StoreError>,
         outbound: Vec<Outbound>,
-        places: OwnedSemaphorePermit,
+        places: Places,
         began: Instant,
     ) -> Result<Once<Vec<Accepted>>, StoreError> {
         let appended = match result {
@@ -384,7 +341,7 @@ impl Flow {
 
     /// Gives busy fresh deliveries, which their lanes do not keep in hand, their rows in the waiting lines; or
     /// cancels those whose lane is deleted. `places` are given back at the end.
-    pub(super) fn put_down(&self, rowless: Vec<Rowless>, places: Option<OwnedSemaphorePermit>) {
+    pub(super) fn put_down(&self, rowless: Vec<Rowless>, places: Option<Places>) {
         let (gone, rest): (Vec<_>, Vec<_>) =
             rowless.into_iter().partition(|(lane, _)| lane.lock().is_deleted());
         if !gone.is_empty() {
@@ -396,7 +353,7 @@ impl Flow {
         }
     }
 
-    async fn park(self, rowless: Vec<Rowless>, places: Option<OwnedSemaphorePermit>) {
+    async fn park(self, rowless: Vec<Rowless>, places: Option<Places>) {
         tokio::time::sleep(PARKED_AFTER).await;
         for some in rowless.chunks(PARKED_AT_ONCE) {
             let deliveries: Vec<Delivery> = some.iter().map(|(_, delivery)| delivery.clone()).collect();
@@ -432,34 +389,5 @@ fn unmade<T, U>(once: Once<T>) -> Once<U> {
     match once {
         Once::Repeated(earlier) => Once::Repeated(earlier),
         Once::Made(_) | Once::Mismatch => Once::Mismatch,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::time::Clock;
-
-    #[test]
-    fn rows_come_with_their_events_where_many_are_owed() {
-        let intake = Intake::new(1);
-        intake.rowless.store(ROWLESS_MAX - 1, Ordering::Relaxed);
-        assert_eq!(intake.way(Way::Later), Way::Later);
-        intake.rowless.store(ROWLESS_MAX, Ordering::Relaxed);
-        assert_eq!(intake.way(Way::Later), Way::Queued);
-        assert_eq!(intake.way(Way::Fresh), Way::Fresh);
-    }
-
-    #[test]
-    fn the_disk_is_asked_again_after_a_while_and_after_a_failure() {
-        let (intake, start) = (Intake::new(1), Clock::system().instant());
-        let at = |ms, answer: Result<u64, ()>| intake.disk_free(start + Duration::from_millis(ms), || answer);
-        assert_eq!(at(0, Err(())), Err(()));
-        assert_eq!(at(0, Ok(7)), Ok(7));
-        assert_eq!(at(99, Ok(8)), Ok(7));
-        assert_eq!(at(100, Ok(9)), Ok(9));
-        assert_eq!(at(199, Err(())), Ok(9));
-        assert_eq!(at(200, Err(())), Err(()));
-        assert_eq!(at(201, Ok(1)), Ok(1));
     }
 }

@@ -35,6 +35,8 @@ pub struct Gauges {
     pub in_trouble: u64,
     /// Steps that wait for the committer, and how many may.
     pub steps: (usize, usize),
+    /// Bytes of request bodies in memory, and how many may be.
+    pub bodies: (usize, usize),
     /// Requests out, and how many may be.
     pub requests: (usize, usize),
     /// Lanes that wait for a slot.
@@ -78,6 +80,7 @@ impl Flow {
             other,
             in_trouble,
             steps: self.store.queued(),
+            bodies: self.intake.room().held(),
             requests: (used, slots),
             lanes_waiting,
             carried: self.budget.load(),

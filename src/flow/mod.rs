@@ -22,6 +22,7 @@ pub mod dispatch;
 pub mod enable;
 pub mod gauges;
 pub mod history;
+pub mod intake;
 pub mod intervene;
 pub mod lane;
 pub mod list;
@@ -98,7 +99,7 @@ pub struct Parts {
     budget: Arc<carry::Budget>,
     /// Turns of lanes that read what waits for them on disk.
     readings: tokio::sync::Semaphore,
-    intake: accept::Intake,
+    intake: intake::Intake,
     deleted: subscriptions::Deleted,
     tracker: TaskTracker,
     /// Everything is dropped where it stands.

@@ -24,6 +24,7 @@ use crate::store::Reader;
 
 use super::Flow;
 use super::accept::{AcceptError, Sender};
+use super::intake::Held;
 use super::lane::LaneState;
 
 /// How many notices may wait to become events.
@@ -92,7 +93,7 @@ impl Flow {
             return Ok(());
         }
         loop {
-            match self.accept_from(sender, vec![content.clone()]).await {
+            match self.accept_from(sender, vec![content.clone()], Held::default()).await {
                 Ok(_) => return Ok(()),
                 Err(AcceptError::QueueFull { .. }) => tokio::time::sleep(AGAIN_AFTER).await,
                 Err(error) => return Err(error),

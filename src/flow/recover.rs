@@ -24,8 +24,9 @@ use crate::net::Client;
 use crate::rules::matcher::{Index, Presence};
 use crate::store::{Committer, Opened, StoreError};
 
-use super::accept::{Intake, Rowless};
+use super::accept::Rowless;
 use super::dispatch::{Lanes, Round, Timers};
+use super::intake::Intake;
 use super::lane::{Item, Lane, Line, Way};
 use super::meter::Meter;
 use super::notices::{Notices, Raised};
@@ -88,7 +89,7 @@ impl Flow {
             round: Round::new(config.delivery.max_in_flight),
             budget: carry::Budget::new(config.delivery.payload_cache),
             readings: tokio::sync::Semaphore::new(READINGS_MAX),
-            intake: Intake::new(config.server.queue_events_max),
+            intake: Intake::new(config.server.queue_events_max, config.server.queue_bytes_max),
             started_at: clock.now(),
             meter: Meter::new(clock.instant()),
             timings: Timings::default(),
