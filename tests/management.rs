@@ -54,6 +54,22 @@ mod tests {
         seen.windows(2).map(|pair| (between(pair) + 500) / 1000).collect()
     }
 
+    #[tokio::test]
+    async fn what_shows_as_ended_may_be_tried_again_at_once() {
+        let world = World::start().await;
+        let (receiver, _) = world.subscribed(json!({})).await;
+        for n in 0..100 {
+            let accepted = world.api.accepted(&todo(n)).await;
+            let mut dlv = delivery(&world, &accepted).await;
+            while dlv["state"] != "succeeded" {
+                dlv = delivery(&world, &accepted).await;
+            }
+            // Its result may not be on the disk yet.
+            world.api.command(&format!("/v1/deliveries/{}/retry", id(&dlv))).await.expect(200);
+        }
+        receiver.wait_for(200).await;
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_manual_retry_never_takes_scheduled_attempts_away() {
         let settings = "[delivery]\nallow_networks = [\"127.0.0.0/8\"]\njitter = 0.0\n";

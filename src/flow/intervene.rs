@@ -1,5 +1,6 @@
 //! A person steps in: one delivery is tried again, or given up on.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use crate::model::delivery::{Delivery, Progress};
@@ -45,9 +46,7 @@ impl Flow {
             .lanes
             .get(found.subscription)
             .ok_or_else(|| ChangeError::from(Conflict::NoSubscription(found.subscription)))?;
-        if !lane.lock().seize(id) {
-            return Err(Conflict::InFlight(id).into());
-        }
+        take_hold(&lane, id).await?;
         // Read again: before it was seized an attempt may have been settled.
         let reread = self.read(move |reader| {
             let Some(delivery) = reader.delivery(id)? else { return Ok(None) };
@@ -95,6 +94,26 @@ impl Flow {
         let settled = Happening::settled(&delivery, self.clock.now());
         self.stream.tell(settled);
         Ok(delivery)
+    }
+}
+
+/// Marks a delivery as being changed, once what is being written of it is durable.
+async fn take_hold(lane: &Lane, id: DeliveryId) -> Result<(), Conflict> {
+    let let_go = Arc::clone(&lane.lock().let_go);
+    loop {
+        // Listens before it looks, so that nothing comes in between.
+        let mut written = pin!(let_go.notified());
+        written.as_mut().enable();
+        {
+            let mut state = lane.lock();
+            if state.is_out(id) {
+                return Err(Conflict::InFlight(id));
+            }
+            if state.seize(id) {
+                return Ok(());
+            }
+        }
+        written.await;
     }
 }
 

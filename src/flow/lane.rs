@@ -24,6 +24,7 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::model::id::{DeliveryId, SubscriptionId};
@@ -123,8 +124,10 @@ pub(super) struct LaneState {
     busy: BTreeSet<DeliveryId>,
     /// Those of them that only get their row: nothing is sent for them.
     rowless: BTreeSet<DeliveryId>,
-    /// Requests out.
-    in_flight: usize,
+    /// Those of them whose request is out.
+    out: BTreeSet<DeliveryId>,
+    /// Tells that one is busy no more.
+    pub(super) let_go: Arc<Notify>,
     /// Failures in a row; counts no further than two.
     failures: u8,
     /// Asked for by `Retry-After`.
@@ -152,7 +155,8 @@ impl LaneState {
             reads: 0,
             busy: BTreeSet::new(),
             rowless: BTreeSet::new(),
-            in_flight: 0,
+            out: BTreeSet::new(),
+            let_go: Arc::default(),
             failures,
             rest_until: None,
             starts: VecDeque::new(),
@@ -199,6 +203,11 @@ impl LaneState {
         self.busy.contains(&id) && !self.rowless.contains(&id)
     }
 
+    /// Whether a request of the delivery is out.
+    pub(super) fn is_out(&self, id: DeliveryId) -> bool {
+        self.out.contains(&id)
+    }
+
     /// The deliveries that are being attempted or written.
     pub(super) fn busy(&self) -> impl Iterator<Item = DeliveryId> {
         self.busy.iter().copied()
@@ -215,8 +224,8 @@ impl LaneState {
     }
 
     /// Requests out.
-    pub(super) const fn in_flight(&self) -> usize {
-        self.in_flight
+    pub(super) fn in_flight(&self) -> usize {
+        self.out.len()
     }
 
     /// Whether the receiver's newest answer was a success, as far as is known.
@@ -350,7 +359,7 @@ impl LaneState {
 
     fn is_full(&self) -> bool {
         let most = if self.failures > 0 { 1 } else { self.limits.max_in_flight };
-        self.in_flight >= most || (self.is_fifo() && !self.busy.is_empty())
+        self.out.len() >= most || (self.is_fifo() && !self.busy.is_empty())
     }
 
     fn next_probe(&mut self, probe: DeliveryId, now: Timestamp, instant: Instant) -> Next {
@@ -407,7 +416,7 @@ impl LaneState {
         }
         let Some(item) = self.hand.remove(&key) else { return Next::Nothing };
         self.busy.insert(item.id);
-        self.in_flight += 1;
+        self.out.insert(item.id);
         if self.subscription.spec.rate_limit.is_some() {
             self.starts.push_back(instant);
         }
@@ -436,7 +445,7 @@ impl LaneState {
     /// Returns the fresh deliveries that have to be given a row because the lane folded; they are busy.
     #[must_use]
     pub(super) fn answered(&mut self, id: DeliveryId, answer: Answer) -> Vec<DeliveryId> {
-        self.in_flight -= 1;
+        self.out.remove(&id);
         let Answer { standing, rest_until, is_final } = answer;
         let was_folded = self.is_folded();
         let probe = self.standing.probe;
@@ -461,6 +470,7 @@ impl LaneState {
     pub(super) fn settled(&mut self, id: DeliveryId, due: Option<Timestamp>) {
         self.busy.remove(&id);
         self.rowless.remove(&id);
+        self.let_go.notify_waiters();
         if let Some(loading) = &mut self.loading {
             loading.touched.insert(id);
         }
@@ -473,7 +483,7 @@ impl LaneState {
 
     /// Puts back a start whose delivery could not be read, and rests the lane until then.
     pub(super) fn put_back(&mut self, item: Item, until: Timestamp) {
-        self.in_flight -= 1;
+        self.out.remove(&item.id);
         self.busy.remove(&item.id);
         self.rest_until = self.rest_until.max(Some(until));
         self.hand.insert(item.key(), item);
@@ -481,7 +491,7 @@ impl LaneState {
 
     /// Takes note that a start came to nothing: the delivery had already ended.
     pub(super) fn dropped(&mut self, id: DeliveryId) {
-        self.in_flight -= 1;
+        self.out.remove(&id);
         self.settled(id, None);
     }
 
