@@ -15,6 +15,7 @@ use tracing_subscriber::layer::{Context, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
 
+use super::journal::Journal;
 use crate::config;
 use crate::config::LogFormat;
 use crate::model::time::Clock;
@@ -45,14 +46,12 @@ impl Log {
         let registry = Registry::default().with(filter).with(limit.clone());
         let journal = match log.format {
             LogFormat::Text if is_journal(std::env::var("JOURNAL_STREAM").ok().as_deref()) => {
-                tracing_journald::layer().ok()
+                Some(Journal::new())
             }
             _ => None,
         };
         let started = match (log.format, journal) {
-            (_, Some(journal)) => {
-                registry.with(journal.with_field_prefix(Some("POSTRIDER".to_owned()))).try_init()
-            }
+            (_, Some(journal)) => registry.with(journal).try_init(),
             (LogFormat::Text, None) => {
                 let layer = fmt::layer().with_writer(std::io::stderr).with_target(false);
                 registry.with(layer.with_ansi(std::io::stderr().is_terminal())).try_init()

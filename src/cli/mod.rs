@@ -14,6 +14,7 @@ mod deliveries;
 mod demo;
 mod events;
 mod export;
+mod journal;
 mod keygen;
 mod listen;
 mod log;
