@@ -84,9 +84,15 @@ impl Answer {
             value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
         };
         let mut lines = vec![format!("the daemon answered {}: {}", self.status, text(&problem, "title"))];
-        lines.extend(Some(text(&problem, "detail")).filter(|detail| !detail.is_empty()));
-        for error in problem.get("errors").and_then(Value::as_array).into_iter().flatten() {
-            lines.push(format!("  {}: {}", text(error, "pointer"), text(error, "detail")));
+        let errors = problem.get("errors").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        // Where members are bad, the detail says no more than they do.
+        if errors.is_empty() {
+            lines.extend(Some(text(&problem, "detail")).filter(|detail| !detail.is_empty()));
+        }
+        for error in errors {
+            let pointer = Some(text(error, "pointer")).filter(|pointer| !pointer.is_empty());
+            let member = pointer.map_or_else(String::new, |pointer| format!("{pointer}: "));
+            lines.push(format!("  {member}{}", text(error, "detail")));
         }
         lines.join("\n")
     }
