@@ -198,7 +198,16 @@ impl Reader {
     }
 
     fn delivery_row(&self, id: DeliveryId) -> Result<Option<Delivery>, StoreError> {
-        for table in Table::STATES {
+        self.delivery_in(&Table::STATES, id)
+    }
+
+    /// The delivery, if one of these trees has it.
+    pub(super) fn delivery_in(
+        &self,
+        tables: &[Table],
+        id: DeliveryId,
+    ) -> Result<Option<Delivery>, StoreError> {
+        for table in tables.iter().copied() {
             if let Some(first) = self.tables.tree(table).get(key::chunk(id.bits(), 0))? {
                 return self.read_delivery(table, id, first);
             }

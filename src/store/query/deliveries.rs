@@ -8,7 +8,7 @@ use crate::model::delivery::Delivery;
 use crate::model::id::{DeliveryId, EventId, SubscriptionId};
 use crate::model::time::Timestamp;
 use crate::store::error::StoreError;
-use crate::store::key::{self, delivery_of};
+use crate::store::key::{self, Table, delivery_of};
 use crate::store::ledger::ProgressKind;
 use crate::store::reader::Reader;
 use crate::store::segment;
@@ -66,6 +66,17 @@ impl Filling<'_> {
     pub(super) fn at_end(self) -> Page<Delivery, DeliveryId> {
         Page { items: self.items, next: None }
     }
+}
+
+/// Where deliveries that are over in one of these ways lie; none if others are asked for too.
+fn final_tables(progress: &[ProgressKind]) -> Option<Vec<Table>> {
+    let table = |kind: &ProgressKind| match kind {
+        ProgressKind::Waiting => None,
+        ProgressKind::Succeeded => Some(Table::Succeeded),
+        ProgressKind::Exhausted => Some(Table::Exhausted),
+        ProgressKind::Cancelled => Some(Table::Cancelled),
+    };
+    if progress.is_empty() { None } else { progress.iter().map(table).collect() }
 }
 
 /// What finds the deliveries asked for.
@@ -156,7 +167,12 @@ impl Reader {
 
     fn offer(&self, filling: &mut Filling, id: u128) -> Result<(), StoreError> {
         filling.work.spend(LOOK_UP);
-        if let Some(delivery) = self.delivery(DeliveryId::from_bits(id))? {
+        let id = DeliveryId::from_bits(id);
+        let found = match final_tables(&filling.query().progress) {
+            Some(tables) => self.delivery_in(&tables, id)?,
+            None => self.delivery(id)?,
+        };
+        if let Some(delivery) = found {
             filling.offer(delivery);
         }
         Ok(())
