@@ -81,7 +81,7 @@ impl Flow {
         }
         let (flow, lane) = (self.clone(), Arc::clone(lane));
         self.spawn(async move {
-            let read = flow.read(move |reader| {
+            let read = flow.read_in_turn(move |reader| {
                 fresh
                     .into_iter()
                     .filter_map(|id| reader.delivery(id).transpose())
