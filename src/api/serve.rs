@@ -245,6 +245,12 @@ impl Server {
         }
         drop(listener);
         let finished = async {
+            // Whoever has been taken is served, or would find the connection cut off in the middle of a request.
+            if let Some((connection, peer)) = at_door
+                && let Some(place) = crowd.enter().await
+            {
+                connections.spawn(self.clone().converse(connection, peer, place));
+            }
             while let Some(joined) = connections.join_next().await {
                 log_panic(joined);
             }

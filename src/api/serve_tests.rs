@@ -220,6 +220,21 @@ async fn a_request_that_meets_the_stop_is_answered_and_told_that_it_is_the_last(
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_waits_at_the_door_when_the_stop_begins_is_served_still() {
+    let mut running = start().await;
+    let mut clients = JoinSet::new();
+    for path in ["/slow", "/slow", "/"] {
+        let address = running.address;
+        clients.spawn(async move { ask(address, &format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n")).await });
+        sleep(Duration::from_millis(100)).await;
+    }
+    running.shutdown.cancel();
+    let answers = clients.join_all().await;
+    assert!(answers.iter().all(|answer| answer.starts_with("HTTP/1.1 200")), "{answers:?}");
+    running.tasks.join_next().await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stop_does_not_wait_for_ever() {
     let mut running = start().await;
     let mut stream = TcpStream::connect(running.address).await.unwrap();
