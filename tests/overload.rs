@@ -1,8 +1,8 @@
 //! Three times what the daemon can take, for a while, against the real executable.
 //!
-//! Promised: what is too much, in events or in bytes, is answered 429 with `Retry-After`; memory is bounded; all that was accepted is
-//! delivered, and nothing that was refused; answers are prompt again within seconds after. `OVERLOAD_SECS` says
-//! for how long (5 unless set).
+//! Promised: what is too much, in events or in bytes, is answered 429 with `Retry-After`; memory is bounded; all that
+//! was accepted is delivered, and nothing that was refused; answers are prompt again within seconds after.
+//! `OVERLOAD_SECS` says for how long (5 unless set).
 
 #[cfg(test)]
 #[expect(dead_code, reason = "each test file uses its own part")]

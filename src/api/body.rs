@@ -90,8 +90,7 @@ async fn collect(
 ) -> Result<(Bytes, Held), Failure> {
     let too_large =
         || Failure::TooLarge(format!("the body has more than server.body_bytes_max = {bytes_max}"));
-    let promised = body.size_hint().lower();
-    if promised > bytes_max as u64 {
+    if body.size_hint().lower() > bytes_max as u64 {
         return Err(too_large());
     }
     let mut held = Held::default();
@@ -110,7 +109,6 @@ async fn collect(
             continue;
         }
         if pieces.is_empty() {
-            pieces.reserve(usize::try_from(promised).unwrap_or_default());
             pieces.extend_from_slice(&std::mem::take(&mut whole));
         }
         pieces.extend_from_slice(&piece);

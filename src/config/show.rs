@@ -33,7 +33,7 @@ impl Config {
         page.set("body_bytes_max", size(self.server.body_bytes_max));
         page.set("batch_events_max", self.server.batch_events_max);
         page.set("queue_events_max", self.server.queue_events_max);
-        page.set("queue_bytes_max", quoted(size_text(self.server.queue_bytes_max as u64)));
+        page.set("queue_bytes_max", size(self.server.queue_bytes_max));
         page.header("[storage]");
         page.set("path", quoted(self.storage.path.display()));
         page.set("key_file", quoted(self.storage.key_file.as_deref().unwrap_or(Path::new("")).display()));

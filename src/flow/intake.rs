@@ -86,7 +86,7 @@ pub(super) struct Places {
 }
 
 /// Room in memory for the bodies of requests.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Room {
     left: Arc<Semaphore>,
     bytes_max: usize,

@@ -24,7 +24,7 @@ const ACCEPTANCE: u64 = 2;
 const ATTEMPT: u64 = 3;
 
 /// Tells a collector of spans, if there is one.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Traces {
     collector: Option<Arc<dyn Collector>>,
     sample_ratio: f64,
