@@ -146,7 +146,7 @@ pub async fn change(
         entry = api.carry_out(change).await?;
         expected = Expected::OneOf(vec![entry.version()]);
     }
-    match (enabled, entry.standing.disabled.is_none()) {
+    match (enabled, entry.health.disabled.is_none()) {
         (Some(true), false) => entry = switch_on(&api, actor, id, expected).await?.entry,
         (Some(false), true) => entry = switch_off(&api, actor, id, expected).await?,
         _ => expected.check(&entry)?,

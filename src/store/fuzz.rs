@@ -27,7 +27,7 @@ pub fn record(kind: u8, bytes: &[u8]) {
         1 => long(bytes, |bytes| record::read_delivery(DeliveryId::from_bits(bits), bytes), record::delivery),
         2 => long(bytes, record::read_replay, |deliveries| record::replay(deliveries)),
         3 => long(bytes, record::read_once, record::once),
-        4 => short(bytes, record::read_standing, record::standing),
+        4 => short(bytes, record::read_health, record::health),
         5 => short(bytes, |bytes| record::read_job(ReplayId::from_bits(bits), bytes), record::job),
         6 => short(bytes, record::read_meta, record::meta),
         _ => subscription(bytes),

@@ -51,7 +51,7 @@ impl Numbers {
             "off" => self.off += 1,
             _ => self.disabled += 1,
         }
-        if entry.standing.disabled.is_some() {
+        if entry.health.disabled.is_some() {
             self.held += tally.waiting;
         } else {
             self.waiting += tally.waiting;

@@ -79,7 +79,7 @@ impl Page<'_> {
     }
 
     fn disabled(&self) -> Option<&Disabled> {
-        self.entry.standing.disabled.as_ref()
+        self.entry.health.disabled.as_ref()
     }
 
     fn is_manual(&self) -> bool {
@@ -107,11 +107,11 @@ impl Page<'_> {
 
     /// When the receiver last took something and last failed, as far as it did.
     fn last(&self) -> Vec<(String, Timestamp)> {
-        let standing = &self.entry.standing;
+        let health = &self.entry.health;
         let of = |name, at: Option<Timestamp>| Some((self.v.t(name), at?));
         let all = [
-            of("field-last-success", standing.last_success_at),
-            of("field-last-failure", standing.last_failure_at),
+            of("field-last-success", health.last_success_at),
+            of("field-last-failure", health.last_failure_at),
         ];
         all.into_iter().flatten().collect()
     }

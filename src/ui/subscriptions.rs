@@ -55,9 +55,9 @@ impl Row {
 
 /// The word of a subscription's health.
 pub(super) fn health(entry: &Entry) -> &'static str {
-    match &entry.standing.disabled {
+    match &entry.health.disabled {
         Some(disabled) if disabled.reason == DisabledReason::Manual => "off",
-        _ => entry.standing.health().as_str(),
+        _ => entry.health.summary().as_str(),
     }
 }
 
@@ -136,7 +136,7 @@ pub(super) async fn list(
             let mut found = all.into_iter().filter(|entry| {
                 let spec = &entry.subscription.spec;
                 after.is_none_or(|after| entry.subscription.id > after)
-                    && health.is_none_or(|health| entry.standing.health() == health)
+                    && health.is_none_or(|health| entry.health.summary() == health)
                     && (text.is_empty()
                         || spec.name.to_lowercase().contains(&text)
                         || spec.url.as_str().contains(&text))

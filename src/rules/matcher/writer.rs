@@ -16,7 +16,7 @@ use super::intern::{Interner, Kind};
 use super::notes::Notes;
 use super::snapshot::{Entry, Snapshot};
 use crate::model::id::SubscriptionId;
-use crate::model::subscription::{Standing, SubscriptionSpec};
+use crate::model::subscription::{HealthState, SubscriptionSpec};
 use crate::rules::bitset::Edit;
 
 /// The most runs that a subscription is posted in; one that would need more is posted as a broad one.
@@ -32,9 +32,9 @@ pub enum Presence {
 }
 
 impl Presence {
-    /// What a subscription's standing makes of it: bad health alone does not take it out.
-    pub fn of(standing: &Standing) -> Self {
-        if standing.matches() { Self::Active } else { Self::Disabled }
+    /// What a subscription's health makes of it: bad health alone does not take it out.
+    pub fn of(health: &HealthState) -> Self {
+        if health.matches() { Self::Active } else { Self::Disabled }
     }
 }
 
