@@ -7,7 +7,7 @@ use axum::extract::Request;
 use serde_json::{Map, Value};
 
 use super::body;
-use super::problem::Failure;
+use super::problem::ApiError;
 use crate::flow::Flow;
 use crate::model::input::kind;
 use crate::model::problem::{Problem, nearest};
@@ -24,7 +24,7 @@ impl Members {
     ///
     /// # Errors
     /// When it is no object of JSON, or not to be read at all.
-    pub async fn read(request: Request, flow: &Flow, known: &[&str]) -> Result<Self, Failure> {
+    pub async fn read(request: Request, flow: &Flow, known: &[&str]) -> Result<Self, ApiError> {
         Self::of(&body::read_optional_json(request, flow).await?, known)
     }
 
@@ -32,7 +32,7 @@ impl Members {
     ///
     /// # Errors
     /// When it is no object of JSON.
-    pub fn of(text: &[u8], known: &[&str]) -> Result<Self, Failure> {
+    pub fn of(text: &[u8], known: &[&str]) -> Result<Self, ApiError> {
         let given = if text.is_empty() { Map::new() } else { body::members(text)? };
         Ok(Self::new(given, known))
     }
@@ -106,8 +106,8 @@ impl Members {
     ///
     /// # Errors
     /// Everything that was wrong.
-    pub fn finish(self) -> Result<(), Failure> {
-        if self.problems.is_empty() { Ok(()) } else { Err(Failure::Invalid(self.problems)) }
+    pub fn finish(self) -> Result<(), ApiError> {
+        if self.problems.is_empty() { Ok(()) } else { Err(ApiError::Invalid(self.problems)) }
     }
 }
 
@@ -126,7 +126,7 @@ mod tests {
         let read = (members.text("since"), members.texts("states", 3), members.flag("dry_run"));
         match members.finish() {
             Ok(()) => Ok(read),
-            Err(Failure::Invalid(problems)) => Err(problems.into_iter().map(|one| one.pointer).collect()),
+            Err(ApiError::Invalid(problems)) => Err(problems.into_iter().map(|one| one.pointer).collect()),
             Err(other) => panic!("{other:?}"),
         }
     }

@@ -15,7 +15,7 @@ pub mod name;
 pub mod notice;
 pub mod problem;
 pub mod proxy;
-pub mod refusal;
+pub mod member_error;
 pub mod replay;
 pub mod secret;
 pub mod selector;

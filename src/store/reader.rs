@@ -448,6 +448,6 @@ pub(super) fn head(id: EventId, first: &[u8]) -> Result<EventHead, StoreError> {
     record::read_event_head(id, first).map(|(head, _)| head).map_err(|p| bad_event(id, p))
 }
 
-fn bad_event(id: EventId, problem: record::Problem) -> StoreError {
+fn bad_event(id: EventId, problem: record::RecordError) -> StoreError {
     corrupt(Table::Events, id.bits(), problem)
 }

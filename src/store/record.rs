@@ -53,9 +53,9 @@ pub(super) const CHUNK_BYTES: usize = 6 * 1024;
 const PREFIX: usize = 5;
 
 /// What is wrong with a record, to be reported with its key.
-pub(super) type Problem = String;
+pub(super) type RecordError = String;
 
-type Read<T> = Result<T, Problem>;
+type Read<T> = Result<T, RecordError>;
 
 /// Room for most records, so that they are not moved while they grow.
 const USUAL_BYTES: usize = 256;
@@ -464,7 +464,7 @@ pub(super) fn read_health(record: &[u8]) -> Read<HealthState> {
     let value: HealthStateV1 = decode_all(1, record)?;
     let disabled = |(reason, at, detail): (String, u64, String)| {
         let reason = parse::<DisabledReason>(&reason)?;
-        Ok::<_, Problem>(Disabled { reason, at: Timestamp::from_millis(at), detail })
+        Ok::<_, RecordError>(Disabled { reason, at: Timestamp::from_millis(at), detail })
     };
     Ok(HealthState {
         disabled: value.disabled.map(disabled).transpose()?,

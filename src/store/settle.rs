@@ -241,6 +241,6 @@ impl Applier {
 
 /// The length and progress that the first chunk of a delivery tells.
 pub(super) fn read_row(table: Table, bits: u128, first: &[u8]) -> Result<(usize, Progress), StoreError> {
-    let read = || Ok::<_, record::Problem>((record::length(first)?, record::read_progress(first)?.1));
+    let read = || Ok::<_, record::RecordError>((record::length(first)?, record::read_progress(first)?.1));
     read().map_err(|problem| corrupt(table, bits, problem))
 }

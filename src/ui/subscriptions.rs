@@ -7,7 +7,7 @@ use http::Uri;
 
 use super::catalog::Catalog;
 use super::explain::no_such;
-use super::fault::Fault;
+use super::page_error::PageError;
 use super::notice::{self, Notice};
 use super::query::{PAGE_ITEMS, Query};
 use super::sentence::sentence;
@@ -122,7 +122,7 @@ pub(super) async fn list(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
     uri: Uri,
-) -> Result<Response, Fault> {
+) -> Result<Response, PageError> {
     let mut query = Query::new(&uri);
     let health: Option<Health> = query.read("health");
     let after: Option<SubscriptionId> = query.read("cursor");
