@@ -98,7 +98,8 @@ async fn collect(
     // What comes in more than one piece is copied together, so that no piece keeps the buffer that it was read into.
     let mut pieces = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| ApiError::malformed(format_args!("the body broke off: {error}")))?;
+        let frame =
+            frame.map_err(|error| ApiError::malformed(format_args!("the body broke off: {error}")))?;
         let Ok(piece) = frame.into_data() else { continue };
         if whole.len() + pieces.len() + piece.len() > bytes_max {
             return Err(too_large());

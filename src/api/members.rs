@@ -10,6 +10,7 @@ use super::body;
 use super::problem::ApiError;
 use crate::flow::Flow;
 use crate::model::input::kind;
+use crate::model::pointer;
 use crate::model::problem::{Problem, nearest};
 
 /// The members that a body gives. `null` is as good as left out.
@@ -45,7 +46,7 @@ impl Members {
                 || format!("expected {}", known.join(", ")),
                 |near| format!("did you mean '{near}'?"),
             );
-            let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
+            let pointer = format!("/{}", pointer::escape(name));
             Problem::new(pointer, format_args!("is not a member here: {hint}"))
         });
         let problems = problems.collect();

@@ -11,8 +11,11 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::email::EmailAddress;
+use super::member_error::{
+    HEADER_BYTES_MAX, HEADERS_MAX, IN_FLIGHT_MAX, MemberError, NAME_CHARS_MAX, RETRIES_MAX,
+};
+use super::pointer;
 use super::problem::{Explain, Problem, nearest};
-use super::member_error::{HEADER_BYTES_MAX, HEADERS_MAX, IN_FLIGHT_MAX, NAME_CHARS_MAX, RETRIES_MAX, MemberError};
 use super::secret::Secret;
 use super::selector::{EventSelector, ProjectSelector};
 use super::subscription::SubscriptionSpec;
@@ -145,7 +148,7 @@ impl<'a> Reader<'a> {
                 || format!("expected {}", known.join(", ")),
                 |near| format!("did you mean '{near}'?"),
             );
-            let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
+            let pointer = format!("/{}", pointer::escape(name));
             self.problems
                 .push(Problem::new(pointer, format_args!("is not a member of a subscription: {hint}")));
         }

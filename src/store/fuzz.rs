@@ -42,7 +42,11 @@ pub fn record(kind: u8, bytes: &[u8]) {
     let _ = record::sealed_by(bytes);
 }
 
-fn short<T: Debug>(bytes: &[u8], read: impl Fn(&[u8]) -> Result<T, RecordError>, write: impl Fn(&T) -> Vec<u8>) {
+fn short<T: Debug>(
+    bytes: &[u8],
+    read: impl Fn(&[u8]) -> Result<T, RecordError>,
+    write: impl Fn(&T) -> Vec<u8>,
+) {
     let Ok(value) = read(bytes) else { return };
     let written = write(&value);
     match read(&written) {
@@ -56,7 +60,11 @@ fn short<T: Debug>(bytes: &[u8], read: impl Fn(&[u8]) -> Result<T, RecordError>,
 }
 
 /// As [`short`], of a record whose whole length is in it, as the store looks at it first.
-fn long<T: Debug>(bytes: &[u8], read: impl Fn(&[u8]) -> Result<T, RecordError>, write: impl Fn(&T) -> Vec<u8>) {
+fn long<T: Debug>(
+    bytes: &[u8],
+    read: impl Fn(&[u8]) -> Result<T, RecordError>,
+    write: impl Fn(&T) -> Vec<u8>,
+) {
     let read_whole = |bytes: &[u8]| {
         if record::length(bytes)? == bytes.len() { read(bytes) } else { Err("it is torn".to_owned()) }
     };

@@ -6,9 +6,9 @@ use axum::response::Response;
 
 use super::Ui;
 use super::explain::said;
-use super::page_error::PageError;
 use super::form::Form;
 use super::notice::{self, Notice};
+use super::page_error::PageError;
 use super::subscription::find;
 use super::viewer::Viewer;
 use crate::flow::audit::Action;

@@ -5,9 +5,9 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use http::Uri;
 
-use super::page_error::PageError;
 use super::form::Form;
 use super::notice::{self, Notice};
+use super::page_error::PageError;
 use super::preview::{Looked, Wanted, look};
 use super::query::Query;
 use super::viewer::Viewer;

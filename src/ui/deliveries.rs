@@ -8,8 +8,8 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use http::{HeaderName, HeaderValue, Uri};
 
-use super::page_error::PageError;
 use super::notice::{self, Notice};
+use super::page_error::PageError;
 use super::preview::place;
 use super::query::{PAGE_ITEMS, Query};
 use super::viewer::Viewer;

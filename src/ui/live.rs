@@ -42,6 +42,10 @@ pub(super) async fn show(State(ui): State<Ui>, Extension(viewer): Extension<View
 }
 
 /// The API's stream, for a browser that has a session in the place of a key.
-pub(super) async fn stream(State(ui): State<Ui>, headers: HeaderMap, uri: Uri) -> Result<Response, PageError> {
+pub(super) async fn stream(
+    State(ui): State<Ui>,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Result<Response, PageError> {
     Ok(api::stream::answer(&ui.flow, &headers, &uri)?)
 }

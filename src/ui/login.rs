@@ -5,8 +5,8 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::{Extension, response::AppendHeaders};
 use http::{StatusCode, header};
 
-use super::page_error::PageError;
 use super::form::Form;
+use super::page_error::PageError;
 use super::viewer::Viewer;
 use super::{Ui, guard, session};
 use crate::config::Role;

@@ -9,9 +9,9 @@ use http::Uri;
 
 use super::actions::refused;
 use super::explain::explain;
-use super::page_error::PageError;
 use super::form::Form;
 use super::notice::{self, Notice};
+use super::page_error::PageError;
 use super::query::{PAGE_ITEMS, Query};
 use super::subscription::find;
 use super::viewer::Viewer;

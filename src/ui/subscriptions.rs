@@ -7,8 +7,8 @@ use http::Uri;
 
 use super::catalog::Catalog;
 use super::explain::no_such;
-use super::page_error::PageError;
 use super::notice::{self, Notice};
+use super::page_error::PageError;
 use super::query::{PAGE_ITEMS, Query};
 use super::sentence::sentence;
 use super::viewer::Viewer;

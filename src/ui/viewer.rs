@@ -6,8 +6,8 @@ use std::time::Duration;
 use fluent_bundle::{FluentArgs, FluentValue};
 use http::StatusCode;
 
-use super::page_error::PageError;
 use super::language::Language;
+use super::page_error::PageError;
 use crate::config::Role;
 use crate::flow::audit::Actor;
 use crate::model::attempt::Outcome;

@@ -7,7 +7,7 @@
 use bincode::{Decode, Encode, config};
 
 use super::{
-    PREFIX, RecordError, Read, SubscriptionV1, decode_all, decode_body, parse, read_v1, set_length, tls, v1,
+    PREFIX, Read, RecordError, SubscriptionV1, decode_all, decode_body, parse, read_v1, set_length, tls, v1,
 };
 use crate::model::id::SubscriptionId;
 use crate::model::secret::SigningSecret;
