@@ -14,7 +14,7 @@ use utoipa_axum::routes;
 use self::access::{Gate, guard};
 use self::problem::ApiError;
 use crate::flow::Flow;
-use crate::flow::subscriptions::ChangeError;
+use crate::flow::ChangeError;
 use crate::model::time::Clock;
 
 pub mod access;

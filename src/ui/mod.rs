@@ -23,7 +23,7 @@ use self::page_error::PageError;
 use self::session::Sessions;
 use crate::api::access::Gate;
 use crate::flow::Flow;
-use crate::flow::subscriptions::ChangeError;
+use crate::flow::ChangeError;
 use crate::model::time::Clock;
 use crate::store::StoreError;
 

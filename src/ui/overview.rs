@@ -17,7 +17,7 @@ use crate::flow::Flow;
 use crate::flow::history::{MINUTES_MAX, Minute};
 use crate::flow::list::Narrowing;
 use crate::flow::meter::{Latency, Reading};
-use crate::flow::subscriptions::Entry;
+use crate::flow::Entry;
 use crate::model::time::Timestamp;
 use crate::store::{DeliveryQuery, EventQuery, StoreError};
 

@@ -19,7 +19,7 @@ use super::subscriptions::health;
 use super::viewer::Viewer;
 use super::{Ui, guard};
 use crate::flow::list::Narrowing;
-use crate::flow::subscriptions::{ChangeError, Entry};
+use crate::flow::{ChangeError, Entry};
 use crate::flow::view::Stats;
 use crate::model::id::SubscriptionId;
 use crate::model::subscription::{Disabled, DisabledReason, ManagedBy};

@@ -14,7 +14,7 @@ use super::sentence::sentence;
 use super::viewer::Viewer;
 use super::{Ui, guard};
 use crate::flow::Flow;
-use crate::flow::subscriptions::Entry;
+use crate::flow::Entry;
 use crate::flow::view::Stats;
 use crate::model::id::SubscriptionId;
 use crate::model::problem::Message;

@@ -12,7 +12,7 @@ use super::schema::{
     Ordering, ProjectTermText, PublicKeyText, RateText, SecretKind, SecretText, SubscriptionIdText, Time,
     TimeoutText, UrlText, WaitText,
 };
-use crate::flow::subscriptions::Entry;
+use crate::flow::Entry;
 use crate::flow::view::Stats;
 use crate::model::secret::SigningSecret;
 use crate::model::time::Timestamp;
