@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use crate::model::id::SubscriptionId;
 use crate::model::problem::Problem;
-use crate::model::secret::{Kind, Secret, SigningSecret};
+use crate::model::secret::{SecretKind, Secret, SigningSecret};
 use crate::model::subscription::Subscription;
 use crate::model::time::Interval;
 pub use crate::rules::rotation::GRACE;
-use crate::rules::rotation::{ACTIVE_MAX, active, rotated};
+use crate::rules::rotation::{ACTIVE_SECRETS_MAX, active, rotated};
 use crate::store::StoreError;
 
 use super::Flow;
@@ -64,7 +64,7 @@ impl Flow {
         let present = lane.entry();
         expected.check(&present)?;
         let mut subscription = Subscription::clone(&present.subscription);
-        let kind = subscription.secrets.first().map_or(Kind::HmacSha256, |signing| signing.secret.kind());
+        let kind = subscription.secrets.first().map_or(SecretKind::HmacSha256, |signing| signing.secret.kind());
         let secret = rotation.secret.unwrap_or_else(|| self.new_secret(kind));
         if subscription.secrets.first().is_some_and(|signing| signing.secret == secret) {
             let detail = "is the present secret already: leave it out, and one is made";
@@ -73,7 +73,7 @@ impl Flow {
         // Never the same twice, so that two changes in a millisecond are two versions.
         let now = self.clock.now().max(subscription.updated_at.after(MILLISECOND));
         let secrets = rotated(&subscription.secrets, secret, now, rotation.grace.get());
-        if secrets.len() > ACTIVE_MAX {
+        if secrets.len() > ACTIVE_SECRETS_MAX {
             return Err(too_many(&secrets));
         }
         (subscription.secrets, subscription.updated_at) = (secrets, now);
@@ -83,7 +83,7 @@ impl Flow {
     }
 
     /// A secret by chance.
-    pub(super) fn new_secret(&self, kind: Kind) -> Secret {
+    pub(super) fn new_secret(&self, kind: SecretKind) -> Secret {
         Secret::of_kind(kind, self.with_rng(rand::RngExt::random))
     }
 

@@ -25,4 +25,4 @@ pub mod subscription;
 pub mod time;
 pub mod tls;
 pub mod trace;
-pub mod word;
+pub mod string_enum;

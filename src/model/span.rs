@@ -21,12 +21,12 @@ pub struct Span {
     /// The event that it was done for.
     pub event: EventId,
     /// What was done.
-    pub what: Work,
+    pub kind: SpanKind,
 }
 
 /// What a span was spent on.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Work {
+pub enum SpanKind {
     /// An event was taken in and made durable.
     Acceptance {
         /// What happened.
@@ -69,7 +69,7 @@ pub struct AttemptFailure {
 }
 
 /// Who is told of spans. It never holds up those who tell it.
-pub trait Collector: fmt::Debug + Send + Sync {
+pub trait SpanExporter: fmt::Debug + Send + Sync {
     /// Takes a span that is over.
     fn collect(&self, span: Span);
 

@@ -6,7 +6,7 @@ use crate::model::secret::{Secret, SigningSecret};
 use crate::model::time::{Interval, Timestamp};
 
 /// How many secrets may sign side by side: each adds its signature to every request.
-pub const ACTIVE_MAX: usize = 4;
+pub const ACTIVE_SECRETS_MAX: usize = 4;
 
 /// How long earlier secrets go on signing after a rotation, unless the request says otherwise.
 pub const GRACE: Interval = Interval::from_secs(86_400);
@@ -32,10 +32,10 @@ pub fn rotated(
 
 /// Returns the secrets of a subscription of the config file after the file has got another one.
 ///
-/// A reload cannot be told to wait, so the oldest secrets are dropped if more than [`ACTIVE_MAX`] would sign.
+/// A reload cannot be told to wait, so the oldest secrets are dropped if more than [`ACTIVE_SECRETS_MAX`] would sign.
 pub fn rotated_by_config(present: &[SigningSecret], secret: Secret, now: Timestamp) -> Vec<SigningSecret> {
     let mut secrets = rotated(present, secret, now, GRACE.get());
-    secrets.truncate(ACTIVE_MAX);
+    secrets.truncate(ACTIVE_SECRETS_MAX);
     secrets
 }
 
