@@ -16,7 +16,7 @@ use crate::model::email::EmailAddress;
 use crate::model::id::{DeliveryId, EventId, SubscriptionId};
 use crate::model::input::SubscriptionInput;
 use crate::model::name::{EventType, SenderId};
-use crate::model::secret::{SecretKind, Secret};
+use crate::model::secret::{Secret, SecretKind};
 use crate::model::selector::{EventSelector, ProjectSelector};
 use crate::model::subscription::RateLimit;
 use crate::model::time::Timestamp;

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::Output;
 use crate::config::Role;
-use crate::model::secret::{SecretKind, Secret};
+use crate::model::secret::{Secret, SecretKind};
 
 const KEY_PREFIX: &str = "prk_";
 

@@ -25,15 +25,15 @@ use crate::rules::matcher::{Index, Presence};
 use crate::store::{Committer, Opened, StoreError};
 
 use super::accept::Rowless;
+use super::deleted::Deleted;
 use super::dispatch::{Lanes, Round, Timers};
+use super::entry::Entry;
 use super::intake::Intake;
 use super::lane::{Item, Lane, Limits, Line, Way};
 use super::meter::Meter;
 use super::notices::{Notices, Raised};
 use super::replay::{self, Replays};
 use super::stream::Stream;
-use super::deleted::Deleted;
-use super::entry::Entry;
 use super::timings::Timings;
 use super::traces::Traces;
 use super::{Flow, Parts, carry};
@@ -80,8 +80,7 @@ impl Flow {
         for (subscription, _) in &gone {
             deleted.insert(subscription, subscription.deleted_at.unwrap_or_default());
         }
-        let fresh =
-            fresh.into_iter().map(|one| Delivery::new(one.id, one.event, one.subscription)).collect();
+        let fresh = fresh.into_iter().map(|one| Delivery::new(one.id, one.event, one.subscription)).collect();
         let gone = gone.into_iter().map(|(one, _)| one.id).collect();
         let (notices, raised) = Notices::new();
         let recovered = Recovered { fresh, gone, jobs: jobs.map(|(jobs, _)| jobs), raised };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::model::id::SubscriptionId;
 use crate::model::problem::Problem;
-use crate::model::secret::{SecretKind, Secret, SigningSecret};
+use crate::model::secret::{Secret, SecretKind, SigningSecret};
 use crate::model::subscription::Subscription;
 use crate::model::time::Interval;
 pub use crate::rules::rotation::GRACE;
@@ -64,7 +64,8 @@ impl Flow {
         let present = lane.entry();
         expected.check(&present)?;
         let mut subscription = Subscription::clone(&present.subscription);
-        let kind = subscription.secrets.first().map_or(SecretKind::HmacSha256, |signing| signing.secret.kind());
+        let kind =
+            subscription.secrets.first().map_or(SecretKind::HmacSha256, |signing| signing.secret.kind());
         let secret = rotation.secret.unwrap_or_else(|| self.new_secret(kind));
         if subscription.secrets.first().is_some_and(|signing| signing.secret == secret) {
             let detail = "is the present secret already: leave it out, and one is made";

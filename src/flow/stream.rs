@@ -19,9 +19,9 @@ use crate::model::delivery::{Delivery, DeliveryState, Progress};
 use crate::model::event::Event;
 use crate::model::id::{DeliveryId, EventId, SubscriptionId};
 use crate::model::name::{CompanyId, EventType, ProjectId};
+use crate::model::string_enum::string_enum;
 use crate::model::subscription::{DisabledReason, Health};
 use crate::model::time::Timestamp;
-use crate::model::string_enum::string_enum;
 
 use super::Flow;
 use super::entry::Entry;

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use crate::model::id::SubscriptionId;
 use crate::model::input::SubscriptionInput;
 use crate::model::problem::Problem;
-use crate::model::secret::{SecretKind, Secret, SigningSecret};
+use crate::model::secret::{Secret, SecretKind, SigningSecret};
 use crate::model::subscription::{HealthState, ManagedBy, Subscription, SubscriptionSpec};
 use crate::model::time::Timestamp;
 use crate::rules::filter::Filter;

@@ -13,7 +13,7 @@ use crate::model::attempt::{Attempt, Outcome};
 use crate::model::delivery::Delivery;
 use crate::model::event::{Event, EventContent};
 use crate::model::id::{DeliveryId, EventId};
-use crate::model::span::{AttemptFailure, SpanExporter, Span, SpanKind};
+use crate::model::span::{AttemptFailure, Span, SpanExporter, SpanKind};
 use crate::model::subscription::Subscription;
 use crate::model::time::Clock;
 use crate::model::trace::{SpanId, TraceContext, TraceId};

@@ -8,9 +8,9 @@ use super::event::EventContent;
 use super::id::SubscriptionId;
 use super::name::EventType;
 use super::selector::EventSelector;
+use super::string_enum::string_enum;
 use super::subscription::{HealthState, Subscription};
 use super::time::Timestamp;
-use super::string_enum::string_enum;
 
 /// The project that notices belong to. They have no company.
 pub const PROJECT: &str = "postrider";

@@ -63,7 +63,10 @@ pub struct SecretError;
 impl Secret {
     /// A symmetric secret of these random bytes.
     pub fn from_random(key: [u8; 32]) -> Self {
-        Self { text: format!("{SYMMETRIC}{}", STANDARD.encode(key)), key: SigningKey::Symmetric(key.to_vec()) }
+        Self {
+            text: format!("{SYMMETRIC}{}", STANDARD.encode(key)),
+            key: SigningKey::Symmetric(key.to_vec()),
+        }
     }
 
     /// A secret of this kind, of these random bytes.
@@ -79,7 +82,10 @@ impl Secret {
     fn from_seed(seed: [u8; SEED_BYTES]) -> Self {
         let pair = Ed25519KeyPair::from_seed_unchecked(&seed).expect("32 bytes");
         let both = [seed.as_slice(), pair.public_key().as_ref()].concat();
-        Self { text: format!("{PRIVATE}{}", STANDARD.encode(both)), key: SigningKey::Asymmetric(Arc::new(pair)) }
+        Self {
+            text: format!("{PRIVATE}{}", STANDARD.encode(both)),
+            key: SigningKey::Asymmetric(Arc::new(pair)),
+        }
     }
 
     /// The text as a person sees it; never to be logged.
@@ -237,7 +243,10 @@ mod tests {
         let text = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
         let secret: Secret = text.parse().unwrap();
         assert!(matches!(secret.key(), SigningKey::Symmetric(bytes) if bytes.len() == 24));
-        assert_eq!((secret.reveal(), secret.kind(), secret.public_key()), (text, SecretKind::HmacSha256, None));
+        assert_eq!(
+            (secret.reveal(), secret.kind(), secret.public_key()),
+            (text, SecretKind::HmacSha256, None)
+        );
         assert_eq!(format!("{secret:?}{:?}", secret.key()), "Secret(…)Key(…)");
         let own = Secret::from_random([7; 32]);
         assert_eq!(own.reveal().parse::<Secret>().unwrap(), own);

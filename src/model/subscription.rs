@@ -16,9 +16,9 @@ use super::id::{DeliveryId, SubscriptionId};
 use super::problem::{Localized, Message};
 use super::secret::SigningSecret;
 use super::selector::{EventSelector, ProjectSelector};
+use super::string_enum::string_enum;
 use super::time::{Interval, Timestamp};
 use super::tls::Tls;
-use super::string_enum::string_enum;
 
 string_enum!(
     /// The shape of the body that a receiver gets.

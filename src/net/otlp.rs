@@ -16,7 +16,7 @@ use opentelemetry_sdk::trace::{
 };
 use url::Url;
 
-use crate::model::span::{SpanExporter, Span, SpanKind};
+use crate::model::span::{Span, SpanExporter, SpanKind};
 use crate::model::trace::{SpanId, TraceContext};
 
 /// How many spans wait for their turn; about a KiB each.

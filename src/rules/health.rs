@@ -109,7 +109,8 @@ mod tests {
 
     #[test]
     fn a_failure_makes_failing_and_keeps_its_beginning() {
-        let first = after_attempt(&HealthState::default(), DisablePolicy::Exhausted, &answered(500), false, ms(1000));
+        let first =
+            after_attempt(&HealthState::default(), DisablePolicy::Exhausted, &answered(500), false, ms(1000));
         assert!(first.must_persist);
         assert_eq!(first.health.summary(), Health::Failing);
         assert_eq!(
@@ -200,7 +201,8 @@ mod tests {
         let timeout =
             Outcome::Failed { class: ErrorClass::Timeout, detail: "no answer within 7s".to_owned() };
         let after =
-            after_attempt(&HealthState::default(), DisablePolicy::Always, &attempt(timeout), true, ms(1000)).health;
+            after_attempt(&HealthState::default(), DisablePolicy::Always, &attempt(timeout), true, ms(1000))
+                .health;
         assert_eq!(after.disabled.unwrap().detail, "timeout: no answer within 7s");
     }
 }

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use ring::hmac;
 use ring::signature::{ED25519, UnparsedPublicKey};
 
-use crate::model::secret::{SigningKey, PublicKey, Secret, Verifier};
+use crate::model::secret::{PublicKey, Secret, SigningKey, Verifier};
 use crate::model::time::Timestamp;
 
 /// How far a request's timestamp may be from the present, either way, as Standard Webhooks advises.
@@ -86,7 +86,12 @@ pub enum VerifyError {
 /// Checks that one of the signatures is of this secret or public key, id, time and body, and that the time is within
 /// [`TOLERANCE`] of `now`. Only `v1` is asked of a symmetric secret, and only `v1a` of an ed25519 key. HMACs are
 /// compared in constant time; versions not known are passed over.
-pub fn verify(with: &Verifier, signed: &SignatureHeaders<'_>, body: &[u8], now: Timestamp) -> Result<(), VerifyError> {
+pub fn verify(
+    with: &Verifier,
+    signed: &SignatureHeaders<'_>,
+    body: &[u8],
+    now: Timestamp,
+) -> Result<(), VerifyError> {
     check_time(signed.timestamp, now)?;
     let message = message(signed.id, signed.timestamp, body);
     let fits = match with {
@@ -96,7 +101,9 @@ pub fn verify(with: &Verifier, signed: &SignatureHeaders<'_>, body: &[u8], now: 
                 let key = hmac::SigningKey::new(hmac::HMAC_SHA256, key);
                 each(signed, SYMMETRIC).any(|tag| hmac::verify(&key, &message, &tag).is_ok())
             }
-            (SigningKey::Asymmetric(_), public) => public.is_some_and(|key| any_asymmetric(&key, signed, &message)),
+            (SigningKey::Asymmetric(_), public) => {
+                public.is_some_and(|key| any_asymmetric(&key, signed, &message))
+            }
         },
     };
     if fits { Ok(()) } else { Err(VerifyError::Mismatch) }
@@ -190,10 +197,20 @@ mod tests {
             (secret(), SignatureHeaders { signatures: &rotated, ..signed }, BODY, Ok(())),
             (other(), signed, BODY, Err(VerifyError::Mismatch)),
             (secret(), SignatureHeaders { id: "msg_x", ..signed }, BODY, Err(VerifyError::Mismatch)),
-            (secret(), SignatureHeaders { timestamp: "1614265331", ..signed }, BODY, Err(VerifyError::Mismatch)),
+            (
+                secret(),
+                SignatureHeaders { timestamp: "1614265331", ..signed },
+                BODY,
+                Err(VerifyError::Mismatch),
+            ),
             (secret(), signed, b"{\"test\":2432232314}", Err(VerifyError::Mismatch)),
             (secret(), SignatureHeaders { signatures: "", ..signed }, BODY, Err(VerifyError::Mismatch)),
-            (secret(), SignatureHeaders { signatures: &SIGNATURE[3..], ..signed }, BODY, Err(VerifyError::Mismatch)),
+            (
+                secret(),
+                SignatureHeaders { signatures: &SIGNATURE[3..], ..signed },
+                BODY,
+                Err(VerifyError::Mismatch),
+            ),
             (
                 secret(),
                 SignatureHeaders { timestamp: "now", ..signed },

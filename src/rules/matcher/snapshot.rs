@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::block::{ANY_PATTERN, ANY_TERM, Posted, Slot, TermId, Terms, WIDE};
-use super::check::{Candidate, Check, Names, Side, Sides, MatchOutcome};
+use super::check::{Candidate, Check, MatchOutcome, Names, Side, Sides};
 use super::footprint::{Footprint, heap_bytes, shared_bytes};
 use super::gate::FilterErrors;
 use super::names::{NameTable, pair_name};
