@@ -21,7 +21,7 @@ use postrider::model::input::SubscriptionInput;
 use postrider::model::secret::{Kind, Secret, SigningSecret};
 use postrider::model::subscription::{Format, HealthState, ManagedBy, Subscription};
 use postrider::model::time::{Clock, Timestamp};
-use postrider::rules::headers::{Signing, headers};
+use postrider::rules::headers::{SigningInput, headers};
 use postrider::rules::payload;
 use serde_json::json;
 
@@ -92,7 +92,7 @@ fn case_of(subscription: &Subscription, data: Option<&'static str>, at: Timestam
     let event = event(data);
     let body = payload::body(subscription, &HealthState::default(), &event);
     let delivery = Some(DeliveryId::from_bits(43));
-    let headers = headers(subscription, &Signing { event: event.id, delivery, attempt: 1, at }, &body);
+    let headers = headers(subscription, &SigningInput { event: event.id, delivery, attempt: 1, at }, &body);
     let what = format!("{} with {data:?}", subscription.spec.format);
     Case { what, with: current().reveal().to_owned(), headers, body, genuine: true }
 }

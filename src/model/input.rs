@@ -15,7 +15,7 @@ use super::member_error::{
     HEADER_BYTES_MAX, HEADERS_MAX, IN_FLIGHT_MAX, MemberError, NAME_CHARS_MAX, RETRIES_MAX,
 };
 use super::pointer;
-use super::problem::{Explain, Problem, nearest};
+use super::problem::{Localized, Problem, nearest};
 use super::secret::Secret;
 use super::selector::{EventSelector, ProjectSelector};
 use super::subscription::SubscriptionSpec;
@@ -187,8 +187,8 @@ impl<'a> Reader<'a> {
         self.problems.push(Problem::new(format!("/{name}"), detail));
     }
 
-    fn explain(&mut self, name: &str, error: &impl Explain) {
-        self.problems.push(Problem::explained(format!("/{name}"), error));
+    fn explain(&mut self, name: &str, error: &impl Localized) {
+        self.problems.push(Problem::from_error(format!("/{name}"), error));
     }
 
     fn text(&mut self, name: &str) -> Option<&'a str> {
@@ -200,7 +200,7 @@ impl<'a> Reader<'a> {
         text
     }
 
-    fn word<T: FromStr<Err: Explain>>(&mut self, name: &str) -> Option<T> {
+    fn word<T: FromStr<Err: Localized>>(&mut self, name: &str) -> Option<T> {
         let parsed = self.text(name)?.parse();
         parsed.map_err(|error| self.explain(name, &error)).ok()
     }
@@ -383,15 +383,15 @@ pub fn read_retry_schedule(texts: &[&str]) -> (Vec<Interval>, Vec<Problem>) {
     let mut waits = Vec::with_capacity(texts.len());
     let mut problems = Vec::new();
     if texts.len() > RETRIES_MAX {
-        problems.push(Problem::explained("", &MemberError::RetriesTooMany(texts.len())));
+        problems.push(Problem::from_error("", &MemberError::RetriesTooMany(texts.len())));
     }
     for (index, text) in texts.iter().enumerate() {
         match text.parse::<Interval>() {
             Ok(wait) if super::time::millis(wait.get()) <= RETRY_WAIT_MS_MAX => waits.push(wait),
             Ok(wait) => {
-                problems.push(Problem::explained(format!("/{index}"), &MemberError::RetryTooLong(wait)));
+                problems.push(Problem::from_error(format!("/{index}"), &MemberError::RetryTooLong(wait)));
             }
-            Err(error) => problems.push(Problem::explained(format!("/{index}"), &error)),
+            Err(error) => problems.push(Problem::from_error(format!("/{index}"), &error)),
         }
     }
     (waits, problems)

@@ -13,14 +13,14 @@ use url::Url;
 
 use super::email::EmailAddress;
 use super::id::{DeliveryId, SubscriptionId};
-use super::problem::{Explain, Message};
+use super::problem::{Localized, Message};
 use super::secret::SigningSecret;
 use super::selector::{EventSelector, ProjectSelector};
+use super::string_enum::string_enum;
 use super::time::{Interval, Timestamp};
 use super::tls::Tls;
-use super::word::words;
 
-words!(
+string_enum!(
     /// The shape of the body that a receiver gets.
     #[derive(Default)]
     Format {
@@ -35,7 +35,7 @@ words!(
         CloudEvents = "cloudevents",
     }
 );
-words!(
+string_enum!(
     /// Whether deliveries wait for those before them.
     #[derive(Default)]
     Ordering {
@@ -46,7 +46,7 @@ words!(
         Fifo = "fifo",
     }
 );
-words!(
+string_enum!(
     /// Who changes a subscription.
     ManagedBy {
         /// The API and the page.
@@ -55,7 +55,7 @@ words!(
         Config = "config",
     }
 );
-words!(
+string_enum!(
     /// Why a subscription is switched off.
     DisabledReason {
         /// A delivery used up its attempts.
@@ -66,7 +66,7 @@ words!(
         Manual = "manual",
     }
 );
-words!(
+string_enum!(
     /// When a delivery that used up its attempts switches its subscription off.
     #[derive(Default)]
     DisablePolicy {
@@ -79,7 +79,7 @@ words!(
         Never = "never",
     }
 );
-words!(
+string_enum!(
     /// How a subscription's receiver is doing.
     Health {
         /// The newest attempt succeeded, or there was none.
@@ -107,7 +107,7 @@ const RATE_UNITS: [(&str, u64); 3] = [("s", 1), ("m", 60), ("h", 3600)];
 #[error("'{0}' is not a rate such as \"50/s\", \"100/m\" or \"1000/h\"")]
 pub struct RateLimitError(String);
 
-impl Explain for RateLimitError {
+impl Localized for RateLimitError {
     fn message(&self) -> Message {
         Message::new("problem-rate").with("text", &self.0)
     }
