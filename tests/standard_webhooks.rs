@@ -18,7 +18,7 @@ use http::HeaderMap;
 use postrider::model::event::{Event, EventContent};
 use postrider::model::id::{DeliveryId, EventId, SubscriptionId};
 use postrider::model::input::SubscriptionInput;
-use postrider::model::secret::{Kind, Secret, SigningSecret};
+use postrider::model::secret::{SecretKind, Secret, SigningSecret};
 use postrider::model::subscription::{Format, HealthState, ManagedBy, Subscription};
 use postrider::model::time::{Clock, Timestamp};
 use postrider::rules::headers::{SigningInput, headers};
@@ -46,7 +46,7 @@ fn former() -> Secret {
 }
 
 fn pair() -> Secret {
-    Secret::of_kind(Kind::Ed25519, [5; 32])
+    Secret::of_kind(SecretKind::Ed25519, [5; 32])
 }
 
 fn public(secret: &Secret) -> String {
@@ -136,7 +136,7 @@ fn asymmetric(now: Timestamp) -> Vec<Case> {
     };
     let genuine = |what: &str, with: String| case(what, with, now);
     let forged = |what: &str| Case { genuine: false, ..case(what, public(&pair()), now) };
-    let other = public(&Secret::of_kind(Kind::Ed25519, [6; 32]));
+    let other = public(&Secret::of_kind(SecretKind::Ed25519, [6; 32]));
     let mut other_id = forged("another id beside ed25519");
     other_id.headers.insert("webhook-id", "evt_other".parse().unwrap());
     let mut misnamed = forged("an ed25519 signature under the name of an HMAC");
