@@ -18,7 +18,7 @@ use http::HeaderMap;
 use postrider::model::event::{Event, EventContent};
 use postrider::model::id::{DeliveryId, EventId, SubscriptionId};
 use postrider::model::input::SubscriptionInput;
-use postrider::model::secret::{SecretKind, Secret, SigningSecret};
+use postrider::model::secret::{Secret, SecretKind, SigningSecret};
 use postrider::model::subscription::{Format, HealthState, ManagedBy, Subscription};
 use postrider::model::time::{Clock, Timestamp};
 use postrider::rules::headers::{SigningInput, headers};
