@@ -14,7 +14,7 @@ use std::thread::JoinHandle;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use postrider::model::secret::{Key, Secret};
+use postrider::model::secret::{SigningKey, Secret};
 use ring::hmac;
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use serde_json::{Value, json};
@@ -94,7 +94,7 @@ fn keygen_makes_keys_and_secrets_that_differ() {
     );
 
     let secret: Secret = out(&run(&["keygen", "--webhook"])).trim().parse().unwrap();
-    assert!(matches!(secret.key(), Key::Symmetric(bytes) if bytes.len() == 32));
+    assert!(matches!(secret.key(), SigningKey::Symmetric(bytes) if bytes.len() == 32));
 
     let printed = run(&["keygen", "--webhook", "--ed25519"]);
     let lines: Vec<&str> = out(&printed).lines().collect();
@@ -326,7 +326,7 @@ impl Drop for Listener {
 fn signed(id: &str, body: &str) -> String {
     let secs = postrider::model::time::Clock::system().now().as_secs();
     let key =
-        hmac::Key::new(hmac::HMAC_SHA256, &STANDARD.decode(SECRET.strip_prefix("whsec_").unwrap()).unwrap());
+        hmac::SigningKey::new(hmac::HMAC_SHA256, &STANDARD.decode(SECRET.strip_prefix("whsec_").unwrap()).unwrap());
     let tag = STANDARD.encode(hmac::sign(&key, format!("{id}.{secs}.{body}").as_bytes()));
     headers(id, secs, &format!("v1,{tag}"))
 }
@@ -378,7 +378,7 @@ fn listen_verifies_and_tells_what_it_got() {
 fn listen_checks_the_signature_of_blue_too() {
     let mut listener = Listener::start(&["--secret", SECRET, "--status", "204"]);
     let body = r#"{"event":"TODO_CREATED"}"#;
-    let tag = hex::encode(hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes()), body.as_bytes()));
+    let tag = hex::encode(hmac::sign(&hmac::SigningKey::new(hmac::HMAC_SHA256, SECRET.as_bytes()), body.as_bytes()));
     let standard = signed("evt_1", body);
     assert_eq!(listener.post(&format!("{standard}x-signature: {tag}\r\n"), body), "204");
     assert_eq!(listener.post(&format!("{standard}x-signature: {}\r\n", tag.replace('0', "1")), body), "401");
