@@ -108,7 +108,7 @@ mod tests {
             } else if let Some(appended) = self.fresh.pop_front() {
                 let mut delivery = Delivery::fresh(appended.deliveries[0], appended.event.id, OF);
                 delivery.progress = Progress::Succeeded;
-                let settlement = Settlement { delivery, due_was: None, standing: None };
+                let settlement = Settlement { delivery, due_was: None, health: None };
                 place.settle(settlement, move |done| {
                     done.unwrap();
                     sender.try_send(Done::Settled).unwrap();

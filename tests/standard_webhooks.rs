@@ -19,7 +19,7 @@ use postrider::model::event::{Event, EventContent};
 use postrider::model::id::{DeliveryId, EventId, SubscriptionId};
 use postrider::model::input::SubscriptionInput;
 use postrider::model::secret::{Kind, Secret, SigningSecret};
-use postrider::model::subscription::{Format, ManagedBy, Standing, Subscription};
+use postrider::model::subscription::{Format, HealthState, ManagedBy, Subscription};
 use postrider::model::time::{Clock, Timestamp};
 use postrider::rules::headers::{Signing, headers};
 use postrider::rules::payload;
@@ -90,7 +90,7 @@ fn case(format: Format, data: Option<&'static str>, at: Timestamp) -> Case {
 
 fn case_of(subscription: &Subscription, data: Option<&'static str>, at: Timestamp) -> Case {
     let event = event(data);
-    let body = payload::body(subscription, &Standing::default(), &event);
+    let body = payload::body(subscription, &HealthState::default(), &event);
     let delivery = Some(DeliveryId::from_bits(43));
     let headers = headers(subscription, &Signing { event: event.id, delivery, attempt: 1, at }, &body);
     let what = format!("{} with {data:?}", subscription.spec.format);

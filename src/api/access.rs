@@ -17,7 +17,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use ring::digest::{SHA256, digest};
 
 use super::body::check_type;
-use super::problem::{Failure, mend};
+use super::problem::{ApiError, mend};
 use super::throttle::Throttle;
 use crate::config::{Config, Key, Role};
 use crate::model::time::Clock;
@@ -103,7 +103,7 @@ impl Gate {
         Self { config: Arc::new(config), failures: Arc::new(Throttle::new(clock)) }
     }
 
-    fn admit(&self, request: &Request) -> Result<Caller, Failure> {
+    fn admit(&self, request: &Request) -> Result<Caller, ApiError> {
         refuse_other_sites(request)?;
         let config = (self.config)();
         let peer = request.extensions().get::<Peer>().copied();
@@ -114,7 +114,7 @@ impl Gate {
             return Ok(Caller(None));
         };
         let admitted = admit_key(&config.auth.keys, role, request.headers());
-        if matches!(admitted, Err(Failure::Unauthorized(_))) {
+        if matches!(admitted, Err(ApiError::Unauthorized(_))) {
             self.failures.count(peer.and_then(Peer::source))?;
         }
         admitted
@@ -130,7 +130,7 @@ impl Gate {
     ///
     /// # Errors
     /// As the API refuses it.
-    pub fn admit_page(&self, request: &Request) -> Result<(), Failure> {
+    pub fn admit_page(&self, request: &Request) -> Result<(), ApiError> {
         if !is_navigation(request) {
             refuse_other_sites(request)?;
         }
@@ -144,13 +144,13 @@ impl Gate {
     ///
     /// # Errors
     /// If it is not known, or too many were tried from there.
-    pub fn check_key(&self, peer: Option<Peer>, key: &str) -> Result<Key, Failure> {
+    pub fn check_key(&self, peer: Option<Peer>, key: &str) -> Result<Key, ApiError> {
         let config = (self.config)();
         if let Some(key) = find(&config.auth.keys, key) {
             return Ok(key.clone());
         }
         self.failures.count(peer.and_then(Peer::source))?;
-        Err(Failure::Unauthorized("the key is not one of [[auth.keys]]"))
+        Err(ApiError::Unauthorized("the key is not one of [[auth.keys]]"))
     }
 
     /// The key with that digest, if it is configured still.
@@ -181,25 +181,25 @@ pub async fn guard(State(gate): State<Gate>, mut request: Request, next: Next) -
 
 /// Refuses what a browser says that a page of another site has asked for. Another port of the same machine is
 /// the same *site* to a browser, and refused all the same.
-fn refuse_other_sites(request: &Request) -> Result<(), Failure> {
+fn refuse_other_sites(request: &Request) -> Result<(), ApiError> {
     let headers = request.headers();
     if request.method() == Method::OPTIONS && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD) {
-        return Err(Failure::Forbidden("a preflight: pages of other sites may not call this".to_owned()));
+        return Err(ApiError::Forbidden("a preflight: pages of other sites may not call this".to_owned()));
     }
     let is_own = |site: &HeaderValue| matches!(site.as_bytes(), b"same-origin" | b"none");
     if headers.get_all(SEC_FETCH_SITE).iter().all(is_own) {
         return Ok(());
     }
-    Err(Failure::Forbidden("Sec-Fetch-Site names another site: its pages may not call this".to_owned()))
+    Err(ApiError::Forbidden("Sec-Fetch-Site names another site: its pages may not call this".to_owned()))
 }
 
-fn admit_local(peer: Option<Peer>, request: &Request) -> Result<Caller, Failure> {
+fn admit_local(peer: Option<Peer>, request: &Request) -> Result<Caller, ApiError> {
     match peer.filter(|peer| peer.is_local()) {
         Some(Peer::Unix) => {}
         Some(Peer::Tcp(_)) => check_host(request, "http://")?,
         Some(Peer::Tls(_)) => check_host(request, "https://")?,
         None => {
-            return Err(Failure::Forbidden(
+            return Err(ApiError::Forbidden(
                 "no keys are configured, so that only loopback and Unix sockets are served: add [[auth.keys]]"
                     .to_owned(),
             ));
@@ -209,14 +209,14 @@ fn admit_local(peer: Option<Peer>, request: &Request) -> Result<Caller, Failure>
 }
 
 /// Loopback only: `Host` names loopback, and `Origin` is the same one by the same scheme.
-fn check_host(request: &Request, scheme: &str) -> Result<(), Failure> {
+fn check_host(request: &Request, scheme: &str) -> Result<(), ApiError> {
     let headers = request.headers();
     let named =
         headers.get_all(header::HOST).iter().map(|value| value.to_str().ok()?.parse::<Authority>().ok());
     let mut hosts: Vec<Option<Authority>> = named.collect();
     hosts.extend(request.uri().authority().cloned().map(Some));
     if hosts.is_empty() || !hosts.iter().all(|host| host.as_ref().is_some_and(is_loopback)) {
-        return Err(Failure::Forbidden(
+        return Err(ApiError::Forbidden(
             "Host names another machine: without keys, call localhost, 127.0.0.1 or [::1]".to_owned(),
         ));
     }
@@ -227,7 +227,7 @@ fn check_host(request: &Request, scheme: &str) -> Result<(), Failure> {
     if headers.get_all(header::ORIGIN).iter().all(|origin| origin.to_str().is_ok_and(is_own)) {
         return Ok(());
     }
-    Err(Failure::Forbidden("Origin is another site: a page of another site may not call this".to_owned()))
+    Err(ApiError::Forbidden("Origin is another site: a page of another site may not call this".to_owned()))
 }
 
 fn is_loopback(authority: &Authority) -> bool {
@@ -236,18 +236,18 @@ fn is_loopback(authority: &Authority) -> bool {
     !has_user && (host.eq_ignore_ascii_case("localhost") || matches!(host, "127.0.0.1" | "[::1]"))
 }
 
-fn admit_key(keys: &[Key], needed: Role, headers: &HeaderMap) -> Result<Caller, Failure> {
+fn admit_key(keys: &[Key], needed: Role, headers: &HeaderMap) -> Result<Caller, ApiError> {
     let Some(token) = bearer(headers) else {
-        return Err(Failure::Unauthorized("send a key as 'Authorization: Bearer KEY'"));
+        return Err(ApiError::Unauthorized("send a key as 'Authorization: Bearer KEY'"));
     };
     let Some(key) = find(keys, token) else {
-        return Err(Failure::Unauthorized("the key is not one of [[auth.keys]]"));
+        return Err(ApiError::Unauthorized("the key is not one of [[auth.keys]]"));
     };
     if key.role == needed || key.role == Role::Admin {
         return Ok(Caller(Some(key.name.as_str().into())));
     }
     let (name, has, needs) = (&key.name, key.role.as_str(), needed.as_str());
-    Err(Failure::Forbidden(format!("key '{name}' has the role {has}: this needs {needs} (or admin)")))
+    Err(ApiError::Forbidden(format!("key '{name}' has the role {has}: this needs {needs} (or admin)")))
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use super::Api;
 use super::audit::By;
 use super::page::Params;
-use super::problem::Failure;
+use super::problem::ApiError;
 use super::refusals::{Common, InConflict, NotNow};
 use crate::flow::audit::Action;
 use crate::store::BackupError;
@@ -30,7 +30,7 @@ const PIECES_AHEAD: usize = 2;
         Common, InConflict, NotNow,
     ),
 )]
-pub async fn backup(State(api): State<Api>, by: By, uri: Uri) -> Result<Response, Failure> {
+pub async fn backup(State(api): State<Api>, by: By, uri: Uri) -> Result<Response, ApiError> {
     Params::new(&uri, &[]).finish()?;
     let backup = api.flow.begin_backup().await?;
     by.0.note(Action::BackupBegun, "", "");
@@ -43,7 +43,7 @@ pub async fn backup(State(api): State<Api>, by: By, uri: Uri) -> Result<Response
     Ok((headers, Body::from_stream(body)).into_response())
 }
 
-impl From<BackupError> for Failure {
+impl From<BackupError> for ApiError {
     fn from(error: BackupError) -> Self {
         match error {
             BackupError::Busy => Self::Conflict("another backup is under way: wait for its end".to_owned()),

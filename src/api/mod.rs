@@ -12,7 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use self::access::{Gate, guard};
-use self::problem::Failure;
+use self::problem::ApiError;
 use crate::flow::Flow;
 use crate::flow::subscriptions::ChangeError;
 use crate::model::time::Clock;
@@ -62,10 +62,10 @@ impl Api {
     async fn carry_out<T: Send + 'static>(
         &self,
         change: impl Future<Output = Result<T, ChangeError>> + Send + 'static,
-    ) -> Result<T, Failure> {
+    ) -> Result<T, ApiError> {
         match self.changes.spawn(change).await {
             Ok(result) => Ok(result?),
-            Err(error) => Err(Failure::internal(&error)),
+            Err(error) => Err(ApiError::internal(&error)),
         }
     }
 }
@@ -83,7 +83,7 @@ pub fn router(flow: Flow, clock: Clock) -> Router {
     );
     let (routes, _) = routes().split_for_parts();
     routes
-        .fallback(async || Failure::NotFound("there is no such route: see /openapi.json".to_owned()))
+        .fallback(async || ApiError::NotFound("there is no such route: see /openapi.json".to_owned()))
         .with_state(Api { flow, changes: TaskTracker::new() })
         .layer(from_fn_with_state(gate, guard))
 }
@@ -122,11 +122,11 @@ fn routes() -> OpenApiRouter<Api> {
 
 /// Does work that waits for the disk, away from the tasks that serve.
 async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
-) -> Result<T, Failure> {
+    work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
+) -> Result<T, ApiError> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
-        Err(error) => Err(Failure::internal(&error)),
+        Err(error) => Err(ApiError::internal(&error)),
     }
 }
 

@@ -14,6 +14,7 @@ use super::problem::PROBLEMS_MAX;
 use super::raw_event::{MEMBERS, RawEvent, RawList};
 use crate::model::event::EventContent;
 use crate::model::notice::{TYPE_PREFIX, is_own};
+use crate::model::pointer;
 use crate::model::problem::{Problem, nearest};
 
 /// How deep objects and lists may lie in each other in `data`.
@@ -205,7 +206,7 @@ impl<'a> Reader<'_, 'a> {
     fn refuse(&mut self, name: &str, detail: impl fmt::Display) {
         self.is_good = false;
         if self.problems.len() < PROBLEMS_MAX {
-            let name = name.replace('~', "~0").replace('/', "~1");
+            let name = pointer::escape(name);
             let slash = if name.is_empty() { "" } else { "/" };
             self.problems.push(Problem::new(format!("{}{slash}{name}", self.pointer), detail));
         }

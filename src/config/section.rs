@@ -10,8 +10,9 @@ use std::str::FromStr;
 use bytesize::ByteSize;
 use serde_json::{Map, Value};
 
-use super::layers::{Layers, escape};
+use super::layers::Layers;
 use crate::model::input::kind;
+use crate::model::pointer::escape;
 use crate::model::problem::{Problem, nearest};
 use crate::model::time::Interval;
 

@@ -375,7 +375,7 @@ impl Flow {
             let subscription = delivery.subscription;
             delivery.progress = Progress::Cancelled;
             let settled = Happening::settled(&delivery, self.clock.now());
-            let settlement = Settlement { delivery, due_was: None, standing: None };
+            let settlement = Settlement { delivery, due_was: None, health: None };
             if let Err(error) = self.commit(|place, done| place.settle(settlement, done)).await {
                 return tracing::error!(%subscription, %error, "failed to cancel deliveries");
             }

@@ -9,7 +9,7 @@ use crate::model::attempt::{Attempt, ErrorClass, Outcome};
 use crate::model::delivery::Delivery;
 use crate::model::event::Event;
 use crate::model::id::{DeliveryId, EventId};
-use crate::model::subscription::{Standing, Subscription};
+use crate::model::subscription::{HealthState, Subscription};
 use crate::model::trace::TraceContext;
 use crate::net::{Exchange, Request};
 use crate::rules::headers::{self, Signing, headers};
@@ -25,11 +25,11 @@ use super::notices::Source;
 pub(super) async fn run(flow: Flow, lane: Arc<Lane>, item: Item, slot: Slot) {
     match flow.prepare(&item, &lane).await {
         Ok(Some((delivery, event))) => {
-            let (subscription, standing) = {
+            let (subscription, health) = {
                 let state = lane.lock();
-                (Arc::clone(&state.subscription), state.standing.clone())
+                (Arc::clone(&state.subscription), state.health.clone())
             };
-            let body = payload::body(&subscription, &standing, &event);
+            let body = payload::body(&subscription, &health, &event);
             let number = delivery.next_attempt();
             let trace = flow.traces.outgoing(&event, delivery.id, number);
             let message = Message { event: event.id, delivery: Some(delivery.id), number, body, trace };
@@ -107,11 +107,11 @@ impl Flow {
     pub(super) async fn send_health_check(
         &self,
         subscription: &Subscription,
-        standing: &Standing,
+        health: &HealthState,
     ) -> Attempt {
         let now = self.clock.now();
         let event = EventId::from_bits(self.new_bits(now));
-        let body = payload::health_check(subscription, standing, event, now);
+        let body = payload::health_check(subscription, health, event, now);
         let message = Message { event, delivery: None, number: 1, body, trace: None };
         self.send(subscription, message).await
     }

@@ -18,7 +18,7 @@ use crate::model::delivery::Delivery;
 use crate::model::id::{IdSequence, ReplayId, SubscriptionId};
 use crate::model::replay::ReplayJob;
 use crate::model::span::Collector;
-use crate::model::subscription::{Standing, Subscription};
+use crate::model::subscription::{HealthState, Subscription};
 use crate::model::time::Clock;
 use crate::net::Client;
 use crate::rules::matcher::{Index, Presence};
@@ -68,13 +68,13 @@ impl Flow {
         let (kept, gone): (Vec<_>, Vec<_>) =
             subscriptions.into_iter().partition(|(subscription, _)| subscription.deleted_at.is_none());
         let (lanes, deleted) = (Lanes::default(), Deleted::default());
-        for (subscription, standing) in kept {
+        for (subscription, health) in kept {
             let line = if waiting.contains(&subscription.id) { Line::OnDisk } else { Line::Empty };
-            lanes.insert(lane(&config, subscription, standing, line));
+            lanes.insert(lane(&config, subscription, health, line));
         }
         let entries: Vec<Entry> = lanes.all().iter().map(|lane| entry(lane)).collect();
-        let (index, writer) = Index::build(entries.iter().map(|Entry { subscription, standing }| {
-            (subscription.id, &subscription.spec, Presence::of(standing))
+        let (index, writer) = Index::build(entries.iter().map(|Entry { subscription, health }| {
+            (subscription.id, &subscription.spec, Presence::of(health))
         }));
         for (subscription, _) in &gone {
             deleted.insert(subscription, subscription.deleted_at.unwrap_or_default());
@@ -169,7 +169,7 @@ pub struct Recovered {
     raised: Raised,
 }
 
-fn lane(config: &Config, subscription: Subscription, standing: Standing, line: Line) -> Arc<Lane> {
+fn lane(config: &Config, subscription: Subscription, health: HealthState, line: Line) -> Arc<Lane> {
     let bounds = limits(config, &subscription.spec);
-    Lane::new(Arc::new(subscription), standing, bounds, line)
+    Lane::new(Arc::new(subscription), health, bounds, line)
 }

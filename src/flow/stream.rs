@@ -164,8 +164,8 @@ impl Happening {
         Self::SubscriptionChanged {
             subscription: entry.subscription.id,
             change,
-            health: entry.standing.health(),
-            disabled_reason: entry.standing.disabled.as_ref().map(|disabled| disabled.reason),
+            health: entry.health.summary(),
+            disabled_reason: entry.health.disabled.as_ref().map(|disabled| disabled.reason),
             at,
         }
     }

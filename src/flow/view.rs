@@ -144,7 +144,7 @@ impl Flow {
         let tally = self.reader.tally(id);
         let (in_flight, is_off) = self.lanes.get(id).map_or((0, true), |lane| {
             let state = lane.lock();
-            (u64::try_from(state.in_flight()).unwrap_or(u64::MAX), state.standing.disabled.is_some())
+            (u64::try_from(state.in_flight()).unwrap_or(u64::MAX), state.health.disabled.is_some())
         });
         let waiting = tally.waiting.saturating_sub(in_flight);
         let errors = self.index.filter_errors(id);
@@ -188,7 +188,7 @@ impl Flow {
         if state.is_in_flight(delivery.id) {
             return (DeliveryState::InFlight, None);
         }
-        if let Some(disabled) = &state.standing.disabled {
+        if let Some(disabled) = &state.health.disabled {
             let since = disabled.at;
             let reason = match disabled.reason {
                 DisabledReason::Manual => Reason::SwitchedOff { since },

@@ -11,8 +11,11 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::email::EmailAddress;
+use super::member_error::{
+    HEADER_BYTES_MAX, HEADERS_MAX, IN_FLIGHT_MAX, MemberError, NAME_CHARS_MAX, RETRIES_MAX,
+};
+use super::pointer;
 use super::problem::{Explain, Problem, nearest};
-use super::refusal::{HEADER_BYTES_MAX, HEADERS_MAX, IN_FLIGHT_MAX, NAME_CHARS_MAX, RETRIES_MAX, Refusal};
 use super::secret::Secret;
 use super::selector::{EventSelector, ProjectSelector};
 use super::subscription::SubscriptionSpec;
@@ -145,7 +148,7 @@ impl<'a> Reader<'a> {
                 || format!("expected {}", known.join(", ")),
                 |near| format!("did you mean '{near}'?"),
             );
-            let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
+            let pointer = format!("/{}", pointer::escape(name));
             self.problems
                 .push(Problem::new(pointer, format_args!("is not a member of a subscription: {hint}")));
         }
@@ -217,7 +220,7 @@ impl<'a> Reader<'a> {
             || name.chars().count() > NAME_CHARS_MAX
             || name.chars().any(char::is_control)
         {
-            self.explain("name", &Refusal::Name);
+            self.explain("name", &MemberError::Name);
             return None;
         }
         Some(name.to_owned())
@@ -225,20 +228,20 @@ impl<'a> Reader<'a> {
 
     fn url(&mut self) -> Option<Url> {
         if self.get("url").is_none() {
-            self.explain("url", &Refusal::UrlMissing);
+            self.explain("url", &MemberError::UrlMissing);
             return None;
         }
         let text = self.text("url")?.to_owned();
         let problem = match Url::parse(&text) {
-            Err(url::ParseError::RelativeUrlWithoutBase) => Refusal::UrlRelative(text),
-            Err(cause) => Refusal::Url { text, cause },
+            Err(url::ParseError::RelativeUrlWithoutBase) => MemberError::UrlRelative(text),
+            Err(cause) => MemberError::Url { text, cause },
             Ok(_) if text.len() > URL_BYTES_MAX => {
-                Refusal::TooLong { bytes: text.len(), most: URL_BYTES_MAX }
+                MemberError::TooLong { bytes: text.len(), most: URL_BYTES_MAX }
             }
             Ok(url) if !matches!(url.scheme(), "http" | "https") => {
-                Refusal::UrlScheme { text, scheme: url.scheme().to_owned() }
+                MemberError::UrlScheme { text, scheme: url.scheme().to_owned() }
             }
-            Ok(url) if url.fragment().is_some() => Refusal::UrlFragment(text),
+            Ok(url) if url.fragment().is_some() => MemberError::UrlFragment(text),
             Ok(url) => return Some(url),
         };
         self.explain("url", &problem);
@@ -273,7 +276,7 @@ impl<'a> Reader<'a> {
     fn filter(&mut self) -> Option<String> {
         let text = self.text("filter")?;
         if text.len() > FILTER_BYTES_MAX {
-            self.explain("filter", &Refusal::TooLong { bytes: text.len(), most: FILTER_BYTES_MAX });
+            self.explain("filter", &MemberError::TooLong { bytes: text.len(), most: FILTER_BYTES_MAX });
             return None;
         }
         Some(text.to_owned())
@@ -289,7 +292,7 @@ impl<'a> Reader<'a> {
             return BTreeMap::new();
         };
         if members.len() > HEADERS_MAX {
-            self.explain("headers", &Refusal::HeadersTooMany(members.len()));
+            self.explain("headers", &MemberError::HeadersTooMany(members.len()));
         }
         let mut headers = BTreeMap::new();
         for (name, value) in members {
@@ -311,7 +314,7 @@ impl<'a> Reader<'a> {
     fn timeout(&mut self) -> Option<Interval> {
         let timeout: Interval = self.word("timeout")?;
         if !TIMEOUT_MS.contains(&super::time::millis(timeout.get())) {
-            self.explain("timeout", &Refusal::Timeout(timeout));
+            self.explain("timeout", &MemberError::Timeout(timeout));
         }
         Some(timeout)
     }
@@ -330,7 +333,7 @@ impl<'a> Reader<'a> {
         let count: Option<NonZeroU32> = text.strip_suffix(".0").unwrap_or(&text).parse().ok();
         let count = count.filter(|count| count.get() <= IN_FLIGHT_MAX);
         if count.is_none() {
-            self.explain("max_in_flight", &Refusal::InFlight(text));
+            self.explain("max_in_flight", &MemberError::InFlight(text));
         }
         count
     }
@@ -380,13 +383,13 @@ pub fn read_retry_schedule(texts: &[&str]) -> (Vec<Interval>, Vec<Problem>) {
     let mut waits = Vec::with_capacity(texts.len());
     let mut problems = Vec::new();
     if texts.len() > RETRIES_MAX {
-        problems.push(Problem::explained("", &Refusal::RetriesTooMany(texts.len())));
+        problems.push(Problem::explained("", &MemberError::RetriesTooMany(texts.len())));
     }
     for (index, text) in texts.iter().enumerate() {
         match text.parse::<Interval>() {
             Ok(wait) if super::time::millis(wait.get()) <= RETRY_WAIT_MS_MAX => waits.push(wait),
             Ok(wait) => {
-                problems.push(Problem::explained(format!("/{index}"), &Refusal::RetryTooLong(wait)));
+                problems.push(Problem::explained(format!("/{index}"), &MemberError::RetryTooLong(wait)));
             }
             Err(error) => problems.push(Problem::explained(format!("/{index}"), &error)),
         }
@@ -395,17 +398,17 @@ pub fn read_retry_schedule(texts: &[&str]) -> (Vec<Interval>, Vec<Problem>) {
 }
 
 /// The header's name as it is kept, if it and its value may be.
-fn header(name: &str, value: &str) -> Result<String, Refusal> {
-    let name = http::HeaderName::from_bytes(name.as_bytes()).map_err(|_| Refusal::HeaderName)?;
+fn header(name: &str, value: &str) -> Result<String, MemberError> {
+    let name = http::HeaderName::from_bytes(name.as_bytes()).map_err(|_| MemberError::HeaderName)?;
     let name = name.as_str();
     if RESERVED_HEADERS.contains(&name)
         || RESERVED_HEADER_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
     {
-        return Err(Refusal::HeaderReserved);
+        return Err(MemberError::HeaderReserved);
     }
     let is_plain = value.bytes().all(|byte| byte == b'\t' || byte == b' ' || byte.is_ascii_graphic());
     if value.len() > HEADER_BYTES_MAX || !is_plain {
-        return Err(Refusal::HeaderValue);
+        return Err(MemberError::HeaderValue);
     }
     Ok(name.to_owned())
 }

@@ -1,6 +1,6 @@
 //! Subscriptions: a URL plus the exact combination of event types and projects that it wants.
 //!
-//! A [`Subscription`] is what people set; its [`Standing`] is what its receiver's answers made of it. The two
+//! A [`Subscription`] is what people set; its [`HealthState`] is what its receiver's answers made of it. The two
 //! are changed and stored apart, so that a settled attempt never undoes an edit.
 
 use std::collections::BTreeMap;
@@ -199,7 +199,7 @@ pub struct Disabled {
 
 /// What a subscription's receiver has shown so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Standing {
+pub struct HealthState {
     /// Set while it is switched off.
     pub disabled: Option<Disabled>,
     /// Set while the newest attempt failed: when the row of failures began.
@@ -213,9 +213,9 @@ pub struct Standing {
     pub probe: Option<DeliveryId>,
 }
 
-impl Standing {
+impl HealthState {
     /// The health that shows.
-    pub const fn health(&self) -> Health {
+    pub const fn summary(&self) -> Health {
         match (&self.disabled, self.failing_since) {
             (Some(_), _) => Health::Disabled,
             (None, Some(_)) => Health::Failing,
@@ -245,11 +245,11 @@ mod tests {
 
     #[test]
     fn only_a_person_takes_a_subscription_out_of_matching() {
-        let disabled = |reason| Standing {
+        let disabled = |reason| HealthState {
             disabled: Some(Disabled { reason, at: Timestamp::default(), detail: String::new() }),
-            ..Standing::default()
+            ..HealthState::default()
         };
-        assert!(Standing::default().matches());
+        assert!(HealthState::default().matches());
         assert!(disabled(DisabledReason::Exhausted).matches() && disabled(DisabledReason::Gone).matches());
         assert!(!disabled(DisabledReason::Manual).matches());
     }

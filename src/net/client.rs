@@ -92,7 +92,7 @@ impl Client {
     /// # Errors
     /// TLS cannot be set up.
     pub fn new(options: ClientOptions, resolver: Arc<dyn Resolver>) -> Result<Self, ClientError> {
-        super::install_crypto();
+        super::crypto::install_provider();
         let ClientOptions { connect_timeout, response_bytes_max, networks, proxy, clock } = options;
         let vetted = Vetted::new(resolver, networks);
         let ways = Ways::new(vetted.clone(), connect_timeout, proxy).map_err(ClientError)?;

@@ -42,7 +42,7 @@ impl Exporter {
     /// # Errors
     /// The HTTP client cannot be made.
     pub fn new(endpoint: &Url) -> Result<Self, ExporterBuildError> {
-        super::install_crypto();
+        super::crypto::install_provider();
         let url = format!("{}/v1/traces", endpoint.as_str().trim_end_matches('/'));
         let exporter = SpanExporter::builder()
             .with_http()

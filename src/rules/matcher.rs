@@ -17,6 +17,7 @@ mod gate;
 mod intern;
 mod names;
 mod notes;
+mod presence;
 mod radix;
 mod slots;
 mod snapshot;
@@ -30,8 +31,9 @@ use arc_swap::{ArcSwap, Guard};
 pub use check::{Candidate, Verdict};
 pub use footprint::Footprint;
 pub use gate::FilterErrors;
+pub use presence::Presence;
 pub use snapshot::{Matched, Matches, Snapshot};
-pub use writer::{IndexWriter, Presence};
+pub use writer::IndexWriter;
 
 use crate::model::id::SubscriptionId;
 use crate::model::subscription::SubscriptionSpec;

@@ -315,8 +315,8 @@ impl Run {
         };
         let due_was = if let Place::Lane(due) = known.place { Some(due) } else { None };
         self.model.settle(&delivery);
-        let standing = self.rng.random_bool(0.1).then(Default::default);
-        let settlement = Settlement { delivery, due_was, standing };
+        let health = self.rng.random_bool(0.1).then(Default::default);
+        let settlement = Settlement { delivery, due_was, health };
         self.rig.step(|place, done| place.settle(settlement, done)).await.unwrap();
     }
 

@@ -251,7 +251,7 @@ async fn a_release_makes_all_due_and_shows_it() {
         let mut delivery = Delivery::fresh(appended[0].deliveries[0], appended[0].event.id, subscription);
         delivery.progress = Progress::Waiting { due: EPOCH.after(Duration::from_secs(wait)) };
         deliveries.push(delivery.id);
-        let settlement = Settlement { delivery, due_was: None, standing: None };
+        let settlement = Settlement { delivery, due_was: None, health: None };
         rig.step(|place, done| place.settle(settlement, done)).await.unwrap();
     }
     let mut more = true;
@@ -316,7 +316,7 @@ async fn what_waits_is_listed_while_it_moves() {
         for delivery in made {
             let due = EPOCH.after(Duration::from_secs(1000));
             let delivery = Delivery { progress: Progress::Waiting { due }, ..delivery };
-            let settlement = Settlement { delivery, due_was: None, standing: None };
+            let settlement = Settlement { delivery, due_was: None, health: None };
             rig.step(|place, done| place.settle(settlement, done)).await.unwrap();
         }
     }

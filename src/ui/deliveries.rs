@@ -8,8 +8,8 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use http::{HeaderName, HeaderValue, Uri};
 
-use super::fault::Fault;
 use super::notice::{self, Notice};
+use super::page_error::PageError;
 use super::preview::place;
 use super::query::{PAGE_ITEMS, Query};
 use super::viewer::Viewer;
@@ -136,7 +136,7 @@ pub(super) async fn list(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
     uri: Uri,
-) -> Result<Response, Fault> {
+) -> Result<Response, PageError> {
     let mut query = Query::new(&uri);
     let narrowing = Narrowing {
         states: query.read("state").into_iter().collect(),
@@ -250,13 +250,13 @@ pub(super) async fn show(
     Extension(viewer): Extension<Viewer>,
     Path(text): Path<String>,
     uri: Uri,
-) -> Result<Response, Fault> {
-    let id: DeliveryId = text.parse().map_err(|_| Fault::not_found("delivery", &text))?;
+) -> Result<Response, PageError> {
+    let id: DeliveryId = text.parse().map_err(|_| PageError::not_found("delivery", &text))?;
     let found = ui.ask(move |flow| {
         let Some(delivery) = flow.reader().delivery(id)? else { return Ok(None) };
         Row::of(flow, delivery).map(Some)
     });
-    let row = found.await?.ok_or_else(|| Fault::not_found("delivery", id))?;
+    let row = found.await?.ok_or_else(|| PageError::not_found("delivery", id))?;
     let due = match row.delivery.progress {
         Progress::Waiting { due } if row.view.state == DeliveryState::Pending => Some(due),
         _ => None,

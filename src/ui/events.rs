@@ -6,7 +6,7 @@ use axum::response::Response;
 use http::Uri;
 
 use super::deliveries::Row;
-use super::fault::Fault;
+use super::page_error::PageError;
 use super::preview::place;
 use super::query::{PAGE_ITEMS, Query};
 use super::viewer::Viewer;
@@ -81,7 +81,7 @@ pub(super) async fn list(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
     uri: Uri,
-) -> Result<Response, Fault> {
+) -> Result<Response, PageError> {
     let mut query = Query::new(&uri);
     let wanted = search(&mut query);
     let page = if query.has_problems() {
@@ -136,8 +136,8 @@ pub(super) async fn show(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
     Path(text): Path<String>,
-) -> Result<Response, Fault> {
-    let id: EventId = text.parse().map_err(|_| Fault::not_found("event", &text))?;
+) -> Result<Response, PageError> {
+    let id: EventId = text.parse().map_err(|_| PageError::not_found("event", &text))?;
     let found = ui.ask(move |flow| {
         let Some(event) = flow.reader().event(id)? else { return Ok(None) };
         let deliveries = flow.reader().deliveries_after(id, None, DELIVERIES_MAX)?;
@@ -152,7 +152,7 @@ pub(super) async fn show(
         });
         Ok(Some((event, rows, others)))
     });
-    let (event, rows, mut others) = found.await?.ok_or_else(|| Fault::not_found("event", id))?;
+    let (event, rows, mut others) = found.await?.ok_or_else(|| PageError::not_found("event", id))?;
     let others_more = others.len().saturating_sub(OTHERS_MAX);
     others.truncate(OTHERS_MAX);
     let raw = event.content.data.as_ref().map(|data| String::from_utf8_lossy(data).into_owned());

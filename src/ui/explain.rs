@@ -78,7 +78,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::api::problem::Failure;
+    use crate::api::problem::ApiError;
     use crate::flow::conflict::Conflict;
     use crate::flow::replay::EmptySpan;
     use crate::model::delivery::DeliveryState;
@@ -183,7 +183,7 @@ mod tests {
         let changes = conflicts.map(ChangeError::Conflict).into_iter().chain(missing).chain(others);
         let said = |error| {
             let message = of_change(&error).unwrap();
-            (Failure::from(error).detail(), message)
+            (ApiError::from(error).detail(), message)
         };
         changes.map(said).collect()
     }

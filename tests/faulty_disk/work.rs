@@ -11,7 +11,7 @@ use postrider::model::event::EventContent;
 use postrider::model::id::{DeliveryId, EventId, SubscriptionId};
 use postrider::model::input::SubscriptionInput;
 use postrider::model::secret::{Secret, SigningSecret};
-use postrider::model::subscription::{ManagedBy, Standing, Subscription};
+use postrider::model::subscription::{HealthState, ManagedBy, Subscription};
 use postrider::model::time::{Clock, Timestamp};
 use postrider::store::{
     Append, Appended, DeliveryQuery, EventQuery, OpenError, Opened, Place, Reader, Redelivery, Replay,
@@ -331,7 +331,7 @@ impl Work {
             let due_was =
                 due_was.and_then(|was| if let Progress::Waiting { due } = was { Some(due) } else { None });
             self.attempt(&mut delivery);
-            let settlement = Settlement { delivery: delivery.clone(), due_was, standing: self.standing() };
+            let settlement = Settlement { delivery: delivery.clone(), due_was, health: self.health() };
             let answer = bench.hand(|place, done| place.settle(settlement, done)).await?;
             // Until it is acknowledged.
             let span = Span { handed: super::position(), acked: usize::MAX };
@@ -341,7 +341,7 @@ impl Work {
         Ok(answers)
     }
 
-    fn standing(&mut self) -> Option<Standing> {
+    fn health(&mut self) -> Option<HealthState> {
         self.rng.random_bool(0.1).then(Default::default)
     }
 

@@ -209,8 +209,8 @@ impl SubscriptionBody {
 
     /// The subscription at `now` without its secret.
     pub fn new(entry: &Entry, stats: Stats, now: Timestamp) -> Self {
-        let Entry { subscription, standing, .. } = entry;
-        let disabled = standing.disabled.as_ref();
+        let Entry { subscription, health, .. } = entry;
+        let disabled = health.disabled.as_ref();
         Self {
             id: subscription.id.to_string(),
             spec: subscription.spec.to_members(),
@@ -219,7 +219,7 @@ impl SubscriptionBody {
                 expires_at: client.chain().expires_at(),
             }),
             enabled: disabled.is_none(),
-            health: standing.health().as_str(),
+            health: health.summary().as_str(),
             disabled_reason: disabled.map(|disabled| disabled.reason.as_str()),
             disabled_at: disabled.map(|disabled| disabled.at),
             disabled_detail: disabled.map(|disabled| disabled.detail.clone()).filter(|text| !text.is_empty()),

@@ -6,10 +6,10 @@ use super::block::{ANY_PATTERN, ANY_TERM, Posted, Slot, TermId, Terms, WIDE};
 use super::check::{Candidate, Check, Names, Side, Sides, Verdict};
 use super::footprint::{Footprint, heap_bytes, shared_bytes};
 use super::gate::FilterErrors;
-use super::names::NameTable;
+use super::names::{NameTable, pair_name};
+use super::presence::Presence;
 use super::radix::Radix;
 use super::slots::SlotTable;
-use super::writer::Presence;
 use crate::model::event::EventContent;
 use crate::model::id::SubscriptionId;
 use crate::rules::bitset::{Mask, retain_from};
@@ -290,11 +290,6 @@ impl Snapshot {
     pub(super) fn check(&self, slot: Slot) -> Option<&Check> {
         self.checks.get(slot)?.as_deref()
     }
-}
-
-/// How a pair of a company and a project is named in the table of pairs.
-pub(super) fn pair_name(company: TermId, project: TermId) -> [u8; 8] {
-    (u64::from(company) << 32 | u64::from(project)).to_le_bytes()
 }
 
 impl Snapshot {

@@ -16,7 +16,7 @@ pub(super) const IN_FLIGHT_MAX: u32 = 1024;
 
 /// What is wrong with a value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum MemberError {
     /// The name is empty, too long, or has characters that do not print.
     #[error("has to be 1 to {NAME_CHARS_MAX} printable characters")]
     Name,
@@ -79,7 +79,7 @@ pub enum Refusal {
     InFlight(String),
 }
 
-impl Explain for Refusal {
+impl Explain for MemberError {
     fn message(&self) -> Message {
         let new = Message::new;
         match self {
