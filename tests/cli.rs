@@ -325,7 +325,7 @@ impl Drop for Listener {
 
 fn signed(id: &str, body: &str) -> String {
     let secs = postrider::model::time::Clock::system().now().as_secs();
-    let key = hmac::SigningKey::new(
+    let key = hmac::Key::new(
         hmac::HMAC_SHA256,
         &STANDARD.decode(SECRET.strip_prefix("whsec_").unwrap()).unwrap(),
     );
@@ -381,7 +381,7 @@ fn listen_checks_the_signature_of_blue_too() {
     let mut listener = Listener::start(&["--secret", SECRET, "--status", "204"]);
     let body = r#"{"event":"TODO_CREATED"}"#;
     let tag = hex::encode(hmac::sign(
-        &hmac::SigningKey::new(hmac::HMAC_SHA256, SECRET.as_bytes()),
+        &hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes()),
         body.as_bytes(),
     ));
     let standard = signed("evt_1", body);
