@@ -8,7 +8,7 @@ mod support;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::Method;
-use postrider::model::secret::{SecretKind, Secret};
+use postrider::model::secret::{Secret, SecretKind};
 use ring::signature::{ED25519, UnparsedPublicKey};
 use serde_json::{Value, json};
 
