@@ -57,7 +57,7 @@ pub struct Delivery {
 
 impl Delivery {
     /// A delivery that nothing has happened to yet: due when it was made.
-    pub fn fresh(id: DeliveryId, event: EventId, subscription: SubscriptionId) -> Self {
+    pub fn new(id: DeliveryId, event: EventId, subscription: SubscriptionId) -> Self {
         let progress = Progress::Waiting { due: id.time() };
         Self { id, event, subscription, progress, attempts: Vec::new(), attempts_before: 0 }
     }

@@ -66,7 +66,7 @@ impl Problem {
     }
 
     /// The same of an error that can be told in other languages.
-    pub fn explained(pointer: impl Into<String>, error: &impl Localized) -> Self {
+    pub fn from_error(pointer: impl Into<String>, error: &impl Localized) -> Self {
         Self { pointer: pointer.into(), detail: error.to_string(), message: Some(error.message()) }
     }
 

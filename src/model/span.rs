@@ -71,8 +71,8 @@ pub struct AttemptFailure {
 /// Who is told of spans. It never holds up those who tell it.
 pub trait SpanExporter: fmt::Debug + Send + Sync {
     /// Takes a span that is over.
-    fn collect(&self, span: Span);
+    fn export(&self, span: Span);
 
     /// Passes on what it has, waiting a few seconds at most, and takes no more. Blocks.
-    fn end(&self);
+    fn shut_down(&self);
 }

@@ -64,11 +64,11 @@ impl Exporter {
 }
 
 impl SpanExporter for Exporter {
-    fn collect(&self, span: Span) {
+    fn export(&self, span: Span) {
         self.processor.on_end(data(span, self.scope.clone()));
     }
 
-    fn end(&self) {
+    fn shut_down(&self) {
         if let Err(error) = self.processor.shutdown_with_timeout(END_WITHIN) {
             tracing::warn!(%error, "the last traces did not reach the collector");
         }

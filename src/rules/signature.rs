@@ -98,7 +98,7 @@ pub fn verify(
         Verifier::Public(key) => any_asymmetric(key, signed, &message),
         Verifier::Secret(secret) => match (secret.key(), secret.public_key()) {
             (SigningKey::Symmetric(key), _) => {
-                let key = hmac::SigningKey::new(hmac::HMAC_SHA256, key);
+                let key = hmac::Key::new(hmac::HMAC_SHA256, key);
                 each(signed, SYMMETRIC).any(|tag| hmac::verify(&key, &message, &tag).is_ok())
             }
             (SigningKey::Asymmetric(_), public) => {
@@ -144,7 +144,7 @@ fn check_time(text: &str, now: Timestamp) -> Result<(), VerifyError> {
 }
 
 fn tag(key: &[u8], id: &str, at_secs: &str, body: &[u8]) -> hmac::Tag {
-    let key = hmac::SigningKey::new(hmac::HMAC_SHA256, key);
+    let key = hmac::Key::new(hmac::HMAC_SHA256, key);
     let mut context = hmac::Context::with_key(&key);
     for part in [id.as_bytes(), b".", at_secs.as_bytes(), b".", body] {
         context.update(part);
@@ -152,8 +152,8 @@ fn tag(key: &[u8], id: &str, at_secs: &str, body: &[u8]) -> hmac::Tag {
     context.sign()
 }
 
-fn blue_key(secret: &Secret) -> hmac::SigningKey {
-    hmac::SigningKey::new(hmac::HMAC_SHA256, secret.reveal().as_bytes())
+fn blue_key(secret: &Secret) -> hmac::Key {
+    hmac::Key::new(hmac::HMAC_SHA256, secret.reveal().as_bytes())
 }
 
 #[cfg(test)]

@@ -36,12 +36,12 @@ macro_rules! string_enum {
         }
 
         impl std::str::FromStr for $name {
-            type Err = $crate::model::word::UnknownValueError;
+            type Err = $crate::model::string_enum::UnknownValueError;
 
             fn from_str(text: &str) -> Result<Self, Self::Err> {
                 Self::ALL.iter().copied().find(|value| value.as_str() == text).ok_or_else(|| {
                     let words: Vec<_> = Self::ALL.iter().map(|value| format!("\"{}\"", value.as_str())).collect();
-                    $crate::model::word::UnknownValueError { text: text.to_owned(), words: words.join(", ") }
+                    $crate::model::string_enum::UnknownValueError { text: text.to_owned(), words: words.join(", ") }
                 })
             }
         }
