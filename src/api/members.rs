@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::body;
 use super::problem::ApiError;
 use crate::flow::Flow;
-use crate::model::input::kind;
+use crate::model::setting::reader::kind;
 use crate::model::pointer;
 use crate::model::problem::{Problem, nearest};
 
