@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use super::problem::PROBLEMS_MAX;
 use super::raw_event::{MEMBERS, RawEvent, RawList};
 use crate::model::event::EventContent;
-use crate::model::notice::{TYPE_PREFIX, is_own};
+use crate::model::notice::{TYPE_PREFIX, is_daemon_event};
 use crate::model::pointer;
 use crate::model::problem::{Problem, nearest};
 
@@ -138,7 +138,7 @@ fn read_submitted(
     problems: &mut Vec<Problem>,
 ) -> Option<EventContent> {
     let event = read_event(raw, body, pointer, problems)?;
-    if !is_own(&event.event_type) {
+    if !is_daemon_event(&event.event_type) {
         return Some(event);
     }
     let mut reader = Reader { raw, pointer, problems, is_good: true };

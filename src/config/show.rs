@@ -145,7 +145,7 @@ impl Page {
         self.set("payload_cache", quoted(size_text(delivery.payload_cache)));
         if let Some(proxy) = &delivery.proxy {
             self.set("proxy", quoted(super::error::without_user_info(proxy.url().as_str())));
-            self.set("no_proxy", quoted_list(proxy.around()));
+            self.set("no_proxy", quoted_list(proxy.no_proxy()));
         }
     }
 

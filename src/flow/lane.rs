@@ -29,7 +29,7 @@ use tokio::time::Instant;
 
 use crate::model::id::{DeliveryId, SubscriptionId};
 use crate::model::name::EventType;
-use crate::model::notice::is_asked_for;
+use crate::model::notice::is_requested;
 use crate::model::subscription::{HealthState, Ordering, RateLimit, Subscription};
 use crate::model::time::Timestamp;
 
@@ -172,9 +172,9 @@ impl LaneState {
         self.limits = limits;
     }
 
-    /// Whether its subscription, which matches, asks for events of that type; see [`is_asked_for`].
+    /// Whether its subscription, which matches, asks for events of that type; see [`is_requested`].
     pub(super) fn asks_for(&self, event_type: &EventType) -> bool {
-        is_asked_for(&self.subscription.spec.events, event_type)
+        is_requested(&self.subscription.spec.events, event_type)
     }
 
     fn is_fifo(&self) -> bool {

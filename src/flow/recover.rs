@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::model::delivery::Delivery;
 use crate::model::id::{IdSequence, ReplayId, SubscriptionId};
 use crate::model::replay::ReplayJob;
-use crate::model::span::Collector;
+use crate::model::span::SpanExporter;
 use crate::model::subscription::{HealthState, Subscription};
 use crate::model::time::Clock;
 use crate::net::Client;
@@ -51,14 +51,14 @@ pub struct Surroundings {
     /// The way to receivers.
     pub client: Client,
     /// Who is told of traces.
-    pub collector: Option<Arc<dyn Collector>>,
+    pub exporter: Option<Arc<dyn SpanExporter>>,
 }
 
 impl Flow {
     /// Builds the journey from an opened log, whose committer the caller runs. Nothing moves before
     /// [`start`](Self::start).
     pub fn recover(surroundings: Surroundings, opened: Opened) -> (Self, Recovered, Committer) {
-        let Surroundings { config, clock, mut rng, client, collector } = surroundings;
+        let Surroundings { config, clock, mut rng, client, exporter } = surroundings;
         let Opened { store, reader, committer, subscriptions, fresh, lanes: waiting, mailed, .. } = opened;
         let last = subscriptions.iter().map(|(subscription, _)| subscription.id.bits()).max().unwrap_or(0);
         let jobs = replay::unfinished(&reader);
@@ -79,8 +79,7 @@ impl Flow {
         for (subscription, _) in &gone {
             deleted.insert(subscription, subscription.deleted_at.unwrap_or_default());
         }
-        let fresh =
-            fresh.into_iter().map(|one| Delivery::fresh(one.id, one.event, one.subscription)).collect();
+        let fresh = fresh.into_iter().map(|one| Delivery::new(one.id, one.event, one.subscription)).collect();
         let gone = gone.into_iter().map(|(one, _)| one.id).collect();
         let (notices, raised) = Notices::new();
         let recovered = Recovered { fresh, gone, jobs: jobs.map(|(jobs, _)| jobs), raised };
@@ -93,7 +92,7 @@ impl Flow {
             started_at: clock.now(),
             meter: Meter::new(clock.instant()),
             timings: Timings::default(),
-            traces: Traces::new(collector, config.otlp.sample_ratio),
+            traces: Traces::new(exporter, config.otlp.sample_ratio),
             config: ArcSwap::new(config),
             notices,
             mail_wake: tokio::sync::Notify::new(),

@@ -14,7 +14,7 @@ use crate::model::attempt::Attempt;
 use crate::model::id::SubscriptionId;
 use crate::model::input::SubscriptionInput;
 use crate::model::problem::Problem;
-use crate::model::secret::{Kind, Secret, SigningSecret};
+use crate::model::secret::{Secret, SecretKind, SigningSecret};
 use crate::model::subscription::{
     Disabled, DisabledReason, HealthState, ManagedBy, Subscription, SubscriptionSpec,
 };
@@ -193,7 +193,7 @@ impl Flow {
         self.check(&input.spec).await?;
         let mut index = self.changes.lock().await;
         let now = self.clock.now();
-        let secret = input.secret.unwrap_or_else(|| self.new_secret(Kind::HmacSha256));
+        let secret = input.secret.unwrap_or_else(|| self.new_secret(SecretKind::HmacSha256));
         let health = match input.enabled {
             Some(false) => manually_disabled(&HealthState::default(), now),
             _ => HealthState::default(),
@@ -377,10 +377,10 @@ impl Flow {
     pub async fn check(&self, spec: &SubscriptionSpec) -> Result<(), ChangeError> {
         let mut problems = Vec::new();
         if let Some(Err(error)) = spec.filter.as_deref().map(Filter::compile) {
-            problems.push(Problem::explained("/filter", &error));
+            problems.push(Problem::from_error("/filter", &error));
         }
-        if let Err(error) = self.client.vet(&spec.url).await {
-            problems.push(Problem::explained("/url", &error));
+        if let Err(error) = self.client.check_target(&spec.url).await {
+            problems.push(Problem::from_error("/url", &error));
         }
         if problems.is_empty() { Ok(()) } else { Err(ChangeError::Invalid(problems)) }
     }

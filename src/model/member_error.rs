@@ -1,6 +1,6 @@
 //! Why a member of a subscription is refused that a person set; what its text is parsed into says the rest.
 
-use super::problem::{Explain, Message};
+use super::problem::{Localized, Message};
 use super::time::Interval;
 
 /// The longest name, in characters.
@@ -79,7 +79,7 @@ pub enum MemberError {
     InFlight(String),
 }
 
-impl Explain for MemberError {
+impl Localized for MemberError {
     fn message(&self) -> Message {
         let new = Message::new;
         match self {

@@ -6,10 +6,10 @@
 use super::id::{DeliveryId, SubscriptionId};
 use super::secret::SigningSecret;
 pub use super::setting::{Format, Ordering, RateLimit, SubscriptionSpec};
+use super::string_enum::string_enum;
 use super::time::Timestamp;
-use super::word::words;
 
-words!(
+string_enum!(
     /// Who changes a subscription.
     ManagedBy {
         /// The API and the page.
@@ -18,7 +18,7 @@ words!(
         Config = "config",
     }
 );
-words!(
+string_enum!(
     /// Why a subscription is switched off.
     DisabledReason {
         /// A delivery used up its attempts.
@@ -29,7 +29,7 @@ words!(
         Manual = "manual",
     }
 );
-words!(
+string_enum!(
     /// When a delivery that used up its attempts switches its subscription off.
     #[derive(Default)]
     DisablePolicy {
@@ -42,7 +42,7 @@ words!(
         Never = "never",
     }
 );
-words!(
+string_enum!(
     /// How a subscription's receiver is doing.
     Health {
         /// The newest attempt succeeded, or there was none.

@@ -22,7 +22,7 @@ use self::bounds::{BoundError, bound, pattern_name};
 use self::budget::{BUDGET, Budget, Pattern};
 use self::json::Json;
 use crate::model::event::EventContent;
-use crate::model::problem::{Explain, Message};
+use crate::model::problem::{Localized, Message};
 use crate::model::time::Timestamp;
 
 /// The longest filter, in bytes.
@@ -52,7 +52,7 @@ pub struct FilterError {
     pub message: String,
 }
 
-impl Explain for FilterError {
+impl Localized for FilterError {
     fn message(&self) -> Message {
         let message = match &self.token {
             None => Message::new("problem-filter"),

@@ -28,7 +28,7 @@ use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
 
-pub use check::{Candidate, Verdict};
+pub use check::{Candidate, MatchOutcome};
 pub use footprint::Footprint;
 pub use gate::FilterErrors;
 pub use presence::Presence;

@@ -225,7 +225,7 @@ async fn check(ui: &Ui, draft: &Draft) -> Vec<Problem> {
 fn and_of_filter(draft: &Draft, mut problems: Vec<Problem>) -> Vec<Problem> {
     let is_told = draft.filter.is_empty() || problems.iter().any(|problem| problem.pointer == "/filter");
     if let Some(Err(error)) = (!is_told).then(|| Filter::compile(&draft.filter)) {
-        problems.push(Problem::explained("/filter", &error));
+        problems.push(Problem::from_error("/filter", &error));
     }
     problems
 }

@@ -22,7 +22,7 @@ use crate::flow::replay::{Counted, REPLAYED_STATES, ReplayAsk};
 use crate::flow::subscriptions::Entry;
 use crate::model::delivery::DeliveryState;
 use crate::model::id::{ReplayId, SubscriptionId};
-use crate::model::problem::{Explain as _, Message};
+use crate::model::problem::{Localized as _, Message};
 use crate::model::replay::{JobState, ReplayJob};
 use crate::model::time::Timestamp;
 

@@ -1,10 +1,8 @@
 //! The schema of each setting in the OpenAPI document, by its kind.
 
-use utoipa::openapi::schema::{
-    Array, ArrayBuilder, Object, OneOf, Schema, SchemaFormat, SchemaType, Type,
-};
-use utoipa::openapi::{KnownFormat, Ref, RefOr};
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{Array, ArrayBuilder, Object, OneOf, Schema, SchemaFormat, SchemaType, Type};
+use utoipa::openapi::{KnownFormat, Ref, RefOr};
 
 use super::schema::{
     EmailText, EventTermText, FilterText, Format, Headers, NameText, Ordering, ProjectTermText, RateText,
@@ -16,13 +14,16 @@ use crate::model::setting::{Kind, Setting};
 
 /// Returns the schema of a setting in a request. Every setting may be left out, and all but the URL may be null.
 pub(super) fn given(setting: &Setting) -> RefOr<Schema> {
-    let default = if setting.is_required() { String::new() } else { format!(" Default: {}.", setting.default) };
+    let default =
+        if setting.is_required() { String::new() } else { format!(" Default: {}.", setting.default) };
     let description = format!("{}.{default}", setting.description);
     let mut schema = match setting.kind {
         Kind::Timeout => reference::<TimeoutText>(&description),
         Kind::Waits => list(to::<WaitText>(), &description).max_items(Some(RETRIES_MAX)).into(),
         Kind::EventTerms => terms::<EventTermText>(&description).max_items(Some(SELECTOR_TERMS_MAX)).into(),
-        Kind::ProjectTerms => terms::<ProjectTermText>(&description).max_items(Some(SELECTOR_TERMS_MAX)).into(),
+        Kind::ProjectTerms => {
+            terms::<ProjectTermText>(&description).max_items(Some(SELECTOR_TERMS_MAX)).into()
+        }
         _ => value(setting.kind, &description),
     };
     if let RefOr::T(Schema::Object(object)) = &mut schema {

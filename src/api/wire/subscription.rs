@@ -4,9 +4,7 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use utoipa::openapi::schema::{
-    AdditionalProperties, Object, ObjectBuilder, OneOf, Schema, SchemaType, Type,
-};
+use utoipa::openapi::schema::{AdditionalProperties, Object, ObjectBuilder, OneOf, Schema, SchemaType, Type};
 use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
@@ -30,7 +28,8 @@ impl PartialSchema for ChangeBody {
         let description = "A change to a subscription: a given member replaces the present one, and null \
                            restores the default (RFC 7396).";
         let properties = SETTINGS.iter().map(|setting| (setting.name, setting_schema::given(setting)));
-        let object = properties.fold(Object::builder(), |object, (name, schema)| object.property(name, schema));
+        let object =
+            properties.fold(Object::builder(), |object, (name, schema)| object.property(name, schema));
         let enabled = Object::builder()
             .schema_type(SchemaType::from_iter([Type::Boolean, Type::Null]))
             .description(Some("Whether the subscription is enabled."));

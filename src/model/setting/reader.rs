@@ -10,7 +10,7 @@ use url::Url;
 use crate::model::member_error::{
     HEADER_BYTES_MAX, HEADERS_MAX, IN_FLIGHT_MAX, MemberError, NAME_CHARS_MAX, RETRIES_MAX,
 };
-use crate::model::problem::{Explain, Problem};
+use crate::model::problem::{Localized, Problem};
 use crate::model::time::{Interval, millis};
 use crate::model::tls::{Certificates, ClientIdentity, ClientKey, Tls};
 
@@ -66,8 +66,8 @@ impl<'a> MemberReader<'a> {
     }
 
     /// Notes a problem whose text exists in every language of the page.
-    fn explain(&mut self, name: &str, error: &impl Explain) {
-        self.problems.push(Problem::explained(format!("/{name}"), error));
+    fn explain(&mut self, name: &str, error: &impl Localized) {
+        self.problems.push(Problem::from_error(format!("/{name}"), error));
     }
 
     /// Returns the member if it is a string.
@@ -81,7 +81,7 @@ impl<'a> MemberReader<'a> {
     }
 
     /// Parses a string whose errors exist in every language of the page.
-    pub(in crate::model) fn word<T: FromStr<Err: Explain>>(&mut self, name: &str) -> Option<T> {
+    pub(in crate::model) fn word<T: FromStr<Err: Localized>>(&mut self, name: &str) -> Option<T> {
         let parsed = self.text(name)?.parse();
         parsed.map_err(|error| self.explain(name, &error)).ok()
     }
@@ -147,7 +147,11 @@ impl<'a> MemberReader<'a> {
     }
 
     /// Reads a list of terms, such as event types.
-    pub(in crate::model) fn terms<T>(&mut self, name: &str, parse: impl Fn(&[&'a str]) -> Result<T, Vec<Problem>>) -> Option<T> {
+    pub(in crate::model) fn terms<T>(
+        &mut self,
+        name: &str,
+        parse: impl Fn(&[&'a str]) -> Result<T, Vec<Problem>>,
+    ) -> Option<T> {
         let texts = self.texts(name)?;
         let prefix = format!("/{name}");
         parse(&texts)
@@ -272,15 +276,15 @@ pub fn read_retry_schedule(texts: &[&str]) -> (Vec<Interval>, Vec<Problem>) {
     let mut waits = Vec::with_capacity(texts.len());
     let mut problems = Vec::new();
     if texts.len() > RETRIES_MAX {
-        problems.push(Problem::explained("", &MemberError::RetriesTooMany(texts.len())));
+        problems.push(Problem::from_error("", &MemberError::RetriesTooMany(texts.len())));
     }
     for (index, text) in texts.iter().enumerate() {
         match text.parse::<Interval>() {
             Ok(wait) if millis(wait.get()) <= RETRY_WAIT_MS_MAX => waits.push(wait),
             Ok(wait) => {
-                problems.push(Problem::explained(format!("/{index}"), &MemberError::RetryTooLong(wait)));
+                problems.push(Problem::from_error(format!("/{index}"), &MemberError::RetryTooLong(wait)));
             }
-            Err(error) => problems.push(Problem::explained(format!("/{index}"), &error)),
+            Err(error) => problems.push(Problem::from_error(format!("/{index}"), &error)),
         }
     }
     (waits, problems)

@@ -5,10 +5,10 @@ use std::num::NonZeroU32;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::model::problem::{Explain, Message};
-use crate::model::word::words;
+use crate::model::problem::{Localized, Message};
+use crate::model::string_enum::string_enum;
 
-words!(
+string_enum!(
     /// The format of the request body.
     #[derive(Default)]
     Format {
@@ -24,7 +24,7 @@ words!(
     }
 );
 
-words!(
+string_enum!(
     /// Whether deliveries keep the order of the events.
     #[derive(Default)]
     Ordering {
@@ -51,7 +51,7 @@ const RATE_UNITS: [(&str, u64); 3] = [("s", 1), ("m", 60), ("h", 3600)];
 #[error("'{0}' is not a rate such as \"50/s\", \"100/m\" or \"1000/h\"")]
 pub struct RateLimitError(String);
 
-impl Explain for RateLimitError {
+impl Localized for RateLimitError {
     fn message(&self) -> Message {
         Message::new("problem-rate").with("text", &self.0)
     }
