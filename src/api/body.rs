@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::problem::ApiError;
 use crate::flow::Flow;
-use crate::flow::intake::Held;
+use crate::flow::intake::BodyPermit;
 use crate::model::setting::reader::kind;
 
 /// How long a body may take from its head to its last byte.
@@ -59,20 +59,20 @@ pub struct Read {
     /// All of it.
     pub bytes: Bytes,
     /// To be kept for as long as the bytes are.
-    pub held: Held,
+    pub held: BodyPermit,
 }
 
 /// Reads a body of JSON or lines, of at most `server.body_bytes_max` and within [`BODY_TIMEOUT`]. It takes room as it
 /// comes, so that a caller who sends nothing holds nothing.
 pub async fn read(request: Request, flow: &Flow) -> Result<Read, ApiError> {
     let bytes_max = flow.config().server.body_bytes_max;
-    read_within(request, bytes_max, |held, bytes| Ok(flow.hold(held, bytes)?)).await
+    read_within(request, bytes_max, |held, bytes| Ok(flow.reserve_body(held, bytes)?)).await
 }
 
 async fn read_within(
     request: Request,
     bytes_max: usize,
-    reserve: impl Fn(&mut Held, usize) -> Result<(), ApiError>,
+    reserve: impl Fn(&mut BodyPermit, usize) -> Result<(), ApiError>,
 ) -> Result<Read, ApiError> {
     let media_type = MediaType::of(request.headers()).ok_or_else(|| wrong_type(&request, EITHER))?;
     let collecting = collect(request.into_body(), bytes_max, reserve);
@@ -86,14 +86,14 @@ async fn read_within(
 async fn collect(
     mut body: Body,
     bytes_max: usize,
-    reserve: impl Fn(&mut Held, usize) -> Result<(), ApiError>,
-) -> Result<(Bytes, Held), ApiError> {
+    reserve: impl Fn(&mut BodyPermit, usize) -> Result<(), ApiError>,
+) -> Result<(Bytes, BodyPermit), ApiError> {
     let too_large =
         || ApiError::TooLarge(format!("the body has more than server.body_bytes_max = {bytes_max}"));
     if body.size_hint().lower() > bytes_max as u64 {
         return Err(too_large());
     }
-    let mut held = Held::default();
+    let mut held = BodyPermit::default();
     let mut whole = Bytes::new();
     // What comes in more than one piece is copied together, so that no piece keeps the buffer that it was read into.
     let mut pieces = BytesMut::new();
@@ -159,14 +159,14 @@ mod tests {
     use futures_util::stream;
 
     use super::*;
-    use crate::flow::intake::Room;
+    use crate::flow::intake::BodyBudget;
 
     fn request(media_type: &str, body: Body) -> Request {
         Request::builder().header("content-type", media_type).body(body).unwrap()
     }
 
-    fn within(room: &Room) -> impl Fn(&mut Held, usize) -> Result<(), ApiError> {
-        |held, bytes| if room.take(held, bytes) { Ok(()) } else { Err(ApiError::malformed("no room")) }
+    fn within(room: &BodyBudget) -> impl Fn(&mut BodyPermit, usize) -> Result<(), ApiError> {
+        |held, bytes| if room.reserve(held, bytes) { Ok(()) } else { Err(ApiError::malformed("no room")) }
     }
 
     fn chunks(count: usize) -> Body {
@@ -184,10 +184,10 @@ mod tests {
             ("application/jsonp", None),
             ("", None),
         ] {
-            let read = read_within(request(text, Body::from("{}")), 2, within(&Room::new(100))).await;
+            let read = read_within(request(text, Body::from("{}")), 2, within(&BodyBudget::new(100))).await;
             assert_eq!(read.ok().map(|read| read.media_type), expected, "{text}");
         }
-        assert!(read_within(Request::new(Body::from("{}")), 2, within(&Room::new(100))).await.is_err());
+        assert!(read_within(Request::new(Body::from("{}")), 2, within(&BodyBudget::new(100))).await.is_err());
     }
 
     #[tokio::test]
@@ -198,7 +198,7 @@ mod tests {
             (chunks(2), true),
             (chunks(3), false),
         ] {
-            match read_within(request("application/json", body), 10, within(&Room::new(100))).await {
+            match read_within(request("application/json", body), 10, within(&BodyBudget::new(100))).await {
                 Ok(read) => assert!(fits && read.bytes.len() == 10),
                 Err(failure) => assert!(!fits && matches!(failure, ApiError::TooLarge(_)), "{failure:?}"),
             }
@@ -207,20 +207,20 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_takes_room_as_it_comes_until_it_is_dropped() {
-        let room = Room::new(12);
+        let room = BodyBudget::new(12);
         let read = read_within(request("application/json", chunks(2)), 100, within(&room)).await.unwrap();
-        assert_eq!((&*read.bytes, room.held()), (&b"1234512345"[..], (10, 12)));
+        assert_eq!((&*read.bytes, room.usage()), (&b"1234512345"[..], (10, 12)));
         assert!(read_within(request("application/json", chunks(1)), 100, within(&room)).await.is_err());
         drop(read);
         assert!(read_within(request("application/json", chunks(3)), 100, within(&room)).await.is_err());
-        assert_eq!(room.held(), (0, 12));
+        assert_eq!(room.usage(), (0, 12));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_body_that_does_not_end_is_given_up() {
         let body = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
         let failure =
-            read_within(request("application/json", body), 10, within(&Room::new(100))).await.unwrap_err();
+            read_within(request("application/json", body), 10, within(&BodyBudget::new(100))).await.unwrap_err();
         assert!(matches!(failure, ApiError::BodyTimeout(BODY_TIMEOUT)), "{failure:?}");
     }
 }

@@ -11,7 +11,7 @@ use utoipa::PartialSchema;
 use super::super::precondition::if_match;
 use super::super::wire::schema;
 use super::DOCUMENT;
-use crate::flow::secrets::check_grace;
+use crate::flow::manage::secrets::check_grace;
 use crate::model::email::EmailAddress;
 use crate::model::id::{DeliveryId, EventId, SubscriptionId};
 use crate::model::input::SubscriptionInput;

@@ -19,8 +19,8 @@ use super::wire::List;
 use super::wire::event::{Answered, EventInput, Lines, MatchBody, Submitted};
 use super::wire::schema::{IdempotencyKeyText, SubscriptionIdText};
 use super::{Api, blocking};
-use crate::flow::accept::Accepted;
-use crate::flow::intake::Held;
+use crate::flow::Accepted;
+use crate::flow::intake::BodyPermit;
 use crate::model::event::EventContent;
 use crate::model::id::SubscriptionId;
 use crate::store::OnceKey;
@@ -89,11 +89,11 @@ pub async fn submit(
 async fn accept(
     api: &Api,
     events: Vec<EventContent>,
-    held: Held,
+    held: BodyPermit,
     once: Option<OnceKey>,
 ) -> Result<(Vec<Accepted>, bool), ApiError> {
     Ok(match once {
-        Some(once) => api.flow.accept_once(events, held, once).await?,
+        Some(once) => api.flow.accept_idempotent(events, held, once).await?,
         None => (api.flow.accept(events, held).await?, false),
     })
 }

@@ -16,7 +16,7 @@ use super::wire::schema::{
 };
 use super::{Api, blocking};
 use crate::flow::Flow;
-use crate::flow::list::Narrowing;
+use crate::flow::query::deliveries::DeliveryFilter;
 use crate::model::delivery::Delivery;
 use crate::model::id::{DeliveryId, EventId};
 use crate::store::{DeliveryQuery, EventQuery};
@@ -127,7 +127,7 @@ pub async fn deliveries(State(api): State<Api>, uri: Uri) -> Result<Json<List<De
     const KNOWN: [&str; 10] =
         ["subscription", "event", "type", "project", "company", "state", "since", "until", "limit", "cursor"];
     let mut params = Params::new(&uri, &KNOWN);
-    let narrowing = Narrowing {
+    let narrowing = DeliveryFilter {
         states: params.all("state"),
         event_type: params.get("type"),
         project: params.get("project"),

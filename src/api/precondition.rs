@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderValue, header};
 
 use super::problem::ApiError;
 use crate::flow::Entry;
-use crate::flow::version::{Expected, Version};
+use crate::flow::{Expected, Version};
 
 /// The `ETag` of a subscription: strong, and the same until a setting of it changes.
 pub fn etag(entry: &Entry) -> Option<HeaderValue> {

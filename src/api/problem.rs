@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 
 use super::wire::delivery::AttemptBody;
 use crate::flow::ChangeError;
-use crate::flow::accept::AcceptError;
+use crate::flow::AcceptError;
 use crate::model::problem::Problem;
 
 /// The media type of every error answer.

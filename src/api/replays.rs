@@ -19,7 +19,7 @@ use super::wire::replay::{
 };
 use super::wire::schema::{EventIdText, IdempotencyKeyText, ReplayIdText, SubscriptionIdText};
 use super::{Api, body};
-use crate::flow::replay::{REPLAYED_STATES, ReplayAsk};
+use crate::flow::replay::request::{REPLAYED_STATES, ReplayRequest};
 use crate::model::delivery::DeliveryState;
 use crate::model::id::{EventId, ReplayId, SubscriptionId};
 use crate::model::time::Timestamp;
@@ -118,7 +118,7 @@ pub async fn replay_subscription(
     Ok(replayed(answer, is_repeat))
 }
 
-fn read_ask(subscription: SubscriptionId, body: &[u8]) -> Result<(ReplayAsk, bool), ApiError> {
+fn read_ask(subscription: SubscriptionId, body: &[u8]) -> Result<(ReplayRequest, bool), ApiError> {
     let mut members = Members::of(body, &["since", "until", "states", "dry_run"])?;
     let since: Option<Timestamp> = members.text("since");
     let until: Option<Timestamp> = members.text("until");
@@ -129,8 +129,8 @@ fn read_ask(subscription: SubscriptionId, body: &[u8]) -> Result<(ReplayAsk, boo
         members.refuse(&format!("states/{index}"), detail);
     }
     states.dedup();
-    let ask = ReplayAsk { subscription, since, until, states };
-    if let Some(problem) = ask.problem() {
+    let ask = ReplayRequest { subscription, since, until, states };
+    if let Err(problem) = ask.check_span() {
         members.refuse("until", problem);
     }
     members.finish()?;

@@ -16,7 +16,7 @@ use super::refusals::{BadBody, Common, InConflict, NotNow, NotThere, Outdated};
 use super::subscriptions::{answer, read_id, show};
 use super::wire::schema::{EntityTagText, GraceText, IfMatchText, SecretText, SubscriptionIdText};
 use super::wire::subscription::SubscriptionBody;
-use crate::flow::secrets::{GRACE, Rotation, check_grace};
+use crate::flow::manage::secrets::{GRACE, Rotation, check_grace};
 use crate::model::time::Interval;
 
 /// How a secret is exchanged. All of it may be left out, the body too.

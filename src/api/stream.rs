@@ -22,7 +22,7 @@ use super::refusals::Common;
 use super::wire::schema::{HappeningKind, StreamIdText, SubscriptionIdText};
 use super::wire::stream::{GapBody, HappeningBody, Happenings};
 use crate::flow::Flow;
-use crate::flow::stream::{Gap, Heard, Kind, Listener, Told};
+use crate::flow::stream::{Gap, Received, Kind, Listener, StreamItem};
 use crate::model::id::SubscriptionId;
 
 /// A reader that hears nothing for so long gets a comment, so that both sides notice a dead connection.
@@ -99,10 +99,10 @@ struct Filter {
 }
 
 impl Filter {
-    fn wants(&self, told: &Told) -> bool {
-        let happening = &told.happening;
-        (self.kinds.is_empty() || self.kinds.contains(&happening.kind()))
-            && (self.subscription.is_none() || self.subscription == happening.subscription())
+    fn wants(&self, item: &StreamItem) -> bool {
+        let event = &item.event;
+        (self.kinds.is_empty() || self.kinds.contains(&event.kind()))
+            && (self.subscription.is_none() || self.subscription == event.subscription())
     }
 }
 
@@ -121,20 +121,20 @@ impl Reader {
             return Some(self.sent(greeting));
         }
         loop {
-            let Ok(heard) = timeout_at(self.quiet_until, self.listener.hear()).await else {
+            let Ok(received) = timeout_at(self.quiet_until, self.listener.receive()).await else {
                 return Some(self.sent(Bytes::from_static(b":\n\n")));
             };
-            let told = match heard {
-                Heard::Told(told) => told,
-                Heard::HungUp => return None,
-                Heard::Behind => {
+            let items = match received {
+                Received::Items(items) => items,
+                Received::Disconnected => return None,
+                Received::Lagged => {
                     tracing::info!("a reader of the stream was too slow and is cut off");
                     return None;
                 }
             };
             let mut text = Vec::new();
-            for told in told.iter().filter(|told| self.filter.wants(told)) {
-                text.extend_from_slice(&told.text(render));
+            for item in items.iter().filter(|item| self.filter.wants(item)) {
+                text.extend_from_slice(&item.text(render));
             }
             if !text.is_empty() {
                 return Some(self.sent(text.into()));
@@ -150,9 +150,9 @@ impl Reader {
     }
 }
 
-fn render(told: &Told) -> Bytes {
+fn render(item: &StreamItem) -> Bytes {
     let mut text = Vec::with_capacity(320);
-    write(&mut text, told.number, told.happening.kind().as_str(), &HappeningBody::from(&told.happening));
+    write(&mut text, item.number, item.event.kind().as_str(), &HappeningBody::from(&item.event));
     text.into()
 }
 

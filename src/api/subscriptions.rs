@@ -19,8 +19,8 @@ use super::{Api, blocking, body};
 use crate::flow::Entry;
 use crate::flow::Flow;
 use crate::flow::audit::Actor;
-use crate::flow::enable::Enabled;
-use crate::flow::version::Expected;
+use crate::flow::manage::enable::Enabled;
+use crate::flow::Expected;
 use crate::model::id::SubscriptionId;
 use crate::model::input::SubscriptionInput;
 

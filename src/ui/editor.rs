@@ -16,7 +16,7 @@ use super::sentence::sentence;
 use super::subscription::find;
 use super::viewer::Viewer;
 use super::{Ui, once};
-use crate::flow::version::Expected;
+use crate::flow::Expected;
 use crate::flow::{ChangeError, Entry};
 use crate::model::id::SubscriptionId;
 use crate::model::input::SubscriptionInput;

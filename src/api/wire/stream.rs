@@ -10,7 +10,7 @@ use super::schema::{
     Health, ProjectText, SubscriptionChangeKind, SubscriptionIdText, Time,
 };
 
-use crate::flow::stream::{Gap, Happening};
+use crate::flow::stream::{Gap, StreamEvent};
 use crate::model::attempt::ErrorClass;
 use crate::model::id::{DeliveryId, EventId, SubscriptionId};
 use crate::model::subscription;
@@ -18,7 +18,7 @@ use crate::model::time::{Timestamp, millis};
 
 /// The data of a server-sent event, by its `event` field.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Happening)]
+#[schema(as = StreamEvent)]
 #[serde(untagged)]
 pub enum HappeningBody {
     /// `event.accepted`
@@ -170,10 +170,10 @@ impl From<Gap> for GapBody {
     }
 }
 
-impl From<&Happening> for HappeningBody {
-    fn from(happening: &Happening) -> Self {
+impl From<&StreamEvent> for HappeningBody {
+    fn from(happening: &StreamEvent) -> Self {
         match happening {
-            Happening::EventAccepted { event, event_type, project, company, matched } => {
+            StreamEvent::EventAccepted { event, event_type, project, company, matched } => {
                 Self::EventAccepted(EventAcceptedBody {
                     event: *event,
                     r#type: event_type.to_string(),
@@ -183,7 +183,7 @@ impl From<&Happening> for HappeningBody {
                     accepted_at: event.time(),
                 })
             }
-            Happening::AttemptFinished {
+            StreamEvent::AttemptFinished {
                 delivery,
                 event,
                 subscription,
@@ -201,7 +201,7 @@ impl From<&Happening> for HappeningBody {
                 status: outcome.ok(),
                 error: outcome.err().map(ErrorClass::as_str),
             }),
-            Happening::DeliverySettled { delivery, event, subscription, state, at } => {
+            StreamEvent::DeliverySettled { delivery, event, subscription, state, at } => {
                 Self::DeliverySettled(DeliverySettledBody {
                     delivery: *delivery,
                     event: *event,
@@ -210,7 +210,7 @@ impl From<&Happening> for HappeningBody {
                     at: *at,
                 })
             }
-            Happening::SubscriptionChanged { subscription, change, health, disabled_reason, at } => {
+            StreamEvent::SubscriptionChanged { subscription, change, health, disabled_reason, at } => {
                 Self::SubscriptionChanged(SubscriptionChangedBody {
                     subscription: *subscription,
                     change: change.as_str(),
