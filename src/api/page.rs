@@ -103,7 +103,7 @@ mod tests {
         let id = EventId::from_bits(5);
         assert_eq!(read(""), Ok((LIMIT_DEFAULT, None, vec![])));
         assert_eq!(read(&format!("limit=500&cursor={id}")), Ok((500, Some(id), vec![])));
-        let states = vec![DeliveryState::BodyPermit, DeliveryState::InFlight];
+        let states = vec![DeliveryState::Held, DeliveryState::InFlight];
         assert_eq!(read("state=held%2Cin_flight"), Ok((LIMIT_DEFAULT, None, states)));
     }
 

@@ -13,8 +13,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::wire::delivery::AttemptBody;
-use crate::flow::ChangeError;
 use crate::flow::AcceptError;
+use crate::flow::ChangeError;
 use crate::model::problem::Problem;
 
 /// The media type of every error answer.

@@ -22,7 +22,7 @@ use super::refusals::Common;
 use super::wire::schema::{HappeningKind, StreamIdText, SubscriptionIdText};
 use super::wire::stream::{GapBody, HappeningBody, Happenings};
 use crate::flow::Flow;
-use crate::flow::stream::{Gap, Received, Kind, Listener, StreamItem};
+use crate::flow::stream::{Gap, Kind, Listener, Received, StreamItem};
 use crate::model::id::SubscriptionId;
 
 /// A reader that hears nothing for so long gets a comment, so that both sides notice a dead connection.

@@ -17,10 +17,10 @@ use super::wire::schema::{EntityTagText, IdempotencyKeyText, IfMatchText, Subscr
 use super::wire::subscription::{ChangeBody, EnabledBody, NewSubscription, SubscriptionBody};
 use super::{Api, blocking, body};
 use crate::flow::Entry;
+use crate::flow::Expected;
 use crate::flow::Flow;
 use crate::flow::audit::Actor;
 use crate::flow::manage::enable::Enabled;
-use crate::flow::Expected;
 use crate::model::id::SubscriptionId;
 use crate::model::input::SubscriptionInput;
 

@@ -191,7 +191,8 @@ fn build_lanes(
 ) -> Lanes {
     let lanes = Lanes::default();
     for (subscription, health) in subscriptions {
-        let queue = if queues.contains(&subscription.id) { InitialQueue::Unread } else { InitialQueue::Empty };
+        let queue =
+            if queues.contains(&subscription.id) { InitialQueue::Unread } else { InitialQueue::Empty };
         let limits = Limits::new(config, &subscription.spec);
         lanes.insert(Lane::new(Arc::new(subscription), health, limits, queue));
     }
@@ -201,8 +202,8 @@ fn build_lanes(
 fn build_index(lanes: &Lanes) -> (Index, IndexWriter) {
     let entries: Vec<Entry> = lanes.all().iter().map(|lane| lane.entry()).collect();
     Index::build(
-        entries
-            .iter()
-            .map(|Entry { subscription, health }| (subscription.id, &subscription.spec, Presence::of(health))),
+        entries.iter().map(|Entry { subscription, health }| {
+            (subscription.id, &subscription.spec, Presence::of(health))
+        }),
     )
 }

@@ -97,8 +97,7 @@ impl Flow {
         let health = must_persist.then(|| state.health.clone());
         let due = delivery.progress.due();
         let consequences = Consequences { delivery: delivery.id, due, events, notice };
-        let settlement =
-            Settlement { delivery, due_was: attempted.has_row.then_some(attempted.due), health };
+        let settlement = Settlement { delivery, due_was: attempted.has_row.then_some(attempted.due), health };
         (settlement, consequences, unbuffered)
     }
 
@@ -150,11 +149,7 @@ impl Flow {
 }
 
 /// Returns the stream's events about an attempt: its end, the end of its delivery, and a change of health.
-fn stream_events(
-    delivery: &Delivery,
-    attempt: &Attempt,
-    changed: Option<Entry>,
-) -> [Option<StreamEvent>; 3] {
+fn stream_events(delivery: &Delivery, attempt: &Attempt, changed: Option<Entry>) -> [Option<StreamEvent>; 3] {
     let at = attempt.ended_at();
     let changed = changed.map(|entry| StreamEvent::changed(&entry, Change::Health, at));
     [Some(StreamEvent::attempted(delivery, attempt)), StreamEvent::settled(delivery, at), changed]

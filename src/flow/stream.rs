@@ -390,7 +390,13 @@ mod tests {
     fn event(number: u128) -> StreamEvent {
         let (delivery, event, subscription) =
             (DeliveryId::from_bits(number), EventId::from_bits(0), SubscriptionId::from_bits(0));
-        StreamEvent::DeliverySettled { delivery, event, subscription, state: DeliveryState::Succeeded, at: NOW }
+        StreamEvent::DeliverySettled {
+            delivery,
+            event,
+            subscription,
+            state: DeliveryState::Succeeded,
+            at: NOW,
+        }
     }
 
     fn publish(stream: &Stream, count: u128) {

@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::flow::change::error::ChangeError;
 use crate::flow::change::entry::Entry;
+use crate::flow::change::error::ChangeError;
 
 /// Tells a subscription's settings, and whether it is switched on, from what they were before.
 ///
@@ -75,10 +75,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::flow::enable::manually_disabled;
     use crate::model::id::SubscriptionId;
     use crate::model::input::SubscriptionInput;
-    use crate::model::subscription::{HealthState, ManagedBy, Subscription};
+    use crate::model::subscription::{Disabled, DisabledReason, HealthState, ManagedBy, Subscription};
     use crate::model::time::Timestamp;
 
     fn entry() -> Entry {
@@ -117,7 +116,8 @@ mod tests {
             edit(Arc::make_mut(&mut changed.subscription));
             assert_ne!(changed.version(), version);
         }
-        let off = Entry { health: manually_disabled(&base.health, at), ..base.clone() };
+        let disabled = Some(Disabled { reason: DisabledReason::Manual, at, detail: String::new() });
+        let off = Entry { health: HealthState { disabled, ..base.health.clone() }, ..base.clone() };
         assert_ne!(off.version(), version);
         assert!(Expected::OneOf(vec![off.version(), version]).check(&base).is_ok());
         let refused = Expected::OneOf(vec![version]).check(&off);

@@ -89,7 +89,12 @@ impl LaneState {
     }
 
     /// Takes the due time of the probe, or none if the probe no longer waits.
-    pub(in crate::flow) fn probe_read(&mut self, number: ReadNumber, probe: DeliveryId, due: Option<Timestamp>) {
+    pub(in crate::flow) fn probe_read(
+        &mut self,
+        number: ReadNumber,
+        probe: DeliveryId,
+        due: Option<Timestamp>,
+    ) {
         let Some(read) = self.disk.end_read(number) else { return };
         if !read.has_changed(probe) && !self.busy.contains(&probe) {
             self.release(probe, due);

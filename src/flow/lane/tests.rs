@@ -256,7 +256,8 @@ impl Model {
             self.write();
             self.acknowledge();
         }
-        let released: Vec<QueueKey> = self.disk.iter().filter(|(due, id)| *due > id.time()).copied().collect();
+        let released: Vec<QueueKey> =
+            self.disk.iter().filter(|(due, id)| *due > id.time()).copied().collect();
         for (due, id) in released {
             self.disk.remove(&(due, id));
             self.disk.insert((id.time(), id));

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use tokio::sync::mpsc::Sender;
 
-use crate::flow::inner::Flow;
 use crate::flow::change::audit::{Action, Actor};
+use crate::flow::inner::Flow;
 use crate::store::{Backup, BackupError, Place, StoreError};
 
 impl Flow {

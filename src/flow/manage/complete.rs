@@ -3,14 +3,17 @@
 //! Every public method of [`Flow`] that changes something takes the [`Actor`](super::audit::Actor) that asks for the
 //! change. The method writes the audit line itself once the change is durable, so no caller can forget it.
 
-use crate::flow::inner::Flow;
 use crate::flow::change::error::ChangeError;
+use crate::flow::inner::Flow;
 
 impl Flow {
     /// Runs a change to completion, even if the caller drops this future.
     ///
     /// A change that was durable but not yet in force would otherwise be ignored until the next start.
-    pub(in crate::flow) async fn complete<T, F>(&self, change: impl FnOnce(Self) -> F) -> Result<T, ChangeError>
+    pub(in crate::flow) async fn complete<T, F>(
+        &self,
+        change: impl FnOnce(Self) -> F,
+    ) -> Result<T, ChangeError>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, ChangeError>> + Send + 'static,

@@ -7,10 +7,10 @@ use crate::model::delivery::{Delivery, Progress};
 use crate::model::id::DeliveryId;
 use crate::store::{Settlement, StoreError};
 
-use crate::flow::inner::Flow;
 use crate::flow::change::audit::{Action, Actor};
-use crate::flow::change::error::ChangeError;
 use crate::flow::change::conflict::Conflict;
+use crate::flow::change::error::ChangeError;
+use crate::flow::inner::Flow;
 use crate::flow::lane::Lane;
 use crate::flow::stream::StreamEvent;
 

@@ -11,15 +11,15 @@ use crate::model::time::Timestamp;
 use crate::rules::matcher::Presence;
 use crate::store::StoreError;
 
-use crate::flow::inner::Flow;
 use crate::flow::change::audit::{Action, Actor};
-use crate::flow::change::error::ChangeError;
 use crate::flow::change::conflict::Conflict;
 use crate::flow::change::entry::Entry;
+use crate::flow::change::error::ChangeError;
+use crate::flow::change::version::Expected;
+use crate::flow::inner::Flow;
 use crate::flow::lane::Lane;
 use crate::flow::notices::raise::after_enabling;
 use crate::flow::stream::Change;
-use crate::flow::change::version::Expected;
 
 /// How many held deliveries are made due in one durable step.
 const RELEASE_ROWS_MAX: usize = 256;

@@ -7,12 +7,12 @@ use crate::config::{Config, ConfigSubscription};
 use crate::model::id::SubscriptionId;
 use crate::model::subscription::{DisabledReason, ManagedBy};
 
-use crate::flow::inner::Flow;
 use crate::flow::change::audit::{Action, Actor};
-use crate::flow::change::error::ChangeError;
 use crate::flow::change::entry::Entry;
-use crate::flow::lane::Limits;
+use crate::flow::change::error::ChangeError;
 use crate::flow::change::version::Expected;
+use crate::flow::inner::Flow;
+use crate::flow::lane::Limits;
 
 /// What a reload changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -5,11 +5,11 @@ use crate::model::id::{EventId, SubscriptionId};
 use crate::model::name::EventType;
 use crate::rules::payload;
 
-use crate::flow::inner::Flow;
 use crate::flow::attempt::Message;
 use crate::flow::change::audit::{Action, Actor};
-use crate::flow::change::error::ChangeError;
 use crate::flow::change::entry::Entry;
+use crate::flow::change::error::ChangeError;
+use crate::flow::inner::Flow;
 
 impl Flow {
     /// Sends a signed sample, of this event type if one is given, whether or not the subscription is switched on.

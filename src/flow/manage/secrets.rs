@@ -11,13 +11,13 @@ pub use crate::rules::rotation::GRACE;
 use crate::rules::rotation::{ACTIVE_SECRETS_MAX, active, rotated};
 use crate::store::StoreError;
 
-use crate::flow::inner::Flow;
 use crate::flow::change::audit::{Action, Actor};
-use crate::flow::change::error::ChangeError;
 use crate::flow::change::conflict::Conflict;
 use crate::flow::change::entry::Entry;
-use crate::flow::manage::subscriptions::MILLISECOND;
+use crate::flow::change::error::ChangeError;
 use crate::flow::change::version::Expected;
+use crate::flow::inner::Flow;
+use crate::flow::manage::subscriptions::MILLISECOND;
 
 /// The longest that they may.
 pub const GRACE_MAX: Interval = Interval::from_secs(30 * 86_400);

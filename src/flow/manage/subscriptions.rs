@@ -18,15 +18,15 @@ use crate::rules::matcher::{IndexWriter, Presence};
 use crate::rules::rotation::rotated_by_config;
 use crate::store::{Earlier, Once, OnceKey, StoreError};
 
-use crate::flow::inner::Flow;
 use crate::flow::change::audit::{Action, Actor};
-use crate::flow::change::error::ChangeError;
 use crate::flow::change::conflict::Conflict;
-use crate::flow::manage::enable::manually_disabled;
 use crate::flow::change::entry::Entry;
-use crate::flow::lane::{InitialQueue, Lane, Limits};
-use crate::flow::stream::Change;
+use crate::flow::change::error::ChangeError;
 use crate::flow::change::version::Expected;
+use crate::flow::inner::Flow;
+use crate::flow::lane::{InitialQueue, Lane, Limits};
+use crate::flow::manage::enable::manually_disabled;
+use crate::flow::stream::Change;
 
 /// How many rows of a deleted subscription's waiting line are dropped in one durable step.
 const CLEAR_ROWS_MAX: usize = 256;

@@ -12,9 +12,9 @@ use crate::model::replay::ReplayJob;
 use crate::rules::matcher::{Candidate, Matches};
 use crate::store::{Earlier, Once, OnceKey, Redelivery, Replay, StoreError};
 
-use crate::flow::inner::Flow;
 use crate::flow::change::audit::{Action, Actor};
 use crate::flow::change::error::ChangeError;
+use crate::flow::inner::Flow;
 use crate::flow::lane::{Lane, Route};
 
 /// What came of replaying an event.

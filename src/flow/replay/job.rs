@@ -13,10 +13,10 @@ use crate::model::id::ReplayId;
 use crate::model::replay::{JobState, ReplayJob};
 use crate::store::{Earlier, Once, OnceKey, REPLAY_DELIVERIES_MAX, StoreError};
 
-use crate::flow::inner::Flow;
 use crate::flow::change::audit::{Action, Actor};
-use crate::flow::change::error::ChangeError;
 use crate::flow::change::conflict::Conflict;
+use crate::flow::change::error::ChangeError;
+use crate::flow::inner::Flow;
 use crate::flow::lane::Lane;
 use crate::flow::replay::request::{ReplayCount, ReplayRequest};
 use crate::flow::replay::running::RunningReplay;
@@ -26,7 +26,11 @@ impl Flow {
     /// How many events a replay would deliver again now, as far as that can be counted in the time given.
     ///
     /// Cancel safe. Reads all of the span, with rests.
-    pub async fn count_replay(&self, request: ReplayRequest, most: Duration) -> Result<ReplayCount, ChangeError> {
+    pub async fn count_replay(
+        &self,
+        request: ReplayRequest,
+        most: Duration,
+    ) -> Result<ReplayCount, ChangeError> {
         let started = self.clock.instant();
         let subscription = request.subscription;
         let mut scan = LogScan::new(&self.new_job(request));
@@ -279,12 +283,18 @@ impl Flow {
         let _turn = self.replays.scans.acquire().await;
         let subscription = Arc::clone(&lane.lock().subscription);
         let mut next = scan.clone();
-        let (found, next) = self.read(move |reader| (next.next_page(reader, &subscription, most), next)).await;
+        let (found, next) =
+            self.read(move |reader| (next.next_page(reader, &subscription, most), next)).await;
         *scan = next;
         found
     }
 
-    async fn take_step(&self, running: &RunningReplay, found: ScanPage, lane: &Arc<Lane>) -> Result<(), StoreError> {
+    async fn take_step(
+        &self,
+        running: &RunningReplay,
+        found: ScanPage,
+        lane: &Arc<Lane>,
+    ) -> Result<(), StoreError> {
         let mut job = running.job.borrow().clone();
         job.looked_at += found.looked_at;
         job.skipped += found.skipped;

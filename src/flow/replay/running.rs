@@ -101,9 +101,7 @@ impl RunningReplays {
 }
 
 /// Returns the jobs that the last run left unfinished, and the id of the newest job of all.
-pub(in crate::flow) fn unfinished(
-    reader: &Reader,
-) -> Result<(Vec<ReplayJob>, Option<ReplayId>), StoreError> {
+pub(in crate::flow) fn unfinished(reader: &Reader) -> Result<(Vec<ReplayJob>, Option<ReplayId>), StoreError> {
     let (mut unfinished, mut before, mut newest) = (Vec::new(), None, None);
     loop {
         let page = reader.jobs(before, RESUME_PAGE)?;
