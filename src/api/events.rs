@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{StatusCode, header};
 
 use super::body::{self, MediaType};
-use super::idempotency::{Keyed, replayed};
+use super::idempotency::{IdempotencyKeyHeader, replayed};
 use super::page::Params;
 use super::problem::ApiError;
 use super::refusals::{BadBody, Common, DiskFull, NotNow};
@@ -54,7 +54,7 @@ use crate::store::OnceKey;
 )]
 pub async fn submit(
     State(api): State<Api>,
-    keyed: Keyed,
+    keyed: IdempotencyKeyHeader,
     Traced(trace): Traced,
     request: Request,
 ) -> Result<Response, ApiError> {

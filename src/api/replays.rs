@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use http::{StatusCode, Uri, header};
 
 use super::audit::By;
-use super::idempotency::{Keyed, replayed};
+use super::idempotency::{IdempotencyKeyHeader, replayed};
 use super::members::Members;
 use super::page::Params;
 use super::problem::ApiError;
@@ -48,7 +48,7 @@ pub async fn replay_event(
     State(api): State<Api>,
     Path(text): Path<String>,
     By(actor): By,
-    keyed: Keyed,
+    keyed: IdempotencyKeyHeader,
     request: Request,
 ) -> Result<Response, ApiError> {
     Params::new(request.uri(), &[]).finish()?;
@@ -95,7 +95,7 @@ pub async fn replay_subscription(
     State(api): State<Api>,
     Path(text): Path<String>,
     By(actor): By,
-    keyed: Keyed,
+    keyed: IdempotencyKeyHeader,
     request: Request,
 ) -> Result<Response, ApiError> {
     Params::new(request.uri(), &[]).finish()?;

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode, Uri, header};
 
 use super::audit::By;
-use super::idempotency::{Keyed, replayed};
+use super::idempotency::{IdempotencyKeyHeader, replayed};
 use super::page::Params;
 use super::precondition::{etag, if_match};
 use super::problem::ApiError;
@@ -70,7 +70,7 @@ pub async fn list(State(api): State<Api>, uri: Uri) -> Result<Json<List<Subscrip
 pub async fn create(
     State(api): State<Api>,
     By(actor): By,
-    keyed: Keyed,
+    keyed: IdempotencyKeyHeader,
     request: Request,
 ) -> Result<Response, ApiError> {
     Params::new(request.uri(), &[]).finish()?;
