@@ -43,5 +43,5 @@ pub(super) async fn show(State(ui): State<Ui>, Extension(viewer): Extension<View
 
 /// The API's stream, for a browser that has a session in the place of a key.
 pub(super) async fn stream(State(ui): State<Ui>, headers: HeaderMap, uri: Uri) -> Result<Response, Fault> {
-    Ok(api::stream::answer(&ui.flow, &headers, &uri)?)
+    Ok(api::routes::stream::answer(&ui.flow, &headers, &uri)?)
 }
