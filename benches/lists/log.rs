@@ -9,7 +9,7 @@ use postrider::model::delivery::{Delivery, Progress};
 use postrider::model::event::EventContent;
 use postrider::model::id::SubscriptionId;
 use postrider::model::input::SubscriptionInput;
-use postrider::model::subscription::{Disabled, DisabledReason, ManagedBy, Standing, Subscription};
+use postrider::model::subscription::{Disabled, DisabledReason, HealthState, ManagedBy, Subscription};
 use postrider::model::time::{Clock, Timestamp};
 use postrider::store::{Append, Place, Settlement, Store, StoreError, StoreOptions, Target, open};
 use rand::rngs::StdRng;
@@ -141,8 +141,8 @@ impl Builder {
             };
             let disabled = Disabled { reason: DisabledReason::Exhausted, at: now, detail: "500".to_owned() };
             let disabled = OFF.contains(&number).then_some(disabled);
-            let standing = Standing { disabled, ..Standing::default() };
-            self.step(|place, done| place.put_subscription(subscription, Some(standing), done)).await;
+            let health = HealthState { disabled, ..HealthState::default() };
+            self.step(|place, done| place.put_subscription(subscription, Some(health), done)).await;
         }
     }
 
@@ -215,7 +215,7 @@ impl Builder {
             for ((id, subscription), state) in one.deliveries.into_iter().zip(targets).zip(states) {
                 let note = DeliveryNote { id: id.bits(), event: event.bits(), subscription, state };
                 self.notes.deliveries.push(note);
-                let delivery = Delivery::fresh(id, event, subscription_id(subscription));
+                let delivery = Delivery::new(id, event, subscription_id(subscription));
                 settlements.extend(self.settlement(delivery, state));
             }
         }
@@ -242,7 +242,7 @@ impl Builder {
             State::Exhausted => Progress::Exhausted,
             State::Cancelled => Progress::Cancelled,
         };
-        Some(Settlement { delivery, due_was, standing: None })
+        Some(Settlement { delivery, due_was, health: None })
     }
 
     async fn settle(&self, settlements: Vec<Settlement>) {

@@ -1,7 +1,7 @@
 //! Refusals as the caller sees them: RFC 9457 problem details, one shape for every error.
 //!
 //! What the caller may know goes into the answer; what only the log may know is logged under an id that the
-//! answer repeats. The `type` of a problem is stable: `urn:postrider:problem:` and the word of its [`Failure`].
+//! answer repeats. The `type` of a problem is stable: `urn:postrider:problem:` and the word of its [`ApiError`].
 
 use std::fmt;
 use std::time::Duration;
@@ -30,7 +30,7 @@ pub const PROBLEMS_MAX: usize = 1000;
 
 /// Why a call was refused. The word of each variant ends the `type` of its problem.
 #[derive(Debug)]
-pub enum Failure {
+pub enum ApiError {
     /// `malformed` (400): the body or a query parameter cannot be read at all.
     Malformed(Vec<Problem>),
     /// `invalid-input` (422): readable, but members have values that may not be.
@@ -131,7 +131,7 @@ pub struct MemberProblem {
     detail: String,
 }
 
-impl Failure {
+impl ApiError {
     /// A request that cannot be read, for one reason about the whole of it.
     pub fn malformed(detail: impl fmt::Display) -> Self {
         Self::Malformed(vec![Problem::new("", detail)])
@@ -278,7 +278,7 @@ fn members(problems: Vec<Problem>) -> Vec<MemberProblem> {
     shown.map(|Problem { pointer, detail, .. }| MemberProblem { pointer, detail }).collect()
 }
 
-impl IntoResponse for Failure {
+impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let status = self.status();
         let header = self.header();
@@ -291,7 +291,7 @@ impl IntoResponse for Failure {
     }
 }
 
-impl From<AcceptError> for Failure {
+impl From<AcceptError> for ApiError {
     fn from(error: AcceptError) -> Self {
         match error {
             AcceptError::QueueFull { retry_after } => Self::TooMany {
@@ -306,7 +306,7 @@ impl From<AcceptError> for Failure {
     }
 }
 
-impl From<ChangeError> for Failure {
+impl From<ChangeError> for ApiError {
     fn from(error: ChangeError) -> Self {
         match error {
             ChangeError::NotFound { what, id } => Self::no_such(what, id),
@@ -332,10 +332,10 @@ pub fn mend(response: Response) -> Response {
         return response;
     }
     let failure = match status {
-        StatusCode::METHOD_NOT_ALLOWED => Failure::MethodNotAllowed,
-        StatusCode::NOT_FOUND => Failure::NotFound("there is no such route".to_owned()),
-        status if status.is_client_error() => Failure::malformed(status),
-        status => Failure::internal(&status),
+        StatusCode::METHOD_NOT_ALLOWED => ApiError::MethodNotAllowed,
+        StatusCode::NOT_FOUND => ApiError::NotFound("there is no such route".to_owned()),
+        status if status.is_client_error() => ApiError::malformed(status),
+        status => ApiError::internal(&status),
     };
     let mut mended = failure.into_response();
     for (name, value) in response.headers() {
@@ -359,7 +359,7 @@ mod tests {
 
     #[test]
     fn a_problem_has_the_members_of_rfc_9457() {
-        let failure = Failure::Invalid(vec![Problem::new("/a", "is bad"), Problem::new("/b", "is worse")]);
+        let failure = ApiError::Invalid(vec![Problem::new("/a", "is bad"), Problem::new("/b", "is worse")]);
         let body = serde_json::to_value(failure.into_body()).unwrap();
         let expected = serde_json::json!({
             "type": "urn:postrider:problem:invalid-input", "title": "The input has values that may not be",

@@ -10,7 +10,7 @@ use utoipa_axum::routes;
 
 use super::guard::access::{Gate, guard};
 use super::openapi::document;
-use super::problem::Failure;
+use super::problem::ApiError;
 use super::routes::{
     backup, catalog, events, intervene, log, metrics, openapi, probes, replays, secrets, stats, stream,
     subscriptions,
@@ -36,7 +36,7 @@ pub fn router(flow: Flow, clock: Clock) -> Router {
     );
     let (routes, _) = routes().split_for_parts();
     routes
-        .fallback(async || Failure::NotFound("there is no such route: see /openapi.json".to_owned()))
+        .fallback(async || ApiError::NotFound("there is no such route: see /openapi.json".to_owned()))
         .with_state(Api { flow, tasks: TaskTracker::new(), document: &DOCUMENT })
         .layer(from_fn_with_state(gate, guard))
 }

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use tokio_util::task::TaskTracker;
 
-use super::problem::Failure;
+use super::problem::ApiError;
 use crate::flow::Flow;
 use crate::flow::subscriptions::ChangeError;
 
@@ -30,10 +30,10 @@ impl Api {
     pub async fn carry_out<T: Send + 'static>(
         &self,
         change: impl Future<Output = Result<T, ChangeError>> + Send + 'static,
-    ) -> Result<T, Failure> {
+    ) -> Result<T, ApiError> {
         match self.tasks.spawn(change).await {
             Ok(result) => Ok(result?),
-            Err(error) => Err(Failure::internal(&error)),
+            Err(error) => Err(ApiError::internal(&error)),
         }
     }
 }
@@ -43,10 +43,10 @@ impl Api {
 /// # Errors
 /// The error of the work, or an internal error if it panics.
 pub async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
-) -> Result<T, Failure> {
+    work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
+) -> Result<T, ApiError> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
-        Err(error) => Err(Failure::internal(&error)),
+        Err(error) => Err(ApiError::internal(&error)),
     }
 }

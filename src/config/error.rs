@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::model::pointer::unescape;
 use crate::model::problem::Problem;
 
 const VALUE_CHARS_MAX: usize = 60;
@@ -69,7 +70,7 @@ pub(super) fn key_of(pointer: &str) -> String {
             key.extend(["[", part, "]"]);
         } else {
             let dot = if key.is_empty() { "" } else { "." };
-            key.extend([dot, &part.replace("~1", "/").replace("~0", "~")]);
+            key.extend([dot, &unescape(part)]);
         }
     }
     key

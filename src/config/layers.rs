@@ -12,6 +12,7 @@ use serde_json::Value;
 use toml_edit::{Document, Item, TableLike};
 
 use super::error::ConfigErrors;
+use crate::model::pointer::{escape, unescape};
 
 /// The commented reference of every key. It is what a key that is left out has, but for
 /// `delivery.allow_networks`: the file at hand opens private networks because receivers in house are there,
@@ -100,15 +101,6 @@ fn find<'a>(settings: &'a Setting, pointer: &str) -> Option<&'a Setting> {
         Setting::Array(_, list) => list.get(part.parse::<usize>().ok()?),
         _ => None,
     })
-}
-
-fn unescape(part: &str) -> String {
-    part.replace("~1", "/").replace("~0", "~")
-}
-
-/// One part of a JSON Pointer (RFC 6901).
-pub(super) fn escape(name: &str) -> String {
-    name.replace('~', "~0").replace('/', "~1")
 }
 
 struct Layer {

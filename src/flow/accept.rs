@@ -307,7 +307,7 @@ impl Flow {
         let is_carried = lanes.iter().any(|(_, way)| *way == Way::Fresh);
         let carried = if is_carried { self.budget.carry(&event) } else { None };
         for ((lane, way), delivery) in lanes.into_iter().zip(deliveries) {
-            let delivery = Delivery::fresh(delivery, id, lane.id);
+            let delivery = Delivery::new(delivery, id, lane.id);
             rowless.extend(self.enter(&lane, way, delivery, carried.clone()));
         }
         Accepted { id, matched, duplicate }
@@ -375,7 +375,7 @@ impl Flow {
             let subscription = delivery.subscription;
             delivery.progress = Progress::Cancelled;
             let settled = Happening::settled(&delivery, self.clock.now());
-            let settlement = Settlement { delivery, due_was: None, standing: None };
+            let settlement = Settlement { delivery, due_was: None, health: None };
             if let Err(error) = self.commit(|place, done| place.settle(settlement, done)).await {
                 return tracing::error!(%subscription, %error, "failed to cancel deliveries");
             }

@@ -9,10 +9,10 @@ use crate::model::attempt::{Attempt, ErrorClass, Outcome};
 use crate::model::delivery::Delivery;
 use crate::model::event::Event;
 use crate::model::id::{DeliveryId, EventId};
-use crate::model::subscription::{Standing, Subscription};
+use crate::model::subscription::{HealthState, Subscription};
 use crate::model::trace::TraceContext;
 use crate::net::{Exchange, Request};
-use crate::rules::headers::{self, Signing, headers};
+use crate::rules::headers::{self, SigningInput, headers};
 use crate::rules::payload;
 use crate::store::StoreError;
 
@@ -25,11 +25,11 @@ use super::notices::Source;
 pub(super) async fn run(flow: Flow, lane: Arc<Lane>, item: Item, slot: Slot) {
     match flow.prepare(&item, &lane).await {
         Ok(Some((delivery, event))) => {
-            let (subscription, standing) = {
+            let (subscription, health) = {
                 let state = lane.lock();
-                (Arc::clone(&state.subscription), state.standing.clone())
+                (Arc::clone(&state.subscription), state.health.clone())
             };
-            let body = payload::body(&subscription, &standing, &event);
+            let body = payload::body(&subscription, &health, &event);
             let number = delivery.next_attempt();
             let trace = flow.traces.outgoing(&event, delivery.id, number);
             let message = Message { event: event.id, delivery: Some(delivery.id), number, body, trace };
@@ -65,7 +65,7 @@ impl Flow {
     /// The delivery and its event: in hand, or read back. None if there is nothing left to deliver.
     async fn prepare(&self, item: &Item, lane: &Lane) -> Result<Option<(Delivery, Arc<Event>)>, StoreError> {
         if let (Some(carried), false) = (&item.carried, item.has_row) {
-            let delivery = Delivery::fresh(item.id, carried.event.id, lane.id);
+            let delivery = Delivery::new(item.id, carried.event.id, lane.id);
             return Ok(Some((delivery, Arc::clone(&carried.event))));
         }
         let id = item.id;
@@ -84,7 +84,7 @@ impl Flow {
         let started = self.clock.instant();
         let config = self.config.load();
         let timeout = subscription.spec.timeout.unwrap_or(config.delivery.timeout).get();
-        let signing = Signing { event, delivery, attempt: number, at: started_at };
+        let signing = SigningInput { event, delivery, attempt: number, at: started_at };
         let mut headers = headers(subscription, &signing, &body);
         if let Some(context) = &trace {
             headers::trace(&mut headers, context);
@@ -107,11 +107,11 @@ impl Flow {
     pub(super) async fn send_health_check(
         &self,
         subscription: &Subscription,
-        standing: &Standing,
+        health: &HealthState,
     ) -> Attempt {
         let now = self.clock.now();
         let event = EventId::from_bits(self.new_bits(now));
-        let body = payload::health_check(subscription, standing, event, now);
+        let body = payload::health_check(subscription, health, event, now);
         let message = Message { event, delivery: None, number: 1, body, trace: None };
         self.send(subscription, message).await
     }

@@ -300,7 +300,7 @@ mod tests {
     use super::*;
     use crate::flow::lane::{Item, Limits, Line};
     use crate::model::input::SubscriptionInput;
-    use crate::model::subscription::{ManagedBy, Standing, Subscription};
+    use crate::model::subscription::{HealthState, ManagedBy, Subscription};
 
     const SLOTS: usize = 64;
 
@@ -316,9 +316,9 @@ mod tests {
             updated_at: Timestamp::default(),
             deleted_at: None,
         };
-        let standing = Standing { last_success_at, ..Standing::default() };
+        let health = HealthState { last_success_at, ..HealthState::default() };
         let limits = Limits { max_in_flight: 2 * SLOTS, page: 2 * SLOTS, wait_max: std::time::Duration::MAX };
-        let lane = Lane::new(Arc::new(subscription), standing, limits, Line::Empty);
+        let lane = Lane::new(Arc::new(subscription), health, limits, Line::Empty);
         for n in 1..=2 * SLOTS {
             let n = u128::try_from(n).unwrap();
             assert!(lane.lock().take_fresh(Item::fresh(DeliveryId::from_bits(n), None)));

@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 
 use crate::model::attempt::Attempt;
 use crate::model::id::SubscriptionId;
-use crate::model::subscription::{Disabled, DisabledReason, Standing};
+use crate::model::subscription::{Disabled, DisabledReason, HealthState};
 use crate::rules::matcher::Presence;
 use crate::store::StoreError;
 
@@ -38,13 +38,13 @@ impl Flow {
         let lane = self.lanes.get(id).ok_or_else(|| ChangeError::no_subscription(id))?;
         let present = entry(&lane);
         expected.check(&present)?;
-        let Entry { subscription, standing } = present;
-        let Some(disabled) = &standing.disabled else {
+        let Entry { subscription, health } = present;
+        let Some(disabled) = &health.disabled else {
             return Ok(Enabled { entry: entry(&lane), check: None });
         };
-        let is_trusted = disabled.reason == DisabledReason::Manual && standing.failing_since.is_none();
+        let is_trusted = disabled.reason == DisabledReason::Manual && health.failing_since.is_none();
         let check =
-            if is_trusted { None } else { Some(self.send_health_check(&subscription, &standing).await) };
+            if is_trusted { None } else { Some(self.send_health_check(&subscription, &health).await) };
         if let Some(attempt) = check.as_ref().filter(|attempt| !attempt.outcome.is_success()) {
             return Err(ChangeError::CheckFailed { attempt: Box::new(attempt.clone()) });
         }
@@ -68,7 +68,7 @@ impl Flow {
         let (answer, answered) = oneshot::channel();
         let (subscription, notice) = {
             let mut state = lane.lock();
-            match &state.standing.disabled {
+            match &state.health.disabled {
                 _ if state.is_deleted() => return Err(ChangeError::no_subscription(id)),
                 None => return Ok(()),
                 Some(is) if is != was => {
@@ -76,11 +76,11 @@ impl Flow {
                 }
                 Some(_) => expected.check(&state.entry())?,
             }
-            let Standing { last_success_at, last_failure_at, .. } = state.standing;
-            let standing = Standing { last_success_at, last_failure_at, ..Standing::default() };
+            let HealthState { last_success_at, last_failure_at, .. } = state.health;
+            let health = HealthState { last_success_at, last_failure_at, ..HealthState::default() };
             // Handed in under the lane's lock, so that no answer is written down before it that comes after it.
-            place.put_standing(id, standing.clone(), move |result| drop(answer.send(result)));
-            state.enable(standing);
+            place.put_health(id, health.clone(), move |result| drop(answer.send(result)));
+            state.enable(health);
             (Arc::clone(&state.subscription), after_enabling(&mut state, self.clock.now()))
         };
         answered.await.unwrap_or(Err(StoreError::Closed))?;
@@ -103,9 +103,9 @@ impl Flow {
         let fresh = {
             let mut state = lane.lock();
             expected.check(&state.entry())?;
-            let standing = manually_disabled(&state.standing, self.clock.now());
-            place.put_standing(id, standing.clone(), move |result| drop(answer.send(result)));
-            state.disable(standing)
+            let health = manually_disabled(&state.health, self.clock.now());
+            place.put_health(id, health.clone(), move |result| drop(answer.send(result)));
+            state.disable(health)
         };
         self.park_by_id(&lane, fresh);
         answered.await.unwrap_or(Err(StoreError::Closed))?;

@@ -58,7 +58,7 @@ impl Flow {
         for lane in self.lanes.all() {
             filter_errors += self.index.filter_errors(lane.id).map_or(0, |errors| errors.count);
             let state = lane.lock();
-            if state.standing.disabled.is_some() {
+            if state.health.disabled.is_some() {
                 continue;
             }
             in_trouble += u64::from(state.in_trouble());

@@ -78,7 +78,7 @@ impl Flow {
         let due_was = due(delivery.progress);
         delivery.progress = Progress::Waiting { due: self.clock.now() };
         delivery.attempts_before = delivery.next_attempt() - 1;
-        let settlement = Settlement { delivery: delivery.clone(), due_was, standing: None };
+        let settlement = Settlement { delivery: delivery.clone(), due_was, health: None };
         self.commit(|place, done| place.settle(settlement, done)).await?;
         Ok(delivery)
     }
@@ -89,7 +89,7 @@ impl Flow {
             return Err(Conflict::Ended { id: delivery.id.to_string(), state }.into());
         };
         delivery.progress = Progress::Cancelled;
-        let settlement = Settlement { delivery: delivery.clone(), due_was: Some(due), standing: None };
+        let settlement = Settlement { delivery: delivery.clone(), due_was: Some(due), health: None };
         self.commit(|place, done| place.settle(settlement, done)).await?;
         let settled = Happening::settled(&delivery, self.clock.now());
         self.stream.tell(settled);

@@ -29,8 +29,8 @@ use tokio::time::Instant;
 
 use crate::model::id::{DeliveryId, SubscriptionId};
 use crate::model::name::EventType;
-use crate::model::notice::is_asked_for;
-use crate::model::subscription::{Ordering, RateLimit, Standing, Subscription};
+use crate::model::notice::is_requested;
+use crate::model::subscription::{HealthState, Ordering, RateLimit, Subscription};
 use crate::model::time::Timestamp;
 
 mod line;
@@ -82,12 +82,12 @@ impl Lane {
     /// A lane that has yet to look at its waiting line, if it has one.
     pub(super) fn new(
         subscription: Arc<Subscription>,
-        standing: Standing,
+        health: HealthState,
         limits: Limits,
         line: Line,
     ) -> Arc<Self> {
         let id = subscription.id;
-        Arc::new(Self { id, state: Mutex::new(LaneState::new(subscription, standing, limits, line)) })
+        Arc::new(Self { id, state: Mutex::new(LaneState::new(subscription, health, limits, line)) })
     }
 
     /// Its state. Held for moments only, never over an await.
@@ -110,7 +110,7 @@ pub(super) enum Line {
 #[derive(Debug)]
 pub(super) struct LaneState {
     pub(super) subscription: Arc<Subscription>,
-    pub(super) standing: Standing,
+    pub(super) health: HealthState,
     limits: Limits,
     hand: BTreeMap<Key, Item>,
     /// Places promised to fresh deliveries whose commit is under way.
@@ -142,11 +142,11 @@ pub(super) struct LaneState {
 }
 
 impl LaneState {
-    fn new(subscription: Arc<Subscription>, standing: Standing, limits: Limits, line: Line) -> Self {
-        let failures = if standing.failing_since.is_some() { 2 } else { 0 };
+    fn new(subscription: Arc<Subscription>, health: HealthState, limits: Limits, line: Line) -> Self {
+        let failures = if health.failing_since.is_some() { 2 } else { 0 };
         Self {
             subscription,
-            standing,
+            health,
             limits,
             hand: BTreeMap::new(),
             promised: 0,
@@ -172,9 +172,9 @@ impl LaneState {
         self.limits = limits;
     }
 
-    /// Whether its subscription, which matches, asks for events of that type; see [`is_asked_for`].
+    /// Whether its subscription, which matches, asks for events of that type; see [`is_requested`].
     pub(super) fn asks_for(&self, event_type: &EventType) -> bool {
-        is_asked_for(&self.subscription.spec.events, event_type)
+        is_requested(&self.subscription.spec.events, event_type)
     }
 
     fn is_fifo(&self) -> bool {
@@ -189,8 +189,8 @@ impl LaneState {
     /// Whether nothing is kept in hand but the probe.
     fn is_folded(&self) -> bool {
         self.is_deleted()
-            || self.standing.disabled.is_some()
-            || (self.in_trouble() && self.standing.probe.is_some())
+            || self.health.disabled.is_some()
+            || (self.in_trouble() && self.health.probe.is_some())
     }
 
     /// Whether its subscription was deleted.
@@ -220,7 +220,7 @@ impl LaneState {
 
     /// The delivery that all others wait for.
     pub(super) fn probe(&self) -> Option<DeliveryId> {
-        self.standing.probe.filter(|_| self.in_trouble())
+        self.health.probe.filter(|_| self.in_trouble())
     }
 
     /// Requests out.
@@ -230,7 +230,7 @@ impl LaneState {
 
     /// Whether the receiver's newest answer was a success, as far as is known.
     pub(super) const fn is_trusted(&self) -> bool {
-        self.failures == 0 && self.standing.last_success_at.is_some()
+        self.failures == 0 && self.health.last_success_at.is_some()
     }
 
     // ── In ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -238,7 +238,7 @@ impl LaneState {
     /// Decides how the delivery of an event being accepted will come, and keeps a place for a fresh one.
     pub(super) fn promise(&mut self, now: Timestamp) -> Way {
         let straight = self.closed.is_none()
-            && self.standing.disabled.is_none()
+            && self.health.disabled.is_none()
             && !self.in_trouble()
             && !self.is_fifo()
             && self.horizon.0 > now
@@ -246,7 +246,7 @@ impl LaneState {
         if straight {
             self.promised += 1;
             Way::Fresh
-        } else if self.is_fifo() || self.standing.disabled.is_some() {
+        } else if self.is_fifo() || self.health.disabled.is_some() {
             // Rows that come later may come in another order; and what is held can be cancelled from the beginning.
             Way::Queued
         } else {
@@ -306,8 +306,8 @@ impl LaneState {
         if self.busy.contains(&id) {
             return;
         }
-        let is_probe = self.in_trouble() && self.standing.probe == Some(id);
-        if self.standing.disabled.is_some() || !(is_probe || (key <= self.horizon && !self.is_folded())) {
+        let is_probe = self.in_trouble() && self.health.probe == Some(id);
+        if self.health.disabled.is_some() || !(is_probe || (key <= self.horizon && !self.is_folded())) {
             self.leave(key);
             return;
         }
@@ -342,7 +342,7 @@ impl LaneState {
 
     /// What to do now. A start is already counted when it is returned.
     pub(super) fn next(&mut self, now: Timestamp, instant: Instant) -> Next {
-        if self.closed.is_some() || self.standing.disabled.is_some() {
+        if self.closed.is_some() || self.health.disabled.is_some() {
             return Next::Nothing;
         }
         if let Some(until) = self.resting(now) {
@@ -420,8 +420,8 @@ impl LaneState {
         if self.subscription.spec.rate_limit.is_some() {
             self.starts.push_back(instant);
         }
-        if self.in_trouble() && self.standing.probe.is_none() {
-            self.standing.probe = Some(item.id);
+        if self.in_trouble() && self.health.probe.is_none() {
+            self.health.probe = Some(item.id);
         }
         Next::Start(item)
     }
@@ -446,23 +446,23 @@ impl LaneState {
     #[must_use]
     pub(super) fn answered(&mut self, id: DeliveryId, answer: Answer) -> Vec<DeliveryId> {
         self.out.remove(&id);
-        let Answer { standing, rest_until, is_final } = answer;
+        let Answer { health, rest_until, is_final } = answer;
         let was_folded = self.is_folded();
-        let probe = self.standing.probe;
-        self.standing = standing;
+        let probe = self.health.probe;
+        self.health = health;
         self.rest_until = self.rest_until.max(rest_until);
-        if self.standing.failing_since.is_none() {
+        if self.health.failing_since.is_none() {
             self.failures = 0;
-            self.standing.probe = None;
+            self.health.probe = None;
             return Vec::new();
         }
         self.failures = (self.failures + 1).min(2);
-        self.standing.probe = match probe {
+        self.health.probe = match probe {
             Some(probe) if probe == id && is_final => None,
             None if !is_final => Some(id),
             probe => probe,
         };
-        let lets_go = self.is_folded() && (!was_folded || self.standing.disabled.is_some());
+        let lets_go = self.is_folded() && (!was_folded || self.health.disabled.is_some());
         if lets_go { self.fold() } else { Vec::new() }
     }
 
@@ -476,7 +476,7 @@ impl LaneState {
         }
         match due {
             Some(due) => self.admit(id, due),
-            None if self.standing.probe == Some(id) => self.standing.probe = None,
+            None if self.health.probe == Some(id) => self.health.probe = None,
             None => {}
         }
     }
@@ -536,11 +536,11 @@ impl LaneState {
         self.end_read(serial);
     }
 
-    // ── Changes of standing ────────────────────────────────────────────────────────────────────────────────
+    // ── Changes of health ────────────────────────────────────────────────────────────────────────────────
 
     /// Lets go of all but the probe. Returns what was fresh, now busy, which has to be given its row.
     fn fold(&mut self) -> Vec<DeliveryId> {
-        let probe = if self.standing.disabled.is_some() { None } else { self.standing.probe };
+        let probe = if self.health.disabled.is_some() { None } else { self.health.probe };
         let mut fresh = Vec::new();
         for (key, item) in std::mem::take(&mut self.hand) {
             if Some(item.id) == probe && item.has_row {
@@ -556,14 +556,14 @@ impl LaneState {
 
     /// Switches it off. Returns the fresh deliveries that have to be given a row.
     #[must_use]
-    pub(super) fn disable(&mut self, standing: Standing) -> Vec<DeliveryId> {
-        self.standing = standing;
+    pub(super) fn disable(&mut self, health: HealthState) -> Vec<DeliveryId> {
+        self.health = health;
         self.fold()
     }
 
     /// Switches it on: all that waits is looked at anew.
-    pub(super) fn enable(&mut self, standing: Standing) {
-        self.standing = standing;
+    pub(super) fn enable(&mut self, health: HealthState) {
+        self.health = health;
         self.failures = 0;
         self.rest_until = None;
         self.hand.retain(|_, item| !item.has_row);
@@ -588,8 +588,8 @@ impl LaneState {
 /// What an attempt's answer means for its lane.
 #[derive(Debug)]
 pub(super) struct Answer {
-    /// The subscription's standing now.
-    pub(super) standing: Standing,
+    /// The subscription's health now.
+    pub(super) health: HealthState,
     /// Until when the receiver asked for rest.
     pub(super) rest_until: Option<Timestamp>,
     /// Whether the delivery is finished.

@@ -74,7 +74,7 @@ impl Flow {
         for id in self.reader.waiting_subscriptions() {
             let Some(lane) = self.lanes.get(id) else { continue };
             let state = lane.lock();
-            let is_off = state.standing.disabled.is_some();
+            let is_off = state.health.disabled.is_some();
             if (is_off && held) || (!is_off && pending) {
                 of.push(id);
             }

@@ -16,8 +16,8 @@ use tokio::sync::mpsc;
 
 use crate::model::attempt::Attempt;
 use crate::model::event::{Event, EventContent};
-use crate::model::notice::{Notice, NoticeKind, is_own};
-use crate::model::subscription::{Disabled, DisabledReason, Standing};
+use crate::model::notice::{Notice, NoticeKind, is_daemon_event};
+use crate::model::subscription::{Disabled, DisabledReason, HealthState};
 use crate::model::time::Timestamp;
 use crate::rules::matcher::{Candidate, Matches};
 use crate::store::Reader;
@@ -60,7 +60,7 @@ pub(super) enum Source {
 
 impl Source {
     pub(super) fn of(event: &Event) -> Self {
-        if is_own(&event.content.event_type) { Self::Daemon } else { Self::Client }
+        if is_daemon_event(&event.content.event_type) { Self::Daemon } else { Self::Client }
     }
 }
 
@@ -117,7 +117,7 @@ impl Flow {
         for lane in self.lanes.all() {
             let state = lane.lock();
             let told =
-                state.standing.disabled.as_ref().filter(|disabled| is_news(disabled) && disabled.at > since);
+                state.health.disabled.as_ref().filter(|disabled| is_news(disabled) && disabled.at > since);
             if let Some(disabled) = told {
                 let notice = of(&state, NoticeKind::SubscriptionDisabled, disabled.at);
                 drop(state);
@@ -165,20 +165,20 @@ fn is_news(disabled: &Disabled) -> bool {
 }
 
 fn of(state: &LaneState, kind: NoticeKind, at: Timestamp) -> Notice {
-    Notice::of_subscription(kind, &state.subscription, &state.standing, at)
+    Notice::of_subscription(kind, &state.subscription, &state.health, at)
 }
 
 /// The notice that an attempt gives rise to, if any; `before` is how its subscription stood.
 pub(super) fn after_attempt(
     state: &mut LaneState,
-    before: &Standing,
+    before: &HealthState,
     source: Source,
     attempt: &Attempt,
 ) -> Option<Notice> {
-    let disabled = state.standing.disabled.as_ref().filter(|now| before.disabled.is_none() && is_news(now));
+    let disabled = state.health.disabled.as_ref().filter(|now| before.disabled.is_none() && is_news(now));
     let (kind, at) = match disabled {
         Some(disabled) => (NoticeKind::SubscriptionDisabled, disabled.at),
-        None if source == Source::Daemon || state.standing.disabled.is_some() => return None,
+        None if source == Source::Daemon || state.health.disabled.is_some() => return None,
         None if attempt.outcome.is_success() && state.is_told => {
             (NoticeKind::SubscriptionRecovered, attempt.ended_at())
         }

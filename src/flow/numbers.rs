@@ -75,7 +75,7 @@ impl Flow {
             self.count(id, tally, &mut deliveries);
         }
         for lane in self.lanes.all() {
-            let count = match lane.lock().standing.health() {
+            let count = match lane.lock().health.summary() {
                 Health::Healthy => &mut subscriptions.healthy,
                 Health::Failing => &mut subscriptions.failing,
                 Health::Disabled => &mut subscriptions.disabled,
@@ -108,7 +108,7 @@ impl Flow {
         let state = lane.lock();
         let in_flight = u64::try_from(state.in_flight()).unwrap_or(u64::MAX).min(tally.waiting);
         let waiting = tally.waiting - in_flight;
-        let is_off = state.standing.disabled.is_some();
+        let is_off = state.health.disabled.is_some();
         deliveries.in_flight += in_flight;
         *(if is_off { &mut deliveries.held } else { &mut deliveries.pending }) += waiting;
     }

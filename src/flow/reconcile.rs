@@ -113,7 +113,7 @@ impl Flow {
         present: Option<Entry>,
         reconciled: &mut Reconciled,
     ) -> Result<(), ChangeError> {
-        let Some(Entry { subscription, standing }) = present else {
+        let Some(Entry { subscription, health }) = present else {
             let mut input = wanted.input.clone();
             input.secret = Some(wanted.secret.clone());
             let (made, _) = self.create_managed(input, ManagedBy::Config, None).await?;
@@ -130,7 +130,7 @@ impl Flow {
             reconciled.changed += 1;
         }
         let is_manually_off =
-            standing.disabled.is_some_and(|disabled| disabled.reason == DisabledReason::Manual);
+            health.disabled.is_some_and(|disabled| disabled.reason == DisabledReason::Manual);
         match wanted.input.enabled {
             Some(false) if !is_manually_off => {
                 self.disable(id, &Expected::Any).await?;

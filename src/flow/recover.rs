@@ -17,8 +17,8 @@ use crate::config::Config;
 use crate::model::delivery::Delivery;
 use crate::model::id::{IdSequence, ReplayId, SubscriptionId};
 use crate::model::replay::ReplayJob;
-use crate::model::span::Collector;
-use crate::model::subscription::{Standing, Subscription};
+use crate::model::span::SpanExporter;
+use crate::model::subscription::{HealthState, Subscription};
 use crate::model::time::Clock;
 use crate::net::Client;
 use crate::rules::matcher::{Index, Presence};
@@ -51,14 +51,14 @@ pub struct Surroundings {
     /// The way to receivers.
     pub client: Client,
     /// Who is told of traces.
-    pub collector: Option<Arc<dyn Collector>>,
+    pub exporter: Option<Arc<dyn SpanExporter>>,
 }
 
 impl Flow {
     /// Builds the journey from an opened log, whose committer the caller runs. Nothing moves before
     /// [`start`](Self::start).
     pub fn recover(surroundings: Surroundings, opened: Opened) -> (Self, Recovered, Committer) {
-        let Surroundings { config, clock, mut rng, client, collector } = surroundings;
+        let Surroundings { config, clock, mut rng, client, exporter } = surroundings;
         let Opened { store, reader, committer, subscriptions, fresh, lanes: waiting, mailed, .. } = opened;
         let last = subscriptions.iter().map(|(subscription, _)| subscription.id.bits()).max().unwrap_or(0);
         let jobs = replay::unfinished(&reader);
@@ -68,19 +68,18 @@ impl Flow {
         let (kept, gone): (Vec<_>, Vec<_>) =
             subscriptions.into_iter().partition(|(subscription, _)| subscription.deleted_at.is_none());
         let (lanes, deleted) = (Lanes::default(), Deleted::default());
-        for (subscription, standing) in kept {
+        for (subscription, health) in kept {
             let line = if waiting.contains(&subscription.id) { Line::OnDisk } else { Line::Empty };
-            lanes.insert(lane(&config, subscription, standing, line));
+            lanes.insert(lane(&config, subscription, health, line));
         }
         let entries: Vec<Entry> = lanes.all().iter().map(|lane| entry(lane)).collect();
-        let (index, writer) = Index::build(entries.iter().map(|Entry { subscription, standing }| {
-            (subscription.id, &subscription.spec, Presence::of(standing))
+        let (index, writer) = Index::build(entries.iter().map(|Entry { subscription, health }| {
+            (subscription.id, &subscription.spec, Presence::of(health))
         }));
         for (subscription, _) in &gone {
             deleted.insert(subscription, subscription.deleted_at.unwrap_or_default());
         }
-        let fresh =
-            fresh.into_iter().map(|one| Delivery::fresh(one.id, one.event, one.subscription)).collect();
+        let fresh = fresh.into_iter().map(|one| Delivery::new(one.id, one.event, one.subscription)).collect();
         let gone = gone.into_iter().map(|(one, _)| one.id).collect();
         let (notices, raised) = Notices::new();
         let recovered = Recovered { fresh, gone, jobs: jobs.map(|(jobs, _)| jobs), raised };
@@ -93,7 +92,7 @@ impl Flow {
             started_at: clock.now(),
             meter: Meter::new(clock.instant()),
             timings: Timings::default(),
-            traces: Traces::new(collector, config.otlp.sample_ratio),
+            traces: Traces::new(exporter, config.otlp.sample_ratio),
             config: ArcSwap::new(config),
             notices,
             mail_wake: tokio::sync::Notify::new(),
@@ -169,7 +168,7 @@ pub struct Recovered {
     raised: Raised,
 }
 
-fn lane(config: &Config, subscription: Subscription, standing: Standing, line: Line) -> Arc<Lane> {
+fn lane(config: &Config, subscription: Subscription, health: HealthState, line: Line) -> Arc<Lane> {
     let bounds = limits(config, &subscription.spec);
-    Lane::new(Arc::new(subscription), standing, bounds, line)
+    Lane::new(Arc::new(subscription), health, bounds, line)
 }

@@ -155,7 +155,7 @@ impl Flow {
                 continue;
             };
             let carried = if way == Way::Fresh { self.budget.carry(&event) } else { None };
-            let delivery = Delivery::fresh(id, event.id, lane.id);
+            let delivery = Delivery::new(id, event.id, lane.id);
             rowless.extend(self.enter(&lane, way, delivery, carried));
         }
         self.put_down(rowless, None);

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::model::delivery::DeliveryState;
 use crate::model::event::Event;
 use crate::model::id::{ReplayId, SubscriptionId};
-use crate::model::problem::{Explain, Message};
+use crate::model::problem::{Localized, Message};
 use crate::model::replay::{JobState, ReplayJob};
 use crate::model::time::Timestamp;
 use crate::store::{Earlier, Once, OnceKey, REPLAY_DELIVERIES_MAX, Reader, StoreError};
@@ -60,7 +60,7 @@ impl ReplayAsk {
 #[error("is not after since: nothing would be delivered")]
 pub struct EmptySpan;
 
-impl Explain for EmptySpan {
+impl Localized for EmptySpan {
     fn message(&self) -> Message {
         Message::new("problem-span")
     }

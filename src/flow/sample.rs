@@ -23,10 +23,10 @@ impl Flow {
             return Err(ChangeError::Stopping);
         }
         let entry = self.subscription(id).ok_or_else(|| ChangeError::no_subscription(id))?;
-        let Entry { subscription, standing } = entry;
+        let Entry { subscription, health } = entry;
         let event = EventId::from_bits(self.new_bits(self.clock.now()));
         let event = payload::sample(&subscription, event_type, event);
-        let body = payload::body(&subscription, &standing, &event);
+        let body = payload::body(&subscription, &health, &event);
         let message = Message { event: event.id, delivery: None, number: 1, body, trace: None };
         Ok(self.send(&subscription, message).await)
     }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use crate::model::id::SubscriptionId;
 use crate::model::problem::Problem;
-use crate::model::secret::{Kind, Secret, SigningSecret};
+use crate::model::secret::{Secret, SecretKind, SigningSecret};
 use crate::model::subscription::Subscription;
 use crate::model::time::Interval;
-use crate::rules::rotation::{ACTIVE_MAX, active, rotated};
+use crate::rules::rotation::{ACTIVE_SECRETS_MAX, active, rotated};
 use crate::store::StoreError;
 
 use super::Flow;
@@ -46,7 +46,8 @@ impl Flow {
         let present = entry(&lane);
         expected.check(&present)?;
         let mut subscription = Subscription::clone(&present.subscription);
-        let kind = subscription.secrets.first().map_or(Kind::HmacSha256, |signing| signing.secret.kind());
+        let kind =
+            subscription.secrets.first().map_or(SecretKind::HmacSha256, |signing| signing.secret.kind());
         let secret = rotation.secret.unwrap_or_else(|| self.new_secret(kind));
         if subscription.secrets.first().is_some_and(|signing| signing.secret == secret) {
             let detail = "is the present secret already: leave it out, and one is made";
@@ -55,7 +56,7 @@ impl Flow {
         // Never the same twice, so that two changes in a millisecond are two versions.
         let now = self.clock.now().max(subscription.updated_at.after(MILLISECOND));
         let secrets = rotated(&subscription.secrets, secret, now, rotation.grace.get());
-        if secrets.len() > ACTIVE_MAX {
+        if secrets.len() > ACTIVE_SECRETS_MAX {
             return Err(too_many(&secrets));
         }
         (subscription.secrets, subscription.updated_at) = (secrets, now);
@@ -65,7 +66,7 @@ impl Flow {
     }
 
     /// A secret by chance.
-    pub(super) fn new_secret(&self, kind: Kind) -> Secret {
+    pub(super) fn new_secret(&self, kind: SecretKind) -> Secret {
         Secret::of_kind(kind, self.with_rng(rand::RngExt::random))
     }
 
@@ -96,7 +97,7 @@ impl Flow {
 pub(super) fn rotated_by_config(subscription: &Subscription, secret: Secret) -> Vec<SigningSecret> {
     let now = subscription.updated_at;
     let mut secrets = rotated(&subscription.secrets, secret, now, GRACE.get());
-    secrets.truncate(ACTIVE_MAX);
+    secrets.truncate(ACTIVE_SECRETS_MAX);
     secrets
 }
 

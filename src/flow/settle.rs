@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use crate::model::attempt::{Attempt, Outcome};
 use crate::model::delivery::{Delivery, Progress};
-use crate::model::subscription::{Disabled, Standing};
+use crate::model::subscription::{Disabled, HealthState};
 use crate::model::time::{Interval, Timestamp};
 use crate::rules::health;
-use crate::rules::retry::{self, Next, RetryPolicy};
+use crate::rules::retry::{self, RetryDecision, RetryPolicy};
 use crate::store::Settlement;
 
 use super::Flow;
@@ -44,20 +44,20 @@ impl Flow {
         let id = delivery.id;
         let mut state = lane.lock();
         delivery.progress = self.progress(&state, &delivery, &attempt);
-        let (answer, must_persist) = self.judge(&state.standing, &delivery, &attempt);
+        let (answer, must_persist) = self.judge(&state.health, &delivery, &attempt);
         trouble::log(&mut state, &attempt, self.clock.instant());
-        let before = state.standing.clone();
+        let before = state.health.clone();
         let unfolded = state.answered(id, answer);
         let notice = after_attempt(&mut state, &before, source, &attempt);
-        let is_news = state.standing.health() != before.health();
+        let is_news = state.health.summary() != before.summary();
         let happenings = happenings(&delivery, &attempt, is_news.then(|| state.entry()));
         delivery.attempts.push(attempt);
-        let standing = must_persist.then(|| state.standing.clone());
+        let health = must_persist.then(|| state.health.clone());
         let due = match delivery.progress {
             Progress::Waiting { due } => Some(due),
             _ => None,
         };
-        let settlement = Settlement { delivery, due_was: item.has_row.then_some(item.due), standing };
+        let settlement = Settlement { delivery, due_was: item.has_row.then_some(item.due), health };
         place.settle(settlement, move |result| {
             // A failed step poisons the store and ends the daemon, which finds the delivery waiting at its start.
             if result.is_ok() {
@@ -112,24 +112,24 @@ impl Flow {
         match self
             .with_rng(|rng| retry::after_failure(&policy, made, &attempt.outcome, attempt.ended_at(), rng))
         {
-            Next::Retry { .. } if state.is_deleted() => Progress::Cancelled,
-            Next::Retry { due } => Progress::Waiting { due },
-            Next::Exhausted => Progress::Exhausted,
+            RetryDecision::Retry { .. } if state.is_deleted() => Progress::Cancelled,
+            RetryDecision::Retry { due } => Progress::Waiting { due },
+            RetryDecision::Exhausted => Progress::Exhausted,
         }
     }
 
     /// What the attempt says of the receiver, and whether that has to be written down.
-    fn judge(&self, before: &Standing, delivery: &Delivery, attempt: &Attempt) -> (Answer, bool) {
+    fn judge(&self, before: &HealthState, delivery: &Delivery, attempt: &Attempt) -> (Answer, bool) {
         let before_schedule = usize::try_from(delivery.attempts_before).unwrap_or(usize::MAX);
         let first = delivery.attempts.get(before_schedule).unwrap_or(attempt).started_at;
         let policy = self.config.load().health.disable;
         let is_exhausted = delivery.progress == Progress::Exhausted;
-        let verdict = health::judge(before, policy, attempt, is_exhausted, first);
-        log_disabled(delivery, before, verdict.standing.disabled.as_ref());
+        let verdict = health::after_attempt(before, policy, attempt, is_exhausted, first);
+        log_disabled(delivery, before, verdict.health.disabled.as_ref());
         let answer = Answer {
             rest_until: rest(attempt),
             is_final: delivery.progress.is_final(),
-            standing: verdict.standing,
+            health: verdict.health,
         };
         (answer, verdict.must_persist)
     }
@@ -164,7 +164,7 @@ fn log_attempt(lane: &Lane, delivery: &Delivery, attempt: &Attempt) {
     );
 }
 
-fn log_disabled(delivery: &Delivery, before: &Standing, disabled: Option<&Disabled>) {
+fn log_disabled(delivery: &Delivery, before: &HealthState, disabled: Option<&Disabled>) {
     if let (None, Some(Disabled { reason, detail, .. })) = (&before.disabled, disabled) {
         let subscription = delivery.subscription;
         tracing::warn!(%subscription, %reason, detail, "switched a subscription off; its deliveries are held");

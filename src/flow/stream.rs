@@ -19,9 +19,9 @@ use crate::model::delivery::{Delivery, DeliveryState, Progress};
 use crate::model::event::Event;
 use crate::model::id::{DeliveryId, EventId, SubscriptionId};
 use crate::model::name::{CompanyId, EventType, ProjectId};
+use crate::model::string_enum::string_enum;
 use crate::model::subscription::{DisabledReason, Health};
 use crate::model::time::Timestamp;
-use crate::model::word::words;
 
 use super::Flow;
 use super::subscriptions::Entry;
@@ -29,7 +29,7 @@ use super::subscriptions::Entry;
 /// How many happenings a listener takes at once.
 const TAKE_MAX: usize = 64;
 
-words!(
+string_enum!(
     /// The kinds of happenings.
     Kind {
         /// An event and its deliveries are on stable storage.
@@ -43,7 +43,7 @@ words!(
     }
 );
 
-words!(
+string_enum!(
     /// What changed about a subscription.
     Change {
         /// It was made.
@@ -164,8 +164,8 @@ impl Happening {
         Self::SubscriptionChanged {
             subscription: entry.subscription.id,
             change,
-            health: entry.standing.health(),
-            disabled_reason: entry.standing.disabled.as_ref().map(|disabled| disabled.reason),
+            health: entry.health.summary(),
+            disabled_reason: entry.health.disabled.as_ref().map(|disabled| disabled.reason),
             at,
         }
     }

@@ -14,9 +14,9 @@ use crate::model::attempt::Attempt;
 use crate::model::id::SubscriptionId;
 use crate::model::input::SubscriptionInput;
 use crate::model::problem::Problem;
-use crate::model::secret::{Kind, Secret, SigningSecret};
+use crate::model::secret::{Secret, SecretKind, SigningSecret};
 use crate::model::subscription::{
-    Disabled, DisabledReason, ManagedBy, Standing, Subscription, SubscriptionSpec,
+    Disabled, DisabledReason, HealthState, ManagedBy, Subscription, SubscriptionSpec,
 };
 use crate::model::time::Timestamp;
 use crate::rules::filter::Filter;
@@ -41,7 +41,7 @@ pub struct Entry {
     /// What people set.
     pub subscription: Arc<Subscription>,
     /// What its receiver's answers made of it.
-    pub standing: Standing,
+    pub health: HealthState,
 }
 
 impl Entry {
@@ -144,10 +144,10 @@ fn wait_max(config: &Config, spec: &SubscriptionSpec) -> Duration {
     longest.max(RETRY_AFTER_MAX).saturating_add(CLOCK_MAY_STEP)
 }
 
-/// The standing of a subscription that a person switched off.
-pub(super) fn manually_disabled(standing: &Standing, at: Timestamp) -> Standing {
+/// The health of a subscription that a person switched off.
+pub(super) fn manually_disabled(health: &HealthState, at: Timestamp) -> HealthState {
     let disabled = Disabled { reason: DisabledReason::Manual, at, detail: String::new() };
-    Standing { disabled: Some(disabled), ..standing.clone() }
+    HealthState { disabled: Some(disabled), ..health.clone() }
 }
 
 impl Flow {
@@ -193,10 +193,10 @@ impl Flow {
         self.check(&input.spec).await?;
         let mut index = self.changes.lock().await;
         let now = self.clock.now();
-        let secret = input.secret.unwrap_or_else(|| self.new_secret(Kind::HmacSha256));
-        let standing = match input.enabled {
-            Some(false) => manually_disabled(&Standing::default(), now),
-            _ => Standing::default(),
+        let secret = input.secret.unwrap_or_else(|| self.new_secret(SecretKind::HmacSha256));
+        let health = match input.enabled {
+            Some(false) => manually_disabled(&HealthState::default(), now),
+            _ => HealthState::default(),
         };
         let subscription = Subscription {
             id: SubscriptionId::from_bits(self.new_bits(now)),
@@ -208,11 +208,11 @@ impl Flow {
             deleted_at: None,
         };
         match once {
-            None => self.put(&subscription, Some(&standing)).await?,
+            None => self.put(&subscription, Some(&health)).await?,
             Some(once) => {
-                let (subscription, standing) = (subscription.clone(), Some(standing.clone()));
+                let (subscription, health) = (subscription.clone(), Some(health.clone()));
                 let put = self.commit(|place, done| {
-                    place.put_subscription_once(once, subscription, standing, done);
+                    place.put_subscription_once(once, subscription, health, done);
                 });
                 match put.await? {
                     Once::Made(()) => {}
@@ -223,11 +223,11 @@ impl Flow {
         }
         let subscription = Arc::new(subscription);
         let bounds = limits(&self.config.load(), &subscription.spec);
-        self.lanes.insert(Lane::new(Arc::clone(&subscription), standing.clone(), bounds, Line::Empty));
-        index.put(subscription.id, &subscription.spec, Presence::of(&standing));
+        self.lanes.insert(Lane::new(Arc::clone(&subscription), health.clone(), bounds, Line::Empty));
+        index.put(subscription.id, &subscription.spec, Presence::of(&health));
         index.commit();
         tracing::debug!(subscription = %subscription.id, name = subscription.spec.name, %managed_by, "created a subscription");
-        let entry = Entry { subscription, standing };
+        let entry = Entry { subscription, health };
         self.tell_changed(&entry, Change::Created);
         Ok((entry, false))
     }
@@ -296,18 +296,18 @@ impl Flow {
         let before = Arc::clone(&lane.lock().subscription);
         let subscription = Arc::new(subscription);
         let bounds = limits(&self.config.load(), &subscription.spec);
-        let standing = {
+        let health = {
             let mut state = lane.lock();
             state.update(Arc::clone(&subscription), bounds);
-            state.standing.clone()
+            state.health.clone()
         };
         if before.spec.tls.id() != subscription.spec.tls.id() {
             self.client.forget(&before.spec.tls);
         }
-        index.put(subscription.id, &subscription.spec, Presence::of(&standing));
+        index.put(subscription.id, &subscription.spec, Presence::of(&health));
         index.commit();
         self.pump(lane);
-        let entry = Entry { subscription, standing };
+        let entry = Entry { subscription, health };
         self.tell_changed(&entry, Change::Settings);
         Ok(entry)
     }
@@ -367,20 +367,20 @@ impl Flow {
     pub(super) async fn put(
         &self,
         subscription: &Subscription,
-        standing: Option<&Standing>,
+        health: Option<&HealthState>,
     ) -> Result<(), StoreError> {
-        let (subscription, standing) = (subscription.clone(), standing.cloned());
-        self.commit(|place, done| place.put_subscription(subscription, standing, done)).await
+        let (subscription, health) = (subscription.clone(), health.cloned());
+        self.commit(|place, done| place.put_subscription(subscription, health, done)).await
     }
 
     /// Checks what only shows from outside: that the filter compiles, and that the address may be called.
     pub async fn check(&self, spec: &SubscriptionSpec) -> Result<(), ChangeError> {
         let mut problems = Vec::new();
         if let Some(Err(error)) = spec.filter.as_deref().map(Filter::compile) {
-            problems.push(Problem::explained("/filter", &error));
+            problems.push(Problem::from_error("/filter", &error));
         }
-        if let Err(error) = self.client.vet(&spec.url).await {
-            problems.push(Problem::explained("/url", &error));
+        if let Err(error) = self.client.check_target(&spec.url).await {
+            problems.push(Problem::from_error("/url", &error));
         }
         if problems.is_empty() { Ok(()) } else { Err(ChangeError::Invalid(problems)) }
     }
@@ -403,6 +403,6 @@ pub(super) fn entry(lane: &Lane) -> Entry {
 impl LaneState {
     /// The subscription as it stands.
     pub(super) fn entry(&self) -> Entry {
-        Entry { subscription: Arc::clone(&self.subscription), standing: self.standing.clone() }
+        Entry { subscription: Arc::clone(&self.subscription), health: self.health.clone() }
     }
 }

@@ -31,8 +31,8 @@ impl FromStr for Version {
 impl Entry {
     /// The version that it is.
     pub fn version(&self) -> Version {
-        let Self { subscription, standing } = self;
-        let disabled = standing.disabled.as_ref().map(|disabled| (disabled.reason.as_str(), disabled.at));
+        let Self { subscription, health } = self;
+        let disabled = health.disabled.as_ref().map(|disabled| (disabled.reason.as_str(), disabled.at));
         let expiries: Vec<_> = subscription.secrets.iter().map(|signing| signing.expires_at).collect();
         let id = subscription.id;
         let settings = serde_json::json!([
@@ -77,7 +77,7 @@ mod tests {
     use crate::flow::subscriptions::manually_disabled;
     use crate::model::id::SubscriptionId;
     use crate::model::input::SubscriptionInput;
-    use crate::model::subscription::{ManagedBy, Standing, Subscription};
+    use crate::model::subscription::{HealthState, ManagedBy, Subscription};
     use crate::model::time::Timestamp;
 
     fn entry() -> Entry {
@@ -91,7 +91,7 @@ mod tests {
             updated_at: Timestamp::default(),
             deleted_at: None,
         };
-        Entry { subscription: Arc::new(subscription), standing: Standing::default() }
+        Entry { subscription: Arc::new(subscription), health: HealthState::default() }
     }
 
     #[test]
@@ -102,8 +102,8 @@ mod tests {
         assert_eq!(version.to_string().parse(), Ok(version));
         let at = Timestamp::from_millis(5);
         let mut failing = base.clone();
-        failing.standing.failing_since = Some(at);
-        failing.standing.last_success_at = Some(at);
+        failing.health.failing_since = Some(at);
+        failing.health.last_success_at = Some(at);
         assert_eq!(failing.version(), version);
         let edits: [fn(&mut Subscription); 4] = [
             |one| one.spec.name.push('x'),
@@ -116,7 +116,7 @@ mod tests {
             edit(Arc::make_mut(&mut changed.subscription));
             assert_ne!(changed.version(), version);
         }
-        let off = Entry { standing: manually_disabled(&base.standing, at), ..base.clone() };
+        let off = Entry { health: manually_disabled(&base.health, at), ..base.clone() };
         assert_ne!(off.version(), version);
         assert!(Expected::OneOf(vec![off.version(), version]).check(&base).is_ok());
         let refused = Expected::OneOf(vec![version]).check(&off);

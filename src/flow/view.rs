@@ -5,7 +5,7 @@ use crate::model::event::EventContent;
 use crate::model::id::{DeliveryId, SubscriptionId};
 use crate::model::subscription::DisabledReason;
 use crate::model::time::Timestamp;
-use crate::rules::matcher::{Candidate, Verdict};
+use crate::rules::matcher::{Candidate, MatchOutcome};
 use crate::store::StoreError;
 
 use super::Flow;
@@ -112,7 +112,7 @@ pub struct Explanation {
     /// Its name.
     pub name: String,
     /// Whether it matches and, if not, the first reason.
-    pub verdict: Verdict,
+    pub verdict: MatchOutcome,
 }
 
 impl Flow {
@@ -129,7 +129,7 @@ impl Flow {
                     (state.subscription.spec.name.clone(), state.asks_for(&content.event_type))
                 };
                 let verdict = match snapshot.explain(lane.id, &candidate) {
-                    Verdict::Matches if !asks => Verdict::Events,
+                    MatchOutcome::Matches if !asks => MatchOutcome::Events,
                     verdict => verdict,
                 };
                 Explanation { subscription: lane.id, name, verdict }
@@ -144,7 +144,7 @@ impl Flow {
         let tally = self.reader.tally(id);
         let (in_flight, is_off) = self.lanes.get(id).map_or((0, true), |lane| {
             let state = lane.lock();
-            (u64::try_from(state.in_flight()).unwrap_or(u64::MAX), state.standing.disabled.is_some())
+            (u64::try_from(state.in_flight()).unwrap_or(u64::MAX), state.health.disabled.is_some())
         });
         let waiting = tally.waiting.saturating_sub(in_flight);
         let errors = self.index.filter_errors(id);
@@ -188,7 +188,7 @@ impl Flow {
         if state.is_in_flight(delivery.id) {
             return (DeliveryState::InFlight, None);
         }
-        if let Some(disabled) = &state.standing.disabled {
+        if let Some(disabled) = &state.health.disabled {
             let since = disabled.at;
             let reason = match disabled.reason {
                 DisabledReason::Manual => Reason::SwitchedOff { since },

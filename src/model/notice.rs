@@ -8,16 +8,16 @@ use super::event::EventContent;
 use super::id::SubscriptionId;
 use super::name::EventType;
 use super::selector::EventSelector;
-use super::subscription::{Standing, Subscription};
+use super::string_enum::string_enum;
+use super::subscription::{HealthState, Subscription};
 use super::time::Timestamp;
-use super::word::words;
 
 /// The project that notices belong to. They have no company.
 pub const PROJECT: &str = "postrider";
 /// What their types begin with, and no other's.
 pub const TYPE_PREFIX: &str = "postrider.";
 
-words!(
+string_enum!(
     /// What a notice tells.
     NoticeKind {
         /// A subscription was switched off for bad health.
@@ -35,12 +35,12 @@ words!(
 
 /// Whether a subscription that asks for these types asks for the event, as far as types go beyond matching: an event
 /// of the daemon's own has to be named, since who wants everything means what clients submit.
-pub fn is_asked_for(events: &EventSelector, event_type: &EventType) -> bool {
-    !is_own(event_type) || events.names(event_type)
+pub fn is_requested(events: &EventSelector, event_type: &EventType) -> bool {
+    !is_daemon_event(event_type) || events.names(event_type)
 }
 
 /// Whether the type is one of the daemon's own.
-pub fn is_own(event_type: &EventType) -> bool {
+pub fn is_daemon_event(event_type: &EventType) -> bool {
     event_type.as_str().starts_with(TYPE_PREFIX)
 }
 
@@ -62,19 +62,19 @@ impl Notice {
     pub fn of_subscription(
         kind: NoticeKind,
         subscription: &Subscription,
-        standing: &Standing,
+        health: &HealthState,
         at: Timestamp,
     ) -> Self {
-        let disabled = standing.disabled.as_ref();
+        let disabled = health.disabled.as_ref();
         let data = json!({
             "subscription": subscription.id.to_string(),
             "name": subscription.spec.name,
             "url": without_user_info(&subscription.spec.url),
-            "health": standing.health().as_str(),
+            "health": health.summary().as_str(),
             "disabled_reason": disabled.map(|disabled| disabled.reason.as_str()),
             "disabled_detail": disabled.map(|disabled| disabled.detail.as_str()),
-            "failing_since": standing.failing_since,
-            "last_success_at": standing.last_success_at,
+            "failing_since": health.failing_since,
+            "last_success_at": health.last_success_at,
         });
         Self { kind, at, about: Some(subscription.id), data }
     }
@@ -131,7 +131,7 @@ mod tests {
         };
         for kind in NoticeKind::ALL {
             let at = Timestamp::from_millis(7);
-            let notice = Notice::of_subscription(*kind, &subscription, &Standing::default(), at);
+            let notice = Notice::of_subscription(*kind, &subscription, &HealthState::default(), at);
             let content = notice.content().unwrap();
             assert!(content.event_type.as_str().starts_with(TYPE_PREFIX));
             let data: Value = serde_json::from_slice(content.data.as_deref().unwrap()).unwrap();

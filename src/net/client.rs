@@ -16,7 +16,7 @@ use crate::model::attempt::{EXCERPT_BYTES_MAX, ErrorClass, Outcome};
 use crate::model::proxy::Proxy;
 use crate::model::time::Clock;
 use crate::model::tls::Tls;
-use crate::rules::retry::{heeds_retry_after, parse_retry_after};
+use crate::rules::retry::{honors_retry_after, parse_retry_after};
 use crate::rules::target::{AllowedNetworks, ForbiddenAddress};
 
 /// How long to wait before connecting again when no file may be opened: that is no failure of the receiver.
@@ -92,7 +92,7 @@ impl Client {
     /// # Errors
     /// TLS cannot be set up.
     pub fn new(options: ClientOptions, resolver: Arc<dyn Resolver>) -> Result<Self, ClientError> {
-        super::install_crypto();
+        super::crypto::install_provider();
         let ClientOptions { connect_timeout, response_bytes_max, networks, proxy, clock } = options;
         let vetted = Vetted::new(resolver, networks);
         let ways = Ways::new(vetted.clone(), connect_timeout, proxy).map_err(ClientError)?;
@@ -123,7 +123,7 @@ impl Client {
         let failed = |error| failure::classify(&error, self.connect_timeout);
         if self.ways.is_proxied(request.url) {
             // A direct connection vets the very address that it is made to; here the proxy makes it.
-            self.vet(request.url).await.map_err(|error| failure::forbidden(&error))?;
+            self.check_target(request.url).await.map_err(|error| failure::forbidden(&error))?;
         }
         let http = self.ways.to(request.url, request.tls).await.map_err(failed)?;
         let post =
@@ -136,7 +136,7 @@ impl Client {
         let mut response = sent.map_err(failed)?;
         let status = response.status().as_u16();
         answer.status = Some(status);
-        if heeds_retry_after(status) {
+        if honors_retry_after(status) {
             let text = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
             answer.retry_after = text.and_then(|text| parse_retry_after(text, self.clock.now()));
         }
@@ -166,7 +166,7 @@ impl Client {
     /// Whether the URL may be called as things stand: its address, or one of those that its name has now.
     ///
     /// A name that does not resolve in time passes, since it may later; each attempt vets again.
-    pub async fn vet(&self, url: &Url) -> Result<(), ForbiddenAddress> {
+    pub async fn check_target(&self, url: &Url) -> Result<(), ForbiddenAddress> {
         self.vetted.networks().check_url(url)?;
         let Some(Host::Domain(name)) = url.host() else { return Ok(()) };
         match timeout(self.connect_timeout, self.vetted.addresses(name)).await {

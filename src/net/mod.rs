@@ -5,6 +5,7 @@
 //! It decides nothing about what follows, and keeps nothing but idle connections.
 
 mod client;
+mod crypto;
 mod failure;
 pub mod mail;
 #[cfg(feature = "otel")]
@@ -20,9 +21,3 @@ mod ways;
 
 pub use client::{Client, ClientError, ClientOptions, Exchange, Request};
 pub use resolve::{Resolution, Resolver, SystemResolver};
-
-/// Says what TLS does its arithmetic with, for the whole process.
-fn install_crypto() {
-    // Another part of the process may have installed it already, which is just as well.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-}

@@ -10,11 +10,11 @@ mod sorted;
 
 use std::sync::Arc;
 
-use self::chunk::{Chunk, high, is_dense, low};
+use self::chunk::{CHUNK_BITS, Chunk, WORDS, high, is_dense, low};
 pub use self::decode::{Kernel, force_kernel};
 use self::decode::{Source, decode};
+pub use self::sorted::{Edit, merge, retain_from};
 use self::sorted::{common, keep, without};
-pub use self::sorted::{merge, retain_from};
 
 /// The most members of a set that is one list.
 pub const LIST_MAX: usize = 1024;
@@ -22,20 +22,6 @@ pub const LIST_MAX: usize = 1024;
 const LIST_AGAIN: usize = 768;
 /// Two lists are walked together unless one is this many times longer.
 const NEAR: usize = 16;
-const CHUNK_BITS: u32 = 16;
-const WORDS: usize = 1 << (CHUNK_BITS - 6);
-
-/// The words of a whole chunk.
-type Words = [u64; WORDS];
-
-/// One membership to change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Edit {
-    /// The member.
-    pub member: u32,
-    /// Whether it is in the set afterwards.
-    pub present: bool,
-}
 
 /// A persistent set of `u32` whose members are mostly read one after the other: small before fast to probe.
 pub type Bitset = Set<2>;

@@ -18,11 +18,11 @@ use cel::objects::Key;
 use cel::{Context, Env, ExecutionError, ParseErrors, Program, Value};
 use regex::Regex;
 
-use self::bounds::{Refusal, bound, pattern_name};
+use self::bounds::{BoundError, bound, pattern_name};
 use self::budget::{BUDGET, Budget, Pattern};
 use self::json::Json;
 use crate::model::event::EventContent;
-use crate::model::problem::{Explain, Message};
+use crate::model::problem::{Localized, Message};
 use crate::model::time::Timestamp;
 
 /// The longest filter, in bytes.
@@ -52,7 +52,7 @@ pub struct FilterError {
     pub message: String,
 }
 
-impl Explain for FilterError {
+impl Localized for FilterError {
     fn message(&self) -> Message {
         let message = match &self.token {
             None => Message::new("problem-filter"),
@@ -64,7 +64,7 @@ impl Explain for FilterError {
 
 /// Why a filter gave no answer on one event.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum FilterFailure {
+pub enum EvaluationError {
     /// The expression failed.
     #[error("{0}")]
     Run(String),
@@ -113,8 +113,8 @@ impl Filter {
     ///
     /// # Errors
     /// The expression failed on this event, gave no boolean, or would have cost too much.
-    pub fn evaluate(&self, input: &FilterInput<'_>) -> Result<bool, FilterFailure> {
-        let read = input.read.get_or_init(|| input.read()).as_ref().map_err(FilterFailure::clone)?;
+    pub fn evaluate(&self, input: &FilterInput<'_>) -> Result<bool, EvaluationError> {
+        let read = input.read.get_or_init(|| input.read()).as_ref().map_err(EvaluationError::clone)?;
         read.budget.refill();
         let mut scope = read.context.new_inner_scope();
         for (index, pattern) in self.patterns.iter().enumerate() {
@@ -122,11 +122,11 @@ impl Filter {
         }
         let result = Value::resolve_val(&self.expression, &scope);
         if read.budget.is_exhausted() {
-            return Err(FilterFailure::Cost);
+            return Err(EvaluationError::Cost);
         }
         let value = result.map_err(|error| failure(&error))?;
         let answer = value.downcast_ref::<CelBool>().map(|answer| *answer.inner());
-        answer.ok_or_else(|| FilterFailure::Type(value.get_type().name().to_owned()))
+        answer.ok_or_else(|| EvaluationError::Type(value.get_type().name().to_owned()))
     }
 }
 
@@ -140,7 +140,7 @@ impl FilterError {
         Self { line: place(first.pos.0), column: place(first.pos.1), token, message }
     }
 
-    fn at(text: &str, places: &SourceInfo, refusal: Refusal) -> Self {
+    fn at(text: &str, places: &SourceInfo, refusal: BoundError) -> Self {
         let offset = places.offset_for(refusal.node).map_or(0, |(start, _)| start as usize);
         let before = text.get(..offset).unwrap_or("");
         let line = 1 + before.matches('\n').count();
@@ -177,13 +177,13 @@ fn plainly(said: &str) -> (Option<String>, String) {
 }
 
 /// What an expression says of its failure, cut to a bounded length: it may quote all of the event.
-fn failure(error: &ExecutionError) -> FilterFailure {
+fn failure(error: &ExecutionError) -> EvaluationError {
     let mut text = error.to_string();
     if text.len() > FAILURE_BYTES_MAX {
         text.truncate(text.floor_char_boundary(FAILURE_BYTES_MAX));
         text.push('…');
     }
-    FilterFailure::Run(text)
+    EvaluationError::Run(text)
 }
 
 /// What filters see of an event.
@@ -196,7 +196,7 @@ struct Read {
 pub struct FilterInput<'a> {
     content: &'a EventContent,
     arrived_at: Timestamp,
-    read: OnceCell<Result<Read, FilterFailure>>,
+    read: OnceCell<Result<Read, EvaluationError>>,
 }
 
 impl<'a> FilterInput<'a> {
@@ -205,7 +205,7 @@ impl<'a> FilterInput<'a> {
         Self { content, arrived_at, read: OnceCell::new() }
     }
 
-    fn read(&self) -> Result<Read, FilterFailure> {
+    fn read(&self) -> Result<Read, EvaluationError> {
         let EventContent { event_type, project, company, sender_id, occurred_at, data, trace: _ } =
             self.content;
         let mut event = HashMap::new();
@@ -221,7 +221,7 @@ impl<'a> FilterInput<'a> {
         put("occurred_at", timestamp(occurred_at.unwrap_or(self.arrived_at))?);
         if let Some(data) = data {
             let data: Json =
-                serde_json::from_slice(data).map_err(|error| FilterFailure::Data(error.to_string()))?;
+                serde_json::from_slice(data).map_err(|error| EvaluationError::Data(error.to_string()))?;
             put("data", data.0);
         }
         let mut context = Context::with_env(Arc::clone(&ENV));
@@ -233,7 +233,7 @@ impl<'a> FilterInput<'a> {
 }
 
 /// A time as CEL knows it.
-fn timestamp(at: Timestamp) -> Result<Value, FilterFailure> {
+fn timestamp(at: Timestamp) -> Result<Value, EvaluationError> {
     let mut context = Context::with_env(Arc::clone(&ENV));
     context.add_variable_from_value("text", at.to_string());
     TIMESTAMP
@@ -258,7 +258,7 @@ mod tests {
         }
     }
 
-    fn evaluate(text: &str, event: &EventContent) -> Result<bool, FilterFailure> {
+    fn evaluate(text: &str, event: &EventContent) -> Result<bool, EvaluationError> {
         let filter = Filter::compile(text).unwrap_or_else(|error| panic!("{text}: {error}"));
         filter.evaluate(&FilterInput::new(event, Timestamp::default()))
     }
@@ -385,7 +385,7 @@ mod tests {
             "event.data.t.matches('(a|b|ab)*c')",
             "event.data.a.all(x, event.data.t == event.data.t) || true",
         ] {
-            assert_eq!(evaluate(text, &event(&list)), Err(FilterFailure::Cost), "{text}");
+            assert_eq!(evaluate(text, &event(&list)), Err(EvaluationError::Cost), "{text}");
         }
         assert_eq!(
             evaluate("event.data.a.all(x, x < 2) && event.data.t.contains('ab')", &event(&list)),

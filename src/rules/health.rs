@@ -8,14 +8,14 @@
 //! Only a person, or a health check that a person asked for, leads out of `disabled`.
 
 use crate::model::attempt::Attempt;
-use crate::model::subscription::{DisablePolicy, Disabled, DisabledReason, Standing};
+use crate::model::subscription::{DisablePolicy, Disabled, DisabledReason, HealthState};
 use crate::model::time::Timestamp;
 
 /// What is to be known of a subscription after an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
-    /// The standing from now on.
-    pub standing: Standing,
+pub struct HealthChange {
+    /// The health from now on.
+    pub health: HealthState,
     /// Whether it must be written down: always but after a success that changed only `last_success_at`.
     pub must_persist: bool,
 }
@@ -23,57 +23,57 @@ pub struct Verdict {
 /// Judges the receiver by an `attempt` that is over.
 ///
 /// `exhausted` says that it was its delivery's last, `first_attempt_started_at` when the first of that
-/// delivery's current schedule began. A standing that is disabled already keeps its reason, whatever late
+/// delivery's current schedule began. A health that is disabled already keeps its reason, whatever late
 /// attempts bring.
-pub fn judge(
-    standing: &Standing,
+pub fn after_attempt(
+    health: &HealthState,
     policy: DisablePolicy,
     attempt: &Attempt,
     exhausted: bool,
     first_attempt_started_at: Timestamp,
-) -> Verdict {
+) -> HealthChange {
     if attempt.outcome.is_success() {
-        return praise(standing, attempt.ended_at());
+        return praise(health, attempt.ended_at());
     }
     let ended_at = attempt.ended_at();
     let reason = if attempt.outcome.is_gone() {
         Some(DisabledReason::Gone)
-    } else if exhausted && gives_up(standing, policy, first_attempt_started_at) {
+    } else if exhausted && gives_up(health, policy, first_attempt_started_at) {
         Some(DisabledReason::Exhausted)
     } else {
         None
     };
     let disable = |reason| Disabled { reason, at: ended_at, detail: attempt.outcome.to_string() };
-    let standing = Standing {
-        disabled: standing.disabled.clone().or_else(|| reason.map(disable)),
-        failing_since: standing.failing_since.or(Some(ended_at)),
-        last_success_at: standing.last_success_at,
+    let health = HealthState {
+        disabled: health.disabled.clone().or_else(|| reason.map(disable)),
+        failing_since: health.failing_since.or(Some(ended_at)),
+        last_success_at: health.last_success_at,
         last_failure_at: Some(ended_at),
-        probe: standing.probe,
+        probe: health.probe,
     };
-    Verdict { standing, must_persist: true }
+    HealthChange { health, must_persist: true }
 }
 
-/// The standing after a 2xx that ended at `ended_at`.
-fn praise(standing: &Standing, ended_at: Timestamp) -> Verdict {
-    let must_persist = standing.failing_since.is_some();
-    Verdict {
-        standing: Standing {
+/// The health after a 2xx that ended at `ended_at`.
+fn praise(health: &HealthState, ended_at: Timestamp) -> HealthChange {
+    let must_persist = health.failing_since.is_some();
+    HealthChange {
+        health: HealthState {
             failing_since: None,
             probe: None,
             last_success_at: Some(ended_at),
-            ..standing.clone()
+            ..health.clone()
         },
         must_persist,
     }
 }
 
 /// Whether a delivery whose attempts are used up takes its subscription with it.
-fn gives_up(standing: &Standing, policy: DisablePolicy, first_attempt_started_at: Timestamp) -> bool {
+fn gives_up(health: &HealthState, policy: DisablePolicy, first_attempt_started_at: Timestamp) -> bool {
     match policy {
         DisablePolicy::Always => true,
         DisablePolicy::Never => false,
-        DisablePolicy::Exhausted => standing.last_success_at.is_none_or(|at| at < first_attempt_started_at),
+        DisablePolicy::Exhausted => health.last_success_at.is_none_or(|at| at < first_attempt_started_at),
     }
 }
 
@@ -102,35 +102,42 @@ mod tests {
         })
     }
 
-    fn disabled(reason: DisabledReason) -> Standing {
+    fn disabled(reason: DisabledReason) -> HealthState {
         let disabled = Disabled { reason, at: ms(7), detail: "as it was".to_owned() };
-        Standing { disabled: Some(disabled), failing_since: Some(ms(5)), ..Standing::default() }
+        HealthState { disabled: Some(disabled), failing_since: Some(ms(5)), ..HealthState::default() }
     }
 
     #[test]
     fn a_failure_makes_failing_and_keeps_its_beginning() {
-        let first = judge(&Standing::default(), DisablePolicy::Exhausted, &answered(500), false, ms(1000));
+        let first =
+            after_attempt(&HealthState::default(), DisablePolicy::Exhausted, &answered(500), false, ms(1000));
         assert!(first.must_persist);
-        assert_eq!(first.standing.health(), Health::Failing);
+        assert_eq!(first.health.summary(), Health::Failing);
         assert_eq!(
-            (first.standing.failing_since, first.standing.last_failure_at),
+            (first.health.failing_since, first.health.last_failure_at),
             (Some(ms(1250)), Some(ms(1250)))
         );
-        let earlier =
-            Standing { failing_since: Some(ms(9)), last_failure_at: Some(ms(2000)), ..Standing::default() };
-        let next = judge(&earlier, DisablePolicy::Exhausted, &answered(301), false, ms(1000)).standing;
+        let earlier = HealthState {
+            failing_since: Some(ms(9)),
+            last_failure_at: Some(ms(2000)),
+            ..HealthState::default()
+        };
+        let next = after_attempt(&earlier, DisablePolicy::Exhausted, &answered(301), false, ms(1000)).health;
         // The newest answer counts, even if the clock was set back since.
         assert_eq!((next.failing_since, next.last_failure_at), (Some(ms(9)), Some(ms(1250))));
     }
 
     #[test]
     fn a_success_makes_healthy_and_is_written_only_if_that_is_news() {
-        let failing =
-            Standing { failing_since: Some(ms(9)), last_failure_at: Some(ms(9)), ..Standing::default() };
-        for (before, must_persist) in [(Standing::default(), false), (failing, true)] {
-            let verdict = judge(&before, DisablePolicy::Always, &answered(204), false, ms(1000));
-            let after = Standing { failing_since: None, last_success_at: Some(ms(1250)), ..before };
-            assert_eq!(verdict, Verdict { standing: after, must_persist });
+        let failing = HealthState {
+            failing_since: Some(ms(9)),
+            last_failure_at: Some(ms(9)),
+            ..HealthState::default()
+        };
+        for (before, must_persist) in [(HealthState::default(), false), (failing, true)] {
+            let verdict = after_attempt(&before, DisablePolicy::Always, &answered(204), false, ms(1000));
+            let after = HealthState { failing_since: None, last_success_at: Some(ms(1250)), ..before };
+            assert_eq!(verdict, HealthChange { health: after, must_persist });
         }
     }
 
@@ -152,13 +159,13 @@ mod tests {
             (Never, None, false, false),
         ];
         for (policy, last_success, exhausted, expected) in table {
-            let before = Standing { last_success_at: last_success.map(ms), ..Standing::default() };
-            let verdict = judge(&before, policy, &answered(500), exhausted, ms(100));
+            let before = HealthState { last_success_at: last_success.map(ms), ..HealthState::default() };
+            let verdict = after_attempt(&before, policy, &answered(500), exhausted, ms(100));
             let detail = "500".to_owned();
             let disabled = Disabled { reason: DisabledReason::Exhausted, at: ms(1250), detail };
             let row = format!("{policy}, {last_success:?}, {exhausted}");
-            assert_eq!(verdict.standing.disabled, expected.then_some(disabled), "{row}");
-            assert_eq!(verdict.standing.last_success_at, before.last_success_at, "{row}");
+            assert_eq!(verdict.health.disabled, expected.then_some(disabled), "{row}");
+            assert_eq!(verdict.health.last_success_at, before.last_success_at, "{row}");
             assert!(verdict.must_persist, "{row}");
         }
     }
@@ -167,8 +174,8 @@ mod tests {
     fn gone_disables_at_once_under_every_policy() {
         for &policy in DisablePolicy::ALL {
             for exhausted in [false, true] {
-                let before = Standing { last_success_at: Some(ms(1100)), ..Standing::default() };
-                let after = judge(&before, policy, &answered(410), exhausted, ms(1000)).standing;
+                let before = HealthState { last_success_at: Some(ms(1100)), ..HealthState::default() };
+                let after = after_attempt(&before, policy, &answered(410), exhausted, ms(1000)).health;
                 let disabled = after.disabled.unwrap();
                 assert_eq!((disabled.reason, disabled.detail.as_str()), (DisabledReason::Gone, "410"));
             }
@@ -182,7 +189,7 @@ mod tests {
         for &reason in DisabledReason::ALL {
             let before = disabled(reason);
             for late in [answered(200), answered(410), answered(500), attempt(timeout.clone())] {
-                let after = judge(&before, DisablePolicy::Always, &late, true, ms(0)).standing;
+                let after = after_attempt(&before, DisablePolicy::Always, &late, true, ms(0)).health;
                 assert_eq!(after.disabled, before.disabled, "{reason}, {}", late.outcome);
                 assert_eq!(after.failing_since.is_none(), late.outcome.is_success());
             }
@@ -194,7 +201,8 @@ mod tests {
         let timeout =
             Outcome::Failed { class: ErrorClass::Timeout, detail: "no answer within 7s".to_owned() };
         let after =
-            judge(&Standing::default(), DisablePolicy::Always, &attempt(timeout), true, ms(1000)).standing;
+            after_attempt(&HealthState::default(), DisablePolicy::Always, &attempt(timeout), true, ms(1000))
+                .health;
         assert_eq!(after.disabled.unwrap().detail, "timeout: no answer within 7s");
     }
 }

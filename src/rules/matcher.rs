@@ -17,6 +17,7 @@ mod gate;
 mod intern;
 mod names;
 mod notes;
+mod presence;
 mod radix;
 mod slots;
 mod snapshot;
@@ -27,11 +28,12 @@ use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
 
-pub use check::{Candidate, Verdict};
+pub use check::{Candidate, MatchOutcome};
 pub use footprint::Footprint;
 pub use gate::FilterErrors;
+pub use presence::Presence;
 pub use snapshot::{Matched, Matches, Snapshot};
-pub use writer::{IndexWriter, Presence};
+pub use writer::IndexWriter;
 
 use crate::model::id::SubscriptionId;
 use crate::model::subscription::SubscriptionSpec;

@@ -15,7 +15,7 @@ use crate::model::event::{Event, EventContent};
 use crate::model::id::EventId;
 use crate::model::name::EventType;
 use crate::model::selector::{EventPattern, EventSelector, ProjectPattern, ProjectSelector};
-use crate::model::subscription::{DisabledReason, Format, Standing, Subscription};
+use crate::model::subscription::{DisabledReason, Format, HealthState, Subscription};
 use crate::model::time::Timestamp;
 
 /// The type that a health check shows instead of an event's, but in `blue` format.
@@ -42,11 +42,11 @@ const MEMBERS_BYTES: usize = 320;
 /// - `raw`: `data` alone; `null` if there is none, so that it is JSON all the same.
 /// - `cloudevents`: CloudEvents 1.0, structured. `source` is `/company/project` or `/project`; the sender's own
 ///   id is the extension `senderid`.
-pub fn body(subscription: &Subscription, standing: &Standing, event: &Event) -> Bytes {
+pub fn body(subscription: &Subscription, health: &HealthState, event: &Event) -> Bytes {
     let content = &event.content;
     match subscription.spec.format {
         Format::Standard => standard(event),
-        Format::Blue => blue(subscription, standing, content),
+        Format::Blue => blue(subscription, health, content),
         Format::Raw => content.data.clone().unwrap_or(Bytes::from_static(NULL)),
         Format::CloudEvents => cloud_event(event),
     }
@@ -56,7 +56,7 @@ pub fn body(subscription: &Subscription, standing: &Standing, event: &Event) -> 
 /// reads.
 ///
 /// `raw` has the `standard` body, since there is no data that could stand alone.
-pub fn health_check(subscription: &Subscription, standing: &Standing, id: EventId, at: Timestamp) -> Bytes {
+pub fn health_check(subscription: &Subscription, health: &HealthState, id: EventId, at: Timestamp) -> Bytes {
     let mut data = Object::new();
     data.value("subscription", &subscription.id);
     let data = data.end();
@@ -67,7 +67,7 @@ pub fn health_check(subscription: &Subscription, standing: &Standing, id: EventI
             body.end()
         }
         Format::Blue => {
-            let mut webhook = webhook(subscription, standing);
+            let mut webhook = webhook(subscription, health);
             webhook.value("secret", "");
             let mut body = Object::new();
             body.value("event", HEALTH_CHECK_BLUE).json("webhook", &webhook.end());
@@ -147,11 +147,11 @@ fn cloud_context(id: EventId, source: &str, event_type: &str, at: Timestamp) -> 
     body
 }
 
-fn blue(subscription: &Subscription, standing: &Standing, content: &EventContent) -> Bytes {
+fn blue(subscription: &Subscription, health: &HealthState, content: &EventContent) -> Bytes {
     let values = members(content.data.as_deref().unwrap_or(NULL));
     let value = |name| values.get(name).map_or(NULL, |value| value.get().as_bytes());
     let mut body = Object::new();
-    body.value("event", &content.event_type).json("webhook", &webhook(subscription, standing).end());
+    body.value("event", &content.event_type).json("webhook", &webhook(subscription, health).end());
     body.json("previousValue", value("previousValue")).json("currentValue", value("currentValue"));
     body.end()
 }
@@ -163,9 +163,9 @@ fn members(json: &[u8]) -> BTreeMap<String, &RawValue> {
 
 /// Blue's description of the webhook, not ended. Its lists are empty where everything is wanted, and only a
 /// receiver that was given up on is `UNHEALTHY`.
-fn webhook(subscription: &Subscription, standing: &Standing) -> Object {
+fn webhook(subscription: &Subscription, health: &HealthState) -> Object {
     let spec = &subscription.spec;
-    let disabled = standing.disabled.as_ref();
+    let disabled = health.disabled.as_ref();
     let unhealthy = disabled.is_some_and(|disabled| disabled.reason != DisabledReason::Manual);
     let mut metadata = Object::new();
     metadata.value("events", &event_terms(&spec.events)).value("projectIds", &project_terms(&spec.projects));
@@ -253,22 +253,21 @@ mod tests {
 
     const DATA: &str = r#"{ "n":1.10, "big":123456789012345678901234567890, "a":"x  y", "a":2 }"#;
 
-    fn disabled(reason: DisabledReason) -> Standing {
+    fn disabled(reason: DisabledReason) -> HealthState {
         let disabled =
             crate::model::subscription::Disabled { reason, at: Timestamp::default(), detail: String::new() };
-        Standing { disabled: Some(disabled), ..Standing::default() }
+        HealthState { disabled: Some(disabled), ..HealthState::default() }
     }
 
     fn sent(format: Format, data: Option<&str>) -> String {
-        let bytes = body(&subscription(format), &Standing::default(), &event(data));
+        let bytes = body(&subscription(format), &HealthState::default(), &event(data));
         String::from_utf8(bytes.to_vec()).unwrap()
     }
 
     fn checked(format: Format) -> String {
         let subscription = subscription(format);
-        let standing = disabled(DisabledReason::Exhausted);
-        let bytes =
-            health_check(&subscription, &standing, EventId::from_bits(9), Timestamp::from_millis(1000));
+        let health = disabled(DisabledReason::Exhausted);
+        let bytes = health_check(&subscription, &health, EventId::from_bits(9), Timestamp::from_millis(1000));
         String::from_utf8(bytes.to_vec()).unwrap()
     }
 
@@ -285,7 +284,7 @@ mod tests {
         bare.content.company = None;
         bare.content.occurred_at = None;
         assert_eq!(
-            body(&subscription(Format::Standard), &Standing::default(), &bare),
+            body(&subscription(Format::Standard), &HealthState::default(), &bare),
             r#"{"type":"TODO_CREATED","timestamp":"1970-01-01T00:00:00.000Z","id":"evt_00000000000000000000000001","project":"website"}"#
         );
     }
@@ -304,7 +303,7 @@ mod tests {
         assert_eq!(sent(Format::CloudEvents, None), format!("{{{context}}}"));
         let mut alone = event(None);
         alone.content.company = None;
-        let bytes = body(&subscription(Format::CloudEvents), &Standing::default(), &alone);
+        let bytes = body(&subscription(Format::CloudEvents), &HealthState::default(), &alone);
         assert!(String::from_utf8_lossy(&bytes).contains(r#""source":"/website""#));
     }
 
@@ -333,15 +332,15 @@ mod tests {
 
     #[test]
     fn blue_is_unhealthy_once_given_up_on() {
-        for (standing, expected) in [
+        for (health, expected) in [
             (
-                Standing { failing_since: Some(Timestamp::default()), ..Standing::default() },
+                HealthState { failing_since: Some(Timestamp::default()), ..HealthState::default() },
                 r#""HEALTHY","enabled":true"#,
             ),
             (disabled(DisabledReason::Manual), r#""HEALTHY","enabled":false"#),
             (disabled(DisabledReason::Gone), r#""UNHEALTHY","enabled":false"#),
         ] {
-            let bytes = body(&subscription(Format::Blue), &standing, &event(None));
+            let bytes = body(&subscription(Format::Blue), &health, &event(None));
             assert!(String::from_utf8_lossy(&bytes).contains(expected), "{expected}");
         }
     }
@@ -368,7 +367,7 @@ mod tests {
         let data = r#""data":{"subscription":"sub_00000000000000000000000002"}"#;
         let head = r#""timestamp":"1970-01-01T00:00:00.000Z","id":"evt_00000000000000000000000009""#;
         let sent =
-            |to: &Subscription, event_type| body(to, &Standing::default(), &sample(to, event_type, id));
+            |to: &Subscription, event_type| body(to, &HealthState::default(), &sample(to, event_type, id));
         let expected = format!(r#"{{"type":"webhook.test",{head},"project":"test",{data}}}"#);
         assert_eq!(sent(&wanting, None), expected);
         wanting.spec.projects = ProjectSelector::parse(&["acme/*", "acme/website"]).unwrap();

@@ -6,7 +6,7 @@ use crate::model::secret::{Secret, SigningSecret};
 use crate::model::time::Timestamp;
 
 /// How many secrets may sign side by side: each adds its signature to every request.
-pub const ACTIVE_MAX: usize = 4;
+pub const ACTIVE_SECRETS_MAX: usize = 4;
 
 /// The secrets of a subscription once `secret` signs: it comes first, and whatever signs at `now` goes on for at most
 /// `grace`, the newest of them first. A secret that is there already takes the first place.

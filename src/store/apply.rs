@@ -132,15 +132,15 @@ impl Applier {
                 self.park(&deliveries);
                 ack(&poison, done, Ok(()))
             }
-            Step::PutSubscription(subscription, standing, done) => {
-                ack(&poison, done, self.put_subscription(&subscription, standing.as_ref()))
+            Step::PutSubscription(subscription, health, done) => {
+                ack(&poison, done, self.put_subscription(&subscription, health.as_ref()))
             }
-            Step::PutSubscriptionOnce(once, subscription, standing, done) => {
-                let put = self.put_subscription_once(once, &subscription, standing.as_ref());
+            Step::PutSubscriptionOnce(once, subscription, health, done) => {
+                let put = self.put_subscription_once(once, &subscription, health.as_ref());
                 ack(&poison, done, put)
             }
-            Step::PutStanding(id, standing, done) => {
-                self.put_standing(id, &standing);
+            Step::PutHealth(id, health, done) => {
+                self.put_health(id, &health);
                 ack(&poison, done, Ok(()))
             }
             Step::Release(id, limit, done) => ack(&poison, done, self.release(id, limit)),

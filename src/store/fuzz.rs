@@ -5,7 +5,7 @@
 
 use std::fmt::Debug;
 
-use super::record::{self, Problem};
+use super::record::{self, RecordError};
 use super::seal::Vault;
 use crate::model::id::{DeliveryId, EventId, ReplayId, SubscriptionId};
 
@@ -27,7 +27,7 @@ pub fn record(kind: u8, bytes: &[u8]) {
         1 => long(bytes, |bytes| record::read_delivery(DeliveryId::from_bits(bits), bytes), record::delivery),
         2 => long(bytes, record::read_replay, |deliveries| record::replay(deliveries)),
         3 => long(bytes, record::read_once, record::once),
-        4 => short(bytes, record::read_standing, record::standing),
+        4 => short(bytes, record::read_health, record::health),
         5 => short(bytes, |bytes| record::read_job(ReplayId::from_bits(bits), bytes), record::job),
         6 => short(bytes, record::read_meta, record::meta),
         _ => subscription(bytes),
@@ -42,7 +42,11 @@ pub fn record(kind: u8, bytes: &[u8]) {
     let _ = record::sealed_by(bytes);
 }
 
-fn short<T: Debug>(bytes: &[u8], read: impl Fn(&[u8]) -> Result<T, Problem>, write: impl Fn(&T) -> Vec<u8>) {
+fn short<T: Debug>(
+    bytes: &[u8],
+    read: impl Fn(&[u8]) -> Result<T, RecordError>,
+    write: impl Fn(&T) -> Vec<u8>,
+) {
     let Ok(value) = read(bytes) else { return };
     let written = write(&value);
     match read(&written) {
@@ -56,7 +60,11 @@ fn short<T: Debug>(bytes: &[u8], read: impl Fn(&[u8]) -> Result<T, Problem>, wri
 }
 
 /// As [`short`], of a record whose whole length is in it, as the store looks at it first.
-fn long<T: Debug>(bytes: &[u8], read: impl Fn(&[u8]) -> Result<T, Problem>, write: impl Fn(&T) -> Vec<u8>) {
+fn long<T: Debug>(
+    bytes: &[u8],
+    read: impl Fn(&[u8]) -> Result<T, RecordError>,
+    write: impl Fn(&T) -> Vec<u8>,
+) {
     let read_whole = |bytes: &[u8]| {
         if record::length(bytes)? == bytes.len() { read(bytes) } else { Err("it is torn".to_owned()) }
     };

@@ -78,7 +78,7 @@ impl Model {
     fn begin(&mut self, origin: u128, id: DeliveryId, to: (EventId, SubscriptionId, bool)) {
         let (event, subscription, queued) = to;
         let place = if queued { Place::Lane(id.time()) } else { Place::Fresh };
-        let mut known = Known { delivery: Delivery::fresh(id, event, subscription), place, origin };
+        let mut known = Known { delivery: Delivery::new(id, event, subscription), place, origin };
         if !self.is_live(subscription) {
             known.cancel();
         }
@@ -315,8 +315,8 @@ impl Run {
         };
         let due_was = if let Place::Lane(due) = known.place { Some(due) } else { None };
         self.model.settle(&delivery);
-        let standing = self.rng.random_bool(0.1).then(Default::default);
-        let settlement = Settlement { delivery, due_was, standing };
+        let health = self.rng.random_bool(0.1).then(Default::default);
+        let settlement = Settlement { delivery, due_was, health };
         self.rig.step(|place, done| place.settle(settlement, done)).await.unwrap();
     }
 

@@ -17,7 +17,7 @@ use super::table::{Draft, Tables};
 use crate::model::event::Event;
 use crate::model::id::{DeliveryId, EventId, ReplayId, SubscriptionId};
 use crate::model::replay::ReplayJob;
-use crate::model::subscription::{Standing, Subscription};
+use crate::model::subscription::{HealthState, Subscription};
 use crate::model::time::Timestamp;
 
 /// For how long a key stands for what it was first used for.
@@ -187,10 +187,10 @@ impl Applier {
         &mut self,
         once: OnceKey,
         subscription: &Subscription,
-        standing: Option<&Standing>,
+        health: Option<&HealthState>,
     ) -> Result<Once<()>, StoreError> {
         self.once(once, |applier| {
-            applier.put_subscription(subscription, standing)?;
+            applier.put_subscription(subscription, health)?;
             Ok(((), Earlier::Subscription(subscription.id)))
         })
     }

@@ -33,7 +33,7 @@ use super::seal::{self, KeyId, Vault};
 use super::step::Poison;
 use super::table::{Draft, Tables};
 use crate::model::id::{IdSequence, SubscriptionId};
-use crate::model::subscription::{Standing, Subscription};
+use crate::model::subscription::{HealthState, Subscription};
 use crate::model::time::Clock;
 
 /// The format of the log as a whole.
@@ -72,8 +72,8 @@ pub struct Opened {
     pub reader: Reader,
     /// What does the steps.
     pub committer: Committer,
-    /// Every subscription, deleted ones included, with its standing, by id.
-    pub subscriptions: Vec<(Subscription, Standing)>,
+    /// Every subscription, deleted ones included, with its health, by id.
+    pub subscriptions: Vec<(Subscription, HealthState)>,
     /// The deliveries that had not been tried, parked or settled, oldest first.
     pub fresh: Vec<Fresh>,
     /// The lanes with rows in them, and how many rows each has; those of deleted subscriptions are to be cleared.

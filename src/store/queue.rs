@@ -12,7 +12,7 @@ use super::step::{Append, Appended, Done, Poison, Replay, Settlement, Step, Swee
 use crate::model::delivery::Delivery;
 use crate::model::id::{DeliveryId, SubscriptionId};
 use crate::model::replay::ReplayJob;
-use crate::model::subscription::{Standing, Subscription};
+use crate::model::subscription::{HealthState, Subscription};
 
 /// The way in. Cheap to clone; when the last one and the last [`Place`] are gone, the committer ends.
 #[derive(Clone, Debug)]
@@ -131,7 +131,7 @@ impl Place {
         self.send(done, |done| Step::PutJobOnce(once, Box::new(job), done));
     }
 
-    /// Writes down what became of a delivery: its row, its due row if it still waits, and the standing, at once.
+    /// Writes down what became of a delivery: its row, its due row if it still waits, and the health, at once.
     ///
     /// A waiting delivery of a deleted subscription is written as cancelled, and nothing of one whose event is gone.
     pub fn settle(self, settlement: Settlement, done: impl FnOnce(Result<(), StoreError>) + Send + 'static) {
@@ -143,17 +143,17 @@ impl Place {
         self.send(done, |done| Step::Park(deliveries, done));
     }
 
-    /// Writes a subscription, and its standing if given.
+    /// Writes a subscription, and its health if given.
     ///
     /// With `deleted_at` set, its fresh deliveries are cancelled; [`clear_lane`](Self::clear_lane) does the same for
     /// the others.
     pub fn put_subscription(
         self,
         subscription: Subscription,
-        standing: Option<Standing>,
+        health: Option<HealthState>,
         done: impl FnOnce(Result<(), StoreError>) + Send + 'static,
     ) {
-        self.send(done, |done| Step::PutSubscription(Box::new(subscription), standing, done));
+        self.send(done, |done| Step::PutSubscription(Box::new(subscription), health, done));
     }
 
     /// Writes a new subscription, unless the key says that it was made before.
@@ -161,20 +161,20 @@ impl Place {
         self,
         once: OnceKey,
         subscription: Subscription,
-        standing: Option<Standing>,
+        health: Option<HealthState>,
         done: impl FnOnce(Result<Once<()>, StoreError>) + Send + 'static,
     ) {
-        self.send(done, |done| Step::PutSubscriptionOnce(once, Box::new(subscription), standing, done));
+        self.send(done, |done| Step::PutSubscriptionOnce(once, Box::new(subscription), health, done));
     }
 
-    /// Writes a subscription's standing.
-    pub fn put_standing(
+    /// Writes a subscription's health.
+    pub fn put_health(
         self,
         subscription: SubscriptionId,
-        standing: Standing,
+        health: HealthState,
         done: impl FnOnce(Result<(), StoreError>) + Send + 'static,
     ) {
-        self.send(done, |done| Step::PutStanding(subscription, standing, done));
+        self.send(done, |done| Step::PutHealth(subscription, health, done));
     }
 
     /// Makes what waits in a lane due when it was made, so that it goes out oldest first.

@@ -23,7 +23,7 @@ use crate::model::event::Event;
 use crate::model::id::{DeliveryId, EventId, ReplayId, SubscriptionId};
 use crate::model::metrics::Histogram;
 use crate::model::replay::ReplayJob;
-use crate::model::subscription::{Standing, Subscription};
+use crate::model::subscription::{HealthState, Subscription};
 use crate::model::time::Timestamp;
 
 /// How many rows of a lane are looked at for the oldest delivery in it.
@@ -194,7 +194,7 @@ impl Reader {
                 return Ok(delivery);
             }
         }
-        Ok(Delivery::fresh(id, event, subscription))
+        Ok(Delivery::new(id, event, subscription))
     }
 
     fn delivery_row(&self, id: DeliveryId) -> Result<Option<Delivery>, StoreError> {
@@ -391,11 +391,11 @@ impl Reader {
         record.map(read).transpose()
     }
 
-    /// The subscription's standing; the default if none was written.
-    pub fn standing(&self, id: SubscriptionId) -> Result<Standing, StoreError> {
-        match self.tables.tree(Table::Standings).get(id.to_bytes())? {
-            Some(row) => record::read_standing(&row).map_err(|p| corrupt(Table::Standings, id.bits(), p)),
-            None => Ok(Standing::default()),
+    /// The subscription's health; the default if none was written.
+    pub fn health(&self, id: SubscriptionId) -> Result<HealthState, StoreError> {
+        match self.tables.tree(Table::HealthStates).get(id.to_bytes())? {
+            Some(row) => record::read_health(&row).map_err(|p| corrupt(Table::HealthStates, id.bits(), p)),
+            None => Ok(HealthState::default()),
         }
     }
 
@@ -448,6 +448,6 @@ pub(super) fn head(id: EventId, first: &[u8]) -> Result<EventHead, StoreError> {
     record::read_event_head(id, first).map(|(head, _)| head).map_err(|p| bad_event(id, p))
 }
 
-fn bad_event(id: EventId, problem: record::Problem) -> StoreError {
+fn bad_event(id: EventId, problem: record::RecordError) -> StoreError {
     corrupt(Table::Events, id.bits(), problem)
 }

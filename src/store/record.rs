@@ -26,7 +26,7 @@ use crate::model::id::{DeliveryId, EventId, SubscriptionId};
 use crate::model::secret::SigningSecret;
 use crate::model::selector::{EventSelector, ProjectSelector};
 use crate::model::subscription::{
-    Disabled, DisabledReason, Format, ManagedBy, Ordering, RateLimit, Standing, Subscription,
+    Disabled, DisabledReason, Format, HealthState, ManagedBy, Ordering, RateLimit, Subscription,
     SubscriptionSpec,
 };
 use crate::model::time::{Interval, Timestamp, millis};
@@ -53,9 +53,9 @@ pub(super) const CHUNK_BYTES: usize = 6 * 1024;
 const PREFIX: usize = 5;
 
 /// What is wrong with a record, to be reported with its key.
-pub(super) type Problem = String;
+pub(super) type RecordError = String;
 
-type Read<T> = Result<T, Problem>;
+type Read<T> = Result<T, RecordError>;
 
 /// Room for most records, so that they are not moved while they grow.
 const USUAL_BYTES: usize = 256;
@@ -432,7 +432,7 @@ fn read_v1(id: SubscriptionId, value: &SubscriptionV1) -> Read<Subscription> {
 }
 
 #[derive(Encode, Decode)]
-struct StandingV1 {
+struct HealthStateV1 {
     disabled: Option<(String, u64, String)>,
     failing_since: Option<u64>,
     last_success_at: Option<u64>,
@@ -443,30 +443,30 @@ struct StandingV1 {
 /// The longest reason for being switched off that is kept, in characters, so that the row stays short.
 const DETAIL_CHARS_MAX: usize = 1024;
 
-/// A standing.
-pub(super) fn standing(standing: &Standing) -> Vec<u8> {
+/// A health.
+pub(super) fn health(health: &HealthState) -> Vec<u8> {
     let disabled = |d: &Disabled| {
         let detail = d.detail.chars().take(DETAIL_CHARS_MAX).collect();
         (d.reason.to_string(), d.at.as_millis(), detail)
     };
-    let value = StandingV1 {
-        disabled: standing.disabled.as_ref().map(disabled),
-        failing_since: standing.failing_since.map(Timestamp::as_millis),
-        last_success_at: standing.last_success_at.map(Timestamp::as_millis),
-        last_failure_at: standing.last_failure_at.map(Timestamp::as_millis),
-        probe: standing.probe.map(DeliveryId::bits),
+    let value = HealthStateV1 {
+        disabled: health.disabled.as_ref().map(disabled),
+        failing_since: health.failing_since.map(Timestamp::as_millis),
+        last_success_at: health.last_success_at.map(Timestamp::as_millis),
+        last_failure_at: health.last_failure_at.map(Timestamp::as_millis),
+        probe: health.probe.map(DeliveryId::bits),
     };
     encode(1, value)
 }
 
-/// A standing back from its row.
-pub(super) fn read_standing(record: &[u8]) -> Read<Standing> {
-    let value: StandingV1 = decode_all(1, record)?;
+/// A health back from its row.
+pub(super) fn read_health(record: &[u8]) -> Read<HealthState> {
+    let value: HealthStateV1 = decode_all(1, record)?;
     let disabled = |(reason, at, detail): (String, u64, String)| {
         let reason = parse::<DisabledReason>(&reason)?;
-        Ok::<_, Problem>(Disabled { reason, at: Timestamp::from_millis(at), detail })
+        Ok::<_, RecordError>(Disabled { reason, at: Timestamp::from_millis(at), detail })
     };
-    Ok(Standing {
+    Ok(HealthState {
         disabled: value.disabled.map(disabled).transpose()?,
         failing_since: value.failing_since.map(Timestamp::from_millis),
         last_success_at: value.last_success_at.map(Timestamp::from_millis),

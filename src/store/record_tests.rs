@@ -8,7 +8,7 @@ use crate::model::attempt::EXCERPT_BYTES_MAX;
 use crate::model::delivery::DeliveryState;
 use crate::model::id::ReplayId;
 use crate::model::replay::{JobState, ReplayJob};
-use crate::model::secret::Key;
+use crate::model::secret::SigningKey;
 use crate::model::tls::ClientIdentity;
 use crate::store::once::{Earlier, EarlierEvent};
 use crate::store::rig;
@@ -101,8 +101,8 @@ fn tls_subscription() -> Subscription {
     value
 }
 
-fn full_standing() -> Standing {
-    Standing {
+fn full_health() -> HealthState {
+    HealthState {
         disabled: Some(Disabled { reason: DisabledReason::Gone, at: time(4), detail: "410".to_owned() }),
         failing_since: Some(time(1)),
         last_success_at: Some(time(2)),
@@ -190,8 +190,8 @@ fn every_record_comes_back_at_its_limits() {
         let record = subscription(&value, &vault()).unwrap();
         assert_eq!(read_subscription(value.id, &record, &vault()), Ok(value));
     }
-    for value in [Standing::default(), full_standing()] {
-        assert_eq!(read_standing(&standing(&value)), Ok(value));
+    for value in [HealthState::default(), full_health()] {
+        assert_eq!(read_health(&health(&value)), Ok(value));
     }
     assert_eq!(read_meta(&meta(&a_meta())), Ok(a_meta()));
     assert_eq!(read_format(&meta(&a_meta())), Ok(2));
@@ -267,7 +267,7 @@ fn a_subscriptions_secrets_are_sealed_for_it_alone() {
     let value = full_subscription();
     let record = subscription(&value, &vault()).unwrap();
     let secret = value.secrets[0].secret.clone();
-    let Key::Symmetric(bytes) = secret.key() else { panic!("another kind") };
+    let SigningKey::Symmetric(bytes) = secret.key() else { panic!("another kind") };
     for hidden in [secret.reveal().as_bytes(), &secret.reveal().as_bytes()[6..], bytes] {
         assert!(!record.windows(hidden.len()).any(|part| part == hidden));
     }
@@ -341,8 +341,8 @@ fn records_of_every_version_are_written_and_read_as_ever() {
     let stored = fixture("delivery_v1.bin", &delivery(&value));
     assert_eq!(read_delivery(value.id, &stored), Ok(value));
 
-    let stored = fixture("standing_v1.bin", &standing(&full_standing()));
-    assert_eq!(read_standing(&stored), Ok(full_standing()));
+    let stored = fixture("standing_v1.bin", &health(&full_health()));
+    assert_eq!(read_health(&stored), Ok(full_health()));
 
     let stored = fixture("replay_v1.bin", &replay(&pairs(3)));
     assert_eq!(read_replay(&stored), Ok(pairs(3)));

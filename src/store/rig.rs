@@ -13,7 +13,7 @@ use super::*;
 use crate::model::event::EventContent;
 use crate::model::id::{EventId, SubscriptionId};
 use crate::model::selector::{EventSelector, ProjectSelector};
-use crate::model::subscription::{Format, ManagedBy, Ordering, Standing, Subscription, SubscriptionSpec};
+use crate::model::subscription::{Format, HealthState, ManagedBy, Ordering, Subscription, SubscriptionSpec};
 use crate::model::time::{Clock, Timestamp};
 
 pub(super) const EPOCH: Timestamp = Timestamp::from_millis(1_700_000_000_000);
@@ -28,7 +28,7 @@ pub(super) struct Rig {
 
 /// What an opening found.
 pub(super) struct Found {
-    pub(super) subscriptions: Vec<(Subscription, Standing)>,
+    pub(super) subscriptions: Vec<(Subscription, HealthState)>,
     pub(super) fresh: Vec<Fresh>,
     pub(super) lanes: Vec<(SubscriptionId, u64)>,
 }

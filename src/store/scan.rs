@@ -13,7 +13,7 @@ use super::seen::SeenState;
 use super::table::{Tables, corrupt, hash};
 use crate::model::delivery::Progress;
 use crate::model::id::{DeliveryId, SubscriptionId};
-use crate::model::subscription::{Standing, Subscription};
+use crate::model::subscription::{HealthState, Subscription};
 
 /// After so many rows of a tree, a word on how far it is.
 const PROGRESS_ROWS: u64 = 500_000;
@@ -22,7 +22,7 @@ const PROGRESS_ROWS: u64 = 500_000;
 #[derive(Debug, Default)]
 pub(super) struct Scan {
     pub(super) counts: [(u64, u64); TABLES],
-    pub(super) subscriptions: Vec<(Subscription, Standing)>,
+    pub(super) subscriptions: Vec<(Subscription, HealthState)>,
     /// Those whose secrets an earlier version stored as they are.
     pub(super) plain: Vec<Subscription>,
     pub(super) state: State,
@@ -120,11 +120,11 @@ impl Scan {
         progress: &mut dyn FnMut(&str),
     ) -> Result<(), StoreError> {
         let tables = &reader.tables;
-        let mut standings = BTreeMap::new();
-        self.each(tables, Table::Standings, progress, |_, row_key, row| {
-            let id = SubscriptionId::from_bits(key::read_id(Table::Standings, row_key, row_key)?);
-            let problem = |p| corrupt(Table::Standings, id.bits(), p);
-            standings.insert(id, record::read_standing(row).map_err(problem)?);
+        let mut health = BTreeMap::new();
+        self.each(tables, Table::HealthStates, progress, |_, row_key, row| {
+            let id = SubscriptionId::from_bits(key::read_id(Table::HealthStates, row_key, row_key)?);
+            let problem = |p| corrupt(Table::HealthStates, id.bits(), p);
+            health.insert(id, record::read_health(row).map_err(problem)?);
             Ok(())
         })?;
         self.each(tables, Table::Subscriptions, progress, |scan, row_key, _| {
@@ -141,7 +141,7 @@ impl Scan {
             if record::is_plain(&record) {
                 scan.plain.push(subscription.clone());
             }
-            scan.subscriptions.push((subscription, standings.remove(&id).unwrap_or_default()));
+            scan.subscriptions.push((subscription, health.remove(&id).unwrap_or_default()));
             Ok(())
         })
     }

@@ -12,7 +12,7 @@ use super::step::Settlement;
 use super::table::corrupt;
 use crate::model::delivery::{Delivery, Progress};
 use crate::model::id::{DeliveryId, EventId, SubscriptionId};
-use crate::model::subscription::{Standing, Subscription};
+use crate::model::subscription::{HealthState, Subscription};
 use crate::model::time::Timestamp;
 use sled::IVec;
 
@@ -25,8 +25,8 @@ struct Before {
 impl Applier {
     pub(super) fn settle(&mut self, settlement: &Settlement) -> Result<(), StoreError> {
         let delivery = &settlement.delivery;
-        if let Some(standing) = &settlement.standing {
-            self.put_standing(delivery.subscription, standing);
+        if let Some(health) = &settlement.health {
+            self.put_health(delivery.subscription, health);
         }
         let Some(before) = self.take_place(delivery, settlement.due_was)? else {
             // Retention took the event while the request was out: there is nothing left to write to.
@@ -163,7 +163,7 @@ impl Applier {
     pub(super) fn put_subscription(
         &mut self,
         subscription: &Subscription,
-        standing: Option<&Standing>,
+        health: Option<&HealthState>,
     ) -> Result<(), StoreError> {
         let bits = subscription.id.bits();
         let old = self.draft.get(&self.reader.tables, Table::Subscriptions, &key::chunk(bits, 0))?;
@@ -171,8 +171,8 @@ impl Applier {
         let length_was = old.map(length).transpose().map_err(|p| corrupt(Table::Subscriptions, bits, p))?;
         let record = record::subscription(subscription, &self.reader.vault)?;
         self.draft.put_long(Table::Subscriptions, bits, &record, length_was.unwrap_or(0));
-        if let Some(standing) = standing {
-            self.put_standing(subscription.id, standing);
+        if let Some(health) = health {
+            self.put_health(subscription.id, health);
         }
         self.reader.ledger.state().subscriptions.insert(subscription.id, subscription.deleted_at);
         if subscription.deleted_at.is_some() { self.cancel_fresh(subscription.id) } else { Ok(()) }
@@ -184,15 +184,15 @@ impl Applier {
         for id in ids {
             let Some(fresh) = self.reader.ledger.state().take_fresh(id) else { continue };
             let progress = Progress::Cancelled;
-            let delivery = Delivery { progress, ..Delivery::fresh(id, fresh.event, subscription) };
+            let delivery = Delivery { progress, ..Delivery::new(id, fresh.event, subscription) };
             self.move_row(&delivery, &Before { kind: ProgressKind::Waiting, row: None })?;
             self.cut_if_full()?;
         }
         Ok(())
     }
 
-    pub(super) fn put_standing(&mut self, id: SubscriptionId, standing: &Standing) {
-        self.draft.put(Table::Standings, &id.to_bytes(), record::standing(standing));
+    pub(super) fn put_health(&mut self, id: SubscriptionId, health: &HealthState) {
+        self.draft.put(Table::HealthStates, &id.to_bytes(), record::health(health));
         // A lane that was switched off in the middle of a release is looked at from the start by the next.
         self.releases.remove(&id);
     }
@@ -241,6 +241,6 @@ impl Applier {
 
 /// The length and progress that the first chunk of a delivery tells.
 pub(super) fn read_row(table: Table, bits: u128, first: &[u8]) -> Result<(usize, Progress), StoreError> {
-    let read = || Ok::<_, record::Problem>((record::length(first)?, record::read_progress(first)?.1));
+    let read = || Ok::<_, record::RecordError>((record::length(first)?, record::read_progress(first)?.1));
     read().map_err(|problem| corrupt(table, bits, problem))
 }

@@ -9,7 +9,7 @@ use crate::model::delivery::Delivery;
 use crate::model::event::{Event, EventContent};
 use crate::model::id::{DeliveryId, EventId, SubscriptionId};
 use crate::model::replay::ReplayJob;
-use crate::model::subscription::{Standing, Subscription};
+use crate::model::subscription::{HealthState, Subscription};
 use crate::model::time::Timestamp;
 
 /// A subscription that an event goes to.
@@ -79,8 +79,8 @@ pub struct Settlement {
     pub delivery: Delivery,
     /// The due time that it was read from a lane with; none for a fresh one.
     pub due_was: Option<Timestamp>,
-    /// The subscription's new standing, if it changed.
-    pub standing: Option<Standing>,
+    /// The subscription's new health, if it changed.
+    pub health: Option<HealthState>,
 }
 
 /// How far back the log goes.
@@ -166,9 +166,9 @@ pub(super) enum Step {
     PutJobOnce(OnceKey, Box<ReplayJob>, Done<Once<()>>),
     Settle(Box<Settlement>, Done<()>),
     Park(Vec<Delivery>, Done<()>),
-    PutSubscription(Box<Subscription>, Option<Standing>, Done<()>),
-    PutSubscriptionOnce(OnceKey, Box<Subscription>, Option<Standing>, Done<Once<()>>),
-    PutStanding(SubscriptionId, Standing, Done<()>),
+    PutSubscription(Box<Subscription>, Option<HealthState>, Done<()>),
+    PutSubscriptionOnce(OnceKey, Box<Subscription>, Option<HealthState>, Done<Once<()>>),
+    PutHealth(SubscriptionId, HealthState, Done<()>),
     Release(SubscriptionId, usize, Done<bool>),
     ClearLane(SubscriptionId, usize, Done<bool>),
     Sweep(Sweep, Done<Swept>),
@@ -189,7 +189,7 @@ impl Step {
             Self::Settle(..)
             | Self::PutSubscription(..)
             | Self::PutSubscriptionOnce(..)
-            | Self::PutStanding(..)
+            | Self::PutHealth(..)
             | Self::PutJob(..)
             | Self::PutJobOnce(..)
             | Self::BeginBackup(..)

@@ -251,7 +251,7 @@ impl Applier {
             for number in 0..chunk_count(length) {
                 self.draft.remove(Table::Subscriptions, &key::chunk(id.bits(), number));
             }
-            self.draft.remove(Table::Standings, &id.to_bytes());
+            self.draft.remove(Table::HealthStates, &id.to_bytes());
             self.reader.ledger.state().subscriptions.remove(&id);
             self.cut_if_full()?;
         }

@@ -64,7 +64,10 @@ impl Tables {
         self.read_meta(record::read_format)
     }
 
-    fn read_meta<T>(&self, read: fn(&[u8]) -> Result<T, record::Problem>) -> Result<Option<T>, StoreError> {
+    fn read_meta<T>(
+        &self,
+        read: fn(&[u8]) -> Result<T, record::RecordError>,
+    ) -> Result<Option<T>, StoreError> {
         let read = |bytes: IVec| read(&bytes).map_err(|p| StoreError::corrupt("meta", META_KEY, p));
         self.meta.get(META_KEY)?.map(read).transpose()
     }

@@ -6,9 +6,9 @@ use axum::response::Response;
 
 use super::Ui;
 use super::explain::said;
-use super::fault::Fault;
 use super::form::Form;
 use super::notice::{self, Notice};
+use super::page_error::PageError;
 use super::subscription::find;
 use super::viewer::Viewer;
 use crate::flow::audit::Action;
@@ -24,7 +24,7 @@ pub(super) async fn enable(
     Extension(viewer): Extension<Viewer>,
     Path(id): Path<String>,
     request: Request,
-) -> Result<Response, Fault> {
+) -> Result<Response, PageError> {
     Form::of_change(&ui, &viewer, request).await?;
     let id = find(&ui, &id)?.subscription.id;
     let (flow, actor) = (ui.flow.clone(), viewer.actor());
@@ -49,7 +49,7 @@ pub(super) async fn disable(
     Extension(viewer): Extension<Viewer>,
     Path(id): Path<String>,
     request: Request,
-) -> Result<Response, Fault> {
+) -> Result<Response, PageError> {
     Form::of_change(&ui, &viewer, request).await?;
     let id = find(&ui, &id)?.subscription.id;
     let (flow, actor) = (ui.flow.clone(), viewer.actor());
@@ -68,7 +68,7 @@ pub(super) async fn delete(
     Extension(viewer): Extension<Viewer>,
     Path(id): Path<String>,
     request: Request,
-) -> Result<Response, Fault> {
+) -> Result<Response, PageError> {
     Form::of_change(&ui, &viewer, request).await?;
     let id = find(&ui, &id)?.subscription.id;
     let (flow, actor) = (ui.flow.clone(), viewer.actor());
@@ -87,9 +87,9 @@ pub(super) async fn retry(
     Extension(viewer): Extension<Viewer>,
     Path(text): Path<String>,
     request: Request,
-) -> Result<Response, Fault> {
+) -> Result<Response, PageError> {
     Form::of_change(&ui, &viewer, request).await?;
-    let id: DeliveryId = text.parse().map_err(|_| Fault::not_found("delivery", &text))?;
+    let id: DeliveryId = text.parse().map_err(|_| PageError::not_found("delivery", &text))?;
     let (flow, actor) = (ui.flow.clone(), viewer.actor());
     let change = async move {
         flow.retry(id).await?;
@@ -106,9 +106,9 @@ pub(super) async fn cancel(
     Extension(viewer): Extension<Viewer>,
     Path(text): Path<String>,
     request: Request,
-) -> Result<Response, Fault> {
+) -> Result<Response, PageError> {
     Form::of_change(&ui, &viewer, request).await?;
-    let id: DeliveryId = text.parse().map_err(|_| Fault::not_found("delivery", &text))?;
+    let id: DeliveryId = text.parse().map_err(|_| PageError::not_found("delivery", &text))?;
     let (flow, actor) = (ui.flow.clone(), viewer.actor());
     let change = async move {
         flow.give_up(id).await?;
@@ -125,7 +125,7 @@ pub(super) async fn test(
     Extension(viewer): Extension<Viewer>,
     Path(id): Path<String>,
     request: Request,
-) -> Result<Response, Fault> {
+) -> Result<Response, PageError> {
     Form::of_change(&ui, &viewer, request).await?;
     let id = find(&ui, &id)?.subscription.id;
     let (flow, actor) = (ui.flow.clone(), viewer.actor());
@@ -144,7 +144,7 @@ pub(super) async fn rotate(
     Extension(viewer): Extension<Viewer>,
     Path(id): Path<String>,
     request: Request,
-) -> Result<Response, Fault> {
+) -> Result<Response, PageError> {
     let form = Form::of_change(&ui, &viewer, request).await?;
     let id = find(&ui, &id)?.subscription.id;
     let read = |text: &str| text.parse::<Interval>().map_err(|error| error.to_string()).and_then(check_grace);
@@ -165,7 +165,7 @@ pub(super) async fn rotate(
 }
 
 /// What does not fit the present state is told on the page that the form came from; the rest is a fault.
-pub(super) fn refused(v: &Viewer, error: ChangeError) -> Result<Notice, Fault> {
+pub(super) fn refused(v: &Viewer, error: ChangeError) -> Result<Notice, PageError> {
     match error {
         ChangeError::Conflict(_)
         | ChangeError::ManagedByConfig { .. }

@@ -5,9 +5,9 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use http::Uri;
 
-use super::fault::Fault;
 use super::form::Form;
 use super::notice::{self, Notice};
+use super::page_error::PageError;
 use super::preview::{Looked, Wanted, look};
 use super::query::Query;
 use super::viewer::Viewer;
@@ -92,7 +92,7 @@ pub(super) async fn show(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
     uri: Uri,
-) -> Result<Response, Fault> {
+) -> Result<Response, PageError> {
     viewer.require_change()?;
     let mut query = Query::new(&uri);
     let given = Form::of_query(&uri);
@@ -151,7 +151,7 @@ pub(super) async fn start(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
     request: Request,
-) -> Result<Response, Fault> {
+) -> Result<Response, PageError> {
     let form = Form::of_change(&ui, &viewer, request).await?;
     let to = subscription::find(&ui, form.get("to"))?.subscription.id;
     let mut chosen: Vec<EventId> = form.all("event").filter_map(|id| id.parse().ok()).collect();
@@ -159,7 +159,7 @@ pub(super) async fn start(
     chosen.dedup();
     if chosen.is_empty() || chosen.len() > CHOSEN_MAX {
         let detail = format!("expected 1 to {CHOSEN_MAX} events, got {}", chosen.len());
-        return Err(Fault::malformed(detail));
+        return Err(PageError::malformed(detail));
     }
     let change = deliver(ui.flow.clone(), viewer.clone(), form, to, chosen);
     let notice = match ui.carry_out(change).await? {

@@ -8,8 +8,8 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use http::{HeaderName, HeaderValue, Uri};
 
-use super::fault::Fault;
 use super::notice::{self, Notice};
+use super::page_error::PageError;
 use super::preview::place;
 use super::query::{PAGE_ITEMS, Query};
 use super::viewer::Viewer;
@@ -22,7 +22,7 @@ use crate::model::delivery::{Delivery, DeliveryState, Progress};
 use crate::model::id::{DeliveryId, EventId, SubscriptionId};
 use crate::model::subscription::Subscription;
 use crate::model::time::Timestamp;
-use crate::rules::headers::{Signing, WEBHOOK_SIGNATURE, X_SIGNATURE, headers};
+use crate::rules::headers::{SigningInput, WEBHOOK_SIGNATURE, X_SIGNATURE, headers};
 use crate::store::{DeliveryQuery, Page, StoreError};
 
 /// A delivery in a list.
@@ -136,7 +136,7 @@ pub(super) async fn list(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
     uri: Uri,
-) -> Result<Response, Fault> {
+) -> Result<Response, PageError> {
     let mut query = Query::new(&uri);
     let narrowing = Narrowing {
         states: query.read("state").into_iter().collect(),
@@ -205,7 +205,7 @@ impl One<'_> {
     fn headers(&self, attempt: &Attempt) -> String {
         let delivery = &self.row.delivery;
         let Some(subscription) = &self.subscription else { return String::new() };
-        let signing = Signing {
+        let signing = SigningInput {
             event: delivery.event,
             delivery: Some(delivery.id),
             attempt: attempt.number,
@@ -250,13 +250,13 @@ pub(super) async fn show(
     Extension(viewer): Extension<Viewer>,
     Path(text): Path<String>,
     uri: Uri,
-) -> Result<Response, Fault> {
-    let id: DeliveryId = text.parse().map_err(|_| Fault::not_found("delivery", &text))?;
+) -> Result<Response, PageError> {
+    let id: DeliveryId = text.parse().map_err(|_| PageError::not_found("delivery", &text))?;
     let found = ui.ask(move |flow| {
         let Some(delivery) = flow.reader().delivery(id)? else { return Ok(None) };
         Row::of(flow, delivery).map(Some)
     });
-    let row = found.await?.ok_or_else(|| Fault::not_found("delivery", id))?;
+    let row = found.await?.ok_or_else(|| PageError::not_found("delivery", id))?;
     let due = match row.delivery.progress {
         Progress::Waiting { due } if row.view.state == DeliveryState::Pending => Some(due),
         _ => None,

@@ -8,9 +8,9 @@ use http::StatusCode;
 use super::catalog::Catalog;
 use super::draft::{Draft, Mode, Problems};
 use super::explain::said;
-use super::fault::Fault;
 use super::form::Form;
 use super::notice::{self, Notice};
+use super::page_error::PageError;
 use super::preview::{Looked, Wanted, preview};
 use super::sentence::sentence;
 use super::subscription::find;
@@ -74,7 +74,7 @@ impl Page<'_> {
 pub(super) async fn new(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
-) -> Result<Response, Fault> {
+) -> Result<Response, PageError> {
     viewer.require_change()?;
     let catalog = Catalog::read(&ui.flow);
     show(&ui, &viewer, None, &Draft::new(), &catalog, None).await
@@ -85,7 +85,7 @@ pub(super) async fn edit(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
     Path(id): Path<String>,
-) -> Result<Response, Fault> {
+) -> Result<Response, PageError> {
     viewer.require_change()?;
     let entry = owned(&ui, &id)?;
     let catalog = Catalog::read(&ui.flow);
@@ -98,7 +98,7 @@ pub(super) async fn draft(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
     request: Request,
-) -> Result<Response, Fault> {
+) -> Result<Response, PageError> {
     let form = Form::of_change(&ui, &viewer, request).await?;
     let entry = match form.get("id") {
         "" => None,
@@ -115,7 +115,7 @@ pub(super) async fn create(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
     request: Request,
-) -> Result<Response, Fault> {
+) -> Result<Response, PageError> {
     let form = Form::of_change(&ui, &viewer, request).await?;
     let catalog = Catalog::read(&ui.flow);
     let mut draft = Draft::of_form(&form, &catalog);
@@ -124,7 +124,7 @@ pub(super) async fn create(
         Ok(input) => input,
         Err(problems) => return refuse(&ui, &viewer, None, &draft, &catalog, problems).await,
     };
-    let asked = serde_json::to_vec(&members).map_err(|error| Fault::internal(&error))?;
+    let asked = serde_json::to_vec(&members).map_err(|error| PageError::internal(&error))?;
     let once = once::of(&viewer, "subscription", &form, &asked);
     let (flow, actor) = (ui.flow.clone(), viewer.actor());
     let change = async move {
@@ -159,7 +159,7 @@ pub(super) async fn change(
     Extension(viewer): Extension<Viewer>,
     Path(id): Path<String>,
     request: Request,
-) -> Result<Response, Fault> {
+) -> Result<Response, PageError> {
     let form = Form::of_change(&ui, &viewer, request).await?;
     let entry = owned(&ui, &id)?;
     let catalog = Catalog::read(&ui.flow);
@@ -200,7 +200,7 @@ fn is_in_force(ui: &Ui, id: SubscriptionId, draft: &Draft) -> bool {
 }
 
 /// The subscription, if it is not the config file's.
-fn owned(ui: &Ui, id: &str) -> Result<Entry, Fault> {
+fn owned(ui: &Ui, id: &str) -> Result<Entry, PageError> {
     let entry = find(ui, id)?;
     match entry.subscription.managed_by {
         ManagedBy::Api => Ok(entry),
@@ -225,7 +225,7 @@ async fn check(ui: &Ui, draft: &Draft) -> Vec<Problem> {
 fn and_of_filter(draft: &Draft, mut problems: Vec<Problem>) -> Vec<Problem> {
     let is_told = draft.filter.is_empty() || problems.iter().any(|problem| problem.pointer == "/filter");
     if let Some(Err(error)) = (!is_told).then(|| Filter::compile(&draft.filter)) {
-        problems.push(Problem::explained("/filter", &error));
+        problems.push(Problem::from_error("/filter", &error));
     }
     problems
 }
@@ -237,7 +237,7 @@ async fn refuse(
     draft: &Draft,
     catalog: &Catalog,
     problems: Vec<Problem>,
-) -> Result<Response, Fault> {
+) -> Result<Response, PageError> {
     let problems = and_of_filter(draft, problems);
     let page = show(ui, viewer, present, draft, catalog, Some(problems)).await?;
     Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response())
@@ -250,7 +250,7 @@ async fn show(
     draft: &Draft,
     catalog: &Catalog,
     problems: Option<Vec<Problem>>,
-) -> Result<Response, Fault> {
+) -> Result<Response, PageError> {
     let is_sent = problems.is_some();
     let events = EventSelector::parse(&draft.events.to_terms()).ok();
     let projects = ProjectSelector::parse(&draft.projects.to_terms()).ok();

@@ -6,7 +6,7 @@ use axum::response::Response;
 use http::Uri;
 
 use super::deliveries::Row;
-use super::fault::Fault;
+use super::page_error::PageError;
 use super::preview::place;
 use super::query::{PAGE_ITEMS, Query};
 use super::viewer::Viewer;
@@ -15,7 +15,7 @@ use crate::flow::view::Explanation;
 use crate::model::event::Event;
 use crate::model::id::EventId;
 use crate::model::time::Timestamp;
-use crate::rules::matcher::Verdict;
+use crate::rules::matcher::MatchOutcome;
 use crate::store::{EventQuery, Page};
 
 struct Head {
@@ -81,7 +81,7 @@ pub(super) async fn list(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
     uri: Uri,
-) -> Result<Response, Fault> {
+) -> Result<Response, PageError> {
     let mut query = Query::new(&uri);
     let wanted = search(&mut query);
     let page = if query.has_problems() {
@@ -120,13 +120,13 @@ struct One<'a> {
 }
 
 impl One<'_> {
-    fn why(&self, verdict: Verdict) -> String {
+    fn why(&self, verdict: MatchOutcome) -> String {
         match verdict {
-            Verdict::Matches => self.v.t("reason-matches-now"),
-            Verdict::Events => self.v.t("reason-events"),
-            Verdict::Projects => self.v.t("reason-projects"),
-            Verdict::Filter => self.v.t("reason-filter"),
-            Verdict::Disabled => self.v.t("reason-disabled"),
+            MatchOutcome::Matches => self.v.t("reason-matches-now"),
+            MatchOutcome::Events => self.v.t("reason-events"),
+            MatchOutcome::Projects => self.v.t("reason-projects"),
+            MatchOutcome::Filter => self.v.t("reason-filter"),
+            MatchOutcome::Disabled => self.v.t("reason-disabled"),
         }
     }
 }
@@ -136,8 +136,8 @@ pub(super) async fn show(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
     Path(text): Path<String>,
-) -> Result<Response, Fault> {
-    let id: EventId = text.parse().map_err(|_| Fault::not_found("event", &text))?;
+) -> Result<Response, PageError> {
+    let id: EventId = text.parse().map_err(|_| PageError::not_found("event", &text))?;
     let found = ui.ask(move |flow| {
         let Some(event) = flow.reader().event(id)? else { return Ok(None) };
         let deliveries = flow.reader().deliveries_after(id, None, DELIVERIES_MAX)?;
@@ -148,11 +148,11 @@ pub(super) async fn show(
         let is_whole = rows.len() < DELIVERIES_MAX;
         others.retain(|other| {
             !rows.iter().any(|row| row.delivery.subscription == other.subscription)
-                && (is_whole || other.verdict != Verdict::Matches)
+                && (is_whole || other.verdict != MatchOutcome::Matches)
         });
         Ok(Some((event, rows, others)))
     });
-    let (event, rows, mut others) = found.await?.ok_or_else(|| Fault::not_found("event", id))?;
+    let (event, rows, mut others) = found.await?.ok_or_else(|| PageError::not_found("event", id))?;
     let others_more = others.len().saturating_sub(OTHERS_MAX);
     others.truncate(OTHERS_MAX);
     let raw = event.content.data.as_ref().map(|data| String::from_utf8_lossy(data).into_owned());

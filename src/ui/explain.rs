@@ -5,7 +5,7 @@ use fluent_bundle::FluentArgs;
 use super::language::Language;
 use super::viewer::Viewer;
 use crate::flow::subscriptions::ChangeError;
-use crate::model::problem::{Explain as _, Message, MessageValue, Problem};
+use crate::model::problem::{Localized as _, Message, MessageValue, Problem};
 
 /// A message in that language.
 pub(super) fn explain(language: Language, message: &Message) -> String {
@@ -78,14 +78,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::api::problem::Failure;
+    use crate::api::problem::ApiError;
     use crate::flow::conflict::Conflict;
     use crate::flow::replay::EmptySpan;
     use crate::model::delivery::DeliveryState;
     use crate::model::id::{DeliveryId, EventId, ReplayId, SubscriptionId};
     use crate::model::input::SubscriptionInput;
     use crate::model::name::SenderId;
-    use crate::model::problem::Explain;
+    use crate::model::problem::Localized;
     use crate::model::time::Timestamp;
     use crate::rules::filter::Filter;
     use crate::rules::target::AllowedNetworks;
@@ -93,11 +93,11 @@ mod tests {
     /// What the API says, and the message of it.
     type Said = (String, Message);
 
-    fn said_by<E: Explain>(error: &E) -> Said {
+    fn said_by<E: Localized>(error: &E) -> Said {
         (error.to_string(), error.message())
     }
 
-    fn refused<T: std::str::FromStr<Err: Explain>>(text: &str) -> Said {
+    fn refused<T: std::str::FromStr<Err: Localized>>(text: &str) -> Said {
         said_by(&text.parse::<T>().err().unwrap())
     }
 
@@ -183,7 +183,7 @@ mod tests {
         let changes = conflicts.map(ChangeError::Conflict).into_iter().chain(missing).chain(others);
         let said = |error| {
             let message = of_change(&error).unwrap();
-            (Failure::from(error).detail(), message)
+            (ApiError::from(error).detail(), message)
         };
         changes.map(said).collect()
     }

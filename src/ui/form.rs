@@ -4,7 +4,7 @@ use axum::extract::Request;
 use http::{Uri, header};
 use url::form_urlencoded;
 
-use super::fault::Fault;
+use super::page_error::PageError;
 use super::viewer::Viewer;
 use super::{Ui, guard};
 use crate::api::request::body::BODY_TIMEOUT;
@@ -22,36 +22,36 @@ impl Form {
     ///
     /// # Errors
     /// Also when it does not carry the token that the page gave it, or the viewer may only look.
-    pub(super) async fn of_change(ui: &Ui, viewer: &Viewer, request: Request) -> Result<Self, Fault> {
+    pub(super) async fn of_change(ui: &Ui, viewer: &Viewer, request: Request) -> Result<Self, PageError> {
         let form = Self::read(ui, viewer, request).await?;
         if viewer.may_change() {
             return Ok(form);
         }
         let (name, role) = (&viewer.name, viewer.role.as_str());
-        Err(Fault::forbidden(viewer.t2("problem-role", "name", name.clone(), "role", role)))
+        Err(PageError::forbidden(viewer.t2("problem-role", "name", name.clone(), "role", role)))
     }
 
     /// Reads the form of a page of ours, whoever sends it.
-    pub(super) async fn read(ui: &Ui, viewer: &Viewer, request: Request) -> Result<Self, Fault> {
+    pub(super) async fn read(ui: &Ui, viewer: &Viewer, request: Request) -> Result<Self, PageError> {
         let media_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         if media_type.is_none_or(|given| given.split(';').next() != Some(FORM_TYPE)) {
-            return Err(Fault::malformed(format!("expected a form, {FORM_TYPE}")));
+            return Err(PageError::malformed(format!("expected a form, {FORM_TYPE}")));
         }
         let reading = axum::body::to_bytes(request.into_body(), FORM_BYTES_MAX);
         let body = match tokio::time::timeout(BODY_TIMEOUT, reading).await {
             Ok(Ok(body)) => body,
             Ok(Err(_)) => {
-                return Err(Fault::malformed(format!(
+                return Err(PageError::malformed(format!(
                     "the form broke off, or has more than {FORM_BYTES_MAX} bytes"
                 )));
             }
-            Err(_) => return Err(Fault::malformed("the form did not come in time")),
+            Err(_) => return Err(PageError::malformed("the form did not come in time")),
         };
         let form = Self(form_urlencoded::parse(&body).into_owned().collect());
         if guard::is_own_form(ui, viewer, form.get("token")) {
             return Ok(form);
         }
-        Err(Fault::forbidden(viewer.t("fault-token")))
+        Err(PageError::forbidden(viewer.t("fault-token")))
     }
 
     /// The fields of a form that was sent as the query of an address.

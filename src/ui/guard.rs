@@ -12,7 +12,7 @@ use ring::hmac;
 use subtle::ConstantTimeEq as _;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::fault::Fault;
+use super::page_error::PageError;
 use super::viewer::Viewer;
 use super::{Ui, language, session};
 use crate::api::caller::Peer;
@@ -33,9 +33,9 @@ const HEADERS: [(HeaderName, &str); 5] = [
 
 #[derive(askama::Template)]
 #[template(path = "fault.html")]
-struct FaultPage<'a> {
+struct ErrorPage<'a> {
     v: &'a Viewer,
-    fault: &'a Fault,
+    fault: &'a PageError,
 }
 
 /// The middleware of every page: lets the request in with its [`Viewer`], or answers for it.
@@ -44,14 +44,14 @@ pub(super) async fn guard(State(ui): State<Ui>, mut request: Request, next: Next
     let seen = request.headers().get(header::IF_NONE_MATCH).cloned();
     let (viewer, refusal) = admit(&ui, &request);
     let mut response = match refusal {
-        Some(Refusal::Login) => Redirect::to(&viewer.at("/login")).into_response(),
-        Some(Refusal::Fault(fault)) => fault.into_response(),
+        Some(Denial::Login) => Redirect::to(&viewer.at("/login")).into_response(),
+        Some(Denial::Error(fault)) => fault.into_response(),
         None => {
             request.extensions_mut().insert(viewer.clone());
             next.run(request).await
         }
     };
-    if let Some(fault) = response.extensions_mut().remove::<Fault>() {
+    if let Some(fault) = response.extensions_mut().remove::<PageError>() {
         response = page_of(&viewer, &fault);
     }
     if method == Method::GET && response.status() == StatusCode::OK {
@@ -76,18 +76,18 @@ pub(super) async fn dress_refusals(State(ui): State<Ui>, request: Request, next:
     }
     // Nobody who is not let in learns which paths there are.
     let status = if viewer.name.is_empty() { StatusCode::FORBIDDEN } else { response.status() };
-    let mut dressed = page_of(&viewer, &Fault::at(status, viewer.path.clone()));
+    let mut dressed = page_of(&viewer, &PageError::at(status, viewer.path.clone()));
     dress(dressed.headers_mut());
     dressed
 }
 
-enum Refusal {
+enum Denial {
     Login,
-    Fault(Fault),
+    Error(PageError),
 }
 
 /// Who looks, and whether they may not.
-fn admit(ui: &Ui, request: &Request) -> (Viewer, Option<Refusal>) {
+fn admit(ui: &Ui, request: &Request) -> (Viewer, Option<Denial>) {
     let (language, is_chosen) = language::of(request);
     let uri = request.uri();
     let host = request.headers().get(header::HOST).and_then(|value| value.to_str().ok());
@@ -108,7 +108,7 @@ fn admit(ui: &Ui, request: &Request) -> (Viewer, Option<Refusal>) {
         now: ui.clock.now(),
     };
     if let Err(failure) = ui.gate.admit_page(request) {
-        return (viewer, Some(Refusal::Fault(failure.into())));
+        return (viewer, Some(Denial::Error(failure.into())));
     }
     let cookie = session::cookie(request.headers());
     viewer.token = form_token(ui, cookie.as_deref().unwrap_or_default());
@@ -122,7 +122,7 @@ fn admit(ui: &Ui, request: &Request) -> (Viewer, Option<Refusal>) {
             (viewer, None)
         }
         None if uri.path() == "/login" => (viewer, None),
-        None => (viewer, Some(Refusal::Login)),
+        None => (viewer, Some(Denial::Login)),
     }
 }
 
@@ -149,15 +149,15 @@ pub(super) fn is_own_form(ui: &Ui, viewer: &Viewer, token: &str) -> bool {
     !viewer.token.is_empty() && bool::from(tag(token).as_ref().ct_eq(tag(&viewer.token).as_ref()))
 }
 
-fn page_of(v: &Viewer, fault: &Fault) -> Response {
-    (fault.status, html(&FaultPage { v, fault })).into_response()
+fn page_of(v: &Viewer, fault: &PageError) -> Response {
+    (fault.status, html(&ErrorPage { v, fault })).into_response()
 }
 
 /// A rendered page.
 pub(super) fn html(template: &impl askama::Template) -> Response {
     match template.render() {
         Ok(text) => axum::response::Html(text).into_response(),
-        Err(error) => Fault::internal(&error).into_response(),
+        Err(error) => PageError::internal(&error).into_response(),
     }
 }
 
@@ -169,7 +169,7 @@ async fn tag(response: Response, seen: Option<&HeaderValue>) -> Response {
         return Response::from_parts(head, body);
     }
     let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else {
-        return Fault::internal(&"a page broke off").into_response();
+        return PageError::internal(&"a page broke off").into_response();
     };
     let tag = format!("W/\"{:016x}\"", xxh3_64(&body));
     if seen.is_some_and(|seen| seen.as_bytes() == tag.as_bytes()) {

@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, Uri};
 
-use super::fault::Fault;
+use super::page_error::PageError;
 use super::viewer::Viewer;
 use super::{Ui, guard};
 use crate::api;
@@ -42,6 +42,10 @@ pub(super) async fn show(State(ui): State<Ui>, Extension(viewer): Extension<View
 }
 
 /// The API's stream, for a browser that has a session in the place of a key.
-pub(super) async fn stream(State(ui): State<Ui>, headers: HeaderMap, uri: Uri) -> Result<Response, Fault> {
+pub(super) async fn stream(
+    State(ui): State<Ui>,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Result<Response, PageError> {
     Ok(api::routes::stream::answer(&ui.flow, &headers, &uri)?)
 }

@@ -5,8 +5,8 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::{Extension, response::AppendHeaders};
 use http::{StatusCode, header};
 
-use super::fault::Fault;
 use super::form::Form;
+use super::page_error::PageError;
 use super::viewer::Viewer;
 use super::{Ui, guard, session};
 use crate::config::Role;
@@ -32,7 +32,7 @@ pub(super) async fn enter(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
     request: Request,
-) -> Result<Response, Fault> {
+) -> Result<Response, PageError> {
     let (peer, is_secure) = (guard::peer(&request), guard::scheme(&request) == "https");
     let form = Form::read(&ui, &viewer, request).await?;
     let problem = match ui.gate.check_key(peer, form.get("key")) {
@@ -53,7 +53,7 @@ pub(super) async fn leave(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
     request: Request,
-) -> Result<Response, Fault> {
+) -> Result<Response, PageError> {
     let (cookie, is_secure) = (session::cookie(request.headers()), guard::scheme(&request) == "https");
     Form::read(&ui, &viewer, request).await?;
     if let Some(cookie) = cookie {

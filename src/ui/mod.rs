@@ -18,8 +18,8 @@ use ring::hmac;
 use tokio_util::task::TaskTracker;
 use tower_http::compression::CompressionLayer;
 
-use self::fault::Fault;
 use self::notice::Notices;
+use self::page_error::PageError;
 use self::session::Sessions;
 use crate::api::guard::access::Gate;
 use crate::flow::Flow;
@@ -37,7 +37,6 @@ mod draft;
 mod editor;
 mod events;
 mod explain;
-mod fault;
 mod form;
 mod guard;
 mod language;
@@ -46,6 +45,7 @@ mod login;
 mod notice;
 mod once;
 mod overview;
+mod page_error;
 mod preview;
 mod query;
 mod replay;
@@ -83,18 +83,18 @@ impl Ui {
     async fn carry_out<T: Send + 'static>(
         &self,
         change: impl Future<Output = Result<T, ChangeError>> + Send + 'static,
-    ) -> Result<Result<T, ChangeError>, Fault> {
-        self.changes.spawn(change).await.map_err(|error| Fault::internal(&error))
+    ) -> Result<Result<T, ChangeError>, PageError> {
+        self.changes.spawn(change).await.map_err(|error| PageError::internal(&error))
     }
 
     /// Asks the log where blocking is no harm.
     async fn ask<T: Send + 'static>(
         &self,
         question: impl FnOnce(&Flow) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, Fault> {
+    ) -> Result<T, PageError> {
         let flow = self.flow.clone();
         let answer = tokio::task::spawn_blocking(move || question(&flow)).await;
-        answer.map_err(|error| Fault::internal(&error))?.map_err(|error| Fault::internal(&error))
+        answer.map_err(|error| PageError::internal(&error))?.map_err(|error| PageError::internal(&error))
     }
 }
 

@@ -9,7 +9,7 @@ use axum::response::Response;
 
 use super::chart;
 use super::deliveries::{Row, rows};
-use super::fault::Fault;
+use super::page_error::PageError;
 use super::subscriptions::{Row as SubscriptionRow, health};
 use super::viewer::Viewer;
 use super::{Ui, guard};
@@ -51,7 +51,7 @@ impl Numbers {
             "off" => self.off += 1,
             _ => self.disabled += 1,
         }
-        if entry.standing.disabled.is_some() {
+        if entry.health.disabled.is_some() {
             self.held += tally.waiting;
         } else {
             self.waiting += tally.waiting;
@@ -153,7 +153,7 @@ struct Seen {
 pub(super) async fn show(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
-) -> Result<Response, Fault> {
+) -> Result<Response, PageError> {
     let Seen { well, numbers, passed, troubled, rows } = ui.ask(look).await?;
     let minutes = ui.flow.minutes(MINUTES_MAX);
     let hour = Chart::of(minutes.get(minutes.len().saturating_sub(60)..).unwrap_or_default(), 1);

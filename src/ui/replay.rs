@@ -9,9 +9,9 @@ use http::Uri;
 
 use super::actions::refused;
 use super::explain::explain;
-use super::fault::Fault;
 use super::form::Form;
 use super::notice::{self, Notice};
+use super::page_error::PageError;
 use super::query::{PAGE_ITEMS, Query};
 use super::subscription::find;
 use super::viewer::Viewer;
@@ -22,7 +22,7 @@ use crate::flow::replay::{Counted, REPLAYED_STATES, ReplayAsk};
 use crate::flow::subscriptions::Entry;
 use crate::model::delivery::DeliveryState;
 use crate::model::id::{ReplayId, SubscriptionId};
-use crate::model::problem::{Explain as _, Message};
+use crate::model::problem::{Localized as _, Message};
 use crate::model::replay::{JobState, ReplayJob};
 use crate::model::time::Timestamp;
 
@@ -75,7 +75,7 @@ pub(super) async fn form(
     Extension(viewer): Extension<Viewer>,
     Path(id): Path<String>,
     uri: Uri,
-) -> Result<Response, Fault> {
+) -> Result<Response, PageError> {
     viewer.require_change()?;
     let entry = find(&ui, &id)?;
     let mut query = Query::new(&uri);
@@ -110,7 +110,7 @@ pub(super) async fn start(
     Extension(viewer): Extension<Viewer>,
     Path(id): Path<String>,
     request: Request,
-) -> Result<Response, Fault> {
+) -> Result<Response, PageError> {
     let form = Form::of_change(&ui, &viewer, request).await?;
     let subscription = find(&ui, &id)?.subscription.id;
     let fields = ["since", "until", "state"].map(|name| form.get(name));
@@ -211,7 +211,7 @@ pub(super) async fn show(
     Extension(viewer): Extension<Viewer>,
     Path(text): Path<String>,
     uri: Uri,
-) -> Result<Response, Fault> {
+) -> Result<Response, PageError> {
     let job = ui.flow.replay(read_id(&text)?).await?;
     let row = Row::of(&ui.flow, job);
     let notice = notice::take(&ui, &Query::new(&uri));
@@ -224,7 +224,7 @@ pub(super) async fn cancel(
     Extension(viewer): Extension<Viewer>,
     Path(text): Path<String>,
     request: Request,
-) -> Result<Response, Fault> {
+) -> Result<Response, PageError> {
     Form::of_change(&ui, &viewer, request).await?;
     let id = read_id(&text)?;
     let (flow, actor) = (ui.flow.clone(), viewer.actor());
@@ -237,8 +237,8 @@ pub(super) async fn cancel(
     Ok(notice::go(&ui, &viewer, &format!("/replays/{id}"), notice))
 }
 
-fn read_id(text: &str) -> Result<ReplayId, Fault> {
-    text.parse().map_err(|_| Fault::not_found("replay", text))
+fn read_id(text: &str) -> Result<ReplayId, PageError> {
+    text.parse().map_err(|_| PageError::not_found("replay", text))
 }
 
 #[derive(askama::Template)]
@@ -254,10 +254,10 @@ pub(super) async fn list(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
     uri: Uri,
-) -> Result<Response, Fault> {
+) -> Result<Response, PageError> {
     let mut query = Query::new(&uri);
     let jobs = ui.flow.replays(query.read("cursor"), PAGE_ITEMS + 1).await;
-    let mut jobs = jobs.map_err(|error| Fault::internal(&error))?;
+    let mut jobs = jobs.map_err(|error| PageError::internal(&error))?;
     let is_more = jobs.len() > PAGE_ITEMS;
     jobs.truncate(PAGE_ITEMS);
     let last = jobs.last().filter(|_| is_more);

@@ -11,8 +11,8 @@ use http::Uri;
 use super::catalog::Catalog;
 use super::chart;
 use super::deliveries::{Row, rows};
-use super::fault::Fault;
 use super::notice::{self, Notice};
+use super::page_error::PageError;
 use super::query::Query;
 use super::sentence::sentence;
 use super::subscriptions::health;
@@ -79,7 +79,7 @@ impl Page<'_> {
     }
 
     fn disabled(&self) -> Option<&Disabled> {
-        self.entry.standing.disabled.as_ref()
+        self.entry.health.disabled.as_ref()
     }
 
     fn is_manual(&self) -> bool {
@@ -107,11 +107,11 @@ impl Page<'_> {
 
     /// When the receiver last took something and last failed, as far as it did.
     fn last(&self) -> Vec<(String, Timestamp)> {
-        let standing = &self.entry.standing;
+        let health = &self.entry.health;
         let of = |name, at: Option<Timestamp>| Some((self.v.t(name), at?));
         let all = [
-            of("field-last-success", standing.last_success_at),
-            of("field-last-failure", standing.last_failure_at),
+            of("field-last-success", health.last_success_at),
+            of("field-last-failure", health.last_failure_at),
         ];
         all.into_iter().flatten().collect()
     }
@@ -155,8 +155,8 @@ impl Page<'_> {
 }
 
 /// The subscription of that id.
-pub(super) fn find(ui: &Ui, text: &str) -> Result<Entry, Fault> {
-    let id: SubscriptionId = text.parse().map_err(|_| Fault::not_found("subscription", text))?;
+pub(super) fn find(ui: &Ui, text: &str) -> Result<Entry, PageError> {
+    let id: SubscriptionId = text.parse().map_err(|_| PageError::not_found("subscription", text))?;
     ui.flow.subscription(id).ok_or_else(|| ChangeError::no_subscription(id).into())
 }
 
@@ -166,7 +166,7 @@ pub(super) async fn show(
     Extension(viewer): Extension<Viewer>,
     Path(id): Path<String>,
     uri: Uri,
-) -> Result<Response, Fault> {
+) -> Result<Response, PageError> {
     let entry = find(&ui, &id)?;
     let id = entry.subscription.id;
     let (stats, mut rows, catalog) = ui
@@ -206,7 +206,7 @@ pub(super) async fn ask_delete(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
     Path(id): Path<String>,
-) -> Result<Response, Fault> {
+) -> Result<Response, PageError> {
     let entry = find(&ui, &id)?;
     let id = entry.subscription.id;
     let stats = ui.ask(move |flow| flow.stats(id)).await?;

@@ -7,8 +7,8 @@ use http::Uri;
 
 use super::catalog::Catalog;
 use super::explain::no_such;
-use super::fault::Fault;
 use super::notice::{self, Notice};
+use super::page_error::PageError;
 use super::query::{PAGE_ITEMS, Query};
 use super::sentence::sentence;
 use super::viewer::Viewer;
@@ -55,9 +55,9 @@ impl Row {
 
 /// The word of a subscription's health.
 pub(super) fn health(entry: &Entry) -> &'static str {
-    match &entry.standing.disabled {
+    match &entry.health.disabled {
         Some(disabled) if disabled.reason == DisabledReason::Manual => "off",
-        _ => entry.standing.health().as_str(),
+        _ => entry.health.summary().as_str(),
     }
 }
 
@@ -122,7 +122,7 @@ pub(super) async fn list(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
     uri: Uri,
-) -> Result<Response, Fault> {
+) -> Result<Response, PageError> {
     let mut query = Query::new(&uri);
     let health: Option<Health> = query.read("health");
     let after: Option<SubscriptionId> = query.read("cursor");
@@ -136,7 +136,7 @@ pub(super) async fn list(
             let mut found = all.into_iter().filter(|entry| {
                 let spec = &entry.subscription.spec;
                 after.is_none_or(|after| entry.subscription.id > after)
-                    && health.is_none_or(|health| entry.standing.health() == health)
+                    && health.is_none_or(|health| entry.health.summary() == health)
                     && (text.is_empty()
                         || spec.name.to_lowercase().contains(&text)
                         || spec.url.as_str().contains(&text))

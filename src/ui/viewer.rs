@@ -6,8 +6,8 @@ use std::time::Duration;
 use fluent_bundle::{FluentArgs, FluentValue};
 use http::StatusCode;
 
-use super::fault::Fault;
 use super::language::Language;
+use super::page_error::PageError;
 use crate::config::Role;
 use crate::flow::audit::Actor;
 use crate::model::attempt::Outcome;
@@ -94,8 +94,8 @@ impl Viewer {
     }
 
     /// Refuses a page that is only of use to somebody who may change things.
-    pub(super) fn require_change(&self) -> Result<(), Fault> {
-        if self.may_change() { Ok(()) } else { Err(Fault::forbidden(self.t("fault-read-only"))) }
+    pub(super) fn require_change(&self) -> Result<(), PageError> {
+        if self.may_change() { Ok(()) } else { Err(PageError::forbidden(self.t("fault-read-only"))) }
     }
 
     /// How long ago something was.

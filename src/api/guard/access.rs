@@ -18,7 +18,7 @@ use subtle::ConstantTimeEq as _;
 use super::browser::{check_host, is_navigation, refuse_other_sites};
 use super::throttle::Throttle;
 use crate::api::caller::{Caller, Peer};
-use crate::api::problem::{Failure, mend};
+use crate::api::problem::{ApiError, mend};
 use crate::api::request::media_type;
 use crate::config::{Config, Key, Role};
 use crate::model::time::Clock;
@@ -57,7 +57,7 @@ impl Gate {
         Self { config: Arc::new(config), failures: Arc::new(Throttle::new(clock)) }
     }
 
-    fn admit(&self, request: &Request) -> Result<Caller, Failure> {
+    fn admit(&self, request: &Request) -> Result<Caller, ApiError> {
         refuse_other_sites(request)?;
         let config = (self.config)();
         let peer = request.extensions().get::<Peer>().copied();
@@ -68,7 +68,7 @@ impl Gate {
             return Ok(Caller::local());
         };
         let admitted = admit_key(&config.auth.keys, role, request.headers());
-        if matches!(admitted, Err(Failure::Unauthorized(_))) {
+        if matches!(admitted, Err(ApiError::Unauthorized(_))) {
             self.failures.count(peer.and_then(Peer::source))?;
         }
         admitted
@@ -84,7 +84,7 @@ impl Gate {
     ///
     /// # Errors
     /// As the API refuses it.
-    pub fn admit_page(&self, request: &Request) -> Result<(), Failure> {
+    pub fn admit_page(&self, request: &Request) -> Result<(), ApiError> {
         if !is_navigation(request) {
             refuse_other_sites(request)?;
         }
@@ -98,13 +98,13 @@ impl Gate {
     ///
     /// # Errors
     /// If it is not known, or too many were tried from there.
-    pub fn check_key(&self, peer: Option<Peer>, key: &str) -> Result<Key, Failure> {
+    pub fn check_key(&self, peer: Option<Peer>, key: &str) -> Result<Key, ApiError> {
         let config = (self.config)();
         if let Some(key) = find(&config.auth.keys, key) {
             return Ok(key.clone());
         }
         self.failures.count(peer.and_then(Peer::source))?;
-        Err(Failure::Unauthorized("the key is not one of [[auth.keys]]"))
+        Err(ApiError::Unauthorized("the key is not one of [[auth.keys]]"))
     }
 
     /// The key with that digest, if it is configured still.
@@ -125,13 +125,13 @@ pub async fn guard(State(gate): State<Gate>, mut request: Request, next: Next) -
     }
 }
 
-fn admit_local(peer: Option<Peer>, request: &Request) -> Result<Caller, Failure> {
+fn admit_local(peer: Option<Peer>, request: &Request) -> Result<Caller, ApiError> {
     match peer.filter(|peer| peer.is_local()) {
         Some(Peer::Unix) => {}
         Some(Peer::Tcp(_)) => check_host(request, "http://")?,
         Some(Peer::Tls(_)) => check_host(request, "https://")?,
         None => {
-            return Err(Failure::Forbidden(
+            return Err(ApiError::Forbidden(
                 "no keys are configured, so that only loopback and Unix sockets are served: add [[auth.keys]]"
                     .to_owned(),
             ));
@@ -140,18 +140,18 @@ fn admit_local(peer: Option<Peer>, request: &Request) -> Result<Caller, Failure>
     Ok(Caller::local())
 }
 
-fn admit_key(keys: &[Key], needed: Role, headers: &HeaderMap) -> Result<Caller, Failure> {
+fn admit_key(keys: &[Key], needed: Role, headers: &HeaderMap) -> Result<Caller, ApiError> {
     let Some(token) = bearer(headers) else {
-        return Err(Failure::Unauthorized("send a key as 'Authorization: Bearer KEY'"));
+        return Err(ApiError::Unauthorized("send a key as 'Authorization: Bearer KEY'"));
     };
     let Some(key) = find(keys, token) else {
-        return Err(Failure::Unauthorized("the key is not one of [[auth.keys]]"));
+        return Err(ApiError::Unauthorized("the key is not one of [[auth.keys]]"));
     };
     if key.role == needed || key.role == Role::Admin {
         return Ok(Caller::with_key(&key.name));
     }
     let (name, has, needs) = (&key.name, key.role.as_str(), needed.as_str());
-    Err(Failure::Forbidden(format!("key '{name}' has the role {has}: this needs {needs} (or admin)")))
+    Err(ApiError::Forbidden(format!("key '{name}' has the role {has}: this needs {needs} (or admin)")))
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {

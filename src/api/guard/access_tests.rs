@@ -87,7 +87,7 @@ fn without_keys_only_this_machine_is_served() {
         assert_eq!(admit(&gate, peer, &Method::POST, "/v1/events", &host), expected, "{peer:?}");
     }
     let bare = http::Request::get("/v1/events").body(axum::body::Body::empty()).unwrap();
-    assert!(matches!(gate.admit(&bare), Err(Failure::Forbidden(_))));
+    assert!(matches!(gate.admit(&bare), Err(ApiError::Forbidden(_))));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use axum::extract::Request;
 use http::uri::Authority;
 use http::{HeaderName, HeaderValue, Method, header};
 
-use crate::api::problem::Failure;
+use crate::api::problem::ApiError;
 
 /// What browsers say of where a request comes from (Fetch Metadata); nothing else sends it.
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -25,27 +25,27 @@ pub fn is_navigation(request: &Request) -> bool {
 
 /// Refuses what a browser says that a page of another site has asked for. Another port of the same machine is
 /// the same *site* to a browser, and refused all the same.
-pub fn refuse_other_sites(request: &Request) -> Result<(), Failure> {
+pub fn refuse_other_sites(request: &Request) -> Result<(), ApiError> {
     let headers = request.headers();
     if request.method() == Method::OPTIONS && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD) {
-        return Err(Failure::Forbidden("a preflight: pages of other sites may not call this".to_owned()));
+        return Err(ApiError::Forbidden("a preflight: pages of other sites may not call this".to_owned()));
     }
     let is_own = |site: &HeaderValue| matches!(site.as_bytes(), b"same-origin" | b"none");
     if headers.get_all(SEC_FETCH_SITE).iter().all(is_own) {
         return Ok(());
     }
-    Err(Failure::Forbidden("Sec-Fetch-Site names another site: its pages may not call this".to_owned()))
+    Err(ApiError::Forbidden("Sec-Fetch-Site names another site: its pages may not call this".to_owned()))
 }
 
 /// Loopback only: `Host` names loopback, and `Origin` is the same one by the same scheme.
-pub fn check_host(request: &Request, scheme: &str) -> Result<(), Failure> {
+pub fn check_host(request: &Request, scheme: &str) -> Result<(), ApiError> {
     let headers = request.headers();
     let named =
         headers.get_all(header::HOST).iter().map(|value| value.to_str().ok()?.parse::<Authority>().ok());
     let mut hosts: Vec<Option<Authority>> = named.collect();
     hosts.extend(request.uri().authority().cloned().map(Some));
     if hosts.is_empty() || !hosts.iter().all(|host| host.as_ref().is_some_and(is_loopback)) {
-        return Err(Failure::Forbidden(
+        return Err(ApiError::Forbidden(
             "Host names another machine: without keys, call localhost, 127.0.0.1 or [::1]".to_owned(),
         ));
     }
@@ -56,7 +56,7 @@ pub fn check_host(request: &Request, scheme: &str) -> Result<(), Failure> {
     if headers.get_all(header::ORIGIN).iter().all(|origin| origin.to_str().is_ok_and(is_own)) {
         return Ok(());
     }
-    Err(Failure::Forbidden("Origin is another site: a page of another site may not call this".to_owned()))
+    Err(ApiError::Forbidden("Origin is another site: a page of another site may not call this".to_owned()))
 }
 
 fn is_loopback(authority: &Authority) -> bool {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustc_hash::FxHashMap;
 use tokio::time::Instant;
 
-use crate::api::problem::Failure;
+use crate::api::problem::ApiError;
 use crate::model::time::Clock;
 
 /// How many failures an address has in a [`WINDOW`] before it is told to wait.
@@ -39,7 +39,7 @@ impl Throttle {
     ///
     /// # Errors
     /// When it has had more than it may; each first one of a window is logged.
-    pub fn count(&self, source: Option<IpAddr>) -> Result<(), Failure> {
+    pub fn count(&self, source: Option<IpAddr>) -> Result<(), ApiError> {
         let now = self.clock.instant();
         let mut sources = self.sources.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if sources.len() >= SOURCES_MAX && !sources.contains_key(&source) {
@@ -57,7 +57,7 @@ impl Throttle {
             tracing::warn!(?source, failures = window.failures, "many calls with unknown keys");
         }
         let retry_after = WINDOW.saturating_sub(now.duration_since(window.began));
-        Err(Failure::TooMany { detail: "too many calls with unknown keys", retry_after })
+        Err(ApiError::TooMany { detail: "too many calls with unknown keys", retry_after })
     }
 }
 
@@ -73,7 +73,7 @@ mod tests {
             assert!(throttle.count(guesser).is_ok());
         }
         let refused = throttle.count(guesser);
-        assert!(matches!(refused, Err(Failure::TooMany { retry_after, .. }) if retry_after == WINDOW));
+        assert!(matches!(refused, Err(ApiError::TooMany { retry_after, .. }) if retry_after == WINDOW));
         assert!(throttle.count(other).is_ok() && throttle.count(None).is_ok());
         tokio::time::advance(WINDOW).await;
         assert!(throttle.count(guesser).is_ok());

@@ -12,7 +12,7 @@ use utoipa::openapi::schema::{Object, Type};
 use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder};
 use utoipa::{IntoResponses, ToSchema};
 
-use crate::api::problem::{Failure, PROBLEM_JSON, ProblemBody};
+use crate::api::problem::{ApiError, PROBLEM_JSON, ProblemBody};
 use crate::api::request::body::BODY_TIMEOUT;
 use crate::api::wire::delivery::AttemptBody;
 use crate::model::attempt::{Attempt, Outcome};
@@ -72,14 +72,14 @@ fn name(status: u16) -> &'static str {
 
 /// Every shared response by its name.
 pub fn shared() -> Vec<(String, Response)> {
-    let mut by_status: BTreeMap<u16, Vec<Failure>> = BTreeMap::new();
+    let mut by_status: BTreeMap<u16, Vec<ApiError>> = BTreeMap::new();
     for failure in examples() {
         by_status.entry(failure.status().as_u16()).or_default().push(failure);
     }
     by_status.into_iter().map(|(status, failures)| (name(status).to_owned(), response(failures))).collect()
 }
 
-fn response(failures: Vec<Failure>) -> Response {
+fn response(failures: Vec<ApiError>) -> Response {
     let mut content = Content::new(Some(Ref::from_schema_name(ProblemBody::name())));
     let mut response = ResponseBuilder::new();
     let mut titles = Vec::new();
@@ -114,7 +114,7 @@ fn header_doc(name: &str) -> Header {
 }
 
 /// One of each refusal.
-fn examples() -> Vec<Failure> {
+fn examples() -> Vec<ApiError> {
     let name = "crm".to_owned();
     let attempt = Attempt {
         number: 1,
@@ -124,30 +124,30 @@ fn examples() -> Vec<Failure> {
         excerpt: b"down for maintenance".to_vec(),
     };
     vec![
-        Failure::Malformed(vec![Problem::new(
+        ApiError::Malformed(vec![Problem::new(
             "?limt",
             "is not a parameter of this route: did you mean 'limit'?",
         )]),
-        Failure::Unauthorized("send a key as 'Authorization: Bearer KEY'"),
-        Failure::Forbidden("key 'crm' has the role read: this needs admin (or admin)".to_owned()),
-        Failure::no_such("subscription", "sub_01K3Z9Q0B1D3F5H7K9M1P3R5T7"),
-        Failure::BodyTimeout(BODY_TIMEOUT),
-        Failure::Conflict("the delivery has succeeded already".to_owned()),
-        Failure::ManagedByConfig(name),
-        Failure::CheckFailed(Box::new(AttemptBody::from(&attempt))),
-        Failure::Outdated("the subscription has changed since: get it again".to_owned()),
-        Failure::TooLarge("the body has more than server.body_bytes_max = 1048576".to_owned()),
-        Failure::MediaType { given: "\"text/plain\"".to_owned(), expected: "application/json" },
-        Failure::Invalid(vec![
+        ApiError::Unauthorized("send a key as 'Authorization: Bearer KEY'"),
+        ApiError::Forbidden("key 'crm' has the role read: this needs admin (or admin)".to_owned()),
+        ApiError::no_such("subscription", "sub_01K3Z9Q0B1D3F5H7K9M1P3R5T7"),
+        ApiError::BodyTimeout(BODY_TIMEOUT),
+        ApiError::Conflict("the delivery has succeeded already".to_owned()),
+        ApiError::ManagedByConfig(name),
+        ApiError::CheckFailed(Box::new(AttemptBody::from(&attempt))),
+        ApiError::Outdated("the subscription has changed since: get it again".to_owned()),
+        ApiError::TooLarge("the body has more than server.body_bytes_max = 1048576".to_owned()),
+        ApiError::MediaType { given: "\"text/plain\"".to_owned(), expected: "application/json" },
+        ApiError::Invalid(vec![
             Problem::new("/url", "is missing: give the http or https URL that deliveries go to"),
             Problem::new("/timeout", "'5m' is not between 100ms and 60s"),
         ]),
-        Failure::TooMany {
+        ApiError::TooMany {
             detail: "too many events wait to be stored: come back later",
             retry_after: Duration::from_secs(1),
         },
-        Failure::Internal("9f86d081884c7d65".to_owned()),
-        Failure::Unavailable("the daemon is stopping"),
-        Failure::DiskFull { free: 268_435_456, reserve: 536_870_912 },
+        ApiError::Internal("9f86d081884c7d65".to_owned()),
+        ApiError::Unavailable("the daemon is stopping"),
+        ApiError::DiskFull { free: 268_435_456, reserve: 536_870_912 },
     ]
 }

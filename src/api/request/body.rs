@@ -9,10 +9,10 @@ use http_body_util::BodyExt as _;
 use serde_json::{Map, Value};
 
 use super::media_type::{ANY_KNOWN, MediaType, unsupported};
-use crate::api::problem::Failure;
+use crate::api::problem::ApiError;
 use crate::flow::Flow;
 use crate::flow::intake::Held;
-use crate::model::input::kind;
+use crate::model::setting::reader::kind;
 
 /// How long a body may take from its head to its last byte.
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -30,7 +30,7 @@ pub struct Read {
 
 /// Reads a body of JSON or lines, of at most `server.body_bytes_max` and within [`BODY_TIMEOUT`]. It takes room as it
 /// comes, so that a caller who sends nothing holds nothing.
-pub async fn read(request: Request, flow: &Flow) -> Result<Read, Failure> {
+pub async fn read(request: Request, flow: &Flow) -> Result<Read, ApiError> {
     let bytes_max = flow.config().server.body_bytes_max;
     read_within(request, bytes_max, |held, bytes| Ok(flow.hold(held, bytes)?)).await
 }
@@ -38,14 +38,14 @@ pub async fn read(request: Request, flow: &Flow) -> Result<Read, Failure> {
 async fn read_within(
     request: Request,
     bytes_max: usize,
-    reserve: impl Fn(&mut Held, usize) -> Result<(), Failure>,
-) -> Result<Read, Failure> {
+    reserve: impl Fn(&mut Held, usize) -> Result<(), ApiError>,
+) -> Result<Read, ApiError> {
     let media_type =
         MediaType::of(request.headers()).ok_or_else(|| unsupported(request.headers(), ANY_KNOWN))?;
     let collecting = collect(request.into_body(), bytes_max, reserve);
     match tokio::time::timeout(BODY_TIMEOUT, collecting).await {
         Ok(collected) => collected.map(|(bytes, held)| Read { media_type, bytes, held }),
-        Err(_) => Err(Failure::BodyTimeout(BODY_TIMEOUT)),
+        Err(_) => Err(ApiError::BodyTimeout(BODY_TIMEOUT)),
     }
 }
 
@@ -53,10 +53,10 @@ async fn read_within(
 async fn collect(
     mut body: Body,
     bytes_max: usize,
-    reserve: impl Fn(&mut Held, usize) -> Result<(), Failure>,
-) -> Result<(Bytes, Held), Failure> {
+    reserve: impl Fn(&mut Held, usize) -> Result<(), ApiError>,
+) -> Result<(Bytes, Held), ApiError> {
     let too_large =
-        || Failure::TooLarge(format!("the body has more than server.body_bytes_max = {bytes_max}"));
+        || ApiError::TooLarge(format!("the body has more than server.body_bytes_max = {bytes_max}"));
     if body.size_hint().lower() > bytes_max as u64 {
         return Err(too_large());
     }
@@ -65,7 +65,8 @@ async fn collect(
     // What comes in more than one piece is copied together, so that no piece keeps the buffer that it was read into.
     let mut pieces = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| Failure::malformed(format_args!("the body broke off: {error}")))?;
+        let frame =
+            frame.map_err(|error| ApiError::malformed(format_args!("the body broke off: {error}")))?;
         let Ok(piece) = frame.into_data() else { continue };
         if whole.len() + pieces.len() + piece.len() > bytes_max {
             return Err(too_large());
@@ -84,7 +85,7 @@ async fn collect(
 }
 
 /// Reads a body of `application/json` alone, as [`read`] does.
-pub async fn read_json(request: Request, flow: &Flow) -> Result<Bytes, Failure> {
+pub async fn read_json(request: Request, flow: &Flow) -> Result<Bytes, ApiError> {
     if MediaType::of(request.headers()) == Some(MediaType::Json) {
         return read(request, flow).await.map(|read| read.bytes);
     }
@@ -92,21 +93,21 @@ pub async fn read_json(request: Request, flow: &Flow) -> Result<Bytes, Failure> 
 }
 
 /// Reads the members of a JSON object, as [`read_json`] does.
-pub async fn read_members(request: Request, flow: &Flow) -> Result<Map<String, Value>, Failure> {
+pub async fn read_members(request: Request, flow: &Flow) -> Result<Map<String, Value>, ApiError> {
     members(&read_json(request, flow).await?)
 }
 
 /// The members of the JSON object that a body is.
-pub fn members(body: &[u8]) -> Result<Map<String, Value>, Failure> {
+pub fn members(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
     match serde_json::from_slice(body) {
         Ok(Value::Object(members)) => Ok(members),
-        Ok(other) => Err(Failure::malformed(format_args!("is {}: expected an object", kind(&other)))),
-        Err(error) => Err(Failure::malformed(error)),
+        Ok(other) => Err(ApiError::malformed(format_args!("is {}: expected an object", kind(&other)))),
+        Err(error) => Err(ApiError::malformed(error)),
     }
 }
 
 /// As [`read_json`], of a body that may be left out, whatever its type then is said to be, or be null: it is empty then.
-pub async fn read_optional_json(request: Request, flow: &Flow) -> Result<Bytes, Failure> {
+pub async fn read_optional_json(request: Request, flow: &Flow) -> Result<Bytes, ApiError> {
     if request.body().is_end_stream() {
         return Ok(Bytes::new());
     }
@@ -125,8 +126,8 @@ mod tests {
         Request::builder().header("content-type", media_type).body(body).unwrap()
     }
 
-    fn within(room: &Room) -> impl Fn(&mut Held, usize) -> Result<(), Failure> {
-        |held, bytes| if room.take(held, bytes) { Ok(()) } else { Err(Failure::malformed("no room")) }
+    fn within(room: &Room) -> impl Fn(&mut Held, usize) -> Result<(), ApiError> {
+        |held, bytes| if room.take(held, bytes) { Ok(()) } else { Err(ApiError::malformed("no room")) }
     }
 
     fn chunks(count: usize) -> Body {
@@ -160,7 +161,7 @@ mod tests {
         ] {
             match read_within(request("application/json", body), 10, within(&Room::new(100))).await {
                 Ok(read) => assert!(fits && read.bytes.len() == 10),
-                Err(failure) => assert!(!fits && matches!(failure, Failure::TooLarge(_)), "{failure:?}"),
+                Err(failure) => assert!(!fits && matches!(failure, ApiError::TooLarge(_)), "{failure:?}"),
             }
         }
     }
@@ -181,6 +182,6 @@ mod tests {
         let body = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
         let failure =
             read_within(request("application/json", body), 10, within(&Room::new(100))).await.unwrap_err();
-        assert!(matches!(failure, Failure::BodyTimeout(BODY_TIMEOUT)), "{failure:?}");
+        assert!(matches!(failure, ApiError::BodyTimeout(BODY_TIMEOUT)), "{failure:?}");
     }
 }

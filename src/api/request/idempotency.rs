@@ -7,7 +7,7 @@ use http::request::Parts;
 use ring::digest::{Context, SHA256};
 
 use crate::api::caller::Caller;
-use crate::api::problem::Failure;
+use crate::api::problem::ApiError;
 use crate::store::OnceKey;
 
 const HEADER: &str = "idempotency-key";
@@ -32,9 +32,9 @@ impl Keyed {
 }
 
 impl<S: Sync> FromRequestParts<S> for Keyed {
-    type Rejection = Failure;
+    type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
         let mut values = parts.headers.get_all(HEADER).iter();
         let Some(value) = values.next() else { return Ok(Self(None)) };
         let key = value.as_bytes();
@@ -42,7 +42,7 @@ impl<S: Sync> FromRequestParts<S> for Keyed {
         if values.next().is_some() || !is_visible || key.len() > KEY_BYTES_MAX {
             let detail =
                 format!("Idempotency-Key has to be one of 1 to {KEY_BYTES_MAX} visible ASCII characters");
-            return Err(Failure::malformed(detail));
+            return Err(ApiError::malformed(detail));
         }
         // Another caller's key, or another route's, is another key.
         let caller = parts.extensions.get::<Caller>().map_or("", Caller::name);

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderValue, header};
 
-use crate::api::problem::Failure;
+use crate::api::problem::ApiError;
 use crate::flow::subscriptions::Entry;
 use crate::flow::version::{Expected, Version};
 
@@ -15,12 +15,12 @@ pub fn etag(entry: &Entry) -> Option<HeaderValue> {
 ///
 /// # Errors
 /// When it is not a list of entity tags.
-pub fn if_match(headers: &HeaderMap) -> Result<Expected, Failure> {
+pub fn if_match(headers: &HeaderMap) -> Result<Expected, ApiError> {
     let values: Vec<&HeaderValue> = headers.get_all(header::IF_MATCH).iter().collect();
     if values.is_empty() {
         return Ok(Expected::Any);
     }
-    let wrong = || Failure::malformed("If-Match is not * or a list of entity tags such as \"0123…\"");
+    let wrong = || ApiError::malformed("If-Match is not * or a list of entity tags such as \"0123…\"");
     let texts: Option<Vec<&str>> = values.iter().map(|value| value.to_str().ok()).collect();
     let text = texts.ok_or_else(wrong)?.join(",");
     if text.trim() == "*" {

@@ -7,10 +7,11 @@ use axum::extract::Request;
 use serde_json::{Map, Value};
 
 use super::body;
-use crate::api::problem::Failure;
+use crate::api::problem::ApiError;
 use crate::flow::Flow;
-use crate::model::input::kind;
+use crate::model::pointer;
 use crate::model::problem::{Problem, nearest};
+use crate::model::setting::reader::kind;
 
 /// The members that a body gives. `null` is as good as left out.
 #[derive(Debug)]
@@ -24,7 +25,7 @@ impl Members {
     ///
     /// # Errors
     /// When it is no object of JSON, or not to be read at all.
-    pub async fn read(request: Request, flow: &Flow, known: &[&str]) -> Result<Self, Failure> {
+    pub async fn read(request: Request, flow: &Flow, known: &[&str]) -> Result<Self, ApiError> {
         Self::of(&body::read_optional_json(request, flow).await?, known)
     }
 
@@ -32,7 +33,7 @@ impl Members {
     ///
     /// # Errors
     /// When it is no object of JSON.
-    pub fn of(text: &[u8], known: &[&str]) -> Result<Self, Failure> {
+    pub fn of(text: &[u8], known: &[&str]) -> Result<Self, ApiError> {
         let given = if text.is_empty() { Map::new() } else { body::members(text)? };
         Ok(Self::new(given, known))
     }
@@ -45,7 +46,7 @@ impl Members {
                 || format!("expected {}", known.join(", ")),
                 |near| format!("did you mean '{near}'?"),
             );
-            let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
+            let pointer = format!("/{}", pointer::escape(name));
             Problem::new(pointer, format_args!("is not a member here: {hint}"))
         });
         let problems = problems.collect();
@@ -106,8 +107,8 @@ impl Members {
     ///
     /// # Errors
     /// Everything that was wrong.
-    pub fn finish(self) -> Result<(), Failure> {
-        if self.problems.is_empty() { Ok(()) } else { Err(Failure::Invalid(self.problems)) }
+    pub fn finish(self) -> Result<(), ApiError> {
+        if self.problems.is_empty() { Ok(()) } else { Err(ApiError::Invalid(self.problems)) }
     }
 }
 
@@ -126,7 +127,7 @@ mod tests {
         let read = (members.text("since"), members.texts("states", 3), members.flag("dry_run"));
         match members.finish() {
             Ok(()) => Ok(read),
-            Err(Failure::Invalid(problems)) => Err(problems.into_iter().map(|one| one.pointer).collect()),
+            Err(ApiError::Invalid(problems)) => Err(problems.into_iter().map(|one| one.pointer).collect()),
             Err(other) => panic!("{other:?}"),
         }
     }

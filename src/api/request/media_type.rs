@@ -4,7 +4,7 @@ use axum::body::HttpBody as _;
 use axum::extract::Request;
 use http::{HeaderMap, header};
 
-use crate::api::problem::Failure;
+use crate::api::problem::ApiError;
 
 /// The media types of bodies that some route reads, for error texts.
 pub const ANY_KNOWN: &str = "application/json or application/x-ndjson";
@@ -40,7 +40,7 @@ impl MediaType {
 ///
 /// # Errors
 /// `unsupported-media-type`.
-pub fn check(request: &Request) -> Result<(), Failure> {
+pub fn check(request: &Request) -> Result<(), ApiError> {
     if request.body().is_end_stream() || MediaType::of(request.headers()).is_some() {
         return Ok(());
     }
@@ -48,8 +48,8 @@ pub fn check(request: &Request) -> Result<(), Failure> {
 }
 
 /// Returns the error for a body that is not of the `expected` media type.
-pub fn unsupported(headers: &HeaderMap, expected: &'static str) -> Failure {
+pub fn unsupported(headers: &HeaderMap, expected: &'static str) -> ApiError {
     let given = headers.get(header::CONTENT_TYPE);
     let given = given.map_or_else(|| "missing".to_owned(), |given| format!("{given:?}"));
-    Failure::MediaType { given, expected }
+    ApiError::MediaType { given, expected }
 }

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use http::Uri;
 use url::form_urlencoded;
 
-use crate::api::problem::Failure;
+use crate::api::problem::ApiError;
 use crate::model::problem::{Problem, nearest};
 
 /// How many items a page has unless `limit` says otherwise.
@@ -68,8 +68,8 @@ impl Params {
     ///
     /// # Errors
     /// Everything that was wrong.
-    pub fn finish(self) -> Result<(), Failure> {
-        if self.problems.is_empty() { Ok(()) } else { Err(Failure::Malformed(self.problems)) }
+    pub fn finish(self) -> Result<(), ApiError> {
+        if self.problems.is_empty() { Ok(()) } else { Err(ApiError::Malformed(self.problems)) }
     }
 }
 
@@ -93,7 +93,7 @@ mod tests {
         let read = (params.limit(), params.get("cursor"), params.all("state"));
         match params.finish() {
             Ok(()) => Ok(read),
-            Err(Failure::Malformed(problems)) => Err(problems.iter().map(ToString::to_string).collect()),
+            Err(ApiError::Malformed(problems)) => Err(problems.iter().map(ToString::to_string).collect()),
             Err(other) => panic!("{other:?}"),
         }
     }

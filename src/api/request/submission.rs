@@ -13,7 +13,8 @@ use serde_json::value::RawValue;
 use super::raw_event::{MEMBERS, RawEvent, RawList};
 use crate::api::problem::PROBLEMS_MAX;
 use crate::model::event::EventContent;
-use crate::model::notice::{TYPE_PREFIX, is_own};
+use crate::model::notice::{TYPE_PREFIX, is_daemon_event};
+use crate::model::pointer;
 use crate::model::problem::{Problem, nearest};
 
 /// How deep objects and lists may lie in each other in `data`.
@@ -137,7 +138,7 @@ fn read_submitted(
     problems: &mut Vec<Problem>,
 ) -> Option<EventContent> {
     let event = read_event(raw, body, pointer, problems)?;
-    if !is_own(&event.event_type) {
+    if !is_daemon_event(&event.event_type) {
         return Some(event);
     }
     let mut reader = Reader { raw, pointer, problems, is_good: true };
@@ -205,7 +206,7 @@ impl<'a> Reader<'_, 'a> {
     fn refuse(&mut self, name: &str, detail: impl fmt::Display) {
         self.is_good = false;
         if self.problems.len() < PROBLEMS_MAX {
-            let name = name.replace('~', "~0").replace('/', "~1");
+            let name = pointer::escape(name);
             let slash = if name.is_empty() { "" } else { "/" };
             self.problems.push(Problem::new(format!("{}{slash}{name}", self.pointer), detail));
         }

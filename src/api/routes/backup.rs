@@ -8,7 +8,7 @@ use http::{Uri, header};
 use tokio::sync::mpsc;
 
 use crate::api::openapi::responses::{Common, InConflict, NotNow};
-use crate::api::problem::Failure;
+use crate::api::problem::ApiError;
 use crate::api::request::actor::By;
 use crate::api::request::query::Params;
 use crate::api::state::Api;
@@ -30,7 +30,7 @@ const PIECES_AHEAD: usize = 2;
         Common, InConflict, NotNow,
     ),
 )]
-pub async fn backup(State(api): State<Api>, by: By, uri: Uri) -> Result<Response, Failure> {
+pub async fn backup(State(api): State<Api>, by: By, uri: Uri) -> Result<Response, ApiError> {
     Params::new(&uri, &[]).finish()?;
     let backup = api.flow.begin_backup().await?;
     by.0.note(Action::BackupBegun, "", "");
@@ -43,7 +43,7 @@ pub async fn backup(State(api): State<Api>, by: By, uri: Uri) -> Result<Response
     Ok((headers, Body::from_stream(body)).into_response())
 }
 
-impl From<BackupError> for Failure {
+impl From<BackupError> for ApiError {
     fn from(error: BackupError) -> Self {
         match error {
             BackupError::Busy => Self::Conflict("another backup is under way: wait for its end".to_owned()),

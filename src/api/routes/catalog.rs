@@ -8,7 +8,7 @@ use axum::extract::State;
 use http::Uri;
 
 use crate::api::openapi::responses::Common;
-use crate::api::problem::Failure;
+use crate::api::problem::ApiError;
 use crate::api::request::query::Params;
 use crate::api::state::Api;
 use crate::api::wire::catalog::{EventTypeBody, ProjectBody};
@@ -28,7 +28,7 @@ use crate::store::{Seen, SeenProject};
     ),
     responses((status = 200, description = "A page", body = List<EventTypeBody>), Common),
 )]
-pub async fn event_types(State(api): State<Api>, uri: Uri) -> Result<Json<List<EventTypeBody>>, Failure> {
+pub async fn event_types(State(api): State<Api>, uri: Uri) -> Result<Json<List<EventTypeBody>>, ApiError> {
     let mut params = Params::new(&uri, &["limit", "cursor"]);
     let (limit, after) = (params.limit(), params.get::<EventType>("cursor"));
     params.finish()?;
@@ -53,7 +53,7 @@ pub async fn event_types(State(api): State<Api>, uri: Uri) -> Result<Json<List<E
     ),
     responses((status = 200, description = "A page", body = List<ProjectBody>), Common),
 )]
-pub async fn projects(State(api): State<Api>, uri: Uri) -> Result<Json<List<ProjectBody>>, Failure> {
+pub async fn projects(State(api): State<Api>, uri: Uri) -> Result<Json<List<ProjectBody>>, ApiError> {
     let mut params = Params::new(&uri, &["limit", "cursor"]);
     let (limit, after) = (params.limit(), params.get::<ProjectKey>("cursor").map(|key| key.0));
     params.finish()?;

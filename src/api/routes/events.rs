@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{StatusCode, header};
 
 use crate::api::openapi::responses::{BadBody, Common, DiskFull, NotNow};
-use crate::api::problem::Failure;
+use crate::api::problem::ApiError;
 use crate::api::request::body;
 use crate::api::request::idempotency::{Keyed, replayed};
 use crate::api::request::media_type::MediaType;
@@ -58,7 +58,7 @@ pub async fn submit(
     keyed: Keyed,
     Traced(trace): Traced,
     request: Request,
-) -> Result<Response, Failure> {
+) -> Result<Response, ApiError> {
     Params::new(request.uri(), &[]).finish()?;
     let body::Read { media_type, bytes: body, held } = body::read(request, &api.flow).await?;
     let events_max = api.flow.config().server.batch_events_max;
@@ -92,18 +92,18 @@ async fn accept(
     events: Vec<EventContent>,
     held: Held,
     once: Option<OnceKey>,
-) -> Result<(Vec<Accepted>, bool), Failure> {
+) -> Result<(Vec<Accepted>, bool), ApiError> {
     Ok(match once {
         Some(once) => api.flow.accept_once(events, held, once).await?,
         None => (api.flow.accept(events, held).await?, false),
     })
 }
 
-fn refusal(error: SubmissionError, batch_events_max: usize) -> Failure {
+fn refusal(error: SubmissionError, batch_events_max: usize) -> ApiError {
     match error {
-        SubmissionError::Malformed(problems) => Failure::Malformed(problems),
-        SubmissionError::Invalid(problems) => Failure::Invalid(problems),
-        SubmissionError::TooMany { events } => Failure::TooLarge(format!(
+        SubmissionError::Malformed(problems) => ApiError::Malformed(problems),
+        SubmissionError::Invalid(problems) => ApiError::Invalid(problems),
+        SubmissionError::TooMany { events } => ApiError::TooLarge(format!(
             "the list has {events} events, more than server.batch_events_max = {batch_events_max}: split it"
         )),
     }
@@ -112,8 +112,8 @@ fn refusal(error: SubmissionError, batch_events_max: usize) -> Failure {
 /// About the length of one answer.
 const ACCEPTED_BYTES: usize = 80;
 
-fn one(accepted: &[Accepted]) -> Result<Vec<u8>, Failure> {
-    let [accepted] = accepted else { return Err(Failure::internal(&"one event has not one answer")) };
+fn one(accepted: &[Accepted]) -> Result<Vec<u8>, ApiError> {
+    let [accepted] = accepted else { return Err(ApiError::internal(&"one event has not one answer")) };
     let mut json = Vec::with_capacity(ACCEPTED_BYTES);
     write(&mut json, accepted);
     Ok(json)
@@ -148,7 +148,7 @@ fn write(json: &mut Vec<u8>, Accepted { id, matched, duplicate }: &Accepted) {
     ),
     responses((status = 200, description = "A page, in the order of ids", body = List<MatchBody>), Common, BadBody),
 )]
-pub async fn explain(State(api): State<Api>, request: Request) -> Result<Json<List<MatchBody>>, Failure> {
+pub async fn explain(State(api): State<Api>, request: Request) -> Result<Json<List<MatchBody>>, ApiError> {
     let mut params = Params::new(request.uri(), &["limit", "cursor"]);
     let (limit, after) = (params.limit(), params.get::<SubscriptionId>("cursor"));
     params.finish()?;
@@ -157,7 +157,7 @@ pub async fn explain(State(api): State<Api>, request: Request) -> Result<Json<Li
     blocking(move || Ok(Json(page(&api, &event, after, limit)))).await
 }
 
-fn read_one(body: &Bytes) -> Result<EventContent, Failure> {
+fn read_one(body: &Bytes) -> Result<EventContent, ApiError> {
     submission::read_one(body).map_err(|error| refusal(error, 1))
 }
 

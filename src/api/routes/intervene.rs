@@ -5,7 +5,7 @@ use axum::extract::{Path, Request, State};
 use http::Uri;
 
 use crate::api::openapi::responses::{BadBody, Common, InConflict, NotNow, NotThere};
-use crate::api::problem::Failure;
+use crate::api::problem::ApiError;
 use crate::api::request::actor::By;
 use crate::api::request::json_members::Members;
 use crate::api::request::query::Params;
@@ -31,7 +31,7 @@ pub async fn retry(
     Path(text): Path<String>,
     By(actor): By,
     uri: Uri,
-) -> Result<Json<DeliveryBody>, Failure> {
+) -> Result<Json<DeliveryBody>, ApiError> {
     Params::new(&uri, &[]).finish()?;
     let id = read_id(&text)?;
     let flow = api.flow.clone();
@@ -58,7 +58,7 @@ pub async fn cancel(
     Path(text): Path<String>,
     By(actor): By,
     uri: Uri,
-) -> Result<Json<DeliveryBody>, Failure> {
+) -> Result<Json<DeliveryBody>, ApiError> {
     Params::new(&uri, &[]).finish()?;
     let id = read_id(&text)?;
     let flow = api.flow.clone();
@@ -87,9 +87,9 @@ pub async fn test(
     Path(text): Path<String>,
     By(actor): By,
     request: Request,
-) -> Result<Json<TestedBody>, Failure> {
+) -> Result<Json<TestedBody>, ApiError> {
     Params::new(request.uri(), &[]).finish()?;
-    let id: SubscriptionId = text.parse().map_err(|_| Failure::no_such("subscription", &text))?;
+    let id: SubscriptionId = text.parse().map_err(|_| ApiError::no_such("subscription", &text))?;
     let mut members = Members::read(request, &api.flow, &["type"]).await?;
     let event_type: Option<EventType> = members.text("type");
     members.finish()?;
@@ -103,6 +103,6 @@ pub async fn test(
     Ok(Json(TestedBody { attempt }))
 }
 
-fn read_id(text: &str) -> Result<DeliveryId, Failure> {
-    text.parse().map_err(|_| Failure::no_such("delivery", text))
+fn read_id(text: &str) -> Result<DeliveryId, ApiError> {
+    text.parse().map_err(|_| ApiError::no_such("delivery", text))
 }

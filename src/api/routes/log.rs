@@ -5,7 +5,7 @@ use axum::extract::{Path, State};
 use http::Uri;
 
 use crate::api::openapi::responses::{Common, NotThere};
-use crate::api::problem::Failure;
+use crate::api::problem::ApiError;
 use crate::api::request::query::Params;
 use crate::api::state::{Api, blocking};
 use crate::api::wire::delivery::DeliveryBody;
@@ -34,7 +34,7 @@ use crate::store::{DeliveryQuery, EventQuery};
     ),
     responses((status = 200, description = "A page", body = List<EventBody>), Common),
 )]
-pub async fn events(State(api): State<Api>, uri: Uri) -> Result<Json<List<EventBody>>, Failure> {
+pub async fn events(State(api): State<Api>, uri: Uri) -> Result<Json<List<EventBody>>, ApiError> {
     const KNOWN: [&str; 8] = ["type", "project", "company", "sender_id", "since", "until", "limit", "cursor"];
     let mut params = Params::new(&uri, &KNOWN);
     let query = EventQuery {
@@ -49,7 +49,7 @@ pub async fn events(State(api): State<Api>, uri: Uri) -> Result<Json<List<EventB
     };
     params.finish()?;
     blocking(move || {
-        let page = api.flow.reader().events(&query).map_err(|error| Failure::internal(&error))?;
+        let page = api.flow.reader().events(&query).map_err(|error| ApiError::internal(&error))?;
         let items = page.items.iter().map(|head| EventBody::head(head.id, &head.content)).collect();
         Ok(Json(List { items, next_cursor: page.next.map(|id| id.to_string()) }))
     })
@@ -66,12 +66,12 @@ pub async fn event(
     State(api): State<Api>,
     Path(text): Path<String>,
     uri: Uri,
-) -> Result<Json<EventBody>, Failure> {
+) -> Result<Json<EventBody>, ApiError> {
     Params::new(&uri, &[]).finish()?;
-    let id: EventId = text.parse().map_err(|_| Failure::no_such("event", &text))?;
+    let id: EventId = text.parse().map_err(|_| ApiError::no_such("event", &text))?;
     blocking(move || {
-        let event = api.flow.reader().event(id).map_err(|error| Failure::internal(&error))?;
-        let event = event.ok_or_else(|| Failure::no_such("event", id))?;
+        let event = api.flow.reader().event(id).map_err(|error| ApiError::internal(&error))?;
+        let event = event.ok_or_else(|| ApiError::no_such("event", id))?;
         Ok(Json(EventBody::whole(&event)))
     })
     .await
@@ -87,17 +87,17 @@ pub async fn deliveries_of(
     State(api): State<Api>,
     Path(text): Path<String>,
     uri: Uri,
-) -> Result<Json<List<DeliveryBody>>, Failure> {
+) -> Result<Json<List<DeliveryBody>>, ApiError> {
     let mut params = Params::new(&uri, &["limit", "cursor"]);
     let (limit, after) = (params.limit(), params.get::<DeliveryId>("cursor"));
     params.finish()?;
-    let id: EventId = text.parse().map_err(|_| Failure::no_such("event", &text))?;
+    let id: EventId = text.parse().map_err(|_| ApiError::no_such("event", &text))?;
     blocking(move || {
         let reader = api.flow.reader();
-        let event = reader.event_head(id).map_err(|error| Failure::internal(&error))?;
-        event.ok_or_else(|| Failure::no_such("event", id))?;
+        let event = reader.event_head(id).map_err(|error| ApiError::internal(&error))?;
+        event.ok_or_else(|| ApiError::no_such("event", id))?;
         let page = reader.deliveries_after(id, after, limit + 1);
-        let mut page = page.map_err(|error| Failure::internal(&error))?;
+        let mut page = page.map_err(|error| ApiError::internal(&error))?;
         let has_more = page.len() > limit;
         page.truncate(limit);
         let next_cursor = page.last().filter(|_| has_more).map(|last| last.id.to_string());
@@ -123,7 +123,7 @@ pub async fn deliveries_of(
     ),
     responses((status = 200, description = "A page", body = List<DeliveryBody>), Common),
 )]
-pub async fn deliveries(State(api): State<Api>, uri: Uri) -> Result<Json<List<DeliveryBody>>, Failure> {
+pub async fn deliveries(State(api): State<Api>, uri: Uri) -> Result<Json<List<DeliveryBody>>, ApiError> {
     const KNOWN: [&str; 10] =
         ["subscription", "event", "type", "project", "company", "state", "since", "until", "limit", "cursor"];
     let mut params = Params::new(&uri, &KNOWN);
@@ -144,7 +144,7 @@ pub async fn deliveries(State(api): State<Api>, uri: Uri) -> Result<Json<List<De
     };
     params.finish()?;
     blocking(move || {
-        let page = api.flow.deliveries(query, &narrowing).map_err(|error| Failure::internal(&error))?;
+        let page = api.flow.deliveries(query, &narrowing).map_err(|error| ApiError::internal(&error))?;
         let items = page.items.iter().map(|one| show(&api.flow, one)).collect();
         Ok(Json(List { items, next_cursor: page.next.map(|id| id.to_string()) }))
     })
@@ -161,19 +161,19 @@ pub async fn delivery(
     State(api): State<Api>,
     Path(text): Path<String>,
     uri: Uri,
-) -> Result<Json<DeliveryBody>, Failure> {
+) -> Result<Json<DeliveryBody>, ApiError> {
     Params::new(&uri, &[]).finish()?;
     let id = read_id(&text)?;
     blocking(move || {
-        let delivery = api.flow.reader().delivery(id).map_err(|error| Failure::internal(&error))?;
-        let delivery = delivery.ok_or_else(|| Failure::no_such("delivery", id))?;
+        let delivery = api.flow.reader().delivery(id).map_err(|error| ApiError::internal(&error))?;
+        let delivery = delivery.ok_or_else(|| ApiError::no_such("delivery", id))?;
         Ok(Json(show(&api.flow, &delivery)))
     })
     .await
 }
 
-fn read_id(text: &str) -> Result<DeliveryId, Failure> {
-    text.parse().map_err(|_| Failure::no_such("delivery", text))
+fn read_id(text: &str) -> Result<DeliveryId, ApiError> {
+    text.parse().map_err(|_| ApiError::no_such("delivery", text))
 }
 
 fn show(flow: &Flow, delivery: &Delivery) -> DeliveryBody {

@@ -11,7 +11,7 @@ use prometheus::process_collector::ProcessCollector;
 use prometheus::{Gauge, GaugeVec, IntCounterVec, Opts, Registry, TEXT_FORMAT, TextEncoder};
 
 use crate::api::openapi::responses::Common;
-use crate::api::problem::Failure;
+use crate::api::problem::ApiError;
 use crate::api::request::query::Params;
 use crate::api::state::{Api, blocking};
 use crate::flow::Flow;
@@ -31,7 +31,7 @@ use crate::store::StoreError;
         example = json!("# HELP postrider_lanes_in_trouble Subscriptions that …\n# TYPE postrider_lanes_in_trouble gauge\npostrider_lanes_in_trouble 0\n"),
     ), Common),
 )]
-pub async fn metrics(State(api): State<Api>, uri: Uri) -> Result<impl IntoResponse, Failure> {
+pub async fn metrics(State(api): State<Api>, uri: Uri) -> Result<impl IntoResponse, ApiError> {
     Params::new(&uri, &[]).finish()?;
     let text = blocking(move || text(&api.flow)).await?;
     Ok(([(header::CONTENT_TYPE, TEXT_FORMAT)], text))
@@ -46,8 +46,8 @@ enum MetricsError {
     Shape(#[from] prometheus::Error),
 }
 
-fn text(flow: &Flow) -> Result<String, Failure> {
-    page(flow).map_err(|error| Failure::internal(&error))
+fn text(flow: &Flow) -> Result<String, ApiError> {
+    page(flow).map_err(|error| ApiError::internal(&error))
 }
 
 fn page(flow: &Flow) -> Result<String, MetricsError> {

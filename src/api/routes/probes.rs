@@ -3,7 +3,7 @@
 use axum::extract::State;
 
 use crate::api::openapi::responses::NotNow;
-use crate::api::problem::Failure;
+use crate::api::problem::ApiError;
 use crate::api::state::Api;
 
 /// Answers as long as the process serves.
@@ -20,9 +20,9 @@ pub async fn healthz() -> &'static str {
     get, path = "/readyz", tag = "daemon", operation_id = "get_readiness", security(()),
     responses((status = 200, description = "It is ready", body = String, example = json!("ready\n")), NotNow),
 )]
-pub async fn readyz(State(api): State<Api>) -> Result<&'static str, Failure> {
+pub async fn readyz(State(api): State<Api>) -> Result<&'static str, ApiError> {
     if api.flow.is_ready() {
         return Ok("ready\n");
     }
-    Err(Failure::Unavailable("the daemon is starting, stopping, or its store has failed"))
+    Err(ApiError::Unavailable("the daemon is starting, stopping, or its store has failed"))
 }

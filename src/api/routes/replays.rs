@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use http::{StatusCode, Uri, header};
 
 use crate::api::openapi::responses::{BadBody, Common, InConflict, NotNow, NotThere};
-use crate::api::problem::Failure;
+use crate::api::problem::ApiError;
 use crate::api::request::actor::By;
 use crate::api::request::body;
 use crate::api::request::idempotency::{Keyed, replayed};
@@ -52,9 +52,9 @@ pub async fn replay_event(
     By(actor): By,
     keyed: Keyed,
     request: Request,
-) -> Result<Response, Failure> {
+) -> Result<Response, ApiError> {
     Params::new(request.uri(), &[]).finish()?;
-    let id: EventId = text.parse().map_err(|_| Failure::no_such("event", &text))?;
+    let id: EventId = text.parse().map_err(|_| ApiError::no_such("event", &text))?;
     let bytes = body::read_optional_json(request, &api.flow).await?;
     let once = keyed.once(&bytes);
     let mut members = Members::of(&bytes, &["subscriptions"])?;
@@ -103,9 +103,9 @@ pub async fn replay_subscription(
     By(actor): By,
     keyed: Keyed,
     request: Request,
-) -> Result<Response, Failure> {
+) -> Result<Response, ApiError> {
     Params::new(request.uri(), &[]).finish()?;
-    let subscription: SubscriptionId = text.parse().map_err(|_| Failure::no_such("subscription", &text))?;
+    let subscription: SubscriptionId = text.parse().map_err(|_| ApiError::no_such("subscription", &text))?;
     let bytes = body::read_optional_json(request, &api.flow).await?;
     let once = keyed.once(&bytes);
     let (ask, is_dry_run) = read_ask(subscription, &bytes)?;
@@ -127,7 +127,7 @@ pub async fn replay_subscription(
     Ok(replayed(answer, is_repeat))
 }
 
-fn read_ask(subscription: SubscriptionId, body: &[u8]) -> Result<(ReplayAsk, bool), Failure> {
+fn read_ask(subscription: SubscriptionId, body: &[u8]) -> Result<(ReplayAsk, bool), ApiError> {
     let mut members = Members::of(body, &["since", "until", "states", "dry_run"])?;
     let since: Option<Timestamp> = members.text("since");
     let until: Option<Timestamp> = members.text("until");
@@ -155,11 +155,11 @@ fn read_ask(subscription: SubscriptionId, body: &[u8]) -> Result<(ReplayAsk, boo
     ),
     responses((status = 200, description = "A page", body = List<ReplayBody>), Common),
 )]
-pub async fn list(State(api): State<Api>, uri: Uri) -> Result<Json<List<ReplayBody>>, Failure> {
+pub async fn list(State(api): State<Api>, uri: Uri) -> Result<Json<List<ReplayBody>>, ApiError> {
     let mut params = Params::new(&uri, &["limit", "cursor"]);
     let (limit, before) = (params.limit(), params.get::<ReplayId>("cursor"));
     params.finish()?;
-    let jobs = api.flow.replays(before, limit + 1).await.map_err(|error| Failure::internal(&error))?;
+    let jobs = api.flow.replays(before, limit + 1).await.map_err(|error| ApiError::internal(&error))?;
     let shown = jobs.get(..limit).unwrap_or(&jobs);
     let next_cursor = shown.last().filter(|_| shown.len() < jobs.len()).map(|job| job.id.to_string());
     Ok(Json(List { items: shown.iter().map(ReplayBody::from).collect(), next_cursor }))
@@ -175,7 +175,7 @@ pub async fn get(
     State(api): State<Api>,
     Path(text): Path<String>,
     uri: Uri,
-) -> Result<Json<ReplayBody>, Failure> {
+) -> Result<Json<ReplayBody>, ApiError> {
     Params::new(&uri, &[]).finish()?;
     Ok(Json(ReplayBody::from(&api.flow.replay(read_id(&text)?).await?)))
 }
@@ -191,7 +191,7 @@ pub async fn cancel(
     Path(text): Path<String>,
     By(actor): By,
     uri: Uri,
-) -> Result<Json<ReplayBody>, Failure> {
+) -> Result<Json<ReplayBody>, ApiError> {
     Params::new(&uri, &[]).finish()?;
     let id = read_id(&text)?;
     let flow = api.flow.clone();
@@ -203,6 +203,6 @@ pub async fn cancel(
     Ok(Json(ReplayBody::from(&api.carry_out(change).await?)))
 }
 
-fn read_id(text: &str) -> Result<ReplayId, Failure> {
-    text.parse().map_err(|_| Failure::no_such("replay", text))
+fn read_id(text: &str) -> Result<ReplayId, ApiError> {
+    text.parse().map_err(|_| ApiError::no_such("replay", text))
 }

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::subscriptions::{answer, read_id, show};
 use crate::api::openapi::responses::{BadBody, Common, InConflict, NotNow, NotThere, Outdated};
-use crate::api::problem::Failure;
+use crate::api::problem::ApiError;
 use crate::api::request::actor::By;
 use crate::api::request::if_match::if_match;
 use crate::api::request::json_members::Members;
@@ -56,7 +56,7 @@ pub async fn rotate(
     Path(text): Path<String>,
     By(actor): By,
     request: Request,
-) -> Result<Response, Failure> {
+) -> Result<Response, ApiError> {
     Params::new(request.uri(), &[]).finish()?;
     let id = read_id(&text)?;
     let expected = if_match(request.headers())?;
@@ -79,7 +79,7 @@ pub async fn rotate(
 const MEMBERS: [&str; 2] = ["grace", "secret"];
 
 /// Reads the members, with everything that is wrong with them.
-fn read(mut members: Members) -> Result<Rotation, Failure> {
+fn read(mut members: Members) -> Result<Rotation, ApiError> {
     let grace = members.text::<Interval>("grace").unwrap_or(GRACE);
     if let Err(detail) = check_grace(grace) {
         members.refuse("grace", detail);
@@ -99,7 +99,7 @@ mod tests {
     fn read(value: &Value) -> Result<Rotation, Vec<Problem>> {
         let members = Members::new(value.as_object().unwrap().clone(), &MEMBERS);
         super::read(members).map_err(|failure| match failure {
-            Failure::Invalid(problems) => problems,
+            ApiError::Invalid(problems) => problems,
             other => panic!("{other:?}"),
         })
     }

@@ -5,7 +5,7 @@ use axum::extract::State;
 use http::Uri;
 
 use crate::api::openapi::responses::Common;
-use crate::api::problem::Failure;
+use crate::api::problem::ApiError;
 use crate::api::request::query::Params;
 use crate::api::state::{Api, blocking};
 use crate::api::wire::stats::NumbersBody;
@@ -18,10 +18,10 @@ use crate::api::wire::stats::NumbersBody;
     get, path = "/v1/stats", tag = "daemon", operation_id = "get_stats",
     responses((status = 200, description = "Every number", body = NumbersBody), Common),
 )]
-pub async fn stats(State(api): State<Api>, uri: Uri) -> Result<Json<NumbersBody>, Failure> {
+pub async fn stats(State(api): State<Api>, uri: Uri) -> Result<Json<NumbersBody>, ApiError> {
     Params::new(&uri, &[]).finish()?;
     blocking(move || {
-        let numbers = api.flow.numbers().map_err(|error| Failure::internal(&error))?;
+        let numbers = api.flow.numbers().map_err(|error| ApiError::internal(&error))?;
         Ok(Json(NumbersBody::new(&numbers, api.flow.config().storage.disk_reserve)))
     })
     .await

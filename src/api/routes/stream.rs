@@ -16,7 +16,7 @@ use http::{HeaderMap, Uri, header};
 use tokio::time::{Instant, timeout_at};
 
 use crate::api::openapi::responses::Common;
-use crate::api::problem::Failure;
+use crate::api::problem::ApiError;
 use crate::api::request::query::Params;
 use crate::api::state::Api;
 use crate::api::wire::schema::{HappeningKind, StreamIdText, SubscriptionIdText};
@@ -47,7 +47,7 @@ const LAST_EVENT_ID: &str = "last-event-id";
     ),
     responses((status = 200, description = "Events without end", body = Happenings, content_type = "text/event-stream"), Common),
 )]
-pub async fn stream(State(api): State<Api>, headers: HeaderMap, uri: Uri) -> Result<Response, Failure> {
+pub async fn stream(State(api): State<Api>, headers: HeaderMap, uri: Uri) -> Result<Response, ApiError> {
     answer(&api.flow, &headers, &uri)
 }
 
@@ -55,12 +55,12 @@ pub async fn stream(State(api): State<Api>, headers: HeaderMap, uri: Uri) -> Res
 ///
 /// # Errors
 /// As the route refuses it.
-pub fn answer(flow: &Flow, headers: &HeaderMap, uri: &Uri) -> Result<Response, Failure> {
+pub fn answer(flow: &Flow, headers: &HeaderMap, uri: &Uri) -> Result<Response, ApiError> {
     let mut params = Params::new(uri, &["types", "subscription"]);
     let filter = Filter { kinds: params.all("types"), subscription: params.get("subscription") };
     params.finish()?;
     let last = last_event_id(headers)?;
-    let (listener, gap) = flow.listen(last).ok_or(Failure::TooMany {
+    let (listener, gap) = flow.listen(last).ok_or(ApiError::TooMany {
         detail: "api.stream_readers_max readers are there already: come back later",
         retry_after: RETRY_AFTER,
     })?;
@@ -78,10 +78,10 @@ pub fn answer(flow: &Flow, headers: &HeaderMap, uri: &Uri) -> Result<Response, F
     Ok((headers, Body::from_stream(body)).into_response())
 }
 
-fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, Failure> {
+fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
     let Some(value) = headers.get(LAST_EVENT_ID) else { return Ok(None) };
     let read = value.to_str().ok().and_then(|text| text.trim().parse().ok());
-    read.map(Some).ok_or_else(|| Failure::malformed("Last-Event-ID is not an id of this stream"))
+    read.map(Some).ok_or_else(|| ApiError::malformed("Last-Event-ID is not an id of this stream"))
 }
 
 fn greeting(gap: Option<Gap>) -> Bytes {

@@ -7,7 +7,7 @@ use http::{HeaderMap, StatusCode, Uri, header};
 use serde_json::{Map, Value};
 
 use crate::api::openapi::responses::{BadBody, Common, InConflict, NotNow, NotThere, Outdated};
-use crate::api::problem::Failure;
+use crate::api::problem::ApiError;
 use crate::api::request::actor::By;
 use crate::api::request::body;
 use crate::api::request::idempotency::{Keyed, replayed};
@@ -35,7 +35,7 @@ use crate::model::input::SubscriptionInput;
     ),
     responses((status = 200, description = "A page", body = List<SubscriptionBody>), Common),
 )]
-pub async fn list(State(api): State<Api>, uri: Uri) -> Result<Json<List<SubscriptionBody>>, Failure> {
+pub async fn list(State(api): State<Api>, uri: Uri) -> Result<Json<List<SubscriptionBody>>, ApiError> {
     let mut params = Params::new(&uri, &["limit", "cursor"]);
     let (limit, after) = (params.limit(), params.get::<SubscriptionId>("cursor"));
     params.finish()?;
@@ -74,11 +74,11 @@ pub async fn create(
     By(actor): By,
     keyed: Keyed,
     request: Request,
-) -> Result<Response, Failure> {
+) -> Result<Response, ApiError> {
     Params::new(request.uri(), &[]).finish()?;
     let bytes = body::read_json(request, &api.flow).await?;
     let once = keyed.once(&bytes);
-    let input = SubscriptionInput::read(&body::members(&bytes)?).map_err(Failure::Invalid)?;
+    let input = SubscriptionInput::read(&body::members(&bytes)?).map_err(ApiError::Invalid)?;
     let flow = api.flow.clone();
     let change = async move {
         let (entry, is_repeat) = flow.create(input, once).await?;
@@ -105,9 +105,9 @@ pub async fn create(
     params(("id" = inline(SubscriptionIdText), Path, description = "The subscription's id")),
     responses((status = 200, description = "The subscription", body = SubscriptionBody, headers(("ETag" = inline(EntityTagText), description = "Its version"))), Common, NotThere),
 )]
-pub async fn get(State(api): State<Api>, Path(id): Path<String>, uri: Uri) -> Result<Response, Failure> {
+pub async fn get(State(api): State<Api>, Path(id): Path<String>, uri: Uri) -> Result<Response, ApiError> {
     Params::new(&uri, &[]).finish()?;
-    let entry = api.flow.subscription(read_id(&id)?).ok_or_else(|| Failure::no_such("subscription", id))?;
+    let entry = api.flow.subscription(read_id(&id)?).ok_or_else(|| ApiError::no_such("subscription", id))?;
     let shown = entry.clone();
     answer(api, entry, move |flow| show(flow, &shown)).await
 }
@@ -129,13 +129,13 @@ pub async fn change(
     Path(text): Path<String>,
     By(actor): By,
     request: Request,
-) -> Result<Response, Failure> {
+) -> Result<Response, ApiError> {
     Params::new(request.uri(), &[]).finish()?;
     let id = read_id(&text)?;
     let mut expected = if_match(request.headers())?;
     let mut members = body::read_members(request, &api.flow).await?;
-    let mut entry = api.flow.subscription(id).ok_or_else(|| Failure::no_such("subscription", id))?;
-    SubscriptionInput::read_change(&entry.subscription.spec, &members).map_err(Failure::Invalid)?;
+    let mut entry = api.flow.subscription(id).ok_or_else(|| ApiError::no_such("subscription", id))?;
+    SubscriptionInput::read_change(&entry.subscription.spec, &members).map_err(ApiError::Invalid)?;
     let enabled = members.remove("enabled").and_then(|value| value.as_bool());
     if !members.is_empty() {
         let (flow, actor) = (api.flow.clone(), actor.clone());
@@ -147,7 +147,7 @@ pub async fn change(
         entry = api.carry_out(change).await?;
         expected = Expected::OneOf(vec![entry.version()]);
     }
-    match (enabled, entry.standing.disabled.is_none()) {
+    match (enabled, entry.health.disabled.is_none()) {
         (Some(true), false) => entry = switch_on(&api, actor, id, expected).await?.entry,
         (Some(false), true) => entry = switch_off(&api, actor, id, expected).await?,
         _ => expected.check(&entry)?,
@@ -171,7 +171,7 @@ pub async fn delete(
     By(actor): By,
     headers: HeaderMap,
     uri: Uri,
-) -> Result<StatusCode, Failure> {
+) -> Result<StatusCode, ApiError> {
     Params::new(&uri, &[]).finish()?;
     let (id, expected) = (read_id(&id)?, if_match(&headers)?);
     let flow = api.flow.clone();
@@ -198,7 +198,7 @@ pub async fn enable(
     By(actor): By,
     headers: HeaderMap,
     uri: Uri,
-) -> Result<Response, Failure> {
+) -> Result<Response, ApiError> {
     Params::new(&uri, &[]).finish()?;
     let expected = if_match(&headers)?;
     let Enabled { entry, check, .. } = switch_on(&api, actor, read_id(&id)?, expected).await?;
@@ -221,7 +221,7 @@ pub async fn disable(
     By(actor): By,
     headers: HeaderMap,
     uri: Uri,
-) -> Result<Response, Failure> {
+) -> Result<Response, ApiError> {
     Params::new(&uri, &[]).finish()?;
     let expected = if_match(&headers)?;
     let entry = switch_off(&api, actor, read_id(&id)?, expected).await?;
@@ -234,7 +234,7 @@ async fn switch_on(
     actor: Actor,
     id: SubscriptionId,
     expected: Expected,
-) -> Result<Enabled, Failure> {
+) -> Result<Enabled, ApiError> {
     let flow = api.flow.clone();
     let change = async move {
         let enabled = flow.enable(id, &expected).await?;
@@ -249,7 +249,7 @@ async fn switch_off(
     actor: Actor,
     id: SubscriptionId,
     expected: Expected,
-) -> Result<Entry, Failure> {
+) -> Result<Entry, ApiError> {
     let flow = api.flow.clone();
     let change = async move {
         let entry = flow.disable(id, &expected).await?;
@@ -260,8 +260,8 @@ async fn switch_off(
 }
 
 /// An id that cannot be one names nothing.
-pub fn read_id(text: &str) -> Result<SubscriptionId, Failure> {
-    text.parse().map_err(|_| Failure::no_such("subscription", text))
+pub fn read_id(text: &str) -> Result<SubscriptionId, ApiError> {
+    text.parse().map_err(|_| ApiError::no_such("subscription", text))
 }
 
 fn names(members: &Map<String, Value>) -> String {
@@ -269,8 +269,8 @@ fn names(members: &Map<String, Value>) -> String {
 }
 
 /// Its statistics come from the log, so this is for where blocking is allowed.
-pub fn show(flow: &Flow, entry: &Entry) -> Result<SubscriptionBody, Failure> {
-    let stats = flow.stats(entry.subscription.id).map_err(|error| Failure::internal(&error))?;
+pub fn show(flow: &Flow, entry: &Entry) -> Result<SubscriptionBody, ApiError> {
+    let stats = flow.stats(entry.subscription.id).map_err(|error| ApiError::internal(&error))?;
     Ok(SubscriptionBody::new(entry, stats, flow.now()))
 }
 
@@ -278,8 +278,8 @@ pub fn show(flow: &Flow, entry: &Entry) -> Result<SubscriptionBody, Failure> {
 pub async fn answer<T: serde::Serialize + Send + 'static>(
     api: Api,
     entry: Entry,
-    show: impl FnOnce(&Flow) -> Result<T, Failure> + Send + 'static,
-) -> Result<Response, Failure> {
+    show: impl FnOnce(&Flow) -> Result<T, ApiError> + Send + 'static,
+) -> Result<Response, ApiError> {
     let mut response = blocking(move || Ok(Json(show(&api.flow)?))).await?.into_response();
     response.headers_mut().extend(etag(&entry).map(|etag| (header::ETAG, etag)));
     Ok(response)

@@ -99,7 +99,7 @@ impl World {
         let limits = Limits { max_in_flight: 4, page: 8, wait_max: WAIT_MAX };
         Self {
             rng: StdRng::seed_from_u64(seed),
-            lane: LaneState::new(subscription(settings), Standing::default(), limits, Line::Empty),
+            lane: LaneState::new(subscription(settings), HealthState::default(), limits, Line::Empty),
             start: Instant::now(),
             now_ms: 1_000_000,
             disk: BTreeSet::new(),
@@ -193,7 +193,7 @@ impl World {
         assert!(self.out.iter().all(|out| out.id != item.id), "{} is out twice", item.id);
         assert!(self.waiting[&item.id] <= self.now(), "{} went before it was due", item.id);
         assert_eq!(self.disk.contains(&(item.due, item.id)), item.has_row, "{item:?}");
-        assert!(self.lane.standing.disabled.is_none());
+        assert!(self.lane.health.disabled.is_none());
         self.out.push(item);
         assert!(self.out.len() <= 4);
     }
@@ -205,10 +205,10 @@ impl World {
         let item = self.out.swap_remove(self.rng.random_range(0..self.out.len()));
         let now = self.now();
         let is_final = succeeds || self.rng.random_ratio(1, 8);
-        let mut standing = self.lane.standing.clone();
-        standing.failing_since = if succeeds { None } else { Some(now) };
+        let mut health = self.lane.health.clone();
+        health.failing_since = if succeeds { None } else { Some(now) };
         let due = (!is_final).then(|| now.after(Duration::from_millis(self.rng.random_range(0..3000))));
-        let freed = self.lane.answered(item.id, Answer { standing, rest_until: None, is_final });
+        let freed = self.lane.answered(item.id, Answer { health, rest_until: None, is_final });
         self.queue.push_back(Commit::Settle { id: item.id, due_was: item.has_row.then_some(item.due), due });
         if !freed.is_empty() {
             self.queue.push_back(Commit::Park(freed));
@@ -244,7 +244,7 @@ impl World {
 
     fn disable(&mut self) {
         let disabled = Disabled { reason: DisabledReason::Manual, at: self.now(), detail: String::new() };
-        let freed = self.lane.disable(Standing { disabled: Some(disabled), ..self.lane.standing.clone() });
+        let freed = self.lane.disable(HealthState { disabled: Some(disabled), ..self.lane.health.clone() });
         self.queue.push_back(Commit::Park(freed));
     }
 
@@ -260,7 +260,7 @@ impl World {
             self.disk.insert((id.time(), id));
             self.waiting.insert(id, id.time());
         }
-        self.lane.enable(Standing::default());
+        self.lane.enable(HealthState::default());
         self.pump();
     }
 
@@ -279,7 +279,7 @@ impl World {
                 self.pump();
             }
             10 if submits && self.rng.random_ratio(1, 40) => self.disable(),
-            11 if self.lane.standing.disabled.is_some() && self.out.is_empty() => self.enable(),
+            11 if self.lane.health.disabled.is_some() && self.out.is_empty() => self.enable(),
             _ => {}
         }
         assert!(self.lane.hand.len() <= 8 + 4, "a lane holds a page");
@@ -289,7 +289,7 @@ impl World {
         for _ in 0..200_000 {
             self.step(false);
             let is_still = self.queue.is_empty() && self.written.is_empty() && self.out.is_empty();
-            if is_still && self.waiting.is_empty() && self.lane.standing.disabled.is_none() {
+            if is_still && self.waiting.is_empty() && self.lane.health.disabled.is_none() {
                 return;
             }
         }

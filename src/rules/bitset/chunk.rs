@@ -3,8 +3,15 @@
 use std::sync::Arc;
 
 use super::decode::{Source, decode};
-use super::sorted::{common, keep, merge, retain_slice, without};
-use super::{CHUNK_BITS, Edit, WORDS, Words};
+use super::sorted::{Edit, common, keep, merge, retain_slice, without};
+
+/// A chunk holds `1 << CHUNK_BITS` neighbours.
+pub(super) const CHUNK_BITS: u32 = 16;
+/// The words in the bitmap of a whole chunk.
+pub(super) const WORDS: usize = 1 << (CHUNK_BITS - 6);
+
+/// The bitmap of a whole chunk.
+type Words = [u64; WORDS];
 
 /// Below this part of what makes an array a bitmap, in quarters, a bitmap becomes an array again.
 const AGAIN_QUARTERS: usize = 3;

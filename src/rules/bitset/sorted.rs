@@ -2,6 +2,15 @@
 
 use std::cell::Cell;
 
+/// One membership to change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Edit {
+    /// The member.
+    pub member: u32,
+    /// Whether it is in the set afterwards.
+    pub present: bool,
+}
+
 /// Keeps, of the end of a list from `start` on, what `keep` says.
 pub fn retain_from(list: &mut Vec<u32>, start: usize, keep: impl FnMut(u32) -> bool) {
     let kept = list.get_mut(start..).map_or(0, |tail| retain_slice(tail, keep));

@@ -89,7 +89,7 @@ const COMPARE: [&str; 6] = [
 ];
 
 /// What is wrong with an expression, and which node it is about.
-pub(super) struct Refusal {
+pub(super) struct BoundError {
     pub(super) node: u64,
     pub(super) message: String,
 }
@@ -97,7 +97,7 @@ pub(super) struct Refusal {
 /// Rewrites an expression so that evaluating it has a bounded cost.
 ///
 /// Returns the patterns that it refers to as `@pattern0`, `@pattern1`, ….
-pub(super) fn bound(expression: &mut IdedExpr) -> Result<Vec<Regex>, Refusal> {
+pub(super) fn bound(expression: &mut IdedExpr) -> Result<Vec<Regex>, BoundError> {
     let mut walk = Walk { patterns: Vec::new(), variables: Vec::new(), depth: 0 };
     walk.visit(expression)?;
     Ok(walk.patterns)
@@ -114,8 +114,8 @@ struct Walk {
     depth: usize,
 }
 
-fn refuse<T>(node: u64, message: impl Into<String>) -> Result<T, Refusal> {
-    Err(Refusal { node, message: message.into() })
+fn refuse<T>(node: u64, message: impl Into<String>) -> Result<T, BoundError> {
+    Err(BoundError { node, message: message.into() })
 }
 
 fn node(expr: Expr) -> IdedExpr {
@@ -176,7 +176,7 @@ fn nodes(expression: &IdedExpr) -> i64 {
 }
 
 impl Walk {
-    fn visit(&mut self, expression: &mut IdedExpr) -> Result<(), Refusal> {
+    fn visit(&mut self, expression: &mut IdedExpr) -> Result<(), BoundError> {
         self.depth += 1;
         if self.depth > DEPTH_MAX {
             return refuse(
@@ -201,7 +201,7 @@ impl Walk {
         Ok(())
     }
 
-    fn check_name(&self, id: u64, name: &str) -> Result<(), Refusal> {
+    fn check_name(&self, id: u64, name: &str) -> Result<(), BoundError> {
         if name == "event" || TYPES.contains(&name) || self.variables.iter().any(|variable| variable == name)
         {
             return Ok(());
@@ -212,7 +212,7 @@ impl Walk {
         )
     }
 
-    fn visit_select(&mut self, id: u64, select: &mut SelectExpr) -> Result<(), Refusal> {
+    fn visit_select(&mut self, id: u64, select: &mut SelectExpr) -> Result<(), BoundError> {
         let is_event = matches!(&select.operand.expr, Expr::Ident(name) if name == "event");
         if is_event && !MEMBERS.contains(&select.field.as_str()) {
             let field = &select.field;
@@ -226,7 +226,7 @@ impl Walk {
         self.visit(&mut select.operand)
     }
 
-    fn visit_call(&mut self, expression: &mut IdedExpr) -> Result<(), Refusal> {
+    fn visit_call(&mut self, expression: &mut IdedExpr) -> Result<(), BoundError> {
         let id = expression.id;
         let Expr::Call(call) = &mut expression.expr else { return Ok(()) };
         for operand in call.target.as_deref_mut().into_iter().chain(&mut call.args) {
@@ -261,7 +261,7 @@ impl Walk {
     }
 
     /// `text.matches("pattern")`: the pattern is compiled once, now.
-    fn visit_matches(&mut self, id: u64, expression: &mut IdedExpr) -> Result<(), Refusal> {
+    fn visit_matches(&mut self, id: u64, expression: &mut IdedExpr) -> Result<(), BoundError> {
         let Expr::Call(CallExpr { target, args, .. }) = &mut expression.expr else { return Ok(()) };
         let mut operands = target.take().map(|target| *target).into_iter().chain(args.drain(..));
         let (Some(mut text), Some(pattern), None) = (operands.next(), operands.next(), operands.next())
@@ -283,7 +283,7 @@ impl Walk {
 
     /// A loop that a macro was expanded to: `all` and `exists` fold with `&&` and `||`, `exists_one` and `filter`
     /// have a guarded step, `map` has any other.
-    fn visit_loop(&mut self, id: u64, inner: &mut ComprehensionExpr) -> Result<(), Refusal> {
+    fn visit_loop(&mut self, id: u64, inner: &mut ComprehensionExpr) -> Result<(), BoundError> {
         self.visit(&mut inner.iter_range)?;
         weigh(&mut inner.iter_range, LOOP_FACTOR);
         if self.variables.len() == LOOPS_MAX {

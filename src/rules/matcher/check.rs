@@ -21,7 +21,7 @@ pub struct Candidate<'a> {
 
 /// Whether a subscription would receive an event and, if not, the first reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Verdict {
+pub enum MatchOutcome {
     /// It receives it.
     Matches,
     /// Its set of event types does not contain the event's.
@@ -34,7 +34,7 @@ pub enum Verdict {
     Disabled,
 }
 
-impl Verdict {
+impl MatchOutcome {
     /// The word that the API gives as the reason; none for a match.
     pub const fn as_str(self) -> Option<&'static str> {
         match self {

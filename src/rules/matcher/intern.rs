@@ -1,8 +1,8 @@
 //! The writer's side of names: which are in use, how often, and under which number.
 
 use super::block::{FIRST_PATTERN, FIRST_TERM, PatternId, TermId};
-use super::names::NameTable;
-use super::snapshot::{Snapshot, pair_name};
+use super::names::{NameTable, pair_name};
+use super::snapshot::Snapshot;
 use crate::model::name::NAME_BYTES_MAX;
 
 /// What a number names.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::block::TermId;
 use super::footprint::shared_bytes;
 use super::radix::Radix;
 
@@ -204,6 +205,11 @@ impl NameTable {
             }
         }
     }
+}
+
+/// How a pair of a company and a project is named in the table of pairs.
+pub(super) fn pair_name(company: TermId, project: TermId) -> [u8; 8] {
+    (u64::from(company) << 32 | u64::from(project)).to_le_bytes()
 }
 
 #[cfg(test)]

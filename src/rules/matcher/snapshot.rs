@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use super::block::{ANY_PATTERN, ANY_TERM, Posted, Slot, TermId, Terms, WIDE};
-use super::check::{Candidate, Check, Names, Side, Sides, Verdict};
+use super::check::{Candidate, Check, MatchOutcome, Names, Side, Sides};
 use super::footprint::{Footprint, heap_bytes, shared_bytes};
 use super::gate::FilterErrors;
-use super::names::NameTable;
+use super::names::{NameTable, pair_name};
+use super::presence::Presence;
 use super::radix::Radix;
 use super::slots::SlotTable;
-use super::writer::Presence;
 use crate::model::event::EventContent;
 use crate::model::id::SubscriptionId;
 use crate::rules::bitset::{Mask, retain_from};
@@ -201,9 +201,9 @@ impl Snapshot {
     ///
     /// What the posting lists hold was made from the same compiled sets, and what is verified is verified by the
     /// same code, as in [`match_into`](Self::match_into).
-    pub fn explain(&self, id: SubscriptionId, candidate: &Candidate<'_>) -> Verdict {
+    pub fn explain(&self, id: SubscriptionId, candidate: &Candidate<'_>) -> MatchOutcome {
         let Some((slot, entry)) = self.entry(id).filter(|(_, entry)| entry.is_active()) else {
-            return Verdict::Disabled;
+            return MatchOutcome::Disabled;
         };
         let mut names = Names::default();
         self.resolve(candidate.content, &mut names);
@@ -213,14 +213,14 @@ impl Snapshot {
         let (patterns, terms) = entry.postings();
         let wanted = names.patterns.iter().any(|pattern| holds(patterns, *pattern));
         if !wanted || self.sides.excepting_type(&names).any(|set| set.contains(slot)) {
-            return Verdict::Events;
+            return MatchOutcome::Events;
         }
         let wanted = names.terms().chain([ANY_TERM]).any(|term| holds(terms, term));
         if !wanted || self.sides.excepting_project(&names).any(|set| set.contains(slot)) {
-            return Verdict::Projects;
+            return MatchOutcome::Projects;
         }
         let input = FilterInput::new(candidate.content, candidate.arrived_at);
-        if self.admits(slot, &input) { Verdict::Matches } else { Verdict::Filter }
+        if self.admits(slot, &input) { MatchOutcome::Matches } else { MatchOutcome::Filter }
     }
 
     /// What this snapshot takes of memory, were it the only one; walks all of it.
@@ -290,11 +290,6 @@ impl Snapshot {
     pub(super) fn check(&self, slot: Slot) -> Option<&Check> {
         self.checks.get(slot)?.as_deref()
     }
-}
-
-/// How a pair of a company and a project is named in the table of pairs.
-pub(super) fn pair_name(company: TermId, project: TermId) -> [u8; 8] {
-    (u64::from(company) << 32 | u64::from(project)).to_le_bytes()
 }
 
 impl Snapshot {

@@ -14,29 +14,14 @@ use super::compile::{ProjectSet, Projects, TypeSet, Types};
 use super::gate::Gate;
 use super::intern::{Interner, Kind};
 use super::notes::Notes;
+use super::presence::Presence;
 use super::snapshot::{Entry, Snapshot};
 use crate::model::id::SubscriptionId;
-use crate::model::subscription::{Standing, SubscriptionSpec};
+use crate::model::subscription::SubscriptionSpec;
 use crate::rules::bitset::Edit;
 
 /// The most runs that a subscription is posted in; one that would need more is posted as a broad one.
 const NARROW_RUNS_MAX: usize = 64;
-
-/// Whether a subscription takes part in matching.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Presence {
-    /// It does.
-    Active,
-    /// A person switched it off: it matches nothing, and [`explain`](Snapshot::explain) says so.
-    Disabled,
-}
-
-impl Presence {
-    /// What a subscription's standing makes of it: bad health alone does not take it out.
-    pub fn of(standing: &Standing) -> Self {
-        if standing.matches() { Self::Active } else { Self::Disabled }
-    }
-}
 
 /// Changes the index. There is exactly one; what it did becomes visible, all at once, with
 /// [`commit`](Self::commit).

@@ -7,7 +7,7 @@
 use bincode::{Decode, Encode, config};
 
 use super::{
-    PREFIX, Problem, Read, SubscriptionV1, decode_all, decode_body, parse, read_v1, set_length, tls, v1,
+    PREFIX, Read, RecordError, SubscriptionV1, decode_all, decode_body, parse, read_v1, set_length, tls, v1,
 };
 use crate::model::id::SubscriptionId;
 use crate::model::secret::SigningSecret;
@@ -66,7 +66,7 @@ pub(in crate::store) fn read_subscription(
     let plain = vault.unseal(id.bits(), sealed).ok_or("its secrets do not open: they were changed")?;
     let (secrets, key): (Vec<SecretV2>, _) = decode_body(0, &plain)?;
     let secret = |secret: SecretV2| {
-        Ok::<_, Problem>(SigningSecret {
+        Ok::<_, RecordError>(SigningSecret {
             secret: parse(&secret.text)?,
             created_at: Timestamp::from_millis(secret.created_at),
             expires_at: secret.expires_at.map(Timestamp::from_millis),

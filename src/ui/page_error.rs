@@ -7,13 +7,13 @@ use http::StatusCode;
 
 use super::explain::{explain, no_such, of_change};
 use super::viewer::Viewer;
-use crate::api::problem::Failure;
+use crate::api::problem::ApiError;
 use crate::flow::subscriptions::ChangeError;
 use crate::model::problem::Message;
 
 /// Why there is no page.
 #[derive(Clone, Debug)]
-pub(super) struct Fault {
+pub(super) struct PageError {
     pub(super) status: StatusCode,
     /// In the API's words.
     pub(super) detail: String,
@@ -21,11 +21,11 @@ pub(super) struct Fault {
     message: Option<Message>,
 }
 
-impl Fault {
+impl PageError {
     /// There is no such thing.
     pub(super) fn not_found(what: &str, id: impl fmt::Display) -> Self {
         let message = no_such(what, &id);
-        Self { message: Some(message), ..Failure::no_such(what, id).into() }
+        Self { message: Some(message), ..ApiError::no_such(what, id).into() }
     }
 
     /// The viewer may not do that.
@@ -45,7 +45,7 @@ impl Fault {
 
     /// A fault of ours, which the log has in full.
     pub(super) fn internal(error: &dyn fmt::Debug) -> Self {
-        Failure::internal(error).into()
+        ApiError::internal(error).into()
     }
 
     /// What went wrong, to that viewer.
@@ -65,21 +65,21 @@ impl Fault {
     }
 }
 
-impl From<Failure> for Fault {
-    fn from(failure: Failure) -> Self {
+impl From<ApiError> for PageError {
+    fn from(failure: ApiError) -> Self {
         Self { status: failure.status(), detail: failure.detail(), message: None }
     }
 }
 
-impl From<ChangeError> for Fault {
+impl From<ChangeError> for PageError {
     fn from(error: ChangeError) -> Self {
         let message = of_change(&error);
-        Self { message, ..Failure::from(error).into() }
+        Self { message, ..ApiError::from(error).into() }
     }
 }
 
 /// Carries itself to the guard.
-impl IntoResponse for Fault {
+impl IntoResponse for PageError {
     fn into_response(self) -> Response {
         let mut response = self.status.into_response();
         response.extensions_mut().insert(self);

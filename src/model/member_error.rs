@@ -1,6 +1,6 @@
 //! Why a member of a subscription is refused that a person set; what its text is parsed into says the rest.
 
-use super::problem::{Explain, Message};
+use super::problem::{Localized, Message};
 use super::time::Interval;
 
 /// The longest name, in characters.
@@ -10,13 +10,13 @@ pub(super) const HEADERS_MAX: usize = 32;
 /// The longest value of a header.
 pub(super) const HEADER_BYTES_MAX: usize = 1024;
 /// The most waits between attempts.
-pub(super) const RETRIES_MAX: usize = 30;
+pub const RETRIES_MAX: usize = 30;
 /// The most requests to one receiver at once.
 pub(super) const IN_FLIGHT_MAX: u32 = 1024;
 
 /// What is wrong with a value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum MemberError {
     /// The name is empty, too long, or has characters that do not print.
     #[error("has to be 1 to {NAME_CHARS_MAX} printable characters")]
     Name,
@@ -79,7 +79,7 @@ pub enum Refusal {
     InFlight(String),
 }
 
-impl Explain for Refusal {
+impl Localized for MemberError {
     fn message(&self) -> Message {
         let new = Message::new;
         match self {

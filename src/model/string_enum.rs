@@ -1,25 +1,25 @@
 //! Enums whose values have a word each, the same in API, config and logs.
 
-use super::problem::{Explain, Message};
+use super::problem::{Localized, Message};
 
 /// A text that is none of an enum's words.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("'{text}' is none of {words}")]
-pub struct WordError {
+pub struct UnknownValueError {
     /// The text.
     pub text: String,
     /// The words, each in quotes.
     pub words: String,
 }
 
-impl Explain for WordError {
+impl Localized for UnknownValueError {
     fn message(&self) -> Message {
         Message::new("problem-word").with("text", &self.text).with("words", &self.words)
     }
 }
 
 /// Makes such an enum: what `as_str` shows, `from_str` reads.
-macro_rules! words {
+macro_rules! string_enum {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,12 +36,12 @@ macro_rules! words {
         }
 
         impl std::str::FromStr for $name {
-            type Err = $crate::model::word::WordError;
+            type Err = $crate::model::string_enum::UnknownValueError;
 
             fn from_str(text: &str) -> Result<Self, Self::Err> {
                 Self::ALL.iter().copied().find(|value| value.as_str() == text).ok_or_else(|| {
                     let words: Vec<_> = Self::ALL.iter().map(|value| format!("\"{}\"", value.as_str())).collect();
-                    $crate::model::word::WordError { text: text.to_owned(), words: words.join(", ") }
+                    $crate::model::string_enum::UnknownValueError { text: text.to_owned(), words: words.join(", ") }
                 })
             }
         }
@@ -54,4 +54,4 @@ macro_rules! words {
     };
 }
 
-pub(crate) use words;
+pub(crate) use string_enum;
