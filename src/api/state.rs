@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 use tokio_util::task::TaskTracker;
 
 use super::problem::ApiError;
+use crate::flow::ChangeError;
 use crate::flow::Flow;
-use crate::flow::subscriptions::ChangeError;
 
 /// The state that every handler works with. Cheap to clone; clones share one state.
 #[derive(Clone)]

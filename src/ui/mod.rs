@@ -22,8 +22,7 @@ use self::notice::Notices;
 use self::page_error::PageError;
 use self::session::Sessions;
 use crate::api::guard::access::Gate;
-use crate::flow::Flow;
-use crate::flow::subscriptions::ChangeError;
+use crate::flow::{ChangeError, Flow};
 use crate::model::time::Clock;
 use crate::store::StoreError;
 

@@ -20,7 +20,6 @@ use crate::api::wire::replay::{
     EventReplayInputBody, RedeliveredBody, ReplayBody, ReplayCountBody, ReplayInputBody,
 };
 use crate::api::wire::schema::{EventIdText, IdempotencyKeyText, ReplayIdText, SubscriptionIdText};
-use crate::flow::audit::Action;
 use crate::flow::replay::{REPLAYED_STATES, ReplayAsk};
 use crate::model::delivery::DeliveryState;
 use crate::model::id::{EventId, ReplayId, SubscriptionId};
@@ -62,11 +61,7 @@ pub async fn replay_event(
     members.finish()?;
     let flow = api.flow.clone();
     let change = async move {
-        let redelivered = flow.replay_event(id, subscriptions, once).await?;
-        if !redelivered.is_repeat {
-            let made = redelivered.deliveries.len();
-            actor.note(Action::EventReplayed, id, format_args!("deliveries={made}"));
-        }
+        let redelivered = flow.replay_event(actor, id, subscriptions, once).await?;
         Ok(redelivered)
     };
     let redelivered = api.carry_out(change).await?;
@@ -115,10 +110,7 @@ pub async fn replay_subscription(
     }
     let flow = api.flow.clone();
     let change = async move {
-        let (job, is_repeat) = flow.start_replay(ask, once).await?;
-        if !is_repeat {
-            actor.note(Action::ReplayStarted, job.id, format_args!("subscription={subscription}"));
-        }
+        let (job, is_repeat) = flow.start_replay(actor, ask, once).await?;
         Ok((job, is_repeat))
     };
     let (job, is_repeat) = api.carry_out(change).await?;
@@ -196,8 +188,7 @@ pub async fn cancel(
     let id = read_id(&text)?;
     let flow = api.flow.clone();
     let change = async move {
-        let job = flow.cancel_replay(id).await?;
-        actor.note(Action::ReplayCancelled, id, format_args!("made={}", job.made));
+        let job = flow.cancel_replay(actor, id).await?;
         Ok(job)
     };
     Ok(Json(ReplayBody::from(&api.carry_out(change).await?)))
