@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::footprint::{heap_bytes, shared_bytes};
-use super::notes::Change;
+use super::pending::PackedChange;
 use super::radix::Radix;
 use crate::rules::bitset::{Bitset, Edit, Mask, merge};
 
@@ -36,35 +36,35 @@ const SHARDS: usize = 64;
 
 /// Whether a posting is a match without looking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Trust {
+pub(super) enum Certainty {
     /// It is.
-    Sure,
+    Certain,
     /// Something that the subscription takes out, or its filter, may stand against it.
-    Verify,
+    NeedsCheck,
 }
 
-impl Trust {
-    /// To be verified if that is so.
+impl Certainty {
+    /// To be unchecked if that is so.
     pub(super) const fn unless(is_doubtful: bool) -> Self {
-        if is_doubtful { Self::Verify } else { Self::Sure }
+        if is_doubtful { Self::NeedsCheck } else { Self::Certain }
     }
 
-    /// Sure if both are.
+    /// Certain if both are.
     pub(super) const fn and(self, other: Self) -> Self {
         match self {
-            Self::Sure => other,
-            Self::Verify => Self::Verify,
+            Self::Certain => other,
+            Self::NeedsCheck => Self::NeedsCheck,
         }
     }
 }
 
 /// A number as a subscription's postings name it, with what holds of it there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Posted(u32);
+pub(super) struct PostedId(u32);
 
-impl Posted {
-    pub(super) const fn new(number: u32, trust: Trust) -> Self {
-        Self(number << 1 | matches!(trust, Trust::Verify) as u32)
+impl PostedId {
+    pub(super) const fn new(number: u32, certainty: Certainty) -> Self {
+        Self(number << 1 | matches!(certainty, Certainty::NeedsCheck) as u32)
     }
 
     /// The same in one word, as [`word`](Self::word) gave it; words sort as their numbers do.
@@ -80,31 +80,31 @@ impl Posted {
         self.0 >> 1
     }
 
-    pub(super) const fn trust(self) -> Trust {
-        Trust::unless(self.0 & 1 == 1)
+    pub(super) const fn certainty(self) -> Certainty {
+        Certainty::unless(self.0 & 1 == 1)
     }
 }
 
-/// Names a run within a term: a pattern, and whether its members must be verified one by one.
+/// ResolvedNames a run within a term: a pattern, and whether its members must be unchecked one by one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Key(u32);
 
 impl Key {
-    /// The run of subscriptions that match for sure.
-    const fn sure(pattern: PatternId) -> Self {
+    /// The run of subscriptions that match for certain.
+    const fn certain(pattern: PatternId) -> Self {
         Self(pattern << 1)
     }
 
     /// The run of subscriptions to verify.
-    const fn verified(pattern: PatternId) -> Self {
+    const fn unchecked(pattern: PatternId) -> Self {
         Self(pattern << 1 | 1)
     }
 
     /// The run of a pattern for subscriptions of this kind.
-    pub(super) const fn of(pattern: PatternId, trust: Trust) -> Self {
-        match trust {
-            Trust::Sure => Self::sure(pattern),
-            Trust::Verify => Self::verified(pattern),
+    pub(super) const fn of(pattern: PatternId, certainty: Certainty) -> Self {
+        match certainty {
+            Certainty::Certain => Self::certain(pattern),
+            Certainty::NeedsCheck => Self::unchecked(pattern),
         }
     }
 }
@@ -127,7 +127,7 @@ impl Posting {
     }
 }
 
-impl Change for Posting {
+impl PackedChange for Posting {
     fn to_bits(self) -> u64 {
         self.0
     }
@@ -137,7 +137,7 @@ impl Change for Posting {
     }
 }
 
-impl Change for Edit {
+impl PackedChange for Edit {
     fn to_bits(self) -> u64 {
         u64::from(self.member) << 1 | u64::from(self.present)
     }
@@ -194,15 +194,15 @@ impl Run<'_> {
 /// The two runs of a pattern.
 #[derive(Clone, Copy)]
 pub(super) struct Runs<'a> {
-    pub(super) sure: Run<'a>,
-    pub(super) verified: Run<'a>,
+    pub(super) certain: Run<'a>,
+    pub(super) unchecked: Run<'a>,
 }
 
 impl Runs<'_> {
-    const NONE: Self = Self { sure: Run::List(&[]), verified: Run::List(&[]) };
+    const NONE: Self = Self { certain: Run::List(&[]), unchecked: Run::List(&[]) };
 
     pub(super) fn is_empty(self) -> bool {
-        self.sure.is_empty() && self.verified.is_empty()
+        self.certain.is_empty() && self.unchecked.is_empty()
     }
 }
 
@@ -249,17 +249,17 @@ fn before(heads: &[u32], bound: u32) -> usize {
 }
 
 fn packed_runs<'a>(heads: &[u32], slots: &'a [Slot], pattern: PatternId) -> Runs<'a> {
-    let at = before(heads, Key::sure(pattern).0 << END_BITS);
+    let at = before(heads, Key::certain(pattern).0 << END_BITS);
     let mut start = at.checked_sub(1).and_then(|last| heads.get(last)).map_or(0, |word| head(*word).1);
     let mut runs = Runs::NONE;
     for word in heads.iter().skip(at).take(2) {
         let (key, end) = head(*word);
         let run = Run::List(slots.get(start..end).unwrap_or(&[]));
         start = end;
-        if key == Key::sure(pattern) {
-            runs.sure = run;
-        } else if key == Key::verified(pattern) {
-            runs.verified = run;
+        if key == Key::certain(pattern) {
+            runs.certain = run;
+        } else if key == Key::unchecked(pattern) {
+            runs.unchecked = run;
         }
     }
     runs
@@ -356,13 +356,13 @@ impl Directory {
 
     fn runs(&self, pattern: PatternId) -> Runs<'_> {
         let Some(Some(shard)) = self.shards.get(pattern as usize % SHARDS) else { return Runs::NONE };
-        let at = shard.partition_point(|(key, _)| *key < Key::sure(pattern));
+        let at = shard.partition_point(|(key, _)| *key < Key::certain(pattern));
         let mut runs = Runs::NONE;
         for (key, set) in shard.iter().skip(at).take(2) {
-            if *key == Key::sure(pattern) {
-                runs.sure = Run::Set(set);
-            } else if *key == Key::verified(pattern) {
-                runs.verified = Run::Set(set);
+            if *key == Key::certain(pattern) {
+                runs.certain = Run::Set(set);
+            } else if *key == Key::unchecked(pattern) {
+                runs.unchecked = Run::Set(set);
             }
         }
         runs

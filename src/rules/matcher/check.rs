@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::block::{PatternId, TermId};
 use super::footprint::heap_bytes;
-use super::gate::Gate;
+use super::counted_filter::CountedFilter;
 use super::radix::Radix;
 use crate::model::event::EventContent;
 use crate::model::time::Timestamp;
@@ -49,7 +49,7 @@ impl MatchOutcome {
 
 /// An event's names as the numbers of one snapshot; names that no subscription uses are left out.
 #[derive(Debug, Default)]
-pub(super) struct Names {
+pub(super) struct ResolvedNames {
     /// The exact type and every prefix of it, in no order; then `ANY_PATTERN`.
     pub(super) patterns: Vec<PatternId>,
     /// The exact type among them.
@@ -62,7 +62,7 @@ pub(super) struct Names {
     pub(super) pair: Option<TermId>,
 }
 
-impl Names {
+impl ResolvedNames {
     /// The terms that the event's postings stand under.
     pub(super) fn terms(&self) -> impl Iterator<Item = TermId> {
         [self.project, self.company, self.pair].into_iter().flatten()
@@ -81,7 +81,7 @@ pub(super) struct Check {
     /// posting under the company must give way.
     pub(super) beside_companies: Box<[TermId]>,
     /// The compiled filter.
-    pub(super) gate: Option<Arc<Gate>>,
+    pub(super) filter: Option<Arc<CountedFilter>>,
 }
 
 impl Check {
@@ -90,7 +90,7 @@ impl Check {
         self.except_patterns.is_empty()
             && self.except_terms.is_empty()
             && self.beside_companies.is_empty()
-            && self.gate.is_none()
+            && self.filter.is_none()
     }
 
     /// The entries of the side tables that this makes.
@@ -102,7 +102,7 @@ impl Check {
             .into_iter()
             .chain(of(Side::ExceptTerms, &self.except_terms))
             .chain(of(Side::BesideCompanies, &self.beside_companies))
-            .chain(self.gate.iter().map(|_| (Side::Gated, 0)))
+            .chain(self.filter.iter().map(|_| (Side::Filtered, 0)))
     }
 }
 
@@ -118,13 +118,13 @@ pub(super) enum Side {
     /// By project: those that want it and some companies.
     BesideCompanies,
     /// Under 0: those that have a filter.
-    Gated,
+    Filtered,
 }
 
 impl Side {
     /// All of them, in their order.
     pub(super) const ALL: [Self; 5] =
-        [Self::Wide, Self::ExceptPatterns, Self::ExceptTerms, Self::BesideCompanies, Self::Gated];
+        [Self::Wide, Self::ExceptPatterns, Self::ExceptTerms, Self::BesideCompanies, Self::Filtered];
 }
 
 /// The tables beside the postings.
@@ -134,7 +134,7 @@ pub(super) struct Sides {
     except_patterns: Radix<Mask>,
     except_terms: Radix<Mask>,
     beside_companies: Radix<Mask>,
-    gated: Radix<Mask>,
+    filtered: Radix<Mask>,
 }
 
 impl Sides {
@@ -144,7 +144,7 @@ impl Sides {
             Side::ExceptPatterns => &self.except_patterns,
             Side::ExceptTerms => &self.except_terms,
             Side::BesideCompanies => &self.beside_companies,
-            Side::Gated => &self.gated,
+            Side::Filtered => &self.filtered,
         }
     }
 
@@ -160,18 +160,18 @@ impl Sides {
             Side::ExceptPatterns => &mut self.except_patterns,
             Side::ExceptTerms => &mut self.except_terms,
             Side::BesideCompanies => &mut self.beside_companies,
-            Side::Gated => &mut self.gated,
+            Side::Filtered => &mut self.filtered,
         };
         table.get_mut(number)
     }
 
     /// The subscriptions that take the event's type out.
-    pub(super) fn excepting_type<'a>(&'a self, names: &'a Names) -> impl Iterator<Item = &'a Mask> {
+    pub(super) fn excepting_type<'a>(&'a self, names: &'a ResolvedNames) -> impl Iterator<Item = &'a Mask> {
         names.patterns.iter().filter_map(|pattern| self.get(Side::ExceptPatterns, *pattern))
     }
 
     /// The subscriptions that take the event's project out.
-    pub(super) fn excepting_project<'a>(&'a self, names: &'a Names) -> impl Iterator<Item = &'a Mask> {
+    pub(super) fn excepting_project<'a>(&'a self, names: &'a ResolvedNames) -> impl Iterator<Item = &'a Mask> {
         names.terms().filter_map(|term| self.get(Side::ExceptTerms, term))
     }
 

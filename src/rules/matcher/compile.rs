@@ -1,7 +1,7 @@
 //! A subscription's selectors, brought to the form that is posted: no pattern that another one covers, none that is
 //! taken out, and of what is taken out only what a posted pattern may still meet.
 
-use super::block::Trust;
+use super::block::Certainty;
 use crate::model::name::{CompanyId, EventType, ProjectId};
 use crate::model::selector::{EventPattern, EventSelector, ProjectPattern, ProjectSelector};
 
@@ -54,9 +54,9 @@ fn covering(prefixes: &[&str], name: &str) -> Option<usize> {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Types<'a> {
     /// The patterns to post; none at all if `all` says so.
-    pub(super) prefixes: Vec<(&'a str, Trust)>,
+    pub(super) prefixes: Vec<(&'a str, Certainty)>,
     pub(super) exact: Vec<&'a EventType>,
-    pub(super) all: Option<Trust>,
+    pub(super) all: Option<Certainty>,
     /// What a posted pattern may meet although it is taken out.
     pub(super) except: TypeSet<'a>,
 }
@@ -66,11 +66,11 @@ impl<'a> Types<'a> {
         let mut wanted = TypeSet::of(selector.includes());
         let mut except = TypeSet::of(selector.excludes()).in_order();
         if wanted.is_all || wanted.is_empty() {
-            let all = Some(Trust::unless(!except.is_empty()));
+            let all = Some(Certainty::unless(!except.is_empty()));
             return Self { prefixes: Vec::new(), exact: Vec::new(), all, except };
         }
         if except.is_empty() {
-            let prefixes = wanted.prefixes.into_iter().map(|prefix| (prefix, Trust::Sure)).collect();
+            let prefixes = wanted.prefixes.into_iter().map(|prefix| (prefix, Certainty::Certain)).collect();
             return Self { prefixes, exact: wanted.exact, all: None, except };
         }
         wanted.exact.retain(|name| {
@@ -84,7 +84,7 @@ impl<'a> Types<'a> {
         };
         except.prefixes.retain(|prefix| meets(prefix));
         except.exact.retain(|name| meets(name.as_str()));
-        let prefixes = wanted.prefixes.into_iter().zip(is_doubtful.into_iter().map(Trust::unless)).collect();
+        let prefixes = wanted.prefixes.into_iter().zip(is_doubtful.into_iter().map(Certainty::unless)).collect();
         Self { prefixes, exact: wanted.exact, all: None, except }
     }
 }
@@ -141,10 +141,10 @@ impl<'a> ProjectSet<'a> {
 #[expect(clippy::struct_field_names, reason = "a set of projects, some of them by project")]
 pub(super) struct Projects<'a> {
     /// What to post; none at all if `all` says so.
-    pub(super) projects: Vec<(&'a ProjectId, Trust)>,
-    pub(super) companies: Vec<(&'a CompanyId, Trust)>,
+    pub(super) projects: Vec<(&'a ProjectId, Certainty)>,
+    pub(super) companies: Vec<(&'a CompanyId, Certainty)>,
     pub(super) pairs: Vec<(&'a CompanyId, &'a ProjectId)>,
-    pub(super) all: Option<Trust>,
+    pub(super) all: Option<Certainty>,
     /// What a posting may meet although it is taken out.
     pub(super) except: ProjectSet<'a>,
 }
@@ -155,7 +155,7 @@ impl<'a> Projects<'a> {
         let mut except = ProjectSet::of(selector.excludes()).in_order();
         let (mut projects, mut companies) = (Vec::new(), Vec::new());
         if wanted.is_all || wanted.is_empty() {
-            let all = Some(Trust::unless(!except.is_empty()));
+            let all = Some(Certainty::unless(!except.is_empty()));
             return Self { projects, companies, pairs: Vec::new(), all, except };
         }
         if !except.is_empty() {
@@ -167,13 +167,13 @@ impl<'a> Projects<'a> {
         let excepted_projects: Vec<_> = sorted(except.pairs.iter().map(|(_, project)| *project));
         projects.extend(wanted.projects.iter().map(|project| {
             let is_met = !except.companies.is_empty() || excepted_projects.binary_search(project).is_ok();
-            (*project, Trust::unless(is_met))
+            (*project, Certainty::unless(is_met))
         }));
         let excepted_companies: Vec<_> = sorted(except.pairs.iter().map(|(company, _)| *company));
         companies.extend(wanted.companies.iter().map(|company| {
             let is_met = !except.projects.is_empty() || excepted_companies.binary_search(company).is_ok();
             // The posting under the company gives way to one under the project.
-            (*company, Trust::unless(is_met || !wanted.projects.is_empty()))
+            (*company, Certainty::unless(is_met || !wanted.projects.is_empty()))
         }));
         except.pairs.retain(|pair| wanted.has_part_of(*pair));
         if wanted.projects.is_empty() {
@@ -205,11 +205,11 @@ mod tests {
         let selector =
             EventSelector::parse(&["a.b.c", "a.*", "a.b.*", "ab", "a.*", "b", "a.", "!x"]).unwrap();
         let types = Types::of(&selector);
-        assert_eq!((types.all, types.prefixes), (None, vec![("a.", Trust::Sure)]));
+        assert_eq!((types.all, types.prefixes), (None, vec![("a.", Certainty::Certain)]));
         assert_eq!(texts(types.exact), ["ab", "b"]);
         assert_eq!(types.except, TypeSet::default());
-        for (all, trust) in [(&["!a"][..], Trust::Verify), (&["a", "*"], Trust::Sure)] {
-            assert_eq!(Types::of(&EventSelector::parse(all).unwrap()).all, Some(trust));
+        for (all, certainty) in [(&["!a"][..], Certainty::NeedsCheck), (&["a", "*"], Certainty::Certain)] {
+            assert_eq!(Types::of(&EventSelector::parse(all).unwrap()).all, Some(certainty));
         }
     }
 
@@ -221,7 +221,7 @@ mod tests {
         let selector = selector.unwrap();
         let types = Types::of(&selector);
         assert_eq!(texts(types.exact), ["a"]);
-        assert_eq!(types.prefixes, [("c.", Trust::Sure), ("d.", Trust::Verify)]);
+        assert_eq!(types.prefixes, [("c.", Certainty::Certain), ("d.", Certainty::NeedsCheck)]);
         assert_eq!((types.except.prefixes, types.except.exact), (vec!["d.x"], vec![]));
     }
 
@@ -229,24 +229,24 @@ mod tests {
     fn covered_projects_are_dropped() {
         let selector = ProjectSelector::parse(&["p", "acme/p", "acme/*", "acme/q", "globex/q", "p"]).unwrap();
         let found = Projects::of(&selector);
-        let projects: Vec<_> = found.projects.iter().map(|(name, trust)| (name.as_str(), *trust)).collect();
-        assert_eq!(projects, [("p", Trust::Sure)]);
-        let companies: Vec<_> = found.companies.iter().map(|(name, trust)| (name.as_str(), *trust)).collect();
-        assert_eq!(companies, [("acme", Trust::Verify)]);
+        let projects: Vec<_> = found.projects.iter().map(|(name, certainty)| (name.as_str(), *certainty)).collect();
+        assert_eq!(projects, [("p", Certainty::Certain)]);
+        let companies: Vec<_> = found.companies.iter().map(|(name, certainty)| (name.as_str(), *certainty)).collect();
+        assert_eq!(companies, [("acme", Certainty::NeedsCheck)]);
         assert_eq!(found.pairs.iter().map(|(c, p)| format!("{c}/{p}")).collect::<Vec<_>>(), ["globex/q"]);
     }
 
     #[test]
     fn projects_taken_out_are_not_posted_and_only_what_may_meet_one_is_verified() {
         let parse = |texts: &[&str]| ProjectSelector::parse(texts).unwrap();
-        let sure = parse(&["p", "q", "!q", "!acme/r"]);
-        let found = Projects::of(&sure);
+        let certain = parse(&["p", "q", "!q", "!acme/r"]);
+        let found = Projects::of(&certain);
         assert_eq!(found.projects.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["p"]);
-        assert_eq!((found.projects[0].1, found.except), (Trust::Sure, ProjectSet::default()));
+        assert_eq!((found.projects[0].1, found.except), (Certainty::Certain, ProjectSet::default()));
         let met = parse(&["p", "q", "globex/r", "globex/s", "!acme/p", "!acme/x", "!globex/s", "!t"]);
         let found = Projects::of(&met);
-        let projects: Vec<_> = found.projects.iter().map(|(name, trust)| (name.as_str(), *trust)).collect();
-        assert_eq!(projects, [("p", Trust::Verify), ("q", Trust::Sure)]);
+        let projects: Vec<_> = found.projects.iter().map(|(name, certainty)| (name.as_str(), *certainty)).collect();
+        assert_eq!(projects, [("p", Certainty::NeedsCheck), ("q", Certainty::Certain)]);
         assert_eq!(found.pairs.iter().map(|(c, p)| format!("{c}/{p}")).collect::<Vec<_>>(), ["globex/r"]);
         assert_eq!(
             found.except.pairs.iter().map(|(c, p)| format!("{c}/{p}")).collect::<Vec<_>>(),
@@ -255,7 +255,7 @@ mod tests {
         assert!(found.except.projects.is_empty());
         let company = parse(&["acme/*", "!p", "!globex/*"]);
         let found = Projects::of(&company);
-        assert_eq!((found.companies[0].1, found.except.companies.len()), (Trust::Verify, 0));
+        assert_eq!((found.companies[0].1, found.except.companies.len()), (Certainty::NeedsCheck, 0));
         assert_eq!(found.except.projects.len(), 1);
         assert_eq!(Projects::of(&parse(&["acme/*", "!acme/*"])).companies, []);
     }

@@ -1,4 +1,4 @@
-//! Names that some subscription uses, as small numbers: what readers look up and never add to.
+//! ResolvedNames that some subscription uses, as small numbers: what readers look up and never add to.
 
 use std::sync::Arc;
 

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::block::{ANY_PATTERN, ANY_TERM, Posted, Slot, TermId, Terms, WIDE};
-use super::check::{Candidate, Check, MatchOutcome, Names, Side, Sides};
+use super::block::{ANY_PATTERN, ANY_TERM, PostedId, Slot, TermId, Terms, WIDE};
+use super::check::{Candidate, Check, MatchOutcome, ResolvedNames, Side, Sides};
 use super::footprint::{Footprint, heap_bytes, shared_bytes};
-use super::gate::FilterErrors;
+use super::counted_filter::FilterErrors;
 use super::names::{NameTable, pair_name};
 use super::presence::Presence;
 use super::radix::Radix;
@@ -16,13 +16,13 @@ use crate::rules::bitset::{Mask, retain_from};
 use crate::rules::filter::FilterInput;
 
 /// One subscription's postings as they were compiled, in one allocation of words: the number of patterns, doubled,
-/// plus 1 if it is active; then the patterns and the terms that it is posted under as words of [`Posted`], each
+/// plus 1 if it is active; then the patterns and the terms that it is posted under as words of [`PostedId`], each
 /// sorted.
 #[derive(Clone, Debug)]
 pub(super) struct Entry(Arc<[u32]>);
 
 impl Entry {
-    pub(super) fn new(presence: Presence, patterns: &[Posted], terms: &[Posted]) -> Self {
+    pub(super) fn new(presence: Presence, patterns: &[PostedId], terms: &[PostedId]) -> Self {
         let first = patterns.len() << 1 | usize::from(presence == Presence::Active);
         let mut words = Vec::with_capacity(1 + patterns.len() + terms.len());
         words.push(u32::try_from(first).unwrap_or(u32::MAX));
@@ -62,7 +62,7 @@ pub struct Snapshot {
     pub(super) ids: Radix<u128>,
     /// The slot of each id.
     pub(super) slots: SlotTable,
-    /// What is verified beside the postings; none if they say it all.
+    /// What is unchecked beside the postings; none if they say it all.
     pub(super) checks: Radix<Option<Arc<Check>>>,
     /// The compiled postings of each slot.
     pub(super) entries: Radix<Option<Entry>>,
@@ -70,7 +70,7 @@ pub struct Snapshot {
 
 /// The kind of term that a posting was found under.
 #[derive(Clone, Copy)]
-enum Via {
+enum TermKind {
     Any,
     Project,
     Company,
@@ -81,7 +81,7 @@ enum Via {
 #[derive(Debug, Default)]
 pub struct Matches {
     slots: Vec<Slot>,
-    names: Names,
+    names: ResolvedNames,
 }
 
 /// The subscriptions that match one event, in an order that depends on the snapshot alone.
@@ -122,30 +122,30 @@ impl Snapshot {
         let input = FilterInput::new(candidate.content, candidate.arrived_at);
         matches.slots.clear();
         self.resolve(candidate.content, &mut matches.names);
-        self.collect(ANY_TERM, Via::Any, &input, matches);
-        let Names { project, company, pair, .. } = matches.names;
-        for (term, via) in [(project, Via::Project), (company, Via::Company), (pair, Via::Pair)] {
+        self.collect(ANY_TERM, TermKind::Any, &input, matches);
+        let ResolvedNames { project, company, pair, .. } = matches.names;
+        for (term, kind) in [(project, TermKind::Project), (company, TermKind::Company), (pair, TermKind::Pair)] {
             if let Some(term) = term {
-                self.collect(term, via, &input, matches);
+                self.collect(term, kind, &input, matches);
             }
         }
         Matched { snapshot: self, slots: &matches.slots }
     }
 
     /// Appends what is posted under a term for the event's patterns.
-    fn collect(&self, term: TermId, via: Via, input: &FilterInput<'_>, matches: &mut Matches) {
+    fn collect(&self, term: TermId, kind: TermKind, input: &FilterInput<'_>, matches: &mut Matches) {
         let Some(block) = self.terms.block(term) else { return };
         let Matches { slots, names } = matches;
         let project_excepts = |hand_over: &mut dyn FnMut(&Mask)| {
-            let Names { project, company, pair, .. } = *names;
-            let met = match via {
-                Via::Any => [project, company, pair],
-                Via::Project => [company, pair, None],
-                Via::Company => [project, pair, None],
-                Via::Pair => [None; 3],
+            let ResolvedNames { project, company, pair, .. } = *names;
+            let met = match kind {
+                TermKind::Any => [project, company, pair],
+                TermKind::Project => [company, pair, None],
+                TermKind::Company => [project, pair, None],
+                TermKind::Pair => [None; 3],
             };
             let sets = met.into_iter().flatten().filter_map(|term| self.sides.get(Side::ExceptTerms, term));
-            sets.chain(self.repeated(via, names)).for_each(hand_over);
+            sets.chain(self.repeated(kind, names)).for_each(hand_over);
         };
         let wide = block.runs(WIDE);
         for pattern in &names.patterns {
@@ -157,18 +157,18 @@ impl Snapshot {
                 project_excepts(hand_over);
             };
             let runs = block.runs(*pattern);
-            runs.sure.append_to(slots);
+            runs.certain.append_to(slots);
             let wanting = if wide.is_empty() { None } else { self.sides.get(Side::Wide, *pattern) };
             if let Some(wanting) = wanting {
-                wide.sure.append_common(wanting, slots);
+                wide.certain.append_common(wanting, slots);
             }
             let start = slots.len();
-            if !runs.verified.is_empty() {
-                runs.verified.append_without(excepts, slots);
+            if !runs.unchecked.is_empty() {
+                runs.unchecked.append_without(excepts, slots);
             }
-            if let Some(wanting) = wanting.filter(|_| !wide.verified.is_empty()) {
+            if let Some(wanting) = wanting.filter(|_| !wide.unchecked.is_empty()) {
                 let start = slots.len();
-                wide.verified.append_common(wanting, slots);
+                wide.unchecked.append_common(wanting, slots);
                 excepts(&mut |set| set.remove_from(slots, start));
             }
             if slots.len() > start {
@@ -178,37 +178,37 @@ impl Snapshot {
     }
 
     /// The subscriptions whose postings under the event's company repeat those under its project.
-    fn repeated(&self, via: Via, names: &Names) -> Option<&Mask> {
-        match via {
-            Via::Company => self.sides.get(Side::BesideCompanies, names.project?),
-            Via::Any | Via::Project | Via::Pair => None,
+    fn repeated(&self, kind: TermKind, names: &ResolvedNames) -> Option<&Mask> {
+        match kind {
+            TermKind::Company => self.sides.get(Side::BesideCompanies, names.project?),
+            TermKind::Any | TermKind::Project | TermKind::Pair => None,
         }
     }
 
     /// Removes the slots, from `start` on, whose filters do not let the event pass.
     fn drop_refused(&self, start: usize, input: &FilterInput<'_>, slots: &mut Vec<Slot>) {
-        let Some(gated) = self.sides.get(Side::Gated, 0) else { return };
-        retain_from(slots, start, |slot| !gated.contains(slot) || self.admits(slot, input));
+        let Some(filtered) = self.sides.get(Side::Filtered, 0) else { return };
+        retain_from(slots, start, |slot| !filtered.contains(slot) || self.admits(slot, input));
     }
 
     /// Whether a slot's filter, if any, lets the event pass.
     fn admits(&self, slot: Slot, input: &FilterInput<'_>) -> bool {
-        let gate = self.check(slot).and_then(|check| check.gate.as_ref());
-        gate.is_none_or(|gate| gate.admits(input))
+        let filter = self.check(slot).and_then(|check| check.filter.as_ref());
+        filter.is_none_or(|filter| filter.admits(input))
     }
 
     /// Whether the subscription receives the event and, if not, the first reason.
     ///
-    /// What the posting lists hold was made from the same compiled sets, and what is verified is verified by the
+    /// What the posting lists hold was made from the same compiled sets, and what is unchecked is unchecked by the
     /// same code, as in [`match_into`](Self::match_into).
     pub fn explain(&self, id: SubscriptionId, candidate: &Candidate<'_>) -> MatchOutcome {
         let Some((slot, entry)) = self.entry(id).filter(|(_, entry)| entry.is_active()) else {
             return MatchOutcome::Disabled;
         };
-        let mut names = Names::default();
+        let mut names = ResolvedNames::default();
         self.resolve(candidate.content, &mut names);
         let holds = |sorted: &[u32], number: u32| {
-            sorted.binary_search_by_key(&number, |word| Posted::from_word(*word).number()).is_ok()
+            sorted.binary_search_by_key(&number, |word| PostedId::from_word(*word).number()).is_ok()
         };
         let (patterns, terms) = entry.postings();
         let wanted = names.patterns.iter().any(|pattern| holds(patterns, *pattern));
@@ -245,11 +245,11 @@ impl Snapshot {
 
     /// The failures of a subscription's filter, if there were any.
     pub fn filter_errors(&self, id: SubscriptionId) -> Option<FilterErrors> {
-        self.check(self.slot(id)?)?.gate.as_ref()?.errors()
+        self.check(self.slot(id)?)?.filter.as_ref()?.errors()
     }
 
     /// Looks up the event's names.
-    fn resolve(&self, event: &EventContent, names: &mut Names) {
+    fn resolve(&self, event: &EventContent, names: &mut ResolvedNames) {
         let text = event.event_type.as_str().as_bytes();
         names.patterns.clear();
         names.exact = self.types.find(text);
@@ -286,7 +286,7 @@ impl Snapshot {
         Some((slot, self.entries.get(slot)?.as_ref()?))
     }
 
-    /// What is verified of a slot.
+    /// What is unchecked of a slot.
     pub(super) fn check(&self, slot: Slot) -> Option<&Check> {
         self.checks.get(slot)?.as_deref()
     }
