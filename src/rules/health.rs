@@ -69,7 +69,11 @@ fn after_success(health: &HealthState, ended_at: Timestamp) -> HealthChange {
 }
 
 /// Whether a delivery whose attempts are used up takes its subscription with it.
-fn disables_subscription(health: &HealthState, policy: DisablePolicy, first_attempt_started_at: Timestamp) -> bool {
+fn disables_subscription(
+    health: &HealthState,
+    policy: DisablePolicy,
+    first_attempt_started_at: Timestamp,
+) -> bool {
     match policy {
         DisablePolicy::Always => true,
         DisablePolicy::Never => false,

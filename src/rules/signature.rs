@@ -115,7 +115,10 @@ fn any_asymmetric(key: &PublicKey, signed: &SignatureHeaders<'_>, message: &[u8]
 }
 
 /// The signatures of one version.
-fn signatures_of_version<'a>(signed: &SignatureHeaders<'a>, version: &'static str) -> impl Iterator<Item = Vec<u8>> + use<'a> {
+fn signatures_of_version<'a>(
+    signed: &SignatureHeaders<'a>,
+    version: &'static str,
+) -> impl Iterator<Item = Vec<u8>> + use<'a> {
     let parts = signed.signatures.split_ascii_whitespace();
     parts.filter_map(move |part| STANDARD.decode(part.strip_prefix(version)?).ok())
 }

@@ -17,7 +17,7 @@ pub(super) type Slot = u32;
 /// The pattern of subscriptions that want every type.
 pub(super) const ANY_PATTERN: PatternId = 0;
 /// The pattern under which broad subscriptions are posted; their own patterns are in a table apart.
-pub(super) const WIDE: PatternId = 1;
+pub(super) const BROAD: PatternId = 1;
 /// The first number that a name can have as a pattern.
 pub(super) const FIRST_PATTERN: PatternId = 2;
 /// Patterns from here on do not fit a block's heads: their subscriptions are posted as broad ones.
@@ -30,7 +30,7 @@ pub(super) const FIRST_TERM: TermId = 1;
 /// The most postings in one block; an end must fit 12 bits.
 const BLOCK_MAX: usize = 2000;
 /// Below this a divided term becomes one block again.
-const BLOCK_AGAIN: usize = 1500;
+const BLOCK_REJOIN_MIN: usize = 1500;
 const END_BITS: u32 = 12;
 const SHARDS: usize = 64;
 
@@ -171,22 +171,22 @@ impl Run<'_> {
     }
 
     /// Appends the members that are in none of the sets handed over.
-    pub(super) fn append_without(self, excepts: impl Fn(&mut dyn FnMut(&Mask)), out: &mut Vec<Slot>) {
+    pub(super) fn append_difference(self, exclusions: impl Fn(&mut dyn FnMut(&Mask)), out: &mut Vec<Slot>) {
         match self {
             Self::List(list) => {
                 let start = out.len();
                 out.extend_from_slice(list);
-                excepts(&mut |set| set.remove_from(out, start));
+                exclusions(&mut |set| set.remove_members_from(out, start));
             }
-            Self::Set(set) => set.append_without(excepts, out),
+            Self::Set(set) => set.append_difference(exclusions, out),
         }
     }
 
     /// Appends the members that are also in `other`.
-    pub(super) fn append_common(self, other: &Mask, out: &mut Vec<Slot>) {
+    pub(super) fn append_intersection(self, other: &Mask, out: &mut Vec<Slot>) {
         match self {
-            Self::List(list) => other.append_common_of(list, out),
-            Self::Set(set) => set.append_common(other, out),
+            Self::List(list) => other.append_intersection_with_list(list, out),
+            Self::Set(set) => set.append_intersection(other, out),
         }
     }
 }
@@ -267,13 +267,13 @@ fn packed_runs<'a>(heads: &[u32], slots: &'a [Slot], pattern: PatternId) -> Runs
 
 /// A packed block in the making; its room is used again for the next one.
 #[derive(Default)]
-pub(super) struct Packing {
+pub(super) struct BlockBuilder {
     heads: Vec<u32>,
     slots: Vec<Slot>,
     words: Vec<u32>,
 }
 
-impl Packing {
+impl BlockBuilder {
     /// Ends the run of `key`, which consists of the slots that were added since the last one ended.
     fn end_run(&mut self, key: Key) {
         let end = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
@@ -322,21 +322,21 @@ fn runs_of<'a>(heads: &'a [u32], slots: &'a [Slot]) -> impl Iterator<Item = (Key
 fn edit_runs<'a>(
     runs: impl Iterator<Item = (Key, &'a [Slot])>,
     edits: &[Posting],
-    mut hand_over: impl FnMut(Key, &[Slot], &[Posting]),
+    mut visit: impl FnMut(Key, &[Slot], &[Posting]),
 ) {
     let mut edits = edits.chunk_by(|a, b| a.key() == b.key()).peekable();
     let key_of = |group: &[Posting]| group.first().map(|edit| edit.key());
     for (key, slots) in runs {
         while let Some(group) = edits.next_if(|group| key_of(group) < Some(key)) {
             if let Some(new) = key_of(group) {
-                hand_over(new, &[], group);
+                visit(new, &[], group);
             }
         }
-        hand_over(key, slots, edits.next_if(|group| key_of(group) == Some(key)).unwrap_or(&[]));
+        visit(key, slots, edits.next_if(|group| key_of(group) == Some(key)).unwrap_or(&[]));
     }
     for group in edits {
         if let Some(new) = key_of(group) {
-            hand_over(new, &[], group);
+            visit(new, &[], group);
         }
     }
 }
@@ -404,25 +404,25 @@ impl Directory {
         self.shards.iter().flatten().map(shard).sum()
     }
 
-    fn pack(&self, packing: &mut Packing) {
+    fn pack(&self, builder: &mut BlockBuilder) {
         let mut runs: Vec<_> = self.shards.iter().flatten().flat_map(|shard| shard.iter()).collect();
         runs.sort_unstable_by_key(|(key, _)| *key);
         for (key, set) in runs {
-            set.append_to(&mut packing.slots);
-            packing.end_run(*key);
+            set.append_to(&mut builder.slots);
+            builder.end_run(*key);
         }
     }
 }
 
 /// The runs of every term.
 #[derive(Clone, Default)]
-pub(super) struct Terms {
+pub(super) struct TermTable {
     /// A packed block, or no words at all for a term that is divided.
     packed: Radix<Option<Arc<[u32]>>>,
     divided: Radix<Option<Arc<Directory>>>,
 }
 
-impl Terms {
+impl TermTable {
     /// The bytes they take.
     pub(super) fn footprint(&self) -> usize {
         let packed = |words: &Option<Arc<[u32]>>| {
@@ -446,26 +446,26 @@ impl Terms {
     }
 
     /// Applies postings of one term, sorted by key and slot, one for each.
-    pub(super) fn edit(&mut self, term: TermId, edits: &[Posting], packing: &mut Packing) {
-        packing.clear();
+    pub(super) fn edit(&mut self, term: TermId, edits: &[Posting], builder: &mut BlockBuilder) {
+        builder.clear();
         let place = self.packed.get_mut(term);
         if place.as_deref().is_some_and(<[u32]>::is_empty) {
-            self.edit_divided(term, edits, packing);
+            self.edit_divided(term, edits, builder);
             return;
         }
         let Block::Packed { heads, slots } = Block::packed(place.as_deref().unwrap_or(&[])) else { return };
         if slots.len() + edits.len() <= BLOCK_MAX {
             edit_runs(runs_of(heads, slots), edits, |key, run, edits| {
                 if edits.is_empty() {
-                    packing.slots.extend_from_slice(run);
+                    builder.slots.extend_from_slice(run);
                 } else {
                     let edits = edits.iter().map(|posting| posting.edit());
-                    merge(run.iter().copied(), edits.map(|e| (e.member, e.present)), &mut packing.slots);
+                    merge(run.iter().copied(), edits.map(|e| (e.member, e.present)), &mut builder.slots);
                 }
-                packing.end_run(key);
+                builder.end_run(key);
             });
-            if !packing.has_dense_run() {
-                *place = packing.words();
+            if !builder.has_dense_run() {
+                *place = builder.words();
                 return;
             }
         }
@@ -477,22 +477,22 @@ impl Terms {
         }
         *place = Some(Arc::default());
         *self.divided.get_mut(term) = Some(Arc::new(directory));
-        self.edit_divided(term, edits, packing);
+        self.edit_divided(term, edits, builder);
     }
 
-    fn edit_divided(&mut self, term: TermId, edits: &[Posting], packing: &mut Packing) {
+    fn edit_divided(&mut self, term: TermId, edits: &[Posting], builder: &mut BlockBuilder) {
         let place = self.divided.get_mut(term);
         let directory = Arc::make_mut(place.get_or_insert_with(|| Arc::new(Directory::EMPTY)));
         directory.edit(edits);
-        if directory.total >= BLOCK_AGAIN {
+        if directory.total >= BLOCK_REJOIN_MIN {
             return;
         }
-        packing.clear();
-        directory.pack(packing);
-        if packing.has_dense_run() {
+        builder.clear();
+        directory.pack(builder);
+        if builder.has_dense_run() {
             return;
         }
         *place = None;
-        *self.packed.get_mut(term) = packing.words();
+        *self.packed.get_mut(term) = builder.words();
     }
 }

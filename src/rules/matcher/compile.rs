@@ -58,34 +58,36 @@ pub(super) struct Types<'a> {
     pub(super) exact: Vec<&'a EventType>,
     pub(super) all: Option<Certainty>,
     /// What a posted pattern may meet although it is taken out.
-    pub(super) except: TypeSet<'a>,
+    pub(super) excluded: TypeSet<'a>,
 }
 
 impl<'a> Types<'a> {
     pub(super) fn of(selector: &'a EventSelector) -> Self {
         let mut wanted = TypeSet::of(selector.includes());
-        let mut except = TypeSet::of(selector.excludes()).in_order();
+        let mut excluded = TypeSet::of(selector.excludes()).in_order();
         if wanted.is_all || wanted.is_empty() {
-            let all = Some(Certainty::unless(!except.is_empty()));
-            return Self { prefixes: Vec::new(), exact: Vec::new(), all, except };
+            let all = Some(Certainty::unless(!excluded.is_empty()));
+            return Self { prefixes: Vec::new(), exact: Vec::new(), all, excluded };
         }
-        if except.is_empty() {
+        if excluded.is_empty() {
             let prefixes = wanted.prefixes.into_iter().map(|prefix| (prefix, Certainty::Certain)).collect();
-            return Self { prefixes, exact: wanted.exact, all: None, except };
+            return Self { prefixes, exact: wanted.exact, all: None, excluded };
         }
         wanted.exact.retain(|name| {
-            except.exact.binary_search(name).is_err() && covering(&except.prefixes, name.as_str()).is_none()
+            excluded.exact.binary_search(name).is_err()
+                && covering(&excluded.prefixes, name.as_str()).is_none()
         });
-        wanted.prefixes.retain(|prefix| covering(&except.prefixes, prefix).is_none());
+        wanted.prefixes.retain(|prefix| covering(&excluded.prefixes, prefix).is_none());
         let mut is_doubtful = vec![false; wanted.prefixes.len()];
         let mut meets = |name: &str| {
             let flag = covering(&wanted.prefixes, name).and_then(|at| is_doubtful.get_mut(at));
             flag.map(|flag| *flag = true).is_some()
         };
-        except.prefixes.retain(|prefix| meets(prefix));
-        except.exact.retain(|name| meets(name.as_str()));
-        let prefixes = wanted.prefixes.into_iter().zip(is_doubtful.into_iter().map(Certainty::unless)).collect();
-        Self { prefixes, exact: wanted.exact, all: None, except }
+        excluded.prefixes.retain(|prefix| meets(prefix));
+        excluded.exact.retain(|name| meets(name.as_str()));
+        let prefixes =
+            wanted.prefixes.into_iter().zip(is_doubtful.into_iter().map(Certainty::unless)).collect();
+        Self { prefixes, exact: wanted.exact, all: None, excluded }
     }
 }
 
@@ -146,43 +148,45 @@ pub(super) struct Projects<'a> {
     pub(super) pairs: Vec<(&'a CompanyId, &'a ProjectId)>,
     pub(super) all: Option<Certainty>,
     /// What a posting may meet although it is taken out.
-    pub(super) except: ProjectSet<'a>,
+    pub(super) excluded: ProjectSet<'a>,
 }
 
 impl<'a> Projects<'a> {
     pub(super) fn of(selector: &'a ProjectSelector) -> Self {
         let mut wanted = ProjectSet::of(selector.includes());
-        let mut except = ProjectSet::of(selector.excludes()).in_order();
+        let mut excluded = ProjectSet::of(selector.excludes()).in_order();
         let (mut projects, mut companies) = (Vec::new(), Vec::new());
         if wanted.is_all || wanted.is_empty() {
-            let all = Some(Certainty::unless(!except.is_empty()));
-            return Self { projects, companies, pairs: Vec::new(), all, except };
+            let all = Some(Certainty::unless(!excluded.is_empty()));
+            return Self { projects, companies, pairs: Vec::new(), all, excluded };
         }
-        if !except.is_empty() {
+        if !excluded.is_empty() {
             wanted = wanted.in_order();
         }
-        wanted.projects.retain(|project| except.projects.binary_search(project).is_err());
-        wanted.companies.retain(|company| except.companies.binary_search(company).is_err());
-        wanted.pairs.retain(|pair| !except.has_part_of(*pair) && except.pairs.binary_search(pair).is_err());
-        let excepted_projects: Vec<_> = sorted(except.pairs.iter().map(|(_, project)| *project));
+        wanted.projects.retain(|project| excluded.projects.binary_search(project).is_err());
+        wanted.companies.retain(|company| excluded.companies.binary_search(company).is_err());
+        wanted
+            .pairs
+            .retain(|pair| !excluded.has_part_of(*pair) && excluded.pairs.binary_search(pair).is_err());
+        let excepted_projects: Vec<_> = sorted(excluded.pairs.iter().map(|(_, project)| *project));
         projects.extend(wanted.projects.iter().map(|project| {
-            let is_met = !except.companies.is_empty() || excepted_projects.binary_search(project).is_ok();
+            let is_met = !excluded.companies.is_empty() || excepted_projects.binary_search(project).is_ok();
             (*project, Certainty::unless(is_met))
         }));
-        let excepted_companies: Vec<_> = sorted(except.pairs.iter().map(|(company, _)| *company));
+        let excepted_companies: Vec<_> = sorted(excluded.pairs.iter().map(|(company, _)| *company));
         companies.extend(wanted.companies.iter().map(|company| {
-            let is_met = !except.projects.is_empty() || excepted_companies.binary_search(company).is_ok();
+            let is_met = !excluded.projects.is_empty() || excepted_companies.binary_search(company).is_ok();
             // The posting under the company gives way to one under the project.
             (*company, Certainty::unless(is_met || !wanted.projects.is_empty()))
         }));
-        except.pairs.retain(|pair| wanted.has_part_of(*pair));
+        excluded.pairs.retain(|pair| wanted.has_part_of(*pair));
         if wanted.projects.is_empty() {
-            except.companies.clear();
+            excluded.companies.clear();
         }
         if wanted.companies.is_empty() {
-            except.projects.clear();
+            excluded.projects.clear();
         }
-        Self { projects, companies, pairs: wanted.pairs, all: None, except }
+        Self { projects, companies, pairs: wanted.pairs, all: None, excluded }
     }
 }
 
@@ -207,7 +211,7 @@ mod tests {
         let types = Types::of(&selector);
         assert_eq!((types.all, types.prefixes), (None, vec![("a.", Certainty::Certain)]));
         assert_eq!(texts(types.exact), ["ab", "b"]);
-        assert_eq!(types.except, TypeSet::default());
+        assert_eq!(types.excluded, TypeSet::default());
         for (all, certainty) in [(&["!a"][..], Certainty::NeedsCheck), (&["a", "*"], Certainty::Certain)] {
             assert_eq!(Types::of(&EventSelector::parse(all).unwrap()).all, Some(certainty));
         }
@@ -222,16 +226,18 @@ mod tests {
         let types = Types::of(&selector);
         assert_eq!(texts(types.exact), ["a"]);
         assert_eq!(types.prefixes, [("c.", Certainty::Certain), ("d.", Certainty::NeedsCheck)]);
-        assert_eq!((types.except.prefixes, types.except.exact), (vec!["d.x"], vec![]));
+        assert_eq!((types.excluded.prefixes, types.excluded.exact), (vec!["d.x"], vec![]));
     }
 
     #[test]
     fn covered_projects_are_dropped() {
         let selector = ProjectSelector::parse(&["p", "acme/p", "acme/*", "acme/q", "globex/q", "p"]).unwrap();
         let found = Projects::of(&selector);
-        let projects: Vec<_> = found.projects.iter().map(|(name, certainty)| (name.as_str(), *certainty)).collect();
+        let projects: Vec<_> =
+            found.projects.iter().map(|(name, certainty)| (name.as_str(), *certainty)).collect();
         assert_eq!(projects, [("p", Certainty::Certain)]);
-        let companies: Vec<_> = found.companies.iter().map(|(name, certainty)| (name.as_str(), *certainty)).collect();
+        let companies: Vec<_> =
+            found.companies.iter().map(|(name, certainty)| (name.as_str(), *certainty)).collect();
         assert_eq!(companies, [("acme", Certainty::NeedsCheck)]);
         assert_eq!(found.pairs.iter().map(|(c, p)| format!("{c}/{p}")).collect::<Vec<_>>(), ["globex/q"]);
     }
@@ -242,21 +248,22 @@ mod tests {
         let certain = parse(&["p", "q", "!q", "!acme/r"]);
         let found = Projects::of(&certain);
         assert_eq!(found.projects.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["p"]);
-        assert_eq!((found.projects[0].1, found.except), (Certainty::Certain, ProjectSet::default()));
+        assert_eq!((found.projects[0].1, found.excluded), (Certainty::Certain, ProjectSet::default()));
         let met = parse(&["p", "q", "globex/r", "globex/s", "!acme/p", "!acme/x", "!globex/s", "!t"]);
         let found = Projects::of(&met);
-        let projects: Vec<_> = found.projects.iter().map(|(name, certainty)| (name.as_str(), *certainty)).collect();
+        let projects: Vec<_> =
+            found.projects.iter().map(|(name, certainty)| (name.as_str(), *certainty)).collect();
         assert_eq!(projects, [("p", Certainty::NeedsCheck), ("q", Certainty::Certain)]);
         assert_eq!(found.pairs.iter().map(|(c, p)| format!("{c}/{p}")).collect::<Vec<_>>(), ["globex/r"]);
         assert_eq!(
-            found.except.pairs.iter().map(|(c, p)| format!("{c}/{p}")).collect::<Vec<_>>(),
+            found.excluded.pairs.iter().map(|(c, p)| format!("{c}/{p}")).collect::<Vec<_>>(),
             ["acme/p"]
         );
-        assert!(found.except.projects.is_empty());
+        assert!(found.excluded.projects.is_empty());
         let company = parse(&["acme/*", "!p", "!globex/*"]);
         let found = Projects::of(&company);
-        assert_eq!((found.companies[0].1, found.except.companies.len()), (Certainty::NeedsCheck, 0));
-        assert_eq!(found.except.projects.len(), 1);
+        assert_eq!((found.companies[0].1, found.excluded.companies.len()), (Certainty::NeedsCheck, 0));
+        assert_eq!(found.excluded.projects.len(), 1);
         assert_eq!(Projects::of(&parse(&["acme/*", "!acme/*"])).companies, []);
     }
 }

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use super::block::{ANY_PATTERN, ANY_TERM, PostedId, Slot, TermId, Terms, WIDE};
-use super::check::{Candidate, Check, MatchOutcome, ResolvedNames, Side, Sides};
-use super::footprint::{Footprint, heap_bytes, shared_bytes};
+use super::block::{ANY_PATTERN, ANY_TERM, BROAD, PostedId, Slot, TermId, TermTable};
+use super::candidate::{Candidate, MatchOutcome};
+use super::check::{Check, ResolvedNames, SideTable, SideTables};
 use super::counted_filter::FilterErrors;
+use super::footprint::{Footprint, heap_bytes, shared_bytes};
 use super::names::{NameTable, pair_name};
 use super::presence::Presence;
 use super::radix::Radix;
@@ -56,8 +57,8 @@ pub struct Snapshot {
     pub(super) projects: NameTable,
     pub(super) companies: NameTable,
     pub(super) pairs: NameTable,
-    pub(super) terms: Terms,
-    pub(super) sides: Sides,
+    pub(super) terms: TermTable,
+    pub(super) sides: SideTables,
     /// The id of each slot.
     pub(super) ids: Radix<u128>,
     /// The slot of each id.
@@ -124,7 +125,9 @@ impl Snapshot {
         self.resolve(candidate.content, &mut matches.names);
         self.collect(ANY_TERM, TermKind::Any, &input, matches);
         let ResolvedNames { project, company, pair, .. } = matches.names;
-        for (term, kind) in [(project, TermKind::Project), (company, TermKind::Company), (pair, TermKind::Pair)] {
+        for (term, kind) in
+            [(project, TermKind::Project), (company, TermKind::Company), (pair, TermKind::Pair)]
+        {
             if let Some(term) = term {
                 self.collect(term, kind, &input, matches);
             }
@@ -136,7 +139,7 @@ impl Snapshot {
     fn collect(&self, term: TermId, kind: TermKind, input: &FilterInput<'_>, matches: &mut Matches) {
         let Some(block) = self.terms.block(term) else { return };
         let Matches { slots, names } = matches;
-        let project_excepts = |hand_over: &mut dyn FnMut(&Mask)| {
+        let project_exclusions = |visit: &mut dyn FnMut(&Mask)| {
             let ResolvedNames { project, company, pair, .. } = *names;
             let met = match kind {
                 TermKind::Any => [project, company, pair],
@@ -144,32 +147,33 @@ impl Snapshot {
                 TermKind::Company => [project, pair, None],
                 TermKind::Pair => [None; 3],
             };
-            let sets = met.into_iter().flatten().filter_map(|term| self.sides.get(Side::ExceptTerms, term));
-            sets.chain(self.repeated(kind, names)).for_each(hand_over);
+            let sets =
+                met.into_iter().flatten().filter_map(|term| self.sides.get(SideTable::ExcludedTerms, term));
+            sets.chain(self.repeated(kind, names)).for_each(visit);
         };
-        let wide = block.runs(WIDE);
+        let broad = block.runs(BROAD);
         for pattern in &names.patterns {
             // A type that is taken out is not posted, nor is a project: only what is wider can meet an exclusion.
-            let excepts = |hand_over: &mut dyn FnMut(&Mask)| {
+            let exclusions = |visit: &mut dyn FnMut(&Mask)| {
                 if names.exact != Some(*pattern) {
-                    self.sides.excepting_type(names).for_each(&mut *hand_over);
+                    self.sides.excluding_type(names).for_each(&mut *visit);
                 }
-                project_excepts(hand_over);
+                project_exclusions(visit);
             };
             let runs = block.runs(*pattern);
             runs.certain.append_to(slots);
-            let wanting = if wide.is_empty() { None } else { self.sides.get(Side::Wide, *pattern) };
+            let wanting = if broad.is_empty() { None } else { self.sides.get(SideTable::Broad, *pattern) };
             if let Some(wanting) = wanting {
-                wide.certain.append_common(wanting, slots);
+                broad.certain.append_intersection(wanting, slots);
             }
             let start = slots.len();
             if !runs.unchecked.is_empty() {
-                runs.unchecked.append_without(excepts, slots);
+                runs.unchecked.append_difference(exclusions, slots);
             }
-            if let Some(wanting) = wanting.filter(|_| !wide.unchecked.is_empty()) {
+            if let Some(wanting) = wanting.filter(|_| !broad.unchecked.is_empty()) {
                 let start = slots.len();
-                wide.unchecked.append_common(wanting, slots);
-                excepts(&mut |set| set.remove_from(slots, start));
+                broad.unchecked.append_intersection(wanting, slots);
+                exclusions(&mut |set| set.remove_members_from(slots, start));
             }
             if slots.len() > start {
                 self.drop_refused(start, input, slots);
@@ -180,14 +184,14 @@ impl Snapshot {
     /// The subscriptions whose postings under the event's company repeat those under its project.
     fn repeated(&self, kind: TermKind, names: &ResolvedNames) -> Option<&Mask> {
         match kind {
-            TermKind::Company => self.sides.get(Side::BesideCompanies, names.project?),
+            TermKind::Company => self.sides.get(SideTable::AlsoByCompany, names.project?),
             TermKind::Any | TermKind::Project | TermKind::Pair => None,
         }
     }
 
     /// Removes the slots, from `start` on, whose filters do not let the event pass.
     fn drop_refused(&self, start: usize, input: &FilterInput<'_>, slots: &mut Vec<Slot>) {
-        let Some(filtered) = self.sides.get(Side::Filtered, 0) else { return };
+        let Some(filtered) = self.sides.get(SideTable::Filtered, 0) else { return };
         retain_from(slots, start, |slot| !filtered.contains(slot) || self.admits(slot, input));
     }
 
@@ -212,11 +216,11 @@ impl Snapshot {
         };
         let (patterns, terms) = entry.postings();
         let wanted = names.patterns.iter().any(|pattern| holds(patterns, *pattern));
-        if !wanted || self.sides.excepting_type(&names).any(|set| set.contains(slot)) {
+        if !wanted || self.sides.excluding_type(&names).any(|set| set.contains(slot)) {
             return MatchOutcome::Events;
         }
         let wanted = names.terms().chain([ANY_TERM]).any(|term| holds(terms, term));
-        if !wanted || self.sides.excepting_project(&names).any(|set| set.contains(slot)) {
+        if !wanted || self.sides.excluding_project(&names).any(|set| set.contains(slot)) {
             return MatchOutcome::Projects;
         }
         let input = FilterInput::new(candidate.content, candidate.arrived_at);
@@ -228,8 +232,8 @@ impl Snapshot {
         let words = |numbers: &[u32]| if numbers.is_empty() { 0 } else { heap_bytes(size_of_val(numbers)) };
         let check = |check: &Option<Arc<Check>>| {
             check.as_ref().map_or(0, |check| {
-                let numbers = words(&check.except_patterns) + words(&check.except_terms);
-                shared_bytes(size_of::<Check>()) + numbers + words(&check.beside_companies)
+                let numbers = words(&check.excluded_patterns) + words(&check.excluded_terms);
+                shared_bytes(size_of::<Check>()) + numbers + words(&check.also_by_company)
             })
         };
         let entry =
@@ -301,7 +305,7 @@ impl Snapshot {
 
     /// Takes a subscription's slot away.
     pub(super) fn forget_slot(&mut self, id: SubscriptionId, slot: Slot) {
-        self.slots.forget(id, &self.ids);
+        self.slots.remove(id, &self.ids);
         *self.entries.get_mut(slot) = None;
         if self.checks.get(slot).is_some_and(Option::is_some) {
             *self.checks.get_mut(slot) = None;

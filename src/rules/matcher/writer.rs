@@ -6,10 +6,10 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use super::block::{
-    ANY_PATTERN, ANY_TERM, Key, POSTED_PATTERNS_MAX, Packing, PatternId, PostedId, Posting, Slot, TermId,
-    Certainty, WIDE,
+    ANY_PATTERN, ANY_TERM, BROAD, BlockBuilder, Certainty, Key, POSTED_PATTERNS_MAX, PatternId, PostedId,
+    Posting, Slot, TermId,
 };
-use super::check::{Check, Side};
+use super::check::{Check, SideTable};
 use super::compile::{ProjectSet, Projects, TypeSet, Types};
 use super::counted_filter::CountedFilter;
 use super::intern::{Interner, Kind};
@@ -34,7 +34,7 @@ pub struct IndexWriter {
     /// By term.
     postings: PendingChanges,
     /// By number, for each side.
-    sides: [PendingChanges; Side::ALL.len()],
+    sides: [PendingChanges; SideTable::ALL.len()],
     is_changed: bool,
     /// Replaced snapshots that a reader may still hold: dropped here, so that no reader pays for it.
     retired: VecDeque<Arc<Snapshot>>,
@@ -99,8 +99,8 @@ impl IndexWriter {
     }
 
     /// Makes room for so many more subscriptions.
-    pub(super) fn expect_more(&mut self, count: usize) {
-        self.next.slots.make_room(u64::from(self.slots_end) + count as u64);
+    pub(super) fn reserve(&mut self, count: usize) {
+        self.next.slots.reserve(u64::from(self.slots_end) + count as u64);
     }
 
     fn new_slot(&mut self, id: SubscriptionId) -> Slot {
@@ -119,7 +119,7 @@ impl IndexWriter {
         let check = self.next.checks.get(slot).cloned().flatten();
         let none: &[u32] = &[];
         let (patterns, terms) =
-            check.as_ref().map_or((none, none), |check| (&*check.except_patterns, &*check.except_terms));
+            check.as_ref().map_or((none, none), |check| (&*check.excluded_patterns, &*check.excluded_terms));
         let (posted_patterns, posted_terms) = entry.postings();
         for pattern in numbers(posted_patterns).chain(patterns.iter().copied()) {
             self.interner.release_pattern(pattern, &mut self.next);
@@ -149,7 +149,7 @@ impl IndexWriter {
                 self.postings.push(term.number(), Posting::new(key, edit));
             };
             if !is_narrow {
-                push(WIDE, all);
+                push(BROAD, all);
                 continue;
             }
             for pattern in patterns.iter().map(|word| PostedId::from_word(*word)) {
@@ -158,16 +158,16 @@ impl IndexWriter {
         }
         if !is_narrow {
             for pattern in numbers(patterns) {
-                push_side(&mut self.sides, Side::Wide, pattern, edit);
+                push_side(&mut self.sides, SideTable::Broad, pattern, edit);
             }
         }
     }
 
     fn apply_pending(&mut self) {
         let Snapshot { terms, sides, .. } = &mut self.next;
-        let mut packing = Packing::default();
-        self.postings.for_each_place(|term, postings: &[Posting]| terms.edit(term, postings, &mut packing));
-        for (side, pending) in Side::ALL.into_iter().zip(&mut self.sides) {
+        let mut builder = BlockBuilder::default();
+        self.postings.for_each_place(|term, postings: &[Posting]| terms.edit(term, postings, &mut builder));
+        for (side, pending) in SideTable::ALL.into_iter().zip(&mut self.sides) {
             pending.for_each_place(|number, edits: &[Edit]| sides.get_mut(side, number).edit(edits));
         }
     }
@@ -180,11 +180,11 @@ impl IndexWriter {
     ) -> (Entry, Option<Arc<Check>>) {
         let (types, projects) = (Types::of(&spec.events), Projects::of(&spec.projects));
         let patterns = self.patterns(&types);
-        let (terms, beside_companies) = self.terms(&projects);
+        let (terms, also_by_company) = self.terms(&projects);
         let check = Check {
-            except_patterns: self.type_set(&types.except),
-            except_terms: self.project_set(&projects.except),
-            beside_companies,
+            excluded_patterns: self.type_set(&types.excluded),
+            excluded_terms: self.project_set(&projects.excluded),
+            also_by_company,
             filter,
         };
         let check = (!check.is_trivial()).then(|| Arc::new(check));
@@ -195,25 +195,19 @@ impl IndexWriter {
         let (interner, next) = (&mut self.interner, &mut self.next);
         let mut patterns = Vec::with_capacity(types.prefixes.len() + types.exact.len() + 1);
         patterns.extend(types.all.map(|certainty| PostedId::new(ANY_PATTERN, certainty)));
-        patterns.extend(
-            types
-                .prefixes
-                .iter()
-                .map(|(prefix, certainty)| PostedId::new(interner.pattern(Kind::Prefix, prefix, next), *certainty)),
-        );
-        patterns.extend(
-            types
-                .exact
-                .iter()
-                .map(|name| PostedId::new(interner.pattern(Kind::Type, name.as_str(), next), Certainty::Certain)),
-        );
+        patterns.extend(types.prefixes.iter().map(|(prefix, certainty)| {
+            PostedId::new(interner.pattern(Kind::Prefix, prefix, next), *certainty)
+        }));
+        patterns.extend(types.exact.iter().map(|name| {
+            PostedId::new(interner.pattern(Kind::Type, name.as_str(), next), Certainty::Certain)
+        }));
         for pattern in in_order(&mut patterns) {
             interner.release_pattern(pattern, next);
         }
         patterns
     }
 
-    /// The terms to post under, and the projects among them if there are companies beside.
+    /// The terms to post under, and the projects among them if there are companies also_by_company.
     fn terms(&mut self, wanted: &Projects<'_>) -> (Vec<PostedId>, Box<[TermId]>) {
         let (interner, next) = (&mut self.interner, &mut self.next);
         let Projects { projects, companies, pairs, .. } = wanted;
@@ -222,8 +216,9 @@ impl IndexWriter {
         terms.extend(projects.iter().map(|(project, certainty)| {
             PostedId::new(interner.term(Kind::Project, project.as_str(), next), *certainty)
         }));
-        let beside = !companies.is_empty();
-        let beside = if beside { sorted(terms.iter().map(|term| term.number())) } else { [].into() };
+        let also_by_company = !companies.is_empty();
+        let also_by_company =
+            if also_by_company { sorted(terms.iter().map(|term| term.number())) } else { [].into() };
         terms.extend(companies.iter().map(|(company, certainty)| {
             PostedId::new(interner.term(Kind::Company, company.as_str(), next), *certainty)
         }));
@@ -233,7 +228,7 @@ impl IndexWriter {
         for term in in_order(&mut terms) {
             interner.release_term(term, next);
         }
-        (terms, beside)
+        (terms, also_by_company)
     }
 
     fn type_set(&mut self, types: &TypeSet<'_>) -> Box<[PatternId]> {
@@ -258,7 +253,7 @@ impl IndexWriter {
     }
 }
 
-fn push_side(sides: &mut [PendingChanges], side: Side, number: u32, edit: Edit) {
+fn push_side(sides: &mut [PendingChanges], side: SideTable, number: u32, edit: Edit) {
     if let Some(pending) = sides.get_mut(side as usize) {
         pending.push(number, edit);
     }
