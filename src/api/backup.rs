@@ -12,7 +12,6 @@ use super::audit::By;
 use super::page::Params;
 use super::problem::ApiError;
 use super::refusals::{Common, InConflict, NotNow};
-use crate::flow::audit::Action;
 use crate::store::BackupError;
 
 /// How many pieces are read ahead of the connection.
@@ -32,8 +31,7 @@ const PIECES_AHEAD: usize = 2;
 )]
 pub async fn backup(State(api): State<Api>, by: By, uri: Uri) -> Result<Response, ApiError> {
     Params::new(&uri, &[]).finish()?;
-    let backup = api.flow.begin_backup().await?;
-    by.0.note(Action::BackupBegun, "", "");
+    let backup = api.flow.begin_backup(&by.0).await?;
     let (sender, pieces) = mpsc::channel(PIECES_AHEAD);
     let flow = api.flow.clone();
     // It ends by itself when the body is read to its end, or dropped.

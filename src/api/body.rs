@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::problem::ApiError;
 use crate::flow::Flow;
 use crate::flow::intake::Held;
-use crate::model::input::kind;
+use crate::model::setting::reader::kind;
 
 /// How long a body may take from its head to its last byte.
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);

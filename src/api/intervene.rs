@@ -13,7 +13,6 @@ use super::refusals::{BadBody, Common, InConflict, NotNow, NotThere};
 use super::wire::delivery::{AttemptBody, DeliveryBody};
 use super::wire::sample::{SampleInputBody, TestedBody};
 use super::wire::schema::{DeliveryIdText, SubscriptionIdText};
-use crate::flow::audit::Action;
 use crate::model::id::{DeliveryId, SubscriptionId};
 use crate::model::name::EventType;
 
@@ -36,8 +35,7 @@ pub async fn retry(
     let id = read_id(&text)?;
     let flow = api.flow.clone();
     let change = async move {
-        let delivery = flow.retry(id).await?;
-        actor.note(Action::DeliveryRetried, id, "");
+        let delivery = flow.retry(actor, id).await?;
         Ok(delivery)
     };
     let delivery = api.carry_out(change).await?;
@@ -63,8 +61,7 @@ pub async fn cancel(
     let id = read_id(&text)?;
     let flow = api.flow.clone();
     let change = async move {
-        let delivery = flow.give_up(id).await?;
-        actor.note(Action::DeliveryCancelled, id, "");
+        let delivery = flow.cancel(actor, id).await?;
         Ok(delivery)
     };
     let delivery = api.carry_out(change).await?;
@@ -95,8 +92,7 @@ pub async fn test(
     members.finish()?;
     let flow = api.flow.clone();
     let change = async move {
-        let attempt = flow.send_sample(id, event_type).await?;
-        actor.note(Action::SubscriptionTested, id, &attempt.outcome);
+        let attempt = flow.send_sample(actor, id, event_type).await?;
         Ok(attempt)
     };
     let attempt = AttemptBody::from(&api.carry_out(change).await?);

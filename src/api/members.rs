@@ -9,9 +9,9 @@ use serde_json::{Map, Value};
 use super::body;
 use super::problem::ApiError;
 use crate::flow::Flow;
-use crate::model::input::kind;
 use crate::model::pointer;
 use crate::model::problem::{Problem, nearest};
+use crate::model::setting::reader::kind;
 
 /// The members that a body gives. `null` is as good as left out.
 #[derive(Debug)]

@@ -13,8 +13,8 @@ use utoipa_axum::routes;
 
 use self::access::{Gate, guard};
 use self::problem::ApiError;
+use crate::flow::ChangeError;
 use crate::flow::Flow;
-use crate::flow::subscriptions::ChangeError;
 use crate::model::time::Clock;
 
 pub mod access;

@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderValue, header};
 
 use super::problem::ApiError;
-use crate::flow::subscriptions::Entry;
+use crate::flow::Entry;
 use crate::flow::version::{Expected, Version};
 
 /// The `ETag` of a subscription: strong, and the same until a setting of it changes.

@@ -19,7 +19,6 @@ use super::wire::replay::{
 };
 use super::wire::schema::{EventIdText, IdempotencyKeyText, ReplayIdText, SubscriptionIdText};
 use super::{Api, body};
-use crate::flow::audit::Action;
 use crate::flow::replay::{REPLAYED_STATES, ReplayAsk};
 use crate::model::delivery::DeliveryState;
 use crate::model::id::{EventId, ReplayId, SubscriptionId};
@@ -61,11 +60,7 @@ pub async fn replay_event(
     members.finish()?;
     let flow = api.flow.clone();
     let change = async move {
-        let redelivered = flow.replay_event(id, subscriptions, once).await?;
-        if !redelivered.is_repeat {
-            let made = redelivered.deliveries.len();
-            actor.note(Action::EventReplayed, id, format_args!("deliveries={made}"));
-        }
+        let redelivered = flow.replay_event(actor, id, subscriptions, once).await?;
         Ok(redelivered)
     };
     let redelivered = api.carry_out(change).await?;
@@ -114,10 +109,7 @@ pub async fn replay_subscription(
     }
     let flow = api.flow.clone();
     let change = async move {
-        let (job, is_repeat) = flow.start_replay(ask, once).await?;
-        if !is_repeat {
-            actor.note(Action::ReplayStarted, job.id, format_args!("subscription={subscription}"));
-        }
+        let (job, is_repeat) = flow.start_replay(actor, ask, once).await?;
         Ok((job, is_repeat))
     };
     let (job, is_repeat) = api.carry_out(change).await?;
@@ -195,8 +187,7 @@ pub async fn cancel(
     let id = read_id(&text)?;
     let flow = api.flow.clone();
     let change = async move {
-        let job = flow.cancel_replay(id).await?;
-        actor.note(Action::ReplayCancelled, id, format_args!("made={}", job.made));
+        let job = flow.cancel_replay(actor, id).await?;
         Ok(job)
     };
     Ok(Json(ReplayBody::from(&api.carry_out(change).await?)))

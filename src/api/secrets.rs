@@ -16,7 +16,6 @@ use super::refusals::{BadBody, Common, InConflict, NotNow, NotThere, Outdated};
 use super::subscriptions::{answer, read_id, show};
 use super::wire::schema::{EntityTagText, GraceText, IfMatchText, SecretText, SubscriptionIdText};
 use super::wire::subscription::SubscriptionBody;
-use crate::flow::audit::Action;
 use crate::flow::secrets::{GRACE, Rotation, check_grace};
 use crate::model::time::Interval;
 
@@ -64,9 +63,7 @@ pub async fn rotate(
     let rotation = read(members)?;
     let flow = api.flow.clone();
     let change = async move {
-        let grace = rotation.grace;
-        let entry = flow.rotate_secret(id, &expected, rotation).await?;
-        actor.note(Action::SecretRotated, id, format_args!("grace {grace}"));
+        let entry = flow.rotate_secret(actor, id, expected, rotation).await?;
         Ok(entry)
     };
     let entry = api.carry_out(change).await?;

@@ -4,7 +4,6 @@ use axum::Json;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode, Uri, header};
-use serde_json::{Map, Value};
 
 use super::audit::By;
 use super::idempotency::{Keyed, replayed};
@@ -17,10 +16,10 @@ use super::wire::delivery::AttemptBody;
 use super::wire::schema::{EntityTagText, IdempotencyKeyText, IfMatchText, SubscriptionIdText};
 use super::wire::subscription::{ChangeBody, EnabledBody, NewSubscription, SubscriptionBody};
 use super::{Api, blocking, body};
+use crate::flow::Entry;
 use crate::flow::Flow;
-use crate::flow::audit::{Action, Actor};
+use crate::flow::audit::Actor;
 use crate::flow::enable::Enabled;
-use crate::flow::subscriptions::Entry;
 use crate::flow::version::Expected;
 use crate::model::id::SubscriptionId;
 use crate::model::input::SubscriptionInput;
@@ -80,10 +79,7 @@ pub async fn create(
     let input = SubscriptionInput::read(&body::members(&bytes)?).map_err(ApiError::Invalid)?;
     let flow = api.flow.clone();
     let change = async move {
-        let (entry, is_repeat) = flow.create(input, once).await?;
-        if !is_repeat {
-            actor.note(Action::SubscriptionCreated, entry.subscription.id, &entry.subscription.spec.name);
-        }
+        let (entry, is_repeat) = flow.create(actor, input, once).await?;
         Ok((entry, is_repeat))
     };
     let (entry, is_repeat) = api.carry_out(change).await?;
@@ -131,26 +127,9 @@ pub async fn change(
 ) -> Result<Response, ApiError> {
     Params::new(request.uri(), &[]).finish()?;
     let id = read_id(&text)?;
-    let mut expected = if_match(request.headers())?;
-    let mut members = body::read_members(request, &api.flow).await?;
-    let mut entry = api.flow.subscription(id).ok_or_else(|| ApiError::no_such("subscription", id))?;
-    SubscriptionInput::read_change(&entry.subscription.spec, &members).map_err(ApiError::Invalid)?;
-    let enabled = members.remove("enabled").and_then(|value| value.as_bool());
-    if !members.is_empty() {
-        let (flow, actor) = (api.flow.clone(), actor.clone());
-        let change = async move {
-            let entry = flow.change(id, &expected, &members).await?;
-            actor.note(Action::SubscriptionChanged, id, names(&members));
-            Ok(entry)
-        };
-        entry = api.carry_out(change).await?;
-        expected = Expected::OneOf(vec![entry.version()]);
-    }
-    match (enabled, entry.health.disabled.is_none()) {
-        (Some(true), false) => entry = switch_on(&api, actor, id, expected).await?.entry,
-        (Some(false), true) => entry = switch_off(&api, actor, id, expected).await?,
-        _ => expected.check(&entry)?,
-    }
+    let expected = if_match(request.headers())?;
+    let members = body::read_members(request, &api.flow).await?;
+    let entry = api.flow.change(actor, id, expected, members).await?;
     let shown = entry.clone();
     answer(api, entry, move |flow| show(flow, &shown)).await
 }
@@ -175,8 +154,7 @@ pub async fn delete(
     let (id, expected) = (read_id(&id)?, if_match(&headers)?);
     let flow = api.flow.clone();
     let change = async move {
-        flow.delete(id, &expected).await?;
-        actor.note(Action::SubscriptionDeleted, id, "");
+        flow.delete(actor, id, expected).await?;
         Ok(StatusCode::NO_CONTENT)
     };
     api.carry_out(change).await
@@ -236,8 +214,7 @@ async fn switch_on(
 ) -> Result<Enabled, ApiError> {
     let flow = api.flow.clone();
     let change = async move {
-        let enabled = flow.enable(id, &expected).await?;
-        actor.note(Action::SubscriptionEnabled, id, "");
+        let enabled = flow.enable(actor, id, expected).await?;
         Ok(enabled)
     };
     api.carry_out(change).await
@@ -251,8 +228,7 @@ async fn switch_off(
 ) -> Result<Entry, ApiError> {
     let flow = api.flow.clone();
     let change = async move {
-        let entry = flow.disable(id, &expected).await?;
-        actor.note(Action::SubscriptionDisabled, id, "");
+        let entry = flow.disable(actor, id, expected).await?;
         Ok(entry)
     };
     api.carry_out(change).await
@@ -261,10 +237,6 @@ async fn switch_off(
 /// An id that cannot be one names nothing.
 pub(super) fn read_id(text: &str) -> Result<SubscriptionId, ApiError> {
     text.parse().map_err(|_| ApiError::no_such("subscription", text))
-}
-
-fn names(members: &Map<String, Value>) -> String {
-    members.keys().map(String::as_str).collect::<Vec<_>>().join(",")
 }
 
 /// Its statistics come from the log, so this is for where blocking is allowed.

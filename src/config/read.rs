@@ -15,10 +15,10 @@ use super::{
     ProjectEntry, Retention, Role, Server, Storage, TlsFiles,
 };
 use crate::model::email::EmailAddress;
-use crate::model::input::{kind, read_retry_schedule};
 use crate::model::problem::Problem;
 use crate::model::proxy::{NoProxyEntry, Proxy};
 use crate::model::selector::EventSelector;
+use crate::model::setting::reader::{kind, read_retry_schedule};
 use crate::model::time::Interval;
 
 const KIB: u64 = 1 << 10;

@@ -40,7 +40,7 @@ fn the_examples_of_the_reference_are_valid() {
     assert_eq!((config.auth.keys.len(), config.event_types.len()), (1, 1));
     assert_eq!((config.projects.len(), config.subscriptions.len()), (1, 1));
     assert_eq!(config.subscriptions[0].secret.reveal(), SECRET);
-    let members = crate::model::input::SPEC_MEMBERS;
+    let members = crate::model::setting::SETTINGS.each_ref().map(|setting| setting.name);
     let is_told = |member: &&str| match member.strip_prefix("tls_") {
         Some(_) => reference.contains(&format!("{member}_file")),
         None => examples.contains(&format!("{member} = ")),

@@ -10,7 +10,7 @@ pub(super) const HEADERS_MAX: usize = 32;
 /// The longest value of a header.
 pub(super) const HEADER_BYTES_MAX: usize = 1024;
 /// The most waits between attempts.
-pub(super) const RETRIES_MAX: usize = 30;
+pub const RETRIES_MAX: usize = 30;
 /// The most requests to one receiver at once.
 pub(super) const IN_FLIGHT_MAX: u32 = 1024;
 

@@ -20,6 +20,7 @@ pub mod proxy;
 pub mod replay;
 pub mod secret;
 pub mod selector;
+pub mod setting;
 pub mod span;
 pub mod string_enum;
 pub mod subscription;

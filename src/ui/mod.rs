@@ -22,8 +22,8 @@ use self::notice::Notices;
 use self::page_error::PageError;
 use self::session::Sessions;
 use crate::api::access::Gate;
+use crate::flow::ChangeError;
 use crate::flow::Flow;
-use crate::flow::subscriptions::ChangeError;
 use crate::model::time::Clock;
 use crate::store::StoreError;
 

@@ -9,6 +9,7 @@ pub mod event;
 pub mod replay;
 pub mod sample;
 pub mod schema;
+mod setting_schema;
 pub mod stats;
 pub mod stream;
 pub mod subscription;
