@@ -18,14 +18,14 @@ pub struct FilterErrors {
 
 /// A filter that decides on events; its counters outlive the snapshots that share it.
 #[derive(Debug)]
-pub(super) struct Gate {
+pub(super) struct CountedFilter {
     text: String,
     filter: Result<Filter, FilterError>,
     failures: AtomicU64,
     last: ArcSwapOption<String>,
 }
 
-impl Gate {
+impl CountedFilter {
     /// Compiles a filter. One that does not compile fails on every event.
     pub(super) fn new(text: &str) -> Self {
         let (filter, failures, last) = (Filter::compile(text), AtomicU64::new(0), ArcSwapOption::empty());

@@ -5,56 +5,56 @@
 /// A place gets each member's changes as one: noted are only true changes, so that those of one member alternate
 /// between coming and going, and as many of both cancel out.
 #[derive(Default)]
-pub(super) struct Notes(Vec<Note>);
+pub(super) struct PendingChanges(Vec<PendingChange>);
 
 /// A place, and what changes there in two words.
 #[derive(Clone, Copy)]
-struct Note {
+struct PendingChange {
     place: u32,
     high: u32,
     low: u32,
 }
 
-impl Note {
+impl PendingChange {
     fn value(self) -> u64 {
         u64::from(self.high) << 32 | u64::from(self.low)
     }
 }
 
 /// What changes in a place, as one number whose last bit says whether it comes or goes.
-pub(super) trait Change: Copy {
+pub(super) trait PackedChange: Copy {
     fn to_bits(self) -> u64;
     fn from_bits(bits: u64) -> Self;
 }
 
-impl Notes {
+impl PendingChanges {
     #[expect(clippy::cast_possible_truncation, reason = "the halves of a word")]
-    pub(super) fn push(&mut self, place: u32, change: impl Change) {
+    pub(super) fn push(&mut self, place: u32, change: impl PackedChange) {
         let value = change.to_bits();
-        self.0.push(Note { place, high: (value >> 32) as u32, low: value as u32 });
+        self.0.push(PendingChange { place, high: (value >> 32) as u32, low: value as u32 });
     }
 
     /// Hands over what changes in each place, sorted, and forgets it.
-    pub(super) fn hand_over<C: Change>(&mut self, mut apply: impl FnMut(u32, &[C])) {
-        let notes = std::mem::take(&mut self.0);
+    pub(super) fn for_each_place<C: PackedChange>(&mut self, mut apply: impl FnMut(u32, &[C])) {
+        let pending = std::mem::take(&mut self.0);
         let mut changes = Vec::new();
         let mut place = |place: u32, values: &mut [u64]| {
             values.sort_unstable();
             changes.clear();
-            changes.extend(values.chunk_by(|a, b| a >> 1 == b >> 1).filter_map(net).map(C::from_bits));
+            changes.extend(values.chunk_by(|a, b| a >> 1 == b >> 1).filter_map(net_change).map(C::from_bits));
             if !changes.is_empty() {
                 apply(place, &changes);
             }
         };
-        match Counted::of(&notes) {
-            Some(mut counted) => counted.for_each(notes, place),
-            None => sorted(notes, &mut place),
+        match CountingSort::of(&pending) {
+            Some(mut counted) => counted.for_each(pending, place),
+            None => sorted(pending, &mut place),
         }
     }
 }
 
 /// What is left of one member's changes.
-fn net(changes: &[u64]) -> Option<u64> {
+fn net_change(changes: &[u64]) -> Option<u64> {
     let [first, others @ ..] = changes else { return None };
     let coming = changes.iter().filter(|change| **change & 1 == 1).count();
     match (2 * coming).cmp(&changes.len()) {
@@ -65,30 +65,30 @@ fn net(changes: &[u64]) -> Option<u64> {
     }
 }
 
-/// Brings the notes of a place together by comparing.
-fn sorted(mut notes: Vec<Note>, place: &mut impl FnMut(u32, &mut [u64])) {
-    notes.sort_unstable_by_key(|note| note.place);
+/// Brings the pending of a place together by comparing.
+fn sorted(mut pending: Vec<PendingChange>, place: &mut impl FnMut(u32, &mut [u64])) {
+    pending.sort_unstable_by_key(|note| note.place);
     let mut values = Vec::new();
-    for of in notes.chunk_by(|a, b| a.place == b.place) {
+    for of in pending.chunk_by(|a, b| a.place == b.place) {
         values.clear();
         values.extend(of.iter().map(|note| note.value()));
         place(of.first().map_or(0, |note| note.place), &mut values);
     }
 }
 
-/// How many notes there are for each place up to the last one.
-struct Counted(Vec<u32>);
+/// How many pending there are for each place up to the last one.
+struct CountingSort(Vec<u32>);
 
-impl Counted {
-    /// Counts them, if that is worth it: many notes, and not many more places.
-    fn of(notes: &[Note]) -> Option<Self> {
+impl CountingSort {
+    /// Counts them, if that is worth it: many pending, and not many more places.
+    fn of(pending: &[PendingChange]) -> Option<Self> {
         const MANY: usize = 1 << 16;
-        let last = notes.iter().map(|note| note.place as usize).max()?;
-        if notes.len() < MANY || last > 4 * notes.len() || u32::try_from(notes.len()).is_err() {
+        let last = pending.iter().map(|note| note.place as usize).max()?;
+        if pending.len() < MANY || last > 4 * pending.len() || u32::try_from(pending.len()).is_err() {
             return None;
         }
         let mut counts = vec![0; last + 1];
-        for note in notes {
+        for note in pending {
             if let Some(count) = counts.get_mut(note.place as usize) {
                 *count += 1;
             }
@@ -97,13 +97,13 @@ impl Counted {
     }
 
     /// Moves every note to its place, without comparing.
-    fn for_each(&mut self, notes: Vec<Note>, mut place: impl FnMut(u32, &mut [u64])) {
-        let mut values = vec![0; notes.len()];
+    fn for_each(&mut self, pending: Vec<PendingChange>, mut place: impl FnMut(u32, &mut [u64])) {
+        let mut values = vec![0; pending.len()];
         let mut start = 0;
         for count in &mut self.0 {
             start += std::mem::replace(count, start);
         }
-        for note in notes {
+        for note in pending {
             let Some(next) = self.0.get_mut(note.place as usize) else { continue };
             if let Some(value) = values.get_mut(*next as usize) {
                 *value = note.value();
@@ -125,7 +125,7 @@ impl Counted {
 mod tests {
     use super::*;
 
-    impl Change for u64 {
+    impl PackedChange for u64 {
         fn to_bits(self) -> u64 {
             self
         }
@@ -138,16 +138,16 @@ mod tests {
     #[test]
     fn changes_come_by_place_sorted_and_cancelled() {
         for many in [10_u32, 100_000] {
-            let mut notes = Notes::default();
+            let mut pending = PendingChanges::default();
             for n in 0..many {
-                notes.push(n % 7, u64::from(many - n) << 33 | 1);
-                notes.push(n % 7, u64::from(many - n) << 33);
+                pending.push(n % 7, u64::from(many - n) << 33 | 1);
+                pending.push(n % 7, u64::from(many - n) << 33);
                 if n % 2 == 0 {
-                    notes.push(n % 7, u64::from(many - n) << 33 | 1);
+                    pending.push(n % 7, u64::from(many - n) << 33 | 1);
                 }
             }
             let mut seen = 0;
-            notes.hand_over(|place, changes: &[u64]| {
+            pending.for_each_place(|place, changes: &[u64]| {
                 assert!(changes.is_sorted());
                 for change in changes {
                     let n = many - u32::try_from(change >> 33).unwrap();
@@ -156,7 +156,7 @@ mod tests {
                 seen += changes.len();
             });
             assert_eq!(seen, many as usize / 2);
-            notes.hand_over(|_, _: &[u64]| panic!("handed over twice"));
+            pending.for_each_place(|_, _: &[u64]| panic!("handed over twice"));
         }
     }
 }
