@@ -33,10 +33,13 @@ use crate::model::notice::is_requested;
 use crate::model::subscription::{HealthState, Ordering, RateLimit, Subscription};
 use crate::model::time::Timestamp;
 
+mod limits;
 mod line;
 
+use super::entry::Entry;
 use super::trouble::Trouble;
 
+pub(super) use limits::Limits;
 pub(super) use line::{Item, Key, Next, Page, Serial, Way};
 use line::{KEY_MAX, KEY_MIN};
 
@@ -47,17 +50,6 @@ enum Closed {
     Deleted,
     /// The daemon is stopping.
     Stopping,
-}
-
-/// The bounds that a lane keeps.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
-    /// Requests out at once.
-    pub(super) max_in_flight: usize,
-    /// Deliveries in hand.
-    pub(super) page: usize,
-    /// The longest that one may wait for its next attempt, or the lane rest.
-    pub(super) wait_max: Duration,
 }
 
 /// What happens while something is being read.
@@ -94,6 +86,11 @@ impl Lane {
     pub(super) fn lock(&self) -> MutexGuard<'_, LaneState> {
         // A panic while it was held is a bug that ends the daemon; until then the state is as good as it was.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the subscription with its health.
+    pub(super) fn entry(&self) -> Entry {
+        self.lock().entry()
     }
 }
 
@@ -164,6 +161,11 @@ impl LaneState {
             trouble: Trouble::default(),
             is_told: failures > 0,
         }
+    }
+
+    /// Returns the subscription with its health.
+    pub(super) fn entry(&self) -> Entry {
+        Entry { subscription: Arc::clone(&self.subscription), health: self.health.clone() }
     }
 
     /// Takes new settings and bounds.

@@ -25,14 +25,15 @@ use crate::rules::matcher::{Index, Presence};
 use crate::store::{Committer, Opened, StoreError};
 
 use super::accept::Rowless;
+use super::deleted::Deleted;
 use super::dispatch::{Lanes, Round, Timers};
+use super::entry::Entry;
 use super::intake::Intake;
-use super::lane::{Item, Lane, Line, Way};
+use super::lane::{Item, Lane, Limits, Line, Way};
 use super::meter::Meter;
 use super::notices::{Notices, Raised};
 use super::replay::{self, Replays};
 use super::stream::Stream;
-use super::subscriptions::{Deleted, Entry, entry, limits};
 use super::timings::Timings;
 use super::traces::Traces;
 use super::{Flow, Parts, carry};
@@ -72,7 +73,7 @@ impl Flow {
             let line = if waiting.contains(&subscription.id) { Line::OnDisk } else { Line::Empty };
             lanes.insert(lane(&config, subscription, health, line));
         }
-        let entries: Vec<Entry> = lanes.all().iter().map(|lane| entry(lane)).collect();
+        let entries: Vec<Entry> = lanes.all().iter().map(|lane| lane.entry()).collect();
         let (index, writer) = Index::build(entries.iter().map(|Entry { subscription, health }| {
             (subscription.id, &subscription.spec, Presence::of(health))
         }));
@@ -146,7 +147,7 @@ impl Flow {
     /// Takes up a fresh delivery that the last run left; returns it if it has to be put down.
     fn take_up(&self, delivery: Delivery) -> Option<Rowless> {
         let Some(lane) = self.lanes.get(delivery.subscription) else {
-            self.spawn(self.clone().cancel(vec![delivery]));
+            self.spawn(self.clone().cancel_fresh(vec![delivery]));
             return None;
         };
         let is_taken = {
@@ -169,6 +170,6 @@ pub struct Recovered {
 }
 
 fn lane(config: &Config, subscription: Subscription, health: HealthState, line: Line) -> Arc<Lane> {
-    let bounds = limits(config, &subscription.spec);
+    let bounds = Limits::new(config, &subscription.spec);
     Lane::new(Arc::new(subscription), health, bounds, line)
 }

@@ -11,10 +11,10 @@ use crate::rules::retry::{self, RetryDecision, RetryPolicy};
 use crate::store::Settlement;
 
 use super::Flow;
+use super::entry::Entry;
 use super::lane::{Answer, Item, Lane, LaneState};
 use super::notices::{Source, after_attempt};
 use super::stream::{Change, Happening};
-use super::subscriptions::Entry;
 use super::trouble;
 
 impl Flow {

@@ -24,7 +24,7 @@ use crate::model::subscription::{DisabledReason, Health};
 use crate::model::time::Timestamp;
 
 use super::Flow;
-use super::subscriptions::Entry;
+use super::entry::Entry;
 
 /// How many happenings a listener takes at once.
 const TAKE_MAX: usize = 64;

@@ -29,7 +29,7 @@ pub const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("postrider/", env!("CARGO_PKG_VERSION")));
 
 /// Room for the headers of this file and the two that HTTP itself needs.
-const OURS: usize = 13;
+const DAEMON_HEADERS: usize = 13;
 
 /// One request to be signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,10 +47,10 @@ pub struct SigningInput {
 /// Every header of a request to this subscription but those that HTTP itself needs.
 ///
 /// It is signed with each secret that is active at the time of the attempt; `X-Signature` (in `blue` format) with
-/// the first symmetric one of them, and is absent where there is none. The subscription's own headers are added, and never replace one of ours.
+/// the first symmetric one of them, and is absent where there is none. The subscription's custom_headers headers are added, and never replace one of ours.
 pub fn headers(subscription: &Subscription, signing: &SigningInput, body: &[u8]) -> HeaderMap {
-    let mut headers = own(subscription);
-    headers.reserve(OURS);
+    let mut headers = custom_headers(subscription);
+    headers.reserve(DAEMON_HEADERS);
     headers.insert(CONTENT_TYPE, content_type(subscription.spec.format));
     headers.insert(USER_AGENT, AGENT);
     let id = signing.event.to_string();
@@ -88,8 +88,8 @@ const fn content_type(format: Format) -> HeaderValue {
     })
 }
 
-/// The subscription's own headers. They may hold tokens, so that they are kept out of logs and HPACK tables.
-fn own(subscription: &Subscription) -> HeaderMap {
+/// The subscription's custom_headers headers. They may hold tokens, so that they are kept out of logs and HPACK tables.
+fn custom_headers(subscription: &Subscription) -> HeaderMap {
     let valid = |(name, value): (&String, &String)| {
         let mut value = HeaderValue::from_str(value).ok()?;
         value.set_sensitive(true);

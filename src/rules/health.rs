@@ -33,12 +33,12 @@ pub fn after_attempt(
     first_attempt_started_at: Timestamp,
 ) -> HealthChange {
     if attempt.outcome.is_success() {
-        return praise(health, attempt.ended_at());
+        return after_success(health, attempt.ended_at());
     }
     let ended_at = attempt.ended_at();
     let reason = if attempt.outcome.is_gone() {
         Some(DisabledReason::Gone)
-    } else if exhausted && gives_up(health, policy, first_attempt_started_at) {
+    } else if exhausted && disables_subscription(health, policy, first_attempt_started_at) {
         Some(DisabledReason::Exhausted)
     } else {
         None
@@ -55,7 +55,7 @@ pub fn after_attempt(
 }
 
 /// The health after a 2xx that ended at `ended_at`.
-fn praise(health: &HealthState, ended_at: Timestamp) -> HealthChange {
+fn after_success(health: &HealthState, ended_at: Timestamp) -> HealthChange {
     let must_persist = health.failing_since.is_some();
     HealthChange {
         health: HealthState {
@@ -69,7 +69,11 @@ fn praise(health: &HealthState, ended_at: Timestamp) -> HealthChange {
 }
 
 /// Whether a delivery whose attempts are used up takes its subscription with it.
-fn gives_up(health: &HealthState, policy: DisablePolicy, first_attempt_started_at: Timestamp) -> bool {
+fn disables_subscription(
+    health: &HealthState,
+    policy: DisablePolicy,
+    first_attempt_started_at: Timestamp,
+) -> bool {
     match policy {
         DisablePolicy::Always => true,
         DisablePolicy::Never => false,

@@ -50,21 +50,21 @@ pub fn after_failure(
     let position = usize::try_from(attempts_made.saturating_sub(1)).unwrap_or(usize::MAX);
     match policy.waits.get(position) {
         Some(wait) => {
-            let wait = jittered(wait.get(), policy.jitter, rng).max(asked_for(outcome));
+            let wait = with_jitter(wait.get(), policy.jitter, rng).max(requested_wait(outcome));
             RetryDecision::Retry { due: ended_at.after(wait) }
         }
         None => RetryDecision::Exhausted,
     }
 }
 
-fn jittered(wait: Duration, jitter: f64, rng: &mut StdRng) -> Duration {
+fn with_jitter(wait: Duration, jitter: f64, rng: &mut StdRng) -> Duration {
     let jitter = jitter.clamp(0.0, 1.0);
     let factor = 1.0 + jitter * rng.random_range(-1.0..=1.0);
     Duration::try_from_secs_f64(wait.as_secs_f64() * factor).unwrap_or(wait)
 }
 
 /// The wait that the receiver asked for and may ask for.
-fn asked_for(outcome: &Outcome) -> Duration {
+fn requested_wait(outcome: &Outcome) -> Duration {
     match outcome {
         Outcome::Rejected { status, retry_after: Some(wait) } if honors_retry_after(*status) => {
             (*wait).min(RETRY_AFTER_MAX)

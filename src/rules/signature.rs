@@ -19,7 +19,7 @@ pub const TOLERANCE: Duration = Duration::from_mins(5);
 const SYMMETRIC: &str = "v1,";
 const ASYMMETRIC: &str = "v1a,";
 
-/// The value of `webhook-signature`: for each secret, in their order, one `v1,…` (HMAC) or `v1a,…` (ed25519),
+/// The value of `webhook-signature`: for signatures_of_version secret, in their order, one `v1,…` (HMAC) or `v1a,…` (ed25519),
 /// separated by spaces.
 ///
 /// `id` and `at` are what `webhook-id` and `webhook-timestamp` (in whole seconds) carry.
@@ -99,7 +99,7 @@ pub fn verify(
         Verifier::Secret(secret) => match (secret.key(), secret.public_key()) {
             (SigningKey::Symmetric(key), _) => {
                 let key = hmac::Key::new(hmac::HMAC_SHA256, key);
-                each(signed, SYMMETRIC).any(|tag| hmac::verify(&key, &message, &tag).is_ok())
+                signatures_of_version(signed, SYMMETRIC).any(|tag| hmac::verify(&key, &message, &tag).is_ok())
             }
             (SigningKey::Asymmetric(_), public) => {
                 public.is_some_and(|key| any_asymmetric(&key, signed, &message))
@@ -111,11 +111,14 @@ pub fn verify(
 
 fn any_asymmetric(key: &PublicKey, signed: &SignatureHeaders<'_>, message: &[u8]) -> bool {
     let key = UnparsedPublicKey::new(&ED25519, key.as_bytes());
-    each(signed, ASYMMETRIC).any(|signature| key.verify(message, &signature).is_ok())
+    signatures_of_version(signed, ASYMMETRIC).any(|signature| key.verify(message, &signature).is_ok())
 }
 
 /// The signatures of one version.
-fn each<'a>(signed: &SignatureHeaders<'a>, version: &'static str) -> impl Iterator<Item = Vec<u8>> + use<'a> {
+fn signatures_of_version<'a>(
+    signed: &SignatureHeaders<'a>,
+    version: &'static str,
+) -> impl Iterator<Item = Vec<u8>> + use<'a> {
     let parts = signed.signatures.split_ascii_whitespace();
     parts.filter_map(move |part| STANDARD.decode(part.strip_prefix(version)?).ok())
 }

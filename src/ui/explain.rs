@@ -4,7 +4,7 @@ use fluent_bundle::FluentArgs;
 
 use super::language::Language;
 use super::viewer::Viewer;
-use crate::flow::subscriptions::ChangeError;
+use crate::flow::ChangeError;
 use crate::model::problem::{Localized as _, Message, MessageValue, Problem};
 
 /// A message in that language.
@@ -58,6 +58,7 @@ pub(super) fn of_change(error: &ChangeError) -> Option<Message> {
         ChangeError::KeyReused => Message::new("problem-key-reused"),
         ChangeError::Invalid(_)
         | ChangeError::CheckFailed { .. }
+        | ChangeError::Panicked { .. }
         | ChangeError::Stopping
         | ChangeError::Store(_) => return None,
     })

@@ -13,7 +13,7 @@ use super::schema::{
     DisabledReason, Health, ManagedBy, PublicKeyText, SecretKind, SecretText, SubscriptionIdText, Time,
 };
 use super::setting_schema;
-use crate::flow::subscriptions::Entry;
+use crate::flow::Entry;
 use crate::flow::view::Stats;
 use crate::model::secret::SigningSecret;
 use crate::model::setting::{SETTINGS, Setting, SubscriptionSpec};
