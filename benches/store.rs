@@ -70,7 +70,7 @@ async fn settle(store: &Store, subscription: SubscriptionId, appended: &[Appende
     let (sender, mut answers) = mpsc::channel(appended.len());
     for one in appended {
         let sender = sender.clone();
-        let mut delivery = Delivery::fresh(*one.deliveries.first().unwrap(), one.event.id, subscription);
+        let mut delivery = Delivery::new(*one.deliveries.first().unwrap(), one.event.id, subscription);
         delivery.progress = Progress::Succeeded;
         let settlement = Settlement { delivery, due_was: None, health: None };
         let place = store.reserve().await.unwrap();

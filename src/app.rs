@@ -11,12 +11,12 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::api;
+use crate::api::serve::tls::Tls;
 use crate::api::serve::{Inherited, Limits, Listener};
-use crate::api::tls::Tls;
 use crate::config::Config;
 use crate::flow::Flow;
 use crate::flow::recover::Surroundings;
-use crate::model::span::Collector;
+use crate::model::span::SpanExporter;
 use crate::model::time::Clock;
 use crate::net::{Client, ClientOptions, SystemResolver};
 use crate::rules::target::AllowedNetworks;
@@ -55,7 +55,7 @@ pub struct Daemon {
     api: JoinSet<()>,
     committer: JoinSet<Result<(), StoreError>>,
     released: Released,
-    collector: Option<Arc<dyn Collector>>,
+    exporter: Option<Arc<dyn SpanExporter>>,
 }
 
 impl Daemon {
@@ -83,13 +83,13 @@ impl Daemon {
         let addresses = listeners.iter().filter_map(Listener::address).collect();
         let mut rng = StdRng::from_seed(options.seed);
         let opened = open(&config, &options.clock, StdRng::from_rng(&mut rng)).await?;
-        let collector = collector(&config)?;
+        let exporter = exporter(&config)?;
         let surroundings = Surroundings {
             config: Arc::clone(&config),
             clock: options.clock.clone(),
             rng,
             client: client(&config, &options.clock)?,
-            collector: collector.clone(),
+            exporter: exporter.clone(),
         };
         let released = opened.released.clone();
         let (flow, recovered, run) = Flow::recover(surroundings, opened);
@@ -105,7 +105,7 @@ impl Daemon {
         let router = ui::router(flow.clone(), options.clock, api);
         let mut api = JoinSet::new();
         api.spawn(api::serve::serve(listeners, router, tls.clone(), limits(), shutdown.clone()));
-        Ok(Self { flow, addresses, tls, shutdown, api, committer, released, collector })
+        Ok(Self { flow, addresses, tls, shutdown, api, committer, released, exporter })
     }
 
     /// The TCP addresses that it serves, with the ports that the system chose.
@@ -152,14 +152,14 @@ impl Daemon {
         self.flow.end_listening();
         while self.api.join_next().await.is_some() {}
         self.flow.stop().await;
-        let Self { flow, mut committer, released, collector, .. } = self;
+        let Self { flow, mut committer, released, exporter, .. } = self;
         drop(flow);
         while let Some(ended) = committer.join_next().await {
             ended.context("the committer panicked")?.context("failed to finish the log")?;
         }
         released.wait().await;
-        if let Some(collector) = collector {
-            tokio::task::spawn_blocking(move || collector.end())
+        if let Some(exporter) = exporter {
+            tokio::task::spawn_blocking(move || exporter.shut_down())
                 .await
                 .context("the collector's end panicked")?;
         }
@@ -224,7 +224,7 @@ fn client(config: &Config, clock: &Clock) -> anyhow::Result<Client> {
 
 /// Whom traces are sent to; the config has none without the feature.
 #[cfg(feature = "otel")]
-fn collector(config: &Config) -> anyhow::Result<Option<Arc<dyn Collector>>> {
+fn exporter(config: &Config) -> anyhow::Result<Option<Arc<dyn SpanExporter>>> {
     let Some(endpoint) = &config.otlp.endpoint else { return Ok(None) };
     tracing::info!(%endpoint, "traces go to a collector");
     let exporter = crate::net::otlp::Exporter::new(endpoint).context("failed to set up otlp.endpoint")?;
@@ -233,7 +233,7 @@ fn collector(config: &Config) -> anyhow::Result<Option<Arc<dyn Collector>>> {
 
 #[cfg(not(feature = "otel"))]
 #[expect(clippy::unnecessary_wraps, reason = "with the feature it may fail")]
-fn collector(_: &Config) -> anyhow::Result<Option<Arc<dyn Collector>>> {
+fn exporter(_: &Config) -> anyhow::Result<Option<Arc<dyn SpanExporter>>> {
     Ok(None)
 }
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use axum::Router;
 use axum::body::Body;
 use http::{HeaderMap, Method, Request};
-use postrider::api::access::Peer;
+use postrider::api::caller::Peer;
 use postrider::api::problem::PROBLEM_JSON;
 use postrider::app::{Daemon, Options};
 use postrider::config::Config;

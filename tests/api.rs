@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use axum::Router;
 use axum::body::Body;
 use http::{Method, Request, StatusCode};
-use postrider::api::access::Peer;
+use postrider::api::caller::Peer;
 use postrider::api::problem::PROBLEM_JSON;
 use postrider::app::{Daemon, Options};
 use postrider::config::Config;

@@ -14,7 +14,7 @@ use std::thread::JoinHandle;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use postrider::model::secret::{Key, Secret};
+use postrider::model::secret::{Secret, SigningKey};
 use ring::hmac;
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use serde_json::{Value, json};
@@ -94,7 +94,7 @@ fn keygen_makes_keys_and_secrets_that_differ() {
     );
 
     let secret: Secret = out(&run(&["keygen", "--webhook"])).trim().parse().unwrap();
-    assert!(matches!(secret.key(), Key::Symmetric(bytes) if bytes.len() == 32));
+    assert!(matches!(secret.key(), SigningKey::Symmetric(bytes) if bytes.len() == 32));
 
     let printed = run(&["keygen", "--webhook", "--ed25519"]);
     let lines: Vec<&str> = out(&printed).lines().collect();

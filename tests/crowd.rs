@@ -202,7 +202,7 @@ mod tests {
         // A new one waits.
         let mut stranger = TcpStream::connect(site.address).await.unwrap();
         stranger.write_all(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
-        let told = async || site.log().contains("could not be taken").then_some(());
+        let told = async || site.log().contains("failed to accept a connection").then_some(());
         eventually("the log tells of it", WITHIN, PAUSE, told).await;
         assert!(running.has_ended().is_none(), "{}", site.log());
         running.allow_open_files(open + 100);

@@ -106,7 +106,7 @@ mod tests {
                 let sweep = Sweep { events_before: before, held_before: before, bytes_max, limit: 256 };
                 place.sweep(sweep, move |swept| sender.try_send(Done::Swept(swept.unwrap())).unwrap());
             } else if let Some(appended) = self.fresh.pop_front() {
-                let mut delivery = Delivery::fresh(appended.deliveries[0], appended.event.id, OF);
+                let mut delivery = Delivery::new(appended.deliveries[0], appended.event.id, OF);
                 delivery.progress = Progress::Succeeded;
                 let settlement = Settlement { delivery, due_was: None, health: None };
                 place.settle(settlement, move |done| {

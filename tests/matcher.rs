@@ -9,7 +9,7 @@ use postrider::model::id::SubscriptionId;
 use postrider::model::selector::{EventSelector, ProjectSelector};
 use postrider::model::subscription::{Format, Ordering, SubscriptionSpec};
 use postrider::model::time::Timestamp;
-use postrider::rules::matcher::{Candidate, Index, Matches, Presence, Verdict};
+use postrider::rules::matcher::{Candidate, Index, MatchOutcome, Matches, Presence};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
@@ -108,20 +108,20 @@ impl World {
 }
 
 /// The definition.
-fn verdict((spec, presence): &(SubscriptionSpec, Presence), event: &EventContent) -> Verdict {
+fn verdict((spec, presence): &(SubscriptionSpec, Presence), event: &EventContent) -> MatchOutcome {
     let number = |text: &str| text.trim_matches(|c: char| !c.is_ascii_digit()).parse::<u32>().unwrap();
     let passes =
         |filter: &String| number(std::str::from_utf8(event.data.as_ref().unwrap()).unwrap()) < number(filter);
     if *presence == Presence::Disabled {
-        Verdict::Disabled
+        MatchOutcome::Disabled
     } else if !spec.events.contains(&event.event_type) {
-        Verdict::Events
+        MatchOutcome::Events
     } else if !spec.projects.contains(&event.project, event.company.as_ref()) {
-        Verdict::Projects
+        MatchOutcome::Projects
     } else if !spec.filter.as_ref().is_none_or(passes) {
-        Verdict::Filter
+        MatchOutcome::Filter
     } else {
-        Verdict::Matches
+        MatchOutcome::Matches
     }
 }
 
@@ -130,7 +130,7 @@ fn compare(index: &Index, oracle: &Oracle, event: &EventContent, matches: &mut M
     let snapshot = index.snapshot();
     let mut found: Vec<_> = snapshot.match_into(&candidate, matches).iter().collect();
     found.sort_unstable();
-    let wanted = oracle.iter().filter(|(_, entry)| verdict(entry, event) == Verdict::Matches);
+    let wanted = oracle.iter().filter(|(_, entry)| verdict(entry, event) == MatchOutcome::Matches);
     assert_eq!(found, wanted.map(|(id, _)| *id).collect::<Vec<_>>(), "SEED={seed} {event:?}");
     found.len()
 }

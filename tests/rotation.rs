@@ -8,7 +8,7 @@ mod support;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::Method;
-use postrider::model::secret::{Kind, Secret};
+use postrider::model::secret::{Secret, SecretKind};
 use ring::signature::{ED25519, UnparsedPublicKey};
 use serde_json::{Value, json};
 
@@ -166,7 +166,7 @@ fn is_signed_for(seen: &Seen, public_key: &str) -> bool {
 async fn both_kinds_sign_in_one_header_while_both_are_active() {
     let mut world = World::start().await;
     let (receiver, made) = world.subscribed(json!({"format": "blue"})).await;
-    let pair = Secret::of_kind(Kind::Ed25519, [5; 32]);
+    let pair = Secret::of_kind(SecretKind::Ed25519, [5; 32]);
     let rotated = rotate(&world, &made, &json!({"secret": pair.reveal(), "grace": "1h"})).await;
     let public_key = text(&rotated["secrets"][0], "public_key").to_owned();
     assert_eq!(

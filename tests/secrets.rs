@@ -13,7 +13,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::Method;
-use postrider::model::secret::{Kind, Secret};
+use postrider::model::secret::{Secret, SecretKind};
 use postrider::model::time::Clock;
 use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
@@ -140,7 +140,7 @@ async fn no_secret_is_in_a_log_an_answer_or_a_file() {
     let mut hidden = Hidden(vec![("the API key".to_owned(), KEY.as_bytes().to_vec())]);
     let rotation = format!("/v1/subscriptions/{}/rotate-secret", made["id"].as_str().unwrap());
     let rotated = api.command(&rotation).await.expect(200);
-    let pair = Secret::of_kind(Kind::Ed25519, [0xb9; 32]);
+    let pair = Secret::of_kind(SecretKind::Ed25519, [0xb9; 32]);
     let asymmetric =
         api.subscribe(&json!({"url": receiver.url(), "name": "pair", "secret": pair.reveal()})).await;
     let public_key = asymmetric["secrets"][0]["public_key"].as_str().unwrap().to_owned();

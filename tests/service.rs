@@ -152,7 +152,7 @@ async fn there_is_no_sign_of_life_unless_the_log_and_the_timers_are_alive() {
         Arc::new(SystemResolver::default()),
     )
     .unwrap();
-    let surroundings = Surroundings { config, clock, rng: rng(), client, collector: None };
+    let surroundings = Surroundings { config, clock, rng: rng(), client, exporter: None };
     let (flow, recovered, committer) = Flow::recover(surroundings, opened);
     let none = async |why: &str| {
         let beat = tokio::time::timeout(Duration::from_millis(300), flow.beat()).await;

@@ -18,10 +18,10 @@ use http::HeaderMap;
 use postrider::model::event::{Event, EventContent};
 use postrider::model::id::{DeliveryId, EventId, SubscriptionId};
 use postrider::model::input::SubscriptionInput;
-use postrider::model::secret::{Kind, Secret, SigningSecret};
+use postrider::model::secret::{Secret, SecretKind, SigningSecret};
 use postrider::model::subscription::{Format, HealthState, ManagedBy, Subscription};
 use postrider::model::time::{Clock, Timestamp};
-use postrider::rules::headers::{Signing, headers};
+use postrider::rules::headers::{SigningInput, headers};
 use postrider::rules::payload;
 use serde_json::json;
 
@@ -46,7 +46,7 @@ fn former() -> Secret {
 }
 
 fn pair() -> Secret {
-    Secret::of_kind(Kind::Ed25519, [5; 32])
+    Secret::of_kind(SecretKind::Ed25519, [5; 32])
 }
 
 fn public(secret: &Secret) -> String {
@@ -92,7 +92,7 @@ fn case_of(subscription: &Subscription, data: Option<&'static str>, at: Timestam
     let event = event(data);
     let body = payload::body(subscription, &HealthState::default(), &event);
     let delivery = Some(DeliveryId::from_bits(43));
-    let headers = headers(subscription, &Signing { event: event.id, delivery, attempt: 1, at }, &body);
+    let headers = headers(subscription, &SigningInput { event: event.id, delivery, attempt: 1, at }, &body);
     let what = format!("{} with {data:?}", subscription.spec.format);
     Case { what, with: current().reveal().to_owned(), headers, body, genuine: true }
 }
@@ -136,7 +136,7 @@ fn asymmetric(now: Timestamp) -> Vec<Case> {
     };
     let genuine = |what: &str, with: String| case(what, with, now);
     let forged = |what: &str| Case { genuine: false, ..case(what, public(&pair()), now) };
-    let other = public(&Secret::of_kind(Kind::Ed25519, [6; 32]));
+    let other = public(&Secret::of_kind(SecretKind::Ed25519, [6; 32]));
     let mut other_id = forged("another id beside ed25519");
     other_id.headers.insert("webhook-id", "evt_other".parse().unwrap());
     let mut misnamed = forged("an ed25519 signature under the name of an HMAC");

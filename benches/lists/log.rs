@@ -215,7 +215,7 @@ impl Builder {
             for ((id, subscription), state) in one.deliveries.into_iter().zip(targets).zip(states) {
                 let note = DeliveryNote { id: id.bits(), event: event.bits(), subscription, state };
                 self.notes.deliveries.push(note);
-                let delivery = Delivery::fresh(id, event, subscription_id(subscription));
+                let delivery = Delivery::new(id, event, subscription_id(subscription));
                 settlements.extend(self.settlement(delivery, state));
             }
         }

@@ -8,15 +8,15 @@ use fancy_regex::Regex;
 use serde_json::Value;
 use utoipa::PartialSchema;
 
-use super::super::precondition::if_match;
-use super::super::wire::schema;
-use super::DOCUMENT;
+use super::request::if_match::if_match;
+use super::router::DOCUMENT;
+use super::wire::schema;
 use crate::flow::secrets::check_grace;
 use crate::model::email::EmailAddress;
 use crate::model::id::{DeliveryId, EventId, SubscriptionId};
 use crate::model::input::SubscriptionInput;
 use crate::model::name::{EventType, SenderId};
-use crate::model::secret::{Kind, Secret};
+use crate::model::secret::{Secret, SecretKind};
 use crate::model::selector::{EventSelector, ProjectSelector};
 use crate::model::subscription::RateLimit;
 use crate::model::time::Timestamp;
@@ -215,9 +215,9 @@ fn patterns_of_settings_say_what_the_model_reads() {
         // Of 64 bytes, only a key and its own public half.
         secrets.extend((length != 64).then(|| format!("whsk_{key}")));
     }
-    secrets.push(Secret::of_kind(Kind::Ed25519, [7; 32]).reveal().to_owned());
+    secrets.push(Secret::of_kind(SecretKind::Ed25519, [7; 32]).reveal().to_owned());
     agree::<schema::SecretText>(&secrets.iter().map(String::as_str).collect::<Vec<_>>(), reads::<Secret>);
-    let public = Secret::of_kind(Kind::Ed25519, [7; 32]).public_key().unwrap().to_string();
+    let public = Secret::of_kind(SecretKind::Ed25519, [7; 32]).public_key().unwrap().to_string();
     assert!(pattern::<schema::PublicKeyText>().is_match(&public).unwrap(), "{public}");
     let times =
         ["1971-01-01T00:00:00Z", "9998-12-31T23:59:59+05:00", "1969-12-31T00:00:00Z", "9999-12-31T00:00:00Z"];

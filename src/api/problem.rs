@@ -13,8 +13,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::wire::delivery::AttemptBody;
+use crate::flow::ChangeError;
 use crate::flow::accept::AcceptError;
-use crate::flow::subscriptions::ChangeError;
 use crate::model::problem::Problem;
 
 /// The media type of every error answer.
@@ -318,7 +318,7 @@ impl From<ChangeError> for ApiError {
             ChangeError::TooMany { detail } => Self::TooMany { detail, retry_after: COME_BACK_AFTER },
             error @ ChangeError::KeyReused => Self::KeyReused(error.to_string()),
             ChangeError::Stopping => Self::Unavailable("the daemon is stopping"),
-            error @ ChangeError::Store(_) => Self::internal(&error),
+            error @ (ChangeError::Panicked { .. } | ChangeError::Store(_)) => Self::internal(&error),
         }
     }
 }

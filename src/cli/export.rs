@@ -10,7 +10,8 @@ use super::Output;
 use super::client::Client;
 use super::pages::collect;
 use crate::config::subscription_toml;
-use crate::model::input::{SPEC_MEMBERS, SubscriptionInput};
+use crate::model::input::SubscriptionInput;
+use crate::model::setting::SETTINGS;
 
 /// Prints those that are named, or all that the API manages.
 pub(super) async fn run(client: &Client, names: &[String], output: Output) -> anyhow::Result<()> {
@@ -50,24 +51,35 @@ struct Taken {
 }
 
 fn export(subscription: &Value, taken: &mut Taken) -> anyhow::Result<Export> {
-    let members: Map<String, Value> = SPEC_MEMBERS
-        .into_iter()
-        .filter_map(|name| Some((name.to_owned(), subscription.get(name)?.clone())))
-        .collect();
-    let input = SubscriptionInput::read(&members);
-    let mut spec =
-        input.ok().context("the daemon's answer is not a subscription as this version knows them")?.spec;
-    spec.name = free(&mut taken.names, &spec.name, "-");
-    let secret_env = free(&mut taken.variables, &variable(&spec.name), "_");
+    let member = |name: &str| Some((name.to_owned(), subscription.get(name)?.clone()));
+    let mut members: Map<String, Value> =
+        SETTINGS.iter().filter_map(|setting| member(setting.name)).collect();
+    let has_client = members.get("tls_client_cert").is_some_and(|pem| !pem.is_null());
+    let name = readable_name(members.clone())?;
+    let name = free(&mut taken.names, &name, "-");
+    let secret_env = free(&mut taken.variables, &variable(&name), "_");
+    members.insert("name".to_owned(), name.into());
+    // The daemon does not show the key. A stand-in marks it as set.
+    members.extend(has_client.then(|| ("tls_client_key".to_owned(), true.into())));
     let is_off = subscription.get("disabled_reason") == Some(&json!("manual"));
-    let toml = subscription_toml(&spec, is_off.then_some(false), &secret_env);
+    let toml = subscription_toml(&members, is_off.then_some(false), &secret_env);
     let id = subscription.get("id").and_then(Value::as_str).unwrap_or_default();
+    let key = if has_client { " Its client key is not shown: set tls_client_key_file." } else { "" };
     Ok(Export {
         toml: format!(
-            "# {id}; its secret is not shown: set {secret_env} in the daemon's environment.\n{toml}"
+            "# {id}; its secret is not shown: set {secret_env} in the daemon's environment.{key}\n{toml}"
         ),
         secret_env,
     })
+}
+
+/// Checks that this version reads the settings, and returns the name of the subscription.
+fn readable_name(mut members: Map<String, Value>) -> anyhow::Result<String> {
+    // A client certificate cannot be checked without its key.
+    members.remove("tls_client_cert");
+    let input = SubscriptionInput::read(&members).ok();
+    let input = input.context("the daemon's answer is not a subscription as this version knows them")?;
+    Ok(input.spec.name)
 }
 
 /// The name, with a number if it is taken.

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::Output;
 use crate::config::Role;
-use crate::model::secret::{Kind, Secret};
+use crate::model::secret::{Secret, SecretKind};
 
 const KEY_PREFIX: &str = "prk_";
 
@@ -35,7 +35,7 @@ pub(super) fn run(args: &Keygen, output: Output) -> anyhow::Result<()> {
     let mut bytes = [0; 32];
     SysRng.try_fill_bytes(&mut bytes).context("failed to get random bytes from the operating system")?;
     if args.webhook {
-        let kind = if args.ed25519 { Kind::Ed25519 } else { Kind::HmacSha256 };
+        let kind = if args.ed25519 { SecretKind::Ed25519 } else { SecretKind::HmacSha256 };
         return print_secret(&Secret::of_kind(kind, bytes), output);
     }
     let key = format!("{KEY_PREFIX}{}", hex::encode(bytes));

@@ -18,9 +18,9 @@ use tokio::net::TcpListener;
 
 use super::{BadUse, Output};
 use crate::model::id::EventId;
-use crate::model::secret::{Kind, Verifier};
+use crate::model::secret::{SecretKind, Verifier};
 use crate::model::time::{Clock, Interval, Timestamp, millis};
-use crate::rules::signature::{self, Signed};
+use crate::rules::signature::{self, SignatureHeaders};
 
 const BODY_BYTES_MAX: usize = 64 << 20;
 
@@ -117,7 +117,7 @@ enum Verdict {
 /// Checks the Standard Webhooks signature, and the one for Blue's receivers where it is there.
 fn verdict(secret: Option<&Verifier>, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Verdict {
     let Some(secret) = secret else { return Verdict::Unchecked };
-    let signed = Signed {
+    let signed = SignatureHeaders {
         id: header(headers, "webhook-id"),
         timestamp: header(headers, "webhook-timestamp"),
         signatures: header(headers, "webhook-signature"),
@@ -131,7 +131,7 @@ fn verdict(secret: Option<&Verifier>, headers: &HeaderMap, body: &[u8], now: Tim
     // With a public key nothing can be said of an HMAC.
     match (header(headers, "x-signature"), secret) {
         ("", _) | (_, Verifier::Public(_)) => Verdict::Verified,
-        (_, Verifier::Secret(secret)) if secret.kind() == Kind::Ed25519 => Verdict::Verified,
+        (_, Verifier::Secret(secret)) if secret.kind() == SecretKind::Ed25519 => Verdict::Verified,
         (blue, Verifier::Secret(secret)) => match signature::verify_blue(secret, blue, body) {
             Ok(()) => Verdict::Verified,
             Err(error) => Verdict::Refused(format!("x-signature: {error}")),

@@ -15,10 +15,10 @@ use super::{
     ProjectEntry, Retention, Role, Server, Storage, TlsFiles,
 };
 use crate::model::email::EmailAddress;
-use crate::model::input::{kind, read_retry_schedule};
 use crate::model::problem::Problem;
-use crate::model::proxy::{Around, Proxy};
+use crate::model::proxy::{NoProxyEntry, Proxy};
 use crate::model::selector::EventSelector;
+use crate::model::setting::reader::{kind, read_retry_schedule};
 use crate::model::time::Interval;
 
 const KIB: u64 = 1 << 10;
@@ -275,7 +275,7 @@ fn delivery(s: &mut Section<'_>) -> Delivery {
 
 fn proxy(s: &mut Section<'_>) -> Option<Proxy> {
     let expected = "a list of hosts and networks such as [\"crm.internal\", \"10.0.0.0/8\"]";
-    let around = s.list::<Around>("no_proxy", expected).into_iter().map(|(_, around)| around).collect();
+    let around = s.list::<NoProxyEntry>("no_proxy", expected).into_iter().map(|(_, around)| around).collect();
     let text =
         s.text("proxy", "a URL such as \"http://proxy.internal:3128\"").filter(|text| !text.is_empty())?;
     let url = text.parse::<Url>().ok().filter(|url| {

@@ -11,9 +11,9 @@ use bytesize::ByteSize;
 use serde_json::{Map, Value};
 
 use super::layers::Layers;
-use crate::model::input::kind;
 use crate::model::pointer::escape;
 use crate::model::problem::{Problem, nearest};
+use crate::model::setting::reader::kind;
 use crate::model::time::Interval;
 
 /// A table at `pointer` and what was asked of it.
@@ -22,7 +22,7 @@ pub(super) struct Section<'a> {
     problems: &'a mut Vec<Problem>,
     pointer: String,
     members: Option<&'a Map<String, Value>>,
-    known: Vec<&'static str>,
+    known: Vec<String>,
 }
 
 impl<'a> Section<'a> {
@@ -37,9 +37,9 @@ impl<'a> Section<'a> {
     }
 
     /// The value of the key, which is known from now on.
-    pub(super) fn get(&mut self, name: &'static str) -> Option<&'a Value> {
-        if !self.known.contains(&name) {
-            self.known.push(name);
+    pub(super) fn get(&mut self, name: &str) -> Option<&'a Value> {
+        if !self.known.iter().any(|known| known == name) {
+            self.known.push(name.to_owned());
         }
         self.members?.get(name)
     }
@@ -86,8 +86,8 @@ impl<'a> Section<'a> {
 
     /// Refuses every key that was not asked for.
     pub(super) fn close(self) {
-        for (name, _) in self.members().filter(|(name, _)| !self.known.contains(&name.as_str())) {
-            let hint = nearest(name, self.known.iter().copied()).map_or_else(
+        for (name, _) in self.members().filter(|(name, _)| !self.known.contains(name)) {
+            let hint = nearest(name, self.known.iter().map(String::as_str)).map_or_else(
                 || format!("known here are {}", self.known.join(", ")),
                 |near| format!("did you mean '{near}'?"),
             );
@@ -97,7 +97,7 @@ impl<'a> Section<'a> {
     }
 
     /// Text; `expected` completes "expected …".
-    pub(super) fn text(&mut self, name: &'static str, expected: &str) -> Option<&'a str> {
+    pub(super) fn text(&mut self, name: &str, expected: &str) -> Option<&'a str> {
         let value = self.get(name)?;
         if !value.is_string() {
             self.refuse(name, format_args!("is {}: expected {expected}", kind(value)));

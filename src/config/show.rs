@@ -3,11 +3,12 @@
 use std::fmt::{Display, Write as _};
 use std::path::Path;
 
+use serde_json::{Map, Value};
 use url::Url;
 
 use super::section::size_text;
 use super::{Config, ConfigSubscription, Delivery};
-use crate::model::subscription::SubscriptionSpec;
+use crate::model::setting::{Kind, SETTINGS, Setting};
 
 impl Config {
     /// All settings in force, as TOML. Secrets, the values of headers and the user info of URLs are left out
@@ -94,12 +95,13 @@ impl Config {
     }
 }
 
-/// A `[[subscriptions]]` table that reads back as it is, but for the secret, which `secret_env` names.
-pub fn subscription_toml(spec: &SubscriptionSpec, enabled: Option<bool>, secret_env: &str) -> String {
+/// Returns a `[[subscriptions]]` table with these settings, which the config file reads back.
+///
+/// `secret_env` names the variable that has the signing secret. A client key is left out.
+pub fn subscription_toml(members: &Map<String, Value>, enabled: Option<bool>, secret_env: &str) -> String {
     let mut page = Page::default();
     page.header("[[subscriptions]]");
-    let headers: Vec<_> = spec.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    page.spec(spec, spec.url.as_str(), &headers);
+    page.settings(|setting| members.get(setting.name).cloned().unwrap_or_default());
     page.set_some("enabled", enabled);
     page.set("secret_env", quoted(secret_env));
     page.0
@@ -143,41 +145,52 @@ impl Page {
         self.set("payload_cache", quoted(size_text(delivery.payload_cache)));
         if let Some(proxy) = &delivery.proxy {
             self.set("proxy", quoted(super::error::without_user_info(proxy.url().as_str())));
-            self.set("no_proxy", quoted_list(proxy.around()));
+            self.set("no_proxy", quoted_list(proxy.no_proxy()));
         }
     }
 
     fn subscription(&mut self, subscription: &ConfigSubscription) {
         self.header("[[subscriptions]]");
         let spec = &subscription.input.spec;
-        let headers: Vec<_> = spec.headers.keys().map(|name| (name.as_str(), "…")).collect();
-        self.spec(spec, &super::error::without_user_info(spec.url.as_str()), &headers);
+        self.settings(|setting| redacted(setting, (setting.get)(spec)));
         self.set_some("enabled", subscription.input.enabled);
         self.line(format_args!("# secret: set, not shown"));
     }
 
-    fn spec(&mut self, spec: &SubscriptionSpec, url: &str, headers: &[(&str, &str)]) {
-        self.set("name", quoted(&spec.name));
-        self.set("url", quoted(url));
-        self.set("events", quoted_list(spec.events.to_texts()));
-        self.set("projects", quoted_list(spec.projects.to_texts()));
-        self.set_some("filter", spec.filter.as_ref().map(quoted));
-        self.set("format", quoted(spec.format));
-        if !headers.is_empty() {
-            let headers = headers.iter().map(|(name, value)| format!("{} = {}", quoted(name), quoted(value)));
-            self.set("headers", format_args!("{{ {} }}", headers.collect::<Vec<_>>().join(", ")));
+    /// Writes every setting that is set. A secret becomes a comment.
+    fn settings(&mut self, value: impl Fn(&Setting) -> Value) {
+        for setting in &SETTINGS {
+            match value(setting) {
+                Value::Null => {}
+                _ if setting.is_secret() => self.line(format_args!("# {}: set, not shown", setting.name)),
+                Value::Object(members) if members.is_empty() => {}
+                value => self.set(setting.name, toml(&value)),
+            }
         }
-        self.set_some("timeout", spec.timeout.map(quoted));
-        self.set_some("retry_schedule", spec.retry_schedule.as_ref().map(quoted_list));
-        self.set_some("max_in_flight", spec.max_in_flight);
-        self.set_some("rate_limit", spec.rate_limit.map(quoted));
-        self.set("ordering", quoted(spec.ordering));
-        self.set_some("tls_ca", spec.tls.authorities().map(|list| quoted(list.pem())));
-        if let Some(client) = spec.tls.client() {
-            self.set("tls_client_cert", quoted(client.chain().pem()));
-            self.line(format_args!("# tls_client_key: set, not shown"));
+    }
+}
+
+/// Replaces the parts of a setting's value that may hold a secret.
+fn redacted(setting: &Setting, value: Value) -> Value {
+    match (setting.kind, value) {
+        (Kind::Url, Value::String(url)) => super::error::without_user_info(&url).into(),
+        (Kind::Headers, Value::Object(headers)) => {
+            headers.into_iter().map(|(name, _)| (name, Value::from("…"))).collect()
         }
-        self.set_some("notify_email", spec.notify_email.as_ref().map(quoted));
+        (_, value) => value,
+    }
+}
+
+/// Writes a JSON value as TOML.
+fn toml(value: &Value) -> String {
+    match value {
+        Value::String(text) => quoted(text),
+        Value::Array(items) => format!("[{}]", items.iter().map(toml).collect::<Vec<_>>().join(", ")),
+        Value::Object(members) => {
+            let members = members.iter().map(|(name, value)| format!("{} = {}", quoted(name), toml(value)));
+            format!("{{ {} }}", members.collect::<Vec<_>>().join(", "))
+        }
+        other => other.to_string(),
     }
 }
 
@@ -187,7 +200,7 @@ fn size(bytes: usize) -> String {
 
 /// A TOML basic string: its escapes are those of JSON, and DEL besides.
 fn quoted(text: impl Display) -> String {
-    serde_json::Value::from(text.to_string()).to_string().replace('\u{7f}', "\\u007f")
+    Value::from(text.to_string()).to_string().replace('\u{7f}', "\\u007f")
 }
 
 fn quoted_list<T: Display>(items: impl IntoIterator<Item = T>) -> String {

@@ -7,17 +7,18 @@ use serde_json::{Map, Value};
 
 use super::ConfigSubscription;
 use super::section::Section;
-use crate::model::input::{SPEC_MEMBERS, SubscriptionInput};
+use crate::model::input::SubscriptionInput;
 use crate::model::problem::Problem;
 use crate::model::secret::Secret;
+use crate::model::setting::{Kind, SETTINGS, Setting};
 
 const SECRET_KEYS: [&str; 3] = ["secret", "secret_env", "secret_file"];
-/// Members that are texts of many lines, and the keys that name files with them.
-const FILE_KEYS: [(&str, &str); 3] = [
-    ("tls_ca", "tls_ca_file"),
-    ("tls_client_cert", "tls_client_cert_file"),
-    ("tls_client_key", "tls_client_key_file"),
-];
+
+/// The members whose text may be in a file, each with the key that names the file.
+fn file_keys() -> impl Iterator<Item = (&'static str, String)> {
+    let is_pem = |setting: &&Setting| matches!(setting.kind, Kind::Certificates | Kind::PrivateKey);
+    SETTINGS.iter().filter(is_pem).map(|setting| (setting.name, format!("{}_file", setting.name)))
+}
 
 /// What secrets can be taken from besides the file itself.
 pub(super) struct Secrets<'a> {
@@ -31,7 +32,7 @@ pub(super) struct Secrets<'a> {
 pub(super) fn read(s: &mut Section<'_>, secrets: &Secrets<'_>) -> Option<ConfigSubscription> {
     s.demand("name", "a unique name: a change under the same name keeps the backlog");
     let secret = secret(s, secrets);
-    let known = SPEC_MEMBERS.into_iter().chain(["enabled"]).collect::<Vec<_>>();
+    let known = SETTINGS.iter().map(|setting| setting.name).chain(["enabled"]).collect::<Vec<_>>();
     for member in &known {
         s.get(member);
     }
@@ -52,16 +53,16 @@ pub(super) fn read(s: &mut Section<'_>, secrets: &Secrets<'_>) -> Option<ConfigS
 /// Adds the members whose texts are in files. False if one of them could not be read.
 fn add_files(s: &mut Section<'_>, directory: &Path, members: &mut Map<String, Value>) -> bool {
     let mut is_complete = true;
-    for (member, key) in FILE_KEYS {
-        let Some(path) = s.text(key, "the path of a file") else { continue };
+    for (member, key) in file_keys() {
+        let Some(path) = s.text(&key, "the path of a file") else { continue };
         let path = directory.join(path);
         if members.contains_key(member) {
-            s.refuse(key, format_args!("stands beside '{member}': give only one of them"));
+            s.refuse(&key, format_args!("stands beside '{member}': give only one of them"));
         }
         match std::fs::read_to_string(&path) {
             Ok(text) => drop(members.insert(member.to_owned(), Value::String(text))),
             Err(error) => {
-                s.refuse(key, format_args!("cannot be read as {}: {error}", path.display()));
+                s.refuse(&key, format_args!("cannot be read as {}: {error}", path.display()));
                 is_complete = false;
             }
         }
@@ -71,9 +72,9 @@ fn add_files(s: &mut Section<'_>, directory: &Path, members: &mut Map<String, Va
 
 /// The problem at the key that the text came from.
 fn at_file_key(s: &mut Section<'_>, problem: Problem) -> Problem {
-    let key = FILE_KEYS.iter().find(|(member, _)| problem.pointer.strip_prefix('/') == Some(member));
+    let key = file_keys().find(|(member, _)| problem.pointer.strip_prefix('/') == Some(*member));
     match key {
-        Some((_, key)) if s.get(key).is_some() => {
+        Some((_, key)) if s.get(&key).is_some() => {
             Problem::new(format!("/{key}"), format_args!("names a file that {}", problem.detail))
         }
         _ => problem,

@@ -307,7 +307,7 @@ impl Flow {
         let is_carried = lanes.iter().any(|(_, way)| *way == Way::Fresh);
         let carried = if is_carried { self.budget.carry(&event) } else { None };
         for ((lane, way), delivery) in lanes.into_iter().zip(deliveries) {
-            let delivery = Delivery::fresh(delivery, id, lane.id);
+            let delivery = Delivery::new(delivery, id, lane.id);
             rowless.extend(self.enter(&lane, way, delivery, carried.clone()));
         }
         Accepted { id, matched, duplicate }
@@ -345,7 +345,7 @@ impl Flow {
         let (gone, rest): (Vec<_>, Vec<_>) =
             rowless.into_iter().partition(|(lane, _)| lane.lock().is_deleted());
         if !gone.is_empty() {
-            self.spawn(self.clone().cancel(gone.into_iter().map(|(_, delivery)| delivery).collect()));
+            self.spawn(self.clone().cancel_fresh(gone.into_iter().map(|(_, delivery)| delivery).collect()));
         }
         if !rest.is_empty() {
             self.intake.rowless.fetch_add(rest.len(), Ordering::Relaxed);
@@ -370,7 +370,7 @@ impl Flow {
     }
 
     /// Cancels fresh deliveries of deleted subscriptions.
-    pub(super) async fn cancel(self, fresh: Vec<Delivery>) {
+    pub(super) async fn cancel_fresh(self, fresh: Vec<Delivery>) {
         for mut delivery in fresh {
             let subscription = delivery.subscription;
             delivery.progress = Progress::Cancelled;

@@ -12,7 +12,7 @@ use crate::model::id::{DeliveryId, EventId};
 use crate::model::subscription::{HealthState, Subscription};
 use crate::model::trace::TraceContext;
 use crate::net::{Exchange, Request};
-use crate::rules::headers::{self, Signing, headers};
+use crate::rules::headers::{self, SigningInput, headers};
 use crate::rules::payload;
 use crate::store::StoreError;
 
@@ -65,7 +65,7 @@ impl Flow {
     /// The delivery and its event: in hand, or read back. None if there is nothing left to deliver.
     async fn prepare(&self, item: &Item, lane: &Lane) -> Result<Option<(Delivery, Arc<Event>)>, StoreError> {
         if let (Some(carried), false) = (&item.carried, item.has_row) {
-            let delivery = Delivery::fresh(item.id, carried.event.id, lane.id);
+            let delivery = Delivery::new(item.id, carried.event.id, lane.id);
             return Ok(Some((delivery, Arc::clone(&carried.event))));
         }
         let id = item.id;
@@ -84,7 +84,7 @@ impl Flow {
         let started = self.clock.instant();
         let config = self.config.load();
         let timeout = subscription.spec.timeout.unwrap_or(config.delivery.timeout).get();
-        let signing = Signing { event, delivery, attempt: number, at: started_at };
+        let signing = SigningInput { event, delivery, attempt: number, at: started_at };
         let mut headers = headers(subscription, &signing, &body);
         if let Some(context) = &trace {
             headers::trace(&mut headers, context);

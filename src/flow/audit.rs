@@ -7,7 +7,7 @@
 
 use std::fmt::Display;
 
-use crate::model::word::words;
+use crate::model::string_enum::string_enum;
 
 /// What a directive of `log.level` calls these lines.
 pub const TARGET: &str = "postrider::audit";
@@ -34,7 +34,7 @@ impl Actor {
     }
 }
 
-words!(
+string_enum!(
     /// What was done.
     Action {
         /// A subscription was made.

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc::Sender;
 
 use super::Flow;
+use super::audit::{Action, Actor};
 use crate::store::{Backup, BackupError, Place, StoreError};
 
 impl Flow {
@@ -11,10 +12,14 @@ impl Flow {
     ///
     /// # Errors
     /// Another one is under way, or the store has failed.
-    pub async fn begin_backup(&self) -> Result<Backup, BackupError> {
+    pub async fn begin_backup(&self, actor: &Actor) -> Result<Backup, BackupError> {
         let backup = Backup::new(self.reader.clone(), self.clock.now());
         let begun = self.commit(|place, done| place.begin_backup(&backup, done)).await?;
-        if begun { Ok(backup) } else { Err(BackupError::Busy) }
+        if !begun {
+            return Err(BackupError::Busy);
+        }
+        actor.note(Action::BackupBegun, "", "");
+        Ok(backup)
     }
 
     /// Takes a backup to its end, as fast as its pieces are fetched, or until nobody fetches them any more.

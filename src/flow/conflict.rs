@@ -1,9 +1,9 @@
 //! What keeps a change from being made in the present state.
 
 use crate::model::id::{DeliveryId, EventId, SubscriptionId};
-use crate::model::problem::{Explain, Message};
+use crate::model::problem::{Localized, Message};
 use crate::model::time::Timestamp;
-use crate::rules::rotation::ACTIVE_MAX;
+use crate::rules::rotation::ACTIVE_SECRETS_MAX;
 
 /// Why something does not fit the present state.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,7 +33,7 @@ pub enum Conflict {
     MadeAndDeleted(SubscriptionId),
     /// More secrets than may sign side by side.
     #[error(
-        "{count} secrets would sign side by side, more than {ACTIVE_MAX}: {}wait, or rotate with a grace of \"0ms\", which ends \
+        "{count} secrets would sign side by side, more than {ACTIVE_SECRETS_MAX}: {}wait, or rotate with a grace of \"0ms\", which ends \
          all before at once",
         .first_end.map(|end| format!("the first of them ends at {end}: ")).unwrap_or_default()
     )]
@@ -45,7 +45,7 @@ pub enum Conflict {
     },
 }
 
-impl Explain for Conflict {
+impl Localized for Conflict {
     fn message(&self) -> Message {
         let new = Message::new;
         match self {
@@ -60,7 +60,7 @@ impl Explain for Conflict {
                     None => new("problem-secrets"),
                     Some(end) => new("problem-secrets-until").with("end", end),
                 };
-                message.with("count", count).with("most", ACTIVE_MAX)
+                message.with("count", count).with("most", ACTIVE_SECRETS_MAX)
             }
         }
     }

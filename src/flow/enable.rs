@@ -7,15 +7,18 @@ use tokio::sync::oneshot;
 use crate::model::attempt::Attempt;
 use crate::model::id::SubscriptionId;
 use crate::model::subscription::{Disabled, DisabledReason, HealthState};
+use crate::model::time::Timestamp;
 use crate::rules::matcher::Presence;
 use crate::store::StoreError;
 
 use super::Flow;
+use super::audit::{Action, Actor};
+use super::change_error::ChangeError;
 use super::conflict::Conflict;
+use super::entry::Entry;
 use super::lane::Lane;
 use super::notices::after_enabling;
 use super::stream::Change;
-use super::subscriptions::{ChangeError, Entry, entry, manually_disabled};
 use super::version::Expected;
 
 /// How many held deliveries are made due in one durable step.
@@ -30,17 +33,48 @@ pub struct Enabled {
     pub check: Option<Attempt>,
 }
 
+/// Returns the health of a subscription that is manually disabled at `at`.
+pub(super) fn manually_disabled(health: &HealthState, at: Timestamp) -> HealthState {
+    let disabled = Disabled { reason: DisabledReason::Manual, at, detail: String::new() };
+    HealthState { disabled: Some(disabled), ..health.clone() }
+}
+
 impl Flow {
     /// Switches a subscription on; everything held goes out, oldest first.
     ///
     /// One that was failing, or was switched off for that, has to pass a health check first.
-    pub async fn enable(&self, id: SubscriptionId, expected: &Expected) -> Result<Enabled, ChangeError> {
+    pub async fn enable(
+        &self,
+        actor: Actor,
+        id: SubscriptionId,
+        expected: Expected,
+    ) -> Result<Enabled, ChangeError> {
+        self.complete(|flow| async move { flow.enable_audited(&actor, id, &expected).await }).await
+    }
+
+    pub(super) async fn enable_audited(
+        &self,
+        actor: &Actor,
+        id: SubscriptionId,
+        expected: &Expected,
+    ) -> Result<Enabled, ChangeError> {
+        let enabled = self.enable_managed(id, expected).await?;
+        actor.note(Action::SubscriptionEnabled, id, "");
+        Ok(enabled)
+    }
+
+    /// As [`enable`](Self::enable), without an audit line.
+    pub(super) async fn enable_managed(
+        &self,
+        id: SubscriptionId,
+        expected: &Expected,
+    ) -> Result<Enabled, ChangeError> {
         let lane = self.lanes.get(id).ok_or_else(|| ChangeError::no_subscription(id))?;
-        let present = entry(&lane);
+        let present = lane.entry();
         expected.check(&present)?;
         let Entry { subscription, health } = present;
         let Some(disabled) = &health.disabled else {
-            return Ok(Enabled { entry: entry(&lane), check: None });
+            return Ok(Enabled { entry: lane.entry(), check: None });
         };
         let is_trusted = disabled.reason == DisabledReason::Manual && health.failing_since.is_none();
         let check =
@@ -52,7 +86,7 @@ impl Flow {
         while self.commit(|place, done| place.release(id, RELEASE_ROWS_MAX, done)).await? {}
         self.switch_on(&lane, expected, disabled).await?;
         tracing::debug!(subscription = %id, name = subscription.spec.name, "enabled a subscription");
-        Ok(Enabled { entry: entry(&lane), check })
+        Ok(Enabled { entry: lane.entry(), check })
     }
 
     /// Switches on what is switched off for that very reason; meanwhile others may have come to other ends.
@@ -89,13 +123,38 @@ impl Flow {
         }
         index.put(id, &subscription.spec, Presence::Active);
         index.commit();
-        self.tell_changed(&entry(lane), Change::Health);
+        self.tell_changed(&lane.entry(), Change::Health);
         self.pump(lane);
         Ok(())
     }
 
     /// Switches a subscription off: it matches nothing, and what it has not finished waits until it is enabled.
-    pub async fn disable(&self, id: SubscriptionId, expected: &Expected) -> Result<Entry, ChangeError> {
+    pub async fn disable(
+        &self,
+        actor: Actor,
+        id: SubscriptionId,
+        expected: Expected,
+    ) -> Result<Entry, ChangeError> {
+        self.complete(|flow| async move { flow.disable_audited(&actor, id, &expected).await }).await
+    }
+
+    pub(super) async fn disable_audited(
+        &self,
+        actor: &Actor,
+        id: SubscriptionId,
+        expected: &Expected,
+    ) -> Result<Entry, ChangeError> {
+        let entry = self.disable_managed(id, expected).await?;
+        actor.note(Action::SubscriptionDisabled, id, "");
+        Ok(entry)
+    }
+
+    /// As [`disable`](Self::disable), without an audit line.
+    pub(super) async fn disable_managed(
+        &self,
+        id: SubscriptionId,
+        expected: &Expected,
+    ) -> Result<Entry, ChangeError> {
         let mut index = self.changes.lock().await;
         let lane = self.lanes.get(id).ok_or_else(|| ChangeError::no_subscription(id))?;
         let place = self.store.reserve().await?;
@@ -109,7 +168,7 @@ impl Flow {
         };
         self.park_by_id(&lane, fresh);
         answered.await.unwrap_or(Err(StoreError::Closed))?;
-        let entry = entry(&lane);
+        let entry = lane.entry();
         index.put(id, &entry.subscription.spec, Presence::Disabled);
         index.commit();
         self.tell_changed(&entry, Change::Health);

@@ -9,33 +9,44 @@ use crate::model::time::Timestamp;
 use crate::store::{Settlement, StoreError};
 
 use super::Flow;
+use super::audit::{Action, Actor};
+use super::change_error::ChangeError;
 use super::conflict::Conflict;
 use super::lane::Lane;
 use super::stream::Happening;
-use super::subscriptions::ChangeError;
 
 impl Flow {
     /// Makes a delivery due now, whatever became of it, with the whole retry schedule ahead of it.
     ///
     /// If its subscription is switched off it is held. Attempts already made stay on record and their numbers go
     /// on.
-    pub async fn retry(&self, id: DeliveryId) -> Result<Delivery, ChangeError> {
-        let (lane, delivery) = self.seize(id).await?;
-        let outcome = match delivery {
-            Ok(delivery) => self.make_due(delivery).await.map_err(ChangeError::from),
-            Err(error) => Err(error),
+    pub async fn retry(&self, actor: Actor, id: DeliveryId) -> Result<Delivery, ChangeError> {
+        let change = |flow: Self| async move {
+            let (lane, delivery) = flow.seize(id).await?;
+            let outcome = match delivery {
+                Ok(delivery) => flow.make_due(delivery).await.map_err(ChangeError::from),
+                Err(error) => Err(error),
+            };
+            let delivery = flow.let_go(&lane, id, outcome)?;
+            actor.note(Action::DeliveryRetried, id, "");
+            Ok(delivery)
         };
-        self.let_go(&lane, id, outcome)
+        self.complete(change).await
     }
 
     /// Gives a delivery up that waits or is held. One that has ended, or is being attempted, stays as it is.
-    pub async fn give_up(&self, id: DeliveryId) -> Result<Delivery, ChangeError> {
-        let (lane, delivery) = self.seize(id).await?;
-        let outcome = match delivery {
-            Ok(delivery) => self.cancel_waiting(delivery).await,
-            Err(error) => Err(error),
+    pub async fn cancel(&self, actor: Actor, id: DeliveryId) -> Result<Delivery, ChangeError> {
+        let change = |flow: Self| async move {
+            let (lane, delivery) = flow.seize(id).await?;
+            let outcome = match delivery {
+                Ok(delivery) => flow.cancel_waiting(delivery).await,
+                Err(error) => Err(error),
+            };
+            let delivery = flow.let_go(&lane, id, outcome)?;
+            actor.note(Action::DeliveryCancelled, id, "");
+            Ok(delivery)
         };
-        self.let_go(&lane, id, outcome)
+        self.complete(change).await
     }
 
     /// Takes a delivery out of its lane's hand, so that nothing else happens to it until it is let go.

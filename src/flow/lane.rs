@@ -29,14 +29,17 @@ use tokio::time::Instant;
 
 use crate::model::id::{DeliveryId, SubscriptionId};
 use crate::model::name::EventType;
-use crate::model::notice::is_asked_for;
+use crate::model::notice::is_requested;
 use crate::model::subscription::{HealthState, Ordering, RateLimit, Subscription};
 use crate::model::time::Timestamp;
 
+mod limits;
 mod line;
 
+use super::entry::Entry;
 use super::trouble::Trouble;
 
+pub(super) use limits::Limits;
 pub(super) use line::{Item, Key, Next, Page, Serial, Way};
 use line::{KEY_MAX, KEY_MIN};
 
@@ -47,17 +50,6 @@ enum Closed {
     Deleted,
     /// The daemon is stopping.
     Stopping,
-}
-
-/// The bounds that a lane keeps.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
-    /// Requests out at once.
-    pub(super) max_in_flight: usize,
-    /// Deliveries in hand.
-    pub(super) page: usize,
-    /// The longest that one may wait for its next attempt, or the lane rest.
-    pub(super) wait_max: Duration,
 }
 
 /// What happens while something is being read.
@@ -94,6 +86,11 @@ impl Lane {
     pub(super) fn lock(&self) -> MutexGuard<'_, LaneState> {
         // A panic while it was held is a bug that ends the daemon; until then the state is as good as it was.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the subscription with its health.
+    pub(super) fn entry(&self) -> Entry {
+        self.lock().entry()
     }
 }
 
@@ -166,15 +163,20 @@ impl LaneState {
         }
     }
 
+    /// Returns the subscription with its health.
+    pub(super) fn entry(&self) -> Entry {
+        Entry { subscription: Arc::clone(&self.subscription), health: self.health.clone() }
+    }
+
     /// Takes new settings and bounds.
     pub(super) fn update(&mut self, subscription: Arc<Subscription>, limits: Limits) {
         self.subscription = subscription;
         self.limits = limits;
     }
 
-    /// Whether its subscription, which matches, asks for events of that type; see [`is_asked_for`].
+    /// Whether its subscription, which matches, asks for events of that type; see [`is_requested`].
     pub(super) fn asks_for(&self, event_type: &EventType) -> bool {
-        is_asked_for(&self.subscription.spec.events, event_type)
+        is_requested(&self.subscription.spec.events, event_type)
     }
 
     fn is_fifo(&self) -> bool {

@@ -14,7 +14,7 @@ use crate::config::Mail as MailConfig;
 use crate::model::email::EmailAddress;
 use crate::model::event::Event;
 use crate::model::id::{EventId, SubscriptionId};
-use crate::model::notice::{NoticeKind, PROJECT, is_own};
+use crate::model::notice::{NoticeKind, PROJECT, is_daemon_event};
 use crate::model::time::Timestamp;
 use crate::net::mail::{Mail, MailError, send};
 use crate::store::{EventQuery, Reader, StoreError};
@@ -111,7 +111,7 @@ fn after(reader: &Reader, reached: Option<EventId>, oldest: Timestamp) -> Result
     loop {
         let page = reader.events(&query)?;
         for head in page.items {
-            let is_notice = is_own(&head.content.event_type);
+            let is_notice = is_daemon_event(&head.content.event_type);
             if is_notice && head.content.company.is_none() && reached.is_none_or(|reached| head.id > reached)
             {
                 found.push_front(head.id);

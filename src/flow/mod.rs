@@ -17,9 +17,13 @@ pub mod attempt;
 pub mod audit;
 pub mod backup;
 mod carry;
+mod change_error;
+mod changes;
 pub mod conflict;
+mod deleted;
 pub mod dispatch;
 pub mod enable;
+mod entry;
 pub mod gauges;
 pub mod history;
 pub mod intake;
@@ -46,6 +50,9 @@ mod trouble;
 pub mod version;
 pub mod view;
 mod walk;
+
+pub use change_error::ChangeError;
+pub use entry::Entry;
 
 use std::future::Future;
 use std::ops::Deref;
@@ -100,7 +107,7 @@ pub struct Parts {
     /// Turns of lanes that read what waits for them on disk.
     readings: tokio::sync::Semaphore,
     intake: intake::Intake,
-    deleted: subscriptions::Deleted,
+    deleted: deleted::Deleted,
     tracker: TaskTracker,
     /// Everything is dropped where it stands.
     killed: CancellationToken,

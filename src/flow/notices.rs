@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 
 use crate::model::attempt::Attempt;
 use crate::model::event::{Event, EventContent};
-use crate::model::notice::{Notice, NoticeKind, is_own};
+use crate::model::notice::{Notice, NoticeKind, is_daemon_event};
 use crate::model::subscription::{Disabled, DisabledReason, HealthState};
 use crate::model::time::Timestamp;
 use crate::rules::matcher::{Candidate, Matches};
@@ -60,7 +60,7 @@ pub(super) enum Source {
 
 impl Source {
     pub(super) fn of(event: &Event) -> Self {
-        if is_own(&event.content.event_type) { Self::Daemon } else { Self::Client }
+        if is_daemon_event(&event.content.event_type) { Self::Daemon } else { Self::Client }
     }
 }
 

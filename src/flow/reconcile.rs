@@ -9,7 +9,9 @@ use crate::model::subscription::{DisabledReason, ManagedBy};
 
 use super::Flow;
 use super::audit::{Action, Actor};
-use super::subscriptions::{ChangeError, Entry, limits};
+use super::change_error::ChangeError;
+use super::entry::Entry;
+use super::lane::Limits;
 use super::version::Expected;
 
 /// What a reload changed.
@@ -61,7 +63,7 @@ impl Flow {
         for lane in self.lanes.all() {
             let mut state = lane.lock();
             let subscription = Arc::clone(&state.subscription);
-            let bounds = limits(&config, &subscription.spec);
+            let bounds = Limits::new(&config, &subscription.spec);
             state.update(subscription, bounds);
         }
         let mut reconciled = Reconciled::default();
@@ -133,11 +135,11 @@ impl Flow {
             health.disabled.is_some_and(|disabled| disabled.reason == DisabledReason::Manual);
         match wanted.input.enabled {
             Some(false) if !is_manually_off => {
-                self.disable(id, &Expected::Any).await?;
+                self.disable_managed(id, &Expected::Any).await?;
                 note(Action::SubscriptionDisabled, id, name);
             }
             Some(true) if is_manually_off => {
-                self.enable(id, &Expected::Any).await?;
+                self.enable_managed(id, &Expected::Any).await?;
                 note(Action::SubscriptionEnabled, id, name);
             }
             _ => {}

@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::model::delivery::Delivery;
 use crate::model::id::{IdSequence, ReplayId, SubscriptionId};
 use crate::model::replay::ReplayJob;
-use crate::model::span::Collector;
+use crate::model::span::SpanExporter;
 use crate::model::subscription::{HealthState, Subscription};
 use crate::model::time::Clock;
 use crate::net::Client;
@@ -25,14 +25,15 @@ use crate::rules::matcher::{Index, Presence};
 use crate::store::{Committer, Opened, StoreError};
 
 use super::accept::Rowless;
+use super::deleted::Deleted;
 use super::dispatch::{Lanes, Round, Timers};
+use super::entry::Entry;
 use super::intake::Intake;
-use super::lane::{Item, Lane, Line, Way};
+use super::lane::{Item, Lane, Limits, Line, Way};
 use super::meter::Meter;
 use super::notices::{Notices, Raised};
 use super::replay::{self, Replays};
 use super::stream::Stream;
-use super::subscriptions::{Deleted, Entry, entry, limits};
 use super::timings::Timings;
 use super::traces::Traces;
 use super::{Flow, Parts, carry};
@@ -51,14 +52,14 @@ pub struct Surroundings {
     /// The way to receivers.
     pub client: Client,
     /// Who is told of traces.
-    pub collector: Option<Arc<dyn Collector>>,
+    pub exporter: Option<Arc<dyn SpanExporter>>,
 }
 
 impl Flow {
     /// Builds the journey from an opened log, whose committer the caller runs. Nothing moves before
     /// [`start`](Self::start).
     pub fn recover(surroundings: Surroundings, opened: Opened) -> (Self, Recovered, Committer) {
-        let Surroundings { config, clock, mut rng, client, collector } = surroundings;
+        let Surroundings { config, clock, mut rng, client, exporter } = surroundings;
         let Opened { store, reader, committer, subscriptions, fresh, lanes: waiting, mailed, .. } = opened;
         let last = subscriptions.iter().map(|(subscription, _)| subscription.id.bits()).max().unwrap_or(0);
         let jobs = replay::unfinished(&reader);
@@ -72,15 +73,14 @@ impl Flow {
             let line = if waiting.contains(&subscription.id) { Line::OnDisk } else { Line::Empty };
             lanes.insert(lane(&config, subscription, health, line));
         }
-        let entries: Vec<Entry> = lanes.all().iter().map(|lane| entry(lane)).collect();
+        let entries: Vec<Entry> = lanes.all().iter().map(|lane| lane.entry()).collect();
         let (index, writer) = Index::build(entries.iter().map(|Entry { subscription, health }| {
             (subscription.id, &subscription.spec, Presence::of(health))
         }));
         for (subscription, _) in &gone {
             deleted.insert(subscription, subscription.deleted_at.unwrap_or_default());
         }
-        let fresh =
-            fresh.into_iter().map(|one| Delivery::fresh(one.id, one.event, one.subscription)).collect();
+        let fresh = fresh.into_iter().map(|one| Delivery::new(one.id, one.event, one.subscription)).collect();
         let gone = gone.into_iter().map(|(one, _)| one.id).collect();
         let (notices, raised) = Notices::new();
         let recovered = Recovered { fresh, gone, jobs: jobs.map(|(jobs, _)| jobs), raised };
@@ -93,7 +93,7 @@ impl Flow {
             started_at: clock.now(),
             meter: Meter::new(clock.instant()),
             timings: Timings::default(),
-            traces: Traces::new(collector, config.otlp.sample_ratio),
+            traces: Traces::new(exporter, config.otlp.sample_ratio),
             config: ArcSwap::new(config),
             notices,
             mail_wake: tokio::sync::Notify::new(),
@@ -147,7 +147,7 @@ impl Flow {
     /// Takes up a fresh delivery that the last run left; returns it if it has to be put down.
     fn take_up(&self, delivery: Delivery) -> Option<Rowless> {
         let Some(lane) = self.lanes.get(delivery.subscription) else {
-            self.spawn(self.clone().cancel(vec![delivery]));
+            self.spawn(self.clone().cancel_fresh(vec![delivery]));
             return None;
         };
         let is_taken = {
@@ -170,6 +170,6 @@ pub struct Recovered {
 }
 
 fn lane(config: &Config, subscription: Subscription, health: HealthState, line: Line) -> Arc<Lane> {
-    let bounds = limits(config, &subscription.spec);
+    let bounds = Limits::new(config, &subscription.spec);
     Lane::new(Arc::new(subscription), health, bounds, line)
 }

@@ -13,8 +13,9 @@ use crate::rules::matcher::{Candidate, Matches};
 use crate::store::{Earlier, Once, OnceKey, Redelivery, Replay, StoreError};
 
 use super::Flow;
+use super::audit::{Action, Actor};
+use super::change_error::ChangeError;
 use super::lane::{Lane, Way};
-use super::subscriptions::ChangeError;
 
 /// What came of replaying an event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,6 +40,24 @@ impl Flow {
     ///
     /// A subscription that the event is on its way to already is passed over.
     pub async fn replay_event(
+        &self,
+        actor: Actor,
+        id: EventId,
+        subscriptions: Option<Vec<SubscriptionId>>,
+        once: Option<OnceKey>,
+    ) -> Result<Redelivered, ChangeError> {
+        let change = |flow: Self| async move {
+            let redelivered = flow.redeliver(id, subscriptions, once).await?;
+            if !redelivered.is_repeat {
+                let made = redelivered.deliveries.len();
+                actor.note(Action::EventReplayed, id, format_args!("deliveries={made}"));
+            }
+            Ok(redelivered)
+        };
+        self.complete(change).await
+    }
+
+    async fn redeliver(
         &self,
         id: EventId,
         subscriptions: Option<Vec<SubscriptionId>>,
@@ -155,7 +174,7 @@ impl Flow {
                 continue;
             };
             let carried = if way == Way::Fresh { self.budget.carry(&event) } else { None };
-            let delivery = Delivery::fresh(id, event.id, lane.id);
+            let delivery = Delivery::new(id, event.id, lane.id);
             rowless.extend(self.enter(&lane, way, delivery, carried));
         }
         self.put_down(rowless, None);

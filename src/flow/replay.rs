@@ -16,15 +16,16 @@ use tokio_util::sync::CancellationToken;
 use crate::model::delivery::DeliveryState;
 use crate::model::event::Event;
 use crate::model::id::{ReplayId, SubscriptionId};
-use crate::model::problem::{Explain, Message};
+use crate::model::problem::{Localized, Message};
 use crate::model::replay::{JobState, ReplayJob};
 use crate::model::time::Timestamp;
 use crate::store::{Earlier, Once, OnceKey, REPLAY_DELIVERIES_MAX, Reader, StoreError};
 
 use super::Flow;
+use super::audit::{Action, Actor};
+use super::change_error::ChangeError;
 use super::conflict::Conflict;
 use super::lane::Lane;
-use super::subscriptions::ChangeError;
 use super::walk::{Found, Walk};
 
 /// How many jobs are looked at in one go when a start looks for those that go on.
@@ -60,7 +61,7 @@ impl ReplayAsk {
 #[error("is not after since: nothing would be delivered")]
 pub struct EmptySpan;
 
-impl Explain for EmptySpan {
+impl Localized for EmptySpan {
     fn message(&self) -> Message {
         Message::new("problem-span")
     }
@@ -193,6 +194,23 @@ impl Flow {
     /// idempotency key.
     pub async fn start_replay(
         &self,
+        actor: Actor,
+        ask: ReplayAsk,
+        once: Option<OnceKey>,
+    ) -> Result<(ReplayJob, bool), ChangeError> {
+        let change = |flow: Self| async move {
+            let (job, is_repeat) = flow.start_job(ask, once).await?;
+            if !is_repeat {
+                let detail = format_args!("subscription={}", job.subscription);
+                actor.note(Action::ReplayStarted, job.id, detail);
+            }
+            Ok((job, is_repeat))
+        };
+        self.complete(change).await
+    }
+
+    async fn start_job(
+        &self,
         ask: ReplayAsk,
         once: Option<OnceKey>,
     ) -> Result<(ReplayJob, bool), ChangeError> {
@@ -271,7 +289,16 @@ impl Flow {
     }
 
     /// Stops a replay from making more deliveries; those that it has made go on.
-    pub async fn cancel_replay(&self, id: ReplayId) -> Result<ReplayJob, ChangeError> {
+    pub async fn cancel_replay(&self, actor: Actor, id: ReplayId) -> Result<ReplayJob, ChangeError> {
+        let change = |flow: Self| async move {
+            let job = flow.cancel_job(id).await?;
+            actor.note(Action::ReplayCancelled, id, format_args!("made={}", job.made));
+            Ok(job)
+        };
+        self.complete(change).await
+    }
+
+    async fn cancel_job(&self, id: ReplayId) -> Result<ReplayJob, ChangeError> {
         if let Some(running) = self.replays.get(id) {
             let mut watched = running.job.subscribe();
             running.cancelled.cancel();

@@ -7,7 +7,9 @@ use crate::rules::payload;
 
 use super::Flow;
 use super::attempt::Message;
-use super::subscriptions::{ChangeError, Entry};
+use super::audit::{Action, Actor};
+use super::change_error::ChangeError;
+use super::entry::Entry;
 
 impl Flow {
     /// Sends a signed sample, of this event type if one is given, whether or not the subscription is switched on.
@@ -15,6 +17,20 @@ impl Flow {
     /// It is no delivery: nothing is written down, it is not tried again, and it says nothing of the receiver's
     /// health.
     pub async fn send_sample(
+        &self,
+        actor: Actor,
+        id: SubscriptionId,
+        event_type: Option<EventType>,
+    ) -> Result<Attempt, ChangeError> {
+        let change = |flow: Self| async move {
+            let attempt = flow.attempt_sample(id, event_type).await?;
+            actor.note(Action::SubscriptionTested, id, &attempt.outcome);
+            Ok(attempt)
+        };
+        self.complete(change).await
+    }
+
+    async fn attempt_sample(
         &self,
         id: SubscriptionId,
         event_type: Option<EventType>,

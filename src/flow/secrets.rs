@@ -4,19 +4,21 @@ use std::sync::Arc;
 
 use crate::model::id::SubscriptionId;
 use crate::model::problem::Problem;
-use crate::model::secret::{Kind, Secret, SigningSecret};
+use crate::model::secret::{Secret, SecretKind, SigningSecret};
 use crate::model::subscription::Subscription;
 use crate::model::time::Interval;
-use crate::rules::rotation::{ACTIVE_MAX, active, rotated};
+pub use crate::rules::rotation::GRACE;
+use crate::rules::rotation::{ACTIVE_SECRETS_MAX, active, rotated};
 use crate::store::StoreError;
 
 use super::Flow;
+use super::audit::{Action, Actor};
+use super::change_error::ChangeError;
 use super::conflict::Conflict;
-use super::subscriptions::{ChangeError, Entry, MILLISECOND, entry};
+use super::entry::Entry;
+use super::subscriptions::MILLISECOND;
 use super::version::Expected;
 
-/// How long the secrets before a new one go on signing, unless somebody says otherwise.
-pub const GRACE: Interval = Interval::from_secs(86_400);
 /// The longest that they may.
 pub const GRACE_MAX: Interval = Interval::from_secs(30 * 86_400);
 
@@ -36,6 +38,22 @@ impl Flow {
     /// Also when too many would sign side by side, or when it is the present one.
     pub async fn rotate_secret(
         &self,
+        actor: Actor,
+        id: SubscriptionId,
+        expected: Expected,
+        rotation: Rotation,
+    ) -> Result<Entry, ChangeError> {
+        let change = |flow: Self| async move {
+            let grace = rotation.grace;
+            let entry = flow.rotate(id, &expected, rotation).await?;
+            actor.note(Action::SecretRotated, id, format_args!("grace {grace}"));
+            Ok(entry)
+        };
+        self.complete(change).await
+    }
+
+    async fn rotate(
+        &self,
         id: SubscriptionId,
         expected: &Expected,
         rotation: Rotation,
@@ -43,10 +61,11 @@ impl Flow {
         self.owned_by_api(id)?;
         let mut index = self.changes.lock().await;
         let lane = self.lanes.get(id).ok_or_else(|| ChangeError::no_subscription(id))?;
-        let present = entry(&lane);
+        let present = lane.entry();
         expected.check(&present)?;
         let mut subscription = Subscription::clone(&present.subscription);
-        let kind = subscription.secrets.first().map_or(Kind::HmacSha256, |signing| signing.secret.kind());
+        let kind =
+            subscription.secrets.first().map_or(SecretKind::HmacSha256, |signing| signing.secret.kind());
         let secret = rotation.secret.unwrap_or_else(|| self.new_secret(kind));
         if subscription.secrets.first().is_some_and(|signing| signing.secret == secret) {
             let detail = "is the present secret already: leave it out, and one is made";
@@ -55,7 +74,7 @@ impl Flow {
         // Never the same twice, so that two changes in a millisecond are two versions.
         let now = self.clock.now().max(subscription.updated_at.after(MILLISECOND));
         let secrets = rotated(&subscription.secrets, secret, now, rotation.grace.get());
-        if secrets.len() > ACTIVE_MAX {
+        if secrets.len() > ACTIVE_SECRETS_MAX {
             return Err(too_many(&secrets));
         }
         (subscription.secrets, subscription.updated_at) = (secrets, now);
@@ -65,7 +84,7 @@ impl Flow {
     }
 
     /// A secret by chance.
-    pub(super) fn new_secret(&self, kind: Kind) -> Secret {
+    pub(super) fn new_secret(&self, kind: SecretKind) -> Secret {
         Secret::of_kind(kind, self.with_rng(rand::RngExt::random))
     }
 
@@ -89,15 +108,6 @@ impl Flow {
         }
         Ok(())
     }
-}
-
-/// The secrets of a subscription of the config file, once the file has another one. Nobody can be told to wait, so
-/// that the oldest give way where there are too many.
-pub(super) fn rotated_by_config(subscription: &Subscription, secret: Secret) -> Vec<SigningSecret> {
-    let now = subscription.updated_at;
-    let mut secrets = rotated(&subscription.secrets, secret, now, GRACE.get());
-    secrets.truncate(ACTIVE_MAX);
-    secrets
 }
 
 fn too_many(secrets: &[SigningSecret]) -> ChangeError {

@@ -7,14 +7,14 @@ use crate::model::delivery::{Delivery, Progress};
 use crate::model::subscription::{Disabled, HealthState};
 use crate::model::time::{Interval, Timestamp};
 use crate::rules::health;
-use crate::rules::retry::{self, Next, RetryPolicy};
+use crate::rules::retry::{self, RetryDecision, RetryPolicy};
 use crate::store::Settlement;
 
 use super::Flow;
+use super::entry::Entry;
 use super::lane::{Answer, Item, Lane, LaneState};
 use super::notices::{Source, after_attempt};
 use super::stream::{Change, Happening};
-use super::subscriptions::Entry;
 use super::trouble;
 
 impl Flow {
@@ -112,9 +112,9 @@ impl Flow {
         match self
             .with_rng(|rng| retry::after_failure(&policy, made, &attempt.outcome, attempt.ended_at(), rng))
         {
-            Next::Retry { .. } if state.is_deleted() => Progress::Cancelled,
-            Next::Retry { due } => Progress::Waiting { due },
-            Next::Exhausted => Progress::Exhausted,
+            RetryDecision::Retry { .. } if state.is_deleted() => Progress::Cancelled,
+            RetryDecision::Retry { due } => Progress::Waiting { due },
+            RetryDecision::Exhausted => Progress::Exhausted,
         }
     }
 
@@ -124,7 +124,7 @@ impl Flow {
         let first = delivery.attempts.get(before_schedule).unwrap_or(attempt).started_at;
         let policy = self.config.load().health.disable;
         let is_exhausted = delivery.progress == Progress::Exhausted;
-        let verdict = health::judge(before, policy, attempt, is_exhausted, first);
+        let verdict = health::after_attempt(before, policy, attempt, is_exhausted, first);
         log_disabled(delivery, before, verdict.health.disabled.as_ref());
         let answer = Answer {
             rest_until: rest(attempt),

@@ -19,17 +19,17 @@ use crate::model::delivery::{Delivery, DeliveryState, Progress};
 use crate::model::event::Event;
 use crate::model::id::{DeliveryId, EventId, SubscriptionId};
 use crate::model::name::{CompanyId, EventType, ProjectId};
+use crate::model::string_enum::string_enum;
 use crate::model::subscription::{DisabledReason, Health};
 use crate::model::time::Timestamp;
-use crate::model::word::words;
 
 use super::Flow;
-use super::subscriptions::Entry;
+use super::entry::Entry;
 
 /// How many happenings a listener takes at once.
 const TAKE_MAX: usize = 64;
 
-words!(
+string_enum!(
     /// The kinds of happenings.
     Kind {
         /// An event and its deliveries are on stable storage.
@@ -43,7 +43,7 @@ words!(
     }
 );
 
-words!(
+string_enum!(
     /// What changed about a subscription.
     Change {
         /// It was made.

@@ -2,32 +2,29 @@
 //!
 //! A change is in force for every event accepted after its answer.
 
-use std::collections::BTreeMap;
-use std::num::NonZeroU32;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use crate::config::Config;
-use crate::model::attempt::Attempt;
 use crate::model::id::SubscriptionId;
 use crate::model::input::SubscriptionInput;
 use crate::model::problem::Problem;
-use crate::model::secret::{Kind, Secret, SigningSecret};
-use crate::model::subscription::{
-    Disabled, DisabledReason, HealthState, ManagedBy, Subscription, SubscriptionSpec,
-};
+use crate::model::secret::{Secret, SecretKind, SigningSecret};
+use crate::model::subscription::{HealthState, ManagedBy, Subscription, SubscriptionSpec};
 use crate::model::time::Timestamp;
 use crate::rules::filter::Filter;
 use crate::rules::matcher::{IndexWriter, Presence};
-use crate::rules::retry::RETRY_AFTER_MAX;
+use crate::rules::rotation::rotated_by_config;
 use crate::store::{Earlier, Once, OnceKey, StoreError};
 
 use super::Flow;
+use super::audit::{Action, Actor};
+use super::change_error::ChangeError;
 use super::conflict::Conflict;
-use super::lane::{Lane, LaneState, Limits, Line};
-use super::secrets::rotated_by_config;
+use super::enable::manually_disabled;
+use super::entry::Entry;
+use super::lane::{Lane, Limits, Line};
 use super::stream::Change;
 use super::version::Expected;
 
@@ -35,142 +32,27 @@ use super::version::Expected;
 const CLEAR_ROWS_MAX: usize = 256;
 pub(super) const MILLISECOND: Duration = Duration::from_millis(1);
 
-/// A subscription and how it stands.
-#[derive(Clone, Debug)]
-pub struct Entry {
-    /// What people set.
-    pub subscription: Arc<Subscription>,
-    /// What its receiver's answers made of it.
-    pub health: HealthState,
-}
-
-impl Entry {
-    /// Whether its settings and its secret are those that it was made with.
-    pub fn is_as_made(&self) -> bool {
-        self.subscription.updated_at == self.subscription.created_at
-    }
-}
-
-/// Why a change was not made. Nothing of it was.
-#[derive(Debug, thiserror::Error)]
-pub enum ChangeError {
-    /// There is no such thing.
-    #[error("there is no {what} {id}")]
-    NotFound {
-        /// What was asked for.
-        what: &'static str,
-        /// Its id.
-        id: String,
-    },
-    /// The config file owns the subscription.
-    #[error("subscription '{name}' comes from the config file: change it there and reload (SIGHUP)")]
-    ManagedByConfig {
-        /// Its name.
-        name: String,
-    },
-    /// The input has these problems.
-    #[error("{} of the input cannot be used", .0.len())]
-    Invalid(Vec<Problem>),
-    /// The receiver did not pass the health check, so the subscription stays switched off.
-    #[error("the receiver did not pass the health check ({}): the subscription stays disabled", .attempt.outcome)]
-    CheckFailed {
-        /// The check.
-        attempt: Box<Attempt>,
-    },
-    /// It is no longer the version that the change was meant for.
-    #[error("the subscription {id} has been changed meanwhile: get it again")]
-    Outdated {
-        /// Its id.
-        id: SubscriptionId,
-    },
-    /// Something else is happening to it just now.
-    #[error(transparent)]
-    Conflict(#[from] Conflict),
-    /// A bound is reached.
-    #[error("{detail}")]
-    TooMany {
-        /// Which, and what to do.
-        detail: &'static str,
-    },
-    /// Its idempotency key was used for something else.
-    #[error("this idempotency key was used with another body: take a new key for a new request")]
-    KeyReused,
-    /// The daemon is stopping.
-    #[error("the daemon is stopping: try again when it has started")]
-    Stopping,
-    /// The log failed.
-    #[error("the change could not be made durable: {0}")]
-    Store(#[from] StoreError),
-}
-
-impl ChangeError {
-    /// There is no subscription of that id.
-    pub fn no_subscription(id: SubscriptionId) -> Self {
-        Self::NotFound { what: "subscription", id: id.to_string() }
-    }
-}
-
-/// Subscriptions that were deleted while the log still speaks of them: their names, and when.
-#[derive(Debug, Default)]
-pub(super) struct Deleted(RwLock<BTreeMap<SubscriptionId, (String, Timestamp)>>);
-
-impl Deleted {
-    pub(super) fn insert(&self, subscription: &Subscription, at: Timestamp) {
-        let entry = (subscription.spec.name.clone(), at);
-        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(subscription.id, entry);
-    }
-
-    pub(super) fn get(&self, id: SubscriptionId) -> Option<(String, Timestamp)> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
-    }
-}
-
-/// The bounds of a subscription's lane.
-pub(super) fn limits(config: &Config, spec: &SubscriptionSpec) -> Limits {
-    let own = spec.max_in_flight.map(NonZeroU32::get).and_then(|count| usize::try_from(count).ok());
-    Limits {
-        max_in_flight: own.unwrap_or(config.delivery.max_in_flight_per_subscription),
-        page: config.delivery.lane_page,
-        wait_max: wait_max(config, spec),
-    }
-}
-
-/// The longest that a delivery may wait for its next attempt, with a little for a clock that is set.
-fn wait_max(config: &Config, spec: &SubscriptionSpec) -> Duration {
-    const CLOCK_MAY_STEP: Duration = Duration::from_mins(1);
-    let waits = spec.retry_schedule.as_deref().unwrap_or(&config.delivery.retry_schedule);
-    let longest = waits.iter().map(|wait| wait.get()).max().unwrap_or_default();
-    let longest = longest.mul_f64(1.0 + config.delivery.jitter.clamp(0.0, 1.0));
-    longest.max(RETRY_AFTER_MAX).saturating_add(CLOCK_MAY_STEP)
-}
-
-/// The health of a subscription that a person switched off.
-pub(super) fn manually_disabled(health: &HealthState, at: Timestamp) -> HealthState {
-    let disabled = Disabled { reason: DisabledReason::Manual, at, detail: String::new() };
-    HealthState { disabled: Some(disabled), ..health.clone() }
-}
-
 impl Flow {
     /// Every subscription, oldest first.
     pub fn subscriptions(&self) -> Vec<Entry> {
-        self.lanes.all().iter().map(|lane| entry(lane)).collect()
+        self.lanes.all().iter().map(|lane| lane.entry()).collect()
     }
 
     /// The oldest subscriptions, so many.
     pub fn some_subscriptions(&self, most: usize) -> Vec<Entry> {
-        self.lanes.all().iter().take(most).map(|lane| entry(lane)).collect()
+        self.lanes.all().iter().take(most).map(|lane| lane.entry()).collect()
     }
 
     /// The subscriptions of that name, oldest first.
     pub fn subscriptions_named(&self, name: &str) -> Vec<Entry> {
         let all = self.lanes.all();
         let named = all.iter().filter(|lane| lane.lock().subscription.spec.name == name);
-        named.map(|lane| entry(lane)).collect()
+        named.map(|lane| lane.entry()).collect()
     }
 
     /// The subscription of that id.
     pub fn subscription(&self, id: SubscriptionId) -> Option<Entry> {
-        self.lanes.get(id).map(|lane| entry(&lane))
+        self.lanes.get(id).map(|lane| lane.entry())
     }
 
     /// Makes a subscription; without a secret of its own it gets a random one.
@@ -178,10 +60,19 @@ impl Flow {
     /// With a key it is made once; later calls get what became of it, and true.
     pub async fn create(
         &self,
+        actor: Actor,
         input: SubscriptionInput,
         once: Option<OnceKey>,
     ) -> Result<(Entry, bool), ChangeError> {
-        self.create_managed(input, ManagedBy::Api, once).await
+        let change = |flow: Self| async move {
+            let (entry, is_repeat) = flow.create_managed(input, ManagedBy::Api, once).await?;
+            if !is_repeat {
+                let Subscription { id, spec, .. } = &*entry.subscription;
+                actor.note(Action::SubscriptionCreated, id, &spec.name);
+            }
+            Ok((entry, is_repeat))
+        };
+        self.complete(change).await
     }
 
     pub(super) async fn create_managed(
@@ -193,7 +84,7 @@ impl Flow {
         self.check(&input.spec).await?;
         let mut index = self.changes.lock().await;
         let now = self.clock.now();
-        let secret = input.secret.unwrap_or_else(|| self.new_secret(Kind::HmacSha256));
+        let secret = input.secret.unwrap_or_else(|| self.new_secret(SecretKind::HmacSha256));
         let health = match input.enabled {
             Some(false) => manually_disabled(&HealthState::default(), now),
             _ => HealthState::default(),
@@ -222,7 +113,7 @@ impl Flow {
             }
         }
         let subscription = Arc::new(subscription);
-        let bounds = limits(&self.config.load(), &subscription.spec);
+        let bounds = Limits::new(&self.config.load(), &subscription.spec);
         self.lanes.insert(Lane::new(Arc::clone(&subscription), health.clone(), bounds, Line::Empty));
         index.put(subscription.id, &subscription.spec, Presence::of(&health));
         index.commit();
@@ -237,27 +128,55 @@ impl Flow {
         self.subscription(id).ok_or_else(|| Conflict::MadeAndDeleted(id).into())
     }
 
-    /// Changes the settings that `change` names; `null` sets one back to its default.
+    /// Changes the settings that `members` names. `null` resets a setting to its default.
+    ///
+    /// `enabled` enables or disables the subscription after the other settings have changed.
     pub async fn change(
+        &self,
+        actor: Actor,
+        id: SubscriptionId,
+        expected: Expected,
+        members: Map<String, Value>,
+    ) -> Result<Entry, ChangeError> {
+        self.complete(|flow| async move { flow.change_members(&actor, id, expected, members).await }).await
+    }
+
+    async fn change_members(
+        &self,
+        actor: &Actor,
+        id: SubscriptionId,
+        mut expected: Expected,
+        mut members: Map<String, Value>,
+    ) -> Result<Entry, ChangeError> {
+        let mut entry = self.subscription(id).ok_or_else(|| ChangeError::no_subscription(id))?;
+        SubscriptionInput::read_change(&entry.subscription.spec, &members).map_err(ChangeError::Invalid)?;
+        let enabled = members.remove("enabled").and_then(|value| value.as_bool());
+        if !members.is_empty() {
+            entry = self.change_settings(id, &expected, &members).await?;
+            actor.note(Action::SubscriptionChanged, id, names(&members));
+            expected = Expected::OneOf(vec![entry.version()]);
+        }
+        match (enabled, entry.health.disabled.is_none()) {
+            (Some(true), false) => Ok(self.enable_audited(actor, id, &expected).await?.entry),
+            (Some(false), true) => self.disable_audited(actor, id, &expected).await,
+            _ => expected.check(&entry).map(|()| entry),
+        }
+    }
+
+    async fn change_settings(
         &self,
         id: SubscriptionId,
         expected: &Expected,
-        change: &Map<String, Value>,
+        members: &Map<String, Value>,
     ) -> Result<Entry, ChangeError> {
         let present = self.owned_by_api(id)?;
-        let input = SubscriptionInput::read_change(&present.subscription.spec, change)
+        let input = SubscriptionInput::read_change(&present.subscription.spec, members)
             .map_err(ChangeError::Invalid)?;
         if input.secret.is_some() {
             let detail = "cannot be changed so: POST to rotate-secret";
             return Err(ChangeError::Invalid(vec![Problem::new("/secret", detail)]));
         }
-        let entry = self.change_spec(id, expected, input.spec, None).await?;
-        let expected = Expected::OneOf(vec![entry.version()]);
-        match input.enabled {
-            Some(true) => Ok(self.enable(id, &expected).await?.entry),
-            Some(false) => self.disable(id, &expected).await,
-            None => Ok(entry),
-        }
+        self.change_spec(id, expected, input.spec, None).await
     }
 
     /// Gives a subscription these settings, and this secret if one is given.
@@ -271,14 +190,14 @@ impl Flow {
         self.check(&spec).await?;
         let mut index = self.changes.lock().await;
         let lane = self.lanes.get(id).ok_or_else(|| ChangeError::no_subscription(id))?;
-        let present = entry(&lane);
+        let present = lane.entry();
         expected.check(&present)?;
         let mut subscription = Subscription::clone(&present.subscription);
         subscription.spec = spec;
         // Never the same twice, so that two changes in a millisecond are two versions.
         subscription.updated_at = self.clock.now().max(subscription.updated_at.after(MILLISECOND));
         if let Some(secret) = secret {
-            subscription.secrets = rotated_by_config(&subscription, secret);
+            subscription.secrets = rotated_by_config(&subscription.secrets, secret, subscription.updated_at);
         }
         let entry = self.replace(&mut index, &lane, subscription).await?;
         tracing::debug!(subscription = %id, "changed a subscription");
@@ -295,7 +214,7 @@ impl Flow {
         self.put(&subscription, None).await?;
         let before = Arc::clone(&lane.lock().subscription);
         let subscription = Arc::new(subscription);
-        let bounds = limits(&self.config.load(), &subscription.spec);
+        let bounds = Limits::new(&self.config.load(), &subscription.spec);
         let health = {
             let mut state = lane.lock();
             state.update(Arc::clone(&subscription), bounds);
@@ -313,9 +232,19 @@ impl Flow {
     }
 
     /// Deletes a subscription. What it has not finished is cancelled; what it has stays in the log.
-    pub async fn delete(&self, id: SubscriptionId, expected: &Expected) -> Result<(), ChangeError> {
-        self.owned_by_api(id)?;
-        self.delete_managed(id, expected).await
+    pub async fn delete(
+        &self,
+        actor: Actor,
+        id: SubscriptionId,
+        expected: Expected,
+    ) -> Result<(), ChangeError> {
+        let change = |flow: Self| async move {
+            flow.owned_by_api(id)?;
+            flow.delete_managed(id, &expected).await?;
+            actor.note(Action::SubscriptionDeleted, id, "");
+            Ok(())
+        };
+        self.complete(change).await
     }
 
     pub(super) async fn delete_managed(
@@ -325,7 +254,7 @@ impl Flow {
     ) -> Result<(), ChangeError> {
         let mut index = self.changes.lock().await;
         let lane = self.lanes.get(id).ok_or_else(|| ChangeError::no_subscription(id))?;
-        let present = entry(&lane);
+        let present = lane.entry();
         expected.check(&present)?;
         let now = self.clock.now();
         let mut subscription = Subscription::clone(&present.subscription);
@@ -377,10 +306,10 @@ impl Flow {
     pub async fn check(&self, spec: &SubscriptionSpec) -> Result<(), ChangeError> {
         let mut problems = Vec::new();
         if let Some(Err(error)) = spec.filter.as_deref().map(Filter::compile) {
-            problems.push(Problem::explained("/filter", &error));
+            problems.push(Problem::from_error("/filter", &error));
         }
-        if let Err(error) = self.client.vet(&spec.url).await {
-            problems.push(Problem::explained("/url", &error));
+        if let Err(error) = self.client.check_target(&spec.url).await {
+            problems.push(Problem::from_error("/url", &error));
         }
         if problems.is_empty() { Ok(()) } else { Err(ChangeError::Invalid(problems)) }
     }
@@ -396,13 +325,6 @@ impl Flow {
     }
 }
 
-pub(super) fn entry(lane: &Lane) -> Entry {
-    lane.lock().entry()
-}
-
-impl LaneState {
-    /// The subscription as it stands.
-    pub(super) fn entry(&self) -> Entry {
-        Entry { subscription: Arc::clone(&self.subscription), health: self.health.clone() }
-    }
+fn names(members: &Map<String, Value>) -> String {
+    members.keys().map(String::as_str).collect::<Vec<_>>().join(",")
 }

@@ -1,4 +1,4 @@
-//! Traces: which one each step of the journey belongs to, and telling a collector of them.
+//! Traces: which one each step of the journey belongs to, and telling a exporter of them.
 //!
 //! One trace goes from the acceptance of an event to its last attempt. It is that in which the event was submitted;
 //! else one that is named after the event, by its hash. The spans are named after what they stand for in the same way,
@@ -13,7 +13,7 @@ use crate::model::attempt::{Attempt, Outcome};
 use crate::model::delivery::Delivery;
 use crate::model::event::{Event, EventContent};
 use crate::model::id::{DeliveryId, EventId};
-use crate::model::span::{AttemptFailure, Collector, Span, Work};
+use crate::model::span::{AttemptFailure, Span, SpanExporter, SpanKind};
 use crate::model::subscription::Subscription;
 use crate::model::time::Clock;
 use crate::model::trace::{SpanId, TraceContext, TraceId};
@@ -23,20 +23,20 @@ const TRACE: u64 = 1;
 const ACCEPTANCE: u64 = 2;
 const ATTEMPT: u64 = 3;
 
-/// Tells a collector of spans, if there is one.
+/// Tells a exporter of spans, if there is one.
 #[derive(Debug)]
 pub(super) struct Traces {
-    collector: Option<Arc<dyn Collector>>,
+    exporter: Option<Arc<dyn SpanExporter>>,
     sample_ratio: f64,
 }
 
 impl Traces {
     /// Of the traces that begin here, a share of `sample_ratio` is told of.
-    pub(super) fn new(collector: Option<Arc<dyn Collector>>, sample_ratio: f64) -> Self {
-        Self { collector, sample_ratio }
+    pub(super) fn new(exporter: Option<Arc<dyn SpanExporter>>, sample_ratio: f64) -> Self {
+        Self { exporter, sample_ratio }
     }
 
-    /// What the receiver is told of the trace: with a collector, that this attempt is what it is called by; else what
+    /// What the receiver is told of the trace: with a exporter, that this attempt is what it is called by; else what
     /// the sender said.
     pub(super) fn outgoing(
         &self,
@@ -44,7 +44,7 @@ impl Traces {
         delivery: DeliveryId,
         number: u32,
     ) -> Option<Arc<TraceContext>> {
-        if self.collector.is_none() {
+        if self.exporter.is_none() {
             return event.content.trace.clone();
         }
         Some(Arc::new(self.context(event.id, &event.content).with_parent(attempt_span(delivery, number))))
@@ -52,16 +52,16 @@ impl Traces {
 
     /// An event that came at `began` is durable now.
     pub(super) fn accepted(&self, event: &Event, matched: usize, clock: &Clock, began: Instant) {
-        let Some((collector, context)) = self.sampled(event) else { return };
+        let Some((exporter, context)) = self.sampled(event) else { return };
         let took = clock.instant().duration_since(began);
         let EventContent { event_type, project, company, trace, .. } = &event.content;
-        collector.collect(Span {
+        exporter.export(Span {
             context,
             parent: trace.as_ref().map(|trace| trace.parent),
             start: clock.since_epoch().saturating_sub(took),
             took,
             event: event.id,
-            what: Work::Acceptance {
+            kind: SpanKind::Acceptance {
                 event_type: event_type.clone(),
                 project: project.clone(),
                 company: company.clone(),
@@ -79,7 +79,7 @@ impl Traces {
         attempt: &Attempt,
         clock: &Clock,
     ) {
-        let Some((collector, context)) = self.sampled(event) else { return };
+        let Some((exporter, context)) = self.sampled(event) else { return };
         let spec = &subscription.spec;
         let (status, error) = match &attempt.outcome {
             Outcome::Success { status } => (Some(*status), None),
@@ -92,13 +92,13 @@ impl Traces {
                 (None, Some(AttemptFailure { kind: class.as_str().to_owned(), detail: detail.clone() }))
             }
         };
-        collector.collect(Span {
+        exporter.export(Span {
             parent: Some(context.parent),
             context: context.with_parent(attempt_span(delivery.id, attempt.number)),
             start: clock.since_epoch().saturating_sub(attempt.duration),
             took: attempt.duration,
             event: event.id,
-            what: Work::Attempt {
+            kind: SpanKind::Attempt {
                 delivery: delivery.id,
                 subscription: subscription.id,
                 name: spec.name.clone(),
@@ -112,20 +112,20 @@ impl Traces {
     }
 
     /// Who is to be told of the event's journey, and the trace with its acceptance as parent.
-    fn sampled(&self, event: &Event) -> Option<(&dyn Collector, TraceContext)> {
-        let collector = self.collector.as_deref()?;
+    fn sampled(&self, event: &Event) -> Option<(&dyn SpanExporter, TraceContext)> {
+        let exporter = self.exporter.as_deref()?;
         let context = self.context(event.id, &event.content);
-        context.is_sampled().then_some((collector, context))
+        context.is_sampled().then_some((exporter, context))
     }
 
     /// The trace of an event, with its acceptance as parent.
     fn context(&self, id: EventId, content: &EventContent) -> TraceContext {
-        let span = SpanId::of_hash(xxh3_64_with_seed(&id.to_bytes(), ACCEPTANCE));
+        let span = SpanId::from_hash(xxh3_64_with_seed(&id.to_bytes(), ACCEPTANCE));
         if let Some(trace) = &content.trace {
             return trace.with_parent(span);
         }
         let hash = xxh3_128_with_seed(&id.to_bytes(), TRACE);
-        TraceContext::new(TraceId::of_hash(hash), span, is_chosen(hash, self.sample_ratio))
+        TraceContext::new(TraceId::from_hash(hash), span, is_chosen(hash, self.sample_ratio))
     }
 }
 
@@ -140,7 +140,7 @@ fn attempt_span(delivery: DeliveryId, number: u32) -> SpanId {
     let mut name = [0; 20];
     let parts = delivery.to_bytes().into_iter().chain(number.to_be_bytes());
     name.iter_mut().zip(parts).for_each(|(to, from)| *to = from);
-    SpanId::of_hash(xxh3_64_with_seed(&name, ATTEMPT))
+    SpanId::from_hash(xxh3_64_with_seed(&name, ATTEMPT))
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::subscriptions::{ChangeError, Entry};
+use super::change_error::ChangeError;
+use super::entry::Entry;
 
 /// Tells a subscription's settings, and whether it is switched on, from what they were before.
 ///
@@ -74,7 +75,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::flow::subscriptions::manually_disabled;
+    use crate::flow::enable::manually_disabled;
     use crate::model::id::SubscriptionId;
     use crate::model::input::SubscriptionInput;
     use crate::model::subscription::{HealthState, ManagedBy, Subscription};

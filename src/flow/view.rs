@@ -5,7 +5,7 @@ use crate::model::event::EventContent;
 use crate::model::id::{DeliveryId, SubscriptionId};
 use crate::model::subscription::DisabledReason;
 use crate::model::time::Timestamp;
-use crate::rules::matcher::{Candidate, Verdict};
+use crate::rules::matcher::{Candidate, MatchOutcome};
 use crate::store::StoreError;
 
 use super::Flow;
@@ -112,7 +112,7 @@ pub struct Explanation {
     /// Its name.
     pub name: String,
     /// Whether it matches and, if not, the first reason.
-    pub verdict: Verdict,
+    pub verdict: MatchOutcome,
 }
 
 impl Flow {
@@ -129,7 +129,7 @@ impl Flow {
                     (state.subscription.spec.name.clone(), state.asks_for(&content.event_type))
                 };
                 let verdict = match snapshot.explain(lane.id, &candidate) {
-                    Verdict::Matches if !asks => Verdict::Events,
+                    MatchOutcome::Matches if !asks => MatchOutcome::Events,
                     verdict => verdict,
                 };
                 Explanation { subscription: lane.id, name, verdict }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::model::delivery::{Delivery, DeliveryState, Progress};
 use crate::model::event::Event;
 use crate::model::id::{DeliveryId, EventId, SubscriptionId};
-use crate::model::notice::is_asked_for;
+use crate::model::notice::is_requested;
 use crate::model::replay::ReplayJob;
 use crate::model::subscription::Subscription;
 use crate::model::time::Timestamp;
@@ -115,8 +115,8 @@ impl Walk {
             found.looked_at += 1;
             found.cursor = Some(event.id);
             let candidate = Candidate { content: &event.content, arrived_at: event.id.time() };
-            let is_asked_for = is_asked_for(&subscription.spec.events, &event.content.event_type);
-            if !is_asked_for || snapshot.match_into(&candidate, &mut matches).is_empty() {
+            let is_requested = is_requested(&subscription.spec.events, &event.content.event_type);
+            if !is_requested || snapshot.match_into(&candidate, &mut matches).is_empty() {
                 continue;
             }
             if reader.is_under_way(event.id, subscription.id)? {
@@ -146,8 +146,8 @@ impl Walk {
         for delivery in deliveries {
             found.looked_at += 1;
             found.cursor = Some(EventId::from_bits(delivery.id.bits()));
-            let is_asked_for = state(&delivery).is_some_and(|state| self.states.contains(&state));
-            if !is_asked_for || !span.contains(&delivery.event.time()) || !is_newest(reader, &delivery)? {
+            let is_requested = state(&delivery).is_some_and(|state| self.states.contains(&state));
+            if !is_requested || !span.contains(&delivery.event.time()) || !is_newest(reader, &delivery)? {
                 continue;
             }
             let Some(event) = reader.event(delivery.event)? else { continue };

@@ -12,7 +12,7 @@
 
 use super::attempt::Attempt;
 use super::id::{DeliveryId, EventId, SubscriptionId};
-use super::problem::{Explain, Message};
+use super::problem::{Localized, Message};
 use super::time::Timestamp;
 
 /// What the log says of a delivery.
@@ -57,7 +57,7 @@ pub struct Delivery {
 
 impl Delivery {
     /// A delivery that nothing has happened to yet: due when it was made.
-    pub fn fresh(id: DeliveryId, event: EventId, subscription: SubscriptionId) -> Self {
+    pub fn new(id: DeliveryId, event: EventId, subscription: SubscriptionId) -> Self {
         let progress = Progress::Waiting { due: id.time() };
         Self { id, event, subscription, progress, attempts: Vec::new(), attempts_before: 0 }
     }
@@ -108,7 +108,7 @@ impl DeliveryState {
 #[error("'{0}' is not a state of a delivery: expected one of {words}", words = DeliveryState::ALL.map(DeliveryState::as_str).join(", "))]
 pub struct StateError(String);
 
-impl Explain for StateError {
+impl Localized for StateError {
     fn message(&self) -> Message {
         let words = DeliveryState::ALL.map(DeliveryState::as_str).join(", ");
         Message::new("problem-state").with("text", &self.0).with("words", words)

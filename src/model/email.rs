@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::problem::{Explain, Message};
+use super::problem::{Localized, Message};
 
 /// An address such as `ops@acme.example`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -25,7 +25,7 @@ impl EmailAddress {
 #[error("'{0}' is not an e-mail address such as \"ops@acme.example\"")]
 pub struct EmailAddressError(String);
 
-impl Explain for EmailAddressError {
+impl Localized for EmailAddressError {
     fn message(&self) -> Message {
         Message::new("problem-email").with("text", &self.0)
     }

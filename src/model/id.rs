@@ -11,7 +11,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use ulid::Ulid;
 
-use super::problem::{Explain, Message};
+use super::problem::{Localized, Message};
 use super::time::Timestamp;
 
 /// A text that is not an id of the kind asked for.
@@ -23,7 +23,7 @@ pub struct IdError {
     prefix: &'static str,
 }
 
-impl Explain for IdError {
+impl Localized for IdError {
     fn message(&self) -> Message {
         let message = Message::new("problem-id").with("text", &self.text);
         message.with_phrase("what", self.what).with("prefix", self.prefix)

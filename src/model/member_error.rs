@@ -1,6 +1,6 @@
 //! Why a member of a subscription is refused that a person set; what its text is parsed into says the rest.
 
-use super::problem::{Explain, Message};
+use super::problem::{Localized, Message};
 use super::time::Interval;
 
 /// The longest name, in characters.
@@ -10,7 +10,7 @@ pub(super) const HEADERS_MAX: usize = 32;
 /// The longest value of a header.
 pub(super) const HEADER_BYTES_MAX: usize = 1024;
 /// The most waits between attempts.
-pub(super) const RETRIES_MAX: usize = 30;
+pub const RETRIES_MAX: usize = 30;
 /// The most requests to one receiver at once.
 pub(super) const IN_FLIGHT_MAX: u32 = 1024;
 
@@ -79,7 +79,7 @@ pub enum MemberError {
     InFlight(String),
 }
 
-impl Explain for MemberError {
+impl Localized for MemberError {
     fn message(&self) -> Message {
         let new = Message::new;
         match self {

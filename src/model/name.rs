@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::problem::{Explain, Message};
+use super::problem::{Localized, Message};
 
 /// The longest name, in bytes.
 pub const NAME_BYTES_MAX: usize = 128;
@@ -43,7 +43,7 @@ pub enum NameError {
     },
 }
 
-impl Explain for NameError {
+impl Localized for NameError {
     fn message(&self) -> Message {
         match self {
             Self::Empty { what } => {

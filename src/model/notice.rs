@@ -8,16 +8,16 @@ use super::event::EventContent;
 use super::id::SubscriptionId;
 use super::name::EventType;
 use super::selector::EventSelector;
+use super::string_enum::string_enum;
 use super::subscription::{HealthState, Subscription};
 use super::time::Timestamp;
-use super::word::words;
 
 /// The project that notices belong to. They have no company.
 pub const PROJECT: &str = "postrider";
 /// What their types begin with, and no other's.
 pub const TYPE_PREFIX: &str = "postrider.";
 
-words!(
+string_enum!(
     /// What a notice tells.
     NoticeKind {
         /// A subscription was switched off for bad health.
@@ -35,12 +35,12 @@ words!(
 
 /// Whether a subscription that asks for these types asks for the event, as far as types go beyond matching: an event
 /// of the daemon's own has to be named, since who wants everything means what clients submit.
-pub fn is_asked_for(events: &EventSelector, event_type: &EventType) -> bool {
-    !is_own(event_type) || events.names(event_type)
+pub fn is_requested(events: &EventSelector, event_type: &EventType) -> bool {
+    !is_daemon_event(event_type) || events.names(event_type)
 }
 
 /// Whether the type is one of the daemon's own.
-pub fn is_own(event_type: &EventType) -> bool {
+pub fn is_daemon_event(event_type: &EventType) -> bool {
     event_type.as_str().starts_with(TYPE_PREFIX)
 }
 

@@ -54,7 +54,7 @@ impl Message {
 }
 
 /// An error that people are told of: in English by `Display`, in other languages by its message.
-pub trait Explain: fmt::Display {
+pub trait Localized: fmt::Display {
     /// The same as a message.
     fn message(&self) -> Message;
 }
@@ -66,7 +66,7 @@ impl Problem {
     }
 
     /// The same of an error that can be told in other languages.
-    pub fn explained(pointer: impl Into<String>, error: &impl Explain) -> Self {
+    pub fn from_error(pointer: impl Into<String>, error: &impl Localized) -> Self {
         Self { pointer: pointer.into(), detail: error.to_string(), message: Some(error.message()) }
     }
 

@@ -10,12 +10,12 @@ use url::{Host, Url};
 #[derive(Clone, PartialEq, Eq)]
 pub struct Proxy {
     url: Url,
-    around: Vec<Around>,
+    no_proxy: Vec<NoProxyEntry>,
 }
 
 /// Receivers that are called without the proxy.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Around {
+pub enum NoProxyEntry {
     /// This host and all below it.
     Host(String),
     /// Hosts that are given as an address of this network.
@@ -23,9 +23,9 @@ pub enum Around {
 }
 
 impl Proxy {
-    /// The proxy at `url`, but for receivers in `around`.
-    pub const fn new(url: Url, around: Vec<Around>) -> Self {
-        Self { url, around }
+    /// The proxy at `url`, but for receivers in `no_proxy`.
+    pub const fn new(url: Url, no_proxy: Vec<NoProxyEntry>) -> Self {
+        Self { url, no_proxy }
     }
 
     /// Where it is, with its user info.
@@ -34,8 +34,8 @@ impl Proxy {
     }
 
     /// The receivers that are called without it.
-    pub fn around(&self) -> &[Around] {
-        &self.around
+    pub fn no_proxy(&self) -> &[NoProxyEntry] {
+        &self.no_proxy
     }
 
     /// Whether a receiver is called through it.
@@ -46,9 +46,9 @@ impl Proxy {
             Some(Host::Domain(_)) | None => None,
         };
         let name = receiver.domain().map(|name| name.trim_end_matches('.'));
-        !self.around.iter().any(|around| match around {
-            Around::Network(network) => address.is_some_and(|address| network.contains(&address)),
-            Around::Host(host) => name.is_some_and(|name| {
+        !self.no_proxy.iter().any(|no_proxy| match no_proxy {
+            NoProxyEntry::Network(network) => address.is_some_and(|address| network.contains(&address)),
+            NoProxyEntry::Host(host) => name.is_some_and(|name| {
                 name.strip_suffix(host.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
             }),
         })
@@ -62,7 +62,7 @@ impl std::fmt::Debug for Proxy {
     }
 }
 
-impl FromStr for Around {
+impl FromStr for NoProxyEntry {
     type Err = String;
 
     /// A network, an address, or a host; a dot before a host means nothing more.
@@ -82,7 +82,7 @@ impl FromStr for Around {
     }
 }
 
-impl std::fmt::Display for Around {
+impl std::fmt::Display for NoProxyEntry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Host(name) => f.write_str(name),
@@ -97,9 +97,9 @@ mod tests {
 
     #[test]
     fn a_receiver_in_the_list_is_called_without_it() {
-        let around = ["crm.internal", ".Lan", "10.0.0.0/8", "192.0.2.7", "fd00::/8"];
-        let around = around.iter().map(|text| text.parse().unwrap()).collect();
-        let proxy = Proxy::new("http://u:p@proxy:3128".parse().unwrap(), around);
+        let no_proxy = ["crm.internal", ".Lan", "10.0.0.0/8", "192.0.2.7", "fd00::/8"];
+        let no_proxy = no_proxy.iter().map(|text| text.parse().unwrap()).collect();
+        let proxy = Proxy::new("http://u:p@proxy:3128".parse().unwrap(), no_proxy);
         for (host, through) in [
             ("crm.internal", false),
             ("CRM.internal.", false),
@@ -124,7 +124,7 @@ mod tests {
         }
         assert!(!format!("{proxy:?}").contains("u:p"));
         for bad in ["", ".", "*.lan", "a b", "http://x", "10.0.0.0/99"] {
-            assert!(bad.parse::<Around>().is_err(), "{bad}");
+            assert!(bad.parse::<NoProxyEntry>().is_err(), "{bad}");
         }
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
+use subtle::ConstantTimeEq as _;
 
 use super::time::Timestamp;
 
@@ -21,12 +22,12 @@ const SEED_BYTES: usize = 32;
 #[derive(Clone)]
 pub struct Secret {
     text: String,
-    key: Key,
+    key: SigningKey,
 }
 
 /// What a secret signs with.
 #[derive(Clone)]
-pub enum Key {
+pub enum SigningKey {
     /// HMAC-SHA256, with these bytes, which the receiver has too.
     Symmetric(Vec<u8>),
     /// ed25519; the receiver has the public key alone.
@@ -35,14 +36,14 @@ pub enum Key {
 
 /// How a secret signs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum SecretKind {
     /// With a key that the receiver has too.
     HmacSha256,
     /// With a key whose public half the receiver has.
     Ed25519,
 }
 
-impl Kind {
+impl SecretKind {
     /// The word that shows.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -63,14 +64,17 @@ pub struct SecretError;
 impl Secret {
     /// A symmetric secret of these random bytes.
     pub fn from_random(key: [u8; 32]) -> Self {
-        Self { text: format!("{SYMMETRIC}{}", STANDARD.encode(key)), key: Key::Symmetric(key.to_vec()) }
+        Self {
+            text: format!("{SYMMETRIC}{}", STANDARD.encode(key)),
+            key: SigningKey::Symmetric(key.to_vec()),
+        }
     }
 
     /// A secret of this kind, of these random bytes.
-    pub fn of_kind(kind: Kind, random: [u8; 32]) -> Self {
+    pub fn of_kind(kind: SecretKind, random: [u8; 32]) -> Self {
         match kind {
-            Kind::HmacSha256 => Self::from_random(random),
-            Kind::Ed25519 => Self::from_seed(random),
+            SecretKind::HmacSha256 => Self::from_random(random),
+            SecretKind::Ed25519 => Self::from_seed(random),
         }
     }
 
@@ -79,7 +83,10 @@ impl Secret {
     fn from_seed(seed: [u8; SEED_BYTES]) -> Self {
         let pair = Ed25519KeyPair::from_seed_unchecked(&seed).expect("32 bytes");
         let both = [seed.as_slice(), pair.public_key().as_ref()].concat();
-        Self { text: format!("{PRIVATE}{}", STANDARD.encode(both)), key: Key::Asymmetric(Arc::new(pair)) }
+        Self {
+            text: format!("{PRIVATE}{}", STANDARD.encode(both)),
+            key: SigningKey::Asymmetric(Arc::new(pair)),
+        }
     }
 
     /// The text as a person sees it; never to be logged.
@@ -88,23 +95,23 @@ impl Secret {
     }
 
     /// What Standard Webhooks signatures are made with.
-    pub const fn key(&self) -> &Key {
+    pub const fn key(&self) -> &SigningKey {
         &self.key
     }
 
     /// How it signs.
-    pub const fn kind(&self) -> Kind {
+    pub const fn kind(&self) -> SecretKind {
         match self.key {
-            Key::Symmetric(_) => Kind::HmacSha256,
-            Key::Asymmetric(_) => Kind::Ed25519,
+            SigningKey::Symmetric(_) => SecretKind::HmacSha256,
+            SigningKey::Asymmetric(_) => SecretKind::Ed25519,
         }
     }
 
     /// What its receiver verifies with, if that is not the secret itself.
     pub fn public_key(&self) -> Option<PublicKey> {
         match &self.key {
-            Key::Symmetric(_) => None,
-            Key::Asymmetric(pair) => pair.public_key().as_ref().try_into().ok().map(PublicKey),
+            SigningKey::Symmetric(_) => None,
+            SigningKey::Asymmetric(pair) => pair.public_key().as_ref().try_into().ok().map(PublicKey),
         }
     }
 }
@@ -115,11 +122,11 @@ impl FromStr for Secret {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let key = if let Some(digits) = text.strip_prefix(PRIVATE) {
             pair(&STANDARD.decode(digits).map_err(|_| SecretError)?)
-                .map(|pair| Key::Asymmetric(Arc::new(pair)))
+                .map(|pair| SigningKey::Asymmetric(Arc::new(pair)))
         } else {
             let digits = text.strip_prefix(SYMMETRIC).ok_or(SecretError)?;
             let bytes = STANDARD.decode(digits).map_err(|_| SecretError)?;
-            SYMMETRIC_BYTES.contains(&bytes.len()).then_some(Key::Symmetric(bytes))
+            SYMMETRIC_BYTES.contains(&bytes.len()).then_some(SigningKey::Symmetric(bytes))
         };
         Ok(Self { text: text.to_owned(), key: key.ok_or(SecretError)? })
     }
@@ -139,7 +146,7 @@ fn pair(bytes: &[u8]) -> Option<Ed25519KeyPair> {
 impl PartialEq for Secret {
     fn eq(&self, other: &Self) -> bool {
         match (&self.key, &other.key) {
-            (Key::Symmetric(own), Key::Symmetric(other)) => own == other,
+            (SigningKey::Symmetric(own), SigningKey::Symmetric(other)) => own.ct_eq(other).into(),
             _ => self.public_key().is_some() && self.public_key() == other.public_key(),
         }
     }
@@ -153,7 +160,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-impl fmt::Debug for Key {
+impl fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Key(…)")
     }
@@ -236,8 +243,11 @@ mod tests {
     fn a_secret_is_read_and_never_shown() {
         let text = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
         let secret: Secret = text.parse().unwrap();
-        assert!(matches!(secret.key(), Key::Symmetric(bytes) if bytes.len() == 24));
-        assert_eq!((secret.reveal(), secret.kind(), secret.public_key()), (text, Kind::HmacSha256, None));
+        assert!(matches!(secret.key(), SigningKey::Symmetric(bytes) if bytes.len() == 24));
+        assert_eq!(
+            (secret.reveal(), secret.kind(), secret.public_key()),
+            (text, SecretKind::HmacSha256, None)
+        );
         assert_eq!(format!("{secret:?}{:?}", secret.key()), "Secret(…)Key(…)");
         let own = Secret::from_random([7; 32]);
         assert_eq!(own.reveal().parse::<Secret>().unwrap(), own);
@@ -257,15 +267,15 @@ mod tests {
         let text = |bytes: &[u8]| format!("whsk_{}", STANDARD.encode(bytes));
         let short: Secret = text(&seed).parse().unwrap();
         let long: Secret = text(&[seed.as_slice(), &public].concat()).parse().unwrap();
-        let made = Secret::of_kind(Kind::Ed25519, seed.as_slice().try_into().unwrap());
+        let made = Secret::of_kind(SecretKind::Ed25519, seed.as_slice().try_into().unwrap());
         assert_eq!((&short, made.reveal()), (&long, long.reveal()));
         let key = short.public_key().unwrap();
         assert_eq!((key.as_bytes().as_slice(), key.to_string().parse()), (public.as_slice(), Ok(key)));
         assert_eq!(
             (short.kind(), format!("{short:?}{:?}", short.key())),
-            (Kind::Ed25519, "Secret(…)Key(…)".to_owned())
+            (SecretKind::Ed25519, "Secret(…)Key(…)".to_owned())
         );
-        assert_ne!(short, Secret::of_kind(Kind::Ed25519, [1; 32]));
+        assert_ne!(short, Secret::of_kind(SecretKind::Ed25519, [1; 32]));
         assert_ne!(short, Secret::from_random(seed.as_slice().try_into().unwrap()));
         let swapped = text(&[seed.as_slice(), &[1; 32]].concat());
         for bad in
@@ -277,7 +287,7 @@ mod tests {
 
     #[test]
     fn a_receiver_verifies_with_a_secret_or_a_public_key() {
-        let (hmac, private) = (Secret::from_random([1; 32]), Secret::of_kind(Kind::Ed25519, [2; 32]));
+        let (hmac, private) = (Secret::from_random([1; 32]), Secret::of_kind(SecretKind::Ed25519, [2; 32]));
         let public = private.public_key().unwrap();
         assert_eq!(hmac.reveal().parse(), Ok(Verifier::Secret(hmac)));
         assert_eq!(private.reveal().parse(), Ok(Verifier::Secret(private)));

@@ -9,7 +9,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use super::name::{CompanyId, EventType, NameError, ProjectId};
-use super::problem::{Explain, Message, Problem};
+use super::problem::{Localized, Message, Problem};
 
 /// The most terms in one selector.
 pub const SELECTOR_TERMS_MAX: usize = 10_000;
@@ -37,7 +37,7 @@ pub enum SelectorError {
     TooMany(usize),
 }
 
-impl Explain for SelectorError {
+impl Localized for SelectorError {
     fn message(&self) -> Message {
         match self {
             Self::Star(text, place) => {
@@ -199,17 +199,17 @@ macro_rules! selector {
             /// Every bad term, by its index; an empty list, since it might mean none or all.
             pub fn parse<S: AsRef<str>>(texts: &[S]) -> Result<Self, Vec<Problem>> {
                 if texts.is_empty() {
-                    return Err(vec![Problem::explained("", &SelectorError::Empty)]);
+                    return Err(vec![Problem::from_error("", &SelectorError::Empty)]);
                 }
                 if texts.len() > SELECTOR_TERMS_MAX {
-                    return Err(vec![Problem::explained("", &SelectorError::TooMany(texts.len()))]);
+                    return Err(vec![Problem::from_error("", &SelectorError::TooMany(texts.len()))]);
                 }
                 let mut problems = Vec::new();
                 let mut terms = Vec::with_capacity(texts.len());
                 for (index, text) in texts.iter().enumerate() {
                     match Term::parse(text.as_ref(), &$pattern::All) {
                         Ok(term) => terms.push(term),
-                        Err(error) => problems.push(Problem::explained(format!("/{index}"), &error)),
+                        Err(error) => problems.push(Problem::from_error(format!("/{index}"), &error)),
                     }
                 }
                 if problems.is_empty() { Ok(Self(terms.into())) } else { Err(problems) }

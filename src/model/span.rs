@@ -21,12 +21,12 @@ pub struct Span {
     /// The event that it was done for.
     pub event: EventId,
     /// What was done.
-    pub what: Work,
+    pub kind: SpanKind,
 }
 
 /// What a span was spent on.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Work {
+pub enum SpanKind {
     /// An event was taken in and made durable.
     Acceptance {
         /// What happened.
@@ -69,10 +69,10 @@ pub struct AttemptFailure {
 }
 
 /// Who is told of spans. It never holds up those who tell it.
-pub trait Collector: fmt::Debug + Send + Sync {
+pub trait SpanExporter: fmt::Debug + Send + Sync {
     /// Takes a span that is over.
-    fn collect(&self, span: Span);
+    fn export(&self, span: Span);
 
     /// Passes on what it has, waiting a few seconds at most, and takes no more. Blocks.
-    fn end(&self);
+    fn shut_down(&self);
 }

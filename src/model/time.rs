@@ -12,7 +12,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tokio::time::Instant;
 
-use super::problem::{Explain, Message};
+use super::problem::{Localized, Message};
 
 /// A point in time in whole milliseconds since the Unix epoch, shown as RFC 3339 in UTC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -78,7 +78,7 @@ impl fmt::Display for Timestamp {
 #[error("'{0}' is not an RFC 3339 time since 1970 such as 2026-01-31T08:00:00.000Z")]
 pub struct TimestampError(String);
 
-impl Explain for TimestampError {
+impl Localized for TimestampError {
     fn message(&self) -> Message {
         Message::new("problem-time").with("text", &self.0)
     }
@@ -132,7 +132,7 @@ impl Interval {
 #[error("'{0}' is not a duration such as \"250ms\", \"5s\", \"2m\", \"24h\" or \"30d\"")]
 pub struct IntervalError(String);
 
-impl Explain for IntervalError {
+impl Localized for IntervalError {
     fn message(&self) -> Message {
         Message::new("problem-interval").with("text", &self.0)
     }

@@ -24,7 +24,7 @@ impl TraceId {
     }
 
     /// Of a hash.
-    pub fn of_hash(hash: u128) -> Self {
+    pub fn from_hash(hash: u128) -> Self {
         Self(hash.max(1).to_be_bytes())
     }
 
@@ -41,7 +41,7 @@ impl SpanId {
     }
 
     /// Of a hash.
-    pub fn of_hash(hash: u64) -> Self {
+    pub fn from_hash(hash: u64) -> Self {
         Self(hash.max(1).to_be_bytes())
     }
 

@@ -16,7 +16,7 @@ use opentelemetry_sdk::trace::{
 };
 use url::Url;
 
-use crate::model::span::{Collector, Span, Work};
+use crate::model::span::{Span, SpanExporter, SpanKind};
 use crate::model::trace::{SpanId, TraceContext};
 
 /// How many spans wait for their turn; about a KiB each.
@@ -63,12 +63,12 @@ impl Exporter {
     }
 }
 
-impl Collector for Exporter {
-    fn collect(&self, span: Span) {
+impl SpanExporter for Exporter {
+    fn export(&self, span: Span) {
         self.processor.on_end(data(span, self.scope.clone()));
     }
 
-    fn end(&self) {
+    fn shut_down(&self) {
         if let Err(error) = self.processor.shutdown_with_timeout(END_WITHIN) {
             tracing::warn!(%error, "the last traces did not reach the collector");
         }
@@ -106,10 +106,10 @@ struct Told {
 }
 
 /// Names after OpenTelemetry's semantic conventions where they have one.
-fn describe(what: Work, attributes: &mut Vec<KeyValue>) -> Told {
+fn describe(what: SpanKind, attributes: &mut Vec<KeyValue>) -> Told {
     let mut put = |key: &'static str, value: String| attributes.push(KeyValue::new(key, value));
     match what {
-        Work::Acceptance { event_type, project, company, matched } => {
+        SpanKind::Acceptance { event_type, project, company, matched } => {
             let name = format!("accept {event_type}");
             put("postrider.event.type", event_type.to_string());
             put("postrider.project", project.to_string());
@@ -119,7 +119,7 @@ fn describe(what: Work, attributes: &mut Vec<KeyValue>) -> Told {
             attributes.push(KeyValue::new("postrider.matched", i64::try_from(matched).unwrap_or(i64::MAX)));
             Told { name, kind: SpanKind::Server, is_parent_remote: true, status: Status::Unset }
         }
-        Work::Attempt { delivery, subscription, name, host, port, number, status, error } => {
+        SpanKind::Attempt { delivery, subscription, name, host, port, number, status, error } => {
             put("postrider.delivery.id", delivery.to_string());
             put("postrider.subscription.id", subscription.to_string());
             put("postrider.subscription.name", name.clone());

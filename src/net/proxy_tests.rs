@@ -134,9 +134,9 @@ async fn a_receiver_may_be_called_around_the_proxy() {
     assert!(relay.asked().is_empty());
     let exchange = post_with(&client, &url("http://crm.example/"), &Tls::default()).await;
     assert_eq!((exchange.outcome, relay.asked().len()), (Outcome::Success { status: 207 }, 1));
-    // Around the proxy the address connected to is vetted as ever.
+    // NoProxyEntry the proxy the address connected to is vetted as ever.
     let closed = relay.client("127.0.0.1", &[], &["crm.example"], &[&["8.8.8.8"], &["127.0.0.1"]]);
-    assert_eq!(closed.vet(&url("http://crm.example/")).await, Ok(()));
+    assert_eq!(closed.check_target(&url("http://crm.example/")).await, Ok(()));
     let exchange = post_with(&closed, &url("http://crm.example/"), &Tls::default()).await;
     assert_eq!(class(&exchange), Some(ErrorClass::ForbiddenAddress), "{exchange:?}");
 }

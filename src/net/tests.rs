@@ -353,7 +353,7 @@ async fn a_name_that_does_not_resolve_is_told_by_its_kind() {
     assert_eq!(post(&silent, &url).await.outcome, expected);
     assert!(started.elapsed() < Duration::from_millis(3100), "{:?}", started.elapsed());
     for client in [nowhere, empty, silent] {
-        assert_eq!(client.vet(&url).await, Ok(()));
+        assert_eq!(client.check_target(&url).await, Ok(()));
     }
 }
 
@@ -378,7 +378,7 @@ async fn a_forbidden_address_is_never_called() {
         let exchange = post(&closed, &url).await;
         assert_eq!(class(&exchange), Some(ErrorClass::ForbiddenAddress), "{host}: {exchange:?}");
         assert!(exchange.outcome.to_string().contains("delivery.allow_networks"), "{exchange:?}");
-        assert!(closed.vet(&url).await.is_err(), "{host}");
+        assert!(closed.check_target(&url).await.is_err(), "{host}");
     }
     assert!(receiver.requests().is_empty());
     assert!(post(&loopback_client(), &receiver.url()).await.outcome.is_success());
@@ -389,7 +389,7 @@ async fn a_name_leads_only_to_its_allowed_addresses() {
     let receiver = Receiver::saying("HTTP/1.1 204 No Content\r\n\r\n").await;
     let url: Url = format!("http://receiver.example:{}/", receiver.address.port()).parse().unwrap();
     let mixed = client(Names::answering(&[&["169.254.169.254", "127.0.0.1", "10.0.0.1"]]), &["127.0.0.0/8"]);
-    assert_eq!(mixed.vet(&url).await, Ok(()));
+    assert_eq!(mixed.check_target(&url).await, Ok(()));
     assert!(post(&mixed, &url).await.outcome.is_success());
     assert_eq!(receiver.requests().len(), 1);
 }
@@ -401,7 +401,7 @@ async fn a_name_that_changes_after_it_was_vetted_is_vetted_again() {
     let names = Names::answering(&[&["127.0.0.2"], &["127.0.0.1"], &["127.0.0.2"]]);
     // 127.0.0.2 stands for a public address: allowed; 127.0.0.1, where the receiver listens, is not.
     let rebound = client(Arc::clone(&names) as Arc<dyn Resolver>, &["127.0.0.2/32"]);
-    assert_eq!(rebound.vet(&url).await, Ok(()));
+    assert_eq!(rebound.check_target(&url).await, Ok(()));
     let exchange = post(&rebound, &url).await;
     assert_eq!(class(&exchange), Some(ErrorClass::ForbiddenAddress), "{exchange:?}");
     let exchange = post(&rebound, &url).await;
@@ -413,6 +413,7 @@ async fn a_name_that_changes_after_it_was_vetted_is_vetted_again() {
 async fn only_allowed_addresses_are_handed_on() {
     let networks = AllowedNetworks::new(vec!["127.0.0.0/8".parse().unwrap()]);
     let names = Names::answering(&[&["169.254.169.254", "127.0.0.1", "::1", "8.8.8.8", "10.0.0.1"]]);
-    let addresses = super::resolve::Vetted::new(names, networks).addresses("receiver.example").await.unwrap();
+    let addresses =
+        super::resolve::CheckedResolver::new(names, networks).addresses("receiver.example").await.unwrap();
     assert_eq!(addresses, ["127.0.0.1", "8.8.8.8"].map(|text| text.parse::<IpAddr>().unwrap()));
 }

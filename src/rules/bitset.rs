@@ -14,12 +14,12 @@ use self::chunk::{CHUNK_BITS, Chunk, WORDS, high, is_dense, low};
 pub use self::decode::{Kernel, force_kernel};
 use self::decode::{Source, decode};
 pub use self::sorted::{Edit, merge, retain_from};
-use self::sorted::{common, keep, without};
+use self::sorted::{append_filtered, append_intersection_of, remove_sorted};
 
 /// The most members of a set that is one list.
 pub const LIST_MAX: usize = 1024;
 /// Below this a divided set becomes one list again.
-const LIST_AGAIN: usize = 768;
+const LIST_REJOIN_MIN: usize = 768;
 /// Two lists are walked together unless one is this many times longer.
 const NEAR: usize = 16;
 
@@ -123,16 +123,16 @@ impl<const WEIGHT: usize> Set<WEIGHT> {
     }
 
     /// Appends, in ascending order, every member that is also in `other`.
-    pub fn append_common<const W: usize>(&self, other: &Set<W>, out: &mut Vec<u32>) {
+    pub fn append_intersection<const W: usize>(&self, other: &Set<W>, out: &mut Vec<u32>) {
         match (&self.0, &other.0) {
-            (Parts::List(list), _) => other.append_common_of(list, out),
-            (_, Parts::List(list)) => self.append_common_of(list, out),
+            (Parts::List(list), _) => other.append_intersection_with_list(list, out),
+            (_, Parts::List(list)) => self.append_intersection_with_list(list, out),
             (Parts::Chunks(ours), Parts::Chunks(theirs)) => {
                 let mut theirs = theirs.iter().peekable();
                 for (high, chunk) in ours.iter() {
                     while theirs.next_if(|(other, _)| other < high).is_some() {}
                     if let Some((_, other)) = theirs.next_if(|(other, _)| other == high) {
-                        chunk.append_common(other, high << CHUNK_BITS, out);
+                        chunk.append_intersection(other, high << CHUNK_BITS, out);
                     }
                 }
             }
@@ -140,22 +140,27 @@ impl<const WEIGHT: usize> Set<WEIGHT> {
     }
 
     /// Appends those of a sorted list that are members.
-    pub fn append_common_of(&self, list: &[u32], out: &mut Vec<u32>) {
+    pub fn append_intersection_with_list(&self, list: &[u32], out: &mut Vec<u32>) {
         match &self.0 {
             Parts::List(ours) if ours.len() / NEAR <= list.len() && list.len() / NEAR <= ours.len() => {
-                common(ours, list, |member| member, out);
+                append_intersection_of(ours, list, |member| member, out);
             }
             Parts::List(ours) if ours.len() < list.len() => {
-                keep(ours, |member| list.binary_search(&member).is_ok(), |member| member, out);
+                append_filtered(ours, |member| list.binary_search(&member).is_ok(), |member| member, out);
             }
             _ => {
                 for of in list.chunk_by(|a, b| high(*a) == high(*b)) {
                     match of.first().map(|first| self.0.part(high(*first))) {
                         Some(Part::Chunk(chunk)) => {
-                            keep(of, |member| chunk.contains(low(member)), |member| member, out);
+                            append_filtered(of, |member| chunk.contains(low(member)), |member| member, out);
                         }
                         Some(Part::List(list)) => {
-                            keep(of, |member| list.binary_search(&member).is_ok(), |member| member, out);
+                            append_filtered(
+                                of,
+                                |member| list.binary_search(&member).is_ok(),
+                                |member| member,
+                                out,
+                            );
                         }
                         None => {}
                     }
@@ -164,37 +169,37 @@ impl<const WEIGHT: usize> Set<WEIGHT> {
         }
     }
 
-    /// Appends, in ascending order, every member that is in none of the sets that `excepts` hands over.
-    pub fn append_without<const W: usize>(
+    /// Appends, in ascending order, every member that is in none of the sets that `exclusions` hands over.
+    pub fn append_difference<const W: usize>(
         &self,
-        excepts: impl Fn(&mut dyn FnMut(&Set<W>)),
+        exclusions: impl Fn(&mut dyn FnMut(&Set<W>)),
         out: &mut Vec<u32>,
     ) {
         let start = out.len();
         let Parts::Chunks(chunks) = &self.0 else {
             self.append_to(out);
-            excepts(&mut |set| set.remove_from(out, start));
+            exclusions(&mut |set| set.remove_members_from(out, start));
             return;
         };
         for (high, chunk) in chunks.iter() {
             let start = out.len();
             if let Chunk::Array(_) = chunk {
                 chunk.append_to(high << CHUNK_BITS, out);
-                excepts(&mut |set| set.remove_from(out, start));
+                exclusions(&mut |set| set.remove_members_from(out, start));
                 continue;
             }
             let mut words = [0; WORDS];
             let end = chunk.copy_to(&mut words);
             let words = words.get_mut(..end).unwrap_or_default();
-            excepts(&mut |set| set.clear_in(*high, words));
+            exclusions(&mut |set| set.clear_in(*high, words));
             decode(high << CHUNK_BITS, Source::One(words), chunk.len(), out);
         }
     }
 
     /// Removes its members from the end of a list that is sorted from `start` on.
-    pub fn remove_from(&self, list: &mut Vec<u32>, start: usize) {
+    pub fn remove_members_from(&self, list: &mut Vec<u32>, start: usize) {
         if let Parts::List(ours) = &self.0 {
-            let kept = list.get_mut(start..).map_or(0, |tail| without(tail, ours, |member| member));
+            let kept = list.get_mut(start..).map_or(0, |tail| remove_sorted(tail, ours, |member| member));
             list.truncate(start + kept);
             return;
         }
@@ -203,7 +208,7 @@ impl<const WEIGHT: usize> Set<WEIGHT> {
             let number = rest.first().map_or(0, |first| high(*first));
             let count = rest.partition_point(|member| high(*member) == number);
             let kept = rest.get_mut(..count).map_or(0, |of| match self.0.part(number) {
-                Part::Chunk(chunk) => chunk.remove_from(of),
+                Part::Chunk(chunk) => chunk.remove_members_from(of),
                 Part::List(_) => count,
             });
             if end < at {
@@ -256,7 +261,7 @@ impl<const WEIGHT: usize> Set<WEIGHT> {
     /// Whether it is divided although it has few members, which are far apart.
     fn is_better_a_list(&self) -> bool {
         let Parts::Chunks(chunks) = &self.0 else { return false };
-        !matches!(&**chunks, [(0, Chunk::Bits { .. })]) && self.len() < LIST_AGAIN
+        !matches!(&**chunks, [(0, Chunk::Bits { .. })]) && self.len() < LIST_REJOIN_MIN
     }
 }
 
@@ -361,7 +366,7 @@ mod tests {
             let set = Bitset::from_sorted(ours);
             for pair in masks.windows(2) {
                 let mut rest = vec![1, 2, 3];
-                set.append_without(|hand_over| pair.iter().for_each(hand_over), &mut rest);
+                set.append_difference(|visit| pair.iter().for_each(visit), &mut rest);
                 let is_rest = |member: &u32| pair.iter().all(|except| !except.contains(*member));
                 assert_eq!(rest[3..], ours.iter().copied().filter(is_rest).collect::<Vec<_>>());
             }
@@ -376,12 +381,12 @@ mod tests {
                 let (set, mask) = (Bitset::from_sorted(ours), Mask::from_sorted(theirs));
                 let expected: Vec<u32> =
                     ours.iter().copied().filter(|m| theirs.binary_search(m).is_ok()).collect();
-                let mut common = vec![7];
-                set.append_common(&mask, &mut common);
-                assert_eq!(common[1..], expected);
-                common.truncate(1);
-                mask.append_common_of(ours, &mut common);
-                assert_eq!(common[1..], expected);
+                let mut append_intersection_of = vec![7];
+                set.append_intersection(&mask, &mut append_intersection_of);
+                assert_eq!(append_intersection_of[1..], expected);
+                append_intersection_of.truncate(1);
+                mask.append_intersection_with_list(ours, &mut append_intersection_of);
+                assert_eq!(append_intersection_of[1..], expected);
             }
         }
     }

@@ -22,7 +22,7 @@ use self::bounds::{BoundError, bound, pattern_name};
 use self::budget::{BUDGET, Budget, Pattern};
 use self::json::Json;
 use crate::model::event::EventContent;
-use crate::model::problem::{Explain, Message};
+use crate::model::problem::{Localized, Message};
 use crate::model::time::Timestamp;
 
 /// The longest filter, in bytes.
@@ -52,7 +52,7 @@ pub struct FilterError {
     pub message: String,
 }
 
-impl Explain for FilterError {
+impl Localized for FilterError {
     fn message(&self) -> Message {
         let message = match &self.token {
             None => Message::new("problem-filter"),
@@ -136,7 +136,7 @@ impl FilterError {
         let Some(first) = errors.errors.first() else {
             return Self { line: 1, column: 1, token: None, message: errors.to_string() };
         };
-        let (token, message) = plainly(&first.msg);
+        let (token, message) = plain_message(&first.msg);
         Self { line: place(first.pos.0), column: place(first.pos.1), token, message }
     }
 
@@ -150,7 +150,7 @@ impl FilterError {
 }
 
 /// What a parser says in its own terms, in plain words: of which part of the text, and what.
-fn plainly(said: &str) -> (Option<String>, String) {
+fn plain_message(said: &str) -> (Option<String>, String) {
     let said = said.strip_prefix("Syntax error: ").unwrap_or(said);
     let (found, expected) = said.split_once(" expecting ").unwrap_or((said, ""));
     let quoted = |text: &str| {
@@ -187,7 +187,7 @@ fn failure(error: &ExecutionError) -> EvaluationError {
 }
 
 /// What filters see of an event.
-struct Read {
+struct EventValues {
     context: Context<'static, 'static>,
     budget: Budget,
 }
@@ -196,7 +196,7 @@ struct Read {
 pub struct FilterInput<'a> {
     content: &'a EventContent,
     arrived_at: Timestamp,
-    read: OnceCell<Result<Read, EvaluationError>>,
+    read: OnceCell<Result<EventValues, EvaluationError>>,
 }
 
 impl<'a> FilterInput<'a> {
@@ -205,7 +205,7 @@ impl<'a> FilterInput<'a> {
         Self { content, arrived_at, read: OnceCell::new() }
     }
 
-    fn read(&self) -> Result<Read, EvaluationError> {
+    fn read(&self) -> Result<EventValues, EvaluationError> {
         let EventContent { event_type, project, company, sender_id, occurred_at, data, trace: _ } =
             self.content;
         let mut event = HashMap::new();
@@ -228,7 +228,7 @@ impl<'a> FilterInput<'a> {
         context.add_variable_from_value("event", event);
         let budget = Budget::new();
         context.add_variable_as_val(BUDGET, Box::new(budget.clone()));
-        Ok(Read { context, budget })
+        Ok(EventValues { context, budget })
     }
 }
 

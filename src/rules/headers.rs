@@ -4,7 +4,7 @@ use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT}
 
 use super::{rotation, signature};
 use crate::model::id::{DeliveryId, EventId};
-use crate::model::secret::Kind;
+use crate::model::secret::SecretKind;
 use crate::model::subscription::{Format, Subscription};
 use crate::model::time::Timestamp;
 use crate::model::trace::TraceContext;
@@ -29,11 +29,11 @@ pub const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("postrider/", env!("CARGO_PKG_VERSION")));
 
 /// Room for the headers of this file and the two that HTTP itself needs.
-const OURS: usize = 13;
+const DAEMON_HEADERS: usize = 13;
 
 /// One request to be signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Signing {
+pub struct SigningInput {
     /// What `webhook-id` names: the event, or a made-up one for a health check.
     pub event: EventId,
     /// The delivery, if it is one.
@@ -47,10 +47,10 @@ pub struct Signing {
 /// Every header of a request to this subscription but those that HTTP itself needs.
 ///
 /// It is signed with each secret that is active at the time of the attempt; `X-Signature` (in `blue` format) with
-/// the first symmetric one of them, and is absent where there is none. The subscription's own headers are added, and never replace one of ours.
-pub fn headers(subscription: &Subscription, signing: &Signing, body: &[u8]) -> HeaderMap {
-    let mut headers = own(subscription);
-    headers.reserve(OURS);
+/// the first symmetric one of them, and is absent where there is none. The subscription's custom_headers headers are added, and never replace one of ours.
+pub fn headers(subscription: &Subscription, signing: &SigningInput, body: &[u8]) -> HeaderMap {
+    let mut headers = custom_headers(subscription);
+    headers.reserve(DAEMON_HEADERS);
     headers.insert(CONTENT_TYPE, content_type(subscription.spec.format));
     headers.insert(USER_AGENT, AGENT);
     let id = signing.event.to_string();
@@ -63,7 +63,7 @@ pub fn headers(subscription: &Subscription, signing: &Signing, body: &[u8]) -> H
     }
     headers.insert(POSTRIDER_ATTEMPT, signing.attempt.into());
     if subscription.spec.format == Format::Blue
-        && let Some(secret) = active().find(|secret| secret.kind() == Kind::HmacSha256)
+        && let Some(secret) = active().find(|secret| secret.kind() == SecretKind::HmacSha256)
     {
         insert(&mut headers, X_SIGNATURE, signature::blue(secret, body));
     }
@@ -88,8 +88,8 @@ const fn content_type(format: Format) -> HeaderValue {
     })
 }
 
-/// The subscription's own headers. They may hold tokens, so that they are kept out of logs and HPACK tables.
-fn own(subscription: &Subscription) -> HeaderMap {
+/// The subscription's custom_headers headers. They may hold tokens, so that they are kept out of logs and HPACK tables.
+fn custom_headers(subscription: &Subscription) -> HeaderMap {
     let valid = |(name, value): (&String, &String)| {
         let mut value = HeaderValue::from_str(value).ok()?;
         value.set_sensitive(true);
@@ -111,14 +111,14 @@ mod tests {
     use crate::rules::samples::subscription;
 
     const BODY: &[u8] = b"{}";
-    const SIGNING: Signing = Signing {
+    const SIGNING: SigningInput = SigningInput {
         event: EventId::from_bits(1),
         delivery: Some(DeliveryId::from_bits(3)),
         attempt: 2,
         at: Timestamp::from_millis(1_614_265_330_001),
     };
 
-    fn listed(subscription: &Subscription, signing: &Signing) -> Vec<(String, String)> {
+    fn listed(subscription: &Subscription, signing: &SigningInput) -> Vec<(String, String)> {
         let map = headers(subscription, signing, BODY);
         let mut list: Vec<_> = map
             .iter()
@@ -145,7 +145,7 @@ mod tests {
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()));
         assert_eq!(listed(&subscription, &SIGNING), expected);
-        let check = Signing { delivery: None, ..SIGNING };
+        let check = SigningInput { delivery: None, ..SIGNING };
         assert_eq!(listed(&subscription, &check).len(), expected.len() - 1);
         assert!(headers(&subscription, &SIGNING, BODY)["authorization"].is_sensitive());
     }
@@ -181,7 +181,7 @@ mod tests {
             let blue = map.get("x-signature").map(|value| value.to_str().unwrap());
             let expected = (format == Format::Blue).then(|| signature::blue(&current, BODY));
             assert_eq!(blue, expected.as_deref(), "{format}");
-            let pair = Secret::of_kind(Kind::Ed25519, [4; 32]);
+            let pair = Secret::of_kind(SecretKind::Ed25519, [4; 32]);
             subscription.secrets[0].secret = pair.clone();
             let map = headers(&subscription, &SIGNING, BODY);
             let expected = signature::standard([&pair, &rotated], id, SIGNING.at, BODY);

@@ -13,7 +13,7 @@ use crate::model::time::Timestamp;
 
 /// What is to be known of a subscription after an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
+pub struct HealthChange {
     /// The health from now on.
     pub health: HealthState,
     /// Whether it must be written down: always but after a success that changed only `last_success_at`.
@@ -25,20 +25,20 @@ pub struct Verdict {
 /// `exhausted` says that it was its delivery's last, `first_attempt_started_at` when the first of that
 /// delivery's current schedule began. A health that is disabled already keeps its reason, whatever late
 /// attempts bring.
-pub fn judge(
+pub fn after_attempt(
     health: &HealthState,
     policy: DisablePolicy,
     attempt: &Attempt,
     exhausted: bool,
     first_attempt_started_at: Timestamp,
-) -> Verdict {
+) -> HealthChange {
     if attempt.outcome.is_success() {
-        return praise(health, attempt.ended_at());
+        return after_success(health, attempt.ended_at());
     }
     let ended_at = attempt.ended_at();
     let reason = if attempt.outcome.is_gone() {
         Some(DisabledReason::Gone)
-    } else if exhausted && gives_up(health, policy, first_attempt_started_at) {
+    } else if exhausted && disables_subscription(health, policy, first_attempt_started_at) {
         Some(DisabledReason::Exhausted)
     } else {
         None
@@ -51,13 +51,13 @@ pub fn judge(
         last_failure_at: Some(ended_at),
         probe: health.probe,
     };
-    Verdict { health, must_persist: true }
+    HealthChange { health, must_persist: true }
 }
 
 /// The health after a 2xx that ended at `ended_at`.
-fn praise(health: &HealthState, ended_at: Timestamp) -> Verdict {
+fn after_success(health: &HealthState, ended_at: Timestamp) -> HealthChange {
     let must_persist = health.failing_since.is_some();
-    Verdict {
+    HealthChange {
         health: HealthState {
             failing_since: None,
             probe: None,
@@ -69,7 +69,11 @@ fn praise(health: &HealthState, ended_at: Timestamp) -> Verdict {
 }
 
 /// Whether a delivery whose attempts are used up takes its subscription with it.
-fn gives_up(health: &HealthState, policy: DisablePolicy, first_attempt_started_at: Timestamp) -> bool {
+fn disables_subscription(
+    health: &HealthState,
+    policy: DisablePolicy,
+    first_attempt_started_at: Timestamp,
+) -> bool {
     match policy {
         DisablePolicy::Always => true,
         DisablePolicy::Never => false,
@@ -109,7 +113,8 @@ mod tests {
 
     #[test]
     fn a_failure_makes_failing_and_keeps_its_beginning() {
-        let first = judge(&HealthState::default(), DisablePolicy::Exhausted, &answered(500), false, ms(1000));
+        let first =
+            after_attempt(&HealthState::default(), DisablePolicy::Exhausted, &answered(500), false, ms(1000));
         assert!(first.must_persist);
         assert_eq!(first.health.summary(), Health::Failing);
         assert_eq!(
@@ -121,7 +126,7 @@ mod tests {
             last_failure_at: Some(ms(2000)),
             ..HealthState::default()
         };
-        let next = judge(&earlier, DisablePolicy::Exhausted, &answered(301), false, ms(1000)).health;
+        let next = after_attempt(&earlier, DisablePolicy::Exhausted, &answered(301), false, ms(1000)).health;
         // The newest answer counts, even if the clock was set back since.
         assert_eq!((next.failing_since, next.last_failure_at), (Some(ms(9)), Some(ms(1250))));
     }
@@ -134,9 +139,9 @@ mod tests {
             ..HealthState::default()
         };
         for (before, must_persist) in [(HealthState::default(), false), (failing, true)] {
-            let verdict = judge(&before, DisablePolicy::Always, &answered(204), false, ms(1000));
+            let verdict = after_attempt(&before, DisablePolicy::Always, &answered(204), false, ms(1000));
             let after = HealthState { failing_since: None, last_success_at: Some(ms(1250)), ..before };
-            assert_eq!(verdict, Verdict { health: after, must_persist });
+            assert_eq!(verdict, HealthChange { health: after, must_persist });
         }
     }
 
@@ -159,7 +164,7 @@ mod tests {
         ];
         for (policy, last_success, exhausted, expected) in table {
             let before = HealthState { last_success_at: last_success.map(ms), ..HealthState::default() };
-            let verdict = judge(&before, policy, &answered(500), exhausted, ms(100));
+            let verdict = after_attempt(&before, policy, &answered(500), exhausted, ms(100));
             let detail = "500".to_owned();
             let disabled = Disabled { reason: DisabledReason::Exhausted, at: ms(1250), detail };
             let row = format!("{policy}, {last_success:?}, {exhausted}");
@@ -174,7 +179,7 @@ mod tests {
         for &policy in DisablePolicy::ALL {
             for exhausted in [false, true] {
                 let before = HealthState { last_success_at: Some(ms(1100)), ..HealthState::default() };
-                let after = judge(&before, policy, &answered(410), exhausted, ms(1000)).health;
+                let after = after_attempt(&before, policy, &answered(410), exhausted, ms(1000)).health;
                 let disabled = after.disabled.unwrap();
                 assert_eq!((disabled.reason, disabled.detail.as_str()), (DisabledReason::Gone, "410"));
             }
@@ -188,7 +193,7 @@ mod tests {
         for &reason in DisabledReason::ALL {
             let before = disabled(reason);
             for late in [answered(200), answered(410), answered(500), attempt(timeout.clone())] {
-                let after = judge(&before, DisablePolicy::Always, &late, true, ms(0)).health;
+                let after = after_attempt(&before, DisablePolicy::Always, &late, true, ms(0)).health;
                 assert_eq!(after.disabled, before.disabled, "{reason}, {}", late.outcome);
                 assert_eq!(after.failing_since.is_none(), late.outcome.is_success());
             }
@@ -200,7 +205,8 @@ mod tests {
         let timeout =
             Outcome::Failed { class: ErrorClass::Timeout, detail: "no answer within 7s".to_owned() };
         let after =
-            judge(&HealthState::default(), DisablePolicy::Always, &attempt(timeout), true, ms(1000)).health;
+            after_attempt(&HealthState::default(), DisablePolicy::Always, &attempt(timeout), true, ms(1000))
+                .health;
         assert_eq!(after.disabled.unwrap().detail, "timeout: no answer within 7s");
     }
 }

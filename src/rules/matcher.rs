@@ -10,13 +10,14 @@
 //! anything and never asks who may see an event.
 
 mod block;
+mod candidate;
 mod check;
 mod compile;
+mod counted_filter;
 mod footprint;
-mod gate;
 mod intern;
 mod names;
-mod notes;
+mod pending;
 mod presence;
 mod radix;
 mod slots;
@@ -28,9 +29,9 @@ use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
 
-pub use check::{Candidate, Verdict};
+pub use candidate::{Candidate, MatchOutcome};
+pub use counted_filter::FilterErrors;
 pub use footprint::Footprint;
-pub use gate::FilterErrors;
 pub use presence::Presence;
 pub use snapshot::{Matched, Matches, Snapshot};
 pub use writer::IndexWriter;
@@ -54,7 +55,7 @@ impl Index {
         let current = Arc::new(ArcSwap::from_pointee(Snapshot::default()));
         let mut writer = IndexWriter::new(Arc::clone(&current));
         let subscriptions = subscriptions.into_iter();
-        writer.expect_more(subscriptions.size_hint().0);
+        writer.reserve(subscriptions.size_hint().0);
         for (id, spec, presence) in subscriptions {
             writer.put(id, spec.borrow(), presence);
         }

@@ -25,7 +25,7 @@ pub struct RetryPolicy<'a> {
 
 /// What becomes of a delivery after a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
+pub enum RetryDecision {
     /// It is tried again.
     Retry {
         /// Not before then.
@@ -46,27 +46,27 @@ pub fn after_failure(
     outcome: &Outcome,
     ended_at: Timestamp,
     rng: &mut StdRng,
-) -> Next {
+) -> RetryDecision {
     let position = usize::try_from(attempts_made.saturating_sub(1)).unwrap_or(usize::MAX);
     match policy.waits.get(position) {
         Some(wait) => {
-            let wait = jittered(wait.get(), policy.jitter, rng).max(asked_for(outcome));
-            Next::Retry { due: ended_at.after(wait) }
+            let wait = with_jitter(wait.get(), policy.jitter, rng).max(requested_wait(outcome));
+            RetryDecision::Retry { due: ended_at.after(wait) }
         }
-        None => Next::Exhausted,
+        None => RetryDecision::Exhausted,
     }
 }
 
-fn jittered(wait: Duration, jitter: f64, rng: &mut StdRng) -> Duration {
+fn with_jitter(wait: Duration, jitter: f64, rng: &mut StdRng) -> Duration {
     let jitter = jitter.clamp(0.0, 1.0);
     let factor = 1.0 + jitter * rng.random_range(-1.0..=1.0);
     Duration::try_from_secs_f64(wait.as_secs_f64() * factor).unwrap_or(wait)
 }
 
 /// The wait that the receiver asked for and may ask for.
-fn asked_for(outcome: &Outcome) -> Duration {
+fn requested_wait(outcome: &Outcome) -> Duration {
     match outcome {
-        Outcome::Rejected { status, retry_after: Some(wait) } if heeds_retry_after(*status) => {
+        Outcome::Rejected { status, retry_after: Some(wait) } if honors_retry_after(*status) => {
             (*wait).min(RETRY_AFTER_MAX)
         }
         _ => Duration::ZERO,
@@ -74,7 +74,7 @@ fn asked_for(outcome: &Outcome) -> Duration {
 }
 
 /// Whether `Retry-After` means something on an answer with this status: 429 and 503.
-pub const fn heeds_retry_after(status: u16) -> bool {
+pub const fn honors_retry_after(status: u16) -> bool {
     matches!(status, 429 | 503)
 }
 
@@ -109,8 +109,8 @@ mod tests {
 
     fn wait_after(policy: &RetryPolicy<'_>, made: u32, outcome: &Outcome, seed: u64) -> Option<Duration> {
         match after_failure(policy, made, outcome, END, &mut StdRng::seed_from_u64(seed)) {
-            Next::Retry { due } => Some(due.since(END)),
-            Next::Exhausted => None,
+            RetryDecision::Retry { due } => Some(due.since(END)),
+            RetryDecision::Exhausted => None,
         }
     }
 

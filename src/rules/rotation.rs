@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use crate::model::secret::{Secret, SigningSecret};
-use crate::model::time::Timestamp;
+use crate::model::time::{Interval, Timestamp};
 
 /// How many secrets may sign side by side: each adds its signature to every request.
-pub const ACTIVE_MAX: usize = 4;
+pub const ACTIVE_SECRETS_MAX: usize = 4;
+
+/// How long earlier secrets go on signing after a rotation, unless the request says otherwise.
+pub const GRACE: Interval = Interval::from_secs(86_400);
 
 /// The secrets of a subscription once `secret` signs: it comes first, and whatever signs at `now` goes on for at most
 /// `grace`, the newest of them first. A secret that is there already takes the first place.
@@ -24,6 +27,15 @@ pub fn rotated(
     let former: Vec<_> = former.filter(|signing| signing.is_active(now)).collect();
     let mut secrets = vec![SigningSecret { secret, created_at: now, expires_at: None }];
     secrets.extend(former);
+    secrets
+}
+
+/// Returns the secrets of a subscription of the config file after the file has got another one.
+///
+/// A reload cannot be told to wait, so the oldest secrets are dropped if more than [`ACTIVE_SECRETS_MAX`] would sign.
+pub fn rotated_by_config(present: &[SigningSecret], secret: Secret, now: Timestamp) -> Vec<SigningSecret> {
+    let mut secrets = rotated(present, secret, now, GRACE.get());
+    secrets.truncate(ACTIVE_SECRETS_MAX);
     secrets
 }
 

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use ring::hmac;
 use ring::signature::{ED25519, UnparsedPublicKey};
 
-use crate::model::secret::{Key, PublicKey, Secret, Verifier};
+use crate::model::secret::{PublicKey, Secret, SigningKey, Verifier};
 use crate::model::time::Timestamp;
 
 /// How far a request's timestamp may be from the present, either way, as Standard Webhooks advises.
@@ -19,7 +19,7 @@ pub const TOLERANCE: Duration = Duration::from_mins(5);
 const SYMMETRIC: &str = "v1,";
 const ASYMMETRIC: &str = "v1a,";
 
-/// The value of `webhook-signature`: for each secret, in their order, one `v1,…` (HMAC) or `v1a,…` (ed25519),
+/// The value of `webhook-signature`: for signatures_of_version secret, in their order, one `v1,…` (HMAC) or `v1a,…` (ed25519),
 /// separated by spaces.
 ///
 /// `id` and `at` are what `webhook-id` and `webhook-timestamp` (in whole seconds) carry.
@@ -37,11 +37,11 @@ pub fn standard<'a>(
             value.push(' ');
         }
         match secret.key() {
-            Key::Symmetric(key) => {
+            SigningKey::Symmetric(key) => {
                 value.push_str(SYMMETRIC);
                 STANDARD.encode_string(tag(key, id, &at, body), &mut value);
             }
-            Key::Asymmetric(pair) => {
+            SigningKey::Asymmetric(pair) => {
                 value.push_str(ASYMMETRIC);
                 STANDARD.encode_string(pair.sign(&message(id, &at, body)), &mut value);
             }
@@ -57,7 +57,7 @@ pub fn blue(secret: &Secret, body: &[u8]) -> String {
 
 /// The Standard Webhooks headers of a request that came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Signed<'a> {
+pub struct SignatureHeaders<'a> {
     /// `webhook-id`.
     pub id: &'a str,
     /// `webhook-timestamp`.
@@ -86,29 +86,39 @@ pub enum VerifyError {
 /// Checks that one of the signatures is of this secret or public key, id, time and body, and that the time is within
 /// [`TOLERANCE`] of `now`. Only `v1` is asked of a symmetric secret, and only `v1a` of an ed25519 key. HMACs are
 /// compared in constant time; versions not known are passed over.
-pub fn verify(with: &Verifier, signed: &Signed<'_>, body: &[u8], now: Timestamp) -> Result<(), VerifyError> {
+pub fn verify(
+    with: &Verifier,
+    signed: &SignatureHeaders<'_>,
+    body: &[u8],
+    now: Timestamp,
+) -> Result<(), VerifyError> {
     check_time(signed.timestamp, now)?;
     let message = message(signed.id, signed.timestamp, body);
     let fits = match with {
         Verifier::Public(key) => any_asymmetric(key, signed, &message),
         Verifier::Secret(secret) => match (secret.key(), secret.public_key()) {
-            (Key::Symmetric(key), _) => {
+            (SigningKey::Symmetric(key), _) => {
                 let key = hmac::Key::new(hmac::HMAC_SHA256, key);
-                each(signed, SYMMETRIC).any(|tag| hmac::verify(&key, &message, &tag).is_ok())
+                signatures_of_version(signed, SYMMETRIC).any(|tag| hmac::verify(&key, &message, &tag).is_ok())
             }
-            (Key::Asymmetric(_), public) => public.is_some_and(|key| any_asymmetric(&key, signed, &message)),
+            (SigningKey::Asymmetric(_), public) => {
+                public.is_some_and(|key| any_asymmetric(&key, signed, &message))
+            }
         },
     };
     if fits { Ok(()) } else { Err(VerifyError::Mismatch) }
 }
 
-fn any_asymmetric(key: &PublicKey, signed: &Signed<'_>, message: &[u8]) -> bool {
+fn any_asymmetric(key: &PublicKey, signed: &SignatureHeaders<'_>, message: &[u8]) -> bool {
     let key = UnparsedPublicKey::new(&ED25519, key.as_bytes());
-    each(signed, ASYMMETRIC).any(|signature| key.verify(message, &signature).is_ok())
+    signatures_of_version(signed, ASYMMETRIC).any(|signature| key.verify(message, &signature).is_ok())
 }
 
 /// The signatures of one version.
-fn each<'a>(signed: &Signed<'a>, version: &'static str) -> impl Iterator<Item = Vec<u8>> + use<'a> {
+fn signatures_of_version<'a>(
+    signed: &SignatureHeaders<'a>,
+    version: &'static str,
+) -> impl Iterator<Item = Vec<u8>> + use<'a> {
     let parts = signed.signatures.split_ascii_whitespace();
     parts.filter_map(move |part| STANDARD.decode(part.strip_prefix(version)?).ok())
 }
@@ -152,7 +162,7 @@ fn blue_key(secret: &Secret) -> hmac::Key {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::secret::Kind;
+    use crate::model::secret::SecretKind;
 
     const ID: &str = "msg_p5jXN8AQM9LWM0D4loKWxJek";
     const AT: Timestamp = Timestamp::from_millis(1_614_265_330_999);
@@ -183,20 +193,30 @@ mod tests {
 
     #[test]
     fn only_what_was_signed_is_believed() {
-        let signed = Signed { id: ID, timestamp: "1614265330", signatures: SIGNATURE };
+        let signed = SignatureHeaders { id: ID, timestamp: "1614265330", signatures: SIGNATURE };
         let rotated = format!("v1a,AAAA v1,!!! v1,AAAA {SIGNATURE}");
         let table = [
             (secret(), signed, BODY, Ok(())),
-            (secret(), Signed { signatures: &rotated, ..signed }, BODY, Ok(())),
+            (secret(), SignatureHeaders { signatures: &rotated, ..signed }, BODY, Ok(())),
             (other(), signed, BODY, Err(VerifyError::Mismatch)),
-            (secret(), Signed { id: "msg_x", ..signed }, BODY, Err(VerifyError::Mismatch)),
-            (secret(), Signed { timestamp: "1614265331", ..signed }, BODY, Err(VerifyError::Mismatch)),
-            (secret(), signed, b"{\"test\":2432232314}", Err(VerifyError::Mismatch)),
-            (secret(), Signed { signatures: "", ..signed }, BODY, Err(VerifyError::Mismatch)),
-            (secret(), Signed { signatures: &SIGNATURE[3..], ..signed }, BODY, Err(VerifyError::Mismatch)),
+            (secret(), SignatureHeaders { id: "msg_x", ..signed }, BODY, Err(VerifyError::Mismatch)),
             (
                 secret(),
-                Signed { timestamp: "now", ..signed },
+                SignatureHeaders { timestamp: "1614265331", ..signed },
+                BODY,
+                Err(VerifyError::Mismatch),
+            ),
+            (secret(), signed, b"{\"test\":2432232314}", Err(VerifyError::Mismatch)),
+            (secret(), SignatureHeaders { signatures: "", ..signed }, BODY, Err(VerifyError::Mismatch)),
+            (
+                secret(),
+                SignatureHeaders { signatures: &SIGNATURE[3..], ..signed },
+                BODY,
+                Err(VerifyError::Mismatch),
+            ),
+            (
+                secret(),
+                SignatureHeaders { timestamp: "now", ..signed },
                 BODY,
                 Err(VerifyError::Timestamp("now".to_owned())),
             ),
@@ -208,15 +228,15 @@ mod tests {
 
     #[test]
     fn each_kind_signs_and_is_verified_by_its_own_scheme() {
-        let pair = Secret::of_kind(Kind::Ed25519, [5; 32]);
-        let (public, other) = (pair.public_key().unwrap(), Secret::of_kind(Kind::Ed25519, [6; 32]));
+        let pair = Secret::of_kind(SecretKind::Ed25519, [5; 32]);
+        let (public, other) = (pair.public_key().unwrap(), Secret::of_kind(SecretKind::Ed25519, [6; 32]));
         let both = standard([&pair, &secret()], ID, AT, BODY);
         let (asymmetric, symmetric) = both.split_once(' ').unwrap();
         assert_eq!(symmetric, SIGNATURE);
         let digits = asymmetric.strip_prefix("v1a,").unwrap();
         assert_eq!(STANDARD.decode(digits).unwrap().len(), 64);
         let check = |with: &Verifier, signatures: &str, body: &[u8]| {
-            verify(with, &Signed { id: ID, timestamp: "1614265330", signatures }, body, AT).is_ok()
+            verify(with, &SignatureHeaders { id: ID, timestamp: "1614265330", signatures }, body, AT).is_ok()
         };
         for with in [Verifier::Public(public), Verifier::Secret(pair)] {
             assert!(check(&with, &both, BODY) && check(&with, asymmetric, BODY));
@@ -233,7 +253,7 @@ mod tests {
 
     #[test]
     fn five_minutes_either_way_are_tolerated() {
-        let signed = Signed { id: ID, timestamp: "1614265330", signatures: SIGNATURE };
+        let signed = SignatureHeaders { id: ID, timestamp: "1614265330", signatures: SIGNATURE };
         let with = Verifier::Secret(secret());
         let at = |secs: u64| verify(&with, &signed, BODY, Timestamp::from_millis(secs * 1000));
         assert_eq!(at(1_614_265_330 + 300), Ok(()));

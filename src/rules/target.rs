@@ -10,7 +10,7 @@ use std::sync::Arc;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use url::{Host, Url};
 
-use crate::model::problem::{Explain, Message};
+use crate::model::problem::{Localized, Message};
 
 const fn v4(a: u8, b: u8, c: u8, d: u8, prefix: u8) -> Ipv4Net {
     Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), prefix)
@@ -80,7 +80,7 @@ pub struct ForbiddenAddress {
     why: &'static str,
 }
 
-impl Explain for ForbiddenAddress {
+impl Localized for ForbiddenAddress {
     fn message(&self) -> Message {
         let message = match self.inside {
             None => Message::new("problem-address"),

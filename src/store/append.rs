@@ -59,7 +59,7 @@ impl Applier {
             if !state.is_live(subscription) {
                 // Written down, so that no later opening takes it for fresh.
                 let progress = Progress::Cancelled;
-                let delivery = Delivery { progress, ..Delivery::fresh(id, event, subscription) };
+                let delivery = Delivery { progress, ..Delivery::new(id, event, subscription) };
                 self.draft.put_long(Table::Cancelled, id.bits(), &record::delivery(&delivery), 0);
                 state.add(subscription, ProgressKind::Cancelled);
                 continue;

@@ -117,7 +117,7 @@ impl<'a> Migration<'a> {
             }
             let origin = Origin::read(bits, first)?;
             for (index, (event, subscription)) in self.reader.members(&origin)?.into_iter().enumerate() {
-                let delivery = Delivery::fresh(delivery_of(bits, index), event, subscription);
+                let delivery = Delivery::new(delivery_of(bits, index), event, subscription);
                 let is_fresh = bits >= floor && self.is_living(subscription)?;
                 if !is_fresh && !self.has_row(delivery.id)? && !self.is_in_lane(&delivery)? {
                     let delivery = Delivery { progress: Progress::Cancelled, ..delivery };

@@ -78,7 +78,7 @@ impl Model {
     fn begin(&mut self, origin: u128, id: DeliveryId, to: (EventId, SubscriptionId, bool)) {
         let (event, subscription, queued) = to;
         let place = if queued { Place::Lane(id.time()) } else { Place::Fresh };
-        let mut known = Known { delivery: Delivery::fresh(id, event, subscription), place, origin };
+        let mut known = Known { delivery: Delivery::new(id, event, subscription), place, origin };
         if !self.is_live(subscription) {
             known.cancel();
         }

@@ -194,7 +194,7 @@ impl Reader {
                 return Ok(delivery);
             }
         }
-        Ok(Delivery::fresh(id, event, subscription))
+        Ok(Delivery::new(id, event, subscription))
     }
 
     fn delivery_row(&self, id: DeliveryId) -> Result<Option<Delivery>, StoreError> {

@@ -8,7 +8,7 @@ use crate::model::attempt::EXCERPT_BYTES_MAX;
 use crate::model::delivery::DeliveryState;
 use crate::model::id::ReplayId;
 use crate::model::replay::{JobState, ReplayJob};
-use crate::model::secret::Key;
+use crate::model::secret::SigningKey;
 use crate::model::tls::ClientIdentity;
 use crate::store::once::{Earlier, EarlierEvent};
 use crate::store::rig;
@@ -267,7 +267,7 @@ fn a_subscriptions_secrets_are_sealed_for_it_alone() {
     let value = full_subscription();
     let record = subscription(&value, &vault()).unwrap();
     let secret = value.secrets[0].secret.clone();
-    let Key::Symmetric(bytes) = secret.key() else { panic!("another kind") };
+    let SigningKey::Symmetric(bytes) = secret.key() else { panic!("another kind") };
     for hidden in [secret.reveal().as_bytes(), &secret.reveal().as_bytes()[6..], bytes] {
         assert!(!record.windows(hidden.len()).any(|part| part == hidden));
     }

@@ -184,7 +184,7 @@ impl Applier {
         for id in ids {
             let Some(fresh) = self.reader.ledger.state().take_fresh(id) else { continue };
             let progress = Progress::Cancelled;
-            let delivery = Delivery { progress, ..Delivery::fresh(id, fresh.event, subscription) };
+            let delivery = Delivery { progress, ..Delivery::new(id, fresh.event, subscription) };
             self.move_row(&delivery, &Before { kind: ProgressKind::Waiting, row: None })?;
             self.cut_if_full()?;
         }

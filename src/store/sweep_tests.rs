@@ -11,7 +11,7 @@ use crate::model::time::Clock;
 
 async fn settle(rig: &Rig, appended: &Appended) {
     let subscription = crate::model::id::SubscriptionId::from_bits(1);
-    let mut delivery = Delivery::fresh(appended.deliveries[0], appended.event.id, subscription);
+    let mut delivery = Delivery::new(appended.deliveries[0], appended.event.id, subscription);
     delivery.progress = Progress::Succeeded;
     let settlement = Settlement { delivery, due_was: None, health: None };
     rig.step(|place, done| place.settle(settlement, done)).await.unwrap();

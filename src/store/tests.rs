@@ -31,7 +31,7 @@ async fn an_event_is_read_back_whole_at_every_size() {
         let deliveries = rig.reader.deliveries_of(event.id).unwrap();
         assert_eq!(deliveries.iter().map(|d| d.id).collect::<Vec<_>>(), appended.deliveries);
         for id in appended.deliveries.iter().take(5).copied() {
-            let fresh = Delivery::fresh(id, event.id, subscription);
+            let fresh = Delivery::new(id, event.id, subscription);
             assert_eq!(rig.reader.delivery(id).unwrap(), Some(fresh));
         }
         let beyond = DeliveryId::from_bits(event.id.bits() + 1 + targets as u128);
@@ -248,7 +248,7 @@ async fn a_release_makes_all_due_and_shows_it() {
     let mut deliveries = Vec::new();
     for wait in [50, 10, 30, 20, 40] {
         let appended = rig.append(one(None, 1, vec![to(subscription, false)])).await.unwrap();
-        let mut delivery = Delivery::fresh(appended[0].deliveries[0], appended[0].event.id, subscription);
+        let mut delivery = Delivery::new(appended[0].deliveries[0], appended[0].event.id, subscription);
         delivery.progress = Progress::Waiting { due: EPOCH.after(Duration::from_secs(wait)) };
         deliveries.push(delivery.id);
         let settlement = Settlement { delivery, due_was: None, health: None };
@@ -308,7 +308,7 @@ async fn what_waits_is_listed_while_it_moves() {
         let list = (0..8).map(|n| Append { content: content(None, 1), targets: vec![to(of, n % 2 == 0)] });
         let appended = rig.append(list.collect()).await.unwrap();
         let made: Vec<_> =
-            appended.iter().map(|one| Delivery::fresh(one.deliveries[0], one.event.id, of)).collect();
+            appended.iter().map(|one| Delivery::new(one.deliveries[0], one.event.id, of)).collect();
         known.lock().unwrap().extend(made.iter().map(|one| one.id));
         // From memory to the lane, and from either to those that were tried.
         let parked = made[..4].to_vec();

@@ -11,9 +11,8 @@ use super::notice::{self, Notice};
 use super::page_error::PageError;
 use super::subscription::find;
 use super::viewer::Viewer;
-use crate::flow::audit::Action;
+use crate::flow::ChangeError;
 use crate::flow::secrets::{Rotation, check_grace};
-use crate::flow::subscriptions::ChangeError;
 use crate::flow::version::Expected;
 use crate::model::id::DeliveryId;
 use crate::model::time::Interval;
@@ -29,8 +28,7 @@ pub(super) async fn enable(
     let id = find(&ui, &id)?.subscription.id;
     let (flow, actor) = (ui.flow.clone(), viewer.actor());
     let change = async move {
-        let enabled = flow.enable(id, &Expected::Any).await?;
-        actor.note(Action::SubscriptionEnabled, id, "");
+        let enabled = flow.enable(actor, id, Expected::Any).await?;
         Ok(enabled)
     };
     let notice = match ui.carry_out(change).await? {
@@ -54,8 +52,7 @@ pub(super) async fn disable(
     let id = find(&ui, &id)?.subscription.id;
     let (flow, actor) = (ui.flow.clone(), viewer.actor());
     let change = async move {
-        flow.disable(id, &Expected::Any).await?;
-        actor.note(Action::SubscriptionDisabled, id, "");
+        flow.disable(actor, id, Expected::Any).await?;
         Ok(Notice::Done("notice-disabled"))
     };
     let notice = ui.carry_out(change).await?.or_else(|error| refused(&viewer, error))?;
@@ -73,8 +70,7 @@ pub(super) async fn delete(
     let id = find(&ui, &id)?.subscription.id;
     let (flow, actor) = (ui.flow.clone(), viewer.actor());
     let change = async move {
-        flow.delete(id, &Expected::Any).await?;
-        actor.note(Action::SubscriptionDeleted, id, "");
+        flow.delete(actor, id, Expected::Any).await?;
         Ok(Notice::Done("notice-deleted"))
     };
     let notice = ui.carry_out(change).await?.or_else(|error| refused(&viewer, error))?;
@@ -92,8 +88,7 @@ pub(super) async fn retry(
     let id: DeliveryId = text.parse().map_err(|_| PageError::not_found("delivery", &text))?;
     let (flow, actor) = (ui.flow.clone(), viewer.actor());
     let change = async move {
-        flow.retry(id).await?;
-        actor.note(Action::DeliveryRetried, id, "");
+        flow.retry(actor, id).await?;
         Ok(Notice::Done("notice-retried"))
     };
     let notice = ui.carry_out(change).await?.or_else(|error| refused(&viewer, error))?;
@@ -111,8 +106,7 @@ pub(super) async fn cancel(
     let id: DeliveryId = text.parse().map_err(|_| PageError::not_found("delivery", &text))?;
     let (flow, actor) = (ui.flow.clone(), viewer.actor());
     let change = async move {
-        flow.give_up(id).await?;
-        actor.note(Action::DeliveryCancelled, id, "");
+        flow.cancel(actor, id).await?;
         Ok(Notice::Done("notice-cancelled"))
     };
     let notice = ui.carry_out(change).await?.or_else(|error| refused(&viewer, error))?;
@@ -130,8 +124,7 @@ pub(super) async fn test(
     let id = find(&ui, &id)?.subscription.id;
     let (flow, actor) = (ui.flow.clone(), viewer.actor());
     let change = async move {
-        let attempt = flow.send_sample(id, None).await?;
-        actor.note(Action::SubscriptionTested, id, &attempt.outcome);
+        let attempt = flow.send_sample(actor, id, None).await?;
         Ok(Notice::Answer("notice-tested", Box::new(attempt)))
     };
     let notice = ui.carry_out(change).await?.or_else(|error| refused(&viewer, error))?;
@@ -156,8 +149,7 @@ pub(super) async fn rotate(
     };
     let (flow, actor) = (ui.flow.clone(), viewer.actor());
     let change = async move {
-        let entry = flow.rotate_secret(id, &Expected::Any, Rotation { grace, secret: None }).await?;
-        actor.note(Action::SecretRotated, id, format_args!("grace {grace}"));
+        let entry = flow.rotate_secret(actor, id, Expected::Any, Rotation { grace, secret: None }).await?;
         Ok(notice::secret(&entry, "notice-rotated"))
     };
     let notice = ui.carry_out(change).await?.or_else(|error| refused(&viewer, error))?;

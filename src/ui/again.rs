@@ -13,8 +13,7 @@ use super::query::Query;
 use super::viewer::Viewer;
 use super::{Ui, actions, events, once, subscription, subscriptions};
 use crate::flow::Flow;
-use crate::flow::audit::Action;
-use crate::flow::subscriptions::{ChangeError, Entry};
+use crate::flow::{ChangeError, Entry};
 use crate::model::id::{EventId, SubscriptionId};
 use crate::rules::filter::Filter;
 use crate::store::{EventHead, EventQuery, StoreError};
@@ -179,7 +178,7 @@ async fn deliver(
     let (mut done, actor) = (Done::default(), viewer.actor());
     for id in chosen {
         let once = once::of(&viewer, &format!("again {id}"), &form, to.to_string().as_bytes());
-        let redelivered = match flow.replay_event(id, Some(vec![to]), once).await {
+        let redelivered = match flow.replay_event(actor.clone(), id, Some(vec![to]), once).await {
             // Retention has taken it since the page was shown.
             Err(ChangeError::NotFound { .. }) => {
                 done.passed_over += 1;
@@ -188,9 +187,6 @@ async fn deliver(
             other => other?,
         };
         let made = redelivered.deliveries.len();
-        if !redelivered.is_repeat {
-            actor.note(Action::EventReplayed, id, format_args!("deliveries={made}"));
-        }
         done.made += made;
         done.passed_over += redelivered.skipped.len();
     }

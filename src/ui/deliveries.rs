@@ -22,7 +22,7 @@ use crate::model::delivery::{Delivery, DeliveryState, Progress};
 use crate::model::id::{DeliveryId, EventId, SubscriptionId};
 use crate::model::subscription::Subscription;
 use crate::model::time::Timestamp;
-use crate::rules::headers::{Signing, WEBHOOK_SIGNATURE, X_SIGNATURE, headers};
+use crate::rules::headers::{SigningInput, WEBHOOK_SIGNATURE, X_SIGNATURE, headers};
 use crate::store::{DeliveryQuery, Page, StoreError};
 
 /// A delivery in a list.
@@ -205,7 +205,7 @@ impl One<'_> {
     fn headers(&self, attempt: &Attempt) -> String {
         let delivery = &self.row.delivery;
         let Some(subscription) = &self.subscription else { return String::new() };
-        let signing = Signing {
+        let signing = SigningInput {
             event: delivery.event,
             delivery: Some(delivery.id),
             attempt: attempt.number,

@@ -16,9 +16,8 @@ use super::sentence::sentence;
 use super::subscription::find;
 use super::viewer::Viewer;
 use super::{Ui, once};
-use crate::flow::audit::Action;
-use crate::flow::subscriptions::{ChangeError, Entry};
 use crate::flow::version::Expected;
+use crate::flow::{ChangeError, Entry};
 use crate::model::id::SubscriptionId;
 use crate::model::input::SubscriptionInput;
 use crate::model::problem::Problem;
@@ -128,10 +127,7 @@ pub(super) async fn create(
     let once = once::of(&viewer, "subscription", &form, &asked);
     let (flow, actor) = (ui.flow.clone(), viewer.actor());
     let change = async move {
-        let (entry, is_repeat) = flow.create(input, once).await?;
-        if !is_repeat {
-            actor.note(Action::SubscriptionCreated, entry.subscription.id, &entry.subscription.spec.name);
-        }
+        let (entry, _) = flow.create(actor, input, once).await?;
         Ok(entry)
     };
     match ui.carry_out(change).await? {
@@ -170,8 +166,7 @@ pub(super) async fn change(
     let expected =
         form.get("version").parse().map_or(Expected::Any, |version| Expected::OneOf(vec![version]));
     let change = async move {
-        flow.change(id, &expected, &members).await?;
-        actor.note(Action::SubscriptionChanged, id, "");
+        flow.change(actor, id, expected, members).await?;
         Ok(())
     };
     match ui.carry_out(change).await? {
@@ -225,7 +220,7 @@ async fn check(ui: &Ui, draft: &Draft) -> Vec<Problem> {
 fn and_of_filter(draft: &Draft, mut problems: Vec<Problem>) -> Vec<Problem> {
     let is_told = draft.filter.is_empty() || problems.iter().any(|problem| problem.pointer == "/filter");
     if let Some(Err(error)) = (!is_told).then(|| Filter::compile(&draft.filter)) {
-        problems.push(Problem::explained("/filter", &error));
+        problems.push(Problem::from_error("/filter", &error));
     }
     problems
 }

@@ -15,7 +15,7 @@ use crate::flow::view::Explanation;
 use crate::model::event::Event;
 use crate::model::id::EventId;
 use crate::model::time::Timestamp;
-use crate::rules::matcher::Verdict;
+use crate::rules::matcher::MatchOutcome;
 use crate::store::{EventQuery, Page};
 
 struct Head {
@@ -120,13 +120,13 @@ struct One<'a> {
 }
 
 impl One<'_> {
-    fn why(&self, verdict: Verdict) -> String {
+    fn why(&self, verdict: MatchOutcome) -> String {
         match verdict {
-            Verdict::Matches => self.v.t("reason-matches-now"),
-            Verdict::Events => self.v.t("reason-events"),
-            Verdict::Projects => self.v.t("reason-projects"),
-            Verdict::Filter => self.v.t("reason-filter"),
-            Verdict::Disabled => self.v.t("reason-disabled"),
+            MatchOutcome::Matches => self.v.t("reason-matches-now"),
+            MatchOutcome::Events => self.v.t("reason-events"),
+            MatchOutcome::Projects => self.v.t("reason-projects"),
+            MatchOutcome::Filter => self.v.t("reason-filter"),
+            MatchOutcome::Disabled => self.v.t("reason-disabled"),
         }
     }
 }
@@ -148,7 +148,7 @@ pub(super) async fn show(
         let is_whole = rows.len() < DELIVERIES_MAX;
         others.retain(|other| {
             !rows.iter().any(|row| row.delivery.subscription == other.subscription)
-                && (is_whole || other.verdict != Verdict::Matches)
+                && (is_whole || other.verdict != MatchOutcome::Matches)
         });
         Ok(Some((event, rows, others)))
     });

@@ -4,8 +4,8 @@ use fluent_bundle::FluentArgs;
 
 use super::language::Language;
 use super::viewer::Viewer;
-use crate::flow::subscriptions::ChangeError;
-use crate::model::problem::{Explain as _, Message, MessageValue, Problem};
+use crate::flow::ChangeError;
+use crate::model::problem::{Localized as _, Message, MessageValue, Problem};
 
 /// A message in that language.
 pub(super) fn explain(language: Language, message: &Message) -> String {
@@ -58,6 +58,7 @@ pub(super) fn of_change(error: &ChangeError) -> Option<Message> {
         ChangeError::KeyReused => Message::new("problem-key-reused"),
         ChangeError::Invalid(_)
         | ChangeError::CheckFailed { .. }
+        | ChangeError::Panicked { .. }
         | ChangeError::Stopping
         | ChangeError::Store(_) => return None,
     })
@@ -85,7 +86,7 @@ mod tests {
     use crate::model::id::{DeliveryId, EventId, ReplayId, SubscriptionId};
     use crate::model::input::SubscriptionInput;
     use crate::model::name::SenderId;
-    use crate::model::problem::Explain;
+    use crate::model::problem::Localized;
     use crate::model::time::Timestamp;
     use crate::rules::filter::Filter;
     use crate::rules::target::AllowedNetworks;
@@ -93,11 +94,11 @@ mod tests {
     /// What the API says, and the message of it.
     type Said = (String, Message);
 
-    fn said_by<E: Explain>(error: &E) -> Said {
+    fn said_by<E: Localized>(error: &E) -> Said {
         (error.to_string(), error.message())
     }
 
-    fn refused<T: std::str::FromStr<Err: Explain>>(text: &str) -> Said {
+    fn refused<T: std::str::FromStr<Err: Localized>>(text: &str) -> Said {
         said_by(&text.parse::<T>().err().unwrap())
     }
 

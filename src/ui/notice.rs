@@ -10,7 +10,7 @@ use rand::RngExt as _;
 use super::Ui;
 use super::query::Query;
 use super::viewer::Viewer;
-use crate::flow::subscriptions::Entry;
+use crate::flow::Entry;
 use crate::model::attempt::Attempt;
 
 /// The most notices that wait to be shown; the oldest makes room.

@@ -13,11 +13,11 @@ use super::page_error::PageError;
 use super::subscriptions::{Row as SubscriptionRow, health};
 use super::viewer::Viewer;
 use super::{Ui, guard};
+use crate::flow::Entry;
 use crate::flow::Flow;
 use crate::flow::history::{MINUTES_MAX, Minute};
 use crate::flow::list::Narrowing;
 use crate::flow::meter::{Latency, Reading};
-use crate::flow::subscriptions::Entry;
 use crate::model::time::Timestamp;
 use crate::store::{DeliveryQuery, EventQuery, StoreError};
 

@@ -8,7 +8,7 @@ use http::StatusCode;
 use super::explain::{explain, no_such, of_change};
 use super::viewer::Viewer;
 use crate::api::problem::ApiError;
-use crate::flow::subscriptions::ChangeError;
+use crate::flow::ChangeError;
 use crate::model::problem::Message;
 
 /// Why there is no page.

@@ -9,7 +9,7 @@ use url::form_urlencoded;
 
 use super::explain::explain;
 use super::viewer::Viewer;
-use crate::model::problem::{Explain, Message};
+use crate::model::problem::{Localized, Message};
 use crate::model::time::{Timestamp, TimestampError};
 
 /// How many items a page of a list has.
@@ -36,7 +36,7 @@ impl Query {
     }
 
     /// A parameter's value; one that cannot be read is noted, and as good as left out.
-    pub(super) fn read<T: FromStr<Err: Explain>>(&mut self, name: &'static str) -> Option<T> {
+    pub(super) fn read<T: FromStr<Err: Localized>>(&mut self, name: &'static str) -> Option<T> {
         let read = self.given.get(name)?.parse::<T>();
         read.map_err(|error| self.problems.insert(name, error.message())).ok()
     }

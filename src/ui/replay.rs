@@ -16,13 +16,12 @@ use super::query::{PAGE_ITEMS, Query};
 use super::subscription::find;
 use super::viewer::Viewer;
 use super::{Ui, guard, once};
+use crate::flow::Entry;
 use crate::flow::Flow;
-use crate::flow::audit::Action;
 use crate::flow::replay::{Counted, REPLAYED_STATES, ReplayAsk};
-use crate::flow::subscriptions::Entry;
 use crate::model::delivery::DeliveryState;
 use crate::model::id::{ReplayId, SubscriptionId};
-use crate::model::problem::{Explain as _, Message};
+use crate::model::problem::{Localized as _, Message};
 use crate::model::replay::{JobState, ReplayJob};
 use crate::model::time::Timestamp;
 
@@ -127,10 +126,7 @@ pub(super) async fn start(
     let once = once::of(&viewer, &route, &form, fields.join("\n").as_bytes());
     let (flow, actor) = (ui.flow.clone(), viewer.actor());
     let change = async move {
-        let (job, is_repeat) = flow.start_replay(ask, once).await?;
-        if !is_repeat {
-            actor.note(Action::ReplayStarted, job.id, format_args!("subscription={subscription}"));
-        }
+        let (job, _) = flow.start_replay(actor, ask, once).await?;
         Ok(job.id)
     };
     let (path, notice) = match ui.carry_out(change).await? {
@@ -229,8 +225,7 @@ pub(super) async fn cancel(
     let id = read_id(&text)?;
     let (flow, actor) = (ui.flow.clone(), viewer.actor());
     let change = async move {
-        let job = flow.cancel_replay(id).await?;
-        actor.note(Action::ReplayCancelled, id, format_args!("made={}", job.made));
+        flow.cancel_replay(actor, id).await?;
         Ok(Notice::Done("notice-replay-cancelled"))
     };
     let notice = ui.carry_out(change).await?.or_else(|error| refused(&viewer, error))?;

@@ -258,7 +258,7 @@ impl Work {
                 appended.deliveries.iter().zip(&append.targets).filter(|(_, target)| target.queued)
             {
                 // Where it lies decides how it is settled.
-                let waiting = Delivery::fresh(*id, appended.event.id, target.subscription);
+                let waiting = Delivery::new(*id, appended.event.id, target.subscription);
                 self.facts.settled.insert(*id, vec![(span, waiting)]);
             }
             let deliveries = appended.deliveries.iter().copied().zip(targets).collect();
@@ -284,7 +284,7 @@ impl Work {
         let mut list = Vec::new();
         for (id, event, of) in self.newest() {
             if !self.facts.settled.contains_key(&id) && self.rng.random_bool(0.2) {
-                list.push(Delivery::fresh(id, event, of));
+                list.push(Delivery::new(id, event, of));
             }
         }
         bench.hand(|place, done| place.park(list, done)).await
@@ -311,7 +311,7 @@ impl Work {
         for (one, id) in list.iter().zip(ids) {
             let (Redelivery { event, subscription, queued }, Some(id)) = (*one, *id) else { continue };
             if queued {
-                let waiting = Delivery::fresh(id, event, subscription);
+                let waiting = Delivery::new(id, event, subscription);
                 self.facts.settled.insert(id, vec![(span, waiting)]);
             }
             self.facts.replayed.push(Replayed { span, id, event, subscription });
@@ -324,7 +324,7 @@ impl Work {
         for (id, event, of) in self.newest() {
             let last = self.facts.settled.get(&id).and_then(|list| list.last()).map(|(_, last)| last.clone());
             let due_was = last.as_ref().map(|last| last.progress);
-            let mut delivery = last.unwrap_or_else(|| Delivery::fresh(id, event, of));
+            let mut delivery = last.unwrap_or_else(|| Delivery::new(id, event, of));
             if delivery.progress.is_final() || self.rng.random_bool(0.4) {
                 continue;
             }
@@ -454,7 +454,7 @@ impl Facts {
         for delivery in found {
             let steps = self.settled.get(&delivery.id).map_or(&[][..], Vec::as_slice);
             let last_due = steps.iter().rposition(|(span, _)| span.is_due(cut));
-            let fresh = Delivery::fresh(delivery.id, event.id, delivery.subscription);
+            let fresh = Delivery::new(delivery.id, event.id, delivery.subscription);
             let mut allowed: Vec<&Delivery> = steps
                 .iter()
                 .skip(last_due.unwrap_or_default())

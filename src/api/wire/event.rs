@@ -19,7 +19,7 @@ use crate::flow::view::Explanation;
 use crate::model::event::{Event, EventContent};
 use crate::model::id::EventId;
 use crate::model::time::Timestamp;
-use crate::rules::matcher::Verdict;
+use crate::rules::matcher::MatchOutcome;
 
 /// One event to submit.
 #[derive(Serialize, ToSchema)]
@@ -155,11 +155,11 @@ pub enum MismatchReason {
 impl From<Explanation> for MatchBody {
     fn from(explanation: Explanation) -> Self {
         let reason = match explanation.verdict {
-            Verdict::Matches => None,
-            Verdict::Events => Some("events"),
-            Verdict::Projects => Some("projects"),
-            Verdict::Filter => Some("filter"),
-            Verdict::Disabled => Some("disabled"),
+            MatchOutcome::Matches => None,
+            MatchOutcome::Events => Some("events"),
+            MatchOutcome::Projects => Some("projects"),
+            MatchOutcome::Filter => Some("filter"),
+            MatchOutcome::Disabled => Some("disabled"),
         };
         let subscription = explanation.subscription.to_string();
         Self { subscription, name: explanation.name, matches: reason.is_none(), reason }

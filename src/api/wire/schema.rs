@@ -14,7 +14,7 @@ use crate::flow::stream;
 use crate::model::attempt::ErrorClass;
 use crate::model::delivery::DeliveryState as State;
 use crate::model::replay::JobState;
-use crate::model::secret::Kind;
+use crate::model::secret;
 use crate::model::subscription::{self, DisabledReason as Reason};
 
 /// A string with a pattern: the name in the document, its description, the pattern, examples.
@@ -150,7 +150,7 @@ words! {
     /// How far a replay is.
     ReplayState: [JobState::Running, JobState::Done, JobState::Cancelled, JobState::Failed];
     /// How a secret signs.
-    SecretKind: [Kind::HmacSha256, Kind::Ed25519];
+    SecretKind: [secret::SecretKind::HmacSha256, secret::SecretKind::Ed25519];
     /// How a subscription's receiver is doing.
     Health: subscription::Health::ALL;
     /// Why a subscription is switched off.

@@ -1,79 +1,59 @@
 //! Subscriptions: given, shown, counted.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use utoipa::openapi::schema::{Object, OneOf, Schema, Type};
+use utoipa::openapi::schema::{AdditionalProperties, Object, ObjectBuilder, OneOf, Schema, SchemaType, Type};
 use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::delivery::AttemptBody;
 use super::schema::{
-    DisabledReason, EmailText, EventTermText, FilterText, Format, Headers, Health, ManagedBy, NameText,
-    Ordering, ProjectTermText, PublicKeyText, RateText, SecretKind, SecretText, SubscriptionIdText, Time,
-    TimeoutText, UrlText, WaitText,
+    DisabledReason, Health, ManagedBy, PublicKeyText, SecretKind, SecretText, SubscriptionIdText, Time,
 };
-use crate::flow::subscriptions::Entry;
+use super::setting_schema;
+use crate::flow::Entry;
 use crate::flow::view::Stats;
 use crate::model::secret::SigningSecret;
+use crate::model::setting::{SETTINGS, Setting, SubscriptionSpec};
 use crate::model::time::Timestamp;
 use crate::rules::rotation::active;
 
-/// A change to a subscription: a member given replaces, null goes back to the default (RFC 7396).
-#[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = SubscriptionChange, examples(json!({ "events": ["TODO_*"], "timeout": null, "enabled": true })))]
-pub struct ChangeBody {
-    /// A name for people; the URL's host if left out.
-    #[schema(value_type = Option<NameText>)]
-    name: Option<String>,
-    /// Where deliveries go.
-    #[schema(value_type = UrlText, required = false)]
-    url: Option<String>,
-    /// Which event types; everything if left out.
-    #[schema(value_type = Option<Vec<EventTermText>>, min_items = 1, max_items = 10_000)]
-    events: Option<Vec<String>>,
-    /// Which projects; everything if left out.
-    #[schema(value_type = Option<Vec<ProjectTermText>>, min_items = 1, max_items = 10_000)]
-    projects: Option<Vec<String>>,
-    /// What else must be true.
-    #[schema(value_type = Option<FilterText>)]
-    filter: Option<String>,
-    /// The shape of the body; `standard` if left out.
-    #[schema(value_type = Option<Format>)]
-    format: Option<String>,
-    /// Headers added to each request.
-    #[schema(value_type = Option<Headers>)]
-    headers: Option<Value>,
-    /// The deadline of a whole exchange; `delivery.timeout` if left out.
-    #[schema(value_type = Option<TimeoutText>)]
-    timeout: Option<String>,
-    /// Waits before attempts 2, 3, …; `delivery.retry_schedule` if left out, and a single attempt if empty.
-    #[schema(value_type = Option<Vec<WaitText>>, max_items = 30)]
-    retry_schedule: Option<Vec<String>>,
-    /// Requests out at once; `delivery.max_in_flight_per_subscription` if left out.
-    #[schema(minimum = 1, maximum = 1024)]
-    max_in_flight: Option<u32>,
-    /// The most attempts in a span of time; no limit if left out.
-    #[schema(value_type = Option<RateText>)]
-    rate_limit: Option<String>,
-    /// Whether deliveries wait for those before them; `none` if left out.
-    #[schema(value_type = Option<Ordering>)]
-    ordering: Option<String>,
-    /// PEM of the only authorities that may vouch for the receiver; those of the system if left out.
-    tls_ca: Option<String>,
-    /// PEM of the client certificate, and of those that lead to its authority.
-    tls_client_cert: Option<String>,
-    /// PEM of its key. Never shown.
-    #[schema(write_only)]
-    tls_client_key: Option<String>,
-    /// Who gets mail about its health, as `mail` of the config says.
-    #[schema(value_type = Option<EmailText>)]
-    notify_email: Option<String>,
-    /// Whether it is switched on.
-    enabled: Option<bool>,
+/// A change to a subscription: a given member replaces the present one, and null restores the default (RFC 7396).
+pub struct ChangeBody;
+
+impl PartialSchema for ChangeBody {
+    fn schema() -> RefOr<Schema> {
+        let description = "A change to a subscription: a given member replaces the present one, and null \
+                           restores the default (RFC 7396).";
+        let properties = SETTINGS.iter().map(|setting| (setting.name, setting_schema::given(setting)));
+        let object =
+            properties.fold(Object::builder(), |object, (name, schema)| object.property(name, schema));
+        let enabled = Object::builder()
+            .schema_type(SchemaType::from_iter([Type::Boolean, Type::Null]))
+            .description(Some("Whether the subscription is enabled."));
+        object
+            .schema_type(Type::Object)
+            .description(Some(description))
+            .property("enabled", enabled)
+            .additional_properties(Some(AdditionalProperties::<Schema>::FreeForm(false)))
+            .examples([json!({ "events": ["TODO_*"], "timeout": null, "enabled": true })])
+            .into()
+    }
 }
 
-/// A new subscription: what a change takes, the URL required, and the secret if it is not to be made.
+impl ToSchema for ChangeBody {
+    fn name() -> Cow<'static, str> {
+        "SubscriptionChange".into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        setting_schema::components(schemas);
+    }
+}
+
+/// A new subscription: the members of a change with a required URL, and optionally the signing secret.
 pub struct NewSubscription;
 
 impl PartialSchema for NewSubscription {
@@ -84,7 +64,7 @@ impl PartialSchema for NewSubscription {
         object.required.push("url".to_owned());
         object.properties.insert("url".to_owned(), reference("Url"));
         let secret = OneOf::builder().item(Object::with_type(Type::Null)).item(reference("Secret"));
-        let secret = secret.description(Some("What signs its deliveries; made if left out."));
+        let secret = secret.description(Some("The signing secret. Default: the daemon generates one."));
         object.properties.insert("secret".to_owned(), secret.into());
         object.examples = vec![json!({
             "name": "crm", "url": "https://crm.internal/hooks", "events": ["TODO_*", "!TODO_DELETED"],
@@ -101,49 +81,31 @@ impl ToSchema for NewSubscription {
     }
 }
 
-/// The settings of a subscription as they show.
-#[derive(Serialize, ToSchema)]
-#[schema(as = SubscriptionSettings)]
-pub struct SettingsBody {
-    /// A name for people.
-    #[schema(value_type = NameText)]
-    name: String,
-    /// Where deliveries go.
-    #[schema(value_type = UrlText)]
-    url: String,
-    /// Which event types.
-    #[schema(value_type = Vec<EventTermText>, min_items = 1)]
-    events: Vec<String>,
-    /// Which projects.
-    #[schema(value_type = Vec<ProjectTermText>, min_items = 1)]
-    projects: Vec<String>,
-    /// What else must be true.
-    #[schema(value_type = Option<FilterText>, required)]
-    filter: Option<String>,
-    /// The shape of the body.
-    #[schema(value_type = Format)]
-    format: String,
-    /// Headers added to each request.
-    #[schema(value_type = Headers)]
-    headers: Value,
-    /// The deadline of a whole exchange; null follows `delivery.timeout`.
-    #[schema(required)]
-    timeout: Option<String>,
-    /// Waits before attempts 2, 3, …; null follows `delivery.retry_schedule`.
-    #[schema(required)]
-    retry_schedule: Option<Vec<String>>,
-    /// Requests out at once; null follows `delivery.max_in_flight_per_subscription`.
-    #[schema(required, minimum = 1, maximum = 1024)]
-    max_in_flight: Option<u32>,
-    /// The most attempts in a span of time.
-    #[schema(value_type = Option<RateText>, required)]
-    rate_limit: Option<String>,
-    /// Whether deliveries wait for those before them.
-    #[schema(value_type = Ordering)]
-    ordering: String,
-    /// Who gets mail about its health.
-    #[schema(value_type = Option<EmailText>, required)]
-    notify_email: Option<String>,
+/// The settings of a subscription in a response: all but secrets.
+pub struct SettingsBody;
+
+impl PartialSchema for SettingsBody {
+    fn schema() -> RefOr<Schema> {
+        let shown = SETTINGS.iter().filter(|setting| !setting.is_secret());
+        let property = |object: ObjectBuilder, setting: &Setting| {
+            object.property(setting.name, setting_schema::shown(setting)).required(setting.name)
+        };
+        shown
+            .fold(Object::builder(), property)
+            .schema_type(Type::Object)
+            .description(Some("The settings of a subscription."))
+            .into()
+    }
+}
+
+impl ToSchema for SettingsBody {
+    fn name() -> Cow<'static, str> {
+        "SubscriptionSettings".into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        setting_schema::components(schemas);
+    }
 }
 
 /// A subscription.
@@ -153,7 +115,7 @@ pub struct SubscriptionBody {
     /// Its id.
     #[schema(value_type = SubscriptionIdText)]
     id: String,
-    /// `name url events projects filter format headers timeout retry_schedule max_in_flight rate_limit ordering tls_ca tls_client_cert notify_email`.
+    /// The settings.
     #[serde(flatten)]
     #[schema(value_type = SettingsBody)]
     spec: Map<String, Value>,
@@ -193,18 +155,24 @@ pub struct SubscriptionBody {
 }
 
 impl SubscriptionBody {
-    /// What the document shows.
+    /// Returns the example in the OpenAPI document.
     pub fn example() -> Value {
-        json!({
-            "id": "sub_01K3Z9Q0B1D3F5H7K9M1P3R5T7", "name": "crm", "url": "https://crm.internal/hooks",
-            "events": ["TODO_*", "!TODO_DELETED"], "projects": ["acme/*", "globex/website"], "filter": null,
-            "format": "standard", "headers": {}, "timeout": null, "retry_schedule": null, "max_in_flight": null,
-            "rate_limit": null, "ordering": "none", "notify_email": null, "enabled": true, "health": "healthy",
+        let mut example = json!({
+            "id": "sub_01K3Z9Q0B1D3F5H7K9M1P3R5T7", "tls_client": null, "enabled": true, "health": "healthy",
             "disabled_reason": null, "disabled_at": null, "disabled_detail": null, "managed_by": "api",
             "created_at": "2026-01-31T08:00:00.000Z", "updated_at": "2026-01-31T08:00:00.000Z",
             "stats": StatsBody::example(),
             "secrets": [{ "kind": "hmac-sha256", "created_at": "2026-01-31T08:00:00.000Z", "expires_at": null }],
-        })
+        });
+        let given = json!({
+            "name": "crm", "url": "https://crm.internal/hooks", "events": ["TODO_*", "!TODO_DELETED"],
+            "projects": ["acme/*", "globex/website"],
+        });
+        let defaults = SubscriptionSpec::example().to_members();
+        if let (Some(example), Value::Object(given)) = (example.as_object_mut(), given) {
+            example.extend(defaults.into_iter().chain(given));
+        }
+        example
     }
 
     /// The subscription at `now` without its secret.

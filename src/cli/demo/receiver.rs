@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use super::script::RECEIVERS;
 use crate::model::secret::{Secret, Verifier};
 use crate::model::time::Clock;
-use crate::rules::signature::{self, Signed};
+use crate::rules::signature::{self, SignatureHeaders};
 
 /// How long the demo waits for anything before it says that it has failed.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
@@ -203,7 +203,7 @@ async fn receive(State(ears): State<Arc<Ears>>, headers: HeaderMap, body: Bytes)
 impl Ears {
     /// Checks the Standard Webhooks signature, and Blue's where it is due.
     fn verify(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), String> {
-        let signed = Signed {
+        let signed = SignatureHeaders {
             id: header(headers, "webhook-id"),
             timestamp: header(headers, "webhook-timestamp"),
             signatures: header(headers, "webhook-signature"),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::decode::{Source, decode};
-use super::sorted::{Edit, common, keep, merge, retain_slice, without};
+use super::sorted::{Edit, append_filtered, append_intersection_of, merge, remove_sorted, retain_slice};
 
 /// A chunk holds `1 << CHUNK_BITS` neighbours.
 pub(super) const CHUNK_BITS: u32 = 16;
@@ -14,7 +14,7 @@ pub(super) const WORDS: usize = 1 << (CHUNK_BITS - 6);
 type Words = [u64; WORDS];
 
 /// Below this part of what makes an array a bitmap, in quarters, a bitmap becomes an array again.
-const AGAIN_QUARTERS: usize = 3;
+const ARRAY_REJOIN_QUARTERS: usize = 3;
 
 #[derive(Clone, Debug)]
 pub(super) enum Chunk {
@@ -108,17 +108,22 @@ impl Chunk {
     }
 
     /// Appends the members, counted from `base`, that both have.
-    pub(super) fn append_common(&self, other: &Self, base: u32, out: &mut Vec<u32>) {
+    pub(super) fn append_intersection(&self, other: &Self, base: u32, out: &mut Vec<u32>) {
         match (self, other) {
             (Self::Bits { count: a, words: ours }, Self::Bits { count: b, words: theirs }) => {
                 decode(base, Source::Both(ours, theirs), *a.min(b) as usize, out);
             }
             (Self::Array(array), Self::Bits { words, .. })
             | (Self::Bits { words, .. }, Self::Array(array)) => {
-                keep(array, |offset| has_bit(words, offset), |offset| base | u32::from(offset), out);
+                append_filtered(
+                    array,
+                    |offset| has_bit(words, offset),
+                    |offset| base | u32::from(offset),
+                    out,
+                );
             }
             (Self::Array(ours), Self::Array(theirs)) => {
-                common(ours, theirs, |offset| base | u32::from(offset), out);
+                append_intersection_of(ours, theirs, |offset| base | u32::from(offset), out);
             }
         }
     }
@@ -148,10 +153,10 @@ impl Chunk {
     }
 
     /// Moves those of the sorted members, all of this chunk, that are not its own to the front; says how many.
-    pub(super) fn remove_from(&self, members: &mut [u32]) -> usize {
+    pub(super) fn remove_members_from(&self, members: &mut [u32]) -> usize {
         match self {
             Self::Bits { words, .. } => retain_slice(members, |member| !has_bit(words, low(member))),
-            Self::Array(array) => without(members, array, low),
+            Self::Array(array) => remove_sorted(members, array, low),
         }
     }
 
@@ -183,7 +188,7 @@ impl Chunk {
     /// Makes a bitmap that has become sparse an array again.
     fn shrink(&mut self, weight: usize) {
         let Self::Bits { count, words } = self else { return };
-        if *count as usize * weight * 4 >= size_of_val(&**words) * AGAIN_QUARTERS {
+        if *count as usize * weight * 4 >= size_of_val(&**words) * ARRAY_REJOIN_QUARTERS {
             return;
         }
         let mut members = Vec::with_capacity(*count as usize);

@@ -57,39 +57,45 @@ fn kernel() -> Kernel {
     Kernel::ALL.into_iter().rev().find(usable).unwrap_or(Kernel::Scalar)
 }
 
-/// Appends the numbers of the set bits, counted from `base`; there are at most `most` of them.
-pub(super) fn decode(base: u32, source: Source<'_>, most: usize, out: &mut Vec<u32>) {
-    decode_by(kernel(), base, source, most, out);
+/// Appends the numbers of the set bits, counted from `base`; there are at count_max `count_max` of them.
+pub(super) fn decode(base: u32, source: Source<'_>, count_max: usize, out: &mut Vec<u32>) {
+    decode_by(kernel(), base, source, count_max, out);
 }
 
-fn decode_by(kernel: Kernel, base: u32, source: Source<'_>, most: usize, out: &mut Vec<u32>) {
+fn decode_by(kernel: Kernel, base: u32, source: Source<'_>, count_max: usize, out: &mut Vec<u32>) {
     match source {
-        Source::One(words) => by(kernel, base, words.iter().copied(), most, out),
+        Source::One(words) => decode_words(kernel, base, words.iter().copied(), count_max, out),
         Source::Both(ours, theirs) => {
-            by(kernel, base, ours.iter().zip(theirs).map(|(a, b)| a & b), most, out);
+            decode_words(kernel, base, ours.iter().zip(theirs).map(|(a, b)| a & b), count_max, out);
         }
     }
 }
 
-/// Decodes by a kernel that is present.
-fn by(kernel: Kernel, base: u32, words: impl Iterator<Item = u64>, most: usize, out: &mut Vec<u32>) {
+/// Decodes decode_words a kernel that is present.
+fn decode_words(
+    kernel: Kernel,
+    base: u32,
+    words: impl Iterator<Item = u64>,
+    count_max: usize,
+    out: &mut Vec<u32>,
+) {
     match kernel {
         #[cfg(target_arch = "x86_64")]
-        Kernel::Avx512 => simd::by_sixteen(base, words, most, out),
+        Kernel::Avx512 => simd::by_sixteen(base, words, count_max, out),
         #[cfg(target_arch = "x86_64")]
-        Kernel::Avx2 => simd::by_eight(base, words, most, out),
-        _ => scalar(base, words, most, out),
+        Kernel::Avx2 => simd::by_eight(base, words, count_max, out),
+        _ => scalar(base, words, count_max, out),
     }
 }
 
-/// Room for one word's numbers beyond what is counted: they are written without a look at how many there are.
+/// Room for one word's numbers beyond what is counted: they are written remove_sorted a look at how many there are.
 const SLACK: usize = 64;
 
 /// The portable way: eight numbers at a time while there may be as many, so that few branches depend on the bits.
-fn scalar(base: u32, words: impl Iterator<Item = u64>, most: usize, out: &mut Vec<u32>) {
+fn scalar(base: u32, words: impl Iterator<Item = u64>, count_max: usize, out: &mut Vec<u32>) {
     const AT_ONCE: usize = 8;
     let start = out.len();
-    out.resize(start + most + SLACK, 0);
+    out.resize(start + count_max + SLACK, 0);
     let mut end = start;
     for (first, mut word) in (base..).step_by(64).zip(words) {
         let next = end + word.count_ones() as usize;
@@ -105,7 +111,7 @@ fn scalar(base: u32, words: impl Iterator<Item = u64>, most: usize, out: &mut Ve
         }
         end = next;
     }
-    assert!(end <= start + most, "a bitmap has more members than it counts");
+    assert!(end <= start + count_max, "a bitmap has more members than it counts");
     out.truncate(end);
 }
 
@@ -120,9 +126,9 @@ mod simd {
 
     use super::{Kernel, SLACK};
 
-    /// Numbers written at once, at most.
+    /// Numbers written at once, at count_max.
     const LANES: usize = 16;
-    /// From this many set bits in a word on, writing many at a time is faster than one by one.
+    /// From this many set bits in a word on, writing many at a time is faster than one decode_words one.
     const DENSE: u32 = 6;
 
     /// For each byte, the positions of its set bits, one in each byte of the number.
@@ -146,17 +152,27 @@ mod simd {
     }
 
     /// Decodes with AVX-512.
-    pub(super) fn by_sixteen(base: u32, words: impl Iterator<Item = u64>, most: usize, out: &mut Vec<u32>) {
+    pub(super) fn by_sixteen(
+        base: u32,
+        words: impl Iterator<Item = u64>,
+        count_max: usize,
+        out: &mut Vec<u32>,
+    ) {
         assert!(Kernel::Avx512.is_present(), "asked for instructions that are missing");
         // SAFETY: the processor has these features, as was just asserted.
-        unsafe { compress(base, words, most, out) }
+        unsafe { compress(base, words, count_max, out) }
     }
 
     /// Decodes with AVX2.
-    pub(super) fn by_eight(base: u32, words: impl Iterator<Item = u64>, most: usize, out: &mut Vec<u32>) {
+    pub(super) fn by_eight(
+        base: u32,
+        words: impl Iterator<Item = u64>,
+        count_max: usize,
+        out: &mut Vec<u32>,
+    ) {
         assert!(Kernel::Avx2.is_present(), "asked for instructions that are missing");
         // SAFETY: the processor has these features, as was just asserted.
-        unsafe { look_up(base, words, most, out) }
+        unsafe { look_up(base, words, count_max, out) }
     }
 
     /// Writes the numbers of a word with few set bits.
@@ -176,8 +192,8 @@ mod simd {
     }
 
     #[target_feature(enable = "avx512f,popcnt")]
-    fn compress(base: u32, words: impl Iterator<Item = u64>, most: usize, out: &mut Vec<u32>) {
-        out.reserve(most + SLACK);
+    fn compress(base: u32, words: impl Iterator<Item = u64>, count_max: usize, out: &mut Vec<u32>) {
+        out.reserve(count_max + SLACK);
         let room = out.capacity() - LANES;
         let lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
         let mut end = out.len();
@@ -195,7 +211,7 @@ mod simd {
                 let mask = (word >> quarter) as u16;
                 let numbers = _mm512_add_epi32(lanes, _mm512_set1_epi32((first + quarter).cast_signed()));
                 let packed = _mm512_maskz_compress_epi32(mask, numbers);
-                // SAFETY: at most `LANES` numbers from `end`, which is at most `room`, on: within the capacity.
+                // SAFETY: at count_max `LANES` numbers from `end`, which is at count_max `room`, on: within the capacity.
                 unsafe { _mm512_storeu_si512(out.as_mut_ptr().add(end).cast(), packed) };
                 end += mask.count_ones() as usize;
             }
@@ -205,8 +221,8 @@ mod simd {
     }
 
     #[target_feature(enable = "avx2,popcnt")]
-    fn look_up(base: u32, words: impl Iterator<Item = u64>, most: usize, out: &mut Vec<u32>) {
-        out.reserve(most + SLACK);
+    fn look_up(base: u32, words: impl Iterator<Item = u64>, count_max: usize, out: &mut Vec<u32>) {
+        out.reserve(count_max + SLACK);
         let room = out.capacity() - LANES;
         let mut end = out.len();
         for (first, word) in (base..).step_by(64).zip(words) {
@@ -223,7 +239,7 @@ mod simd {
                 let positions = POSITIONS[usize::from(byte)];
                 let wide = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(positions.cast_signed()));
                 let numbers = _mm256_add_epi32(wide, _mm256_set1_epi32(first.cast_signed()));
-                // SAFETY: 8 numbers from `end`, which is at most `room`, on: within the capacity.
+                // SAFETY: 8 numbers from `end`, which is at count_max `room`, on: within the capacity.
                 unsafe { _mm256_storeu_si256(out.as_mut_ptr().add(end).cast(), numbers) };
                 end += byte.count_ones() as usize;
             }
@@ -240,7 +256,7 @@ mod tests {
 
     use super::*;
 
-    /// The members one by one, straight from the meaning of a bitmap.
+    /// The members one decode_words one, straight from the meaning of a bitmap.
     fn members(base: u32, words: &[u64]) -> Vec<u32> {
         let is_set = |bit: &u32| words[*bit as usize / 64] >> (bit % 64) & 1 == 1;
         (0..u32::try_from(words.len() * 64).unwrap()).filter(is_set).map(|bit| base | bit).collect()

@@ -1,4 +1,4 @@
-//! Work on sorted lists, without branches that depend on their members.
+//! Work on sorted lists, remove_sorted branches that depend on their members.
 
 use std::cell::Cell;
 
@@ -34,12 +34,16 @@ pub(super) fn retain_slice(list: &mut [u32], mut keep: impl FnMut(u32) -> bool) 
 const FAR: usize = 8;
 
 /// Moves the sorted members whose form is not among `ours`, sorted too, to the front; says how many there are.
-pub(super) fn without<T: Copy + Ord>(members: &mut [u32], ours: &[T], form: impl Fn(u32) -> T) -> usize {
+pub(super) fn remove_sorted<T: Copy + Ord>(
+    members: &mut [u32],
+    ours: &[T],
+    form: impl Fn(u32) -> T,
+) -> usize {
     if ours.len() > FAR * members.len() {
         return retain_slice(members, |member| ours.binary_search(&form(member)).is_err());
     }
     if members.len() > FAR * ours.len() {
-        return without_few(members, ours, form);
+        return remove_few(members, ours, form);
     }
     let members = Cell::from_mut(members).as_slice_of_cells();
     let (mut at, mut end, mut other) = (0, 0, 0);
@@ -62,7 +66,7 @@ pub(super) fn without<T: Copy + Ord>(members: &mut [u32], ours: &[T], form: impl
 }
 
 /// The same where there are few to take out: each is searched, and what is between them moves as a whole.
-fn without_few<T: Copy + Ord>(members: &mut [u32], few: &[T], form: impl Fn(u32) -> T) -> usize {
+fn remove_few<T: Copy + Ord>(members: &mut [u32], few: &[T], form: impl Fn(u32) -> T) -> usize {
     let (mut from, mut end) = (0, 0);
     for other in few {
         let Some(rest) = members.get(from..) else { break };
@@ -80,7 +84,7 @@ fn without_few<T: Copy + Ord>(members: &mut [u32], few: &[T], form: impl Fn(u32)
 }
 
 /// Appends those members that `wanted` says, in another form.
-pub(super) fn keep<T: Copy>(
+pub(super) fn append_filtered<T: Copy>(
     members: &[T],
     wanted: impl Fn(T) -> bool,
     form: impl Fn(T) -> u32,
@@ -99,7 +103,7 @@ pub(super) fn keep<T: Copy>(
 }
 
 /// Appends what two sorted lists have in common, in another form.
-pub(super) fn common<T: Copy + Ord>(
+pub(super) fn append_intersection_of<T: Copy + Ord>(
     mut ours: &[T],
     mut theirs: &[T],
     form: impl Fn(T) -> u32,

@@ -98,7 +98,7 @@ pub(super) struct BoundError {
 ///
 /// Returns the patterns that it refers to as `@pattern0`, `@pattern1`, ….
 pub(super) fn bound(expression: &mut IdedExpr) -> Result<Vec<Regex>, BoundError> {
-    let mut walk = Walk { patterns: Vec::new(), variables: Vec::new(), depth: 0 };
+    let mut walk = CostBounder { patterns: Vec::new(), variables: Vec::new(), depth: 0 };
     walk.visit(expression)?;
     Ok(walk.patterns)
 }
@@ -108,7 +108,7 @@ pub(super) fn pattern_name(index: usize) -> String {
     format!("@pattern{index}")
 }
 
-struct Walk {
+struct CostBounder {
     patterns: Vec<Regex>,
     variables: Vec<String>,
     depth: usize,
@@ -175,7 +175,7 @@ fn nodes(expression: &IdedExpr) -> i64 {
     }
 }
 
-impl Walk {
+impl CostBounder {
     fn visit(&mut self, expression: &mut IdedExpr) -> Result<(), BoundError> {
         self.depth += 1;
         if self.depth > DEPTH_MAX {

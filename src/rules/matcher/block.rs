@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::footprint::{heap_bytes, shared_bytes};
-use super::notes::Change;
+use super::pending::PackedChange;
 use super::radix::Radix;
 use crate::rules::bitset::{Bitset, Edit, Mask, merge};
 
@@ -17,7 +17,7 @@ pub(super) type Slot = u32;
 /// The pattern of subscriptions that want every type.
 pub(super) const ANY_PATTERN: PatternId = 0;
 /// The pattern under which broad subscriptions are posted; their own patterns are in a table apart.
-pub(super) const WIDE: PatternId = 1;
+pub(super) const BROAD: PatternId = 1;
 /// The first number that a name can have as a pattern.
 pub(super) const FIRST_PATTERN: PatternId = 2;
 /// Patterns from here on do not fit a block's heads: their subscriptions are posted as broad ones.
@@ -30,41 +30,41 @@ pub(super) const FIRST_TERM: TermId = 1;
 /// The most postings in one block; an end must fit 12 bits.
 const BLOCK_MAX: usize = 2000;
 /// Below this a divided term becomes one block again.
-const BLOCK_AGAIN: usize = 1500;
+const BLOCK_REJOIN_MIN: usize = 1500;
 const END_BITS: u32 = 12;
 const SHARDS: usize = 64;
 
 /// Whether a posting is a match without looking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Trust {
+pub(super) enum Certainty {
     /// It is.
-    Sure,
+    Certain,
     /// Something that the subscription takes out, or its filter, may stand against it.
-    Verify,
+    NeedsCheck,
 }
 
-impl Trust {
-    /// To be verified if that is so.
+impl Certainty {
+    /// To be unchecked if that is so.
     pub(super) const fn unless(is_doubtful: bool) -> Self {
-        if is_doubtful { Self::Verify } else { Self::Sure }
+        if is_doubtful { Self::NeedsCheck } else { Self::Certain }
     }
 
-    /// Sure if both are.
+    /// Certain if both are.
     pub(super) const fn and(self, other: Self) -> Self {
         match self {
-            Self::Sure => other,
-            Self::Verify => Self::Verify,
+            Self::Certain => other,
+            Self::NeedsCheck => Self::NeedsCheck,
         }
     }
 }
 
 /// A number as a subscription's postings name it, with what holds of it there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Posted(u32);
+pub(super) struct PostedId(u32);
 
-impl Posted {
-    pub(super) const fn new(number: u32, trust: Trust) -> Self {
-        Self(number << 1 | matches!(trust, Trust::Verify) as u32)
+impl PostedId {
+    pub(super) const fn new(number: u32, certainty: Certainty) -> Self {
+        Self(number << 1 | matches!(certainty, Certainty::NeedsCheck) as u32)
     }
 
     /// The same in one word, as [`word`](Self::word) gave it; words sort as their numbers do.
@@ -80,31 +80,31 @@ impl Posted {
         self.0 >> 1
     }
 
-    pub(super) const fn trust(self) -> Trust {
-        Trust::unless(self.0 & 1 == 1)
+    pub(super) const fn certainty(self) -> Certainty {
+        Certainty::unless(self.0 & 1 == 1)
     }
 }
 
-/// Names a run within a term: a pattern, and whether its members must be verified one by one.
+/// ResolvedNames a run within a term: a pattern, and whether its members must be unchecked one by one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Key(u32);
 
 impl Key {
-    /// The run of subscriptions that match for sure.
-    const fn sure(pattern: PatternId) -> Self {
+    /// The run of subscriptions that match for certain.
+    const fn certain(pattern: PatternId) -> Self {
         Self(pattern << 1)
     }
 
     /// The run of subscriptions to verify.
-    const fn verified(pattern: PatternId) -> Self {
+    const fn unchecked(pattern: PatternId) -> Self {
         Self(pattern << 1 | 1)
     }
 
     /// The run of a pattern for subscriptions of this kind.
-    pub(super) const fn of(pattern: PatternId, trust: Trust) -> Self {
-        match trust {
-            Trust::Sure => Self::sure(pattern),
-            Trust::Verify => Self::verified(pattern),
+    pub(super) const fn of(pattern: PatternId, certainty: Certainty) -> Self {
+        match certainty {
+            Certainty::Certain => Self::certain(pattern),
+            Certainty::NeedsCheck => Self::unchecked(pattern),
         }
     }
 }
@@ -127,7 +127,7 @@ impl Posting {
     }
 }
 
-impl Change for Posting {
+impl PackedChange for Posting {
     fn to_bits(self) -> u64 {
         self.0
     }
@@ -137,7 +137,7 @@ impl Change for Posting {
     }
 }
 
-impl Change for Edit {
+impl PackedChange for Edit {
     fn to_bits(self) -> u64 {
         u64::from(self.member) << 1 | u64::from(self.present)
     }
@@ -171,22 +171,22 @@ impl Run<'_> {
     }
 
     /// Appends the members that are in none of the sets handed over.
-    pub(super) fn append_without(self, excepts: impl Fn(&mut dyn FnMut(&Mask)), out: &mut Vec<Slot>) {
+    pub(super) fn append_difference(self, exclusions: impl Fn(&mut dyn FnMut(&Mask)), out: &mut Vec<Slot>) {
         match self {
             Self::List(list) => {
                 let start = out.len();
                 out.extend_from_slice(list);
-                excepts(&mut |set| set.remove_from(out, start));
+                exclusions(&mut |set| set.remove_members_from(out, start));
             }
-            Self::Set(set) => set.append_without(excepts, out),
+            Self::Set(set) => set.append_difference(exclusions, out),
         }
     }
 
     /// Appends the members that are also in `other`.
-    pub(super) fn append_common(self, other: &Mask, out: &mut Vec<Slot>) {
+    pub(super) fn append_intersection(self, other: &Mask, out: &mut Vec<Slot>) {
         match self {
-            Self::List(list) => other.append_common_of(list, out),
-            Self::Set(set) => set.append_common(other, out),
+            Self::List(list) => other.append_intersection_with_list(list, out),
+            Self::Set(set) => set.append_intersection(other, out),
         }
     }
 }
@@ -194,15 +194,15 @@ impl Run<'_> {
 /// The two runs of a pattern.
 #[derive(Clone, Copy)]
 pub(super) struct Runs<'a> {
-    pub(super) sure: Run<'a>,
-    pub(super) verified: Run<'a>,
+    pub(super) certain: Run<'a>,
+    pub(super) unchecked: Run<'a>,
 }
 
 impl Runs<'_> {
-    const NONE: Self = Self { sure: Run::List(&[]), verified: Run::List(&[]) };
+    const NONE: Self = Self { certain: Run::List(&[]), unchecked: Run::List(&[]) };
 
     pub(super) fn is_empty(self) -> bool {
-        self.sure.is_empty() && self.verified.is_empty()
+        self.certain.is_empty() && self.unchecked.is_empty()
     }
 }
 
@@ -249,17 +249,17 @@ fn before(heads: &[u32], bound: u32) -> usize {
 }
 
 fn packed_runs<'a>(heads: &[u32], slots: &'a [Slot], pattern: PatternId) -> Runs<'a> {
-    let at = before(heads, Key::sure(pattern).0 << END_BITS);
+    let at = before(heads, Key::certain(pattern).0 << END_BITS);
     let mut start = at.checked_sub(1).and_then(|last| heads.get(last)).map_or(0, |word| head(*word).1);
     let mut runs = Runs::NONE;
     for word in heads.iter().skip(at).take(2) {
         let (key, end) = head(*word);
         let run = Run::List(slots.get(start..end).unwrap_or(&[]));
         start = end;
-        if key == Key::sure(pattern) {
-            runs.sure = run;
-        } else if key == Key::verified(pattern) {
-            runs.verified = run;
+        if key == Key::certain(pattern) {
+            runs.certain = run;
+        } else if key == Key::unchecked(pattern) {
+            runs.unchecked = run;
         }
     }
     runs
@@ -267,13 +267,13 @@ fn packed_runs<'a>(heads: &[u32], slots: &'a [Slot], pattern: PatternId) -> Runs
 
 /// A packed block in the making; its room is used again for the next one.
 #[derive(Default)]
-pub(super) struct Packing {
+pub(super) struct BlockBuilder {
     heads: Vec<u32>,
     slots: Vec<Slot>,
     words: Vec<u32>,
 }
 
-impl Packing {
+impl BlockBuilder {
     /// Ends the run of `key`, which consists of the slots that were added since the last one ended.
     fn end_run(&mut self, key: Key) {
         let end = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
@@ -322,21 +322,21 @@ fn runs_of<'a>(heads: &'a [u32], slots: &'a [Slot]) -> impl Iterator<Item = (Key
 fn edit_runs<'a>(
     runs: impl Iterator<Item = (Key, &'a [Slot])>,
     edits: &[Posting],
-    mut hand_over: impl FnMut(Key, &[Slot], &[Posting]),
+    mut visit: impl FnMut(Key, &[Slot], &[Posting]),
 ) {
     let mut edits = edits.chunk_by(|a, b| a.key() == b.key()).peekable();
     let key_of = |group: &[Posting]| group.first().map(|edit| edit.key());
     for (key, slots) in runs {
         while let Some(group) = edits.next_if(|group| key_of(group) < Some(key)) {
             if let Some(new) = key_of(group) {
-                hand_over(new, &[], group);
+                visit(new, &[], group);
             }
         }
-        hand_over(key, slots, edits.next_if(|group| key_of(group) == Some(key)).unwrap_or(&[]));
+        visit(key, slots, edits.next_if(|group| key_of(group) == Some(key)).unwrap_or(&[]));
     }
     for group in edits {
         if let Some(new) = key_of(group) {
-            hand_over(new, &[], group);
+            visit(new, &[], group);
         }
     }
 }
@@ -356,13 +356,13 @@ impl Directory {
 
     fn runs(&self, pattern: PatternId) -> Runs<'_> {
         let Some(Some(shard)) = self.shards.get(pattern as usize % SHARDS) else { return Runs::NONE };
-        let at = shard.partition_point(|(key, _)| *key < Key::sure(pattern));
+        let at = shard.partition_point(|(key, _)| *key < Key::certain(pattern));
         let mut runs = Runs::NONE;
         for (key, set) in shard.iter().skip(at).take(2) {
-            if *key == Key::sure(pattern) {
-                runs.sure = Run::Set(set);
-            } else if *key == Key::verified(pattern) {
-                runs.verified = Run::Set(set);
+            if *key == Key::certain(pattern) {
+                runs.certain = Run::Set(set);
+            } else if *key == Key::unchecked(pattern) {
+                runs.unchecked = Run::Set(set);
             }
         }
         runs
@@ -404,25 +404,25 @@ impl Directory {
         self.shards.iter().flatten().map(shard).sum()
     }
 
-    fn pack(&self, packing: &mut Packing) {
+    fn pack(&self, builder: &mut BlockBuilder) {
         let mut runs: Vec<_> = self.shards.iter().flatten().flat_map(|shard| shard.iter()).collect();
         runs.sort_unstable_by_key(|(key, _)| *key);
         for (key, set) in runs {
-            set.append_to(&mut packing.slots);
-            packing.end_run(*key);
+            set.append_to(&mut builder.slots);
+            builder.end_run(*key);
         }
     }
 }
 
 /// The runs of every term.
 #[derive(Clone, Default)]
-pub(super) struct Terms {
+pub(super) struct TermTable {
     /// A packed block, or no words at all for a term that is divided.
     packed: Radix<Option<Arc<[u32]>>>,
     divided: Radix<Option<Arc<Directory>>>,
 }
 
-impl Terms {
+impl TermTable {
     /// The bytes they take.
     pub(super) fn footprint(&self) -> usize {
         let packed = |words: &Option<Arc<[u32]>>| {
@@ -446,26 +446,26 @@ impl Terms {
     }
 
     /// Applies postings of one term, sorted by key and slot, one for each.
-    pub(super) fn edit(&mut self, term: TermId, edits: &[Posting], packing: &mut Packing) {
-        packing.clear();
+    pub(super) fn edit(&mut self, term: TermId, edits: &[Posting], builder: &mut BlockBuilder) {
+        builder.clear();
         let place = self.packed.get_mut(term);
         if place.as_deref().is_some_and(<[u32]>::is_empty) {
-            self.edit_divided(term, edits, packing);
+            self.edit_divided(term, edits, builder);
             return;
         }
         let Block::Packed { heads, slots } = Block::packed(place.as_deref().unwrap_or(&[])) else { return };
         if slots.len() + edits.len() <= BLOCK_MAX {
             edit_runs(runs_of(heads, slots), edits, |key, run, edits| {
                 if edits.is_empty() {
-                    packing.slots.extend_from_slice(run);
+                    builder.slots.extend_from_slice(run);
                 } else {
                     let edits = edits.iter().map(|posting| posting.edit());
-                    merge(run.iter().copied(), edits.map(|e| (e.member, e.present)), &mut packing.slots);
+                    merge(run.iter().copied(), edits.map(|e| (e.member, e.present)), &mut builder.slots);
                 }
-                packing.end_run(key);
+                builder.end_run(key);
             });
-            if !packing.has_dense_run() {
-                *place = packing.words();
+            if !builder.has_dense_run() {
+                *place = builder.words();
                 return;
             }
         }
@@ -477,22 +477,22 @@ impl Terms {
         }
         *place = Some(Arc::default());
         *self.divided.get_mut(term) = Some(Arc::new(directory));
-        self.edit_divided(term, edits, packing);
+        self.edit_divided(term, edits, builder);
     }
 
-    fn edit_divided(&mut self, term: TermId, edits: &[Posting], packing: &mut Packing) {
+    fn edit_divided(&mut self, term: TermId, edits: &[Posting], builder: &mut BlockBuilder) {
         let place = self.divided.get_mut(term);
         let directory = Arc::make_mut(place.get_or_insert_with(|| Arc::new(Directory::EMPTY)));
         directory.edit(edits);
-        if directory.total >= BLOCK_AGAIN {
+        if directory.total >= BLOCK_REJOIN_MIN {
             return;
         }
-        packing.clear();
-        directory.pack(packing);
-        if packing.has_dense_run() {
+        builder.clear();
+        directory.pack(builder);
+        if builder.has_dense_run() {
             return;
         }
         *place = None;
-        *self.packed.get_mut(term) = packing.words();
+        *self.packed.get_mut(term) = builder.words();
     }
 }

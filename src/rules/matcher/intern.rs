@@ -29,30 +29,30 @@ impl Kind {
 }
 
 #[derive(Clone, Copy)]
-struct Use {
+struct NameUse {
     hash: u64,
     count: u32,
     kind: Kind,
 }
 
 /// The numbers of one space, with their uses counted: a number whose last use goes is free for another name.
-struct Numbers {
+struct NumberPool {
     first: u32,
-    uses: Vec<Use>,
+    uses: Vec<NameUse>,
     free: Vec<u32>,
 }
 
-impl Numbers {
+impl NumberPool {
     const fn from(first: u32) -> Self {
         Self { first, uses: Vec::new(), free: Vec::new() }
     }
 
-    fn at(&mut self, number: u32) -> Option<&mut Use> {
+    fn at(&mut self, number: u32) -> Option<&mut NameUse> {
         self.uses.get_mut(number.checked_sub(self.first)? as usize)
     }
 
     /// One more use of a name; a name not yet known gets a number, and `true`.
-    fn acquire(&mut self, kind: Kind, name: &[u8], snapshot: &mut Snapshot) -> (u32, bool) {
+    fn add_use(&mut self, kind: Kind, name: &[u8], snapshot: &mut Snapshot) -> (u32, bool) {
         let table = kind.table(snapshot);
         if let Some(number) = table.find(name) {
             if let Some(known) = self.at(number) {
@@ -63,14 +63,14 @@ impl Numbers {
         let number = self.free.pop().unwrap_or_else(|| self.grow());
         let hash = table.insert(name, number);
         if let Some(place) = self.at(number) {
-            *place = Use { hash, count: 1, kind };
+            *place = NameUse { hash, count: 1, kind };
         }
         (number, true)
     }
 
     fn grow(&mut self) -> u32 {
         let number = self.first + u32::try_from(self.uses.len()).unwrap_or(u32::MAX);
-        self.uses.push(Use { hash: 0, count: 0, kind: Kind::Type });
+        self.uses.push(NameUse { hash: 0, count: 0, kind: Kind::Type });
         number
     }
 
@@ -81,7 +81,7 @@ impl Numbers {
         if known.count > 0 {
             return None;
         }
-        let Use { hash, kind, .. } = *known;
+        let NameUse { hash, kind, .. } = *known;
         self.free.push(number);
         kind.table(snapshot).remove(hash, number).map(|name| (kind, name))
     }
@@ -89,8 +89,8 @@ impl Numbers {
 
 /// Every name that some subscription uses.
 pub(super) struct Interner {
-    patterns: Numbers,
-    terms: Numbers,
+    patterns: NumberPool,
+    terms: NumberPool,
     /// How many prefixes there are of each length in bytes.
     prefix_lengths: [u32; NAME_BYTES_MAX + 1],
 }
@@ -98,15 +98,15 @@ pub(super) struct Interner {
 impl Interner {
     pub(super) const fn new() -> Self {
         Self {
-            patterns: Numbers::from(FIRST_PATTERN),
-            terms: Numbers::from(FIRST_TERM),
+            patterns: NumberPool::from(FIRST_PATTERN),
+            terms: NumberPool::from(FIRST_TERM),
             prefix_lengths: [0; NAME_BYTES_MAX + 1],
         }
     }
 
     /// One more use of a type or prefix.
     pub(super) fn pattern(&mut self, kind: Kind, name: &str, snapshot: &mut Snapshot) -> PatternId {
-        let (number, is_new) = self.patterns.acquire(kind, name.as_bytes(), snapshot);
+        let (number, is_new) = self.patterns.add_use(kind, name.as_bytes(), snapshot);
         if is_new && kind == Kind::Prefix {
             if let Some(count) = self.prefix_lengths.get_mut(name.len()) {
                 *count += 1;
@@ -118,14 +118,14 @@ impl Interner {
 
     /// One more use of a project or company.
     pub(super) fn term(&mut self, kind: Kind, name: &str, snapshot: &mut Snapshot) -> TermId {
-        self.terms.acquire(kind, name.as_bytes(), snapshot).0
+        self.terms.add_use(kind, name.as_bytes(), snapshot).0
     }
 
     /// One more use of a project of a company.
     pub(super) fn pair(&mut self, company: &str, project: &str, snapshot: &mut Snapshot) -> TermId {
         let company = self.term(Kind::Company, company, snapshot);
         let project = self.term(Kind::Project, project, snapshot);
-        let (number, is_new) = self.terms.acquire(Kind::Pair, &pair_name(company, project), snapshot);
+        let (number, is_new) = self.terms.add_use(Kind::Pair, &pair_name(company, project), snapshot);
         if !is_new {
             self.release_term(company, snapshot);
             self.release_term(project, snapshot);

@@ -1,4 +1,4 @@
-//! Names that some subscription uses, as small numbers: what readers look up and never add to.
+//! ResolvedNames that some subscription uses, as small numbers: what readers look up and never add to.
 
 use std::sync::Arc;
 
@@ -26,8 +26,8 @@ pub(super) struct NameTable {
     len: usize,
 }
 
-/// The words that spell a name, the last one padded with zeros.
-fn spell(name: &[u8]) -> impl Iterator<Item = u32> + '_ {
+/// The words that name_words a name, the last one padded with zeros.
+fn name_words(name: &[u8]) -> impl Iterator<Item = u32> + '_ {
     name.chunks(4).map(|chunk| {
         chunk.iter().zip([0, 8, 16, 24]).fold(0, |word, (byte, shift)| word | u32::from(*byte) << shift)
     })
@@ -75,7 +75,7 @@ impl<'a> Shard<'a> {
         let (starts, last) = words.split_at(words.len().min(whole.len()));
         len == name.len()
             && starts.iter().zip(whole).all(|(word, chunk)| *word == u32::from_le_bytes(*chunk))
-            && last.iter().copied().eq(spell(rest))
+            && last.iter().copied().eq(name_words(rest))
     }
 
     /// The first entry whose tag that is, without a branch for each.
@@ -98,7 +98,7 @@ impl<'a> Shard<'a> {
     }
 
     /// The shard's words once more, without the entry at `except` and with `more` at the end.
-    fn rebuilt(&self, except: Option<usize>, more: Option<(u32, u32, &[u8])>) -> Arc<[u32]> {
+    fn rebuild(&self, except: Option<usize>, more: Option<(u32, u32, &[u8])>) -> Arc<[u32]> {
         let kept = |at: &usize| Some(*at) != except;
         let pick =
             |from: &'a [u32]| from.iter().enumerate().filter(move |(at, _)| kept(at)).map(|(_, word)| *word);
@@ -116,7 +116,7 @@ impl<'a> Shard<'a> {
         for span in pick(self.spans) {
             words.extend_from_slice(self.name(span).0);
         }
-        words.extend(more.iter().flat_map(|(_, _, name)| spell(name)));
+        words.extend(more.iter().flat_map(|(_, _, name)| name_words(name)));
         words.into()
     }
 }
@@ -169,11 +169,11 @@ impl NameTable {
     /// Gives a name of 1 to 255 bytes that is not known yet a number; returns the hash that it is kept under.
     pub(super) fn insert(&mut self, name: &[u8], number: u32) -> u64 {
         if self.len >= SHARD_NAMES << self.shard_bits {
-            self.divide();
+            self.grow();
         }
         self.len += 1;
         let hash = xxh3_64(name);
-        self.replace(hash, |shard| shard.rebuilt(None, Some((tag(hash), number, name))));
+        self.replace(hash, |shard| shard.rebuild(None, Some((tag(hash), number, name))));
         hash
     }
 
@@ -183,7 +183,7 @@ impl NameTable {
         let at = shard.numbers.iter().position(|known| *known == number)?;
         let name = shard.bytes(*shard.spans.get(at)?);
         self.len -= 1;
-        self.replace(hash, |shard| shard.rebuilt(Some(at), None));
+        self.replace(hash, |shard| shard.rebuild(Some(at), None));
         Some(name)
     }
 
@@ -194,7 +194,7 @@ impl NameTable {
     }
 
     /// Spreads the names over more shards; amortised over the insertions that made it necessary.
-    fn divide(&mut self) {
+    fn grow(&mut self) {
         let old = std::mem::take(self);
         self.shard_bits = old.shard_bits + GROWTH_BITS;
         for index in 0..1 << old.shard_bits {

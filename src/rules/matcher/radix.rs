@@ -10,7 +10,7 @@ const WIDTH: usize = 1 << BITS;
 
 /// A level of nodes, known by its type, so that a reader need not look what a node is.
 trait Node<T>: Clone {
-    /// How many levels it is above the leaves.
+    /// How many levels it is add_level the leaves.
     const LEVEL: u32;
 
     fn empty() -> Self;
@@ -33,7 +33,7 @@ type Level4<T> = Branch<Level3<T>>;
 type Level5<T> = Branch<Level4<T>>;
 type Level6<T> = Branch<Level5<T>>;
 
-/// The position of `index` in a node `level` levels above the leaves.
+/// The position of `index` in a node `level` levels add_level the leaves.
 const fn digit(index: u32, level: u32) -> usize {
     (index >> (BITS * level)) as usize & (WIDTH - 1)
 }
@@ -82,8 +82,8 @@ impl<T, C: Node<T>> Node<T> for Branch<C> {
     }
 }
 
-/// Puts a level above a node.
-fn above<T, C: Node<T>>(below: &Arc<C>, _: PhantomData<T>) -> Arc<Branch<C>> {
+/// Puts a level add_level a node.
+fn add_level<T, C: Node<T>>(below: &Arc<C>, _: PhantomData<T>) -> Arc<Branch<C>> {
     let mut branch = <Branch<C> as Node<T>>::empty();
     if let Some(first) = branch.0.first_mut() {
         *first = Some(Arc::clone(below));
@@ -181,16 +181,16 @@ impl<T: Clone + Default> Radix<T> {
         index >> (BITS * levels) == 0
     }
 
-    /// Puts a level above the root.
+    /// Puts a level add_level the root.
     fn grow(&mut self) {
         self.0 = match &self.0 {
             Root::Empty => Root::Level0(Arc::new(Leaf::empty())),
-            Root::Level0(root) => Root::Level1(above(root, PhantomData::<T>)),
-            Root::Level1(root) => Root::Level2(above(root, PhantomData::<T>)),
-            Root::Level2(root) => Root::Level3(above(root, PhantomData::<T>)),
-            Root::Level3(root) => Root::Level4(above(root, PhantomData::<T>)),
-            Root::Level4(root) => Root::Level5(above(root, PhantomData::<T>)),
-            Root::Level5(root) => Root::Level6(above(root, PhantomData::<T>)),
+            Root::Level0(root) => Root::Level1(add_level(root, PhantomData::<T>)),
+            Root::Level1(root) => Root::Level2(add_level(root, PhantomData::<T>)),
+            Root::Level2(root) => Root::Level3(add_level(root, PhantomData::<T>)),
+            Root::Level3(root) => Root::Level4(add_level(root, PhantomData::<T>)),
+            Root::Level4(root) => Root::Level5(add_level(root, PhantomData::<T>)),
+            Root::Level5(root) => Root::Level6(add_level(root, PhantomData::<T>)),
             Root::Level6(_) => return,
         };
     }

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use super::block::{ANY_PATTERN, ANY_TERM, Posted, Slot, TermId, Terms, WIDE};
-use super::check::{Candidate, Check, Names, Side, Sides, Verdict};
+use super::block::{ANY_PATTERN, ANY_TERM, BROAD, PostedId, Slot, TermId, TermTable};
+use super::candidate::{Candidate, MatchOutcome};
+use super::check::{Check, ResolvedNames, SideTable, SideTables};
+use super::counted_filter::FilterErrors;
 use super::footprint::{Footprint, heap_bytes, shared_bytes};
-use super::gate::FilterErrors;
 use super::names::{NameTable, pair_name};
 use super::presence::Presence;
 use super::radix::Radix;
@@ -16,13 +17,13 @@ use crate::rules::bitset::{Mask, retain_from};
 use crate::rules::filter::FilterInput;
 
 /// One subscription's postings as they were compiled, in one allocation of words: the number of patterns, doubled,
-/// plus 1 if it is active; then the patterns and the terms that it is posted under as words of [`Posted`], each
+/// plus 1 if it is active; then the patterns and the terms that it is posted under as words of [`PostedId`], each
 /// sorted.
 #[derive(Clone, Debug)]
 pub(super) struct Entry(Arc<[u32]>);
 
 impl Entry {
-    pub(super) fn new(presence: Presence, patterns: &[Posted], terms: &[Posted]) -> Self {
+    pub(super) fn new(presence: Presence, patterns: &[PostedId], terms: &[PostedId]) -> Self {
         let first = patterns.len() << 1 | usize::from(presence == Presence::Active);
         let mut words = Vec::with_capacity(1 + patterns.len() + terms.len());
         words.push(u32::try_from(first).unwrap_or(u32::MAX));
@@ -56,13 +57,13 @@ pub struct Snapshot {
     pub(super) projects: NameTable,
     pub(super) companies: NameTable,
     pub(super) pairs: NameTable,
-    pub(super) terms: Terms,
-    pub(super) sides: Sides,
+    pub(super) terms: TermTable,
+    pub(super) sides: SideTables,
     /// The id of each slot.
     pub(super) ids: Radix<u128>,
     /// The slot of each id.
     pub(super) slots: SlotTable,
-    /// What is verified beside the postings; none if they say it all.
+    /// What is unchecked beside the postings; none if they say it all.
     pub(super) checks: Radix<Option<Arc<Check>>>,
     /// The compiled postings of each slot.
     pub(super) entries: Radix<Option<Entry>>,
@@ -70,7 +71,7 @@ pub struct Snapshot {
 
 /// The kind of term that a posting was found under.
 #[derive(Clone, Copy)]
-enum Via {
+enum TermKind {
     Any,
     Project,
     Company,
@@ -81,7 +82,7 @@ enum Via {
 #[derive(Debug, Default)]
 pub struct Matches {
     slots: Vec<Slot>,
-    names: Names,
+    names: ResolvedNames,
 }
 
 /// The subscriptions that match one event, in an order that depends on the snapshot alone.
@@ -122,54 +123,57 @@ impl Snapshot {
         let input = FilterInput::new(candidate.content, candidate.arrived_at);
         matches.slots.clear();
         self.resolve(candidate.content, &mut matches.names);
-        self.collect(ANY_TERM, Via::Any, &input, matches);
-        let Names { project, company, pair, .. } = matches.names;
-        for (term, via) in [(project, Via::Project), (company, Via::Company), (pair, Via::Pair)] {
+        self.collect(ANY_TERM, TermKind::Any, &input, matches);
+        let ResolvedNames { project, company, pair, .. } = matches.names;
+        for (term, kind) in
+            [(project, TermKind::Project), (company, TermKind::Company), (pair, TermKind::Pair)]
+        {
             if let Some(term) = term {
-                self.collect(term, via, &input, matches);
+                self.collect(term, kind, &input, matches);
             }
         }
         Matched { snapshot: self, slots: &matches.slots }
     }
 
     /// Appends what is posted under a term for the event's patterns.
-    fn collect(&self, term: TermId, via: Via, input: &FilterInput<'_>, matches: &mut Matches) {
+    fn collect(&self, term: TermId, kind: TermKind, input: &FilterInput<'_>, matches: &mut Matches) {
         let Some(block) = self.terms.block(term) else { return };
         let Matches { slots, names } = matches;
-        let project_excepts = |hand_over: &mut dyn FnMut(&Mask)| {
-            let Names { project, company, pair, .. } = *names;
-            let met = match via {
-                Via::Any => [project, company, pair],
-                Via::Project => [company, pair, None],
-                Via::Company => [project, pair, None],
-                Via::Pair => [None; 3],
+        let project_exclusions = |visit: &mut dyn FnMut(&Mask)| {
+            let ResolvedNames { project, company, pair, .. } = *names;
+            let met = match kind {
+                TermKind::Any => [project, company, pair],
+                TermKind::Project => [company, pair, None],
+                TermKind::Company => [project, pair, None],
+                TermKind::Pair => [None; 3],
             };
-            let sets = met.into_iter().flatten().filter_map(|term| self.sides.get(Side::ExceptTerms, term));
-            sets.chain(self.repeated(via, names)).for_each(hand_over);
+            let sets =
+                met.into_iter().flatten().filter_map(|term| self.sides.get(SideTable::ExcludedTerms, term));
+            sets.chain(self.repeated(kind, names)).for_each(visit);
         };
-        let wide = block.runs(WIDE);
+        let broad = block.runs(BROAD);
         for pattern in &names.patterns {
             // A type that is taken out is not posted, nor is a project: only what is wider can meet an exclusion.
-            let excepts = |hand_over: &mut dyn FnMut(&Mask)| {
+            let exclusions = |visit: &mut dyn FnMut(&Mask)| {
                 if names.exact != Some(*pattern) {
-                    self.sides.excepting_type(names).for_each(&mut *hand_over);
+                    self.sides.excluding_type(names).for_each(&mut *visit);
                 }
-                project_excepts(hand_over);
+                project_exclusions(visit);
             };
             let runs = block.runs(*pattern);
-            runs.sure.append_to(slots);
-            let wanting = if wide.is_empty() { None } else { self.sides.get(Side::Wide, *pattern) };
+            runs.certain.append_to(slots);
+            let wanting = if broad.is_empty() { None } else { self.sides.get(SideTable::Broad, *pattern) };
             if let Some(wanting) = wanting {
-                wide.sure.append_common(wanting, slots);
+                broad.certain.append_intersection(wanting, slots);
             }
             let start = slots.len();
-            if !runs.verified.is_empty() {
-                runs.verified.append_without(excepts, slots);
+            if !runs.unchecked.is_empty() {
+                runs.unchecked.append_difference(exclusions, slots);
             }
-            if let Some(wanting) = wanting.filter(|_| !wide.verified.is_empty()) {
+            if let Some(wanting) = wanting.filter(|_| !broad.unchecked.is_empty()) {
                 let start = slots.len();
-                wide.verified.append_common(wanting, slots);
-                excepts(&mut |set| set.remove_from(slots, start));
+                broad.unchecked.append_intersection(wanting, slots);
+                exclusions(&mut |set| set.remove_members_from(slots, start));
             }
             if slots.len() > start {
                 self.drop_refused(start, input, slots);
@@ -178,49 +182,49 @@ impl Snapshot {
     }
 
     /// The subscriptions whose postings under the event's company repeat those under its project.
-    fn repeated(&self, via: Via, names: &Names) -> Option<&Mask> {
-        match via {
-            Via::Company => self.sides.get(Side::BesideCompanies, names.project?),
-            Via::Any | Via::Project | Via::Pair => None,
+    fn repeated(&self, kind: TermKind, names: &ResolvedNames) -> Option<&Mask> {
+        match kind {
+            TermKind::Company => self.sides.get(SideTable::AlsoByCompany, names.project?),
+            TermKind::Any | TermKind::Project | TermKind::Pair => None,
         }
     }
 
     /// Removes the slots, from `start` on, whose filters do not let the event pass.
     fn drop_refused(&self, start: usize, input: &FilterInput<'_>, slots: &mut Vec<Slot>) {
-        let Some(gated) = self.sides.get(Side::Gated, 0) else { return };
-        retain_from(slots, start, |slot| !gated.contains(slot) || self.admits(slot, input));
+        let Some(filtered) = self.sides.get(SideTable::Filtered, 0) else { return };
+        retain_from(slots, start, |slot| !filtered.contains(slot) || self.admits(slot, input));
     }
 
     /// Whether a slot's filter, if any, lets the event pass.
     fn admits(&self, slot: Slot, input: &FilterInput<'_>) -> bool {
-        let gate = self.check(slot).and_then(|check| check.gate.as_ref());
-        gate.is_none_or(|gate| gate.admits(input))
+        let filter = self.check(slot).and_then(|check| check.filter.as_ref());
+        filter.is_none_or(|filter| filter.admits(input))
     }
 
     /// Whether the subscription receives the event and, if not, the first reason.
     ///
-    /// What the posting lists hold was made from the same compiled sets, and what is verified is verified by the
+    /// What the posting lists hold was made from the same compiled sets, and what is unchecked is unchecked by the
     /// same code, as in [`match_into`](Self::match_into).
-    pub fn explain(&self, id: SubscriptionId, candidate: &Candidate<'_>) -> Verdict {
+    pub fn explain(&self, id: SubscriptionId, candidate: &Candidate<'_>) -> MatchOutcome {
         let Some((slot, entry)) = self.entry(id).filter(|(_, entry)| entry.is_active()) else {
-            return Verdict::Disabled;
+            return MatchOutcome::Disabled;
         };
-        let mut names = Names::default();
+        let mut names = ResolvedNames::default();
         self.resolve(candidate.content, &mut names);
         let holds = |sorted: &[u32], number: u32| {
-            sorted.binary_search_by_key(&number, |word| Posted::from_word(*word).number()).is_ok()
+            sorted.binary_search_by_key(&number, |word| PostedId::from_word(*word).number()).is_ok()
         };
         let (patterns, terms) = entry.postings();
         let wanted = names.patterns.iter().any(|pattern| holds(patterns, *pattern));
-        if !wanted || self.sides.excepting_type(&names).any(|set| set.contains(slot)) {
-            return Verdict::Events;
+        if !wanted || self.sides.excluding_type(&names).any(|set| set.contains(slot)) {
+            return MatchOutcome::Events;
         }
         let wanted = names.terms().chain([ANY_TERM]).any(|term| holds(terms, term));
-        if !wanted || self.sides.excepting_project(&names).any(|set| set.contains(slot)) {
-            return Verdict::Projects;
+        if !wanted || self.sides.excluding_project(&names).any(|set| set.contains(slot)) {
+            return MatchOutcome::Projects;
         }
         let input = FilterInput::new(candidate.content, candidate.arrived_at);
-        if self.admits(slot, &input) { Verdict::Matches } else { Verdict::Filter }
+        if self.admits(slot, &input) { MatchOutcome::Matches } else { MatchOutcome::Filter }
     }
 
     /// What this snapshot takes of memory, were it the only one; walks all of it.
@@ -228,8 +232,8 @@ impl Snapshot {
         let words = |numbers: &[u32]| if numbers.is_empty() { 0 } else { heap_bytes(size_of_val(numbers)) };
         let check = |check: &Option<Arc<Check>>| {
             check.as_ref().map_or(0, |check| {
-                let numbers = words(&check.except_patterns) + words(&check.except_terms);
-                shared_bytes(size_of::<Check>()) + numbers + words(&check.beside_companies)
+                let numbers = words(&check.excluded_patterns) + words(&check.excluded_terms);
+                shared_bytes(size_of::<Check>()) + numbers + words(&check.also_by_company)
             })
         };
         let entry =
@@ -245,11 +249,11 @@ impl Snapshot {
 
     /// The failures of a subscription's filter, if there were any.
     pub fn filter_errors(&self, id: SubscriptionId) -> Option<FilterErrors> {
-        self.check(self.slot(id)?)?.gate.as_ref()?.errors()
+        self.check(self.slot(id)?)?.filter.as_ref()?.errors()
     }
 
     /// Looks up the event's names.
-    fn resolve(&self, event: &EventContent, names: &mut Names) {
+    fn resolve(&self, event: &EventContent, names: &mut ResolvedNames) {
         let text = event.event_type.as_str().as_bytes();
         names.patterns.clear();
         names.exact = self.types.find(text);
@@ -286,7 +290,7 @@ impl Snapshot {
         Some((slot, self.entries.get(slot)?.as_ref()?))
     }
 
-    /// What is verified of a slot.
+    /// What is unchecked of a slot.
     pub(super) fn check(&self, slot: Slot) -> Option<&Check> {
         self.checks.get(slot)?.as_deref()
     }
@@ -301,7 +305,7 @@ impl Snapshot {
 
     /// Takes a subscription's slot away.
     pub(super) fn forget_slot(&mut self, id: SubscriptionId, slot: Slot) {
-        self.slots.forget(id, &self.ids);
+        self.slots.remove(id, &self.ids);
         *self.entries.get_mut(slot) = None;
         if self.checks.get(slot).is_some_and(Option::is_some) {
             *self.checks.get_mut(slot) = None;

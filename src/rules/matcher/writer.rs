@@ -6,14 +6,14 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use super::block::{
-    ANY_PATTERN, ANY_TERM, Key, POSTED_PATTERNS_MAX, Packing, PatternId, Posted, Posting, Slot, TermId,
-    Trust, WIDE,
+    ANY_PATTERN, ANY_TERM, BROAD, BlockBuilder, Certainty, Key, POSTED_PATTERNS_MAX, PatternId, PostedId,
+    Posting, Slot, TermId,
 };
-use super::check::{Check, Side};
+use super::check::{Check, SideTable};
 use super::compile::{ProjectSet, Projects, TypeSet, Types};
-use super::gate::Gate;
+use super::counted_filter::CountedFilter;
 use super::intern::{Interner, Kind};
-use super::notes::Notes;
+use super::pending::PendingChanges;
 use super::presence::Presence;
 use super::snapshot::{Entry, Snapshot};
 use crate::model::id::SubscriptionId;
@@ -32,9 +32,9 @@ pub struct IndexWriter {
     free_slots: Vec<Slot>,
     slots_end: Slot,
     /// By term.
-    postings: Notes,
+    postings: PendingChanges,
     /// By number, for each side.
-    sides: [Notes; Side::ALL.len()],
+    sides: [PendingChanges; SideTable::ALL.len()],
     is_changed: bool,
     /// Replaced snapshots that a reader may still hold: dropped here, so that no reader pays for it.
     retired: VecDeque<Arc<Snapshot>>,
@@ -48,7 +48,7 @@ impl IndexWriter {
             interner: Interner::new(),
             free_slots: Vec::new(),
             slots_end: 0,
-            postings: Notes::default(),
+            postings: PendingChanges::default(),
             sides: Default::default(),
             is_changed: false,
             retired: VecDeque::new(),
@@ -61,8 +61,8 @@ impl IndexWriter {
     /// [`Filter::compile`](crate::rules::filter::Filter::compile). An unchanged filter keeps its failures.
     pub fn put(&mut self, id: SubscriptionId, spec: &SubscriptionSpec, presence: Presence) {
         let old = self.next.slot(id);
-        let gate = gate_for(spec.filter.as_deref(), old.and_then(|slot| self.next.check(slot)));
-        let (entry, check) = self.compile(spec, presence, gate);
+        let filter = filter_for(spec.filter.as_deref(), old.and_then(|slot| self.next.check(slot)));
+        let (entry, check) = self.compile(spec, presence, filter);
         if let Some(slot) = old {
             self.withdraw(slot);
         }
@@ -89,7 +89,7 @@ impl IndexWriter {
     /// Every match that takes its snapshot after this returns sees the change.
     pub fn commit(&mut self) -> u64 {
         if self.is_changed {
-            self.apply_notes();
+            self.apply_pending();
             self.next.version += 1;
             self.retired.push_back(self.current.swap(Arc::new(self.next.clone())));
             self.is_changed = false;
@@ -99,8 +99,8 @@ impl IndexWriter {
     }
 
     /// Makes room for so many more subscriptions.
-    pub(super) fn expect_more(&mut self, count: usize) {
-        self.next.slots.make_room(u64::from(self.slots_end) + count as u64);
+    pub(super) fn reserve(&mut self, count: usize) {
+        self.next.slots.reserve(u64::from(self.slots_end) + count as u64);
     }
 
     fn new_slot(&mut self, id: SubscriptionId) -> Slot {
@@ -119,7 +119,7 @@ impl IndexWriter {
         let check = self.next.checks.get(slot).cloned().flatten();
         let none: &[u32] = &[];
         let (patterns, terms) =
-            check.as_ref().map_or((none, none), |check| (&*check.except_patterns, &*check.except_terms));
+            check.as_ref().map_or((none, none), |check| (&*check.excluded_patterns, &*check.excluded_terms));
         let (posted_patterns, posted_terms) = entry.postings();
         for pattern in numbers(posted_patterns).chain(patterns.iter().copied()) {
             self.interner.release_pattern(pattern, &mut self.next);
@@ -129,46 +129,46 @@ impl IndexWriter {
         }
     }
 
-    /// Notes an active entry's postings for the next commit.
+    /// PendingChanges an active entry's postings for the next commit.
     fn post(&mut self, slot: Slot, entry: &Entry, present: bool) {
         if !entry.is_active() {
             return;
         }
         let edit = Edit { member: slot, present };
         let check = self.next.check(slot);
-        let gated = Trust::unless(check.is_some_and(|check| check.gate.is_some()));
+        let filtered = Certainty::unless(check.is_some_and(|check| check.filter.is_some()));
         for (side, number) in check.into_iter().flat_map(Check::sides) {
-            note_side(&mut self.sides, side, number, edit);
+            push_side(&mut self.sides, side, number, edit);
         }
         let (patterns, terms) = entry.postings();
         let is_narrow = entry.is_narrow();
-        let all = patterns.iter().fold(gated, |all, word| all.and(Posted::from_word(*word).trust()));
-        for term in terms.iter().map(|word| Posted::from_word(*word)) {
-            let mut note = |pattern: PatternId, trust: Trust| {
-                let key = Key::of(pattern, trust.and(term.trust()));
+        let all = patterns.iter().fold(filtered, |all, word| all.and(PostedId::from_word(*word).certainty()));
+        for term in terms.iter().map(|word| PostedId::from_word(*word)) {
+            let mut push = |pattern: PatternId, certainty: Certainty| {
+                let key = Key::of(pattern, certainty.and(term.certainty()));
                 self.postings.push(term.number(), Posting::new(key, edit));
             };
             if !is_narrow {
-                note(WIDE, all);
+                push(BROAD, all);
                 continue;
             }
-            for pattern in patterns.iter().map(|word| Posted::from_word(*word)) {
-                note(pattern.number(), gated.and(pattern.trust()));
+            for pattern in patterns.iter().map(|word| PostedId::from_word(*word)) {
+                push(pattern.number(), filtered.and(pattern.certainty()));
             }
         }
         if !is_narrow {
             for pattern in numbers(patterns) {
-                note_side(&mut self.sides, Side::Wide, pattern, edit);
+                push_side(&mut self.sides, SideTable::Broad, pattern, edit);
             }
         }
     }
 
-    fn apply_notes(&mut self) {
+    fn apply_pending(&mut self) {
         let Snapshot { terms, sides, .. } = &mut self.next;
-        let mut packing = Packing::default();
-        self.postings.hand_over(|term, postings: &[Posting]| terms.edit(term, postings, &mut packing));
-        for (side, notes) in Side::ALL.into_iter().zip(&mut self.sides) {
-            notes.hand_over(|number, edits: &[Edit]| sides.get_mut(side, number).edit(edits));
+        let mut builder = BlockBuilder::default();
+        self.postings.for_each_place(|term, postings: &[Posting]| terms.edit(term, postings, &mut builder));
+        for (side, pending) in SideTable::ALL.into_iter().zip(&mut self.sides) {
+            pending.for_each_place(|number, edits: &[Edit]| sides.get_mut(side, number).edit(edits));
         }
     }
 
@@ -176,64 +176,59 @@ impl IndexWriter {
         &mut self,
         spec: &SubscriptionSpec,
         presence: Presence,
-        gate: Option<Arc<Gate>>,
+        filter: Option<Arc<CountedFilter>>,
     ) -> (Entry, Option<Arc<Check>>) {
         let (types, projects) = (Types::of(&spec.events), Projects::of(&spec.projects));
         let patterns = self.patterns(&types);
-        let (terms, beside_companies) = self.terms(&projects);
+        let (terms, also_by_company) = self.terms(&projects);
         let check = Check {
-            except_patterns: self.type_set(&types.except),
-            except_terms: self.project_set(&projects.except),
-            beside_companies,
-            gate,
+            excluded_patterns: self.type_set(&types.excluded),
+            excluded_terms: self.project_set(&projects.excluded),
+            also_by_company,
+            filter,
         };
         let check = (!check.is_trivial()).then(|| Arc::new(check));
         (Entry::new(presence, &patterns, &terms), check)
     }
 
-    fn patterns(&mut self, types: &Types<'_>) -> Vec<Posted> {
+    fn patterns(&mut self, types: &Types<'_>) -> Vec<PostedId> {
         let (interner, next) = (&mut self.interner, &mut self.next);
         let mut patterns = Vec::with_capacity(types.prefixes.len() + types.exact.len() + 1);
-        patterns.extend(types.all.map(|trust| Posted::new(ANY_PATTERN, trust)));
-        patterns.extend(
-            types
-                .prefixes
-                .iter()
-                .map(|(prefix, trust)| Posted::new(interner.pattern(Kind::Prefix, prefix, next), *trust)),
-        );
-        patterns.extend(
-            types
-                .exact
-                .iter()
-                .map(|name| Posted::new(interner.pattern(Kind::Type, name.as_str(), next), Trust::Sure)),
-        );
+        patterns.extend(types.all.map(|certainty| PostedId::new(ANY_PATTERN, certainty)));
+        patterns.extend(types.prefixes.iter().map(|(prefix, certainty)| {
+            PostedId::new(interner.pattern(Kind::Prefix, prefix, next), *certainty)
+        }));
+        patterns.extend(types.exact.iter().map(|name| {
+            PostedId::new(interner.pattern(Kind::Type, name.as_str(), next), Certainty::Certain)
+        }));
         for pattern in in_order(&mut patterns) {
             interner.release_pattern(pattern, next);
         }
         patterns
     }
 
-    /// The terms to post under, and the projects among them if there are companies beside.
-    fn terms(&mut self, wanted: &Projects<'_>) -> (Vec<Posted>, Box<[TermId]>) {
+    /// The terms to post under, and the projects among them if there are companies also_by_company.
+    fn terms(&mut self, wanted: &Projects<'_>) -> (Vec<PostedId>, Box<[TermId]>) {
         let (interner, next) = (&mut self.interner, &mut self.next);
         let Projects { projects, companies, pairs, .. } = wanted;
         let mut terms = Vec::with_capacity(projects.len() + companies.len() + pairs.len() + 1);
-        terms.extend(wanted.all.map(|trust| Posted::new(ANY_TERM, trust)));
-        terms.extend(projects.iter().map(|(project, trust)| {
-            Posted::new(interner.term(Kind::Project, project.as_str(), next), *trust)
+        terms.extend(wanted.all.map(|certainty| PostedId::new(ANY_TERM, certainty)));
+        terms.extend(projects.iter().map(|(project, certainty)| {
+            PostedId::new(interner.term(Kind::Project, project.as_str(), next), *certainty)
         }));
-        let beside = !companies.is_empty();
-        let beside = if beside { sorted(terms.iter().map(|term| term.number())) } else { [].into() };
-        terms.extend(companies.iter().map(|(company, trust)| {
-            Posted::new(interner.term(Kind::Company, company.as_str(), next), *trust)
+        let also_by_company = !companies.is_empty();
+        let also_by_company =
+            if also_by_company { sorted(terms.iter().map(|term| term.number())) } else { [].into() };
+        terms.extend(companies.iter().map(|(company, certainty)| {
+            PostedId::new(interner.term(Kind::Company, company.as_str(), next), *certainty)
         }));
         terms.extend(pairs.iter().map(|(company, project)| {
-            Posted::new(interner.pair(company.as_str(), project.as_str(), next), Trust::Sure)
+            PostedId::new(interner.pair(company.as_str(), project.as_str(), next), Certainty::Certain)
         }));
         for term in in_order(&mut terms) {
             interner.release_term(term, next);
         }
-        (terms, beside)
+        (terms, also_by_company)
     }
 
     fn type_set(&mut self, types: &TypeSet<'_>) -> Box<[PatternId]> {
@@ -258,15 +253,15 @@ impl IndexWriter {
     }
 }
 
-fn note_side(sides: &mut [Notes], side: Side, number: u32, edit: Edit) {
-    if let Some(notes) = sides.get_mut(side as usize) {
-        notes.push(number, edit);
+fn push_side(sides: &mut [PendingChanges], side: SideTable, number: u32, edit: Edit) {
+    if let Some(pending) = sides.get_mut(side as usize) {
+        pending.push(number, edit);
     }
 }
 
 /// The numbers that an entry's words mean.
 fn numbers(words: &[u32]) -> impl Iterator<Item = u32> {
-    words.iter().map(|word| Posted::from_word(*word).number())
+    words.iter().map(|word| PostedId::from_word(*word).number())
 }
 
 impl Entry {
@@ -279,7 +274,7 @@ impl Entry {
 }
 
 /// Sorts, and takes out those that stand there twice.
-fn in_order(posted: &mut Vec<Posted>) -> Vec<u32> {
+fn in_order(posted: &mut Vec<PostedId>) -> Vec<u32> {
     let mut repeated = Vec::new();
     posted.sort_unstable();
     posted.dedup_by(|later, first| {
@@ -298,10 +293,10 @@ fn sorted(numbers: impl Iterator<Item = u32>) -> Box<[u32]> {
 }
 
 /// The compiled filter: the old one, with its failures, if the text is the same.
-fn gate_for(text: Option<&str>, old: Option<&Check>) -> Option<Arc<Gate>> {
+fn filter_for(text: Option<&str>, old: Option<&Check>) -> Option<Arc<CountedFilter>> {
     let text = text?;
-    Some(match old.and_then(|check| check.gate.as_ref()) {
-        Some(gate) if gate.text() == text => Arc::clone(gate),
-        _ => Arc::new(Gate::new(text)),
+    Some(match old.and_then(|check| check.filter.as_ref()) {
+        Some(filter) if filter.text() == text => Arc::clone(filter),
+        _ => Arc::new(CountedFilter::new(text)),
     })
 }
