@@ -1,7 +1,10 @@
-//! Payload filters in CEL: compiled once, evaluated only for events that the selectors let through.
+//! Payload filters written in CEL.
 //!
-//! A filter sees `event` with the members `type`, `project`, `company`, `sender_id`, `occurred_at` (a timestamp)
-//! and `data`; a member that the event does not have is absent (`has(event.company)`).
+//! A filter is compiled once. It is evaluated only for events that the subscription's selectors match.
+//!
+//! A filter sees the variable `event` with the members `type`, `project`, `company`, `sender_id`,
+//! `occurred_at` (a timestamp) and `data`. A member that the event does not have is absent, which
+//! `has(event.company)` tests.
 
 mod bounds;
 mod budget;
@@ -27,7 +30,7 @@ use crate::model::time::Timestamp;
 
 /// The longest filter, in bytes.
 pub const FILTER_BYTES_MAX: usize = 4096;
-/// The longest account of a failure, in bytes.
+/// The longest message of an evaluation error, in bytes.
 const FAILURE_BYTES_MAX: usize = 512;
 
 #[expect(clippy::expect_used, reason = "the names declared are all different")]
@@ -35,20 +38,20 @@ static ENV: LazyLock<Arc<Env>> =
     LazyLock::new(|| Arc::new(budget::environment().expect("the names declared are all different")));
 static TIMESTAMP: LazyLock<Option<Program>> = LazyLock::new(|| ENV.compile("timestamp(text)").ok());
 
-/// A text that is not a filter.
+/// A text that does not compile as a filter.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "line {line}, column {column}: {}{message}",
     .token.as_ref().map(|token| format!("'{token}' ")).unwrap_or_default()
 )]
 pub struct FilterError {
-    /// The line, from 1.
+    /// The line, starting at 1.
     pub line: usize,
-    /// The column, from 1.
+    /// The column in characters, starting at 1.
     pub column: usize,
-    /// What of the text that is said of, if it is said of a part.
+    /// The part of the text that the message is about, if it is about a part.
     pub token: Option<String>,
-    /// What is wrong there and what to do about it.
+    /// What is wrong, and what to do about it.
     pub message: String,
 }
 
@@ -62,24 +65,24 @@ impl Localized for FilterError {
     }
 }
 
-/// Why a filter gave no answer on one event.
+/// Why the evaluation of a filter gave no answer for an event.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EvaluationError {
     /// The expression failed.
     #[error("{0}")]
     Run(String),
-    /// It used up what one evaluation may cost; see `docs/MATCHING.md`.
+    /// The evaluation exceeded its cost budget. See `docs/MATCHING.md`.
     #[error("the filter is too much work for this event: look at less of its data, or with fewer loops")]
     Cost,
-    /// It gave something else than true or false.
+    /// The expression gave a value other than true or false.
     #[error("the filter gave {0}, not true or false: compare it with something")]
     Type(String),
-    /// The event's data is not what a filter can read.
+    /// The event's data is not valid JSON.
     #[error("event.data cannot be read: {0}")]
     Data(String),
 }
 
-/// A compiled filter, whose every evaluation has a bounded cost.
+/// A compiled filter. The cost of every evaluation is bounded.
 pub struct Filter {
     expression: IdedExpr,
     patterns: Vec<Regex>,
@@ -95,7 +98,8 @@ impl Filter {
     /// Compiles a filter.
     ///
     /// # Errors
-    /// The first mistake, with its place: syntax, an unknown name, or something whose cost has no bound.
+    /// Returns the first mistake with its position: a syntax error, an unknown name, or an expression without
+    /// a bounded cost.
     pub fn compile(text: &str) -> Result<Self, FilterError> {
         if text.len() > FILTER_BYTES_MAX {
             let message = format!("has {} bytes: a filter has at most {FILTER_BYTES_MAX}", text.len());
@@ -109,10 +113,11 @@ impl Filter {
         }
     }
 
-    /// Whether the event passes.
+    /// Returns whether the event passes the filter.
     ///
     /// # Errors
-    /// The expression failed on this event, gave no boolean, or would have cost too much.
+    /// Returns an error if the expression fails on this event, does not give a boolean, or exceeds its cost
+    /// budget.
     pub fn evaluate(&self, input: &FilterInput<'_>) -> Result<bool, EvaluationError> {
         let read = input.read.get_or_init(|| input.read()).as_ref().map_err(EvaluationError::clone)?;
         read.budget.refill();
@@ -149,7 +154,8 @@ impl FilterError {
     }
 }
 
-/// What a parser says in its own terms, in plain words: of which part of the text, and what.
+/// Translates a parser message to plain words. Returns the part of the text that it is about, if any, and the
+/// message.
 fn plain_message(said: &str) -> (Option<String>, String) {
     let said = said.strip_prefix("Syntax error: ").unwrap_or(said);
     let (found, expected) = said.split_once(" expecting ").unwrap_or((said, ""));
@@ -176,7 +182,8 @@ fn plain_message(said: &str) -> (Option<String>, String) {
     }
 }
 
-/// What an expression says of its failure, cut to a bounded length: it may quote all of the event.
+/// Returns an evaluation error with a message of bounded length, because the original can quote the whole
+/// event.
 fn failure(error: &ExecutionError) -> EvaluationError {
     let mut text = error.to_string();
     if text.len() > FAILURE_BYTES_MAX {
@@ -186,13 +193,13 @@ fn failure(error: &ExecutionError) -> EvaluationError {
     EvaluationError::Run(text)
 }
 
-/// What filters see of an event.
+/// The event as values that a filter reads, and the cost budget.
 struct EventValues {
     context: Context<'static, 'static>,
     budget: Budget,
 }
 
-/// An event for filters; read at most once, and only if some filter asks.
+/// An event as input for filters. It is converted at most once, when the first filter reads it.
 pub struct FilterInput<'a> {
     content: &'a EventContent,
     arrived_at: Timestamp,
@@ -200,7 +207,7 @@ pub struct FilterInput<'a> {
 }
 
 impl<'a> FilterInput<'a> {
-    /// An event that arrived at that time.
+    /// Creates the input for an event that arrived at `arrived_at`.
     pub const fn new(content: &'a EventContent, arrived_at: Timestamp) -> Self {
         Self { content, arrived_at, read: OnceCell::new() }
     }
@@ -232,7 +239,7 @@ impl<'a> FilterInput<'a> {
     }
 }
 
-/// A time as CEL knows it.
+/// Converts a time to a CEL timestamp.
 fn timestamp(at: Timestamp) -> Result<Value, EvaluationError> {
     let mut context = Context::with_env(Arc::clone(&ENV));
     context.add_variable_from_value("text", at.to_string());

@@ -1,7 +1,7 @@
-//! The body that a receiver gets, by format.
+//! The request body that a receiver gets, by format.
 //!
-//! `data` goes out as the bytes that came in: it is copied, never read and written again, so that the precision
-//! of numbers, the order of members and repeated members survive. What is absent is left out.
+//! `data` is copied byte for byte and never re-encoded. The precision of numbers, the order of members and
+//! repeated members are preserved. Absent members are left out.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,30 +18,31 @@ use crate::model::selector::{EventPattern, EventSelector, ProjectPattern, Projec
 use crate::model::subscription::{DisabledReason, Format, HealthState, Subscription};
 use crate::model::time::Timestamp;
 
-/// The type that a health check shows instead of an event's, but in `blue` format.
+/// The event type of a health check, except in `blue` format.
 pub const HEALTH_CHECK: &str = "webhook.health_check";
-/// The type that a health check shows in `blue` format.
+/// The event type of a health check in `blue` format.
 pub const HEALTH_CHECK_BLUE: &str = "WEBHOOK_HEALTH_CHECK";
 
-/// The type that a sample shows if nobody chose another, but in `blue` format.
+/// The default event type of a sample, except in `blue` format.
 pub const SAMPLE: &str = "webhook.test";
-/// The type that a sample shows in `blue` format if nobody chose another.
+/// The default event type of a sample in `blue` format.
 pub const SAMPLE_BLUE: &str = "WEBHOOK_TEST";
-/// The project of a sample for a subscription that names none.
+/// The project of a sample if the subscription names no project.
 pub const SAMPLE_PROJECT: &str = "test";
 
 const NULL: &[u8] = b"null";
 
-/// About what the members beside `data` take.
+/// The approximate size of the members other than `data`.
 const MEMBERS_BYTES: usize = 320;
 
-/// The body of `event` for this subscription.
+/// Returns the body of `event` for this subscription.
 ///
-/// - `standard`: Standard Webhooks' payload shape.
-/// - `blue`: what receivers of Blue's webhooks read. The values are `data`'s members of those names, else null.
-/// - `raw`: `data` alone; `null` if there is none, so that it is JSON all the same.
-/// - `cloudevents`: CloudEvents 1.0, structured. `source` is `/company/project` or `/project`; the sender's own
-///   id is the extension `senderid`.
+/// - `standard`: the payload shape of Standard Webhooks.
+/// - `blue`: the payload of Blue's webhooks. `previousValue` and `currentValue` are the members of `data`
+///   with these names, or null.
+/// - `raw`: `data` alone, or `null` if there is none, so that the body is always JSON.
+/// - `cloudevents`: CloudEvents 1.0 in structured mode. `source` is `/company/project` or `/project`. The
+///   sender's own id is the extension `senderid`.
 pub fn body(subscription: &Subscription, health: &HealthState, event: &Event) -> Bytes {
     let content = &event.content;
     match subscription.spec.format {
@@ -52,10 +53,10 @@ pub fn body(subscription: &Subscription, health: &HealthState, event: &Event) ->
     }
 }
 
-/// The body of a health check, sent before a subscription is enabled again, in the format that its receiver
-/// reads.
+/// Returns the body of a health check in the subscription's format.
 ///
-/// `raw` has the `standard` body, since there is no data that could stand alone.
+/// A health check is sent before a subscription is enabled again. The `raw` format uses the `standard` body,
+/// because a health check has no data to send alone.
 pub fn health_check(subscription: &Subscription, health: &HealthState, id: EventId, at: Timestamp) -> Bytes {
     let mut data = Object::new();
     data.value("subscription", &subscription.id);
@@ -81,7 +82,9 @@ pub fn health_check(subscription: &Subscription, health: &HealthState, id: Event
     }
 }
 
-/// A made-up event with this id for this subscription: of a project that its selector names, if it names one.
+/// Returns a made-up event with this id that the subscription could receive.
+///
+/// The event's project is the first one that the subscription's selector names, or [`SAMPLE_PROJECT`].
 pub fn sample(subscription: &Subscription, event_type: Option<EventType>, id: EventId) -> Event {
     let spec = &subscription.spec;
     let word = if spec.format == Format::Blue { SAMPLE_BLUE } else { SAMPLE };
@@ -156,13 +159,16 @@ fn blue(subscription: &Subscription, health: &HealthState, content: &EventConten
     body.end()
 }
 
-/// The members of a JSON object as they were written, the last of each name; none if it is something else.
+/// Returns the raw members of a JSON object, or an empty map for any other JSON. If a name is repeated, the
+/// last member counts.
 fn members(json: &[u8]) -> BTreeMap<String, &RawValue> {
     serde_json::from_slice(json).unwrap_or_default()
 }
 
-/// Blue's description of the webhook, not ended. Its lists are empty where everything is wanted, and only a
-/// receiver that was given up on is `UNHEALTHY`.
+/// Returns Blue's description of the webhook as an object that can take more members.
+///
+/// The lists of events and projects are empty if the subscription wants all of them. The status is
+/// `UNHEALTHY` only after the daemon disabled the subscription.
 fn webhook(subscription: &Subscription, health: &HealthState) -> Object {
     let spec = &subscription.spec;
     let disabled = health.disabled.as_ref();
@@ -187,7 +193,7 @@ fn project_terms(selector: &ProjectSelector) -> Vec<String> {
     if all { Vec::new() } else { selector.to_texts() }
 }
 
-/// A JSON object being written, member by member.
+/// A JSON object that is written member by member.
 struct Object(Vec<u8>);
 
 impl Object {
@@ -195,7 +201,7 @@ impl Object {
         Self(b"{".to_vec())
     }
 
-    /// One that has `data` beside a few short members, so that it is not moved while it is written.
+    /// Creates an object with enough capacity for `data` and a few short members.
     fn with_room_for(data: Option<&Bytes>) -> Self {
         let mut json = Vec::with_capacity(data.map_or(0, Bytes::len) + MEMBERS_BYTES);
         json.push(b'{');
@@ -215,7 +221,7 @@ impl Object {
         }
     }
 
-    /// A member whose value is JSON already.
+    /// Writes a member whose value is already JSON.
     fn json(&mut self, name: &str, json: &[u8]) -> &mut Self {
         self.name(name);
         self.0.extend_from_slice(json);

@@ -1,7 +1,8 @@
-//! Signatures of deliveries: made for receivers, and checked by `postrider listen`.
+//! Signatures of requests: created for receivers, and verified by `postrider listen`.
 //!
-//! Every request carries Standard Webhooks signatures (HMAC-SHA256 or ed25519 over id, time and body, so that neither
-//! can be exchanged and an old request can be told); `blue` format adds the one that Blue's receivers check.
+//! Every request carries Standard Webhooks signatures: HMAC-SHA256 or ed25519 over the id, the time and the
+//! body. So none of the three can be exchanged, and a receiver can detect a replayed request. The `blue`
+//! format adds the signature that Blue's receivers check.
 
 use std::time::Duration;
 
@@ -13,17 +14,18 @@ use ring::signature::{ED25519, UnparsedPublicKey};
 use crate::model::secret::{PublicKey, Secret, SigningKey, Verifier};
 use crate::model::time::Timestamp;
 
-/// How far a request's timestamp may be from the present, either way, as Standard Webhooks advises.
+/// The largest accepted difference between a request's timestamp and the current time, as Standard Webhooks
+/// recommends.
 pub const TOLERANCE: Duration = Duration::from_mins(5);
 
 const SYMMETRIC: &str = "v1,";
 const ASYMMETRIC: &str = "v1a,";
 
-/// The value of `webhook-signature`: for signatures_of_version secret, in their order, one `v1,…` (HMAC) or `v1a,…` (ed25519),
-/// separated by spaces.
+/// Returns the value of `webhook-signature`: one signature for each secret, in order, separated by spaces.
 ///
-/// `id` and `at` are what `webhook-id` and `webhook-timestamp` (in whole seconds) carry.
-/// Source: Standard Webhooks 1.0, "Signature scheme".
+/// A symmetric secret gives `v1,…` (HMAC), an asymmetric one `v1a,…` (ed25519). `id` and `at` must be the
+/// values of `webhook-id` and `webhook-timestamp` (in whole seconds). Source: Standard Webhooks 1.0,
+/// "Signature scheme".
 pub fn standard<'a>(
     secrets: impl IntoIterator<Item = &'a Secret>,
     id: &str,
@@ -50,42 +52,44 @@ pub fn standard<'a>(
     value
 }
 
-/// The value of `X-Signature`: hex HMAC-SHA256 of the raw body, keyed by the secret's text as it was shown.
+/// Returns the value of `X-Signature`: the hex HMAC-SHA256 of the raw body, keyed by the text of the secret.
 pub fn blue(secret: &Secret, body: &[u8]) -> String {
     hex::encode(hmac::sign(&blue_key(secret), body))
 }
 
-/// The Standard Webhooks headers of a request that came in.
+/// The Standard Webhooks headers of a received request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SignatureHeaders<'a> {
-    /// `webhook-id`.
+    /// The value of `webhook-id`.
     pub id: &'a str,
-    /// `webhook-timestamp`.
+    /// The value of `webhook-timestamp`.
     pub timestamp: &'a str,
-    /// `webhook-signature`.
+    /// The value of `webhook-signature`.
     pub signatures: &'a str,
 }
 
-/// Why a request is not to be believed.
+/// Why a request fails verification.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum VerifyError {
-    /// The timestamp is no number of seconds.
+    /// The timestamp is not a number of seconds.
     #[error("webhook-timestamp '{0}' is not a number of seconds since 1970")]
     Timestamp(String),
-    /// It was signed too long ago: it may be an old request sent again.
+    /// The request was signed too long ago and may be a replay.
     #[error("signed {} s ago: more than the {} s allowed; check both clocks", .0.as_secs(), TOLERANCE.as_secs())]
     TooOld(Duration),
-    /// It was signed in the future.
+    /// The request was signed in the future.
     #[error("signed {} s in the future: more than the {} s allowed; check both clocks", .0.as_secs(), TOLERANCE.as_secs())]
     TooNew(Duration),
-    /// No signature is of this secret, id, time and body.
+    /// No signature matches this secret, id, time and body.
     #[error("no signature fits: the secret is another one, or the body was changed on its way")]
     Mismatch,
 }
 
-/// Checks that one of the signatures is of this secret or public key, id, time and body, and that the time is within
-/// [`TOLERANCE`] of `now`. Only `v1` is asked of a symmetric secret, and only `v1a` of an ed25519 key. HMACs are
-/// compared in constant time; versions not known are passed over.
+/// Verifies a request with a secret or a public key.
+///
+/// One of the signatures must match the id, time and body, and the time must be within [`TOLERANCE`] of
+/// `now`. A symmetric secret checks only `v1` signatures, and an ed25519 key only `v1a`. Signatures of other
+/// versions are ignored. HMACs are compared in constant time.
 pub fn verify(
     with: &Verifier,
     signed: &SignatureHeaders<'_>,
@@ -114,7 +118,7 @@ fn any_asymmetric(key: &PublicKey, signed: &SignatureHeaders<'_>, message: &[u8]
     signatures_of_version(signed, ASYMMETRIC).any(|signature| key.verify(message, &signature).is_ok())
 }
 
-/// The signatures of one version.
+/// Returns the decoded signatures of one version.
 fn signatures_of_version<'a>(
     signed: &SignatureHeaders<'a>,
     version: &'static str,
@@ -127,7 +131,9 @@ fn message(id: &str, at_secs: &str, body: &[u8]) -> Vec<u8> {
     [id.as_bytes(), b".", at_secs.as_bytes(), b".", body].concat()
 }
 
-/// Checks an `X-Signature` in constant time. It carries no time, so an old request is not told from a new one.
+/// Verifies an `X-Signature` in constant time.
+///
+/// This signature covers no time, so it cannot reveal a replayed request.
 pub fn verify_blue(secret: &Secret, signature: &str, body: &[u8]) -> Result<(), VerifyError> {
     let tag = hex::decode(signature).map_err(|_| VerifyError::Mismatch)?;
     hmac::verify(&blue_key(secret), body, &tag).map_err(|_| VerifyError::Mismatch)
