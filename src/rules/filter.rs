@@ -274,7 +274,7 @@ mod tests {
         "tags":["a","b"],"items":[{"sku":"x","n":1},{"sku":"y","n":2}],"owner":{"name":"Ann"}}"#;
 
     #[test]
-    fn filters_that_are_true() {
+    fn supported_expressions_evaluate() {
         for text in [
             "event.type == 'TODO_CREATED' && event.project == \"website\" && event.company == 'acme'",
             "event.data.status in ['done', 'closed'] && event.data.price * 2.0 > 24.0 && event.data.count == 3",
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn the_time_of_arrival_stands_in_for_a_missing_one() {
+    fn occurred_at_defaults_to_the_arrival_time() {
         let mut event = event("");
         event.occurred_at = None;
         let filter = Filter::compile("event.occurred_at == timestamp('1970-01-01T00:00:05Z')").unwrap();
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_say_what_to_do() {
+    fn evaluation_errors_name_the_cause() {
         for (text, data, expected) in [
             ("event.data.stat == 'done'", DATA, "No such key: stat"),
             ("event.data.status == 'done'", "", "No such key: data"),
@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_is_told_with_its_place() {
+    fn compile_errors_have_a_position() {
         for (text, line, column, message) in [
             ("event.data.x ==", 1, 16, "the expression ends too early"),
             ("event.data.x == * 2", 1, 17, "'*' is not expected here"),
@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn nesting_is_refused_before_it_hurts() {
+    fn deep_nesting_is_rejected() {
         let deep = [
             format!("{}event.data{}", "(".repeat(1500), ")".repeat(1500)),
             format!("{}event.data.x{}", "!(".repeat(1300), ")".repeat(1300)),
@@ -381,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hostile_filter_is_stopped() {
+    fn expensive_evaluation_exceeds_the_budget() {
         let list = format!("{{\"a\":[{}0],\"t\":\"{}\"}}", "1,".repeat(20_000), "ab".repeat(200_000));
         for text in [
             "event.data.a.all(x, event.data.a.all(y, x + y >= 0))",

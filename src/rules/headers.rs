@@ -124,7 +124,7 @@ mod tests {
         at: Timestamp::from_millis(1_614_265_330_001),
     };
 
-    fn listed(subscription: &Subscription, signing: &SigningInput) -> Vec<(String, String)> {
+    fn sorted_headers(subscription: &Subscription, signing: &SigningInput) -> Vec<(String, String)> {
         let map = headers(subscription, signing, BODY);
         let mut list: Vec<_> = map
             .iter()
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_has_these_headers() {
+    fn custom_headers_never_replace_the_daemons() {
         let mut subscription = subscription(Format::Standard);
         subscription.spec.headers.insert("authorization".to_owned(), "Bearer x".to_owned());
         subscription.spec.headers.insert("webhook-id".to_owned(), "forged".to_owned());
@@ -150,14 +150,14 @@ mod tests {
             ("webhook-timestamp", "1614265330"),
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()));
-        assert_eq!(listed(&subscription, &SIGNING), expected);
+        assert_eq!(sorted_headers(&subscription, &SIGNING), expected);
         let check = SigningInput { delivery: None, ..SIGNING };
-        assert_eq!(listed(&subscription, &check).len(), expected.len() - 1);
+        assert_eq!(sorted_headers(&subscription, &check).len(), expected.len() - 1);
         assert!(headers(&subscription, &SIGNING, BODY)["authorization"].is_sensitive());
     }
 
     #[test]
-    fn active_secrets_sign_and_only_blue_has_its_own_signature() {
+    fn active_secrets_sign_and_only_blue_adds_x_signature() {
         for (format, content_type) in [
             (Format::Standard, "application/json"),
             (Format::Raw, "application/json"),

@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_makes_failing_and_keeps_its_beginning() {
+    fn failure_keeps_the_start_of_the_failing_period() {
         let first =
             after_attempt(&HealthState::default(), DisablePolicy::Exhausted, &answered(500), false, ms(1000));
         assert!(first.must_persist);
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_success_makes_healthy_and_is_written_only_if_that_is_news() {
+    fn success_is_persisted_only_after_failures() {
         let failing = HealthState {
             failing_since: Some(ms(9)),
             last_failure_at: Some(ms(9)),
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn used_up_attempts_disable_by_policy() {
+    fn exhausted_delivery_disables_according_to_policy() {
         use DisablePolicy::{Always, Exhausted, Never};
         // Columns: policy, last success, exhausted, expected to be disabled. The first attempt began at 100
         // ms.
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn gone_disables_at_once_under_every_policy() {
+    fn gone_disables_under_every_policy() {
         for &policy in DisablePolicy::ALL {
             for exhausted in [false, true] {
                 let before = HealthState { last_success_at: Some(ms(1100)), ..HealthState::default() };
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_disabled_stays_so_for_its_first_reason() {
+    fn late_attempts_keep_the_first_disabled_reason() {
         let timeout =
             Outcome::Failed { class: ErrorClass::Timeout, detail: "no answer within 7s".to_owned() };
         for &reason in DisabledReason::ALL {
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reason_tells_what_was_answered() {
+    fn disabled_detail_shows_the_outcome() {
         let timeout =
             Outcome::Failed { class: ErrorClass::Timeout, detail: "no answer within 7s".to_owned() };
         let after =

@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn standard_wraps_data_untouched() {
+    fn standard_copies_data_unchanged() {
         assert_eq!(
             sent(Format::Standard, Some(DATA)),
             format!(
@@ -296,13 +296,13 @@ mod tests {
     }
 
     #[test]
-    fn raw_is_data_alone() {
+    fn raw_sends_only_data() {
         assert_eq!(sent(Format::Raw, Some(DATA)), DATA);
         assert_eq!(sent(Format::Raw, None), "null");
     }
 
     #[test]
-    fn cloudevents_is_structured() {
+    fn cloudevents_uses_structured_mode() {
         let context = r#""specversion":"1.0","id":"evt_00000000000000000000000001","source":"/acme/website","type":"TODO_CREATED","time":"2026-01-31T08:00:00.000Z","senderid":"a\"b""#;
         let with_data = format!(r#"{{{context},"datacontenttype":"application/json","data":{DATA}}}"#);
         assert_eq!(sent(Format::CloudEvents, Some(DATA)), with_data);
@@ -316,7 +316,7 @@ mod tests {
     const WEBHOOK: &str = r#""id":"sub_00000000000000000000000002","uid":"sub_00000000000000000000000002","name":"crm","url":"https://crm.example/hooks","status":"HEALTHY","enabled":true,"metadata":{"events":["TODO_*","!TODO_DELETED"],"projectIds":[]}"#;
 
     #[test]
-    fn blue_has_the_values_before_and_after() {
+    fn blue_sends_previous_and_current_value() {
         let table = [
             (Some(r#"{"currentValue": {"n":1.10} ,"x":1}"#), "null", r#"{"n":1.10}"#),
             (Some(r#"{"previousValue":null,"currentValue":[ 1 ]}"#), "null", "[ 1 ]"),
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn blue_is_unhealthy_once_given_up_on() {
+    fn blue_is_unhealthy_only_after_an_automatic_disable() {
         for (health, expected) in [
             (
                 HealthState { failing_since: Some(Timestamp::default()), ..HealthState::default() },
@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn health_checks_are_told_by_their_type() {
+    fn health_checks_have_their_own_type() {
         let standard = r#"{"type":"webhook.health_check","timestamp":"1970-01-01T00:00:01.000Z","id":"evt_00000000000000000000000009","data":{"subscription":"sub_00000000000000000000000002"}}"#;
         assert_eq!((checked(Format::Standard).as_str(), checked(Format::Raw).as_str()), (standard, standard));
         let webhook = WEBHOOK.replace(r#""HEALTHY","enabled":true"#, r#""UNHEALTHY","enabled":false"#);
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sample_is_an_event_as_any_other() {
+    fn sample_uses_a_project_that_the_selector_names() {
         let mut wanting = subscription(Format::Standard);
         let id = EventId::from_bits(9);
         let data = r#""data":{"subscription":"sub_00000000000000000000000002"}"#;
@@ -385,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn no_body_holds_a_secret() {
+    fn bodies_contain_no_secret() {
         for &format in Format::ALL {
             let secret = subscription(format).secrets[0].secret.reveal().to_owned();
             assert!(
@@ -397,7 +397,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_body_is_json_and_holds_its_data(text in ".*", number: i64) {
+        fn every_body_is_json_and_contains_the_data(text in ".*", number: i64) {
             let value = serde_json::json!({ "currentValue": { "t": text, "n": number } });
             let data = value.to_string();
             let parsed = |format| serde_json::from_str::<serde_json::Value>(&sent(format, Some(&data))).unwrap();

@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn each_attempt_has_its_wait_and_the_last_has_none() {
+    fn waits_follow_the_schedule_and_end_with_it() {
         let policy = RetryPolicy { waits: &WAITS, jitter: 0.0 };
         let timeout = Outcome::Failed { class: ErrorClass::Timeout, detail: String::new() };
         let table = [
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn chance_spreads_the_waits_over_their_whole_range() {
+    fn jitter_covers_its_whole_range() {
         let policy = RetryPolicy { waits: &WAITS, jitter: 0.2 };
         let waits: Vec<_> =
             (0..200).filter_map(|seed| wait_after(&policy, 1, &rejected(500, None), seed)).collect();
@@ -158,7 +158,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_retry_is_early_or_late(
+        fn waits_stay_within_the_jitter_and_retry_after(
             made in 1_u32..=4, jitter in 0.0_f64..=1.0, asked in proptest::option::of(0_u64..10_000), seed: u64,
         ) {
             let policy = RetryPolicy { waits: &WAITS, jitter };
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_seconds_or_a_date() {
+    fn retry_after_accepts_seconds_and_dates() {
         let now: Timestamp = "2026-11-23T20:00:00.500Z".parse().unwrap();
         for (text, ms) in [
             ("0", Some(0)),

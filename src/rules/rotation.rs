@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn those_before_go_on_for_the_grace_at_most() {
+    fn old_secrets_sign_until_the_grace_period_ends() {
         let present = [signing(1, None), signing(2, Some(100)), signing(3, Some(10)), signing(4, Some(0))];
         #[rustfmt::skip]
         let table = [
@@ -87,7 +87,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn one_is_current_and_no_end_is_put_off(
+        fn rotation_leaves_one_current_secret_and_extends_no_other(
             rotations in proptest::collection::vec((0u8..6, 0u64..100, 0u64..100), 1..20)
         ) {
             let (mut secrets, mut now) = (vec![signing(0, None)], NOW);

@@ -184,12 +184,12 @@ mod tests {
     }
 
     #[test]
-    fn the_published_vector_comes_out() {
+    fn signature_matches_the_published_test_vector() {
         assert_eq!(standard([&secret()], ID, AT, BODY), SIGNATURE);
     }
 
     #[test]
-    fn a_rotation_signs_with_each_secret_in_order() {
+    fn every_secret_signs_in_order() {
         let both = standard([&other(), &secret()], ID, AT, BODY);
         let alone = standard([&other()], ID, AT, BODY);
         assert_eq!(both, format!("{alone} {SIGNATURE}"));
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_was_signed_is_believed() {
+    fn verification_rejects_changed_requests() {
         let signed = SignatureHeaders { id: ID, timestamp: "1614265330", signatures: SIGNATURE };
         let rotated = format!("v1a,AAAA v1,!!! v1,AAAA {SIGNATURE}");
         let table = [
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_signs_and_is_verified_by_its_own_scheme() {
+    fn each_secret_kind_uses_its_own_scheme() {
         let pair = Secret::of_kind(SecretKind::Ed25519, [5; 32]);
         let (public, other) = (pair.public_key().unwrap(), Secret::of_kind(SecretKind::Ed25519, [6; 32]));
         let both = standard([&pair, &secret()], ID, AT, BODY);
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn five_minutes_either_way_are_tolerated() {
+    fn timestamps_up_to_five_minutes_off_are_accepted() {
         let signed = SignatureHeaders { id: ID, timestamp: "1614265330", signatures: SIGNATURE };
         let with = Verifier::Secret(secret());
         let at = |secs: u64| verify(&with, &signed, BODY, Timestamp::from_millis(secs * 1000));
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn blue_signs_the_body_with_the_secrets_text() {
+    fn blue_signs_the_body_with_the_text_of_the_secret() {
         // printf '%s' BODY | openssl dgst -sha256 -hmac whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw
         let expected = "80ec8a89ce3cd22133a1066caecb4d04fea7467657c8514d717ec42c38a5c94c";
         assert_eq!(blue(&secret(), BODY), expected);

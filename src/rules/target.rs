@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn special_ipv4_is_forbidden_from_its_first_address_to_its_last() {
+    fn special_ipv4_networks_are_forbidden_to_their_bounds() {
         for (first, last, expected) in [
             ("0.0.0.1", "0.255.255.255", "of this network"),
             ("10.0.0.0", "10.255.255.255", "private"),
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn their_neighbours_may_be_called() {
+    fn neighbours_of_special_networks_are_allowed() {
         for public in [
             "1.0.0.0",
             "9.255.255.255",
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn special_ipv6_is_forbidden() {
+    fn special_ipv6_networks_are_forbidden() {
         for (address, expected) in [
             ("::", "unspecified"),
             ("::1", "loopback"),
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn ipv4_within_ipv6_is_judged_as_what_it_stands_for() {
+    fn embedded_ipv4_addresses_are_checked() {
         for (private, public) in [
             ("::ffff:127.0.0.1", "::ffff:8.8.8.8"),
             ("::127.0.0.1", "::8.8.8.8"),
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn an_allowed_network_is_called_and_its_neighbour_is_not() {
+    fn only_allowed_networks_are_exempt() {
         let networks = allowing(&["127.0.0.0/8", "10.1.0.0/16", "fd00::/8", "64:ff9b::a00:0/104"]);
         let may = |address: &str| networks.check(address.parse().unwrap()).is_ok();
         for good in ["127.0.0.1", "::ffff:127.0.0.1", "10.1.2.3", "fd00::1", "64:ff9b::10.9.9.9"] {
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn a_literal_host_is_seen_through_in_every_spelling() {
+    fn address_literals_are_checked_in_every_notation() {
         for host in [
             "127.0.0.1",
             "127.1",
@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn the_error_names_address_reason_and_remedy() {
+    fn error_names_the_address_the_reason_and_the_remedy() {
         let message = |address: &str| allowing(&[]).check(address.parse().unwrap()).unwrap_err().to_string();
         assert_eq!(
             message("10.0.0.1"),
@@ -359,7 +359,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_form_of_an_ipv4_address_is_judged_alike(bits: u32) {
+        fn every_ipv6_form_of_an_ipv4_address_gets_the_same_result(bits: u32) {
             let plain = Ipv4Addr::from_bits(bits);
             let [a, b, c, d] = plain.octets().map(u16::from);
             let (high, low) = (a << 8 | b, c << 8 | d);
