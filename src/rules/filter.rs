@@ -33,9 +33,9 @@ pub const FILTER_BYTES_MAX: usize = 4096;
 /// The longest message of an evaluation error, in bytes.
 const FAILURE_BYTES_MAX: usize = 512;
 
-#[expect(clippy::expect_used, reason = "the names declared are all different")]
+#[expect(clippy::expect_used, reason = "all declared names are distinct")]
 static ENV: LazyLock<Arc<Env>> =
-    LazyLock::new(|| Arc::new(budget::environment().expect("the names declared are all different")));
+    LazyLock::new(|| Arc::new(budget::environment().expect("all declared names are distinct")));
 static TIMESTAMP: LazyLock<Option<Program>> = LazyLock::new(|| ENV.compile("timestamp(text)").ok());
 
 /// A text that does not compile as a filter.
@@ -72,13 +72,15 @@ pub enum EvaluationError {
     #[error("{0}")]
     Run(String),
     /// The evaluation exceeded its cost budget. See `docs/MATCHING.md`.
-    #[error("the filter is too much work for this event: look at less of its data, or with fewer loops")]
+    #[error(
+        "the filter exceeds its cost budget on this event: read less of the data, or use fewer nested loops"
+    )]
     Cost,
     /// The expression gave a value other than true or false.
-    #[error("the filter gave {0}, not true or false: compare it with something")]
+    #[error("the filter gave {0}, expected true or false: compare the value with something")]
     Type(String),
     /// The event's data is not valid JSON.
-    #[error("event.data cannot be read: {0}")]
+    #[error("event.data is not valid JSON: {0}")]
     Data(String),
 }
 
@@ -102,7 +104,7 @@ impl Filter {
     /// a bounded cost.
     pub fn compile(text: &str) -> Result<Self, FilterError> {
         if text.len() > FILTER_BYTES_MAX {
-            let message = format!("has {} bytes: a filter has at most {FILTER_BYTES_MAX}", text.len());
+            let message = format!("has {} bytes, expected at most {FILTER_BYTES_MAX}", text.len());
             return Err(FilterError { line: 1, column: 1, token: None, message });
         }
         let program = ENV.compile(text).map_err(|errors| FilterError::of(&errors))?;
@@ -171,7 +173,7 @@ fn plain_message(said: &str) -> (Option<String>, String) {
     } else if is_end {
         (None, "the expression ends too early".to_owned())
     } else if found.starts_with("token recognition error at: ") {
-        (quoted(found), "is no part of an expression".to_owned())
+        (quoted(found), "is not part of an expression".to_owned())
     } else if ["mismatched input ", "extraneous input ", "no viable alternative at input "]
         .iter()
         .any(|start| found.starts_with(start))
@@ -311,16 +313,20 @@ mod tests {
         for (text, data, expected) in [
             ("event.data.stat == 'done'", DATA, "No such key: stat"),
             ("event.data.status == 'done'", "", "No such key: data"),
-            ("event.data.count", DATA, "the filter gave int, not true or false: compare it with something"),
+            (
+                "event.data.count",
+                DATA,
+                "the filter gave int, expected true or false: compare the value with something",
+            ),
             (
                 "event.data.x",
                 "{\"x\":",
-                "event.data cannot be read: EOF while parsing a value at line 1 column 5",
+                "event.data is not valid JSON: EOF while parsing a value at line 1 column 5",
             ),
             (
                 "event.data.tags + ['c'] == []",
                 DATA,
-                "Error executing function '+': lists cannot be joined in a filter: test each by itself",
+                "Error executing function '+': filters cannot join lists: test each list by itself",
             ),
             ("event.data.count / 0 == 1", DATA, "Division by zero of Int(3)"),
         ] {
@@ -333,7 +339,7 @@ mod tests {
         for (text, line, column, message) in [
             ("event.data.x ==", 1, 16, "the expression ends too early"),
             ("event.data.x == * 2", 1, 17, "'*' is not expected here"),
-            ("event.data.x = 2", 1, 14, "'=' is no part of an expression"),
+            ("event.data.x = 2", 1, 14, "'=' is not part of an expression"),
             ("(event.data.x == 2", 1, 19, "')' is missing here"),
             ("event.data.x == 2 2", 1, 19, "'2' is not expected here"),
             ("event.data.x == 1 &&\n  evnt.type == 'x'", 2, 3, "'evnt' is unknown"),
@@ -343,7 +349,7 @@ mod tests {
                 6,
                 "an event has no member 'typ', only type, project, company, data, sender_id, occurred_at; did you mean 'type'?",
             ),
-            ("event.data.map(x, [x, x]).size() > 1", 1, 15, "a filter makes no lists with map"),
+            ("event.data.map(x, [x, x]).size() > 1", 1, 15, "map is not supported in filters"),
             ("event.type.matches(event.data.p)", 1, 19, "the pattern of matches must be a constant"),
             ("event.type.matches('(')", 1, 19, "the pattern of matches: regex parse error"),
             (
@@ -352,8 +358,8 @@ mod tests {
                 19,
                 "the pattern of matches: Compiled regex exceeds size limit",
             ),
-            ("[event.data, event.data] == []", 1, 1, "a list or map may only hold constants"),
-            ("foo(event.data)", 1, 4, "'foo' is not a function of filters"),
+            ("[event.data, event.data] == []", 1, 1, "a list or map may contain only constants"),
+            ("foo(event.data)", 1, 4, "'foo' is not a function of filters: expected one of size, contains"),
             ("event.data.a == 1 && optional.none() == 1", 1, 22, "'optional' is unknown"),
         ] {
             let error = Filter::compile(text).unwrap_err();

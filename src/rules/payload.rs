@@ -112,9 +112,9 @@ pub fn sample(subscription: &Subscription, event_type: Option<EventType>, id: Ev
     }
 }
 
-#[expect(clippy::expect_used, reason = "the names are constants, and a test reads them")]
+#[expect(clippy::expect_used, reason = "the names are valid constants, as a test checks")]
 fn constant<T: FromStr<Err: fmt::Debug>>(name: &str) -> T {
-    name.parse().expect("a constant that is a name")
+    name.parse().expect("the constant is a valid name")
 }
 
 fn standard(event: &Event) -> Bytes {
@@ -238,7 +238,7 @@ impl Object {
 
     #[expect(
         clippy::expect_used,
-        reason = "memory takes every byte, and texts, flags and lists have a JSON form"
+        reason = "writing to memory cannot fail, and texts, flags and lists have a JSON form"
     )]
     fn write<T: Serialize + ?Sized>(&mut self, value: &T) {
         serde_json::to_writer(&mut self.0, value).expect("texts, flags and lists have a JSON form");

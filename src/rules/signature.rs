@@ -75,13 +75,15 @@ pub enum VerifyError {
     #[error("webhook-timestamp '{0}' is not a number of seconds since 1970")]
     Timestamp(String),
     /// The request was signed too long ago and may be a replay.
-    #[error("signed {} s ago: more than the {} s allowed; check both clocks", .0.as_secs(), TOLERANCE.as_secs())]
+    #[error("signed {} s ago, but at most {} s are allowed: check the clocks of both machines", .0.as_secs(), TOLERANCE.as_secs())]
     TooOld(Duration),
     /// The request was signed in the future.
-    #[error("signed {} s in the future: more than the {} s allowed; check both clocks", .0.as_secs(), TOLERANCE.as_secs())]
+    #[error("signed {} s in the future, but at most {} s are allowed: check the clocks of both machines", .0.as_secs(), TOLERANCE.as_secs())]
     TooNew(Duration),
     /// No signature matches this secret, id, time and body.
-    #[error("no signature fits: the secret is another one, or the body was changed on its way")]
+    #[error(
+        "no signature matches: check that this is the subscription's secret and that nothing changes the body in transit"
+    )]
     Mismatch,
 }
 
@@ -267,7 +269,10 @@ mod tests {
         assert_eq!(at(1_614_265_330 + 301), Err(VerifyError::TooOld(Duration::from_secs(301))));
         assert_eq!(at(1_614_265_330 - 301), Err(VerifyError::TooNew(Duration::from_secs(301))));
         let message = at(1_614_265_330 + 301).unwrap_err().to_string();
-        assert_eq!(message, "signed 301 s ago: more than the 300 s allowed; check both clocks");
+        assert_eq!(
+            message,
+            "signed 301 s ago, but at most 300 s are allowed: check the clocks of both machines"
+        );
     }
 
     #[test]

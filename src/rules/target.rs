@@ -153,7 +153,8 @@ fn forbidden_reason_v6(address: Ipv6Addr) -> (Option<Ipv4Addr>, Option<&'static 
     if let Some((_, why)) = FORBIDDEN_V6.iter().find(|(network, _)| network.contains(&address)) {
         return (None, Some(why));
     }
-    let forbidden = embedded(address).into_iter().flatten().find_map(|v4| Some((v4, forbidden_reason_v4(v4)?)));
+    let forbidden =
+        embedded(address).into_iter().flatten().find_map(|v4| Some((v4, forbidden_reason_v4(v4)?)));
     forbidden.map_or((None, None), |(v4, why)| (Some(v4), Some(why)))
 }
 
@@ -173,7 +174,7 @@ fn embedded(address: Ipv6Addr) -> [Option<Ipv4Addr>; 2] {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "the low 32 bits are what is asked for")]
+#[expect(clippy::cast_possible_truncation, reason = "only the low 32 bits are wanted")]
 const fn low_32(bits: u128) -> Ipv4Addr {
     Ipv4Addr::from_bits(bits as u32)
 }

@@ -37,7 +37,7 @@ impl Default for Chunk {
 }
 
 /// Returns the offset of a member in its chunk.
-#[expect(clippy::cast_possible_truncation, reason = "the low 16 bits are what is meant")]
+#[expect(clippy::cast_possible_truncation, reason = "only the low 16 bits are wanted")]
 pub(super) const fn low(member: u32) -> u16 {
     member as u16
 }

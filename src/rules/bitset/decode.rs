@@ -115,7 +115,7 @@ fn scalar(base: u32, words: impl Iterator<Item = u64>, count_max: usize, out: &m
         }
         end = next;
     }
-    assert!(end <= start + count_max, "a bitmap has more members than it counts");
+    assert!(end <= start + count_max, "a bitmap has more set bits than its count says");
     out.truncate(end);
 }
 
@@ -139,7 +139,7 @@ mod simd {
     /// The positions of the set bits of each byte value, packed as one byte per position.
     static POSITIONS: [u64; 256] = positions();
 
-    #[expect(clippy::indexing_slicing, reason = "below the length by the loop's condition")]
+    #[expect(clippy::indexing_slicing, reason = "the loop's condition keeps the index below the length")]
     const fn positions() -> [u64; 256] {
         let mut table = [0; 256];
         let mut byte = 0_usize;
@@ -163,7 +163,7 @@ mod simd {
         count_max: usize,
         out: &mut Vec<u32>,
     ) {
-        assert!(Kernel::Avx512.is_present(), "asked for instructions that are missing");
+        assert!(Kernel::Avx512.is_present(), "the processor lacks the instructions of this kernel");
         // SAFETY: the assertion above has checked that the processor supports these instructions.
         unsafe { compress(base, words, count_max, out) }
     }
@@ -175,7 +175,7 @@ mod simd {
         count_max: usize,
         out: &mut Vec<u32>,
     ) {
-        assert!(Kernel::Avx2.is_present(), "asked for instructions that are missing");
+        assert!(Kernel::Avx2.is_present(), "the processor lacks the instructions of this kernel");
         // SAFETY: the assertion above has checked that the processor supports these instructions.
         unsafe { look_up(base, words, count_max, out) }
     }
@@ -204,7 +204,7 @@ mod simd {
         let mut end = out.len();
         for (first, word) in (base..).step_by(64).zip(words) {
             let count = word.count_ones();
-            assert!(end + count as usize <= room, "a bitmap has more members than it counts");
+            assert!(end + count as usize <= room, "a bitmap has more set bits than its count says");
             if count < DENSE {
                 // SAFETY: the numbers of the whole word end before `room`, as asserted above.
                 unsafe { one_by_one(first, word, out.as_mut_ptr().add(end)) };
@@ -212,7 +212,7 @@ mod simd {
                 continue;
             }
             for quarter in [0, 16, 32, 48] {
-                #[expect(clippy::cast_possible_truncation, reason = "a quarter of the word is what is meant")]
+                #[expect(clippy::cast_possible_truncation, reason = "only a quarter of the word is wanted")]
                 let mask = (word >> quarter) as u16;
                 let numbers = _mm512_add_epi32(lanes, _mm512_set1_epi32((first + quarter).cast_signed()));
                 let packed = _mm512_maskz_compress_epi32(mask, numbers);
@@ -233,7 +233,7 @@ mod simd {
         let mut end = out.len();
         for (first, word) in (base..).step_by(64).zip(words) {
             let count = word.count_ones();
-            assert!(end + count as usize <= room, "a bitmap has more members than it counts");
+            assert!(end + count as usize <= room, "a bitmap has more set bits than its count says");
             if count < DENSE {
                 // SAFETY: the numbers of the whole word end before `room`, as asserted above.
                 unsafe { one_by_one(first, word, out.as_mut_ptr().add(end)) };
@@ -241,7 +241,7 @@ mod simd {
                 continue;
             }
             for (first, byte) in (first..).step_by(8).zip(word.to_le_bytes()) {
-                #[expect(clippy::indexing_slicing, reason = "a byte is below the length")]
+                #[expect(clippy::indexing_slicing, reason = "a byte is below the table's length of 256")]
                 let positions = POSITIONS[usize::from(byte)];
                 let wide = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(positions.cast_signed()));
                 let numbers = _mm256_add_epi32(wide, _mm256_set1_epi32(first.cast_signed()));

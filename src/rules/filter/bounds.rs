@@ -186,7 +186,7 @@ impl CostBounder {
         if self.depth > DEPTH_MAX {
             return refuse(
                 expression.id,
-                format!("is nested deeper than {DEPTH_MAX}: write it with fewer levels"),
+                format!("is nested more than {DEPTH_MAX} levels deep: use fewer levels"),
             );
         }
         let (id, is_constant) = (expression.id, is_constant(expression));
@@ -196,9 +196,11 @@ impl CostBounder {
             Expr::Ident(name) => self.check_name(id, name)?,
             Expr::Select(select) => self.visit_select(id, select)?,
             Expr::List(_) | Expr::Map(_) => {
-                return refuse(id, "a list or map may only hold constants: compare its parts one by one");
+                return refuse(id, "a list or map may contain only constants: compare its parts one by one");
             }
-            Expr::Struct(_) => return refuse(id, "a filter makes no messages: compare members one by one"),
+            Expr::Struct(_) => {
+                return refuse(id, "filters cannot create messages: compare members one by one");
+            }
             Expr::Comprehension(comprehension) => self.visit_loop(id, comprehension)?,
             Expr::Call(_) => self.visit_call(expression)?,
         }
@@ -259,7 +261,7 @@ impl CostBounder {
         } else if !CHEAP.contains(&name) {
             return refuse(
                 id,
-                format!("'{name}' is not a function of filters; those are {}", WHOLE.join(", ")),
+                format!("'{name}' is not a function of filters: expected one of {}", WHOLE.join(", ")),
             );
         }
         Ok(())
@@ -294,12 +296,12 @@ impl CostBounder {
         self.visit(&mut inner.iter_range)?;
         weigh(&mut inner.iter_range, LOOP_FACTOR);
         if self.variables.len() == LOOPS_MAX {
-            return refuse(id, format!("has more than {LOOPS_MAX} loops inside each other"));
+            return refuse(id, format!("has more than {LOOPS_MAX} nested loops: use fewer"));
         }
         let iter_var = inner.iter_var.clone();
         self.variables.push(iter_var.clone());
         let Expr::Call(step) = &mut inner.loop_step.expr else {
-            return refuse(id, "is not a loop of filters");
+            return refuse(id, "is not a loop that filters support");
         };
         match (step.func_name.as_str(), step.args.as_mut_slice()) {
             (operators::LOGICAL_AND | operators::LOGICAL_OR, [_, body]) => {
@@ -312,7 +314,7 @@ impl CostBounder {
                 charge(guard, units);
             }
             _ => {
-                return refuse(id, "a filter makes no lists with map: use exists, all, exists_one or filter");
+                return refuse(id, "map is not supported in filters: use exists, all, exists_one or filter");
             }
         }
         self.variables.pop();

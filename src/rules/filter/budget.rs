@@ -97,7 +97,7 @@ impl Budget {
     fn spend(&self, units: u64) -> Result<(), ExecutionError> {
         let left = self.0.load(Ordering::Relaxed).saturating_sub(units);
         self.0.store(left, Ordering::Relaxed);
-        if left == 0 { Err(ExecutionError::function_error("filter", "too much work")) } else { Ok(()) }
+        if left == 0 { Err(ExecutionError::function_error("filter", "cost budget exceeded")) } else { Ok(()) }
     }
 }
 
@@ -161,7 +161,7 @@ fn sum<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionErr
     if a.downcast_ref::<CelList<'_>>().is_some() {
         return Err(ExecutionError::function_error(
             "+",
-            "lists cannot be joined in a filter: test each by itself",
+            "filters cannot join lists: test each list by itself",
         ));
     }
     if length(a).unwrap_or(0).saturating_add(length(b).unwrap_or(0)) > SUM_BYTES_MAX {

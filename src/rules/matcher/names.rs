@@ -122,7 +122,7 @@ impl<'a> Shard<'a> {
 }
 
 /// Returns the part of a hash that a shard stores.
-#[expect(clippy::cast_possible_truncation, reason = "the low half is what is meant")]
+#[expect(clippy::cast_possible_truncation, reason = "only the low half is wanted")]
 const fn tag(hash: u64) -> u32 {
     hash as u32
 }

@@ -28,7 +28,7 @@ pub(super) trait PackedChange: Copy {
 }
 
 impl PendingChanges {
-    #[expect(clippy::cast_possible_truncation, reason = "the halves of a word")]
+    #[expect(clippy::cast_possible_truncation, reason = "each half of the word is wanted by itself")]
     pub(super) fn push(&mut self, row: u32, change: impl PackedChange) {
         let value = change.to_bits();
         self.0.push(PendingChange { row, high: (value >> 32) as u32, low: value as u32 });
@@ -156,7 +156,7 @@ mod tests {
                 seen += changes.len();
             });
             assert_eq!(seen, many as usize / 2);
-            pending.drain_rows(|_, _: &[u64]| panic!("handed over twice"));
+            pending.drain_rows(|_, _: &[u64]| panic!("a change was applied twice"));
         }
     }
 }

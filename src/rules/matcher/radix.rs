@@ -148,7 +148,7 @@ impl<T: Clone + Default> Radix<T> {
             Root::Level5(root) => Node::reach(root, index),
             Root::Level6(root) => Node::reach(root, index),
             Root::Level0(root) => Node::reach(root, index),
-            Root::Empty => unreachable!("a root that reaches an index is there"),
+            Root::Empty => unreachable!("an empty root reaches no index"),
         }
     }
 
