@@ -6,6 +6,9 @@
     reason = "a test that panics has failed, which is what it is for"
 )]
 
+#[path = "tidy/imports.rs"]
+mod imports;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -154,6 +157,14 @@ fn a_file_names_only_lower_layers_and_its_own_folder() {
         }
     }
     hold(&problems);
+}
+
+#[test]
+fn no_files_import_each_other_in_a_circle() {
+    let circles = imports::circles(&imports::graph());
+    let describe =
+        |circle: &Vec<String>| format!("{} files in a circle: {}", circle.len(), circle.join(", "));
+    hold(&circles.iter().map(describe).collect::<Vec<_>>());
 }
 
 #[test]

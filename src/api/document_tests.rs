@@ -8,9 +8,9 @@ use fancy_regex::Regex;
 use serde_json::Value;
 use utoipa::PartialSchema;
 
-use super::super::precondition::if_match;
-use super::super::wire::schema;
-use super::DOCUMENT;
+use super::request::if_match::if_match;
+use super::router::DOCUMENT;
+use super::wire::schema;
 use crate::flow::secrets::check_grace;
 use crate::model::email::EmailAddress;
 use crate::model::id::{DeliveryId, EventId, SubscriptionId};

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
+use subtle::ConstantTimeEq as _;
 
 use super::time::Timestamp;
 
@@ -145,7 +146,7 @@ fn pair(bytes: &[u8]) -> Option<Ed25519KeyPair> {
 impl PartialEq for Secret {
     fn eq(&self, other: &Self) -> bool {
         match (&self.key, &other.key) {
-            (SigningKey::Symmetric(own), SigningKey::Symmetric(other)) => own == other,
+            (SigningKey::Symmetric(own), SigningKey::Symmetric(other)) => own.ct_eq(other).into(),
             _ => self.public_key().is_some() && self.public_key() == other.public_key(),
         }
     }

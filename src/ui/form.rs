@@ -7,7 +7,7 @@ use url::form_urlencoded;
 use super::page_error::PageError;
 use super::viewer::Viewer;
 use super::{Ui, guard};
-use crate::api::body::BODY_TIMEOUT;
+use crate::api::request::body::BODY_TIMEOUT;
 
 /// The largest form: the longest lists of a subscription fit.
 const FORM_BYTES_MAX: usize = 512 * 1024;

@@ -21,9 +21,8 @@ use tower_http::compression::CompressionLayer;
 use self::notice::Notices;
 use self::page_error::PageError;
 use self::session::Sessions;
-use crate::api::access::Gate;
-use crate::flow::ChangeError;
-use crate::flow::Flow;
+use crate::api::guard::access::Gate;
+use crate::flow::{ChangeError, Flow};
 use crate::model::time::Clock;
 use crate::store::StoreError;
 
@@ -100,7 +99,7 @@ impl Ui {
 
 /// The page, and `api` for every path that is not the page's.
 ///
-/// Requests need a [`crate::api::access::Peer`] among their extensions.
+/// Requests need a [`crate::api::caller::Peer`] among their extensions.
 pub fn router(flow: Flow, clock: Clock, api: Router) -> Router {
     let gate = Gate::new(
         {

@@ -8,7 +8,7 @@ use rand::RngExt as _;
 use super::form::Form;
 use super::guard;
 use super::viewer::Viewer;
-use crate::api::idempotency::Keyed;
+use crate::api::request::idempotency::Keyed;
 use crate::store::OnceKey;
 
 /// A key for a form that is about to be shown.

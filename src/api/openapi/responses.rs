@@ -1,0 +1,153 @@
+//! In the OpenAPI document: which refusals a route has. Each is one response that all routes share, with a
+//! problem as the daemon really makes it for an example.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use http::header::{CONNECTION, RETRY_AFTER};
+use utoipa::openapi::example::Example;
+use utoipa::openapi::header::Header;
+use utoipa::openapi::response::Response;
+use utoipa::openapi::schema::{Object, Type};
+use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder};
+use utoipa::{IntoResponses, ToSchema};
+
+use crate::api::problem::{ApiError, PROBLEM_JSON, ProblemBody};
+use crate::api::request::body::BODY_TIMEOUT;
+use crate::api::wire::delivery::AttemptBody;
+use crate::model::attempt::{Attempt, Outcome};
+use crate::model::problem::Problem;
+use crate::model::time::Timestamp;
+
+macro_rules! refusals {
+    ($($(#[$doc:meta])+ $name:ident: $($status:literal)+;)+) => { $(
+        $(#[$doc])+
+        pub struct $name;
+
+        impl IntoResponses for $name {
+            fn responses() -> BTreeMap<String, RefOr<Response>> {
+                let shared = |status: u16| (status.to_string(), Ref::from_response_name(name(status)).into());
+                [$($status),+].into_iter().map(shared).collect()
+            }
+        }
+    )+ };
+}
+
+refusals! {
+    /// Of every route but the probes: what cannot be read, who may not call, and faults of the daemon.
+    Common: 400 401 403 429 500;
+    /// Of a route about one thing, which may not exist.
+    NotThere: 404;
+    /// Of a route that reads a body.
+    BadBody: 408 413 415 422;
+    /// Of a route whose request may not fit the present state of things.
+    InConflict: 409;
+    /// Of a route that changes a version of something.
+    Outdated: 412;
+    /// Of a route that writes to the log, or waits for what does.
+    NotNow: 503;
+    /// Of a route that takes events.
+    DiskFull: 507;
+}
+
+/// The name of the shared response with this status.
+fn name(status: u16) -> &'static str {
+    match status {
+        400 => "Malformed",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "NotFound",
+        408 => "BodyTimeout",
+        409 => "Conflict",
+        412 => "PreconditionFailed",
+        413 => "TooLarge",
+        415 => "UnsupportedMediaType",
+        422 => "InvalidInput",
+        429 => "TooManyRequests",
+        503 => "Unavailable",
+        507 => "DiskFull",
+        _ => "Internal",
+    }
+}
+
+/// Every shared response by its name.
+pub fn shared() -> Vec<(String, Response)> {
+    let mut by_status: BTreeMap<u16, Vec<ApiError>> = BTreeMap::new();
+    for failure in examples() {
+        by_status.entry(failure.status().as_u16()).or_default().push(failure);
+    }
+    by_status.into_iter().map(|(status, failures)| (name(status).to_owned(), response(failures))).collect()
+}
+
+fn response(failures: Vec<ApiError>) -> Response {
+    let mut content = Content::new(Some(Ref::from_schema_name(ProblemBody::name())));
+    let mut response = ResponseBuilder::new();
+    let mut titles = Vec::new();
+    for failure in failures {
+        // `Connection` is between two machines: it does not reach the caller for certain.
+        if let Some((header, _)) = failure.header().filter(|(name, _)| name != CONNECTION) {
+            response = response.header(header.as_str(), header_doc(header.as_str()));
+        }
+        let body = failure.into_body();
+        titles.push(body.title());
+        let name = body.word().to_owned();
+        content
+            .examples
+            .insert(name, Example::builder().value(serde_json::to_value(&body).ok()).build().into());
+    }
+    response.description(titles.join(", or: ")).content(PROBLEM_JSON, content).build()
+}
+
+fn header_doc(name: &str) -> Header {
+    if name == RETRY_AFTER {
+        let seconds = Object::builder().schema_type(Type::Integer).minimum(Some(1));
+        Header::builder()
+            .schema(Some(seconds))
+            .description(Some("Seconds to wait before the next try"))
+            .build()
+    } else {
+        Header::builder()
+            .schema(Some(Object::with_type(Type::String)))
+            .description(Some("How to send a key"))
+            .build()
+    }
+}
+
+/// One of each refusal.
+fn examples() -> Vec<ApiError> {
+    let name = "crm".to_owned();
+    let attempt = Attempt {
+        number: 1,
+        started_at: Timestamp::from_millis(1_769_846_400_004),
+        duration: Duration::from_millis(12),
+        outcome: Outcome::Rejected { status: 503, retry_after: None },
+        excerpt: b"down for maintenance".to_vec(),
+    };
+    vec![
+        ApiError::Malformed(vec![Problem::new(
+            "?limt",
+            "is not a parameter of this route: did you mean 'limit'?",
+        )]),
+        ApiError::Unauthorized("send a key as 'Authorization: Bearer KEY'"),
+        ApiError::Forbidden("key 'crm' has the role read: this needs admin (or admin)".to_owned()),
+        ApiError::no_such("subscription", "sub_01K3Z9Q0B1D3F5H7K9M1P3R5T7"),
+        ApiError::BodyTimeout(BODY_TIMEOUT),
+        ApiError::Conflict("the delivery has succeeded already".to_owned()),
+        ApiError::ManagedByConfig(name),
+        ApiError::CheckFailed(Box::new(AttemptBody::from(&attempt))),
+        ApiError::Outdated("the subscription has changed since: get it again".to_owned()),
+        ApiError::TooLarge("the body has more than server.body_bytes_max = 1048576".to_owned()),
+        ApiError::MediaType { given: "\"text/plain\"".to_owned(), expected: "application/json" },
+        ApiError::Invalid(vec![
+            Problem::new("/url", "is missing: give the http or https URL that deliveries go to"),
+            Problem::new("/timeout", "'5m' is not between 100ms and 60s"),
+        ]),
+        ApiError::TooMany {
+            detail: "too many events wait to be stored: come back later",
+            retry_after: Duration::from_secs(1),
+        },
+        ApiError::Internal("9f86d081884c7d65".to_owned()),
+        ApiError::Unavailable("the daemon is stopping"),
+        ApiError::DiskFull { free: 268_435_456, reserve: 536_870_912 },
+    ]
+}

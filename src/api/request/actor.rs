@@ -1,0 +1,27 @@
+//! Who makes a call, for the audit log.
+
+use std::convert::Infallible;
+
+use axum::extract::FromRequestParts;
+use http::request::Parts;
+
+use crate::api::caller::{Caller, Peer};
+use crate::flow::audit::Actor;
+
+/// The actor of a handler that changes something.
+#[derive(Clone, Debug)]
+pub struct By(pub Actor);
+
+impl<S: Sync> FromRequestParts<S> for By {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        let by = parts.extensions.get::<Caller>().map_or("unknown", Caller::name).to_owned();
+        let from = match parts.extensions.get::<Peer>() {
+            Some(Peer::Tcp(address) | Peer::Tls(address)) => address.to_string(),
+            Some(Peer::Unix) => "unix".to_owned(),
+            None => String::new(),
+        };
+        Ok(Self(Actor { by, from }))
+    }
+}

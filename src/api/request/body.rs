@@ -1,0 +1,187 @@
+//! Request bodies: their type, their size and the time that they may take.
+
+use std::time::Duration;
+
+use axum::body::{Body, HttpBody as _};
+use axum::extract::Request;
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt as _;
+use serde_json::{Map, Value};
+
+use super::media_type::{ANY_KNOWN, MediaType, unsupported};
+use crate::api::problem::ApiError;
+use crate::flow::Flow;
+use crate::flow::intake::Held;
+use crate::model::setting::reader::kind;
+
+/// How long a body may take from its head to its last byte.
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A body, and the room that it takes.
+#[derive(Debug)]
+pub struct Read {
+    /// What it is.
+    pub media_type: MediaType,
+    /// All of it.
+    pub bytes: Bytes,
+    /// To be kept for as long as the bytes are.
+    pub held: Held,
+}
+
+/// Reads a body of JSON or lines, of at most `server.body_bytes_max` and within [`BODY_TIMEOUT`]. It takes room as it
+/// comes, so that a caller who sends nothing holds nothing.
+pub async fn read(request: Request, flow: &Flow) -> Result<Read, ApiError> {
+    let bytes_max = flow.config().server.body_bytes_max;
+    read_within(request, bytes_max, |held, bytes| Ok(flow.hold(held, bytes)?)).await
+}
+
+async fn read_within(
+    request: Request,
+    bytes_max: usize,
+    reserve: impl Fn(&mut Held, usize) -> Result<(), ApiError>,
+) -> Result<Read, ApiError> {
+    let media_type =
+        MediaType::of(request.headers()).ok_or_else(|| unsupported(request.headers(), ANY_KNOWN))?;
+    let collecting = collect(request.into_body(), bytes_max, reserve);
+    match tokio::time::timeout(BODY_TIMEOUT, collecting).await {
+        Ok(collected) => collected.map(|(bytes, held)| Read { media_type, bytes, held }),
+        Err(_) => Err(ApiError::BodyTimeout(BODY_TIMEOUT)),
+    }
+}
+
+/// All of a body, and the room that it takes.
+async fn collect(
+    mut body: Body,
+    bytes_max: usize,
+    reserve: impl Fn(&mut Held, usize) -> Result<(), ApiError>,
+) -> Result<(Bytes, Held), ApiError> {
+    let too_large =
+        || ApiError::TooLarge(format!("the body has more than server.body_bytes_max = {bytes_max}"));
+    if body.size_hint().lower() > bytes_max as u64 {
+        return Err(too_large());
+    }
+    let mut held = Held::default();
+    let mut whole = Bytes::new();
+    // What comes in more than one piece is copied together, so that no piece keeps the buffer that it was read into.
+    let mut pieces = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame =
+            frame.map_err(|error| ApiError::malformed(format_args!("the body broke off: {error}")))?;
+        let Ok(piece) = frame.into_data() else { continue };
+        if whole.len() + pieces.len() + piece.len() > bytes_max {
+            return Err(too_large());
+        }
+        reserve(&mut held, piece.len())?;
+        if pieces.is_empty() && whole.is_empty() {
+            whole = piece;
+            continue;
+        }
+        if pieces.is_empty() {
+            pieces.extend_from_slice(&std::mem::take(&mut whole));
+        }
+        pieces.extend_from_slice(&piece);
+    }
+    Ok((if pieces.is_empty() { whole } else { pieces.freeze() }, held))
+}
+
+/// Reads a body of `application/json` alone, as [`read`] does.
+pub async fn read_json(request: Request, flow: &Flow) -> Result<Bytes, ApiError> {
+    if MediaType::of(request.headers()) == Some(MediaType::Json) {
+        return read(request, flow).await.map(|read| read.bytes);
+    }
+    Err(unsupported(request.headers(), "application/json"))
+}
+
+/// Reads the members of a JSON object, as [`read_json`] does.
+pub async fn read_members(request: Request, flow: &Flow) -> Result<Map<String, Value>, ApiError> {
+    members(&read_json(request, flow).await?)
+}
+
+/// The members of the JSON object that a body is.
+pub fn members(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
+    match serde_json::from_slice(body) {
+        Ok(Value::Object(members)) => Ok(members),
+        Ok(other) => Err(ApiError::malformed(format_args!("is {}: expected an object", kind(&other)))),
+        Err(error) => Err(ApiError::malformed(error)),
+    }
+}
+
+/// As [`read_json`], of a body that may be left out, whatever its type then is said to be, or be null: it is empty then.
+pub async fn read_optional_json(request: Request, flow: &Flow) -> Result<Bytes, ApiError> {
+    if request.body().is_end_stream() {
+        return Ok(Bytes::new());
+    }
+    let bytes = read_json(request, flow).await?;
+    Ok(if bytes.trim_ascii() == b"null" { Bytes::new() } else { bytes })
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+
+    use super::*;
+    use crate::flow::intake::Room;
+
+    fn request(media_type: &str, body: Body) -> Request {
+        Request::builder().header("content-type", media_type).body(body).unwrap()
+    }
+
+    fn within(room: &Room) -> impl Fn(&mut Held, usize) -> Result<(), ApiError> {
+        |held, bytes| if room.take(held, bytes) { Ok(()) } else { Err(ApiError::malformed("no room")) }
+    }
+
+    fn chunks(count: usize) -> Body {
+        let chunks = std::iter::repeat_n(Bytes::from_static(b"12345"), count);
+        Body::from_stream(stream::iter(chunks.map(Ok::<_, std::io::Error>)))
+    }
+
+    #[tokio::test]
+    async fn only_json_and_lines_are_read() {
+        for (text, expected) in [
+            ("application/json", Some(MediaType::Json)),
+            ("Application/JSON; charset=utf-8", Some(MediaType::Json)),
+            ("application/x-ndjson", Some(MediaType::Lines)),
+            ("text/plain", None),
+            ("application/jsonp", None),
+            ("", None),
+        ] {
+            let read = read_within(request(text, Body::from("{}")), 2, within(&Room::new(100))).await;
+            assert_eq!(read.ok().map(|read| read.media_type), expected, "{text}");
+        }
+        assert!(read_within(Request::new(Body::from("{}")), 2, within(&Room::new(100))).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_body_has_a_bound_with_and_without_a_length() {
+        for (body, fits) in [
+            (Body::from("1234567890"), true),
+            (Body::from("12345678901"), false),
+            (chunks(2), true),
+            (chunks(3), false),
+        ] {
+            match read_within(request("application/json", body), 10, within(&Room::new(100))).await {
+                Ok(read) => assert!(fits && read.bytes.len() == 10),
+                Err(failure) => assert!(!fits && matches!(failure, ApiError::TooLarge(_)), "{failure:?}"),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_takes_room_as_it_comes_until_it_is_dropped() {
+        let room = Room::new(12);
+        let read = read_within(request("application/json", chunks(2)), 100, within(&room)).await.unwrap();
+        assert_eq!((&*read.bytes, room.held()), (&b"1234512345"[..], (10, 12)));
+        assert!(read_within(request("application/json", chunks(1)), 100, within(&room)).await.is_err());
+        drop(read);
+        assert!(read_within(request("application/json", chunks(3)), 100, within(&room)).await.is_err());
+        assert_eq!(room.held(), (0, 12));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_does_not_end_is_given_up() {
+        let body = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
+        let failure =
+            read_within(request("application/json", body), 10, within(&Room::new(100))).await.unwrap_err();
+        assert!(matches!(failure, ApiError::BodyTimeout(BODY_TIMEOUT)), "{failure:?}");
+    }
+}
