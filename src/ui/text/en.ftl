@@ -540,7 +540,7 @@ problem-secrets-until = { $count } secrets would sign side by side, more than { 
 
 phrase-is-missing-here = is missing here
 phrase-the-expression-ends-too-early = the expression ends too early
-phrase-is-no-part-of-an-expression = is no part of an expression
+phrase-is-not-part-of-an-expression = is not part of an expression
 phrase-is-not-expected-here = is not expected here
 phrase-an-event-type = an event type
 phrase-a-project-id = a project id

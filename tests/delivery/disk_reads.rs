@@ -1,0 +1,50 @@
+//! Lanes that are behind read from the disk in turn, against the real executable.
+//!
+//! Promised: however many there are, they share a few threads. A thread for each took gigabytes, since what one frees
+//! another cannot use.
+
+#[cfg(test)]
+mod tests {
+    use postrider::model::time::Clock;
+    use serde_json::json;
+
+    use crate::support::client::event;
+    use crate::support::memory_dir;
+    use crate::support::process::Site;
+    use crate::support::receiver::{Receiver, Reply, always};
+
+    const LANES: usize = 300;
+    const EVENTS: usize = 6;
+    /// What the daemon has at rest, and some for reading and writing: about forty. Where the processor is wanted elsewhere
+    /// too, the runtime makes a thread for a reading before the one that is done counts as idle, so that there may be a
+    /// hundred for a while. Without a bound it is one for each lane.
+    const THREADS_MAX: u64 = 200;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn many_lanes_that_are_behind_share_a_few_threads() {
+        // Each lane has one delivery in memory, and reads for each of the others.
+        let site = Site::new(memory_dir(), "lane_page = 1\n");
+        let mut running = site.spawn(&[]);
+        let api = site.ready(&mut running).await;
+        let receiver = Receiver::start(Clock::system(), always(Reply::Status(503))).await;
+        for number in 0..LANES {
+            let url = format!("{}{number}", receiver.url());
+            api.subscribe(&json!({"url": url, "retry_schedule": ["1s", "1s", "1s", "1s"]})).await;
+        }
+        for number in 0..EVENTS {
+            api.accepted(&event("A", "p", number as u64)).await;
+        }
+        running.kill();
+        receiver.answer(always(Reply::Status(200)));
+        let before = receiver.seen().iter().filter(|seen| seen.reply.is_success()).count();
+        let mut running = site.spawn(&[]);
+        let mut most = 0;
+        while receiver.seen().iter().filter(|seen| seen.reply.is_success()).count() < before + LANES {
+            most = most.max(running.threads());
+            tokio::task::yield_now().await;
+        }
+        println!("{most} threads at most");
+        assert!(most <= THREADS_MAX, "{most} threads");
+        assert!(running.has_ended().is_none(), "{}", site.log());
+    }
+}

@@ -1,0 +1,400 @@
+//! What the daemon tells of itself: as events, to those who ask for them, and by mail.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver as Heard, sync_channel};
+use std::time::Duration;
+
+use postrider::config::Config;
+use serde_json::{Value, json};
+
+use crate::support::client::{ApiClient, event};
+use crate::support::daemon::World;
+use crate::support::process::Site;
+use crate::support::receiver::{Receiver, Reply, always};
+
+/// A subscription to all notices.
+fn alarm(members: &Value) -> Value {
+    let mut all = json!({"name": "alarm", "events": ["postrider.*"], "projects": ["postrider"]});
+    all.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+    all
+}
+
+/// The types of the notices that a receiver got, each once, and whom they are about.
+fn told(receiver: &Receiver) -> Vec<(String, String)> {
+    let mut told: Vec<_> = receiver
+        .seen()
+        .iter()
+        .map(|seen| (seen.event().to_owned(), seen.json()))
+        .collect::<BTreeMap<_, _>>()
+        .into_iter()
+        .map(|(id, body)| {
+            (id, kind(&body["type"]), body["data"]["name"].as_str().unwrap_or_default().to_owned())
+        })
+        .collect();
+    told.sort();
+    told.into_iter().map(|(_, kind, name)| (kind, name)).collect()
+}
+
+/// `postrider.subscription.failing` without its beginning.
+fn kind(text: &Value) -> String {
+    text.as_str().unwrap().strip_prefix("postrider.").unwrap().to_owned()
+}
+
+async fn notices(api: &ApiClient) -> Vec<Value> {
+    let mut events = api.list("/v1/events?project=postrider").await;
+    events.reverse();
+    events
+}
+
+async fn health(world: &World, id: &str) -> String {
+    world.api.subscription(id).await["health"].as_str().unwrap().to_owned()
+}
+
+fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
+    expected.iter().map(|(kind, name)| ((*kind).to_owned(), (*name).to_owned())).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_who_ask_are_told_that_a_receiver_fails_is_off_and_is_back() {
+    let mut world = World::start().await;
+    let (everything, _) = world.subscribed(json!({"name": "everything"})).await;
+    let (alarms, _) = world.subscribed(alarm(&json!({}))).await;
+    let ill = world.receiver(always(Reply::Status(500))).await;
+    // It asks for notices itself, and gets none about itself.
+    let members = json!({"name": "ill", "events": ["A", "postrider.*"], "retry_schedule": ["1s", "1s"]});
+    let made = world.subscribe(&ill, members).await;
+    let id = made["id"].as_str().unwrap();
+    world.api.accepted(&event("A", "p", 1)).await;
+    world.until("it is off", async || (health(&world, id).await == "disabled").then_some(())).await;
+    alarms.wait_for(2).await;
+    assert_eq!(told(&alarms), pairs(&[("subscription.failing", "ill"), ("subscription.disabled", "ill")]));
+    let last = alarms.seen().last().unwrap().json();
+    assert_eq!((&last["project"], &last["data"]["subscription"]), (&json!("postrider"), &json!(id)));
+    assert_eq!(last["data"]["disabled_reason"], "exhausted");
+    ill.answer(always(Reply::Status(200)));
+    world.api.command(&format!("/v1/subscriptions/{id}/enable")).await.expect(200);
+    alarms.wait_for(3).await;
+    assert_eq!(told(&alarms)[2], ("subscription.recovered".to_owned(), "ill".to_owned()));
+    world.pass(60).await;
+    assert_eq!(alarms.count(), 3);
+    let of_notices = |receiver: &Receiver| {
+        receiver.seen().iter().filter(|seen| seen.json()["project"] == "postrider").count()
+    };
+    assert_eq!((of_notices(&alarms), of_notices(&ill), of_notices(&everything)), (3, 0, 0));
+    assert!(everything.count() > 0 && ill.count() > 0);
+    world.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_person_who_switches_off_tells_nobody_and_neither_does_a_single_failure() {
+    let world = World::start().await;
+    let (alarms, _) = world.subscribed(alarm(&json!({}))).await;
+    let (flaky, made) =
+        world.subscribed(json!({"name": "flaky", "events": ["A"], "retry_schedule": ["1s", "1s"]})).await;
+    let path = format!("/v1/subscriptions/{}", made["id"].as_str().unwrap());
+    flaky.answer(crate::support::receiver::failing(0.3, 5));
+    for n in 0..6 {
+        world.api.accepted(&event("A", "p", n)).await;
+        world.pass(20).await;
+    }
+    assert!(flaky.count() > 6);
+    flaky.answer(always(Reply::Status(200)));
+    world.api.accepted(&event("A", "p", 6)).await;
+    world.pass(20).await;
+    let before = alarms.count();
+    for action in ["disable", "enable"] {
+        world.api.command(&format!("{path}/{action}")).await.expect(200);
+        world.pass(20).await;
+    }
+    assert_eq!(alarms.count(), before);
+    // Two in a row are worth a notice, and so is their end.
+    flaky.answer(always(Reply::Status(500)));
+    world.api.accepted(&event("A", "p", 7)).await;
+    alarms.wait_for(before + 1).await;
+    assert_eq!(told(&alarms).last().unwrap().0, "subscription.failing");
+}
+
+#[tokio::test(start_paused = true)]
+async fn alarms_that_fail_raise_no_alarm_about_each_other() {
+    let mut world = World::start().await;
+    let dead = world.receiver(always(Reply::Status(500))).await;
+    let (well, _) = world.subscribed(alarm(&json!({"name": "well"}))).await;
+    let schedule = json!({"retry_schedule": ["1s", "1s", "1s"]});
+    for name in ["first", "second"] {
+        let mut members = alarm(&schedule);
+        members["name"] = json!(name);
+        world.subscribe(&dead, members).await;
+    }
+    world.subscribe(&dead, json!({"name": "ill", "events": ["A"], "retry_schedule": ["1s", "1s"]})).await;
+    world.api.accepted(&event("A", "p", 1)).await;
+    world.pass(3600).await;
+    // Neither of them is said to be failing; that each is off is told once, and not to itself.
+    let told = told(&well);
+    let count = |kind: &str, name: &str| {
+        told.iter().filter(|one| **one == (kind.to_owned(), name.to_owned())).count()
+    };
+    let expected = [("failing", "ill"), ("disabled", "ill"), ("disabled", "first"), ("disabled", "second")];
+    for (kind, name) in expected {
+        assert_eq!(count(&format!("subscription.{kind}"), name), 1, "{kind} {name}: {told:?}");
+    }
+    assert_eq!(told.len(), 4, "{told:?}");
+    let about = |seen: &crate::support::receiver::Seen| seen.json()["data"]["name"].clone();
+    assert!(dead.seen().iter().any(|seen| about(seen) == "ill"));
+    world.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_crash_may_have_swallowed_is_told_again_and_is_one_event() {
+    let mut world = World::start().await;
+    let dead = world.receiver(always(Reply::Status(410))).await;
+    let (alarms, _) = world.subscribed(alarm(&json!({}))).await;
+    let made = world.subscribe(&dead, json!({"name": "ill", "events": ["A"]})).await;
+    world.api.accepted(&event("A", "p", 1)).await;
+    alarms.wait_for(1).await;
+    world
+        .until("it is off", async || {
+            (health(&world, made["id"].as_str().unwrap()).await == "disabled").then_some(())
+        })
+        .await;
+    for _ in 0..2 {
+        world.kill().await;
+        world.revive().await;
+        world.pass(60).await;
+    }
+    let seen = notices(&world.api).await;
+    assert_eq!(seen.len(), 1, "{seen:?}");
+    assert_eq!(told(&alarms), pairs(&[("subscription.disabled", "ill")]));
+    world.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn types_of_the_daemon_are_its_own() {
+    let world = World::start().await;
+    let (alarms, made) = world.subscribed(alarm(&json!({}))).await;
+    let own = event("postrider.subscription.disabled", "postrider", 1);
+    let refused = world.api.submit(&own).await.unwrap().expect(422);
+    assert_eq!(refused["errors"][0]["pointer"], "/type");
+    assert!(refused["errors"][0]["detail"].as_str().unwrap().contains("only the daemon"), "{refused}");
+    let refused = world.api.submit(&json!([event("A", "p", 1), own])).await.unwrap().expect(422);
+    assert_eq!(refused["errors"][0]["pointer"], "/1/type");
+    // Its project is anybody's, and asking who would be told is too.
+    world.api.accepted(&event("A", "postrider", 1)).await;
+    let (_everything, other) = world.subscribed(json!({"name": "everything"})).await;
+    let answer = world.api.post("/v1/match", &own).await.expect(200);
+    for (id, matches) in [(&made["id"], true), (&other["id"], false)] {
+        let item =
+            answer["items"].as_array().unwrap().iter().find(|item| item["subscription"] == *id).unwrap();
+        assert_eq!(item["matches"], matches, "{answer}");
+    }
+    assert_eq!(alarms.count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_fills_up_is_told_of_while_events_are_refused() {
+    let mut world = World::start().await;
+    let (alarms, _) = world.subscribed(alarm(&json!({}))).await;
+    let reserve = async |bytes: u64| {
+        let mut config = Config::clone(&world.flow().config());
+        config.storage.disk_reserve = bytes;
+        world.flow().apply(Arc::new(config)).await.unwrap();
+    };
+    reserve(1 << 50).await;
+    alarms.wait_for(1).await;
+    let first = alarms.seen()[0].json();
+    assert_eq!(
+        (&first["type"], &first["data"]["reserve_bytes"]),
+        (&json!("postrider.storage.low"), &json!(1_u64 << 50))
+    );
+    world.api.submit(&event("A", "p", 1)).await.unwrap().expect(507);
+    world.pass(120).await;
+    assert_eq!(alarms.count(), 1, "it is told once");
+    reserve(1 << 20).await;
+    alarms.wait_for(2).await;
+    assert_eq!(told(&alarms)[1].0, "storage.recovered");
+    world.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_asks_for_is_not_written() {
+    let world = World::start().await;
+    let dead = world.receiver(always(Reply::Status(410))).await;
+    let made = world.subscribe(&dead, json!({"name": "ill"})).await;
+    world.api.accepted(&event("A", "p", 1)).await;
+    world
+        .until("it is off", async || {
+            (health(&world, made["id"].as_str().unwrap()).await == "disabled").then_some(())
+        })
+        .await;
+    world.pass(60).await;
+    assert_eq!(world.api.list("/v1/events").await.len(), 1);
+}
+
+const WITHIN: Duration = Duration::from_mins(2);
+/// How many lines of the mail server wait to be read; then it waits too.
+const LINES_MAX: usize = 64;
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// A mail server that is not ours; killed when dropped.
+struct MailServer {
+    child: Child,
+    heard: Heard<Value>,
+    port: u16,
+}
+
+impl Drop for MailServer {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+fn in_repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+impl MailServer {
+    fn start(port: u16, certificate: &[&Path]) -> Self {
+        let mut child = Command::new(in_repository("target/mail/python/bin/python"))
+            .arg(in_repository("tests/mail/server.py"))
+            .arg(port.to_string())
+            .args(certificate)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (tell, heard) = sync_channel(LINES_MAX);
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        std::thread::spawn(move || {
+            lines.map_while(Result::ok).try_for_each(|line| tell.send(serde_json::from_str(&line).unwrap()))
+        });
+        let server = Self { child, heard, port };
+        assert_eq!(server.next(), json!({"ready": true}));
+        server
+    }
+
+    fn next(&self) -> Value {
+        self.heard.recv_timeout(WITHIN).unwrap()
+    }
+
+    /// The next mail that was taken.
+    fn mail(&self) -> Value {
+        std::iter::repeat_with(|| self.next()).find(|said| said.get("body").is_some()).unwrap()
+    }
+}
+
+fn settings(smtp: &str) -> String {
+    format!("[mail]\nsmtp = \"{smtp}\"\nfrom = \"postrider@acme.example\"\nto = [\"ops@acme.example\"]\n")
+}
+
+/// A subscription whose receiver is gone; its name and the one who is to be told.
+async fn lose(api: &ApiClient, name: &str, notify: Option<&str>) {
+    let clock = postrider::model::time::Clock::system();
+    let gone = Receiver::start(clock, always(Reply::Status(410))).await;
+    let made = api
+        .subscribe(&json!({"name": name, "url": gone.url(), "events": [name], "notify_email": notify}))
+        .await;
+    assert_eq!(made["notify_email"], json!(notify));
+    api.accepted(&event(name, "p", 1)).await;
+    crate::support::eventually("it is off", WITHIN, PAUSE, async || {
+        (api.subscription(made["id"].as_str().unwrap()).await["health"] == "disabled").then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+#[ignore = "needs a mail server in Python: scripts/test installs it"]
+async fn people_get_mail_and_a_server_that_is_away_loses_none_of_it() {
+    let port = free_port();
+    let site = Site::new(crate::support::memory_dir(), &settings(&format!("smtp://127.0.0.1:{port}")));
+    let mut running = site.spawn(&[]);
+    let api = site.ready(&mut running).await;
+    // No server is there yet: the notice waits, and deliveries do not.
+    lose(&api, "crm", Some("crm-team@acme.example")).await;
+    crate::support::eventually("it was tried", WITHIN, PAUSE, async || {
+        site.log().contains("trying again").then_some(())
+    })
+    .await;
+    // Killed and started again, it still knows.
+    running.kill();
+    let server = MailServer::start(port, &[]);
+    let mut running = site.spawn(&[]);
+    let api = site.ready(&mut running).await;
+    for to in ["ops@acme.example", "crm-team@acme.example"] {
+        let mail = server.mail();
+        assert_eq!((&mail["to"], &mail["sender"]), (&json!([to]), &json!("postrider@acme.example")));
+        assert_eq!(mail["headers"]["subject"], "[Postrider] 'crm': disabled");
+        let body = mail["body"].as_str().unwrap();
+        for part in ["switched off", "disabled_reason: gone", "name: crm", "410"] {
+            assert!(body.contains(part), "{part}: {body}");
+        }
+    }
+    // One that is put off comes in the end; one that is refused stops nobody else.
+    lose(&api, "put-off", Some("later@acme.example")).await;
+    assert_eq!(server.mail()["to"], json!(["ops@acme.example"]));
+    lose(&api, "refused", Some("never@acme.example")).await;
+    lose(&api, "last", None).await;
+    let mut subjects = Vec::new();
+    while subjects.len() < 3 {
+        let mail = server.mail();
+        subjects.push((mail["to"][0].clone(), mail["headers"]["subject"].clone()));
+    }
+    let expected = [("later", "put-off"), ("ops", "refused"), ("ops", "last")].map(|(to, name)| {
+        (json!(format!("{to}@acme.example")), json!(format!("[Postrider] '{name}': disabled")))
+    });
+    assert_eq!(subjects, expected);
+    // A clean restart repeats nothing.
+    running.terminate();
+    crate::support::eventually("it has ended", WITHIN, PAUSE, async || running.has_ended()).await;
+    let mut running = site.spawn(&[]);
+    let api = site.ready(&mut running).await;
+    lose(&api, "after", None).await;
+    assert_eq!(server.mail()["headers"]["subject"], "[Postrider] 'after': disabled");
+    assert_eq!(server.port, port);
+}
+
+#[tokio::test]
+#[ignore = "needs a mail server in Python: scripts/test installs it"]
+async fn mail_goes_over_tls_with_a_password_and_never_without_where_that_is_asked_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    let [cert, key_file] = ["cert.pem", "key.pem"].map(|name| directory.path().join(name));
+    std::fs::write(&cert, params.self_signed(&key).unwrap().pem()).unwrap();
+    std::fs::write(&key_file, key.serialize_pem()).unwrap();
+    let server = MailServer::start(free_port(), &[&cert, &key_file]);
+    let smtp = |port: u16| settings(&format!("smtp://postrider:s3cret%2F%3F@localhost:{port}?tls=required"));
+    let site = Site::new(crate::support::memory_dir(), &smtp(server.port));
+    let trust = format!("SSL_CERT_FILE={}", cert.display());
+    let mut running = site.spawn(&["env", &trust]);
+    let api = site.ready(&mut running).await;
+    lose(&api, "crm", None).await;
+    let mail = server.mail();
+    assert_eq!(
+        (&mail["tls"], &mail["login"], &mail["to"]),
+        (&json!(true), &json!(true), &json!(["ops@acme.example"]))
+    );
+    // A server without TLS gets neither the password nor the mail.
+    let plain = MailServer::start(free_port(), &[]);
+    site.configure(&smtp(plain.port));
+    running.hang_up();
+    crate::support::eventually("the config is in force", WITHIN, PAUSE, async || {
+        site.log().contains("reloaded the configuration").then_some(())
+    })
+    .await;
+    lose(&api, "next", None).await;
+    crate::support::eventually("it was tried", WITHIN, PAUSE, async || {
+        site.log().contains("trying again").then_some(())
+    })
+    .await;
+    assert!(plain.heard.try_recv().is_err());
+    assert!(!site.log().contains("s3cret"), "{}", site.log());
+}

@@ -1,0 +1,130 @@
+//! A backup taken by the command line while the daemon works, restored by it into a new directory, and a daemon on that:
+//! everything acknowledged before the backup began is there, and the ledger's laws hold.
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::process::{Command, Output};
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
+    use postrider::model::time::Clock;
+    use serde_json::json;
+    use tokio::sync::watch;
+    use tokio::task::JoinSet;
+
+    use crate::support::client::{ApiClient, event};
+    use crate::support::ledger::{Facts, Known, Ledger};
+    use crate::support::process::Site;
+    use crate::support::receiver::{Receiver, Reply, always};
+    use crate::support::{eventually, memory_dir};
+
+    const SECRET: &str = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    const SENDERS: u64 = 4;
+    const BEFORE: usize = 400;
+
+    fn settings(receiver: &Receiver) -> String {
+        let url = receiver.url();
+        format!("[[subscriptions]]\nname = \"all\"\nurl = \"{url}\"\nsecret = \"{SECRET}\"\n")
+    }
+
+    /// Runs the command line to its end.
+    async fn postrider(args: &[&str]) -> Output {
+        let args: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();
+        let run = move || Command::new(env!("CARGO_BIN_EXE_postrider")).args(args).output().unwrap();
+        tokio::task::spawn_blocking(run).await.unwrap()
+    }
+
+    fn text(path: &Path) -> &str {
+        path.to_str().unwrap()
+    }
+
+    async fn known(api: &ApiClient) -> (String, Known) {
+        let listed = api.list("/v1/subscriptions").await;
+        let members = json!({"events": ["*"], "projects": ["*"], "secret": SECRET});
+        let schedule = [5, 30, 120, 600].map(Duration::from_secs);
+        (listed[0]["id"].as_str().unwrap().to_owned(), Known::new(&members, &schedule))
+    }
+
+    /// Submits until told to end.
+    async fn submit(api: ApiClient, ledger: Arc<Mutex<Ledger>>, mut end: watch::Receiver<bool>, lane: u64) {
+        for n in lane * 1_000_000.. {
+            if *end.borrow_and_update() {
+                return;
+            }
+            let event = event("TODO_CREATED", "acme/website", n);
+            let expected = ledger.lock().unwrap().expect(&event);
+            let result = api.accepted(&event).await;
+            ledger.lock().unwrap().note(expected, &result);
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_backup_under_load_is_restored_whole() {
+        let receiver = Receiver::start(Clock::system(), always(Reply::Status(200))).await;
+        let site = Site::new(memory_dir(), &settings(&receiver));
+        let mut running = site.spawn(&[]);
+        let api = site.ready(&mut running).await;
+        let ledger = Arc::new(Mutex::new(Ledger::new(0.2)));
+        let (id, subscription) = known(&api).await;
+        ledger.lock().unwrap().subscribed(&id, subscription);
+        let (sender, end) = watch::channel(false);
+        let mut senders = JoinSet::new();
+        for lane in 0..SENDERS {
+            senders.spawn(submit(ApiClient::new(site.address), ledger.clone(), end.clone(), lane));
+        }
+        let enough = async || (ledger.lock().unwrap().accepted.len() >= BEFORE).then_some(());
+        eventually("some events are there", Duration::from_mins(1), Duration::from_millis(5), enough).await;
+
+        let before = ledger.lock().unwrap().clone();
+        let file = site.dir.path().join("backup");
+        let server = format!("http://{}", site.address);
+        let taken = postrider(&["backup", text(&file), "--server", &server, "--json"]).await;
+        assert!(taken.status.success(), "{}", String::from_utf8_lossy(&taken.stderr));
+        let after = ledger.lock().unwrap().accepted.len();
+        sender.send_replace(true);
+        while let Some(ended) = senders.join_next().await {
+            ended.unwrap();
+        }
+        running.kill();
+        let all = ledger.lock().unwrap().clone();
+        restored(&site, &receiver, before, &all).await;
+        println!("{} events before it, {after} at its end, {} in all", BEFORE, all.accepted.len());
+    }
+
+    /// Restores the backup on "another machine", and holds what comes of it against the laws.
+    async fn restored(site: &Site, receiver: &Receiver, mut before: Ledger, all: &Ledger) {
+        let file = site.dir.path().join("backup");
+        let other = Site::new(memory_dir(), &settings(receiver));
+        let data = other.data();
+        let refused = postrider(&["restore", text(&file), "--data-dir", text(&data)]).await;
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(refused.status.code() == Some(1) && said.contains("--key FILE") && !data.exists(), "{said}");
+        let key = site.data().join("key");
+        let args = ["restore", text(&file), "--data-dir", text(&data), "--key", text(&key)];
+        let done = postrider(&args).await;
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        let again = postrider(&args).await;
+        assert!(String::from_utf8_lossy(&again.stderr).contains("is not empty"));
+
+        let mut running = other.spawn(&[]);
+        let api = other.ready(&mut running).await;
+        let drained = async || (api.unfinished().await == 0).then_some(());
+        eventually("every delivery is final", Duration::from_mins(1), Duration::from_millis(20), drained)
+            .await;
+        let mut facts = Facts::gather(&api, std::iter::once(receiver)).await;
+        // What came after the backup is not in it; its requests are nothing to this log.
+        let logged: Vec<&str> = facts.deliveries.iter().map(|row| row.id.as_str()).collect();
+        facts.seen.retain(|seen| logged.contains(&seen.delivery()));
+        for (id, accepted) in &all.accepted {
+            if !before.accepted.contains_key(id) {
+                before.lost_sight_of(accepted.clone());
+            }
+        }
+        before.crashes = 1;
+        let report = before.check(&facts);
+        println!("{report}");
+        report.assert_lawful();
+        assert!(report.accepted >= BEFORE);
+    }
+}

@@ -1,0 +1,301 @@
+//! The real executable under a service manager that a test plays: what it tells, when the watchdog hears of it, and
+//! restarts on a socket that stays open, during which no request fails.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use std::collections::BTreeSet;
+use std::net::TcpListener;
+use std::os::unix::net::{UnixDatagram, UnixListener};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use postrider::config::Config;
+use postrider::flow::Flow;
+use postrider::flow::recover::Surroundings;
+use postrider::model::time::Clock;
+use postrider::net::{Client, ClientOptions, SystemResolver};
+use postrider::rules::target::AllowedNetworks;
+use postrider::store::{self, StoreOptions};
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+use serde_json::json;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::support::client::{ApiClient, Lost};
+use crate::support::process::{Running, Site};
+use crate::support::receiver::{Receiver, Reply, always};
+use crate::support::{eventually, memory_dir};
+
+const WITHIN: Duration = Duration::from_mins(1);
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// The manager's end of the socket that services talk to.
+struct Manager {
+    socket: UnixDatagram,
+    path: String,
+}
+
+impl Manager {
+    fn new(site: &Site) -> Self {
+        let path = site.dir.path().join("notify").to_str().unwrap().to_owned();
+        let socket = UnixDatagram::bind(&path).unwrap();
+        socket.set_read_timeout(Some(WITHIN)).unwrap();
+        Self { socket, path }
+    }
+
+    /// The next thing that it is told.
+    fn hear(&self) -> Vec<String> {
+        let mut told = [0; 4096];
+        let length = self.socket.recv(&mut told).unwrap();
+        String::from_utf8_lossy(&told[..length]).lines().map(str::to_owned).collect()
+    }
+
+    /// The next thing that it is told which is no sign of life.
+    fn hear_news(&self) -> Vec<String> {
+        loop {
+            let told = self.hear();
+            if told != ["WATCHDOG=1"] {
+                return told;
+            }
+        }
+    }
+}
+
+async fn ended(running: &mut Running) -> bool {
+    eventually("it has ended", WITHIN, PAUSE, async || running.has_ended()).await.success()
+}
+
+#[tokio::test]
+async fn the_service_manager_hears_what_the_daemon_is_about() {
+    let site = Site::new(memory_dir(), "");
+    let manager = Manager::new(&site);
+    let mut running = site.spawn_as_service(&[("NOTIFY_SOCKET", &manager.path)], None);
+    let serving = format!("STATUS=serving {}", site.address);
+    assert_eq!(manager.hear(), ["READY=1", &serving]);
+    let api = ApiClient::new(site.address);
+    api.call(http::Method::GET, "/readyz", "", "").await.unwrap().expect_text(200, "ready\n");
+
+    site.configure("[log]\nlevel = \"debug\"\n");
+    running.hang_up();
+    let told = manager.hear();
+    let at: u64 = told[1].strip_prefix("MONOTONIC_USEC=").unwrap().parse().unwrap();
+    let uptime = std::fs::read_to_string("/proc/uptime").unwrap();
+    let uptime: f64 = uptime.split(' ').next().unwrap().parse().unwrap();
+    assert_eq!(told[0], "RELOADING=1");
+    assert!(at > 0 && Duration::from_micros(at) <= Duration::from_secs_f64(uptime + 0.1), "{at} {uptime}");
+    assert_eq!(manager.hear(), ["READY=1", &serving]);
+
+    site.configure("[log]\nlevel = 7\n");
+    running.hang_up();
+    // A change of the file may have been noticed for itself before.
+    let refused = eventually("the bad file is refused", WITHIN, PAUSE, async || {
+        Some(manager.hear()).filter(|told| told[0] == "READY=1")
+    });
+    assert_eq!(
+        refused.await[1],
+        format!("{serving}; the configuration was not reloaded, the log says why"),
+        "{}",
+        site.log()
+    );
+    running.terminate();
+    let stopping = eventually("it is stopping", WITHIN, PAUSE, async || {
+        Some(manager.hear()).filter(|told| told[0] == "STOPPING=1")
+    });
+    assert_eq!(stopping.await.len(), 2);
+    assert!(ended(&mut running).await);
+}
+
+#[tokio::test]
+async fn the_watchdog_hears_twice_in_its_time() {
+    let site = Site::new(memory_dir(), "");
+    let manager = Manager::new(&site);
+    let variables = [("NOTIFY_SOCKET", manager.path.as_str()), ("WATCHDOG_USEC", "400000")];
+    let began = Instant::now();
+    let mut running = site.spawn_as_service(&variables, None);
+    assert_eq!(manager.hear()[0], "READY=1");
+    for _ in 0..4 {
+        assert_eq!(manager.hear(), ["WATCHDOG=1"]);
+    }
+    assert!(began.elapsed() >= Duration::from_millis(600), "four signs in three halves of the time");
+    running.terminate();
+    assert_eq!(manager.hear_news()[0], "STOPPING=1");
+    assert!(ended(&mut running).await);
+}
+
+/// A journey, and what has to run for it to be alive: its log's committer and its timers.
+#[tokio::test]
+async fn there_is_no_sign_of_life_unless_the_log_and_the_timers_are_alive() {
+    let dir = memory_dir();
+    let (clock, rng) = (Clock::system(), || StdRng::seed_from_u64(1));
+    let config = Arc::new(Config::default());
+    let options = StoreOptions {
+        path: dir.path().join("data"),
+        key_file: None,
+        cache_bytes: 16 << 20,
+        dedup_window: Duration::from_mins(1),
+        queue_steps_max: 64,
+    };
+    let opened = store::open(&options, clock.clone(), rng(), &mut |_| {}).unwrap();
+    let client = Client::new(
+        ClientOptions {
+            connect_timeout: Duration::from_secs(1),
+            response_bytes_max: 1024,
+            networks: AllowedNetworks::new(Vec::new()),
+            proxy: None,
+            clock: clock.clone(),
+        },
+        Arc::new(SystemResolver::default()),
+    )
+    .unwrap();
+    let surroundings = Surroundings { config, clock, rng: rng(), client, exporter: None };
+    let (flow, recovered, committer) = Flow::recover(surroundings, opened);
+    let none = async |why: &str| {
+        let beat = tokio::time::timeout(Duration::from_millis(300), flow.beat()).await;
+        assert!(beat.is_err(), "a sign of life {why}");
+    };
+    none("without a committer").await;
+    let mut running = JoinSet::new();
+    running.spawn(committer.run());
+    none("without timers").await;
+    flow.start(recovered);
+    for _ in 0..3 {
+        flow.beat().await.unwrap();
+    }
+    running.shutdown().await;
+    assert!(flow.beat().await.is_err(), "a sign of life from a log that has ended");
+    flow.kill().await;
+}
+
+/// What a client that never asks twice found out.
+#[derive(Debug, Default)]
+struct Found {
+    answered: AtomicUsize,
+    ids: Mutex<BTreeSet<String>>,
+    failures: Mutex<Vec<Lost>>,
+    longest: Mutex<Duration>,
+    is_over: AtomicBool,
+}
+
+impl Found {
+    /// Submits events one after the other until it is over, with a new connection for each if `always_new`.
+    async fn submit(self: Arc<Self>, address: std::net::SocketAddr, name: usize, always_new: bool) {
+        let mut api = ApiClient::new(address);
+        let mut count = 0;
+        while !self.is_over.load(Ordering::Relaxed) {
+            if always_new {
+                api = ApiClient::new(address);
+            }
+            count += 1;
+            let event = json!({"type": "T", "project": "p", "id": format!("{name}-{count}")});
+            let began = Instant::now();
+            match api.submit(&event).await {
+                Ok(answer) => {
+                    let id = answer.expect(202)["id"].as_str().unwrap().to_owned();
+                    self.ids.lock().unwrap().insert(id);
+                    self.answered.fetch_add(1, Ordering::Relaxed);
+                }
+                Err(lost) => self.failures.lock().unwrap().push(lost),
+            }
+            let mut longest = self.longest.lock().unwrap();
+            *longest = began.elapsed().max(*longest);
+        }
+    }
+
+    /// Waits until so many more are answered.
+    async fn more(&self, count: usize) {
+        let before = self.answered.load(Ordering::Relaxed);
+        let more = async || (self.answered.load(Ordering::Relaxed) >= before + count).then_some(());
+        eventually("more is answered", WITHIN, PAUSE, more).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_request_fails_over_restarts_on_a_socket_that_stays_open() {
+    const RESTARTS: usize = 5;
+    const SLOW: Duration = Duration::from_secs(3);
+    let site = Site::new(memory_dir(), "[health]\ndisable = \"never\"\n");
+    let listener = TcpListener::bind(site.address).unwrap();
+    let start = || site.spawn_as_service(&[], Some(listener.try_clone().unwrap().into()));
+    let mut running = start();
+    let api = site.ready(&mut running).await;
+    let receiver = Receiver::start(Clock::system(), always(Reply::Status(200))).await;
+    api.subscribe(&json!({"name": "quick", "url": receiver.url()})).await;
+    // A stop waits for what is out, but nobody who submits waits with it.
+    let slow = Receiver::start(Clock::system(), always(Reply::Slow(SLOW, 200))).await;
+    api.subscribe(&json!({"name": "slow", "url": slow.url(), "events": ["SLOW"]})).await;
+
+    let found = Arc::new(Found::default());
+    let mut clients = JoinSet::new();
+    for name in 0..16 {
+        clients.spawn(Arc::clone(&found).submit(site.address, name, name % 4 == 0));
+    }
+    for restart in 0..RESTARTS {
+        found.more(200).await;
+        let before = slow.count();
+        ApiClient::new(site.address).accepted(&json!({"type": "SLOW", "project": "p"})).await;
+        if restart == 0 {
+            eventually("a slow one is out", WITHIN, PAUSE, async || (slow.count() > before).then_some(()))
+                .await;
+        }
+        running.terminate();
+        assert!(ended(&mut running).await, "{}", site.log());
+        running = start();
+    }
+    found.more(200).await;
+    found.is_over.store(true, Ordering::Relaxed);
+    while let Some(joined) = clients.join_next().await {
+        joined.unwrap();
+    }
+    let failures = std::mem::take(&mut *found.failures.lock().unwrap());
+    let answered = found.answered.load(Ordering::Relaxed);
+    let longest = *found.longest.lock().unwrap();
+    println!(
+        "{RESTARTS} restarts, {answered} requests, {} failed, the longest took {longest:?}",
+        failures.len()
+    );
+    assert!(failures.is_empty(), "{failures:?}");
+    assert!(longest < SLOW, "whoever submits waited for a slow receiver: {longest:?}");
+
+    let api = site.ready(&mut running).await;
+    let drained = async || (api.unfinished().await == 0).then_some(());
+    eventually("all is delivered", WITHIN, Duration::from_millis(50), drained).await;
+    let seen: BTreeSet<String> = receiver.seen().iter().map(|seen| seen.event().to_owned()).collect();
+    let lost: Vec<_> = found.ids.lock().unwrap().difference(&seen).cloned().collect();
+    assert!(lost.is_empty(), "{} were accepted and never delivered", lost.len());
+}
+
+#[tokio::test]
+async fn sockets_that_are_handed_over_take_the_place_of_those_of_the_config() {
+    let site = Site::new(memory_dir(), "");
+    let path = site.dir.path().join("s");
+    let listener = UnixListener::bind(&path).unwrap();
+    let manager = Manager::new(&site);
+    let mut running = site.spawn_as_service(&[("NOTIFY_SOCKET", &manager.path)], Some(listener.into()));
+    assert_eq!(manager.hear(), ["READY=1", &format!("STATUS=serving unix:{}", path.display())]);
+    assert!(std::net::TcpStream::connect(site.address).is_err());
+    let stream = tokio::net::UnixStream::connect(&path).await.unwrap();
+    let io = hyper_util::rt::TokioIo::new(stream);
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
+    let mut conversation = JoinSet::new();
+    conversation.spawn(connection);
+    let request = http::Request::get("/readyz").header("host", "localhost").body(String::new()).unwrap();
+    assert_eq!(sender.send_request(request).await.unwrap().status(), 200);
+    running.terminate();
+    assert!(ended(&mut running).await);
+    assert!(path.exists(), "the manager's socket is not the daemon's to remove");
+}
+
+#[tokio::test]
+async fn an_open_door_without_keys_is_refused_whoever_opened_it() {
+    let site = Site::new(memory_dir(), "");
+    let listener = TcpListener::bind("0.0.0.0:0").unwrap();
+    let mut running = site.spawn_as_service(&[], Some(listener.into()));
+    assert!(!ended(&mut running).await);
+    assert!(
+        site.log().contains("can be reached from other machines, but there is no API key"),
+        "{}",
+        site.log()
+    );
+}

@@ -1,0 +1,414 @@
+//! The web page as HTTP: what its answers carry, and what it refuses.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use std::net::SocketAddr;
+
+use crate::support::daemon::World;
+use crate::support::receiver::{Reply, always};
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use hyper::client::conn::http1::handshake;
+use hyper_util::rt::TokioIo;
+use serde_json::json;
+use tokio::net::TcpStream;
+
+/// The weight of the first load that nobody has to wait for, compressed.
+const FIRST_LOAD_BYTES_MAX: usize = 80 * 1024;
+const FORM: &str = "application/x-www-form-urlencoded";
+
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Answer {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+async fn send(world: &World, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    let address: SocketAddr = world.api.address;
+    let stream = TcpStream::connect(address).await.unwrap();
+    let (mut sender, connection) = handshake(TokioIo::new(stream)).await.unwrap();
+    let mut request = Request::builder().method(method).uri(path).header("host", address.to_string());
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(Full::new(Bytes::from(body.to_owned()))).unwrap();
+    let exchange = async {
+        let (head, body) = sender.send_request(request).await.unwrap().into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Answer { status: head.status, headers: head.headers, body }
+    };
+    let mut connection = std::pin::pin!(connection);
+    tokio::select! {
+        answer = exchange => answer,
+        ended = &mut connection => panic!("{path}: the connection ended: {ended:?}"),
+    }
+}
+
+async fn get(world: &World, path: &str) -> Answer {
+    send(world, Method::GET, path, &[], "").await
+}
+
+/// The token that a page puts into its forms.
+fn token(page: &str) -> String {
+    let (_, rest) = page.split_once("name=\"token\" value=\"").unwrap();
+    rest.split('"').next().unwrap().to_owned()
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_page_has_its_policy_and_its_tag_and_no_cookie() {
+    let world = World::start().await;
+    let (receiver, subscription) = world.subscribed(json!({"name": "<crm>"})).await;
+    let event = world.api.accepted(&crate::support::client::event("A", "acme/p", 1)).await;
+    receiver.wait_for(1).await;
+    let delivery = world.api.list("/v1/deliveries").await[0]["id"].as_str().unwrap().to_owned();
+    let id = subscription["id"].as_str().unwrap();
+    for path in [
+        "/".to_owned(),
+        "/sv".to_owned(),
+        "/en/subscriptions".to_owned(),
+        "/replays".to_owned(),
+        format!("/subscriptions/{id}"),
+        format!("/subscriptions/{id}/edit"),
+        format!("/subscriptions/{id}/delete"),
+        "/deliveries?state=succeeded&since=2026-01-01".to_owned(),
+        format!("/deliveries/{delivery}"),
+        "/events?type=A".to_owned(),
+        format!("/events/{}", event["id"].as_str().unwrap()),
+        "/live".to_owned(),
+    ] {
+        let page = get(&world, &path).await;
+        assert_eq!(page.status, StatusCode::OK, "{path}: {}", page.text());
+        let policy = page.header("content-security-policy");
+        assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{path}: {policy}");
+        assert!(!page.headers.contains_key("set-cookie"), "{path}");
+        let text = page.text();
+        assert!(
+            !text.contains("<crm>") && !text.contains("style=\"") && !text.contains("<script>"),
+            "{path}"
+        );
+        let known = [("if-none-match", page.header("etag"))];
+        let again = send(&world, Method::GET, &path, &known, "").await;
+        assert_eq!((again.status, again.body.len()), (StatusCode::NOT_MODIFIED, 0), "{path}");
+    }
+    // A form that makes something is another one each time, and is not kept.
+    for path in ["/subscriptions/new".to_owned(), format!("/subscriptions/{id}/replay?count=1")] {
+        let (one, other) = (get(&world, &path).await, get(&world, &path).await);
+        assert_eq!((one.status, one.header("cache-control")), (StatusCode::OK, "no-store"), "{path}");
+        assert!(one.header("content-security-policy").starts_with("default-src 'none'"), "{path}");
+        assert_ne!(field(&one.text(), "once"), field(&other.text(), "once"), "{path}");
+    }
+}
+
+/// What the page has in a hidden field.
+fn field(page: &str, name: &str) -> String {
+    let (_, rest) = page.split_once(&format!("name=\"{name}\" value=\"")).unwrap();
+    rest.split('"').next().unwrap().to_owned()
+}
+
+/// Sends a form twice, as a double click does, and answers with where each one leads.
+async fn send_twice(world: &World, path: &str, form: &str) -> [String; 2] {
+    let mut places = Vec::new();
+    for _ in 0..2 {
+        let answer = send(world, Method::POST, path, &[("content-type", FORM)], form).await;
+        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text());
+        places.push(answer.header("location").to_owned());
+    }
+    places.try_into().unwrap()
+}
+
+fn place(location: &str) -> &str {
+    location.split(['?', '&']).next().unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_form_sent_twice_makes_one_subscription() {
+    let world = World::start().await;
+    let receiver = world.receiver(always(Reply::Status(200))).await;
+    let page = get(&world, "/subscriptions/new").await.text();
+    let (token, once) = (token(&page), field(&page, "once"));
+    let form = format!("token={token}&once={once}&url={}&name=crm", receiver.url());
+    let [first, second] = send_twice(&world, "/subscriptions", &form).await;
+    assert_eq!(place(&first), place(&second));
+    assert_eq!(world.api.list("/v1/subscriptions").await.len(), 1);
+    // The browser shows the second answer: it has the secret, as long as that is the one that was made.
+    let secret = |page: &str| page.split_once("<code id=\"secret\">").map(|(_, rest)| rest[..40].to_owned());
+    let told = secret(&get(&world, &second).await.text());
+    assert!(told.is_some());
+    assert_eq!(told, secret(&get(&world, &first).await.text()));
+
+    // Another form with the same key is no repetition: it comes back with a key of its own.
+    let other = form.replace("name=crm", "name=other");
+    let asked = send(&world, Method::POST, "/subscriptions", &[("content-type", FORM)], &other).await;
+    assert_eq!(asked.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(asked.text().contains("This form has been sent before"), "{}", asked.text());
+    let fresh = field(&asked.text(), "once");
+    assert_ne!(fresh, once);
+    send_twice(&world, "/subscriptions", &other.replace(&once, &fresh)).await;
+    assert_eq!(world.api.list("/v1/subscriptions").await.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn settings_saved_twice_are_saved() {
+    let world = World::start().await;
+    let (receiver, subscription) = world.subscribed(json!({"name": "crm"})).await;
+    let path = format!("/subscriptions/{}/edit", subscription["id"].as_str().unwrap());
+    let page = get(&world, &path).await.text();
+    let (token, version) = (token(&page), field(&page, "version"));
+    let form = format!("token={token}&version={version}&url={}&name=mine", receiver.url());
+    for location in send_twice(&world, &path, &form).await {
+        let told = get(&world, &location).await.text();
+        assert!(told.contains("Saved."), "{told}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replay_sent_twice_is_one_and_so_are_chosen_events() {
+    let world = World::start().await;
+    let events = [world.api.accepted(&crate::support::client::event("A", "acme/p", 1)).await];
+    let (receiver, subscription) = world.subscribed(json!({"name": "crm"})).await;
+    let id = subscription["id"].as_str().unwrap();
+    let path = format!("/subscriptions/{id}/replay");
+    let page = get(&world, &format!("{path}?count=1")).await.text();
+    assert!(page.contains("1 event would be delivered again."), "{page}");
+    assert_eq!(receiver.count(), 0, "counting has sent something");
+    let form = format!("token={}&once={}", token(&page), field(&page, "once"));
+    let [first, second] = send_twice(&world, &path, &form).await;
+    assert_eq!(place(&first), place(&second));
+    receiver.wait_for(1).await;
+    assert_eq!(world.api.list("/v1/replays").await.len(), 1);
+    // While it is on its way, the event would not go there once more.
+    let done = async || (world.api.unfinished().await == 0).then_some(());
+    world.until("the replay is over", done).await;
+
+    let event = events[0]["id"].as_str().unwrap();
+    let page = get(&world, &format!("/events/again?event={event}&to=crm")).await.text();
+    assert!(page.contains("1 event would go to crm."), "{page}");
+    let form = format!("token={}&once={}&to={id}&event={event}", token(&page), field(&page, "once"));
+    for location in send_twice(&world, "/events/again", &form).await {
+        let told = get(&world, &location).await.text();
+        assert!(told.contains("1 new delivery is made."), "{told}");
+    }
+    receiver.wait_for(2).await;
+    assert_eq!(world.api.list(&format!("/v1/deliveries?subscription={id}")).await.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_delivered_again_is_told_beside_its_field() {
+    let world = World::start().await;
+    let (_, subscription) = world.subscribed(json!({"name": "crm"})).await;
+    let (_, twin) = world.subscribed(json!({"name": "twin"})).await;
+    world
+        .api
+        .patch(&format!("/v1/subscriptions/{}", twin["id"].as_str().unwrap()), &json!({"name": "crm"}))
+        .await;
+    let event = world.api.accepted(&crate::support::client::event("B", "acme/p", 1)).await;
+    let event = event["id"].as_str().unwrap();
+    let id = subscription["id"].as_str().unwrap();
+    let replay = format!("/subscriptions/{id}/replay?count=1");
+    for (path, expected) in [
+        (format!("{replay}&since=soon"), "soon"),
+        (format!("{replay}&since=2026-01-02T00:00&until=2026-01-01T00:00"), "is not after since"),
+        (format!("/events/again?event={event}&to=nobody"), "there is no subscription"),
+        (format!("/events/again?event={event}&to=crm"), "several are called"),
+        ("/events/again?type=NONE".to_owned(), "No event is chosen"),
+        (format!("/events/again?type=B&to={id}"), "on its way already"),
+        ("/deliveries?subscription=nobody".to_owned(), "there is no subscription"),
+    ] {
+        let page = get(&world, &path).await;
+        assert!(page.text().contains(expected), "{path}: {}", page.text());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_form_of_elsewhere_changes_nothing() {
+    let world = World::start().await;
+    let (_, subscription) = world.subscribed(json!({})).await;
+    let id = subscription["id"].as_str().unwrap();
+    let posts = [
+        "/subscriptions".to_owned(),
+        "/subscriptions/draft".to_owned(),
+        "/deliveries/dlv_00000000000000000000000000/retry".to_owned(),
+        "/deliveries/dlv_00000000000000000000000000/cancel".to_owned(),
+        "/replays/rpl_00000000000000000000000000/cancel".to_owned(),
+        "/events/again".to_owned(),
+        "/login".to_owned(),
+        "/logout".to_owned(),
+    ];
+    let acts = ["edit", "delete", "enable", "disable", "test", "rotate-secret", "replay"];
+    let posts = posts.into_iter().chain(acts.map(|act| format!("/subscriptions/{id}/{act}")));
+    for path in posts {
+        for body in ["", "token=", "token=0123456789abcdef"] {
+            let refused = send(&world, Method::POST, &path, &[("content-type", FORM)], body).await;
+            assert_eq!(refused.status, StatusCode::FORBIDDEN, "{path} {body}");
+        }
+        let token = token(&get(&world, "/subscriptions/new").await.text());
+        let own = format!("token={token}");
+        for (name, value) in [("sec-fetch-site", "cross-site"), ("origin", "http://evil.test")] {
+            let headers = [("content-type", FORM), (name, value)];
+            let refused = send(&world, Method::POST, &path, &headers, &own).await;
+            assert_eq!(refused.status, StatusCode::FORBIDDEN, "{path} {name}");
+        }
+        let refused = send(&world, Method::POST, &path, &[("content-type", "text/plain")], &own).await;
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{path}");
+    }
+    let now = world.api.subscription(id).await;
+    assert_eq!((&now["enabled"], &now["updated_at"]), (&json!(true), &subscription["updated_at"]));
+    // The same with the token does what it says.
+    let token = token(&get(&world, "/subscriptions/new").await.text());
+    let headers = [("content-type", FORM), ("sec-fetch-site", "same-origin")];
+    let path = format!("/subscriptions/{id}/disable");
+    let done = send(&world, Method::POST, &path, &headers, &format!("token={token}")).await;
+    assert_eq!(done.status, StatusCode::SEE_OTHER, "{}", done.text());
+    assert_eq!(world.api.subscription(id).await["enabled"], false);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_overwrites_what_somebody_else_has_saved() {
+    let world = World::start().await;
+    let (receiver, subscription) = world.subscribed(json!({"name": "crm"})).await;
+    let id = subscription["id"].as_str().unwrap();
+    let path = format!("/subscriptions/{id}/edit");
+    let page = get(&world, &path).await.text();
+    let version = page.split_once("name=\"version\" value=\"").unwrap().1.split('"').next().unwrap();
+    world.api.patch(&format!("/v1/subscriptions/{id}"), &json!({"filter": "true"})).await;
+    let form = format!("token={}&version={version}&url={}&name=mine", token(&page), receiver.url());
+    let answer = send(&world, Method::POST, &path, &[("content-type", FORM)], &form).await;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER);
+    let told = get(&world, answer.header("location")).await.text();
+    assert!(told.contains("That did not work"), "{told}");
+    let now = world.api.subscription(id).await;
+    assert_eq!((&now["name"], &now["filter"]), (&json!("crm"), &json!("true")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bad_form_comes_back_with_what_was_typed_and_what_is_wrong() {
+    let world = World::start().await;
+    let token = token(&get(&world, "/subscriptions/new").await.text());
+    let form =
+        format!("token={token}&url=http%3A%2F%2F169.254.1.1%2Fx&name=%22%3Ex&filter=1+%2B&events_mode=only");
+    let answer = send(&world, Method::POST, "/subscriptions", &[("content-type", FORM)], &form).await;
+    assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let text = answer.text();
+    assert!(text.contains("Pick at least one, or choose everything above."), "{text}");
+    assert!(text.contains("value=\"&#34;&#62;x\"") && !text.contains("value=\"\">x"), "{text}");
+    let members = json!({"url": "http://169.254.1.1/x", "filter": "1 +"});
+    let problem = world.api.post("/v1/subscriptions", &members).await.expect(422);
+    let form = format!("token={token}&url=http%3A%2F%2F169.254.1.1%2Fx&filter=1+%2B&events_mode=all");
+    let text = send(&world, Method::POST, "/subscriptions", &[("content-type", FORM)], &form).await.text();
+    let text = text.replace("&#39;", "'").replace("&#34;", "\"").replace("&#60;", "<").replace("&#62;", ">");
+    for error in problem["errors"].as_array().unwrap() {
+        assert!(text.contains(error["detail"].as_str().unwrap()), "{error} is not in {text}");
+    }
+    let form = format!("{form}&timeout=soon&headers=Host:+x&max_in_flight=none");
+    let text = send(&world, Method::POST, "/sv/subscriptions", &[("content-type", FORM)], &form).await.text();
+    for expected in [
+        "rad 1, kolumn 4: uttrycket slutar för tidigt",
+        "är inte en tidslängd som",
+        "Host: sätts av tjänsten",
+        "är inte ett heltal från 1 till 1024",
+    ] {
+        assert!(text.contains(expected), "'{expected}' is not in {text}");
+    }
+    assert!(world.api.list("/v1/subscriptions").await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_search_that_cannot_be_read_finds_nothing() {
+    let world = World::start().await;
+    let (receiver, _) = world.subscribed(json!({"name": "crm"})).await;
+    world.api.accepted(&crate::support::client::event("A", "acme/p", 1)).await;
+    receiver.wait_for(1).await;
+    for (path, told) in [
+        ("/deliveries?", "What was asked for cannot be read."),
+        ("/events?", "What was asked for cannot be read."),
+        ("/events/again?to=crm&", "No event is chosen."),
+    ] {
+        let (all, none) =
+            (get(&world, path).await.text(), get(&world, &format!("{path}type=a+b")).await.text());
+        assert!(all.contains("acme/p") && !all.contains(told), "{path}: {all}");
+        assert!(!none.contains("acme/p") && none.contains(told), "{path}: {none}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_load_is_light_and_then_cached() {
+    let world = World::start().await;
+    let receiver = world.receiver(always(Reply::Status(200))).await;
+    for _ in 0..20 {
+        world.subscribe(&receiver, json!({"name": "a name of some length"})).await;
+    }
+    let accepts = [("accept-encoding", "br")];
+    for path in ["/", "/subscriptions"] {
+        let page = send(&world, Method::GET, path, &accepts, "").await;
+        assert_eq!(page.header("content-encoding"), "br");
+        let text = get(&world, path).await.text();
+        let assets: Vec<&str> = text.split('"').filter(|part| part.starts_with("/assets/")).collect();
+        assert_eq!(assets.len(), 3, "{assets:?}");
+        let mut weight = page.body.len();
+        for asset in assets {
+            let answer = send(&world, Method::GET, asset, &accepts, "").await;
+            assert_eq!(answer.header("content-encoding"), "br", "{asset}");
+            assert!(answer.header("cache-control").contains("immutable"), "{asset}");
+            weight += answer.body.len();
+            let known = [("if-none-match", answer.header("etag"))];
+            let again = send(&world, Method::GET, asset, &known, "").await;
+            assert_eq!(again.status, StatusCode::NOT_MODIFIED, "{asset}");
+        }
+        println!("the first load of {path} has {weight} bytes");
+        assert!(weight < FIRST_LOAD_BYTES_MAX, "{path} has {weight} bytes");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_is_not_there_is_a_page_and_a_call_a_problem() {
+    let world = World::start().await;
+    let person = [("accept", "text/html,application/xhtml+xml")];
+    for path in ["/nothing", "/sv/events/evt_x", "/subscriptions/sub_00000000000000000000000000"] {
+        let page = send(&world, Method::GET, path, &person, "").await;
+        assert_eq!(page.status, StatusCode::NOT_FOUND, "{path}");
+        assert!(page.header("content-type").starts_with("text/html"), "{path}");
+        assert!(!page.header("content-security-policy").is_empty(), "{path}");
+    }
+    let call = send(&world, Method::GET, "/v1/nothing", &person, "").await;
+    assert_eq!(call.header("content-type"), "application/problem+json");
+    let rebound = [("host", "evil.test")];
+    let refused = send(&world, Method::GET, "/", &rebound, "").await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test(start_paused = true)]
+async fn deliveries_are_found_by_what_their_event_is() {
+    let world = World::start().await;
+    let (receiver, subscription) = world.subscribed(json!({"name": "crm"})).await;
+    for (event_type, project) in [("A", "acme/p"), ("A", "globex/p"), ("B", "acme/q"), ("B", "p")] {
+        world.api.accepted(&crate::support::client::event(event_type, project, 1)).await;
+    }
+    receiver.wait_for(4).await;
+    let id = subscription["id"].as_str().unwrap();
+    for (search, expected) in [
+        ("type=A", 2),
+        ("project=p", 3),
+        ("company=acme", 2),
+        ("type=B&project=p", 1),
+        ("type=B&company=globex", 0),
+        ("type=A&state=succeeded", 2),
+        ("type=A&state=held", 0),
+        ("", 4),
+    ] {
+        let found = world.api.list(&format!("/v1/deliveries?subscription={id}&{search}")).await;
+        assert_eq!(found.len(), expected, "{search}");
+        let page = get(&world, &format!("/deliveries?subscription=crm&{search}")).await.text();
+        assert_eq!(page.matches("<td class=\"at-state\"><a class=\"state ").count(), expected, "{search}");
+    }
+}
