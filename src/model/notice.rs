@@ -26,9 +26,9 @@ string_enum!(
         SubscriptionFailing = "postrider.subscription.failing",
         /// A receiver that a notice reported as failing answers again, or its subscription was enabled.
         SubscriptionRecovered = "postrider.subscription.recovered",
-        /// The disk has less than twice the reserve left.
+        /// The free disk space is below twice the reserve.
         StorageLow = "postrider.storage.low",
-        /// It has three times the reserve again.
+        /// The free disk space is above three times the reserve again.
         StorageRecovered = "postrider.storage.recovered",
     }
 );
