@@ -145,7 +145,7 @@ fn code_of(text: &str) -> String {
 }
 
 #[test]
-fn a_file_names_only_lower_layers_and_its_own_folder() {
+fn files_import_only_lower_layers_and_their_own_folder() {
     let mut problems = Vec::new();
     for source in sources(&["src"]) {
         let Some((own, height)) = layer_of(&source.path) else { continue };
@@ -168,7 +168,7 @@ fn no_files_import_each_other_in_a_circle() {
 }
 
 #[test]
-fn some_crates_are_named_in_one_place_only() {
+fn confined_crates_are_named_in_one_place_only() {
     let mut problems = Vec::new();
     for source in sources(&["src"]) {
         let code = code_of(&source.text);
@@ -232,7 +232,7 @@ fn is_function(line: &str) -> bool {
 }
 
 #[test]
-fn nothing_is_left_for_later_and_no_test_sleeps() {
+fn no_unfinished_marks_are_left_and_no_test_sleeps() {
     let mut problems = Vec::new();
     for source in sources(&["src", "tests", "benches"]) {
         let in_tests = source.path.starts_with("tests/");
@@ -250,7 +250,7 @@ fn nothing_is_left_for_later_and_no_test_sleeps() {
 }
 
 #[test]
-fn every_file_says_what_it_is() {
+fn every_file_begins_with_a_doc_comment() {
     let silent = |source: &Source| !source.text.starts_with("//!");
     let files = sources(&["src", "tests", "benches"]).into_iter().filter(silent);
     hold(&files.map(|source| format!("{} does not begin with //!", source.path)).collect::<Vec<_>>());
@@ -258,7 +258,7 @@ fn every_file_says_what_it_is() {
 
 /// A comment stands for the lines directly below it, up to the next comment or empty line.
 #[test]
-fn every_dependency_says_why_it_is_here() {
+fn every_dependency_has_a_reason() {
     let manifest = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).unwrap();
     let (mut in_dependencies, mut has_reason, mut seen, mut problems) = (false, false, 0, Vec::new());
     for (index, line) in manifest.lines().enumerate() {
@@ -283,7 +283,7 @@ fn every_dependency_says_why_it_is_here() {
 }
 
 #[test]
-fn the_checks_see_what_they_are_for() {
+fn the_checks_detect_what_they_check_for() {
     let modules =
         named_modules("use crate::{model::id, store::{a, b}, net}; crate::flow::x(pub(crate) fn y)");
     assert_eq!(modules, ["model", "store", "net", "flow"]);

@@ -1,8 +1,9 @@
-//! Sets of small integers, adaptive between a sorted array and a bitmap.
+//! Sets of `u32` that adapt their form: sorted arrays for sparse members, bitmaps for dense ones.
 //!
-//! A set of up to [`LIST_MAX`] members that are far apart is one sorted list. Any other is divided into chunks of
-//! 65,536 neighbours, each a sorted array of 16-bit offsets while it is sparse and a bitmap while it is dense. A
-//! copy shares every part; a change copies the parts that it touches, at most 8 KiB each.
+//! A set of up to [`LIST_MAX`] members that are far apart is one sorted list. Any other set is divided into
+//! chunks of 65,536 consecutive integers. Each chunk is a sorted array of 16-bit offsets while it is sparse,
+//! and a bitmap while it is dense. Clones share all parts. A change copies the parts that it touches, at most
+//! 8 KiB each.
 
 mod chunk;
 mod decode;
@@ -16,19 +17,20 @@ use self::decode::{Source, decode};
 pub use self::sorted::{Edit, merge, retain_from};
 use self::sorted::{append_filtered, append_intersection_of, remove_sorted};
 
-/// The most members of a set that is one list.
+/// The most members of a set that is stored as one list.
 pub const LIST_MAX: usize = 1024;
-/// Below this a divided set becomes one list again.
+/// A divided set with fewer members than this becomes one list again.
 const LIST_REJOIN_MIN: usize = 768;
-/// Two lists are walked together unless one is this many times longer.
+/// Two lists are merged in step unless one of them is this many times longer.
 const NEAR: usize = 16;
 
-/// A persistent set of `u32` whose members are mostly read one after the other: small before fast to probe.
+/// A persistent set of `u32` that favours fast iteration over fast membership tests.
 pub type Bitset = Set<2>;
-/// A persistent set of `u32` that others are mostly compared with: a bitmap already where one in 64 is a member.
+/// A persistent set of `u32` that favours fast membership tests: it uses a bitmap if one in 64 integers is a
+/// member.
 pub type Mask = Set<8>;
 
-/// A persistent set of `u32`. Members are in a bitmap once that takes less than `WEIGHT` bytes for each.
+/// A persistent set of `u32`. A chunk is a bitmap if that takes fewer than `WEIGHT` bytes per member.
 #[derive(Clone, Debug)]
 pub struct Set<const WEIGHT: usize>(Parts);
 
@@ -38,14 +40,14 @@ enum Parts {
     Chunks(Arc<[(u32, Chunk)]>),
 }
 
-/// The members of a set that are in one chunk.
+/// The members of a set that lie in one chunk.
 enum Part<'a> {
     List(&'a [u32]),
     Chunk(&'a Chunk),
 }
 
 impl Parts {
-    /// The members in the chunk of this number.
+    /// Returns the members in the chunk with this number.
     fn part(&self, of: u32) -> Part<'_> {
         match self {
             Self::List(list) => {
@@ -69,7 +71,7 @@ impl<const WEIGHT: usize> Default for Set<WEIGHT> {
 }
 
 impl<const WEIGHT: usize> Set<WEIGHT> {
-    /// The set of these members, which are sorted and distinct.
+    /// Creates the set of `members`, which must be sorted and distinct.
     pub fn from_sorted(members: &[u32]) -> Self {
         let is_near = members
             .last()
@@ -86,7 +88,7 @@ impl<const WEIGHT: usize> Set<WEIGHT> {
         Self(Parts::Chunks(chunks.collect()))
     }
 
-    /// How many members there are.
+    /// Returns the number of members.
     pub fn len(&self) -> usize {
         match &self.0 {
             Parts::List(list) => list.len(),
@@ -94,7 +96,7 @@ impl<const WEIGHT: usize> Set<WEIGHT> {
         }
     }
 
-    /// Whether there is no member.
+    /// Returns whether the set has no members.
     pub fn is_empty(&self) -> bool {
         match &self.0 {
             Parts::List(list) => list.is_empty(),
@@ -102,7 +104,7 @@ impl<const WEIGHT: usize> Set<WEIGHT> {
         }
     }
 
-    /// Whether it is a member.
+    /// Returns whether the set contains `member`.
     pub fn contains(&self, member: u32) -> bool {
         match self.0.part(high(member)) {
             Part::List(list) => list.binary_search(&member).is_ok(),
@@ -110,7 +112,7 @@ impl<const WEIGHT: usize> Set<WEIGHT> {
         }
     }
 
-    /// Appends every member in ascending order.
+    /// Appends every member, in ascending order.
     pub fn append_to(&self, out: &mut Vec<u32>) {
         match &self.0 {
             Parts::List(list) => out.extend_from_slice(list),
@@ -122,7 +124,7 @@ impl<const WEIGHT: usize> Set<WEIGHT> {
         }
     }
 
-    /// Appends, in ascending order, every member that is also in `other`.
+    /// Appends every member that is also in `other`, in ascending order.
     pub fn append_intersection<const W: usize>(&self, other: &Set<W>, out: &mut Vec<u32>) {
         match (&self.0, &other.0) {
             (Parts::List(list), _) => other.append_intersection_with_list(list, out),
@@ -139,7 +141,7 @@ impl<const WEIGHT: usize> Set<WEIGHT> {
         }
     }
 
-    /// Appends those of a sorted list that are members.
+    /// Appends the elements of a sorted list that are members of the set.
     pub fn append_intersection_with_list(&self, list: &[u32], out: &mut Vec<u32>) {
         match &self.0 {
             Parts::List(ours) if ours.len() / NEAR <= list.len() && list.len() / NEAR <= ours.len() => {
@@ -169,7 +171,9 @@ impl<const WEIGHT: usize> Set<WEIGHT> {
         }
     }
 
-    /// Appends, in ascending order, every member that is in none of the sets that `exclusions` hands over.
+    /// Appends, in ascending order, every member that is in none of the excluded sets.
+    ///
+    /// `exclusions` calls its argument with each excluded set. It may be called several times.
     pub fn append_difference<const W: usize>(
         &self,
         exclusions: impl Fn(&mut dyn FnMut(&Set<W>)),
@@ -196,7 +200,8 @@ impl<const WEIGHT: usize> Set<WEIGHT> {
         }
     }
 
-    /// Removes its members from the end of a list that is sorted from `start` on.
+    /// Removes the members of this set from `list`, which must be sorted from `start` on. Elements before
+    /// `start` stay.
     pub fn remove_members_from(&self, list: &mut Vec<u32>, start: usize) {
         if let Parts::List(ours) = &self.0 {
             let kept = list.get_mut(start..).map_or(0, |tail| remove_sorted(tail, ours, |member| member));
@@ -219,7 +224,7 @@ impl<const WEIGHT: usize> Set<WEIGHT> {
         list.truncate(end);
     }
 
-    /// Clears the bits of its members in the words of a chunk.
+    /// Clears the bits of this set's members in the bitmap of chunk `of`.
     fn clear_in(&self, of: u32, words: &mut [u64]) {
         match self.0.part(of) {
             Part::List(list) => list.iter().for_each(|member| chunk::put_bit(words, low(*member), false)),
@@ -227,7 +232,7 @@ impl<const WEIGHT: usize> Set<WEIGHT> {
         }
     }
 
-    /// The bytes of its parts on the heap, counters included.
+    /// Returns the bytes that the set takes on the heap, reference counters included.
     pub fn heap_bytes(&self) -> usize {
         const COUNTERS: usize = 16;
         match &self.0 {
@@ -239,7 +244,7 @@ impl<const WEIGHT: usize> Set<WEIGHT> {
         }
     }
 
-    /// Changes memberships; the edits are sorted by member, one for each.
+    /// Adds and removes members. The edits must be sorted by member, with one edit for each.
     pub fn edit(&mut self, edits: &[Edit]) {
         match &mut self.0 {
             Parts::List(list) => {
@@ -258,14 +263,14 @@ impl<const WEIGHT: usize> Set<WEIGHT> {
         }
     }
 
-    /// Whether it is divided although it has few members, which are far apart.
+    /// Returns whether the set is divided although it has few members, which are far apart.
     fn is_better_a_list(&self) -> bool {
         let Parts::Chunks(chunks) = &self.0 else { return false };
         !matches!(&**chunks, [(0, Chunk::Bits { .. })]) && self.len() < LIST_REJOIN_MIN
     }
 }
 
-/// The chunks after some memberships were changed; those that end up empty are left out.
+/// Returns the chunks after the edits. Empty chunks are left out.
 fn edited_chunks(chunks: &[(u32, Chunk)], edits: &[Edit], weight: usize) -> Arc<[(u32, Chunk)]> {
     let mut old = chunks.iter().cloned().peekable();
     let mut new = Vec::with_capacity(chunks.len() + 1);
@@ -300,7 +305,7 @@ mod tests {
         out
     }
 
-    /// Edits that move the set to about `density` of the members below `range`.
+    /// Returns edits that move the set to about `density` of the members below `range`.
     fn edits(rng: &mut StdRng, range: u32, count: usize, density: f64) -> Vec<Edit> {
         let edits: BTreeMap<u32, bool> =
             (0..count).map(|_| (rng.random_range(0..range), rng.random_bool(density))).collect();
@@ -308,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn a_set_of_any_density_is_what_a_tree_of_members_says() {
+    fn edits_of_any_density_match_a_tree_set() {
         for seed in 0..2 {
             let mut rng = StdRng::seed_from_u64(seed);
             let (mut ours, mut tree) = (Bitset::default(), BTreeSet::new());
@@ -343,8 +348,8 @@ mod tests {
         }
     }
 
-    /// Members below some bound, of some density.
-    fn drawn(rng: &mut StdRng) -> Vec<Vec<u32>> {
+    /// Returns lists of random members with different bounds and densities.
+    fn random_members(rng: &mut StdRng) -> Vec<Vec<u32>> {
         let shapes = [
             (0.5, 200_000),
             (0.5, 1000),
@@ -359,10 +364,10 @@ mod tests {
     }
 
     #[test]
-    fn the_members_without_those_of_other_sets() {
-        let drawn = drawn(&mut StdRng::seed_from_u64(8));
-        let masks: Vec<Mask> = drawn.iter().map(|members| Mask::from_sorted(members)).collect();
-        for ours in &drawn {
+    fn difference_matches_a_naive_filter() {
+        let random_members = random_members(&mut StdRng::seed_from_u64(8));
+        let masks: Vec<Mask> = random_members.iter().map(|members| Mask::from_sorted(members)).collect();
+        for ours in &random_members {
             let set = Bitset::from_sorted(ours);
             for pair in masks.windows(2) {
                 let mut rest = vec![1, 2, 3];
@@ -374,10 +379,10 @@ mod tests {
     }
 
     #[test]
-    fn the_common_members_of_sets_of_any_density() {
-        let drawn = drawn(&mut StdRng::seed_from_u64(7));
-        for ours in &drawn {
-            for theirs in &drawn {
+    fn intersection_matches_a_naive_filter() {
+        let random_members = random_members(&mut StdRng::seed_from_u64(7));
+        for ours in &random_members {
+            for theirs in &random_members {
                 let (set, mask) = (Bitset::from_sorted(ours), Mask::from_sorted(theirs));
                 let expected: Vec<u32> =
                     ours.iter().copied().filter(|m| theirs.binary_search(m).is_ok()).collect();

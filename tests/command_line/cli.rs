@@ -176,20 +176,20 @@ fn every_command_has_a_manual_page() {
 }
 
 /// A request as the stand-in for a daemon saw it.
-struct Seen {
+struct ReceivedRequest {
     head: String,
     body: String,
 }
 
 /// A stand-in for a daemon: gives one answer to each connection and hands back what it saw.
-fn daemon(answers: Vec<String>) -> (String, JoinHandle<Vec<Seen>>) {
+fn daemon(answers: Vec<String>) -> (String, JoinHandle<Vec<ReceivedRequest>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let serve = move || answers.iter().map(|answer| exchange(listener.accept().unwrap().0, answer)).collect();
     (url, std::thread::spawn(serve))
 }
 
-fn exchange(mut stream: TcpStream, answer: &str) -> Seen {
+fn exchange(mut stream: TcpStream, answer: &str) -> ReceivedRequest {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
@@ -199,7 +199,7 @@ fn exchange(mut stream: TcpStream, answer: &str) -> Seen {
     let mut body = vec![0; length.parse().unwrap()];
     reader.read_exact(&mut body).unwrap();
     stream.write_all(answer.as_bytes()).unwrap();
-    Seen { head, body: String::from_utf8(body).unwrap() }
+    ReceivedRequest { head, body: String::from_utf8(body).unwrap() }
 }
 
 fn answer(status: &str, headers: &str, body: &Value) -> String {

@@ -18,7 +18,7 @@ mod tests {
     use tokio::time::{Instant, timeout};
 
     use crate::support::client::{ApiClient, event};
-    use crate::support::process::{Running, Site};
+    use crate::support::process::{DaemonSetup, RunningDaemon};
     use crate::support::receiver::{Receiver, Reply, always};
     use crate::support::{eventually, memory_dir, passes, variable};
 
@@ -49,8 +49,8 @@ mod tests {
     }
 
     /// The settings, a daemon, a receiver subscribed to all, and a client.
-    async fn start() -> (Site, Running, ApiClient, Receiver) {
-        let site = Site::new(memory_dir(), "");
+    async fn start() -> (DaemonSetup, RunningDaemon, ApiClient, Receiver) {
+        let site = DaemonSetup::new(memory_dir(), "");
         let mut running = site.spawn(&[]);
         let api = site.ready(&mut running).await;
         let receiver = Receiver::start(Clock::system(), always(Reply::Status(200))).await;
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn slow_clients_hold_nobody_up() {
+    async fn slow_clients_do_not_delay_other_clients() {
         let held_max = usize::try_from(raise_open_files()).unwrap_or(usize::MAX) - 500;
         assert!(HELD < held_max, "too few files may be open for this test: raise `ulimit -Hn`");
         let (site, mut running, _, receiver) = start().await;
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn a_head_and_a_body_that_drip_are_cut_off_and_not_taken() {
+    async fn slow_request_heads_and_bodies_time_out_and_are_not_accepted() {
         // The daemon's own bound is 30 s for each, held on the paused clock by its own tests; here a drip may not
         // stretch it, since it is counted from the beginning.
         const LONGEST: Duration = Duration::from_secs(35);
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn a_flood_of_connections_lets_honest_clients_through() {
+    async fn well_behaved_clients_are_served_during_a_connection_flood() {
         const AT_ONCE: usize = 64;
         let tries: usize = variable("CONNECTIONS", 10_000);
         let allowed = usize::try_from(raise_open_files()).unwrap_or(usize::MAX);
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn with_no_file_left_to_open_the_daemon_waits_and_goes_on() {
+    async fn the_daemon_recovers_after_running_out_of_file_descriptors() {
         const WITHIN: Duration = Duration::from_secs(20);
         const PAUSE: Duration = Duration::from_millis(20);
         let (site, mut running, api, receiver) = start().await;

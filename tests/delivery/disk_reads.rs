@@ -10,7 +10,7 @@ mod tests {
 
     use crate::support::client::event;
     use crate::support::memory_dir;
-    use crate::support::process::Site;
+    use crate::support::process::DaemonSetup;
     use crate::support::receiver::{Receiver, Reply, always};
 
     const LANES: usize = 300;
@@ -21,9 +21,9 @@ mod tests {
     const THREADS_MAX: u64 = 200;
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn many_lanes_that_are_behind_share_a_few_threads() {
+    async fn many_lanes_with_a_backlog_share_a_few_reader_threads() {
         // Each lane has one delivery in memory, and reads for each of the others.
-        let site = Site::new(memory_dir(), "lane_page = 1\n");
+        let site = DaemonSetup::new(memory_dir(), "lane_page = 1\n");
         let mut running = site.spawn(&[]);
         let api = site.ready(&mut running).await;
         let receiver = Receiver::start(Clock::system(), always(Reply::Status(503))).await;

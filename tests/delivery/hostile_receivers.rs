@@ -17,7 +17,7 @@ mod tests {
     use tokio::task::JoinSet;
 
     use crate::support::client::{ApiClient, event};
-    use crate::support::process::Site;
+    use crate::support::process::DaemonSetup;
     use crate::support::receiver::{Receiver, Reply, always};
     use crate::support::{eventually, memory_dir};
 
@@ -189,8 +189,8 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn each_rude_receiver_costs_one_attempt_and_nobody_else_anything() {
-        let site = Site::new(memory_dir(), SETTINGS);
+    async fn a_hostile_receiver_costs_one_attempt_and_does_not_affect_others() {
+        let site = DaemonSetup::new(memory_dir(), SETTINGS);
         let mut running = site.spawn(&[]);
         let api = site.ready(&mut running).await;
         let honest = Receiver::start(Clock::system(), always(Reply::Status(200))).await;

@@ -9,23 +9,23 @@ mod tests {
     use tempfile::TempDir;
 
     use crate::support::client::event;
-    use crate::support::daemon::World;
+    use crate::support::daemon::TestDaemon;
     use crate::support::eventually;
-    use crate::support::process::Site;
-    use crate::support::receiver::{Reply, Seen, always};
+    use crate::support::process::DaemonSetup;
+    use crate::support::receiver::{ReceivedRequest, Reply, always};
 
     fn id(value: &Value) -> String {
         value["id"].as_str().unwrap().to_owned()
     }
 
-    async fn drained(world: &World) {
+    async fn drained(world: &TestDaemon) {
         let done = async || (world.api.unfinished().await == 0).then_some(());
         world.until("every delivery is final", done).await;
     }
 
     #[tokio::test(start_paused = true)]
-    async fn subscriptions_made_in_one_millisecond_are_listed_in_the_order_of_making() {
-        let world = World::start().await;
+    async fn subscriptions_created_in_one_millisecond_are_listed_in_creation_order() {
+        let world = TestDaemon::start().await;
         let receiver = world.receiver(always(Reply::Status(200))).await;
         let mut made = Vec::new();
         for _ in 0..8 {
@@ -36,7 +36,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn each_receiver_gets_its_exact_combination() {
+    async fn each_receiver_gets_exactly_the_events_it_selected() {
         const EVENTS: [(&str, &str); 6] = [
             ("TODO_CREATED", "acme/website"),
             ("TODO_DELETED", "acme/website"),
@@ -54,7 +54,7 @@ mod tests {
             (json!({"events": ["invoice.*", "COMMENT_CREATED"], "projects": ["acme/*", "website"]}), &[4, 5]),
             (json!({"projects": ["initech/*"]}), &[]),
         ];
-        let world = World::start().await;
+        let world = TestDaemon::start().await;
         let mut subscribed = Vec::new();
         for (members, _) in &wanted {
             subscribed.push(world.subscribed(members.clone()).await);
@@ -86,9 +86,9 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn data_passes_through_byte_for_byte_and_signed() {
+    async fn data_is_delivered_byte_for_byte_and_signed() {
         const DATA: &str = r#"{"z":1,"a": 1.000000000000000000001,"big":123456789012345678901234567890,"s":"two  spaces \u00e9 é","z":2}"#;
-        let world = World::start().await;
+        let world = TestDaemon::start().await;
         let mut subscribed = Vec::new();
         for format in ["standard", "raw", "cloudevents", "blue"] {
             subscribed.push(world.subscribed(json!({"format": format})).await);
@@ -97,7 +97,8 @@ mod tests {
         let answer = world.api.call(Method::POST, "/v1/events", "application/json", body).await.unwrap();
         let accepted = answer.expect(202);
         drained(&world).await;
-        let bodies: Vec<Seen> = subscribed.iter().map(|(receiver, _)| receiver.seen().remove(0)).collect();
+        let bodies: Vec<ReceivedRequest> =
+            subscribed.iter().map(|(receiver, _)| receiver.seen().remove(0)).collect();
         for (seen, (_, subscription)) in bodies.iter().zip(&subscribed) {
             assert!(seen.is_signed_with(subscription["secret"].as_str().unwrap()));
             assert_eq!(seen.event(), accepted["id"]);
@@ -108,7 +109,7 @@ mod tests {
             assert_eq!(seen.header("content-type").split(';').next(), Some(media_type));
             assert!(seen.header("user-agent").starts_with("postrider/"));
         }
-        let text = |seen: &Seen| String::from_utf8(seen.body.to_vec()).unwrap();
+        let text = |seen: &ReceivedRequest| String::from_utf8(seen.body.to_vec()).unwrap();
         assert!(text(&bodies[0]).contains(DATA), "{}", text(&bodies[0]));
         assert_eq!(text(&bodies[1]), DATA);
         assert!(text(&bodies[2]).contains(DATA), "{}", text(&bodies[2]));
@@ -123,8 +124,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_same_id_again_is_the_same_event_until_the_window_is_over() {
-        let mut world = World::start().await;
+    async fn a_repeated_sender_id_is_a_duplicate_within_the_dedup_window() {
+        let mut world = TestDaemon::start().await;
         let (receiver, _) = world.subscribed(json!({})).await;
         let mut own = event("A", "acme/website", 1);
         own["id"] = json!("invoice/7");
@@ -150,8 +151,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_list_is_all_or_nothing() {
-        let world = World::start().await;
+    async fn a_list_is_accepted_completely_or_not_at_all() {
+        let world = TestDaemon::start().await;
         let (receiver, _) = world.subscribed(json!({})).await;
         let (good, mut bad) = (event("A", "p", 1), event("A", "p", 2));
         bad["typ"] = json!("A");
@@ -169,8 +170,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn forbidden_addresses_are_refused_when_saved_however_they_are_spelled() {
-        let world = World::start_with("[delivery]\nallow_networks = [\"127.0.0.8/32\"]\n", 1).await;
+    async fn forbidden_addresses_are_refused_at_save_in_every_spelling() {
+        let world = TestDaemon::start_with("[delivery]\nallow_networks = [\"127.0.0.8/32\"]\n", 1).await;
         for host in [
             "127.0.0.1",
             "127.1",
@@ -204,8 +205,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_forbidden_address_is_never_connected_to() {
-        let mut world = World::start().await;
+    async fn the_client_never_connects_to_a_forbidden_address() {
+        let mut world = TestDaemon::start().await;
         let (receiver, subscription) = world.subscribed(json!({})).await;
         world.settings = "[delivery]\nallow_networks = []\n".to_owned();
         world.restart().await;
@@ -242,7 +243,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn subscriptions_of_the_config_file_are_reconciled_at_start() {
-        let mut world = World::start().await;
+        let mut world = TestDaemon::start().await;
         let kept = world.receiver(always(Reply::Status(200))).await;
         let removed = world.receiver(always(Reply::Status(500))).await;
         world.settings = file(&[("kept", "A", &kept.url()), ("removed", "A", &removed.url())]);
@@ -272,7 +273,7 @@ mod tests {
     async fn subscriptions_of_the_config_file_are_reconciled_on_sighup_and_a_bad_file_changes_nothing() {
         const WITHIN: Duration = Duration::from_secs(20);
         const PAUSE: Duration = Duration::from_millis(10);
-        let site = Site::new(TempDir::new().unwrap(), "");
+        let site = DaemonSetup::new(TempDir::new().unwrap(), "");
         let mut running = site.spawn(&[]);
         let api = site.ready(&mut running).await;
         assert!(api.list("/v1/subscriptions").await.is_empty());
@@ -300,8 +301,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn sigterm_ends_the_daemon_with_exit_0() {
-        let site = Site::new(TempDir::new().unwrap(), "");
+    async fn sigterm_stops_the_daemon_with_exit_code_0() {
+        let site = DaemonSetup::new(TempDir::new().unwrap(), "");
         let mut running = site.spawn(&[]);
         site.ready(&mut running).await;
         running.terminate();

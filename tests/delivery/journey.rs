@@ -7,8 +7,8 @@ mod tests {
     use serde_json::{Value, json};
 
     use crate::support::client::{ApiClient, event};
-    use crate::support::daemon::World;
-    use crate::support::receiver::{Receiver, Reply, Seen, always};
+    use crate::support::daemon::TestDaemon;
+    use crate::support::receiver::{ReceivedRequest, Receiver, Reply, always};
 
     const SCHEDULE: [u64; 4] = [5, 30, 120, 600];
 
@@ -21,7 +21,7 @@ mod tests {
     }
 
     /// The numbers in the data of the events that were seen, in order; health checks left out.
-    fn numbers(seen: &[Seen]) -> Vec<u64> {
+    fn numbers(seen: &[ReceivedRequest]) -> Vec<u64> {
         seen.iter()
             .filter(|seen| !seen.delivery().is_empty())
             .map(|seen| seen.json()["data"]["n"].as_u64().unwrap())
@@ -44,7 +44,7 @@ mod tests {
     }
 
     /// Waits until every delivery is final or held.
-    async fn settled(world: &World, subscription: &Value) {
+    async fn settled(world: &TestDaemon, subscription: &Value) {
         let quiet = async || {
             let stats = show(&world.api, subscription).await["stats"].take();
             (stats["pending"] == 0 && stats["in_flight"] == 0).then_some(())
@@ -53,7 +53,7 @@ mod tests {
     }
 
     /// Waits until bad health has switched the subscription off, and returns it.
-    async fn switched_off(world: &World, subscription: &Value) -> Value {
+    async fn switched_off(world: &TestDaemon, subscription: &Value) -> Value {
         let disabled = async || {
             let shown = show(&world.api, subscription).await;
             (shown["health"] == "disabled").then_some(shown)
@@ -62,22 +62,22 @@ mod tests {
     }
 
     /// A receiver that answers so, with a subscription.
-    async fn answering(world: &World, reply: Reply, members: Value) -> (Receiver, Value) {
+    async fn answering(world: &TestDaemon, reply: Reply, members: Value) -> (Receiver, Value) {
         let (receiver, subscription) = world.subscribed(members).await;
         receiver.answer(always(reply));
         (receiver, subscription)
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_failing_delivery_is_tried_five_times_on_schedule_and_then_disables() {
-        let world = World::start().await;
+    async fn a_failing_delivery_has_five_scheduled_attempts_and_then_disables_its_subscription() {
+        let world = TestDaemon::start().await;
         let (receiver, subscription) = answering(&world, Reply::Status(500), json!({})).await;
         world.api.accepted(&todo(1)).await;
         assert_eq!(show(&world.api, &subscription).await["enabled"], true);
         let shown = switched_off(&world, &subscription).await;
         assert_eq!((&shown["enabled"], &shown["disabled_reason"]), (&json!(false), &json!("exhausted")));
         let seen = receiver.seen();
-        assert_eq!(seen.iter().map(Seen::attempt).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
+        assert_eq!(seen.iter().map(ReceivedRequest::attempt).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
         for (pair, wait) in seen.windows(2).zip(SCHEDULE) {
             let waited = pair[1].at.since(pair[0].at).as_millis();
             let wait = u128::from(wait) * 1000;
@@ -89,8 +89,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_held_goes_out_oldest_first_after_a_health_check() {
-        let world = World::start().await;
+    async fn held_deliveries_go_out_oldest_first_after_a_health_check() {
+        let world = TestDaemon::start().await;
         let (receiver, subscription) =
             answering(&world, Reply::Status(500), json!({"max_in_flight": 1})).await;
         world.api.accepted(&todo(1)).await;
@@ -120,9 +120,9 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_exhausted_delivery_disables_nothing_if_another_succeeded_meanwhile() {
+    async fn an_exhausted_delivery_does_not_disable_if_another_succeeded_since_its_first_attempt() {
         for (other, health) in [(200, "failing"), (500, "disabled")] {
-            let world = World::start().await;
+            let world = TestDaemon::start().await;
             let (receiver, subscription) = world.subscribed(json!({})).await;
             receiver.answer(Box::new(move |seen| match seen.json()["data"]["n"].as_u64() {
                 Some(1) => Reply::Status(500),
@@ -139,8 +139,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn gone_disables_at_once() {
-        let world = World::start().await;
+    async fn status_410_disables_immediately() {
+        let world = TestDaemon::start().await;
         let (receiver, subscription) = answering(&world, Reply::Status(410), json!({})).await;
         world.api.accepted(&todo(1)).await;
         let shown = switched_off(&world, &subscription).await;
@@ -152,8 +152,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn retry_after_rests_the_whole_lane() {
-        let world = World::start().await;
+    async fn retry_after_pauses_the_whole_lane() {
+        let world = TestDaemon::start().await;
         for status in [429, 503] {
             let (receiver, subscription) = answering(&world, Reply::RetryAfter(status, 120), json!({})).await;
             let (neighbour, _) = world.subscribed(json!({})).await;
@@ -174,8 +174,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_dead_receiver_is_probed_by_one_delivery_while_the_others_wait() {
-        let world = World::start().await;
+    async fn one_delivery_probes_a_dead_receiver_while_the_others_wait() {
+        let world = TestDaemon::start().await;
         let slow = Reply::Slow(Duration::from_secs(1), 500);
         let (receiver, subscription) = answering(&world, slow, json!({})).await;
         world.api.accepted(&todo(1)).await;
@@ -194,8 +194,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn no_answer_and_an_endless_one_are_over_at_the_deadline() {
-        let world = World::start().await;
+    async fn missing_and_endless_responses_time_out_at_the_deadline() {
+        let world = TestDaemon::start().await;
         for reply in [Reply::Hang, Reply::Drip] {
             let (receiver, subscription) = answering(&world, reply.clone(), json!({})).await;
             let accepted = world.api.accepted(&todo(1)).await;
@@ -212,8 +212,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn no_more_requests_are_out_at_once_than_the_subscription_allows() {
-        let world = World::start().await;
+    async fn requests_in_flight_stay_within_max_in_flight() {
+        let world = TestDaemon::start().await;
         let slow = Reply::Slow(Duration::from_secs(1), 200);
         let (receiver, subscription) = answering(&world, slow.clone(), json!({"max_in_flight": 3})).await;
         let (unlimited, _) = answering(&world, slow, json!({})).await;
@@ -224,13 +224,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn attempts_keep_to_the_rate_limit() {
-        let world = World::start().await;
+    async fn attempts_stay_within_the_rate_limit() {
+        let world = TestDaemon::start().await;
         let (receiver, subscription) = world.subscribed(json!({"rate_limit": "2/s"})).await;
         let (unlimited, _) = world.subscribed(json!({})).await;
         world.api.accepted(&todos(1..=10)).await;
         settled(&world, &subscription).await;
-        let span = |seen: &[Seen]| seen[9].at.since(seen[0].at).as_millis();
+        let span = |seen: &[ReceivedRequest]| seen[9].at.since(seen[0].at).as_millis();
         let limited = receiver.seen();
         assert!((3500..=5500).contains(&span(&limited)), "{} ms", span(&limited));
         for window in limited.windows(5) {
@@ -240,8 +240,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn fifo_keeps_the_order_over_retries() {
-        let world = World::start().await;
+    async fn fifo_keeps_the_order_across_retries() {
+        let world = TestDaemon::start().await;
         let (receiver, subscription) = world.subscribed(json!({"ordering": "fifo"})).await;
         let mut failures = 2;
         receiver.answer(Box::new(move |seen| {
@@ -257,8 +257,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_slow_receiver_keeps_nothing_from_another() {
-        let world = World::start().await;
+    async fn a_slow_receiver_does_not_delay_another() {
+        let world = TestDaemon::start().await;
         let (hanging, _) = answering(&world, Reply::Hang, json!({})).await;
         let (fast, _) = world.subscribed(json!({})).await;
         let before = world.clock.now();
@@ -273,8 +273,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_a_person_switches_off_matches_nothing_until_it_is_on_again() {
-        let world = World::start().await;
+    async fn a_manually_disabled_subscription_matches_no_event() {
+        let world = TestDaemon::start().await;
         let (receiver, subscription) = world.subscribed(json!({})).await;
         let path = format!("/v1/subscriptions/{}", id(&subscription));
         let shown = world.api.command(&format!("{path}/disable")).await.expect(200);
@@ -287,8 +287,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn deleting_a_subscription_cancels_what_is_unfinished() {
-        let world = World::start().await;
+    async fn deleting_a_subscription_cancels_its_unfinished_deliveries() {
+        let world = TestDaemon::start().await;
         let (receiver, subscription) = answering(&world, Reply::Status(500), json!({})).await;
         let accepted = world.api.accepted(&todo(1)).await;
         receiver.wait_for(1).await;
@@ -304,8 +304,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_clean_stop_finishes_what_is_in_flight() {
-        let mut world = World::start().await;
+    async fn a_clean_stop_finishes_attempts_in_flight() {
+        let mut world = TestDaemon::start().await;
         let (receiver, subscription) =
             answering(&world, Reply::Slow(Duration::from_secs(3), 200), json!({})).await;
         world.api.accepted(&todo(1)).await;
@@ -319,8 +319,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_a_kill_cuts_off_goes_out_again() {
-        let mut world = World::start().await;
+    async fn attempts_cut_off_by_a_kill_are_repeated() {
+        let mut world = TestDaemon::start().await;
         let (receiver, subscription) =
             answering(&world, Reply::Slow(Duration::from_secs(3), 200), json!({})).await;
         world.api.accepted(&todo(1)).await;
@@ -329,12 +329,12 @@ mod tests {
         world.revive().await;
         settled(&world, &subscription).await;
         assert_eq!(states(&world.api, &subscription).await, ["succeeded"]);
-        assert_eq!(receiver.seen().iter().map(Seen::attempt).collect::<Vec<_>>(), [1, 1]);
+        assert_eq!(receiver.seen().iter().map(ReceivedRequest::attempt).collect::<Vec<_>>(), [1, 1]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn retries_that_fell_due_while_the_daemon_was_off_go_out_soon_and_others_on_time() {
-        let mut world = World::start().await;
+    async fn overdue_retries_go_out_soon_after_a_start_and_the_others_on_time() {
+        let mut world = TestDaemon::start().await;
         let (overdue, first) = answering(&world, Reply::Status(500), json!({})).await;
         let (later, second) = answering(&world, Reply::Status(500), json!({"retry_schedule": ["3h"]})).await;
         world.api.accepted(&todo(1)).await;

@@ -8,8 +8,8 @@ mod tests {
     use serde_json::{Value, json};
 
     use crate::support::client::event;
-    use crate::support::daemon::World;
-    use crate::support::receiver::{Receiver, Reply, Seen, always};
+    use crate::support::daemon::TestDaemon;
+    use crate::support::receiver::{ReceivedRequest, Receiver, Reply, always};
 
     const PROMPT: Duration = Duration::from_millis(100);
 
@@ -17,24 +17,24 @@ mod tests {
         numbers.map(|n| event("TODO_CREATED", "acme/website", n)).collect()
     }
 
-    fn numbers(seen: &[Seen]) -> Vec<u64> {
+    fn numbers(seen: &[ReceivedRequest]) -> Vec<u64> {
         seen.iter().map(|seen| seen.json()["data"]["n"].as_u64().unwrap()).collect()
     }
 
-    async fn bounded(max_in_flight: usize) -> World {
+    async fn bounded(max_in_flight: usize) -> TestDaemon {
         let settings =
             format!("[delivery]\nallow_networks = [\"127.0.0.0/8\"]\nmax_in_flight = {max_in_flight}\n");
-        World::start_with(&settings, 1).await
+        TestDaemon::start_with(&settings, 1).await
     }
 
-    async fn answering(world: &World, reply: Reply, members: Value) -> (Receiver, Value) {
+    async fn answering(world: &TestDaemon, reply: Reply, members: Value) -> (Receiver, Value) {
         let (receiver, subscription) = world.subscribed(members).await;
         receiver.answer(always(reply));
         (receiver, subscription)
     }
 
     /// Receivers of the default settings that answer so.
-    async fn crowd(world: &World, count: usize, reply: Reply) -> Vec<Receiver> {
+    async fn crowd(world: &TestDaemon, count: usize, reply: Reply) -> Vec<Receiver> {
         let mut receivers = Vec::with_capacity(count);
         for _ in 0..count {
             receivers.push(answering(world, reply.clone(), json!({})).await.0);
@@ -43,7 +43,7 @@ mod tests {
     }
 
     /// A receiver that has taken an event, and those of the crowd too.
-    async fn proven(world: &World, crowd: &[Receiver]) -> Receiver {
+    async fn proven(world: &TestDaemon, crowd: &[Receiver]) -> Receiver {
         let (fast, _) = world.subscribed(json!({})).await;
         world.api.accepted(&todos(1..=1)).await;
         for receiver in crowd.iter().chain([&fast]) {
@@ -54,7 +54,7 @@ mod tests {
     }
 
     /// Submits events at 50 a second and has each arrive at once.
-    async fn flows(world: &World, fast: &Receiver, events: u64) {
+    async fn flows(world: &TestDaemon, fast: &Receiver, events: u64) {
         let mut count = fast.count();
         for n in 0..events {
             world.api.accepted(&todos(1000 + n..=1000 + n)).await;
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn receivers_that_stop_answering_leave_room_for_the_others() {
+    async fn receivers_that_stop_answering_leave_slots_for_the_others() {
         let world = bounded(64).await;
         let hanging = crowd(&world, 10, Reply::Status(200)).await;
         let fast = proven(&world, &hanging).await;
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn receivers_that_never_answered_leave_half_of_all_room_to_those_that_did() {
+    async fn receivers_that_never_answered_leave_half_of_the_slots_to_healthy_ones() {
         let world = bounded(64).await;
         let fast = proven(&world, &[]).await;
         let hanging = crowd(&world, 50, Reply::Hang).await;
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_receiver_by_itself_has_all_that_its_own_bounds_allow() {
+    async fn a_single_receiver_gets_all_slots_within_its_own_limits() {
         let world = bounded(64).await;
         let slow = Reply::Slow(Duration::from_secs(1), 200);
         let (receiver, _) = answering(&world, slow, json!({"max_in_flight": 30})).await;
@@ -110,7 +110,9 @@ mod tests {
         let (first, _) = answering(&world, slow.clone(), json!({})).await;
         let (second, _) = answering(&world, slow, json!({})).await;
         world.api.accepted(&todos(1..=10)).await;
-        let tag = |receiver: &[Seen], tag| receiver.iter().map(|seen| (seen.at, tag)).collect::<Vec<_>>();
+        let tag = |receiver: &[ReceivedRequest], tag| {
+            receiver.iter().map(|seen| (seen.at, tag)).collect::<Vec<_>>()
+        };
         let mut order = tag(&first.wait_for(10).await, 1);
         order.extend(tag(&second.wait_for(10).await, 2));
         order.sort();
@@ -123,7 +125,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_subscription_has_its_own_retry_schedule() {
-        let world = World::start().await;
+        let world = TestDaemon::start().await;
         for (members, waits) in [
             (json!({"retry_schedule": ["1s", "1h"]}), vec![1, 3600]),
             (json!({"retry_schedule": []}), vec![]),
@@ -149,7 +151,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_subscription_has_its_own_timeout_and_headers() {
-        let world = World::start().await;
+        let world = TestDaemon::start().await;
         let members = json!({"timeout": "1s", "headers": {"X-Team": "sales", "authorization": "Bearer t"}});
         let (own, _) = answering(&world, Reply::Hang, members).await;
         let (plain, _) = answering(&world, Reply::Hang, json!({})).await;
@@ -174,8 +176,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn only_fifo_waits_for_the_head_of_its_line_and_rests_as_it_asks() {
-        let world = World::start().await;
+    async fn only_fifo_waits_for_its_head_delivery_and_honours_its_retry_after() {
+        let world = TestDaemon::start().await;
         let mut orders = Vec::new();
         for ordering in ["fifo", "none"] {
             let (receiver, subscription) =

@@ -14,8 +14,8 @@ use postrider::config::Config;
 use serde_json::{Value, json};
 
 use crate::support::client::{ApiClient, event};
-use crate::support::daemon::World;
-use crate::support::process::Site;
+use crate::support::daemon::TestDaemon;
+use crate::support::process::DaemonSetup;
 use crate::support::receiver::{Receiver, Reply, always};
 
 /// A subscription to all notices.
@@ -52,7 +52,7 @@ async fn notices(api: &ApiClient) -> Vec<Value> {
     events
 }
 
-async fn health(world: &World, id: &str) -> String {
+async fn health(world: &TestDaemon, id: &str) -> String {
     world.api.subscription(id).await["health"].as_str().unwrap().to_owned()
 }
 
@@ -61,8 +61,8 @@ fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn those_who_ask_are_told_that_a_receiver_fails_is_off_and_is_back() {
-    let mut world = World::start().await;
+async fn subscribers_get_notices_of_failing_disabled_and_recovered() {
+    let mut world = TestDaemon::start().await;
     let (everything, _) = world.subscribed(json!({"name": "everything"})).await;
     let (alarms, _) = world.subscribed(alarm(&json!({}))).await;
     let ill = world.receiver(always(Reply::Status(500))).await;
@@ -92,8 +92,8 @@ async fn those_who_ask_are_told_that_a_receiver_fails_is_off_and_is_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_person_who_switches_off_tells_nobody_and_neither_does_a_single_failure() {
-    let world = World::start().await;
+async fn a_manual_disable_or_a_single_failure_raises_no_notice() {
+    let world = TestDaemon::start().await;
     let (alarms, _) = world.subscribed(alarm(&json!({}))).await;
     let (flaky, made) =
         world.subscribed(json!({"name": "flaky", "events": ["A"], "retry_schedule": ["1s", "1s"]})).await;
@@ -121,8 +121,8 @@ async fn a_person_who_switches_off_tells_nobody_and_neither_does_a_single_failur
 }
 
 #[tokio::test(start_paused = true)]
-async fn alarms_that_fail_raise_no_alarm_about_each_other() {
-    let mut world = World::start().await;
+async fn failing_notices_raise_no_further_notices() {
+    let mut world = TestDaemon::start().await;
     let dead = world.receiver(always(Reply::Status(500))).await;
     let (well, _) = world.subscribed(alarm(&json!({"name": "well"}))).await;
     let schedule = json!({"retry_schedule": ["1s", "1s", "1s"]});
@@ -144,14 +144,14 @@ async fn alarms_that_fail_raise_no_alarm_about_each_other() {
         assert_eq!(count(&format!("subscription.{kind}"), name), 1, "{kind} {name}: {told:?}");
     }
     assert_eq!(told.len(), 4, "{told:?}");
-    let about = |seen: &crate::support::receiver::Seen| seen.json()["data"]["name"].clone();
+    let about = |seen: &crate::support::receiver::ReceivedRequest| seen.json()["data"]["name"].clone();
     assert!(dead.seen().iter().any(|seen| about(seen) == "ill"));
     world.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_crash_may_have_swallowed_is_told_again_and_is_one_event() {
-    let mut world = World::start().await;
+async fn a_notice_repeated_after_a_crash_is_one_event() {
+    let mut world = TestDaemon::start().await;
     let dead = world.receiver(always(Reply::Status(410))).await;
     let (alarms, _) = world.subscribed(alarm(&json!({}))).await;
     let made = world.subscribe(&dead, json!({"name": "ill", "events": ["A"]})).await;
@@ -174,8 +174,8 @@ async fn what_a_crash_may_have_swallowed_is_told_again_and_is_one_event() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn types_of_the_daemon_are_its_own() {
-    let world = World::start().await;
+async fn reserved_event_types_cannot_be_submitted() {
+    let world = TestDaemon::start().await;
     let (alarms, made) = world.subscribed(alarm(&json!({}))).await;
     let own = event("postrider.subscription.disabled", "postrider", 1);
     let refused = world.api.submit(&own).await.unwrap().expect(422);
@@ -196,8 +196,8 @@ async fn types_of_the_daemon_are_its_own() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_disk_that_fills_up_is_told_of_while_events_are_refused() {
-    let mut world = World::start().await;
+async fn a_full_disk_raises_a_notice_while_events_are_refused() {
+    let mut world = TestDaemon::start().await;
     let (alarms, _) = world.subscribed(alarm(&json!({}))).await;
     let reserve = async |bytes: u64| {
         let mut config = Config::clone(&world.flow().config());
@@ -221,8 +221,8 @@ async fn a_disk_that_fills_up_is_told_of_while_events_are_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_nobody_asks_for_is_not_written() {
-    let world = World::start().await;
+async fn notices_without_a_subscriber_are_not_written() {
+    let world = TestDaemon::start().await;
     let dead = world.receiver(always(Reply::Status(410))).await;
     let made = world.subscribe(&dead, json!({"name": "ill"})).await;
     world.api.accepted(&event("A", "p", 1)).await;
@@ -312,9 +312,9 @@ async fn lose(api: &ApiClient, name: &str, notify: Option<&str>) {
 
 #[tokio::test]
 #[ignore = "needs a mail server in Python: scripts/test installs it"]
-async fn people_get_mail_and_a_server_that_is_away_loses_none_of_it() {
+async fn mail_is_sent_after_an_outage_of_the_mail_server() {
     let port = free_port();
-    let site = Site::new(crate::support::memory_dir(), &settings(&format!("smtp://127.0.0.1:{port}")));
+    let site = DaemonSetup::new(crate::support::memory_dir(), &settings(&format!("smtp://127.0.0.1:{port}")));
     let mut running = site.spawn(&[]);
     let api = site.ready(&mut running).await;
     // No server is there yet: the notice waits, and deliveries do not.
@@ -363,7 +363,7 @@ async fn people_get_mail_and_a_server_that_is_away_loses_none_of_it() {
 
 #[tokio::test]
 #[ignore = "needs a mail server in Python: scripts/test installs it"]
-async fn mail_goes_over_tls_with_a_password_and_never_without_where_that_is_asked_for() {
+async fn mail_uses_tls_and_a_password_and_never_falls_back_to_plain_text() {
     let directory = tempfile::tempdir().unwrap();
     let key = rcgen::KeyPair::generate().unwrap();
     let params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
@@ -372,7 +372,7 @@ async fn mail_goes_over_tls_with_a_password_and_never_without_where_that_is_aske
     std::fs::write(&key_file, key.serialize_pem()).unwrap();
     let server = MailServer::start(free_port(), &[&cert, &key_file]);
     let smtp = |port: u16| settings(&format!("smtp://postrider:s3cret%2F%3F@localhost:{port}?tls=required"));
-    let site = Site::new(crate::support::memory_dir(), &smtp(server.port));
+    let site = DaemonSetup::new(crate::support::memory_dir(), &smtp(server.port));
     let trust = format!("SSL_CERT_FILE={}", cert.display());
     let mut running = site.spawn(&["env", &trust]);
     let api = site.ready(&mut running).await;

@@ -24,7 +24,7 @@ mod tests {
     use tokio_rustls::TlsAcceptor;
 
     use crate::support::client::event;
-    use crate::support::daemon::World;
+    use crate::support::daemon::TestDaemon;
 
     type Authority = CertifiedIssuer<'static, KeyPair>;
 
@@ -100,13 +100,13 @@ mod tests {
         drop(builder.serve_connection(TokioIo::new(stream), service).await);
     }
 
-    async fn submit(world: &World, n: u64) {
+    async fn submit(world: &TestDaemon, n: u64) {
         world.api.accepted(&event("TODO_CREATED", "acme/website", n)).await;
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_certificate_is_shown_to_the_receiver_and_its_key_to_nobody() {
-        let mut world = World::start().await;
+    async fn the_client_certificate_is_presented_to_the_receiver_and_its_key_is_never_shown() {
+        let mut world = TestDaemon::start().await;
         let authority = authority();
         let receiver = Receiver::start(&authority).await;
         let (certificate, key) = issue(&authority, "postrider");
@@ -150,8 +150,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_key_of_another_certificate_is_refused() {
-        let world = World::start().await;
+    async fn a_private_key_of_another_certificate_is_refused() {
+        let world = TestDaemon::start().await;
         let authority = authority();
         let ((certificate, key), (_, other)) = (issue(&authority, "us"), issue(&authority, "us"));
         let mut members = json!({

@@ -9,8 +9,8 @@ mod tests {
     use serde_json::{Value, json};
 
     use crate::support::client::{Answer, event};
-    use crate::support::daemon::World;
-    use crate::support::receiver::{Receiver, Reply, Seen, always};
+    use crate::support::daemon::TestDaemon;
+    use crate::support::receiver::{ReceivedRequest, Receiver, Reply, always};
 
     fn todo(n: u64) -> Value {
         event("TODO_CREATED", "acme/website", n)
@@ -24,12 +24,12 @@ mod tests {
         thing["id"].as_str().unwrap()
     }
 
-    fn number(seen: &Seen) -> u64 {
+    fn number(seen: &ReceivedRequest) -> u64 {
         seen.json()["data"]["n"].as_u64().unwrap()
     }
 
     /// How often each event was seen, by its number.
-    fn numbers(seen: &[Seen]) -> BTreeMap<u64, usize> {
+    fn numbers(seen: &[ReceivedRequest]) -> BTreeMap<u64, usize> {
         let mut counts = BTreeMap::new();
         for seen in seen.iter().filter(|seen| !seen.delivery().is_empty()) {
             *counts.entry(number(seen)).or_default() += 1;
@@ -41,7 +41,7 @@ mod tests {
         numbers.into_iter().map(|n| (n, 1)).collect()
     }
 
-    async fn settled(world: &World, subscription: &Value) {
+    async fn settled(world: &TestDaemon, subscription: &Value) {
         let quiet = async || {
             let stats = world.api.subscription(id(subscription)).await["stats"].take();
             (stats["pending"] == 0 && stats["in_flight"] == 0).then_some(())
@@ -49,16 +49,16 @@ mod tests {
         world.until("nothing is pending or in flight", quiet).await;
     }
 
-    async fn start(world: &World, subscription: &Value, ask: &Value) -> Answer {
+    async fn start(world: &TestDaemon, subscription: &Value, ask: &Value) -> Answer {
         world.api.post(&format!("/v1/subscriptions/{}/replay", id(subscription)), ask).await
     }
 
-    async fn count(world: &World, subscription: &Value, mut ask: Value) -> Value {
+    async fn count(world: &TestDaemon, subscription: &Value, mut ask: Value) -> Value {
         ask["dry_run"] = json!(true);
         start(world, subscription, &ask).await.expect(200)["matching"].take()
     }
 
-    async fn ended(world: &World, job: &Value) -> Value {
+    async fn ended(world: &TestDaemon, job: &Value) -> Value {
         let end = async || {
             let job = world.api.get(&format!("/v1/replays/{}", id(job))).await;
             (job["state"] != "running").then_some(job)
@@ -67,7 +67,7 @@ mod tests {
     }
 
     /// Starts a replay and waits for its end.
-    async fn replayed(world: &World, subscription: &Value, ask: &Value) -> Value {
+    async fn replayed(world: &TestDaemon, subscription: &Value, ask: &Value) -> Value {
         let job = start(world, subscription, ask).await.expect(202);
         ended(world, &job).await
     }
@@ -76,15 +76,15 @@ mod tests {
         [&job["total"], &job["looked_at"], &job["made"], &job["skipped"]]
     }
 
-    async fn refusing(world: &World, members: Value) -> (Receiver, Value) {
+    async fn refusing(world: &TestDaemon, members: Value) -> (Receiver, Value) {
         let (receiver, subscription) = world.subscribed(members).await;
         receiver.answer(always(Reply::Status(500)));
         (receiver, subscription)
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_event_goes_out_again_to_all_that_match_it_now_or_to_those_named() {
-        let world = World::start().await;
+    async fn an_event_replay_goes_to_all_current_matches_or_to_named_subscriptions() {
+        let world = TestDaemon::start().await;
         let (first, one) = world.subscribed(json!({"events": ["TODO_*"]})).await;
         let accepted = world.api.accepted(&todo(1)).await;
         settled(&world, &one).await;
@@ -122,8 +122,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_replayed_event_has_a_whole_schedule_and_what_is_on_its_way_is_passed_over() {
-        let world = World::start().await;
+    async fn a_replayed_event_has_a_full_retry_schedule_and_skips_unfinished_deliveries() {
+        let world = TestDaemon::start().await;
         let (receiver, subscription) = refusing(&world, json!({"retry_schedule": ["5s", "30s"]})).await;
         let accepted = world.api.accepted(&todo(1)).await;
         receiver.wait_for(1).await;
@@ -146,8 +146,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_new_subscription_gets_the_past_that_it_matches() {
-        let world = World::start().await;
+    async fn a_replay_delivers_earlier_matching_events_to_a_new_subscription() {
+        let world = TestDaemon::start().await;
         world.api.accepted(&todos(1..=300)).await;
         let other: Value = (301..=320).map(|n| event("X", "acme/website", n)).collect();
         world.api.accepted(&other).await;
@@ -177,8 +177,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_span_and_states_narrow_a_replay() {
-        let world = World::start_with("[health]\ndisable = \"never\"\n", 1).await;
+    async fn a_time_range_and_states_narrow_a_replay() {
+        let world = TestDaemon::start_with("[health]\ndisable = \"never\"\n", 1).await;
         let (receiver, subscription) = world.subscribed(json!({"retry_schedule": []})).await;
         receiver
             .answer(Box::new(|seen| Reply::Status(if number(seen).is_multiple_of(5) { 500 } else { 200 })));
@@ -232,8 +232,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_replay_waits_for_its_receiver_and_leaves_new_events_their_turn() {
-        let world = World::start_with("[api]\nreplay_backlog_max = 10\n", 1).await;
+    async fn a_replay_waits_for_its_receiver_and_lets_new_events_through() {
+        let world = TestDaemon::start_with("[api]\nreplay_backlog_max = 10\n", 1).await;
         world.api.accepted(&todos(1..=100)).await;
         let (receiver, subscription) = world.subscribed(json!({"max_in_flight": 1})).await;
         receiver.answer(always(Reply::Slow(Duration::from_secs(1), 200)));
@@ -256,9 +256,9 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_replay_goes_on_after_a_restart_and_can_be_cancelled() {
+    async fn a_replay_continues_after_a_restart_and_can_be_cancelled() {
         let mut world =
-            World::start_with("[api]\nreplay_backlog_max = 10\nreplays_running_max = 1\n", 1).await;
+            TestDaemon::start_with("[api]\nreplay_backlog_max = 10\nreplays_running_max = 1\n", 1).await;
         world.api.accepted(&todos(1..=100)).await;
         let (receiver, subscription) = world.subscribed(json!({"max_in_flight": 1})).await;
         receiver.answer(always(Reply::Slow(Duration::from_secs(1), 200)));
@@ -296,8 +296,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_replay_to_a_subscription_that_is_deleted_has_failed() {
-        let world = World::start_with("[api]\nreplay_backlog_max = 10\n", 1).await;
+    async fn a_replay_fails_when_its_subscription_is_deleted() {
+        let world = TestDaemon::start_with("[api]\nreplay_backlog_max = 10\n", 1).await;
         world.api.accepted(&todos(1..=100)).await;
         let (receiver, subscription) = world.subscribed(json!({"max_in_flight": 1})).await;
         receiver.answer(always(Reply::Slow(Duration::from_secs(1), 200)));
@@ -314,7 +314,7 @@ mod tests {
         assert_eq!(receiver.count(), out);
     }
 
-    async fn keyed(world: &World, path: &str, key: &str, body: &Value) -> Answer {
+    async fn keyed(world: &TestDaemon, path: &str, key: &str, body: &Value) -> Answer {
         let mut headers = HeaderMap::new();
         headers.insert("idempotency-key", key.parse().unwrap());
         headers.insert("content-type", "application/json".parse().unwrap());
@@ -328,8 +328,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_call_with_a_key_is_made_once() {
-        let mut world = World::start().await;
+    async fn a_call_with_an_idempotency_key_takes_effect_once() {
+        let mut world = TestDaemon::start().await;
         let receiver = world.receiver(always(Reply::Status(200))).await;
         let made = json!({"url": receiver.url()});
         let (subscription, is_repeat) = opened(keyed(&world, "/v1/subscriptions", "k", &made).await, 201);

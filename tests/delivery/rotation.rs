@@ -10,8 +10,8 @@ use ring::signature::{ED25519, UnparsedPublicKey};
 use serde_json::{Value, json};
 
 use crate::support::client::event;
-use crate::support::daemon::World;
-use crate::support::receiver::{Receiver, Seen};
+use crate::support::daemon::TestDaemon;
+use crate::support::receiver::{ReceivedRequest, Receiver};
 
 const HOUR: u64 = 3600;
 const OF_CONFIG: [&str; 3] = [
@@ -29,27 +29,27 @@ fn path(subscription: &Value, rest: &str) -> String {
 }
 
 /// One more event, as the receiver gets it.
-async fn next(world: &World, receiver: &Receiver) -> Seen {
+async fn next(world: &TestDaemon, receiver: &Receiver) -> ReceivedRequest {
     let before = receiver.seen().len();
     world.api.accepted(&event("T", "p", before as u64)).await;
     world.until("it arrives", async || receiver.seen().get(before).cloned()).await
 }
 
 /// How many secrets the log has.
-fn stored(world: &World, subscription: &Value) -> usize {
+fn stored(world: &TestDaemon, subscription: &Value) -> usize {
     let id = text(subscription, "id").parse().unwrap();
     world.reader().subscription(id).unwrap().unwrap().secrets.len()
 }
 
-async fn rotate(world: &World, subscription: &Value, body: &Value) -> Value {
+async fn rotate(world: &TestDaemon, subscription: &Value, body: &Value) -> Value {
     let rotated = world.api.post(&path(subscription, "/rotate-secret"), body).await;
     assert_eq!(rotated.headers["cache-control"], "no-store");
     rotated.expect(200)
 }
 
 #[tokio::test(start_paused = true)]
-async fn old_and_new_sign_until_the_grace_is_over() {
-    let mut world = World::start().await;
+async fn old_and_new_secrets_sign_until_the_grace_period_ends() {
+    let mut world = TestDaemon::start().await;
     let (receiver, made) = world.subscribed(json!({})).await;
     let old = text(&made, "secret").to_owned();
     let rotated = world.api.command(&path(&made, "/rotate-secret")).await.expect(200);
@@ -65,7 +65,8 @@ async fn old_and_new_sign_until_the_grace_is_over() {
     assert_eq!(ends.since(began).as_secs(), 24 * HOUR);
     assert_eq!((shown["updated_at"].clone(), &secrets[0]["kind"]), (json!(began), &json!("hmac-sha256")));
 
-    let both = |seen: &Seen| (seen.is_signed_with(&new), seen.is_signed_with(&old), seen.signatures());
+    let both =
+        |seen: &ReceivedRequest| (seen.is_signed_with(&new), seen.is_signed_with(&old), seen.signatures());
     assert_eq!(both(&next(&world, &receiver).await), (true, true, 2));
     world.pass(12 * HOUR).await;
     world.restart().await;
@@ -83,8 +84,8 @@ async fn old_and_new_sign_until_the_grace_is_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_grace_of_nothing_ends_all_before_at_once() {
-    let world = World::start().await;
+async fn a_zero_grace_period_revokes_all_earlier_secrets_immediately() {
+    let world = TestDaemon::start().await;
     let (receiver, made) = world.subscribed(json!({})).await;
     let second = rotate(&world, &made, &json!({"grace": "1h"})).await;
     let third = rotate(&world, &made, &json!({"grace": "0s", "secret": OF_CONFIG[0]})).await;
@@ -96,8 +97,8 @@ async fn a_grace_of_nothing_ends_all_before_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rotation_back_makes_the_former_secret_current_again() {
-    let world = World::start().await;
+async fn rotating_back_makes_the_former_secret_current_again() {
+    let world = TestDaemon::start().await;
     let (receiver, made) = world.subscribed(json!({})).await;
     let second = rotate(&world, &made, &json!({})).await;
     let back = rotate(&world, &made, &json!({"secret": made["secret"], "grace": "2h"})).await;
@@ -108,8 +109,8 @@ async fn a_rotation_back_makes_the_former_secret_current_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_rotated_says_why_and_stays() {
-    let world = World::start().await;
+async fn a_refused_rotation_explains_itself_and_changes_nothing() {
+    let world = TestDaemon::start().await;
     let (receiver, made) = world.subscribed(json!({})).await;
     let rotation = path(&made, "/rotate-secret");
     for (body, pointer) in [
@@ -149,7 +150,7 @@ async fn what_cannot_be_rotated_says_why_and_stays() {
 }
 
 /// Whether the public key verifies a `v1a` signature of the request, by the library alone.
-fn is_signed_for(seen: &Seen, public_key: &str) -> bool {
+fn is_signed_for(seen: &ReceivedRequest, public_key: &str) -> bool {
     let key = STANDARD.decode(public_key.strip_prefix("whpk_").unwrap()).unwrap();
     let key = UnparsedPublicKey::new(&ED25519, key);
     let head = format!("{}.{}.", seen.event(), seen.header("webhook-timestamp"));
@@ -160,8 +161,8 @@ fn is_signed_for(seen: &Seen, public_key: &str) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn both_kinds_sign_in_one_header_while_both_are_active() {
-    let mut world = World::start().await;
+async fn hmac_and_ed25519_secrets_sign_in_one_header_during_a_rotation() {
+    let mut world = TestDaemon::start().await;
     let (receiver, made) = world.subscribed(json!({"format": "blue"})).await;
     let pair = Secret::of_kind(SecretKind::Ed25519, [5; 32]);
     let rotated = rotate(&world, &made, &json!({"secret": pair.reveal(), "grace": "1h"})).await;
@@ -202,11 +203,11 @@ fn of_config(receiver: &Receiver, secret: &str) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_secret_changed_in_the_config_file_signs_beside_the_one_before() {
-    let mut world = World::start().await;
+async fn a_secret_changed_in_the_config_file_signs_together_with_the_previous_one() {
+    let mut world = TestDaemon::start().await;
     let (receiver, other) = world.subscribed(json!({"enabled": false})).await;
     let [first, second, third] = OF_CONFIG;
-    let signed = |seen: &Seen| OF_CONFIG.map(|secret| seen.is_signed_with(secret));
+    let signed = |seen: &ReceivedRequest| OF_CONFIG.map(|secret| seen.is_signed_with(secret));
     for (secret, hours, expected) in [
         (first, 1, [true, false, false]),
         (second, 1, [true, true, false]),

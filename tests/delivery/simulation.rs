@@ -14,10 +14,10 @@ mod tests {
     use rand::{RngExt as _, SeedableRng as _};
     use serde_json::{Value, json};
 
-    use crate::support::client::{Lost, event};
-    use crate::support::daemon::World;
+    use crate::support::client::{CallError, event};
+    use crate::support::daemon::TestDaemon;
     use crate::support::laws::Report;
-    use crate::support::ledger::{Accepted, Facts, Known, Ledger};
+    use crate::support::ledger::{Accepted, ExpectedSubscription, Ledger, ObservedState};
     use crate::support::receiver::{Receiver, Reply, Script, always};
     use crate::support::variable;
 
@@ -102,7 +102,7 @@ mod tests {
 
     /// One week.
     struct Week {
-        world: World,
+        world: TestDaemon,
         ledger: Ledger,
         rng: StdRng,
         receivers: Vec<Receiver>,
@@ -114,7 +114,7 @@ mod tests {
 
     impl Week {
         async fn begin(seed: u64) -> Self {
-            let world = World::start_with("", seed).await;
+            let world = TestDaemon::start_with("", seed).await;
             let mut rng = StdRng::seed_from_u64(seed);
             let mut receivers = Vec::new();
             for _ in 0..RECEIVERS {
@@ -223,7 +223,7 @@ mod tests {
             let receiver = pick(&mut self.rng, &self.receivers);
             let created = self.world.subscribe(receiver, members.clone()).await;
             members["secret"] = created["secret"].clone();
-            let known = Known::new(&members, &SCHEDULE_SECS.map(Duration::from_secs));
+            let known = ExpectedSubscription::new(&members, &SCHEDULE_SECS.map(Duration::from_secs));
             self.ledger.subscribed(created["id"].as_str().unwrap(), known);
         }
 
@@ -251,7 +251,7 @@ mod tests {
             let ids = self.those(|_| true).await;
             let id = pick(&mut self.rng, &ids).clone();
             let mut change = made_up_selectors(&mut self.rng);
-            let edited = Known::new(&change, &[]);
+            let edited = ExpectedSubscription::new(&change, &[]);
             if self.rng.random_bool(0.3) {
                 change["url"] = json!(pick(&mut self.rng, &self.receivers).url());
             }
@@ -313,7 +313,7 @@ mod tests {
             let answer = tokio::select! {
                 biased;
                 answer = self.world.api.submit(&body) => answer,
-                () = turn(turns) => Err(Lost::Unanswered("the daemon died".to_owned())),
+                () = turn(turns) => Err(CallError::Unanswered("the daemon died".to_owned())),
             };
             if let Ok(answer) = answer {
                 let answer = answer.expect(202);
@@ -351,7 +351,7 @@ mod tests {
         }
 
         /// The subscriptions' own counts agree with the log.
-        async fn check_stats(&self, facts: &Facts) {
+        async fn check_stats(&self, facts: &ObservedState) {
             for subscription in self.world.api.list("/v1/subscriptions").await {
                 for state in ["succeeded", "exhausted", "cancelled"] {
                     let of = facts.deliveries.iter().filter(|row| subscription["id"] == row.subscription);
@@ -365,7 +365,7 @@ mod tests {
             let mut week = Self::begin(seed).await;
             week.live().await;
             week.calm_down().await;
-            let facts = Facts::gather(&week.world.api, week.receivers.iter()).await;
+            let facts = ObservedState::gather(&week.world.api, week.receivers.iter()).await;
             let report = week.ledger.check(&facts);
             report.assert_lawful();
             week.check_stats(&facts).await;
@@ -398,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn the_laws_hold_over_a_week_of_trouble() {
+    fn the_laws_hold_over_a_simulated_week_of_failures() {
         let from: u64 = variable("SEED_FROM", 1);
         let seeds: u64 = variable("SEEDS", 8);
         let clock = Clock::system();

@@ -8,33 +8,33 @@ mod tests {
     use serde_json::{Value, json};
 
     use crate::support::client::event;
-    use crate::support::daemon::World;
-    use crate::support::listener::{Listener, Told};
+    use crate::support::daemon::TestDaemon;
+    use crate::support::listener::{StreamMessage, StreamReader};
     use crate::support::receiver::{Reply, always};
 
     fn todo(n: u64) -> Value {
         event("TODO_CREATED", "acme/website", n)
     }
 
-    fn kinds(told: &[Told]) -> Vec<&str> {
+    fn kinds(told: &[StreamMessage]) -> Vec<&str> {
         told.iter().map(|one| one.event.as_str()).collect()
     }
 
-    async fn listen(world: &World, query: &str, last: Option<u64>) -> Listener {
-        let listener = Listener::start(world.api.address, query, last).await;
+    async fn listen(world: &TestDaemon, query: &str, last: Option<u64>) -> StreamReader {
+        let listener = StreamReader::start(world.api.address, query, last).await;
         assert_eq!(listener.head[0], "http/1.1 200 ok");
         listener
     }
 
     /// Waits until so many readers are there.
-    async fn readers(world: &World, count: u64) {
+    async fn readers(world: &TestDaemon, count: u64) {
         let there = async || (world.api.get("/v1/stats").await["stream"]["readers"] == count).then_some(());
         world.until("the readers are as many as expected", there).await;
     }
 
     #[tokio::test(start_paused = true)]
-    async fn everything_that_happens_is_told_in_order() {
-        let world = World::start().await;
+    async fn the_stream_reports_all_events_in_order() {
+        let world = TestDaemon::start().await;
         let mut listener = listen(&world, "", None).await;
         for line in ["content-type: text/event-stream", "cache-control: no-store", "x-accel-buffering: no"] {
             assert!(listener.head.iter().any(|one| one == line), "{line}: {:?}", listener.head);
@@ -73,7 +73,7 @@ mod tests {
             (&told[5].data["delivery"], &told[5].data["state"]),
             (&data["delivery"], &json!("exhausted"))
         );
-        let health = |one: &Told| (one.data["health"].clone(), one.data["disabled_reason"].clone());
+        let health = |one: &StreamMessage| (one.data["health"].clone(), one.data["disabled_reason"].clone());
         assert_eq!(health(&told[3]), (json!("failing"), Value::Null));
         assert_eq!(health(&told[6]), (json!("disabled"), json!("exhausted")));
         // A repeated event has not happened again.
@@ -88,8 +88,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_reader_that_comes_back_misses_nothing_or_is_told_so() {
-        let mut world = World::start_with("[api]\nstream_events_max = 10\n", 1).await;
+    async fn a_reconnecting_reader_misses_nothing_or_is_told_of_the_gap() {
+        let mut world = TestDaemon::start_with("[api]\nstream_events_max = 10\n", 1).await;
         let mut listener = listen(&world, "", None).await;
         world.api.accepted(&todo(1)).await;
         let first = listener.take(1).await[0].id;
@@ -119,8 +119,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_reader_hears_only_what_it_asked_for_and_a_heartbeat() {
-        let world = World::start().await;
+    async fn a_reader_gets_only_the_kinds_it_asked_for_and_heartbeats() {
+        let world = TestDaemon::start().await;
         let (_receiver, subscription) = world.subscribed(json!({})).await;
         let (_other, _) = world.subscribed(json!({})).await;
         let id = subscription["id"].as_str().unwrap();
@@ -138,12 +138,12 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn readers_are_bounded_in_number_and_bad_questions_are_refused() {
-        let world = World::start_with("[api]\nstream_readers_max = 2\n", 1).await;
+    async fn the_number_of_readers_is_limited_and_bad_queries_are_refused() {
+        let world = TestDaemon::start_with("[api]\nstream_readers_max = 2\n", 1).await;
         let first = listen(&world, "", None).await;
         let _second = listen(&world, "", None).await;
         readers(&world, 2).await;
-        let third = Listener::start(world.api.address, "", None).await;
+        let third = StreamReader::start(world.api.address, "", None).await;
         assert_eq!(third.head[0], "http/1.1 429 too many requests");
         assert!(third.head.iter().any(|line| line == "retry-after: 10"), "{:?}", third.head);
         drop(first);
@@ -158,9 +158,9 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_reader_that_takes_nothing_is_dropped_and_holds_nothing_up() {
+    async fn a_stalled_reader_is_dropped_and_delays_nothing() {
         const BATCH: u64 = 1000;
-        let world = World::start_with("[api]\nstream_events_max = 1000000\n", 1).await;
+        let world = TestDaemon::start_with("[api]\nstream_events_max = 1000000\n", 1).await;
         let (receiver, _) = world.subscribed(json!({"events": ["T"]})).await;
         let _stuck = listen(&world, "", None).await;
         readers(&world, 1).await;
@@ -182,8 +182,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_reader_that_is_too_slow_is_cut_off_and_hears_of_the_gap_when_it_comes_back() {
-        let world = World::start_with("[api]\nstream_events_max = 3000\n", 1).await;
+    async fn a_slow_reader_is_cut_off_and_told_of_the_gap_when_it_reconnects() {
+        let world = TestDaemon::start_with("[api]\nstream_events_max = 3000\n", 1).await;
         let mut slow = listen(&world, "", None).await;
         let long = "x".repeat(128);
         let batch: Value = (0..1000).map(|n| event(&long, &format!("{long}/{long}"), n)).collect();
@@ -203,7 +203,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_stop_does_not_wait_for_readers() {
-        let mut world = World::start().await;
+        let mut world = TestDaemon::start().await;
         let mut listener = listen(&world, "", None).await;
         let before = world.clock.now();
         world.stop().await;

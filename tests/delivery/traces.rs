@@ -6,8 +6,8 @@ use http::{HeaderMap, Method};
 use serde_json::{Value, json};
 
 use crate::support::client::{ApiClient, event};
-use crate::support::daemon::World;
-use crate::support::receiver::{Reply, Seen, always};
+use crate::support::daemon::TestDaemon;
+use crate::support::receiver::{ReceivedRequest, Reply, always};
 
 #[cfg(feature = "otel")]
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -24,13 +24,13 @@ async fn submit(api: &ApiClient, headers: &[(&'static str, &str)], events: &Valu
 }
 
 /// What a request says of its trace.
-fn told(seen: &Seen) -> (&str, &str) {
+fn told(seen: &ReceivedRequest) -> (&str, &str) {
     (seen.header("traceparent"), seen.header("tracestate"))
 }
 
 #[tokio::test(start_paused = true)]
-async fn receivers_are_told_of_the_submitters_trace_whatever_happens_in_between() {
-    let mut world = World::start().await;
+async fn receivers_get_the_submitters_trace_context_across_retries_restarts_and_replays() {
+    let mut world = TestDaemon::start().await;
     let (hook, made) = world.subscribed(json!({"name": "crm", "headers": {"traceparent": "mine"}})).await;
     hook.answer(always(Reply::Status(500)));
     let headers = [("traceparent", PARENT), ("tracestate", "a=1"), ("tracestate", "b=2")];
@@ -50,7 +50,7 @@ async fn receivers_are_told_of_the_submitters_trace_whatever_happens_in_between(
     let expected =
         [(PARENT, "a=1,b=2"), (PARENT, "a=1,b=2"), (PARENT, ""), (PARENT, ""), (PARENT, "a=1,b=2")];
     assert_eq!(seen.iter().map(told).collect::<Vec<_>>(), expected);
-    assert_eq!(seen.iter().map(Seen::attempt).collect::<Vec<_>>(), [1, 2, 1, 1, 1]);
+    assert_eq!(seen.iter().map(ReceivedRequest::attempt).collect::<Vec<_>>(), [1, 2, 1, 1, 1]);
     // Without one, the subscription's own header is what it gets.
     submit(&world.api, &[("tracestate", "a=1")], &event("A", "p", 4)).await;
     submit(&world.api, &[("traceparent", "00-0-0-0")], &event("A", "p", 5)).await;
@@ -64,7 +64,7 @@ mod collector {
     use std::collections::BTreeMap;
     use std::time::Duration;
 
-    use crate::support::process::{Running, Site};
+    use crate::support::process::{DaemonSetup, RunningDaemon};
     use crate::support::receiver::Receiver;
     use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
     use opentelemetry_proto::tonic::common::v1::KeyValue;
@@ -140,7 +140,7 @@ mod collector {
         crate::support::eventually("the collector has the spans", SOON, Duration::from_millis(20), ask).await
     }
 
-    async fn ended(mut running: Running, log: &Site) {
+    async fn ended(mut running: RunningDaemon, log: &DaemonSetup) {
         running.terminate();
         let ask = async || running.has_ended();
         let status = crate::support::eventually("the daemon ends", SOON, Duration::from_millis(5), ask).await;
@@ -155,14 +155,14 @@ mod collector {
     }
 
     /// A collector that answers so, and a daemon that tells it of its traces.
-    async fn site(reply: Reply, ratio: f64) -> (Receiver, Site) {
+    async fn site(reply: Reply, ratio: f64) -> (Receiver, DaemonSetup) {
         let collector = Receiver::start(Clock::system(), always(reply)).await;
         let endpoint = collector.url().replace("/hook", "/otlp/");
         let settings = format!("[otlp]\nendpoint = \"{endpoint}\"\nsample_ratio = {ratio:?}\n");
-        (collector, Site::new(crate::support::memory_dir(), &settings))
+        (collector, DaemonSetup::new(crate::support::memory_dir(), &settings))
     }
 
-    async fn start(site: &Site) -> (Running, ApiClient) {
+    async fn start(site: &DaemonSetup) -> (RunningDaemon, ApiClient) {
         let mut running =
             site.spawn_as_service(&[("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20abc")], None);
         let api = site.ready(&mut running).await;
@@ -170,7 +170,7 @@ mod collector {
     }
 
     #[tokio::test]
-    async fn one_trace_goes_from_the_submitter_to_the_last_attempt() {
+    async fn one_trace_spans_from_the_submitter_to_the_last_attempt() {
         let (collector, site) = site(Reply::Status(200), 1.0).await;
         let hook = Receiver::start(Clock::system(), always(Reply::Status(503))).await;
         let (running, api) = start(&site).await;
@@ -238,7 +238,7 @@ mod collector {
     }
 
     #[tokio::test]
-    async fn a_trace_begins_here_where_the_submitter_names_none() {
+    async fn the_daemon_starts_a_trace_if_the_submitter_sends_none() {
         let (collector, site) = site(Reply::Status(200), 1.0).await;
         let hook = Receiver::start(Clock::system(), always(Reply::Status(200))).await;
         let (running, api) = start(&site).await;
@@ -260,7 +260,7 @@ mod collector {
     }
 
     #[tokio::test]
-    async fn a_collector_that_never_answers_holds_up_nothing() {
+    async fn a_collector_that_never_answers_delays_nothing() {
         let (collector, site) = site(Reply::Hang, 1.0).await;
         let hook = Receiver::start(Clock::system(), always(Reply::Status(200))).await;
         let (running, api) = start(&site).await;
@@ -275,7 +275,7 @@ mod collector {
     }
 
     #[tokio::test]
-    async fn of_traces_that_begin_here_none_is_told_of_where_the_share_is_none() {
+    async fn a_sample_ratio_of_zero_exports_no_trace_started_by_the_daemon() {
         let (collector, site) = site(Reply::Status(200), 0.0).await;
         let hook = Receiver::start(Clock::system(), always(Reply::Status(200))).await;
         let (running, api) = start(&site).await;

@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn damage_is_mended_or_refused() {
+    async fn a_damaged_store_is_repaired_or_refused() {
         let (seed, trials): (u64, usize) = (variable("SEED", 7), variable("TRIALS", 100));
         println!("SEED={seed} TRIALS={trials}");
         let mut rng = StdRng::seed_from_u64(seed);

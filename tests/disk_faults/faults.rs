@@ -19,7 +19,7 @@ mod tests {
 
     use crate::faulty_disk::{self, Fault, image};
     use crate::support::client::{ApiClient, event};
-    use crate::support::ledger::{Facts, Known, Ledger};
+    use crate::support::ledger::{ExpectedSubscription, Ledger, ObservedState};
     use crate::support::receiver::{Receiver, Reply, always};
     use crate::support::{daemon, eventually, memory_dir, variable};
 
@@ -112,7 +112,7 @@ mod tests {
             let members = json!({"events": ["*"], "projects": ["*"], "secret": SECRET});
             let schedule = [5, 30, 120, 600].map(Duration::from_secs);
             let id = listed[0]["id"].as_str().unwrap();
-            self.ledger.subscribed(id, Known::new(&members, &schedule));
+            self.ledger.subscribed(id, ExpectedSubscription::new(&members, &schedule));
         }
 
         /// Submits some events one after the other; whether all were taken.
@@ -186,7 +186,7 @@ mod tests {
             assert!(self.submit(&api, &mut daemon).await, "events are not taken after the restart");
             let drained = async || (api.unfinished().await == 0).then_some(());
             eventually("every delivery is final", DRAINED_WITHIN, Duration::from_millis(5), drained).await;
-            let facts = Facts::gather(&api, std::iter::once(&self.receiver)).await;
+            let facts = ObservedState::gather(&api, std::iter::once(&self.receiver)).await;
             self.ledger.crashes = 1;
             let report = self.ledger.check(&facts);
             report.assert_lawful();

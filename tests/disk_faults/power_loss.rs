@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nothing_acknowledged_is_lost_over_a_power_cut() {
+    async fn no_acknowledged_event_is_lost_in_a_power_cut() {
         let (seed, images): (u64, usize) = (variable("SEED", 7), variable("IMAGES", 60));
         println!("SEED={seed} IMAGES={images}");
         let place = memory_dir();

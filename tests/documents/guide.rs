@@ -15,7 +15,7 @@ use postrider::model::time::Clock;
 use serde_json::{Value, json};
 
 use crate::support::client::ApiClient;
-use crate::support::process::{Running, Site};
+use crate::support::process::{DaemonSetup, RunningDaemon};
 use crate::support::receiver::{Receiver, Reply, always};
 
 const GUIDES: [&str; 3] = [
@@ -46,8 +46,8 @@ fn blocks() -> BTreeMap<String, String> {
 
 /// A daemon at its own address, with a place for the guide's files.
 struct Bench {
-    site: Site,
-    _running: Running,
+    site: DaemonSetup,
+    _running: RunningDaemon,
 }
 
 impl Bench {
@@ -57,7 +57,7 @@ impl Bench {
 
     /// Started by way of `wrapper`.
     async fn start_by(wrapper: &[&str]) -> Self {
-        let site = Site::new(crate::support::memory_dir(), "");
+        let site = DaemonSetup::new(crate::support::memory_dir(), "");
         let mut running = site.spawn(wrapper);
         site.ready(&mut running).await;
         Self { site, _running: running }
@@ -112,7 +112,7 @@ fn no_block_is_left_out() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs bash and curl"]
-async fn the_commands_do_what_the_guide_says() {
+async fn shell_examples_of_the_guide_work() {
     let (bench, (receiver, address)) = (Bench::start().await, receiver().await);
     let told =
         bench.run(command("bash", &["-euo", "pipefail"], &bench.write("bash", "guide.sh", address))).await;
@@ -127,7 +127,7 @@ async fn the_commands_do_what_the_guide_says() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Python"]
-async fn the_python_does_what_the_guide_says() {
+async fn python_examples_of_the_guide_work() {
     let (bench, (receiver, address)) = (Bench::start().await, receiver().await);
     bench.run(command("python3", &[], &bench.write("python", "guide.py", address))).await;
     assert_eq!(receiver.wait_for(10).await.len(), 10, "nine events, and one of them again");
@@ -135,7 +135,7 @@ async fn the_python_does_what_the_guide_says() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Node"]
-async fn the_javascript_does_what_the_guide_says() {
+async fn javascript_examples_of_the_guide_work() {
     let (bench, (receiver, address)) = (Bench::start().await, receiver().await);
     bench.run(command("node", &[], &bench.write("js", "guide.mjs", address))).await;
     assert_eq!(receiver.wait_for(4).await.len(), 4);
@@ -225,19 +225,19 @@ async fn receives(program: &[&str], info: &str, file: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Python"]
-async fn the_python_receiver_takes_what_is_genuine_alone() {
+async fn the_python_receiver_accepts_only_genuine_requests() {
     receives(&["python3"], "python receiver.py", "receiver.py").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Node"]
-async fn the_node_receiver_takes_what_is_genuine_alone() {
+async fn the_node_receiver_accepts_only_genuine_requests() {
     receives(&["node"], "js receiver.mjs", "receiver.mjs").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Go"]
-async fn the_go_receiver_takes_what_is_genuine_alone() {
+async fn the_go_receiver_accepts_only_genuine_requests() {
     // The file comes as the script's own name; `go run` would leave the receiver running.
     let compiled = "go build -o \"$0.out\" \"$0\" && exec \"$0.out\"";
     receives(&["sh", "-c", compiled], "go receiver.go", "receiver.go").await;
@@ -265,7 +265,7 @@ async fn configure_for_blue(bench: &Bench, api: &ApiClient, receiver: SocketAddr
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs bash and Node"]
-async fn a_receiver_written_for_blue_takes_what_is_genuine_alone() {
+async fn a_receiver_written_for_blue_accepts_only_genuine_requests() {
     let bench = Bench::start_by(&["env", &format!("WEBHOOK_SECRET={SECRET}")]).await;
     let mut node = Program::start(&bench, &["node"], "js blue.mjs", "blue.mjs").await;
     let api = ApiClient::new(bench.site.address);

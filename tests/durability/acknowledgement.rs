@@ -13,9 +13,9 @@ mod tests {
     use tokio::task::JoinSet;
 
     use crate::support::client::{ApiClient, event};
-    use crate::support::daemon::World;
+    use crate::support::daemon::TestDaemon;
     use crate::support::eventually;
-    use crate::support::process::{Site, is_installed};
+    use crate::support::process::{DaemonSetup, is_installed};
     use crate::support::trace::{self, Accepted, Call};
 
     const CALLS: &str =
@@ -32,7 +32,7 @@ mod tests {
         7 writev(9<socket:[50]>, [{iov_base=\"HTTP/1.1 202 Accepted\\r\\n\"}], 1) = 80\n";
 
     #[test]
-    fn a_202_without_a_sync_in_between_is_noticed() {
+    fn the_trace_reader_detects_a_202_without_a_sync() {
         let synced =
             |trace: &str| trace::accepted(&trace::read(trace), "/d/data").iter().all(|one| one.synced);
         assert_eq!(trace::accepted(&trace::read(TRACED), "/d/data").len(), 1);
@@ -52,9 +52,9 @@ mod tests {
     }
 
     /// Starts the daemon under strace, and gives its trace up to now once everything in it is written.
-    async fn traced(work: impl AsyncFnOnce(&Site)) -> (Vec<Call>, String) {
+    async fn traced(work: impl AsyncFnOnce(&DaemonSetup)) -> (Vec<Call>, String) {
         // On the disk that a daemon would use: in memory a sync costs nothing and groups nothing.
-        let site = Site::new(TempDir::new().unwrap(), "");
+        let site = DaemonSetup::new(TempDir::new().unwrap(), "");
         let output = site.dir.path().join("trace");
         let options = ["strace", "-f", "-qq", "-y", "-s", "48", "-e", "signal=none", "-e", CALLS, "-o"];
         let wrapper: Vec<&str> = options.into_iter().chain([output.to_str().unwrap()]).collect();
@@ -69,8 +69,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_stores_own_count_of_syncs_moves_before_each_202() {
-        let world = World::start().await;
+    async fn the_sync_counter_increases_before_each_202() {
+        let world = TestDaemon::start().await;
         for n in 0..ALONE {
             let before = world.syncs();
             world.api.accepted(&event("TODO_CREATED", "acme/website", n)).await;
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_202_is_preceded_by_a_sync_of_the_data_file() {
+    async fn each_202_follows_a_sync_of_the_data_file() {
         if !is_installed("strace") {
             println!("strace is not installed: scripts/test installs it where it may");
             return;

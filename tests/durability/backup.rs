@@ -14,8 +14,8 @@ mod tests {
     use tokio::task::JoinSet;
 
     use crate::support::client::{ApiClient, event};
-    use crate::support::ledger::{Facts, Known, Ledger};
-    use crate::support::process::Site;
+    use crate::support::ledger::{ExpectedSubscription, Ledger, ObservedState};
+    use crate::support::process::DaemonSetup;
     use crate::support::receiver::{Receiver, Reply, always};
     use crate::support::{eventually, memory_dir};
 
@@ -39,11 +39,11 @@ mod tests {
         path.to_str().unwrap()
     }
 
-    async fn known(api: &ApiClient) -> (String, Known) {
+    async fn known(api: &ApiClient) -> (String, ExpectedSubscription) {
         let listed = api.list("/v1/subscriptions").await;
         let members = json!({"events": ["*"], "projects": ["*"], "secret": SECRET});
         let schedule = [5, 30, 120, 600].map(Duration::from_secs);
-        (listed[0]["id"].as_str().unwrap().to_owned(), Known::new(&members, &schedule))
+        (listed[0]["id"].as_str().unwrap().to_owned(), ExpectedSubscription::new(&members, &schedule))
     }
 
     /// Submits until told to end.
@@ -60,9 +60,9 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn a_backup_under_load_is_restored_whole() {
+    async fn a_backup_taken_under_load_restores_completely() {
         let receiver = Receiver::start(Clock::system(), always(Reply::Status(200))).await;
-        let site = Site::new(memory_dir(), &settings(&receiver));
+        let site = DaemonSetup::new(memory_dir(), &settings(&receiver));
         let mut running = site.spawn(&[]);
         let api = site.ready(&mut running).await;
         let ledger = Arc::new(Mutex::new(Ledger::new(0.2)));
@@ -93,9 +93,9 @@ mod tests {
     }
 
     /// Restores the backup on "another machine", and holds what comes of it against the laws.
-    async fn restored(site: &Site, receiver: &Receiver, mut before: Ledger, all: &Ledger) {
+    async fn restored(site: &DaemonSetup, receiver: &Receiver, mut before: Ledger, all: &Ledger) {
         let file = site.dir.path().join("backup");
-        let other = Site::new(memory_dir(), &settings(receiver));
+        let other = DaemonSetup::new(memory_dir(), &settings(receiver));
         let data = other.data();
         let refused = postrider(&["restore", text(&file), "--data-dir", text(&data)]).await;
         let said = String::from_utf8_lossy(&refused.stderr).into_owned();
@@ -112,7 +112,7 @@ mod tests {
         let drained = async || (api.unfinished().await == 0).then_some(());
         eventually("every delivery is final", Duration::from_mins(1), Duration::from_millis(20), drained)
             .await;
-        let mut facts = Facts::gather(&api, std::iter::once(receiver)).await;
+        let mut facts = ObservedState::gather(&api, std::iter::once(receiver)).await;
         // What came after the backup is not in it; its requests are nothing to this log.
         let logged: Vec<&str> = facts.deliveries.iter().map(|row| row.id.as_str()).collect();
         facts.seen.retain(|seen| logged.contains(&seen.delivery()));

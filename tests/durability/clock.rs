@@ -12,7 +12,7 @@ mod tests {
     use serde_json::json;
 
     use crate::support::client::{ApiClient, event};
-    use crate::support::process::Site;
+    use crate::support::process::DaemonSetup;
     use crate::support::receiver::{Receiver, Reply, always};
     use crate::support::{eventually, memory_dir};
 
@@ -40,13 +40,13 @@ mod tests {
 
     /// A daemon's site with a clock that can be set.
     struct Watch {
-        site: Site,
+        site: DaemonSetup,
         wrapper: Vec<String>,
     }
 
     impl Watch {
         fn new(library: &str) -> Self {
-            let site = Site::new(memory_dir(), SETTINGS);
+            let site = DaemonSetup::new(memory_dir(), SETTINGS);
             let file = site.dir.path().join("clock");
             let wrapper = [
                 "env".to_owned(),
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn events_go_on_being_delivered_whatever_the_clock_says() {
+    async fn events_are_delivered_while_the_clock_jumps() {
         let Some(library) = library() else { return };
         let watch = Watch::new(library);
         let wrapper: Vec<&str> = watch.wrapper.iter().map(String::as_str).collect();
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_waits_for_a_retry_does_not_wait_for_hours_when_the_clock_is_set_back() {
+    async fn a_retry_is_not_delayed_by_hours_when_the_clock_is_set_back() {
         let Some(library) = library() else { return };
         let watch = Watch::new(library);
         let wrapper: Vec<&str> = watch.wrapper.iter().map(String::as_str).collect();

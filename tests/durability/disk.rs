@@ -15,9 +15,9 @@ mod tests {
     use serde_json::{Value, json};
     use tempfile::TempDir;
 
-    use crate::support::client::{ApiClient, Lost, event};
+    use crate::support::client::{ApiClient, CallError, event};
     use crate::support::eventually;
-    use crate::support::process::{Running, Site};
+    use crate::support::process::{DaemonSetup, RunningDaemon};
     use crate::support::receiver::{Receiver, Reply, always};
 
     const WITHIN: Duration = Duration::from_secs(30);
@@ -88,8 +88,8 @@ mod tests {
     }
 
     /// A site whose data directory is a disk of its own.
-    fn site() -> Option<(Site, Disk)> {
-        let site = Site::new(TempDir::new().unwrap(), SETTINGS);
+    fn site() -> Option<(DaemonSetup, Disk)> {
+        let site = DaemonSetup::new(TempDir::new().unwrap(), SETTINGS);
         let disk = Disk::in_memory(&site.data())?;
         Some((site, disk))
     }
@@ -100,7 +100,7 @@ mod tests {
         receiver
     }
 
-    async fn ended(running: &mut Running) -> ExitStatus {
+    async fn ended(running: &mut RunningDaemon) -> ExitStatus {
         eventually("the process has ended", WITHIN, PAUSE, async || running.has_ended()).await
     }
 
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn below_the_reserve_events_are_refused_and_deliveries_go_on() {
+    async fn below_the_disk_reserve_events_are_refused_and_deliveries_continue() {
         let Some((site, disk)) = site() else { return };
         let mut running = site.spawn(&[]);
         let api = site.ready(&mut running).await;
@@ -160,7 +160,7 @@ mod tests {
                     println!("event {n}: {} {:?}", answer.status, answer.body);
                     return accepted;
                 }
-                Err(Lost::Unanswered(error) | Lost::Unsent(error)) => {
+                Err(CallError::Unanswered(error) | CallError::Unsent(error)) => {
                     println!("event {n}: {error}");
                     return accepted;
                 }
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_disk_with_no_byte_left_ends_the_process_and_loses_nothing() {
+    async fn a_full_disk_stops_the_process_and_loses_nothing() {
         let Some((site, disk)) = site() else { return };
         // Without a reserve the log itself meets the end of the disk.
         let wrapper = ["env", "POSTRIDER_STORAGE__DISK_RESERVE=0B"];
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_read_only_disk_is_refused_at_the_start_by_its_name() {
+    async fn a_read_only_disk_prevents_the_start_and_is_named() {
         let Some((site, disk)) = site() else { return };
         let mut running = site.spawn(&[]);
         let api = site.ready(&mut running).await;
@@ -238,7 +238,7 @@ mod tests {
 
     /// As the kernel makes it after an error of the device: no write is heard any more.
     #[tokio::test]
-    async fn a_disk_that_becomes_read_only_ends_the_process_and_loses_nothing() {
+    async fn a_disk_that_becomes_read_only_stops_the_process_and_loses_nothing() {
         let folder = TempDir::new().unwrap();
         let image = folder.path().join("image");
         std::fs::File::create(&image).unwrap().set_len(64 << 20).unwrap();
@@ -247,7 +247,7 @@ mod tests {
             println!("==> SKIPPED, NOT TESTED: {error}");
             return;
         }
-        let site = Site::new(TempDir::new().unwrap(), SETTINGS);
+        let site = DaemonSetup::new(TempDir::new().unwrap(), SETTINGS);
         let mount = || Disk::mount(&site.data(), "ext4", "loop,errors=remount-ro", image.to_str().unwrap());
         let Some(disk) = mount() else { return };
         let mut running = site.spawn(&[]);

@@ -133,7 +133,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     #[ignore = "takes minutes, and only its figures tell something"]
-    async fn the_files_stay_as_large_as_they_are() {
+    async fn disk_use_stays_bounded_under_steady_load() {
         let (secs, kept): (u64, u64) = (variable("SECS", 60), variable("KEPT_SECS", 10));
         let size: u64 = variable("SIZE_MIB", 0);
         let (kept, bytes_max) = if size == 0 {

@@ -17,9 +17,9 @@ mod tests {
     use tokio::sync::watch;
     use tokio::task::JoinSet;
 
-    use crate::support::client::{ApiClient, Lost, event};
-    use crate::support::ledger::{Accepted, Facts, Known, Ledger};
-    use crate::support::process::Site;
+    use crate::support::client::{ApiClient, CallError, event};
+    use crate::support::ledger::{Accepted, ExpectedSubscription, Ledger, ObservedState};
+    use crate::support::process::DaemonSetup;
     use crate::support::receiver::{Receiver, failing};
     use crate::support::{eventually, memory_dir, variable};
 
@@ -70,7 +70,7 @@ mod tests {
     /// One submitter's view of the daemon: which life it is in, where the ledger is, and when to end.
     #[derive(Clone)]
     struct Desk {
-        site: Arc<Site>,
+        site: Arc<DaemonSetup>,
         ledger: Arc<Mutex<Ledger>>,
         /// Counts the daemon's lives; `None` is the sign to end.
         life: watch::Receiver<Option<u64>>,
@@ -106,7 +106,7 @@ mod tests {
                 let life = *self.life.borrow_and_update();
                 match send(api, events, ndjson).await {
                     Ok(results) => return self.note(expected, results.as_deref()),
-                    Err(Lost::Unanswered(_)) if !repeatable => return self.lose_sight(expected),
+                    Err(CallError::Unanswered(_)) if !repeatable => return self.lose_sight(expected),
                     Err(lost) => assert!(life.is_some(), "the last daemon does not answer: {lost:?}"),
                 }
                 // The daemon is dead: wait for its next life, and say it again.
@@ -149,7 +149,7 @@ mod tests {
     }
 
     /// The results of a 202, or `None` for a refusal.
-    async fn send(api: &ApiClient, events: &[Value], ndjson: bool) -> Result<Option<Vec<Value>>, Lost> {
+    async fn send(api: &ApiClient, events: &[Value], ndjson: bool) -> Result<Option<Vec<Value>>, CallError> {
         let answer = if ndjson {
             let lines: Vec<String> = events.iter().map(ToString::to_string).collect();
             api.call(http::Method::POST, "/v1/events", "application/x-ndjson", lines.join("\n")).await?
@@ -169,7 +169,12 @@ mod tests {
     }
 
     /// Kills the daemon at random moments, `kills` times, and leaves the last one running.
-    async fn spree(site: &Site, kills: u64, life: &watch::Sender<Option<u64>>, rng: &mut StdRng) -> usize {
+    async fn spree(
+        site: &DaemonSetup,
+        kills: u64,
+        life: &watch::Sender<Option<u64>>,
+        rng: &mut StdRng,
+    ) -> usize {
         let mut before_ready = 0;
         for kill in 1..=kills {
             let mut running = site.spawn(&[]);
@@ -191,7 +196,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn nothing_acknowledged_is_lost_over_sigkill() {
+    async fn no_acknowledged_event_is_lost_after_sigkill() {
         let seed: u64 = variable("SEED", 7);
         let kills: u64 = variable("KILLS", 12);
         println!("SEED={seed} KILLS={kills}");
@@ -200,7 +205,7 @@ mod tests {
         for (index, (_, share)) in subscriptions().iter().enumerate() {
             receivers.push(Receiver::start(Clock::system(), failing(*share, seed + index as u64)).await);
         }
-        let site = Arc::new(Site::new(memory_dir(), &settings(&receivers)));
+        let site = Arc::new(DaemonSetup::new(memory_dir(), &settings(&receivers)));
         let ledger = Arc::new(Mutex::new(Ledger::new(JITTER)));
         note_subscriptions(&site, &ledger).await;
 
@@ -220,7 +225,7 @@ mod tests {
         }
         let drained = async || (api.unfinished().await == 0).then_some(());
         eventually("every delivery is final", DRAINED_WITHIN, Duration::from_millis(50), drained).await;
-        let facts = Facts::gather(&api, receivers.iter()).await;
+        let facts = ObservedState::gather(&api, receivers.iter()).await;
         let mut ledger = ledger.lock().unwrap().clone();
         (ledger.crashes, ledger.disables) = (usize::try_from(kills).unwrap(), false);
         let report = ledger.check(&facts);
@@ -234,14 +239,17 @@ mod tests {
     }
 
     /// Starts the daemon once, so that the subscriptions of the config file get their ids, and ends it.
-    async fn note_subscriptions(site: &Site, ledger: &Mutex<Ledger>) {
+    async fn note_subscriptions(site: &DaemonSetup, ledger: &Mutex<Ledger>) {
         let mut running = site.spawn(&[]);
         let api = site.ready(&mut running).await;
         let listed = api.list("/v1/subscriptions").await;
         let schedule = [Duration::from_millis(WAIT_MS); RETRIES];
         for (members, _) in subscriptions() {
             let found = listed.iter().find(|subscription| subscription["name"] == members["name"]).unwrap();
-            ledger.lock().unwrap().subscribed(found["id"].as_str().unwrap(), Known::new(&members, &schedule));
+            ledger
+                .lock()
+                .unwrap()
+                .subscribed(found["id"].as_str().unwrap(), ExpectedSubscription::new(&members, &schedule));
         }
         running.kill();
     }

@@ -29,7 +29,7 @@ mod tests {
     use tokio::time::Instant;
 
     use crate::support::client::{ApiClient, event};
-    use crate::support::process::{Running, Site};
+    use crate::support::process::{DaemonSetup, RunningDaemon};
     use crate::support::receiver::{Receiver, Reply, always};
     use crate::support::{eventually, passes, variable};
 
@@ -138,7 +138,7 @@ mod tests {
     }
 
     /// Lets the load go on for a while; the most memory that was in use in each half of it, in KiB.
-    async fn watch_memory(running: &Running, length: Duration) -> [u64; 2] {
+    async fn watch_memory(running: &RunningDaemon, length: Duration) -> [u64; 2] {
         let began = Instant::now();
         let mut most = [0; 2];
         while began.elapsed() < length {
@@ -176,9 +176,9 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn three_times_too_much_is_refused_and_all_that_is_accepted_is_delivered() {
+    async fn overload_is_refused_and_every_accepted_event_is_delivered() {
         let length = Duration::from_secs(variable("OVERLOAD_SECS", 5));
-        let site = Site::new(TempDir::new().unwrap(), "");
+        let site = DaemonSetup::new(TempDir::new().unwrap(), "");
         let mut running = site.spawn(&WRAPPER);
         let api = site.ready(&mut running).await;
         let (book, counts) = (Book::default(), Arc::new(Counts::default()));
@@ -244,8 +244,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn bodies_take_room_as_they_come_and_what_is_too_much_is_put_off() {
-        let site = Site::new(TempDir::new().unwrap(), "");
+    async fn body_memory_is_reserved_as_bytes_arrive_and_excess_requests_get_429() {
+        let site = DaemonSetup::new(TempDir::new().unwrap(), "");
         let mut running = site.spawn(&["env", "POSTRIDER_SERVER__QUEUE_BYTES_MAX=1MiB"]);
         let api = site.ready(&mut running).await;
         let pause = Duration::from_millis(5);

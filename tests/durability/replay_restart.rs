@@ -12,8 +12,8 @@ mod tests {
     use serde_json::{Value, json};
 
     use crate::support::client::{ApiClient, event};
-    use crate::support::process::{Running, Site};
-    use crate::support::receiver::{Receiver, Reply, Seen, always};
+    use crate::support::process::{DaemonSetup, RunningDaemon};
+    use crate::support::receiver::{ReceivedRequest, Receiver, Reply, always};
     use crate::support::{eventually, memory_dir, variable};
 
     const BATCH: u64 = 1000;
@@ -88,13 +88,13 @@ mod tests {
     }
 
     struct Run {
-        site: Site,
-        running: Running,
+        site: DaemonSetup,
+        running: RunningDaemon,
         api: ApiClient,
     }
 
     impl Run {
-        async fn start(site: Site) -> Self {
+        async fn start(site: DaemonSetup) -> Self {
             let mut running = site.spawn(&[]);
             let api = site.ready(&mut running).await;
             Self { site, running, api }
@@ -107,13 +107,13 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn a_killed_replay_delivers_exactly_what_was_asked_for() {
+    async fn a_killed_replay_delivers_exactly_the_requested_events() {
         let (events, kills): (u64, u64) = (variable("REPLAY_EVENTS", 3000), variable("KILLS", 2));
         println!("REPLAY_EVENTS={events} KILLS={kills}");
         let clock = Clock::system();
         let receiver = Receiver::start(clock.clone(), always(Reply::Status(200))).await;
         let settings = "[api]\nreplay_backlog_max = 500\n";
-        let mut run = Run::start(Site::new(memory_dir(), settings)).await;
+        let mut run = Run::start(DaemonSetup::new(memory_dir(), settings)).await;
         let began = clock.instant();
         let wanted = fill(&run.api, events).await;
         println!(
@@ -158,7 +158,7 @@ mod tests {
         assert!(made.values().all(|count| *count == 1), "an event has more than one delivery");
         assert!(made.keys().eq(&wanted), "made for {} events, {} are wanted", made.len(), wanted.len());
         let requests = receiver.seen();
-        let arrived = counted(requests.iter().map(Seen::event));
+        let arrived = counted(requests.iter().map(ReceivedRequest::event));
         assert!(arrived.keys().eq(&wanted), "{} events arrived, {} are wanted", arrived.len(), wanted.len());
         let twice: u64 = arrived.values().map(|count| count - 1).sum();
         assert!(

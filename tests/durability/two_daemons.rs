@@ -5,17 +5,17 @@ mod tests {
     use std::time::Duration;
 
     use crate::support::client::event;
-    use crate::support::process::Site;
+    use crate::support::process::DaemonSetup;
     use crate::support::{daemon, eventually, memory_dir};
 
     #[tokio::test]
-    async fn the_second_daemon_refuses_and_names_the_first() {
-        let site = Site::new(memory_dir(), "");
+    async fn a_second_daemon_refuses_to_start_and_names_the_first() {
+        let site = DaemonSetup::new(memory_dir(), "");
         let mut first = site.spawn(&[]);
         let api = site.ready(&mut first).await;
         api.accepted(&event("TODO_CREATED", "acme/website", 1)).await;
 
-        let beside = Site::new(memory_dir(), "");
+        let beside = DaemonSetup::new(memory_dir(), "");
         let settings = daemon::config(&site.data(), "");
         std::fs::write(beside.dir.path().join("config.toml"), settings).unwrap();
         let mut second = beside.spawn(&[]);

@@ -177,7 +177,7 @@ fn filled(path: &str, ids: &[(&str, &str)]) -> String {
 }
 
 #[tokio::test]
-async fn no_route_answers_beyond_the_callers_role() {
+async fn every_route_enforces_the_callers_role() {
     let api = Api::start().await;
     let subscription =
         api.as_admin(&Method::POST, "/v1/subscriptions", r#"{"url":"http://127.0.0.1:9/"}"#).await;
@@ -228,7 +228,7 @@ async fn no_route_answers_beyond_the_callers_role() {
 }
 
 #[tokio::test]
-async fn preflights_are_refused_everywhere() {
+async fn cors_preflights_are_refused_on_every_route() {
     let api = Api::start().await;
     for (path, _) in api.routes().await {
         let request = Request::builder()
@@ -248,7 +248,7 @@ async fn preflights_are_refused_everywhere() {
 }
 
 #[tokio::test]
-async fn a_body_that_a_form_could_send_is_refused_everywhere() {
+async fn form_content_types_are_refused_on_every_route() {
     let api = Api::start().await;
     for (path, methods) in api.routes().await {
         for method in methods.into_iter().filter(|method| *method != Method::GET) {
@@ -270,7 +270,7 @@ async fn a_body_that_a_form_could_send_is_refused_everywhere() {
 }
 
 #[tokio::test]
-async fn whoever_tries_many_keys_has_to_wait() {
+async fn guessing_keys_is_throttled() {
     let api = Api::start().await;
     let (guesser, other) = (Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(192, 0, 2, 2));
     let mut statuses = Vec::new();

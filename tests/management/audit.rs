@@ -12,7 +12,7 @@ mod tests {
     use tracing_subscriber::EnvFilter;
 
     use crate::support::client::event;
-    use crate::support::daemon::World;
+    use crate::support::daemon::TestDaemon;
     use crate::support::receiver::{Reply, always};
 
     /// Keeps what is logged, as the daemon writes it with `log.format = "json"`.
@@ -64,10 +64,10 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn every_change_has_a_line_and_a_refusal_has_none() {
+    async fn every_change_has_an_audit_line_and_a_refusal_has_none() {
         let log = Log::default();
         let _guard = log.start();
-        let world = World::start_with("[api]\nreplay_backlog_max = 1\n", 1).await;
+        let world = TestDaemon::start_with("[api]\nreplay_backlog_max = 1\n", 1).await;
         let mut seen = BTreeSet::new();
         let (receiver, subscription) = world.subscribed(json!({"name": "crm"})).await;
         let subscription = id(&subscription).to_owned();

@@ -8,8 +8,8 @@ mod tests {
     use serde_json::{Value, json};
 
     use crate::support::client::{Answer, event};
-    use crate::support::daemon::World;
-    use crate::support::receiver::{Receiver, Reply, Seen, always};
+    use crate::support::daemon::TestDaemon;
+    use crate::support::receiver::{ReceivedRequest, Receiver, Reply, always};
 
     fn todo(n: u64) -> Value {
         event("TODO_CREATED", "acme/website", n)
@@ -20,17 +20,17 @@ mod tests {
     }
 
     /// The only delivery of an accepted event.
-    async fn delivery(world: &World, accepted: &Value) -> Value {
+    async fn delivery(world: &TestDaemon, accepted: &Value) -> Value {
         let mut listed = world.api.list(&format!("/v1/events/{}/deliveries", id(accepted))).await;
         assert_eq!(listed.len(), 1, "{listed:?}");
         listed.pop().unwrap()
     }
 
-    async fn state_of(world: &World, accepted: &Value) -> String {
+    async fn state_of(world: &TestDaemon, accepted: &Value) -> String {
         delivery(world, accepted).await["state"].as_str().unwrap().to_owned()
     }
 
-    async fn settled(world: &World, subscription: &Value) {
+    async fn settled(world: &TestDaemon, subscription: &Value) {
         let quiet = async || {
             let stats = world.api.subscription(id(subscription)).await["stats"].take();
             (stats["pending"] == 0 && stats["in_flight"] == 0).then_some(())
@@ -38,21 +38,22 @@ mod tests {
         world.until("nothing is pending or in flight", quiet).await;
     }
 
-    async fn refusing(world: &World, members: Value) -> (Receiver, Value) {
+    async fn refusing(world: &TestDaemon, members: Value) -> (Receiver, Value) {
         let (receiver, subscription) = world.subscribed(members).await;
         receiver.answer(always(Reply::Status(500)));
         (receiver, subscription)
     }
 
     /// Waits in seconds between one attempt and the next, rounded.
-    fn waits(seen: &[Seen]) -> Vec<u64> {
-        let between = |pair: &[Seen]| u64::try_from(pair[1].at.since(pair[0].at).as_millis()).unwrap();
+    fn waits(seen: &[ReceivedRequest]) -> Vec<u64> {
+        let between =
+            |pair: &[ReceivedRequest]| u64::try_from(pair[1].at.since(pair[0].at).as_millis()).unwrap();
         seen.windows(2).map(|pair| (between(pair) + 500) / 1000).collect()
     }
 
     #[tokio::test]
-    async fn what_shows_as_ended_may_be_tried_again_at_once() {
-        let world = World::start().await;
+    async fn a_retry_is_accepted_as_soon_as_the_final_state_is_visible() {
+        let world = TestDaemon::start().await;
         let (receiver, _) = world.subscribed(json!({})).await;
         for n in 0..100 {
             let accepted = world.api.accepted(&todo(n)).await;
@@ -69,7 +70,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_manual_retry_never_takes_scheduled_attempts_away() {
         let settings = "[delivery]\nallow_networks = [\"127.0.0.0/8\"]\njitter = 0.0\n";
-        let world = World::start_with(settings, 1).await;
+        let world = TestDaemon::start_with(settings, 1).await;
         let (receiver, subscription) = refusing(&world, json!({})).await;
         let accepted = world.api.accepted(&todo(1)).await;
         // Two attempts of the schedule are made, the third is due in half a minute.
@@ -85,7 +86,7 @@ mod tests {
         settled(&world, &subscription).await;
         let seen = receiver.seen();
         assert_eq!(waits(&seen), [5, 1, 5, 30, 120, 600]);
-        let numbers: Vec<u64> = seen.iter().map(Seen::attempt).collect();
+        let numbers: Vec<u64> = seen.iter().map(ReceivedRequest::attempt).collect();
         assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7]);
         assert_eq!(state_of(&world, &accepted).await, "exhausted");
         // The receiver is given up on: another retry waits until it is switched on again, and is whole then.
@@ -100,8 +101,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_delivery_that_waits_can_be_cancelled_and_taken_up_again() {
-        let world = World::start().await;
+    async fn a_waiting_delivery_can_be_cancelled_and_retried() {
+        let world = TestDaemon::start().await;
         let (receiver, subscription) = refusing(&world, json!({})).await;
         let accepted = world.api.accepted(&todo(1)).await;
         receiver.wait_for(1).await;
@@ -126,13 +127,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_delivery_in_flight_cannot_be_cancelled_but_what_waits_for_its_turn_or_is_held_can() {
-        let mut world = World::start().await;
+    async fn only_waiting_and_held_deliveries_can_be_cancelled() {
+        let mut world = TestDaemon::start().await;
         let (receiver, subscription) = world.subscribed(json!({"max_in_flight": 1})).await;
         receiver.answer(always(Reply::Slow(Duration::from_secs(3), 200)));
         let (out, waiting) = (world.api.accepted(&todo(1)).await, world.api.accepted(&todo(2)).await);
         receiver.wait_for(1).await;
-        let cancel = async |world: &World, accepted: &Value| {
+        let cancel = async |world: &TestDaemon, accepted: &Value| {
             let delivery = delivery(world, accepted).await;
             world.api.command(&format!("/v1/deliveries/{}/cancel", id(&delivery))).await
         };
@@ -158,8 +159,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn cancelling_the_probe_lets_another_delivery_ask() {
-        let world = World::start().await;
+    async fn cancelling_the_probe_makes_another_delivery_the_probe() {
+        let world = TestDaemon::start().await;
         let (receiver, subscription) = refusing(&world, json!({"max_in_flight": 1})).await;
         let first = world.api.accepted(&todo(1)).await;
         receiver.wait_for(1).await;
@@ -177,8 +178,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_sample_is_sent_now_and_leaves_nothing_behind() {
-        let world = World::start().await;
+    async fn a_test_delivery_is_sent_immediately_and_is_not_stored() {
+        let world = TestDaemon::start().await;
         let (receiver, subscription) = world.subscribed(json!({"projects": ["acme/website"]})).await;
         let path = format!("/v1/subscriptions/{}/test", id(&subscription));
         let tested = world.api.command(&path).await.expect(200);
@@ -206,8 +207,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nobody_changes_a_subscription_that_is_not_as_they_saw_it() {
-        let world = World::start().await;
+    async fn a_change_with_an_outdated_etag_is_refused() {
+        let world = TestDaemon::start().await;
         let (receiver, subscription) = world.subscribed(json!({"name": "a"})).await;
         let path = format!("/v1/subscriptions/{}", id(&subscription));
         let tag = async || {
@@ -262,8 +263,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_numbers_add_up() {
-        let world = World::start().await;
+    async fn statistics_add_up() {
+        let world = TestDaemon::start().await;
         let (receiver, subscription) = world.subscribed(json!({})).await;
         let (gone, off) = world.subscribed(json!({})).await;
         gone.answer(always(Reply::Status(410)));
@@ -319,11 +320,11 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_catalog_is_listed_in_order_and_by_pages() {
+    async fn the_catalog_is_listed_in_order_and_in_pages() {
         let settings = "[[event_types]]\nname = \"B\"\n[[event_types]]\nname = \"A\"\ngroup = \"g\"\ndescription = \"d\"\n\
              [[event_types]]\nname = \"C\"\n[[projects]]\ncompany = \"acme\"\nid = \"z\"\nname = \"Z\"\n\
              [[projects]]\nid = \"z\"\n[[projects]]\ncompany = \"acme\"\nid = \"a\"\n";
-        let mut world = World::start_with(settings, 1).await;
+        let mut world = TestDaemon::start_with(settings, 1).await;
         for (event_type, project) in [("A", "acme/z"), ("A", "globex/x"), ("Z", "acme/z"), ("0", "y")] {
             world.api.accepted(&event(event_type, project, 1)).await;
         }

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use tracing_subscriber::EnvFilter;
 
 use crate::support::client::event;
-use crate::support::daemon::World;
-use crate::support::process::Site;
+use crate::support::daemon::TestDaemon;
+use crate::support::process::DaemonSetup;
 use crate::support::receiver::{Reply, always};
 
 const WITHIN: Duration = Duration::from_secs(30);
@@ -24,9 +24,9 @@ fn lines(log: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn json_lines_whose_level_a_hang_up_changes() {
+async fn sighup_changes_the_level_of_json_logs() {
     let log = |level: &str| format!("[log]\nformat = \"json\"\nlevel = \"{level}\"\n");
-    let site = Site::new(crate::support::memory_dir(), &log("info"));
+    let site = DaemonSetup::new(crate::support::memory_dir(), &log("info"));
     let mut running = site.spawn(&[]);
     let api = site.ready(&mut running).await;
     let accepted = async |level: &str| {
@@ -70,12 +70,12 @@ impl Write for Log {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dead_receiver_is_worth_a_line_a_minute() {
+async fn a_dead_receiver_logs_at_most_one_line_a_minute() {
     let log = Log::default();
     let to = log.clone();
     let subscriber = tracing_subscriber::fmt().json().with_env_filter(EnvFilter::new("info"));
     let _log = tracing::subscriber::set_default(subscriber.with_writer(move || to.clone()).finish());
-    let mut world = World::start().await;
+    let mut world = TestDaemon::start().await;
     let dead = world.receiver(always(Reply::Status(500))).await;
     let waits: Vec<&str> = std::iter::repeat_n("10s", 30).collect();
     let made = world.subscribe(&dead, json!({"name": "dead", "retry_schedule": waits})).await;

@@ -15,8 +15,8 @@ use regex::Regex;
 use serde_json::{Value, json};
 
 use crate::support::client::{ApiClient, event};
-use crate::support::daemon::World;
-use crate::support::process::Site;
+use crate::support::daemon::TestDaemon;
+use crate::support::process::DaemonSetup;
 use crate::support::receiver::{Reply, always};
 
 /// Every sample by its name and labels, as Prometheus writes them.
@@ -37,8 +37,8 @@ async fn text(api: &ApiClient) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_happens_is_counted() {
-    let mut world = World::start_with("[api]\nmetrics_subscriptions_max = 1\n", 1).await;
+async fn metrics_count_events_deliveries_and_attempts() {
+    let mut world = TestDaemon::start_with("[api]\nmetrics_subscriptions_max = 1\n", 1).await;
     let (_receiver, _) = world.subscribed(json!({"name": "well", "events": ["A"]})).await;
     let down = world.receiver(always(Reply::Status(500))).await;
     let ill = world.subscribe(&down, json!({"name": "ill", "events": ["B"], "retry_schedule": ["1h"]})).await;
@@ -105,8 +105,8 @@ async fn what_happens_is_counted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_worst_are_named_and_the_others_are_one_sum() {
-    let world = World::start_with("[api]\nmetrics_subscriptions_max = 1\n", 1).await;
+async fn only_subscriptions_with_the_largest_backlogs_have_their_own_series() {
+    let world = TestDaemon::start_with("[api]\nmetrics_subscriptions_max = 1\n", 1).await;
     let down = world.receiver(always(Reply::Status(500))).await;
     for (name, events) in [("five", "A"), ("three", "B"), ("two", "C"), ("one", "D")] {
         world.subscribe(&down, json!({"name": name, "events": [events], "retry_schedule": ["1h"]})).await;
@@ -128,7 +128,7 @@ async fn the_worst_are_named_and_the_others_are_one_sum() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn metrics_need_the_role_read() {
+async fn metrics_require_the_read_role() {
     use ring::digest::{SHA256, digest};
     let keys: String = ["ingest", "read", "admin"]
         .map(|role| {
@@ -136,7 +136,7 @@ async fn metrics_need_the_role_read() {
             format!("[[auth.keys]]\nname = \"{role}\"\nrole = \"{role}\"\nsha256 = \"{sha256}\"\n")
         })
         .concat();
-    let world = World::start_with(&keys, 1).await;
+    let world = TestDaemon::start_with(&keys, 1).await;
     for (key, expected) in [("nobody", 401), ("ingest", 403), ("read", 200), ("admin", 200)] {
         let api = ApiClient::new(world.api.address).with_key(key);
         let answer = api.call(Method::GET, "/metrics", "", "").await.unwrap();
@@ -170,8 +170,8 @@ fn named(text: &str) -> BTreeSet<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn dashboard_and_alerts_ask_for_metrics_that_there_are() {
-    let world = World::start().await;
+async fn the_dashboard_and_alerts_use_existing_metrics() {
+    let world = TestDaemon::start().await;
     let text = text(&world.api).await;
     let shown: BTreeSet<&str> =
         text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
@@ -261,8 +261,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 #[tokio::test]
 #[ignore = "needs promtool and prometheus: scripts/test runs it"]
-async fn prometheus_takes_the_output_and_answers_every_query_of_the_dashboard() {
-    let site = Site::new(crate::support::memory_dir(), "");
+async fn prometheus_scrapes_the_output_and_answers_every_dashboard_query() {
+    let site = DaemonSetup::new(crate::support::memory_dir(), "");
     let mut running = site.spawn(&[]);
     let api = site.ready(&mut running).await;
     let clock = postrider::model::time::Clock::system();

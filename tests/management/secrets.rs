@@ -16,7 +16,7 @@ use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 
 use crate::support::client::{ApiClient, event};
-use crate::support::process::Site;
+use crate::support::process::DaemonSetup;
 use crate::support::receiver::{Receiver, Reply, always};
 use crate::support::{eventually, memory_dir};
 
@@ -124,8 +124,8 @@ fn with_key(settings: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_secret_is_in_a_log_an_answer_or_a_file() {
-    let site = Site::new(memory_dir(), &with_key(""));
+async fn secrets_never_appear_in_logs_responses_or_files() {
+    let site = DaemonSetup::new(memory_dir(), &with_key(""));
     let receiver = Receiver::start(Clock::system(), always(Reply::Status(200))).await;
     let mut running = site.spawn(&[]);
     let api = site.ready(&mut running).await.with_key(KEY);
@@ -191,8 +191,8 @@ async fn no_secret_is_in_a_log_an_answer_or_a_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_daemon_without_its_key_file_does_not_start_and_says_why() {
-    let site = Site::new(memory_dir(), "");
+async fn a_daemon_without_its_key_file_refuses_to_start_and_explains() {
+    let site = DaemonSetup::new(memory_dir(), "");
     let key = site.data().join("key");
     let mut running = site.spawn(&[]);
     let api = site.ready(&mut running).await;

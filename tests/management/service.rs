@@ -23,8 +23,8 @@ use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::support::client::{ApiClient, Lost};
-use crate::support::process::{Running, Site};
+use crate::support::client::{ApiClient, CallError};
+use crate::support::process::{DaemonSetup, RunningDaemon};
 use crate::support::receiver::{Receiver, Reply, always};
 use crate::support::{eventually, memory_dir};
 
@@ -38,7 +38,7 @@ struct Manager {
 }
 
 impl Manager {
-    fn new(site: &Site) -> Self {
+    fn new(site: &DaemonSetup) -> Self {
         let path = site.dir.path().join("notify").to_str().unwrap().to_owned();
         let socket = UnixDatagram::bind(&path).unwrap();
         socket.set_read_timeout(Some(WITHIN)).unwrap();
@@ -63,13 +63,13 @@ impl Manager {
     }
 }
 
-async fn ended(running: &mut Running) -> bool {
+async fn ended(running: &mut RunningDaemon) -> bool {
     eventually("it has ended", WITHIN, PAUSE, async || running.has_ended()).await.success()
 }
 
 #[tokio::test]
-async fn the_service_manager_hears_what_the_daemon_is_about() {
-    let site = Site::new(memory_dir(), "");
+async fn the_service_manager_is_notified_of_each_state_change() {
+    let site = DaemonSetup::new(memory_dir(), "");
     let manager = Manager::new(&site);
     let mut running = site.spawn_as_service(&[("NOTIFY_SOCKET", &manager.path)], None);
     let serving = format!("STATUS=serving {}", site.address);
@@ -108,8 +108,8 @@ async fn the_service_manager_hears_what_the_daemon_is_about() {
 }
 
 #[tokio::test]
-async fn the_watchdog_hears_twice_in_its_time() {
-    let site = Site::new(memory_dir(), "");
+async fn the_watchdog_is_notified_twice_per_interval() {
+    let site = DaemonSetup::new(memory_dir(), "");
     let manager = Manager::new(&site);
     let variables = [("NOTIFY_SOCKET", manager.path.as_str()), ("WATCHDOG_USEC", "400000")];
     let began = Instant::now();
@@ -126,7 +126,7 @@ async fn the_watchdog_hears_twice_in_its_time() {
 
 /// A journey, and what has to run for it to be alive: its log's committer and its timers.
 #[tokio::test]
-async fn there_is_no_sign_of_life_unless_the_log_and_the_timers_are_alive() {
+async fn the_watchdog_is_not_notified_when_the_log_or_the_timers_hang() {
     let dir = memory_dir();
     let (clock, rng) = (Clock::system(), || StdRng::seed_from_u64(1));
     let config = Arc::new(Config::default());
@@ -173,7 +173,7 @@ async fn there_is_no_sign_of_life_unless_the_log_and_the_timers_are_alive() {
 struct Found {
     answered: AtomicUsize,
     ids: Mutex<BTreeSet<String>>,
-    failures: Mutex<Vec<Lost>>,
+    failures: Mutex<Vec<CallError>>,
     longest: Mutex<Duration>,
     is_over: AtomicBool,
 }
@@ -215,7 +215,7 @@ impl Found {
 async fn no_request_fails_over_restarts_on_a_socket_that_stays_open() {
     const RESTARTS: usize = 5;
     const SLOW: Duration = Duration::from_secs(3);
-    let site = Site::new(memory_dir(), "[health]\ndisable = \"never\"\n");
+    let site = DaemonSetup::new(memory_dir(), "[health]\ndisable = \"never\"\n");
     let listener = TcpListener::bind(site.address).unwrap();
     let start = || site.spawn_as_service(&[], Some(listener.try_clone().unwrap().into()));
     let mut running = start();
@@ -267,8 +267,8 @@ async fn no_request_fails_over_restarts_on_a_socket_that_stays_open() {
 }
 
 #[tokio::test]
-async fn sockets_that_are_handed_over_take_the_place_of_those_of_the_config() {
-    let site = Site::new(memory_dir(), "");
+async fn inherited_sockets_replace_the_configured_addresses() {
+    let site = DaemonSetup::new(memory_dir(), "");
     let path = site.dir.path().join("s");
     let listener = UnixListener::bind(&path).unwrap();
     let manager = Manager::new(&site);
@@ -288,8 +288,8 @@ async fn sockets_that_are_handed_over_take_the_place_of_those_of_the_config() {
 }
 
 #[tokio::test]
-async fn an_open_door_without_keys_is_refused_whoever_opened_it() {
-    let site = Site::new(memory_dir(), "");
+async fn a_public_listener_without_keys_is_refused_even_if_inherited() {
+    let site = DaemonSetup::new(memory_dir(), "");
     let listener = TcpListener::bind("0.0.0.0:0").unwrap();
     let mut running = site.spawn_as_service(&[], Some(listener.into()));
     assert!(!ended(&mut running).await);

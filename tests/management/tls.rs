@@ -28,7 +28,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::support::eventually;
-use crate::support::process::Site;
+use crate::support::process::DaemonSetup;
 
 const WITHIN: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(5);
@@ -157,7 +157,7 @@ impl Kept {
 }
 
 #[tokio::test]
-async fn both_https_are_spoken_by_both_versions_of_tls() {
+async fn http_1_and_http_2_work_over_tls_1_2_and_1_3() {
     let served = serve().await;
     let mut kept = Kept::open(&served.authority, served.address).await.unwrap();
     assert_eq!(kept.certificate, served.first);
@@ -184,7 +184,7 @@ async fn both_https_are_spoken_by_both_versions_of_tls() {
 }
 
 #[tokio::test]
-async fn another_certificate_is_for_new_connections_and_a_bad_one_for_none() {
+async fn a_new_certificate_serves_new_connections_and_a_bad_one_is_ignored() {
     let Served { daemon, address, authority, first, _data } = serve().await;
     let tls = daemon.tls().unwrap();
     let mut old = Kept::open(&authority, address).await.unwrap();
@@ -222,7 +222,7 @@ async fn another_certificate_is_for_new_connections_and_a_bad_one_for_none() {
 }
 
 #[tokio::test]
-async fn what_is_no_tls_is_told_or_closed() {
+async fn plain_http_to_a_tls_port_gets_an_error_or_is_closed() {
     let served = serve().await;
     let host = served.address;
     for method in ["GET /healthz HTTP/1.1", "POST /v1/events HTTP/1.1", "PRI * HTTP/2.0"] {
@@ -249,10 +249,10 @@ async fn what_is_no_tls_is_told_or_closed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hang_up_exchanges_the_certificate_and_says_what_is_wrong_with_a_bad_one() {
+async fn sighup_reloads_the_certificate_and_explains_a_bad_one() {
     let authority = Authority::new();
     let first = authority.issue();
-    let site = Site::new(crate::support::memory_dir(), "");
+    let site = DaemonSetup::new(crate::support::memory_dir(), "");
     let text = fs::read_to_string(site.dir.path().join("config.toml")).unwrap();
     fs::write(site.dir.path().join("config.toml"), authority.configured(&text)).unwrap();
     let mut running = site.spawn(&[]);

@@ -35,7 +35,7 @@ struct Processes {
 
 /// How a browser differs from a fresh one.
 #[derive(Default)]
-pub(crate) struct Manner {
+pub(crate) struct BrowserOptions {
     pub(crate) language: &'static str,
     pub(crate) has_no_script: bool,
     /// A name that it takes for that of this machine.
@@ -45,11 +45,11 @@ pub(crate) struct Manner {
 impl Browser {
     /// A browser in English for the daemon at `base`.
     pub(crate) async fn start(base: &str) -> Self {
-        Self::start_as(base, &Manner { language: "en-GB", ..Manner::default() }).await
+        Self::start_as(base, &BrowserOptions { language: "en-GB", ..BrowserOptions::default() }).await
     }
 
     /// A browser for the daemon at `base`.
-    pub(crate) async fn start_as(base: &str, manner: &Manner) -> Self {
+    pub(crate) async fn start_as(base: &str, manner: &BrowserOptions) -> Self {
         let driver = Command::new("chromedriver")
             .arg("--port=0")
             .stdin(Stdio::null())
@@ -218,7 +218,7 @@ impl Drop for Processes {
     }
 }
 
-fn capabilities(profile: &TempDir, manner: &Manner) -> serde_json::Map<String, Value> {
+fn capabilities(profile: &TempDir, manner: &BrowserOptions) -> serde_json::Map<String, Value> {
     let arguments = [
         "--headless",
         "--no-sandbox",

@@ -51,7 +51,7 @@ impl Answer {
 
 /// Why there is no answer.
 #[derive(Debug)]
-pub(crate) enum Lost {
+pub(crate) enum CallError {
     /// No connection: the request was never sent.
     Unsent(String),
     /// It was sent, at least in part: nobody knows what became of it.
@@ -84,7 +84,7 @@ impl ApiClient {
         path: &str,
         media_type: &str,
         body: impl Into<Bytes>,
-    ) -> Result<Answer, Lost> {
+    ) -> Result<Answer, CallError> {
         let mut headers = HeaderMap::new();
         if !media_type.is_empty() {
             headers.insert("content-type", media_type.parse().unwrap());
@@ -99,10 +99,10 @@ impl ApiClient {
         path: &str,
         headers: HeaderMap,
         body: impl Into<Bytes>,
-    ) -> Result<Answer, Lost> {
+    ) -> Result<Answer, CallError> {
         let mut connection = match self.reuse().await {
             Some(connection) => connection,
-            None => self.connect().await.map_err(|error| Lost::Unsent(error.to_string()))?,
+            None => self.connect().await.map_err(|error| CallError::Unsent(error.to_string()))?,
         };
         let request = Request::builder().method(method).uri(path).header("host", self.address.to_string());
         let mut request = request.body(Full::new(body.into())).unwrap();
@@ -118,7 +118,7 @@ impl ApiClient {
         let answer = tokio::time::timeout(ANSWER_WITHIN, exchange)
             .await
             .unwrap_or_else(|_| panic!("no answer to {path} within {ANSWER_WITHIN:?}"))
-            .map_err(|error| Lost::Unanswered(error.to_string()))?;
+            .map_err(|error| CallError::Unanswered(error.to_string()))?;
         self.idle.lock().unwrap().push(connection);
         Ok(answer)
     }
@@ -143,7 +143,7 @@ impl ApiClient {
     }
 
     /// Submits whatever `body` is: an object or an array.
-    pub(crate) async fn submit(&self, body: &Value) -> Result<Answer, Lost> {
+    pub(crate) async fn submit(&self, body: &Value) -> Result<Answer, CallError> {
         self.call(Method::POST, "/v1/events", "application/json", body.to_string()).await
     }
 

@@ -19,7 +19,7 @@ use super::receiver::{Receiver, Reply, Script, always};
 const EPOCH: Timestamp = Timestamp::from_millis(1_767_600_000_000);
 
 /// A daemon with its data directory, its clock and a client.
-pub(crate) struct World {
+pub(crate) struct TestDaemon {
     pub(crate) clock: Clock,
     pub(crate) api: ApiClient,
     pub(crate) dir: TempDir,
@@ -30,7 +30,7 @@ pub(crate) struct World {
     daemon: Option<Daemon>,
 }
 
-impl World {
+impl TestDaemon {
     /// A daemon with the default config, except that it may call loopback and serves a free port.
     pub(crate) async fn start() -> Self {
         Self::start_with("", 1).await

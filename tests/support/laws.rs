@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use postrider::model::time::Timestamp;
 
-use super::ledger::{AttemptRow, DeliveryRow, Facts, Known, Ledger, marker};
-use super::receiver::{Reply, Seen};
+use super::ledger::{AttemptRow, DeliveryRow, ExpectedSubscription, Ledger, ObservedState, marker};
+use super::receiver::{ReceivedRequest, Reply};
 
 /// Times in the log are whole milliseconds, rounded on their own.
 const ROUNDING: Duration = Duration::from_millis(3);
@@ -54,8 +54,8 @@ impl Report {
 
 impl Ledger {
     /// Holds the log and the receivers against the laws.
-    pub(crate) fn check(&self, facts: &Facts) -> Report {
-        let mut requests: HashMap<&str, Vec<&Seen>> = HashMap::new();
+    pub(crate) fn check(&self, facts: &ObservedState) -> Report {
+        let mut requests: HashMap<&str, Vec<&ReceivedRequest>> = HashMap::new();
         for seen in facts.seen.iter().filter(|seen| !seen.delivery().is_empty()) {
             requests.entry(seen.delivery()).or_default().push(seen);
         }
@@ -77,9 +77,9 @@ impl Ledger {
 
 struct Check<'a> {
     ledger: &'a Ledger,
-    facts: &'a Facts,
+    facts: &'a ObservedState,
     /// By delivery, in the order that they came.
-    requests: HashMap<&'a str, Vec<&'a Seen>>,
+    requests: HashMap<&'a str, Vec<&'a ReceivedRequest>>,
     report: Report,
 }
 
@@ -199,7 +199,7 @@ impl<'a> Check<'a> {
     }
 
     fn asked_to_wait(&self, row: &DeliveryRow, number: u64) -> Duration {
-        let asked = |seen: &Seen| match seen.reply {
+        let asked = |seen: &ReceivedRequest| match seen.reply {
             Reply::RetryAfter(429 | 503, secs) => Some(Duration::from_secs(secs).min(RETRY_AFTER_MAX)),
             _ => None,
         };
@@ -208,7 +208,7 @@ impl<'a> Check<'a> {
         last.copied().and_then(asked).unwrap_or_default()
     }
 
-    fn requests(&self, row: &DeliveryRow) -> &[&'a Seen] {
+    fn requests(&self, row: &DeliveryRow) -> &[&'a ReceivedRequest] {
         self.requests.get(row.id.as_str()).map_or(&[], Vec::as_slice)
     }
 
@@ -242,7 +242,7 @@ impl<'a> Check<'a> {
     }
 
     /// Whether the body holds the event's data.
-    fn carries(&self, known: &Known, seen: &Seen) -> bool {
+    fn carries(&self, known: &ExpectedSubscription, seen: &ReceivedRequest) -> bool {
         let Some(event) = self.facts.events.get(seen.event()) else { return false };
         match known.format.as_str() {
             "standard" | "cloudevents" => seen.json()["data"] == event["data"],
@@ -254,8 +254,8 @@ impl<'a> Check<'a> {
     /// Requests of deliveries that the log does not have, and more repeated ones than crashes account for.
     fn strangers(&mut self) {
         let logged: BTreeSet<&str> = self.facts.deliveries.iter().map(|row| row.id.as_str()).collect();
-        let stranger = |(id, _): &(&&str, &Vec<&Seen>)| !logged.contains(**id);
-        let strangers: Vec<&Seen> =
+        let stranger = |(id, _): &(&&str, &Vec<&ReceivedRequest>)| !logged.contains(**id);
+        let strangers: Vec<&ReceivedRequest> =
             self.requests.iter().filter(stranger).flat_map(|(_, seen)| seen.clone()).collect();
         for seen in strangers {
             self.violated("a request of a delivery that the log does not have", seen);
@@ -282,7 +282,7 @@ impl<'a> Check<'a> {
     }
 
     /// With `fifo` the next begins when the one before is final.
-    fn order(&mut self, known: &Known, rows: &[&DeliveryRow]) {
+    fn order(&mut self, known: &ExpectedSubscription, rows: &[&DeliveryRow]) {
         for pair in rows.windows(2).filter(|_| known.is_fifo) {
             if started(pair[1]).after(ROUNDING) < ended(pair[0]) {
                 self.violated("a delivery did not wait for the one before", pair);
@@ -291,7 +291,7 @@ impl<'a> Check<'a> {
     }
 
     /// No more requests are out at once than the subscription allows.
-    fn at_once(&mut self, known: &Known, rows: &[&DeliveryRow]) {
+    fn at_once(&mut self, known: &ExpectedSubscription, rows: &[&DeliveryRow]) {
         let attempts = || rows.iter().flat_map(|row| &row.attempts);
         let begins = attempts().map(|attempt| (attempt.started_at.after(ROUNDING), 1));
         let ends = attempts().map(|attempt| (attempt.ended_at.max(attempt.started_at.after(ROUNDING)), -1));
@@ -310,7 +310,7 @@ impl<'a> Check<'a> {
 
     /// After an exhausted delivery, without another's success since its first attempt, nothing begins until a
     /// person has switched the subscription on again.
-    fn health(&mut self, known: &Known, rows: &[&DeliveryRow]) {
+    fn health(&mut self, known: &ExpectedSubscription, rows: &[&DeliveryRow]) {
         let attempts = || rows.iter().flat_map(|row| &row.attempts);
         for row in rows.iter().filter(|row| self.ledger.disables && row.state == "exhausted") {
             let (first, last) = (started(row), ended(row));

@@ -8,11 +8,11 @@ use postrider::model::time::Timestamp;
 use serde_json::Value;
 
 use super::client::ApiClient;
-use super::receiver::{Receiver, Seen};
+use super::receiver::{ReceivedRequest, Receiver};
 
 /// A subscription as the ledger knows it.
 #[derive(Clone, Debug)]
-pub(crate) struct Known {
+pub(crate) struct ExpectedSubscription {
     pub(crate) events: Vec<String>,
     pub(crate) projects: Vec<String>,
     pub(crate) format: String,
@@ -27,7 +27,7 @@ pub(crate) struct Known {
     pub(crate) deleted_at: Option<Timestamp>,
 }
 
-impl Known {
+impl ExpectedSubscription {
     /// A subscription as the API or the config file was given it; `secret` may be in it.
     pub(crate) fn new(members: &Value, schedule: &[Duration]) -> Self {
         let texts = |name: &str| -> Vec<String> {
@@ -83,7 +83,7 @@ pub(crate) struct Accepted {
 /// What was done to the daemon and what it answered.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ledger {
-    pub(crate) subscriptions: BTreeMap<String, Known>,
+    pub(crate) subscriptions: BTreeMap<String, ExpectedSubscription>,
     pub(crate) accepted: BTreeMap<String, Accepted>,
     /// Submitted without an answer, by what makes each unique: they may have been accepted or not.
     pub(crate) unanswered: BTreeMap<String, Accepted>,
@@ -104,18 +104,18 @@ impl Ledger {
     }
 
     /// Notes a subscription; from now on events are matched with it.
-    pub(crate) fn subscribed(&mut self, id: &str, known: Known) {
+    pub(crate) fn subscribed(&mut self, id: &str, known: ExpectedSubscription) {
         self.subscriptions.insert(id.to_owned(), known);
     }
 
     /// The subscription `id`, which was noted before.
-    pub(crate) fn known(&mut self, id: &str) -> &mut Known {
+    pub(crate) fn known(&mut self, id: &str) -> &mut ExpectedSubscription {
         self.subscriptions.get_mut(id).unwrap()
     }
 
     /// Who has to get an event that is accepted now.
     pub(crate) fn expect(&self, event: &Value) -> Accepted {
-        let wanting = |known: &Known| known.active && known.wants(event);
+        let wanting = |known: &ExpectedSubscription| known.active && known.wants(event);
         let targets = self.subscriptions.iter().filter(|(_, known)| wanting(known));
         Accepted { content: event.clone(), targets: targets.map(|(id, _)| id.clone()).collect() }
     }
@@ -201,13 +201,13 @@ impl DeliveryRow {
 
 /// The log as the API shows it, and what the receivers saw.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Facts {
+pub(crate) struct ObservedState {
     pub(crate) events: BTreeMap<String, Value>,
     pub(crate) deliveries: Vec<DeliveryRow>,
-    pub(crate) seen: Vec<Seen>,
+    pub(crate) seen: Vec<ReceivedRequest>,
 }
 
-impl Facts {
+impl ObservedState {
     /// Reads the whole log and what every receiver saw.
     pub(crate) async fn gather(api: &ApiClient, receivers: impl Iterator<Item = &Receiver>) -> Self {
         let mut events = BTreeMap::new();

@@ -9,14 +9,14 @@ use tokio::net::{TcpSocket, TcpStream};
 
 /// One server-sent event.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Told {
+pub(crate) struct StreamMessage {
     pub(crate) id: u64,
     pub(crate) event: String,
     pub(crate) data: Value,
 }
 
 /// A reader.
-pub(crate) struct Listener {
+pub(crate) struct StreamReader {
     stream: TcpStream,
     bytes: Vec<u8>,
     text: String,
@@ -26,7 +26,7 @@ pub(crate) struct Listener {
     pub(crate) comments: usize,
 }
 
-impl Listener {
+impl StreamReader {
     /// Asks for `/v1/stream` and what follows in `query`, and waits for the head of the answer.
     pub(crate) async fn start(address: SocketAddr, query: &str, last: Option<u64>) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
@@ -76,7 +76,7 @@ impl Listener {
     }
 
     /// The next event; none when the stream has ended.
-    pub(crate) async fn next(&mut self) -> Option<Told> {
+    pub(crate) async fn next(&mut self) -> Option<StreamMessage> {
         loop {
             while let Some(end) = self.text.find("\n\n") {
                 let block: String = self.text.drain(..end + 2).collect();
@@ -92,7 +92,7 @@ impl Listener {
         }
     }
 
-    fn parse(&mut self, block: &str) -> Option<Told> {
+    fn parse(&mut self, block: &str) -> Option<StreamMessage> {
         let (mut id, mut event, mut data) = (None, None, None);
         for line in block.lines() {
             match line.split_once(": ").unwrap_or((line, "")) {
@@ -104,11 +104,11 @@ impl Listener {
                 other => panic!("{other:?}"),
             }
         }
-        Some(Told { id: id?, event: event?, data: data? })
+        Some(StreamMessage { id: id?, event: event?, data: data? })
     }
 
     /// The next `count` events.
-    pub(crate) async fn take(&mut self, count: usize) -> Vec<Told> {
+    pub(crate) async fn take(&mut self, count: usize) -> Vec<StreamMessage> {
         let mut told = Vec::with_capacity(count);
         while told.len() < count {
             let next = tokio::time::timeout(Duration::from_hours(1), self.next()).await;

@@ -16,12 +16,12 @@ use super::client::ApiClient;
 const READY_WITHIN: Duration = Duration::from_mins(1);
 
 /// A config file, a data directory and an address that a daemon can be started on again and again.
-pub(crate) struct Site {
+pub(crate) struct DaemonSetup {
     pub(crate) address: SocketAddr,
     pub(crate) dir: TempDir,
 }
 
-impl Site {
+impl DaemonSetup {
     /// A site in `dir` with the settings of every test, then `settings`.
     pub(crate) fn new(dir: TempDir, settings: &str) -> Self {
         // The port is free now and stays ours in all likelihood: a killed daemon has to come back on it.
@@ -50,13 +50,17 @@ impl Site {
 
     /// Starts the executable, by way of `wrapper` if there is one; it is killed when dropped. It is that of this build,
     /// or the one that `POSTRIDER_EXECUTABLE` names: of a release, where something is measured.
-    pub(crate) fn spawn(&self, wrapper: &[&str]) -> Running {
-        Running(self.command(wrapper).spawn().unwrap())
+    pub(crate) fn spawn(&self, wrapper: &[&str]) -> RunningDaemon {
+        RunningDaemon(self.command(wrapper).spawn().unwrap())
     }
 
     /// Starts the executable as a service manager does: with these variables, and `listener`, if there
     /// is one, as the socket that is handed over.
-    pub(crate) fn spawn_as_service(&self, variables: &[(&str, &str)], listener: Option<OwnedFd>) -> Running {
+    pub(crate) fn spawn_as_service(
+        &self,
+        variables: &[(&str, &str)],
+        listener: Option<OwnedFd>,
+    ) -> RunningDaemon {
         // The number of the process, which it has to be told, is known to itself alone.
         let hand_over =
             ["sh", "-c", "exec 3<&0 0</dev/null; export LISTEN_FDS=1 LISTEN_PID=$$; exec \"$@\"", "sh"];
@@ -66,7 +70,7 @@ impl Site {
         if let Some(listener) = listener {
             command.stdin(Stdio::from(listener));
         }
-        Running(command.spawn().unwrap())
+        RunningDaemon(command.spawn().unwrap())
     }
 
     fn command(&self, wrapper: &[&str]) -> Command {
@@ -91,7 +95,7 @@ impl Site {
     ///
     /// # Panics
     /// If the process ends or the time is over, with its log.
-    pub(crate) async fn ready(&self, running: &mut Running) -> ApiClient {
+    pub(crate) async fn ready(&self, running: &mut RunningDaemon) -> ApiClient {
         let ask = async || {
             let ended = running.0.try_wait().unwrap();
             assert!(ended.is_none(), "the daemon ended with {ended:?}:\n{}", self.log());
@@ -104,9 +108,9 @@ impl Site {
 }
 
 /// A child process, killed when dropped.
-pub(crate) struct Running(Child);
+pub(crate) struct RunningDaemon(Child);
 
-impl Running {
+impl RunningDaemon {
     /// The process id.
     pub(crate) fn id(&self) -> u32 {
         self.0.id()
@@ -177,7 +181,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningDaemon {
     fn drop(&mut self) {
         drop(self.0.kill());
         drop(self.0.wait());

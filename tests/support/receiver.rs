@@ -49,7 +49,7 @@ impl Reply {
 
 /// One request as the receiver saw it.
 #[derive(Clone, Debug)]
-pub(crate) struct Seen {
+pub(crate) struct ReceivedRequest {
     /// When its body was complete.
     pub(crate) at: Timestamp,
     /// The path that was asked for.
@@ -60,7 +60,7 @@ pub(crate) struct Seen {
     pub(crate) reply: Reply,
 }
 
-impl Seen {
+impl ReceivedRequest {
     /// A header's text; empty if it is not there.
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
@@ -102,8 +102,8 @@ impl Seen {
     }
 }
 
-/// Decides on each request; the reply in `Seen` is not meaningful yet.
-pub(crate) type Script = Box<dyn FnMut(&Seen) -> Reply + Send>;
+/// Decides on each request; the reply in `ReceivedRequest` is not meaningful yet.
+pub(crate) type Script = Box<dyn FnMut(&ReceivedRequest) -> Reply + Send>;
 
 /// The same reply for ever.
 pub(crate) fn always(reply: Reply) -> Script {
@@ -119,7 +119,7 @@ pub(crate) fn failing(share: f64, seed: u64) -> Script {
 struct State {
     clock: Clock,
     script: Mutex<Script>,
-    seen: Mutex<Vec<Seen>>,
+    seen: Mutex<Vec<ReceivedRequest>>,
     count: watch::Sender<usize>,
     open: Mutex<(usize, usize)>,
     connections: watch::Sender<usize>,
@@ -162,7 +162,7 @@ impl Receiver {
     }
 
     /// Every request so far.
-    pub(crate) fn seen(&self) -> Vec<Seen> {
+    pub(crate) fn seen(&self) -> Vec<ReceivedRequest> {
         self.state.seen.lock().unwrap().clone()
     }
 
@@ -175,7 +175,7 @@ impl Receiver {
     ///
     /// # Panics
     /// After a day, which only passes on paused time.
-    pub(crate) async fn wait_for(&self, count: usize) -> Vec<Seen> {
+    pub(crate) async fn wait_for(&self, count: usize) -> Vec<ReceivedRequest> {
         let mut counter = self.state.count.subscribe();
         let reached = counter.wait_for(|seen| *seen >= count);
         let waited = tokio::time::timeout(Duration::from_hours(24), reached).await.map(drop);
@@ -229,7 +229,8 @@ async fn serve(request: Request<Incoming>, state: &State) -> Result<Response<Bod
 
 fn record(state: &State, head: Parts, body: Bytes) -> Reply {
     let path = head.uri.path().to_owned();
-    let mut seen = Seen { at: state.clock.now(), path, headers: head.headers, body, reply: Reply::Hang };
+    let mut seen =
+        ReceivedRequest { at: state.clock.now(), path, headers: head.headers, body, reply: Reply::Hang };
     let reply = (state.script.lock().unwrap())(&seen);
     seen.reply = reply.clone();
     let mut all = state.seen.lock().unwrap();

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::driver::{Browser, Manner};
+use crate::driver::{Browser, BrowserOptions};
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
@@ -252,9 +252,9 @@ async fn from_its_own_site(world: &World, browser: &Client) {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs chromium and chromedriver"]
-async fn a_page_of_another_site_gets_nothing_and_one_of_its_own_everything() {
+async fn pages_of_other_sites_cannot_call_the_api_and_its_own_page_can() {
     let world = World::start().await;
-    let manner = Manner { language: "en-GB", rebound: Some(REBOUND), ..Manner::default() };
+    let manner = BrowserOptions { language: "en-GB", rebound: Some(REBOUND), ..BrowserOptions::default() };
     let browser = Browser::start_as(&format!("http://{}", world.address), &manner).await;
     from_another_site(&world, browser.driver()).await;
     by_a_rebound_name(&world, browser.driver()).await;

@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 
-use crate::support::daemon::World;
+use crate::support::daemon::TestDaemon;
 use crate::support::receiver::{Reply, always};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
@@ -34,7 +34,13 @@ impl Answer {
     }
 }
 
-async fn send(world: &World, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+async fn send(
+    world: &TestDaemon,
+    method: Method,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Answer {
     let address: SocketAddr = world.api.address;
     let stream = TcpStream::connect(address).await.unwrap();
     let (mut sender, connection) = handshake(TokioIo::new(stream)).await.unwrap();
@@ -55,7 +61,7 @@ async fn send(world: &World, method: Method, path: &str, headers: &[(&str, &str)
     }
 }
 
-async fn get(world: &World, path: &str) -> Answer {
+async fn get(world: &TestDaemon, path: &str) -> Answer {
     send(world, Method::GET, path, &[], "").await
 }
 
@@ -66,8 +72,8 @@ fn token(page: &str) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_page_has_its_policy_and_its_tag_and_no_cookie() {
-    let world = World::start().await;
+async fn every_page_has_a_content_security_policy_and_an_etag_and_no_cookie() {
+    let world = TestDaemon::start().await;
     let (receiver, subscription) = world.subscribed(json!({"name": "<crm>"})).await;
     let event = world.api.accepted(&crate::support::client::event("A", "acme/p", 1)).await;
     receiver.wait_for(1).await;
@@ -117,7 +123,7 @@ fn field(page: &str, name: &str) -> String {
 }
 
 /// Sends a form twice, as a double click does, and answers with where each one leads.
-async fn send_twice(world: &World, path: &str, form: &str) -> [String; 2] {
+async fn send_twice(world: &TestDaemon, path: &str, form: &str) -> [String; 2] {
     let mut places = Vec::new();
     for _ in 0..2 {
         let answer = send(world, Method::POST, path, &[("content-type", FORM)], form).await;
@@ -132,8 +138,8 @@ fn place(location: &str) -> &str {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_form_sent_twice_makes_one_subscription() {
-    let world = World::start().await;
+async fn submitting_a_form_twice_creates_one_subscription() {
+    let world = TestDaemon::start().await;
     let receiver = world.receiver(always(Reply::Status(200))).await;
     let page = get(&world, "/subscriptions/new").await.text();
     let (token, once) = (token(&page), field(&page, "once"));
@@ -159,8 +165,8 @@ async fn a_form_sent_twice_makes_one_subscription() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn settings_saved_twice_are_saved() {
-    let world = World::start().await;
+async fn saving_the_same_settings_twice_succeeds() {
+    let world = TestDaemon::start().await;
     let (receiver, subscription) = world.subscribed(json!({"name": "crm"})).await;
     let path = format!("/subscriptions/{}/edit", subscription["id"].as_str().unwrap());
     let page = get(&world, &path).await.text();
@@ -173,8 +179,8 @@ async fn settings_saved_twice_are_saved() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_replay_sent_twice_is_one_and_so_are_chosen_events() {
-    let world = World::start().await;
+async fn submitting_a_replay_twice_creates_one_replay() {
+    let world = TestDaemon::start().await;
     let events = [world.api.accepted(&crate::support::client::event("A", "acme/p", 1)).await];
     let (receiver, subscription) = world.subscribed(json!({"name": "crm"})).await;
     let id = subscription["id"].as_str().unwrap();
@@ -204,8 +210,8 @@ async fn a_replay_sent_twice_is_one_and_so_are_chosen_events() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_delivered_again_is_told_beside_its_field() {
-    let world = World::start().await;
+async fn replay_errors_are_shown_beside_their_fields() {
+    let world = TestDaemon::start().await;
     let (_, subscription) = world.subscribed(json!({"name": "crm"})).await;
     let (_, twin) = world.subscribed(json!({"name": "twin"})).await;
     world
@@ -231,8 +237,8 @@ async fn what_cannot_be_delivered_again_is_told_beside_its_field() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_form_of_elsewhere_changes_nothing() {
-    let world = World::start().await;
+async fn a_form_from_another_site_changes_nothing() {
+    let world = TestDaemon::start().await;
     let (_, subscription) = world.subscribed(json!({})).await;
     let id = subscription["id"].as_str().unwrap();
     let posts = [
@@ -274,8 +280,8 @@ async fn a_form_of_elsewhere_changes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_overwrites_what_somebody_else_has_saved() {
-    let world = World::start().await;
+async fn a_concurrent_edit_is_not_overwritten() {
+    let world = TestDaemon::start().await;
     let (receiver, subscription) = world.subscribed(json!({"name": "crm"})).await;
     let id = subscription["id"].as_str().unwrap();
     let path = format!("/subscriptions/{id}/edit");
@@ -292,8 +298,8 @@ async fn nobody_overwrites_what_somebody_else_has_saved() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_bad_form_comes_back_with_what_was_typed_and_what_is_wrong() {
-    let world = World::start().await;
+async fn an_invalid_form_returns_with_its_input_and_errors() {
+    let world = TestDaemon::start().await;
     let token = token(&get(&world, "/subscriptions/new").await.text());
     let form =
         format!("token={token}&url=http%3A%2F%2F169.254.1.1%2Fx&name=%22%3Ex&filter=1+%2B&events_mode=only");
@@ -324,8 +330,8 @@ async fn a_bad_form_comes_back_with_what_was_typed_and_what_is_wrong() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_search_that_cannot_be_read_finds_nothing() {
-    let world = World::start().await;
+async fn an_invalid_search_finds_nothing() {
+    let world = TestDaemon::start().await;
     let (receiver, _) = world.subscribed(json!({"name": "crm"})).await;
     world.api.accepted(&crate::support::client::event("A", "acme/p", 1)).await;
     receiver.wait_for(1).await;
@@ -342,8 +348,8 @@ async fn a_search_that_cannot_be_read_finds_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_first_load_is_light_and_then_cached() {
-    let world = World::start().await;
+async fn the_first_load_is_small_and_assets_are_cached() {
+    let world = TestDaemon::start().await;
     let receiver = world.receiver(always(Reply::Status(200))).await;
     for _ in 0..20 {
         world.subscribe(&receiver, json!({"name": "a name of some length"})).await;
@@ -371,8 +377,8 @@ async fn the_first_load_is_light_and_then_cached() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_page_that_is_not_there_is_a_page_and_a_call_a_problem() {
-    let world = World::start().await;
+async fn a_missing_page_is_html_and_a_missing_api_route_is_a_problem() {
+    let world = TestDaemon::start().await;
     let person = [("accept", "text/html,application/xhtml+xml")];
     for path in ["/nothing", "/sv/events/evt_x", "/subscriptions/sub_00000000000000000000000000"] {
         let page = send(&world, Method::GET, path, &person, "").await;
@@ -388,8 +394,8 @@ async fn a_page_that_is_not_there_is_a_page_and_a_call_a_problem() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn deliveries_are_found_by_what_their_event_is() {
-    let world = World::start().await;
+async fn deliveries_are_found_by_event_type_and_project() {
+    let world = TestDaemon::start().await;
     let (receiver, subscription) = world.subscribed(json!({"name": "crm"})).await;
     for (event_type, project) in [("A", "acme/p"), ("A", "globex/p"), ("B", "acme/q"), ("B", "p")] {
         world.api.accepted(&crate::support::client::event(event_type, project, 1)).await;

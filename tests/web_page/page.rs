@@ -8,10 +8,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::driver::{Browser, Manner};
+use crate::driver::{Browser, BrowserOptions};
 use crate::support::client::{ApiClient, event};
-use crate::support::process::{Running, Site};
-use crate::support::receiver::{Receiver, Reply, Seen, always};
+use crate::support::process::{DaemonSetup, RunningDaemon};
+use crate::support::receiver::{ReceivedRequest, Receiver, Reply, always};
 use fantoccini::key::Key;
 use http::Method;
 use postrider::model::time::Clock;
@@ -46,13 +46,13 @@ id = "shop"
 struct Served {
     api: ApiClient,
     base: String,
-    _site: Site,
-    _running: Running,
+    _site: DaemonSetup,
+    _running: RunningDaemon,
 }
 
 impl Served {
     async fn start(settings: &str) -> Self {
-        let site = Site::new(crate::support::memory_dir(), &format!("{settings}{CATALOG}"));
+        let site = DaemonSetup::new(crate::support::memory_dir(), &format!("{settings}{CATALOG}"));
         let mut running = site.spawn(&[]);
         let api = site.ready(&mut running).await;
         Self { api, base: format!("http://{}", site.address), _site: site, _running: running }
@@ -63,7 +63,7 @@ async fn receiver(reply: Reply) -> Receiver {
     Receiver::start(Clock::system(), always(reply)).await
 }
 
-async fn got(receiver: &Receiver, count: usize) -> Vec<Seen> {
+async fn got(receiver: &Receiver, count: usize) -> Vec<ReceivedRequest> {
     let what = format!("{count} requests have come");
     let pause = Duration::from_millis(20);
     crate::support::eventually(&what, ARRIVES_WITHIN, pause, async || {
@@ -75,7 +75,7 @@ async fn got(receiver: &Receiver, count: usize) -> Vec<Seen> {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a browser; scripts/test runs it"]
-async fn a_first_visit_ends_with_a_webhook_by_clicking_only() {
+async fn a_first_visitor_creates_a_webhook_by_clicking_only() {
     let served = Served::start("").await;
     let receiver = receiver(Reply::Status(200)).await;
     let browser = Browser::start(&served.base).await;
@@ -119,7 +119,7 @@ async fn a_first_visit_ends_with_a_webhook_by_clicking_only() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a browser; scripts/test runs it"]
-async fn the_preview_agrees_with_what_then_arrives() {
+async fn the_preview_matches_the_events_that_are_then_delivered() {
     let served = Served::start("").await;
     let receiver = receiver(Reply::Status(200)).await;
     let mut events = Vec::new();
@@ -160,7 +160,7 @@ async fn the_preview_agrees_with_what_then_arrives() {
     let seen = got(&receiver, 3).await;
     let arrived: BTreeSet<String> = seen
         .iter()
-        .map(Seen::json)
+        .map(ReceivedRequest::json)
         .filter(|body| body["data"]["n"] != 99)
         .map(|body| format!("{} {}/{}", text(&body["type"]), text(&body["company"]), text(&body["project"])))
         .collect();
@@ -176,7 +176,7 @@ fn text(value: &Value) -> &str {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a browser; scripts/test runs it"]
-async fn a_receiver_fails_is_mended_and_gets_what_was_held() {
+async fn a_repaired_receiver_gets_its_held_deliveries() {
     let served = Served::start("").await;
     let receiver = receiver(Reply::Status(503)).await;
     // One at a time, so that the first failure finds the other three unsent.
@@ -209,7 +209,7 @@ async fn a_receiver_fails_is_mended_and_gets_what_was_held() {
         .collect();
     assert!(held.len() <= 3);
     let seen = got(&receiver, before + 4).await;
-    let bodies: Vec<Value> = seen[before..].iter().map(Seen::json).collect();
+    let bodies: Vec<Value> = seen[before..].iter().map(ReceivedRequest::json).collect();
     assert_eq!(bodies[0]["type"], "webhook.health_check");
     assert_eq!(bodies.len(), 4, "the check and what was held: {bodies:?}");
 
@@ -224,9 +224,9 @@ async fn a_receiver_fails_is_mended_and_gets_what_was_held() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a browser; scripts/test runs it"]
-async fn the_language_is_the_browsers_until_another_is_chosen() {
+async fn the_page_uses_the_browsers_language_until_another_is_chosen() {
     let served = Served::start("").await;
-    let swedish = Manner { language: "sv-SE", ..Manner::default() };
+    let swedish = BrowserOptions { language: "sv-SE", ..BrowserOptions::default() };
     let browser = Browser::start_as(&served.base, &swedish).await;
     browser.open("/subscriptions").await;
     browser.until_shows("Ingen vill få veta något ännu").await;
@@ -261,7 +261,7 @@ async fn press(browser: &Browser, keys: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a browser; scripts/test runs it"]
-async fn the_keyboard_is_enough() {
+async fn every_action_works_by_keyboard() {
     let served = Served::start("").await;
     let receiver = receiver(Reply::Status(200)).await;
     let browser = Browser::start(&served.base).await;
@@ -288,7 +288,7 @@ async fn the_keyboard_is_enough() {
 async fn everything_works_without_script() {
     let served = Served::start("").await;
     let receiver = receiver(Reply::Status(200)).await;
-    let plain = Manner { language: "en", has_no_script: true, ..Manner::default() };
+    let plain = BrowserOptions { language: "en", has_no_script: true, ..BrowserOptions::default() };
     let browser = Browser::start_as(&served.base, &plain).await;
     browser.open("/subscriptions/new").await;
     browser.fill("#url", &receiver.url()).await;
@@ -311,7 +311,7 @@ async fn everything_works_without_script() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a browser; scripts/test runs it"]
-async fn what_is_past_is_delivered_again() {
+async fn past_events_are_delivered_again() {
     let served = Served::start("").await;
     let receiver = receiver(Reply::Status(200)).await;
     for n in 0..3 {
@@ -333,7 +333,7 @@ async fn what_is_past_is_delivered_again() {
     tab_to(&browser, "#counted button.primary").await;
     press(&browser, &Key::Enter.to_string()).await;
     browser.until_shows("It has begun, and goes on by itself.").await;
-    let bodies: Vec<Value> = got(&receiver, 3).await.iter().map(Seen::json).collect();
+    let bodies: Vec<Value> = got(&receiver, 3).await.iter().map(ReceivedRequest::json).collect();
     assert!(bodies.iter().all(|body| body["type"] == "TODO_CREATED"), "{bodies:?}");
     browser.until_shows("3 deliveries made.").await;
     browser.until_shows("Done").await;
@@ -356,7 +356,7 @@ async fn what_is_past_is_delivered_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a browser; scripts/test runs it"]
-async fn a_replay_shows_how_far_it_is_and_can_be_stopped_without_script() {
+async fn a_replay_shows_its_progress_and_can_be_cancelled_without_script() {
     let served = Served::start("[api]\nreplay_backlog_max = 2\n").await;
     let receiver = receiver(Reply::Status(200)).await;
     for n in 0..9 {
@@ -365,7 +365,7 @@ async fn a_replay_shows_how_far_it_is_and_can_be_stopped_without_script() {
     // Switched off, it holds what is made, so that the replay waits for room.
     let members = json!({"name": "crm", "url": receiver.url(), "enabled": false});
     let subscription = served.api.subscribe(&members).await;
-    let plain = Manner { language: "en", has_no_script: true, ..Manner::default() };
+    let plain = BrowserOptions { language: "en", has_no_script: true, ..BrowserOptions::default() };
     let browser = Browser::start_as(&served.base, &plain).await;
     browser.open(&format!("/subscriptions/{}", text(&subscription["id"]))).await;
     browser.click_text("Deliver again").await;
@@ -398,14 +398,14 @@ fn key(name: &str) -> (String, String) {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a browser; scripts/test runs it"]
-async fn with_keys_people_log_in_and_may_do_what_their_key_may() {
+async fn login_grants_the_role_of_the_key() {
     let (admin, admin_digest) = key("admin");
     let (read, read_digest) = key("read");
     let keys =
         [("boss", "admin", &admin_digest), ("looker", "read", &read_digest)].map(|(name, role, sha256)| {
             format!("[[auth.keys]]\nname = \"{name}\"\nrole = \"{role}\"\nsha256 = \"{sha256}\"\n")
         });
-    let site = Site::new(crate::support::memory_dir(), &format!("{}{CATALOG}", keys.concat()));
+    let site = DaemonSetup::new(crate::support::memory_dir(), &format!("{}{CATALOG}", keys.concat()));
     let mut running = site.spawn(&[]);
     site.ready(&mut running).await;
     let browser = Browser::start(&format!("http://{}", site.address)).await;
@@ -455,7 +455,7 @@ axe.run({resultTypes: ["violations"]}).then((found) => done(found.violations
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a browser and axe-core; scripts/test runs it"]
-async fn no_view_keeps_anybody_out() {
+async fn every_view_passes_the_accessibility_checker() {
     let served = Served::start("").await;
     let (good, bad) = (receiver(Reply::Status(200)).await, receiver(Reply::Status(500)).await);
     for (name, receiver) in [("good", &good), ("bad", &bad)] {
@@ -515,7 +515,7 @@ async fn no_view_keeps_anybody_out() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a browser; scripts/test runs it"]
-async fn the_tail_shows_what_happens_as_it_happens() {
+async fn the_live_view_shows_events_as_they_happen() {
     let served = Served::start("").await;
     let receiver = receiver(Reply::Status(200)).await;
     served.api.subscribe(&json!({"name": "crm", "url": receiver.url()})).await;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::driver::Browser;
 use crate::support::client::ApiClient;
-use crate::support::process::{Running, Site};
+use crate::support::process::{DaemonSetup, RunningDaemon};
 use crate::support::receiver::{Receiver, Reply, always};
 use futures_util::StreamExt as _;
 use futures_util::stream;
@@ -29,8 +29,8 @@ const BATCH: usize = 500;
 const AT_ONCE: usize = 16;
 
 /// A daemon as people run it: on the disk, with the cache of the defaults.
-async fn daemon() -> (Site, Running, ApiClient) {
-    let site = Site::new(tempfile::TempDir::new().unwrap(), "[log]\nlevel = \"error\"\n");
+async fn daemon() -> (DaemonSetup, RunningDaemon, ApiClient) {
+    let site = DaemonSetup::new(tempfile::TempDir::new().unwrap(), "[log]\nlevel = \"error\"\n");
     let path = site.dir.path().join("config.toml");
     let config = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, config.replace("cache = \"16MiB\"\n", "")).unwrap();
@@ -96,7 +96,7 @@ async fn measure(api: &ApiClient, path: &str) -> (Duration, Duration, usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "measures: run it by hand with the executable of a release"]
-async fn many_subscriptions_and_deliveries_do_not_slow_a_view() {
+async fn views_stay_fast_with_many_subscriptions_and_deliveries() {
     let subscriptions = crate::support::variable("SUBSCRIPTIONS", 10_000);
     let deliveries = crate::support::variable("DELIVERIES", 1_000_000);
     let (_site, running, api) = daemon().await;
@@ -202,7 +202,7 @@ found();
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "measures: run it by hand with the executable of a release"]
-async fn the_first_load_paints_soon() {
+async fn the_first_load_paints_within_its_limit() {
     let (site, _running, api) = daemon().await;
     let receiver = Receiver::start(Clock::system(), always(Reply::Status(200))).await;
     subscribe(&api, &receiver, HOT).await;

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use crate::driver::Browser;
 use crate::support::client::ApiClient;
-use crate::support::process::Site;
-use crate::support::receiver::{Receiver, Reply, Script, Seen, always};
+use crate::support::process::DaemonSetup;
+use crate::support::receiver::{ReceivedRequest, Receiver, Reply, Script, always};
 use postrider::model::time::Clock;
 use serde_json::{Value, json};
 
@@ -108,8 +108,8 @@ async fn picture(browser: &Browser, name: &str, path: &str, shows: &str) {
     }
 }
 
-async fn started(settings: &str) -> (Site, crate::support::process::Running, ApiClient) {
-    let site = Site::new(crate::support::memory_dir(), settings);
+async fn started(settings: &str) -> (DaemonSetup, crate::support::process::RunningDaemon, ApiClient) {
+    let site = DaemonSetup::new(crate::support::memory_dir(), settings);
     let mut running = site.spawn(&[]);
     let api = site.ready(&mut running).await;
     (site, running, api)
@@ -127,7 +127,7 @@ async fn delivery(api: &ApiClient, search: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes pictures: run it by hand"]
-async fn every_view_is_pictured() {
+async fn every_view_is_captured() {
     let (empty, _empty, _) = started("").await;
     let browser = Browser::start(&format!("http://{}", empty.address)).await;
     picture(&browser, "welcome", "/", "Three steps").await;
@@ -138,7 +138,7 @@ async fn every_view_is_pictured() {
     let (site, _running, api) = started(&settings()).await;
     let replies: [Script; 4] = [
         always(Reply::Status(204)),
-        Box::new(|seen: &Seen| {
+        Box::new(|seen: &ReceivedRequest| {
             Reply::Status(if seen.json()["data"]["amount"] == REFUSED { 500 } else { 200 })
         }),
         always(Reply::Status(503)),

@@ -1,4 +1,4 @@
-//! Who may call: keys with roles, and the guard of a daemon without keys.
+//! Who may call: keys with roles, and the check_access of a daemon without keys.
 //!
 //! Without keys only loopback and Unix sockets are served. A web page in the user's browser can reach loopback
 //! too, so there `Host` must name loopback (against DNS rebinding) and `Origin`, if there is one, must be the
@@ -16,23 +16,23 @@ use ring::digest::{SHA256, digest};
 use subtle::ConstantTimeEq as _;
 
 use super::browser::{check_host, is_navigation, refuse_other_sites};
-use super::throttle::Throttle;
+use super::throttle::AuthThrottle;
 use crate::api::caller::{Caller, Peer};
-use crate::api::problem::{ApiError, mend};
+use crate::api::error::{ApiError, into_problem};
 use crate::api::request::media_type;
 use crate::config::{Config, Key, Role};
 use crate::model::time::Clock;
 
 /// What a route asks of its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Need {
+enum Requirement {
     /// Nothing: probes.
     Open,
     /// A key with this role, or with [`Role::Admin`].
     Role(Role),
 }
 
-impl Need {
+impl Requirement {
     /// Events in need `ingest`, reading needs `read`, everything else `admin`, routes that do not exist too.
     fn of(method: &Method, path: &str) -> Self {
         match (method, path) {
@@ -44,32 +44,32 @@ impl Need {
     }
 }
 
-/// The guard's state: the present keys, and the failures of late.
+/// The check_access's state: the present keys, and the failures of late.
 #[derive(Clone)]
-pub struct Gate {
+pub struct AccessGuard {
     config: Arc<dyn Fn() -> Arc<Config> + Send + Sync>,
-    failures: Arc<Throttle>,
+    failures: Arc<AuthThrottle>,
 }
 
-impl Gate {
-    /// A guard that asks `config` for the keys at each request, so that a reload takes effect at once.
+impl AccessGuard {
+    /// A check_access that asks `config` for the keys at each request, so that a reload takes effect at once.
     pub fn new(config: impl Fn() -> Arc<Config> + Send + Sync + 'static, clock: Clock) -> Self {
-        Self { config: Arc::new(config), failures: Arc::new(Throttle::new(clock)) }
+        Self { config: Arc::new(config), failures: Arc::new(AuthThrottle::new(clock)) }
     }
 
-    fn admit(&self, request: &Request) -> Result<Caller, ApiError> {
+    fn authorize(&self, request: &Request) -> Result<Caller, ApiError> {
         refuse_other_sites(request)?;
         let config = (self.config)();
         let peer = request.extensions().get::<Peer>().copied();
         if config.auth.keys.is_empty() {
-            return admit_local(peer, request);
+            return authorize_local(peer, request);
         }
-        let Need::Role(role) = Need::of(request.method(), request.uri().path()) else {
+        let Requirement::Role(role) = Requirement::of(request.method(), request.uri().path()) else {
             return Ok(Caller::local());
         };
-        let admitted = admit_key(&config.auth.keys, role, request.headers());
+        let admitted = authorize_key(&config.auth.keys, role, request.headers());
         if matches!(admitted, Err(ApiError::Unauthorized(_))) {
-            self.failures.count(peer.and_then(Peer::source))?;
+            self.failures.record(peer.and_then(Peer::source))?;
         }
         admitted
     }
@@ -84,48 +84,48 @@ impl Gate {
     ///
     /// # Errors
     /// As the API refuses it.
-    pub fn admit_page(&self, request: &Request) -> Result<(), ApiError> {
+    pub fn authorize_page(&self, request: &Request) -> Result<(), ApiError> {
         if !is_navigation(request) {
             refuse_other_sites(request)?;
         }
         if self.has_keys() {
             return Ok(());
         }
-        admit_local(request.extensions().get::<Peer>().copied(), request).map(drop)
+        authorize_local(request.extensions().get::<Peer>().copied(), request).map(drop)
     }
 
     /// The key that a person gives at the page's door. Failures count as they do for the API.
     ///
     /// # Errors
     /// If it is not known, or too many were tried from there.
-    pub fn check_key(&self, peer: Option<Peer>, key: &str) -> Result<Key, ApiError> {
+    pub fn authenticate(&self, peer: Option<Peer>, key: &str) -> Result<Key, ApiError> {
         let config = (self.config)();
-        if let Some(key) = find(&config.auth.keys, key) {
+        if let Some(key) = find_key(&config.auth.keys, key) {
             return Ok(key.clone());
         }
-        self.failures.count(peer.and_then(Peer::source))?;
+        self.failures.record(peer.and_then(Peer::source))?;
         Err(ApiError::Unauthorized("the key is not one of [[auth.keys]]"))
     }
 
     /// The key with that digest, if it is configured still.
-    pub fn key_of(&self, sha256: &[u8; 32]) -> Option<Key> {
+    pub fn key_by_digest(&self, sha256: &[u8; 32]) -> Option<Key> {
         (self.config)().auth.keys.iter().find(|key| key.sha256 == *sha256).cloned()
     }
 }
 
 /// The middleware of every route: lets the request in with its [`Caller`], or answers for it. Answers of the
 /// framework come out as problems.
-pub async fn guard(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
-    match gate.admit(&request).and_then(|caller| media_type::check(&request).map(|()| caller)) {
+pub async fn check_access(State(guard): State<AccessGuard>, mut request: Request, next: Next) -> Response {
+    match guard.authorize(&request).and_then(|caller| media_type::check(&request).map(|()| caller)) {
         Ok(caller) => {
             request.extensions_mut().insert(caller);
-            mend(next.run(request).await)
+            into_problem(next.run(request).await)
         }
         Err(failure) => failure.into_response(),
     }
 }
 
-fn admit_local(peer: Option<Peer>, request: &Request) -> Result<Caller, ApiError> {
+fn authorize_local(peer: Option<Peer>, request: &Request) -> Result<Caller, ApiError> {
     match peer.filter(|peer| peer.is_local()) {
         Some(Peer::Unix) => {}
         Some(Peer::Tcp(_)) => check_host(request, "http://")?,
@@ -140,11 +140,11 @@ fn admit_local(peer: Option<Peer>, request: &Request) -> Result<Caller, ApiError
     Ok(Caller::local())
 }
 
-fn admit_key(keys: &[Key], needed: Role, headers: &HeaderMap) -> Result<Caller, ApiError> {
+fn authorize_key(keys: &[Key], needed: Role, headers: &HeaderMap) -> Result<Caller, ApiError> {
     let Some(token) = bearer(headers) else {
         return Err(ApiError::Unauthorized("send a key as 'Authorization: Bearer KEY'"));
     };
-    let Some(key) = find(keys, token) else {
+    let Some(key) = find_key(keys, token) else {
         return Err(ApiError::Unauthorized("the key is not one of [[auth.keys]]"));
     };
     if key.role == needed || key.role == Role::Admin {
@@ -162,7 +162,7 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// Compares with every key, each in constant time: how long it takes tells nothing of the keys.
-fn find<'k>(keys: &'k [Key], token: &str) -> Option<&'k Key> {
+fn find_key<'k>(keys: &'k [Key], token: &str) -> Option<&'k Key> {
     let given = digest(&SHA256, token.as_bytes());
     let mut found = None;
     for key in keys {

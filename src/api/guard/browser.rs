@@ -10,7 +10,7 @@ use axum::extract::Request;
 use http::uri::Authority;
 use http::{HeaderName, HeaderValue, Method, header};
 
-use crate::api::problem::ApiError;
+use crate::api::error::ApiError;
 
 /// What browsers say of where a request comes from (Fetch Metadata); nothing else sends it.
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");

@@ -12,14 +12,15 @@ use utoipa::openapi::schema::{Object, Type};
 use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder};
 use utoipa::{IntoResponses, ToSchema};
 
-use crate::api::problem::{ApiError, PROBLEM_JSON, ProblemBody};
+use crate::api::error::ApiError;
+use crate::api::problem::{PROBLEM_JSON, ProblemBody};
 use crate::api::request::body::BODY_TIMEOUT;
 use crate::api::wire::delivery::AttemptBody;
 use crate::model::attempt::{Attempt, Outcome};
 use crate::model::problem::Problem;
 use crate::model::time::Timestamp;
 
-macro_rules! refusals {
+macro_rules! error_responses {
     ($($(#[$doc:meta])+ $name:ident: $($status:literal)+;)+) => { $(
         $(#[$doc])+
         pub struct $name;
@@ -33,21 +34,21 @@ macro_rules! refusals {
     )+ };
 }
 
-refusals! {
+error_responses! {
     /// Of every route but the probes: what cannot be read, who may not call, and faults of the daemon.
-    Common: 400 401 403 429 500;
+    CommonErrors: 400 401 403 429 500;
     /// Of a route about one thing, which may not exist.
-    NotThere: 404;
+    NotFoundError: 404;
     /// Of a route that reads a body.
-    BadBody: 408 413 415 422;
+    BodyErrors: 408 413 415 422;
     /// Of a route whose request may not fit the present state of things.
-    InConflict: 409;
+    ConflictError: 409;
     /// Of a route that changes a version of something.
-    Outdated: 412;
+    PreconditionError: 412;
     /// Of a route that writes to the log, or waits for what does.
-    NotNow: 503;
+    UnavailableError: 503;
     /// Of a route that takes events.
-    DiskFull: 507;
+    DiskFullError: 507;
 }
 
 /// The name of the shared response with this status.
@@ -89,8 +90,8 @@ fn response(failures: Vec<ApiError>) -> Response {
             response = response.header(header.as_str(), header_doc(header.as_str()));
         }
         let body = failure.into_body();
-        titles.push(body.title());
-        let name = body.word().to_owned();
+        titles.push(body.title);
+        let name = body.slug().to_owned();
         content
             .examples
             .insert(name, Example::builder().value(serde_json::to_value(&body).ok()).build().into());
@@ -130,19 +131,19 @@ fn examples() -> Vec<ApiError> {
         )]),
         ApiError::Unauthorized("send a key as 'Authorization: Bearer KEY'"),
         ApiError::Forbidden("key 'crm' has the role read: this needs admin (or admin)".to_owned()),
-        ApiError::no_such("subscription", "sub_01K3Z9Q0B1D3F5H7K9M1P3R5T7"),
+        ApiError::not_found("subscription", "sub_01K3Z9Q0B1D3F5H7K9M1P3R5T7"),
         ApiError::BodyTimeout(BODY_TIMEOUT),
         ApiError::Conflict("the delivery has succeeded already".to_owned()),
         ApiError::ManagedByConfig(name),
-        ApiError::CheckFailed(Box::new(AttemptBody::from(&attempt))),
-        ApiError::Outdated("the subscription has changed since: get it again".to_owned()),
+        ApiError::HealthCheckFailed(Box::new(AttemptBody::from(&attempt))),
+        ApiError::PreconditionFailed("the subscription has changed since: get it again".to_owned()),
         ApiError::TooLarge("the body has more than server.body_bytes_max = 1048576".to_owned()),
-        ApiError::MediaType { given: "\"text/plain\"".to_owned(), expected: "application/json" },
+        ApiError::UnsupportedMediaType { given: "\"text/plain\"".to_owned(), expected: "application/json" },
         ApiError::Invalid(vec![
             Problem::new("/url", "is missing: give the http or https URL that deliveries go to"),
             Problem::new("/timeout", "'5m' is not between 100ms and 60s"),
         ]),
-        ApiError::TooMany {
+        ApiError::TooManyRequests {
             detail: "too many events wait to be stored: come back later",
             retry_after: Duration::from_secs(1),
         },

@@ -10,9 +10,9 @@ use crate::flow::audit::Actor;
 
 /// The actor of a handler that changes something.
 #[derive(Clone, Debug)]
-pub struct By(pub Actor);
+pub struct AuditActor(pub Actor);
 
-impl<S: Sync> FromRequestParts<S> for By {
+impl<S: Sync> FromRequestParts<S> for AuditActor {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {

@@ -9,7 +9,7 @@ use http_body_util::BodyExt as _;
 use serde_json::{Map, Value};
 
 use super::media_type::{ANY_KNOWN, MediaType, unsupported};
-use crate::api::problem::ApiError;
+use crate::api::error::ApiError;
 use crate::flow::Flow;
 use crate::flow::intake::Held;
 use crate::model::setting::reader::kind;

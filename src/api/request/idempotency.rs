@@ -7,31 +7,31 @@ use http::request::Parts;
 use ring::digest::{Context, SHA256};
 
 use crate::api::caller::Caller;
-use crate::api::problem::ApiError;
+use crate::api::error::ApiError;
 use crate::store::OnceKey;
 
 const HEADER: &str = "idempotency-key";
-const REPLAYED: &str = "idempotency-replayed";
+const REPLAYED: &str = "idempotency-mark_replayed";
 const KEY_BYTES_MAX: usize = 255;
 
 /// The key of a call, if it has one.
 #[derive(Clone, Copy, Debug)]
-pub struct Keyed(Option<[u8; 16]>);
+pub struct IdempotencyKeyHeader(Option<[u8; 16]>);
 
-impl Keyed {
+impl IdempotencyKeyHeader {
     /// The key that a form carries in the place of the header, for the caller and the route.
-    pub fn of_form(caller: &str, route: &str, key: &str) -> Self {
+    pub fn from_form(caller: &str, route: &str, key: &str) -> Self {
         let is_key = (1..=KEY_BYTES_MAX).contains(&key.len());
         Self(is_key.then(|| digest(&[caller.as_bytes(), route.as_bytes(), key.as_bytes()])))
     }
 
     /// The key together with the body, which has to be the same each time.
-    pub fn once(self, body: &[u8]) -> Option<OnceKey> {
+    pub fn with_body(self, body: &[u8]) -> Option<OnceKey> {
         self.0.map(|key| OnceKey { key, fingerprint: digest(&[body]) })
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for Keyed {
+impl<S: Sync> FromRequestParts<S> for IdempotencyKeyHeader {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
@@ -64,7 +64,7 @@ fn digest(parts: &[&[u8]]) -> [u8; 16] {
 }
 
 /// Marks the answer if it is that of an earlier call.
-pub fn replayed(mut answer: Response, is_repeat: bool) -> Response {
+pub fn mark_replayed(mut answer: Response, is_repeat: bool) -> Response {
     if is_repeat {
         answer.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     }

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderValue, header};
 
-use crate::api::problem::ApiError;
+use crate::api::error::ApiError;
 use crate::flow::Entry;
 use crate::flow::version::{Expected, Version};
 

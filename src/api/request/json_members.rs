@@ -7,7 +7,7 @@ use axum::extract::Request;
 use serde_json::{Map, Value};
 
 use super::body;
-use crate::api::problem::ApiError;
+use crate::api::error::ApiError;
 use crate::flow::Flow;
 use crate::model::pointer;
 use crate::model::problem::{Problem, nearest};
@@ -15,25 +15,25 @@ use crate::model::setting::reader::kind;
 
 /// The members that a body gives. `null` is as good as left out.
 #[derive(Debug)]
-pub struct Members {
+pub struct JsonMembers {
     given: Map<String, Value>,
     problems: Vec<Problem>,
 }
 
-impl Members {
+impl JsonMembers {
     /// Reads a body that may be left out; only the names in `known` may be in it.
     ///
     /// # Errors
     /// When it is no object of JSON, or not to be read at all.
     pub async fn read(request: Request, flow: &Flow, known: &[&str]) -> Result<Self, ApiError> {
-        Self::of(&body::read_optional_json(request, flow).await?, known)
+        Self::from_bytes(&body::read_optional_json(request, flow).await?, known)
     }
 
     /// Reads the members of a body that may be empty; only the names in `known` may be in it.
     ///
     /// # Errors
     /// When it is no object of JSON.
-    pub fn of(text: &[u8], known: &[&str]) -> Result<Self, ApiError> {
+    pub fn from_bytes(text: &[u8], known: &[&str]) -> Result<Self, ApiError> {
         let given = if text.is_empty() { Map::new() } else { body::members(text)? };
         Ok(Self::new(given, known))
     }
@@ -58,26 +58,26 @@ impl Members {
     }
 
     /// Notes what is wrong with a member.
-    pub fn refuse(&mut self, name: &str, detail: impl fmt::Display) {
+    pub fn add_problem(&mut self, name: &str, detail: impl fmt::Display) {
         self.problems.push(Problem::new(format!("/{name}"), detail));
     }
 
     /// A text that says what is wrong with it by itself.
-    pub fn text<T: FromStr<Err: fmt::Display>>(&mut self, name: &str) -> Option<T> {
+    pub fn get<T: FromStr<Err: fmt::Display>>(&mut self, name: &str) -> Option<T> {
         let value = self.take(name)?;
         self.parse(name, &value)
     }
 
     /// A list of such texts, of which at most `most` may be given, and at least one.
-    pub fn texts<T: FromStr<Err: fmt::Display>>(&mut self, name: &str, most: usize) -> Option<Vec<T>> {
+    pub fn get_list<T: FromStr<Err: fmt::Display>>(&mut self, name: &str, most: usize) -> Option<Vec<T>> {
         let value = self.take(name)?;
         let Value::Array(list) = value else {
-            self.refuse(name, format_args!("is {}: expected a list of strings", kind(&value)));
+            self.add_problem(name, format_args!("is {}: expected a list of strings", kind(&value)));
             return None;
         };
         if list.is_empty() || list.len() > most {
             let count = list.len();
-            self.refuse(name, format_args!("has {count} items: give 1 to {most}, or leave it out"));
+            self.add_problem(name, format_args!("has {count} items: give 1 to {most}, or leave it out"));
             return None;
         }
         let read =
@@ -87,20 +87,20 @@ impl Members {
     }
 
     /// A truth value.
-    pub fn flag(&mut self, name: &str) -> Option<bool> {
+    pub fn get_bool(&mut self, name: &str) -> Option<bool> {
         let value = self.take(name)?;
         if !value.is_boolean() {
-            self.refuse(name, format_args!("is {}: expected true or false", kind(&value)));
+            self.add_problem(name, format_args!("is {}: expected true or false", kind(&value)));
         }
         value.as_bool()
     }
 
     fn parse<T: FromStr<Err: fmt::Display>>(&mut self, name: &str, value: &Value) -> Option<T> {
         let Some(text) = value.as_str() else {
-            self.refuse(name, format_args!("is {}: expected a string", kind(value)));
+            self.add_problem(name, format_args!("is {}: expected a string", kind(value)));
             return None;
         };
-        text.parse().map_err(|error| self.refuse(name, error)).ok()
+        text.parse().map_err(|error| self.add_problem(name, error)).ok()
     }
 
     /// Ends the reading.
@@ -123,8 +123,9 @@ mod tests {
     type Read = (Option<Timestamp>, Option<Vec<DeliveryState>>, Option<bool>);
 
     fn read(body: &Value) -> Result<Read, Vec<String>> {
-        let mut members = Members::new(body.as_object().unwrap().clone(), &["since", "states", "dry_run"]);
-        let read = (members.text("since"), members.texts("states", 3), members.flag("dry_run"));
+        let mut members =
+            JsonMembers::new(body.as_object().unwrap().clone(), &["since", "states", "dry_run"]);
+        let read = (members.get("since"), members.get_list("states", 3), members.get_bool("dry_run"));
         match members.finish() {
             Ok(()) => Ok(read),
             Err(ApiError::Invalid(problems)) => Err(problems.into_iter().map(|one| one.pointer).collect()),

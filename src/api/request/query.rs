@@ -7,7 +7,7 @@ use std::str::FromStr;
 use http::Uri;
 use url::form_urlencoded;
 
-use crate::api::problem::ApiError;
+use crate::api::error::ApiError;
 use crate::model::problem::{Problem, nearest};
 
 /// How many items a page has unless `limit` says otherwise.
@@ -16,40 +16,40 @@ pub const LIMIT_DEFAULT: usize = 50;
 pub const LIMIT_MAX: usize = 500;
 
 /// The query parameters of one request, read one by one so that all problems are told at once.
-pub struct Params {
+pub struct QueryParams {
     given: BTreeMap<String, String>,
     problems: Vec<Problem>,
 }
 
-impl Params {
+impl QueryParams {
     /// Splits the query of `uri`, in which only the names in `known` may be, once each.
     pub fn new(uri: &Uri, known: &[&str]) -> Self {
         let mut params = Self { given: BTreeMap::new(), problems: Vec::new() };
         for (name, value) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
             if !known.contains(&&*name) {
-                params.refuse(&name, unknown(&name, known));
+                params.add_problem(&name, unknown(&name, known));
             } else if params.given.insert(name.to_string(), value.into_owned()).is_some() {
-                params.refuse(&name, "is there more than once: leave one");
+                params.add_problem(&name, "is there more than once: leave one");
             }
         }
         params
     }
 
-    fn refuse(&mut self, name: &str, detail: impl fmt::Display) {
+    fn add_problem(&mut self, name: &str, detail: impl fmt::Display) {
         self.problems.push(Problem::new(format!("?{name}"), detail));
     }
 
     /// The parameter's value, if it is there and can be read.
     pub fn get<T: FromStr<Err: fmt::Display>>(&mut self, name: &str) -> Option<T> {
         let parsed = self.given.get(name)?.parse();
-        parsed.map_err(|error| self.refuse(name, error)).ok()
+        parsed.map_err(|error| self.add_problem(name, error)).ok()
     }
 
     /// Every value of a parameter that is a list with commas; empty if it is not there.
-    pub fn all<T: FromStr<Err: fmt::Display>>(&mut self, name: &str) -> Vec<T> {
+    pub fn get_list<T: FromStr<Err: fmt::Display>>(&mut self, name: &str) -> Vec<T> {
         let Some(text) = self.given.get(name).cloned() else { return Vec::new() };
         let parsed: Result<Vec<T>, _> = text.split(',').map(str::parse).collect();
-        parsed.map_err(|error| self.refuse(name, error)).unwrap_or_default()
+        parsed.map_err(|error| self.add_problem(name, error)).unwrap_or_default()
     }
 
     /// How many items the page may have: [`LIMIT_DEFAULT`] unless given.
@@ -58,7 +58,10 @@ impl Params {
         match text.parse() {
             Ok(limit) if (1..=LIMIT_MAX).contains(&limit) => limit,
             _ => {
-                self.refuse("limit", format_args!("'{text}' is not a whole number from 1 to {LIMIT_MAX}"));
+                self.add_problem(
+                    "limit",
+                    format_args!("'{text}' is not a whole number from 1 to {LIMIT_MAX}"),
+                );
                 LIMIT_DEFAULT
             }
         }
@@ -89,8 +92,8 @@ mod tests {
 
     fn read(query: &str) -> Result<(usize, Option<EventId>, Vec<DeliveryState>), Vec<String>> {
         let uri: Uri = format!("/x?{query}").parse().unwrap();
-        let mut params = Params::new(&uri, &["limit", "cursor", "state"]);
-        let read = (params.limit(), params.get("cursor"), params.all("state"));
+        let mut params = QueryParams::new(&uri, &["limit", "cursor", "state"]);
+        let read = (params.limit(), params.get("cursor"), params.get_list("state"));
         match params.finish() {
             Ok(()) => Ok(read),
             Err(ApiError::Malformed(problems)) => Err(problems.iter().map(ToString::to_string).collect()),

@@ -1,6 +1,6 @@
 //! Reads submitted events: the hot path of everything that comes in.
 //!
-//! A body is read once. Members are looked at where they lie in it; `data` is never parsed into a tree but kept
+//! A body is read once. JsonMembers are looked at where they lie in it; `data` is never parsed into a tree but kept
 //! as the very bytes that were sent. Every problem of every event is told at once, each with its pointer.
 
 use std::borrow::Cow;
@@ -46,7 +46,7 @@ pub enum Submission {
 pub enum SubmissionError {
     /// It is not JSON.
     Malformed(Vec<Problem>),
-    /// Members of events have values that may not be.
+    /// JsonMembers of events have values that may not be.
     Invalid(Vec<Problem>),
     /// More events than one request may have.
     TooMany {

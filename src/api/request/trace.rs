@@ -13,9 +13,9 @@ use crate::rules::headers::{TRACEPARENT, TRACESTATE};
 /// The trace of a call, if it names one. What is no trace context is passed over, as the standard has it: a caller is
 /// never refused for what its tracing does.
 #[derive(Clone, Debug)]
-pub struct Traced(pub Option<Arc<TraceContext>>);
+pub struct TraceHeaders(pub Option<Arc<TraceContext>>);
 
-impl<S: Sync> FromRequestParts<S> for Traced {
+impl<S: Sync> FromRequestParts<S> for TraceHeaders {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {

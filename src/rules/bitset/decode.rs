@@ -1,34 +1,34 @@
-//! From the words of a bitmap to the numbers of its set bits.
+//! Decoding of bitmaps to the positions of their set bits.
 //!
-//! The only file of the index with processor-specific code. With AVX-512 it writes 16 numbers at a time, with AVX2
-//! eight; everywhere else a portable twin does the same, and a test compares all three.
+//! This is the only file of the index with processor-specific code. AVX-512 writes 16 numbers at a time, AVX2
+//! writes eight. On other processors, portable code does the same. A test compares all three.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// A bitmap, or two of which the common bits are meant; the shorter one ends it.
+/// A bitmap, or the intersection of two bitmaps. The shorter one determines the length.
 #[derive(Clone, Copy)]
 pub(super) enum Source<'a> {
     One(&'a [u64]),
     Both(&'a [u64], &'a [u64]),
 }
 
-/// A way of decoding bitmaps.
+/// An implementation of the decoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Kernel {
     /// Portable code.
     Scalar = 1,
-    /// Eight numbers at a time.
+    /// AVX2: eight numbers at a time.
     Avx2 = 2,
-    /// Sixteen numbers at a time.
+    /// AVX-512: sixteen numbers at a time.
     Avx512 = 3,
 }
 
 impl Kernel {
-    /// All of them, the fastest last.
+    /// Every kernel, the fastest last.
     pub const ALL: [Self; 3] = [Self::Scalar, Self::Avx2, Self::Avx512];
 
-    /// Whether this processor has it.
+    /// Returns whether this processor supports the kernel.
     pub fn is_present(self) -> bool {
         #[cfg(target_arch = "x86_64")]
         match self {
@@ -41,23 +41,25 @@ impl Kernel {
     }
 }
 
-/// The kernel that is forced, as a number; 0 for the best that is present.
+/// The forced kernel as a number, or 0 for the fastest one that is present.
 static FORCED: AtomicU8 = AtomicU8::new(0);
 
-/// Makes every match of this process use one kernel, or the best one again: for measuring them beside each other.
-/// One that the processor does not have is not used.
+/// Makes all matching in this process use one kernel, or the fastest one if `kernel` is `None`.
+///
+/// Used by benchmarks to compare kernels. If the processor does not support the kernel, the next slower one
+/// is used.
 pub fn force_kernel(kernel: Option<Kernel>) {
     FORCED.store(kernel.map_or(0, |kernel| kernel as u8), Ordering::Relaxed);
 }
 
-/// The kernel to use.
+/// Returns the kernel to use.
 fn kernel() -> Kernel {
     let forced = FORCED.load(Ordering::Relaxed);
     let usable = |kernel: &Kernel| (forced == 0 || *kernel as u8 <= forced) && kernel.is_present();
     Kernel::ALL.into_iter().rev().find(usable).unwrap_or(Kernel::Scalar)
 }
 
-/// Appends the numbers of the set bits, counted from `base`; there are at count_max `count_max` of them.
+/// Appends the positions of the set bits, counted from `base`. There must be at most `count_max` of them.
 pub(super) fn decode(base: u32, source: Source<'_>, count_max: usize, out: &mut Vec<u32>) {
     decode_by(kernel(), base, source, count_max, out);
 }
@@ -71,7 +73,7 @@ fn decode_by(kernel: Kernel, base: u32, source: Source<'_>, count_max: usize, ou
     }
 }
 
-/// Decodes decode_words a kernel that is present.
+/// Decodes with a kernel that this processor supports.
 fn decode_words(
     kernel: Kernel,
     base: u32,
@@ -88,10 +90,12 @@ fn decode_words(
     }
 }
 
-/// Room for one word's numbers beyond what is counted: they are written remove_sorted a look at how many there are.
+/// Spare capacity for one word: the numbers of a word are written before they are counted.
 const SLACK: usize = 64;
 
-/// The portable way: eight numbers at a time while there may be as many, so that few branches depend on the bits.
+/// Decodes with portable code.
+///
+/// Numbers are written eight at a time, so that few branches depend on the bits.
 fn scalar(base: u32, words: impl Iterator<Item = u64>, count_max: usize, out: &mut Vec<u32>) {
     const AT_ONCE: usize = 8;
     let start = out.len();
@@ -111,7 +115,7 @@ fn scalar(base: u32, words: impl Iterator<Item = u64>, count_max: usize, out: &m
         }
         end = next;
     }
-    assert!(end <= start + count_max, "a bitmap has more members than it counts");
+    assert!(end <= start + count_max, "a bitmap has more set bits than its count says");
     out.truncate(end);
 }
 
@@ -126,15 +130,16 @@ mod simd {
 
     use super::{Kernel, SLACK};
 
-    /// Numbers written at once, at count_max.
+    /// The most numbers that one instruction writes.
     const LANES: usize = 16;
-    /// From this many set bits in a word on, writing many at a time is faster than one decode_words one.
+    /// If a word has at least this many set bits, vector instructions are faster than writing its numbers one
+    /// by one.
     const DENSE: u32 = 6;
 
-    /// For each byte, the positions of its set bits, one in each byte of the number.
+    /// The positions of the set bits of each byte value, packed as one byte per position.
     static POSITIONS: [u64; 256] = positions();
 
-    #[expect(clippy::indexing_slicing, reason = "below the length by the loop's condition")]
+    #[expect(clippy::indexing_slicing, reason = "the loop's condition keeps the index below the length")]
     const fn positions() -> [u64; 256] {
         let mut table = [0; 256];
         let mut byte = 0_usize;
@@ -158,8 +163,8 @@ mod simd {
         count_max: usize,
         out: &mut Vec<u32>,
     ) {
-        assert!(Kernel::Avx512.is_present(), "asked for instructions that are missing");
-        // SAFETY: the processor has these features, as was just asserted.
+        assert!(Kernel::Avx512.is_present(), "the processor lacks the instructions of this kernel");
+        // SAFETY: the assertion above has checked that the processor supports these instructions.
         unsafe { compress(base, words, count_max, out) }
     }
 
@@ -170,19 +175,19 @@ mod simd {
         count_max: usize,
         out: &mut Vec<u32>,
     ) {
-        assert!(Kernel::Avx2.is_present(), "asked for instructions that are missing");
-        // SAFETY: the processor has these features, as was just asserted.
+        assert!(Kernel::Avx2.is_present(), "the processor lacks the instructions of this kernel");
+        // SAFETY: the assertion above has checked that the processor supports these instructions.
         unsafe { look_up(base, words, count_max, out) }
     }
 
     /// Writes the numbers of a word with few set bits.
     ///
     /// # Safety
-    /// There is room for them from `end` on.
+    /// The memory from `end` on must have room for one number per set bit of `word`.
     unsafe fn one_by_one(first: u32, mut word: u64, end: *mut u32) {
         let mut place = end;
         while word != 0 {
-            // SAFETY: the caller's promise; one number for each set bit.
+            // SAFETY: the caller guarantees room for one number per set bit.
             unsafe {
                 place.write(first | word.trailing_zeros());
                 place = place.add(1);
@@ -199,19 +204,20 @@ mod simd {
         let mut end = out.len();
         for (first, word) in (base..).step_by(64).zip(words) {
             let count = word.count_ones();
-            assert!(end + count as usize <= room, "a bitmap has more members than it counts");
+            assert!(end + count as usize <= room, "a bitmap has more set bits than its count says");
             if count < DENSE {
-                // SAFETY: below `room`, as asserted for the whole word.
+                // SAFETY: the numbers of the whole word end before `room`, as asserted above.
                 unsafe { one_by_one(first, word, out.as_mut_ptr().add(end)) };
                 end += count as usize;
                 continue;
             }
             for quarter in [0, 16, 32, 48] {
-                #[expect(clippy::cast_possible_truncation, reason = "a quarter of the word is what is meant")]
+                #[expect(clippy::cast_possible_truncation, reason = "only a quarter of the word is wanted")]
                 let mask = (word >> quarter) as u16;
                 let numbers = _mm512_add_epi32(lanes, _mm512_set1_epi32((first + quarter).cast_signed()));
                 let packed = _mm512_maskz_compress_epi32(mask, numbers);
-                // SAFETY: at count_max `LANES` numbers from `end`, which is at count_max `room`, on: within the capacity.
+                // SAFETY: this writes at most `LANES` numbers from `end`. `end` is at most `room`, so they
+                // fit the capacity.
                 unsafe { _mm512_storeu_si512(out.as_mut_ptr().add(end).cast(), packed) };
                 end += mask.count_ones() as usize;
             }
@@ -227,19 +233,20 @@ mod simd {
         let mut end = out.len();
         for (first, word) in (base..).step_by(64).zip(words) {
             let count = word.count_ones();
-            assert!(end + count as usize <= room, "a bitmap has more members than it counts");
+            assert!(end + count as usize <= room, "a bitmap has more set bits than its count says");
             if count < DENSE {
-                // SAFETY: below `room`, as asserted for the whole word.
+                // SAFETY: the numbers of the whole word end before `room`, as asserted above.
                 unsafe { one_by_one(first, word, out.as_mut_ptr().add(end)) };
                 end += count as usize;
                 continue;
             }
             for (first, byte) in (first..).step_by(8).zip(word.to_le_bytes()) {
-                #[expect(clippy::indexing_slicing, reason = "a byte is below the length")]
+                #[expect(clippy::indexing_slicing, reason = "a byte is below the table's length of 256")]
                 let positions = POSITIONS[usize::from(byte)];
                 let wide = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(positions.cast_signed()));
                 let numbers = _mm256_add_epi32(wide, _mm256_set1_epi32(first.cast_signed()));
-                // SAFETY: 8 numbers from `end`, which is at count_max `room`, on: within the capacity.
+                // SAFETY: this writes 8 numbers from `end`. `end` is at most `room`, so they fit the
+                // capacity.
                 unsafe { _mm256_storeu_si256(out.as_mut_ptr().add(end).cast(), numbers) };
                 end += byte.count_ones() as usize;
             }
@@ -256,14 +263,14 @@ mod tests {
 
     use super::*;
 
-    /// The members one decode_words one, straight from the meaning of a bitmap.
+    /// Returns the positions of the set bits, found one by one.
     fn members(base: u32, words: &[u64]) -> Vec<u32> {
         let is_set = |bit: &u32| words[*bit as usize / 64] >> (bit % 64) & 1 == 1;
         (0..u32::try_from(words.len() * 64).unwrap()).filter(is_set).map(|bit| base | bit).collect()
     }
 
     #[test]
-    fn every_kernel_says_what_the_bits_say() {
+    fn every_kernel_finds_all_set_bits() {
         let mut rng = StdRng::seed_from_u64(1);
         let mut words = |(density, count): (f64, usize)| -> Vec<u64> {
             let word = |rng: &mut StdRng| {

@@ -1,4 +1,17 @@
-//! The runs of one term: which slots are posted there, by pattern.
+//! The postings of each term: runs of slots, by pattern.
+//!
+//! A *posting* says that the subscription in a slot wants a pattern (event types) under a term (projects).
+//! All postings with the same term, pattern and certainty form a *run*. A term with few postings stores its
+//! runs in one packed block, a single allocation of words:
+//!
+//! ```text
+//! ┌───────┬────────┬────────┬───┬────────────────┬────────────────┬───┐
+//! │ count │ head 0 │ head 1 │ … │ slots of run 0 │ slots of run 1 │ … │
+//! └───────┴────────┴────────┴───┴────────────────┴────────────────┴───┘
+//!             head = key << 12 | end of its run among the slots
+//! ```
+//! A term with many postings, or with a run that is smaller as a bitmap, has a [`Directory`] instead: one set
+//! per run, in shards. A change copies one block, or one shard and one set.
 
 use std::sync::Arc;
 
@@ -7,49 +20,49 @@ use super::pending::PackedChange;
 use super::radix::Radix;
 use crate::rules::bitset::{Bitset, Edit, Mask, merge};
 
-/// Number of an event pattern.
+/// The number of an event pattern.
 pub(super) type PatternId = u32;
-/// Number of a project, a company, or a pair of them.
+/// The number of a project, a company, or a pair of both.
 pub(super) type TermId = u32;
-/// Number of a subscription within its snapshot.
+/// The number of a subscription in its snapshot.
 pub(super) type Slot = u32;
 
-/// The pattern of subscriptions that want every type.
+/// The pattern of subscriptions that want every event type.
 pub(super) const ANY_PATTERN: PatternId = 0;
-/// The pattern under which broad subscriptions are posted; their own patterns are in a table apart.
+/// The pattern that broad subscriptions are posted under. A side table holds the patterns that they want.
 pub(super) const BROAD: PatternId = 1;
-/// The first number that a name can have as a pattern.
+/// The first pattern number that a name can get.
 pub(super) const FIRST_PATTERN: PatternId = 2;
-/// Patterns from here on do not fit a block's heads: their subscriptions are posted as broad ones.
+/// Patterns from this number on do not fit a block's heads. Subscriptions that use one are posted as broad.
 pub(super) const POSTED_PATTERNS_MAX: PatternId = 1 << 19;
 /// The term of subscriptions that want every project.
 pub(super) const ANY_TERM: TermId = 0;
-/// The first number that a name can have as a term.
+/// The first term number that a name can get.
 pub(super) const FIRST_TERM: TermId = 1;
 
-/// The most postings in one block; an end must fit 12 bits.
+/// The most postings in a packed block. The end of a run must fit 12 bits.
 const BLOCK_MAX: usize = 2000;
-/// Below this a divided term becomes one block again.
+/// A divided term with fewer postings than this becomes a packed block again.
 const BLOCK_REJOIN_MIN: usize = 1500;
 const END_BITS: u32 = 12;
 const SHARDS: usize = 64;
 
-/// Whether a posting is a match without looking.
+/// Whether a posting alone proves a match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Certainty {
-    /// It is.
+    /// The posting is a match.
     Certain,
-    /// Something that the subscription takes out, or its filter, may stand against it.
+    /// An exclusion or a filter of the subscription can prevent the match.
     NeedsCheck,
 }
 
 impl Certainty {
-    /// To be unchecked if that is so.
+    /// Returns `NeedsCheck` if `is_doubtful`, else `Certain`.
     pub(super) const fn unless(is_doubtful: bool) -> Self {
         if is_doubtful { Self::NeedsCheck } else { Self::Certain }
     }
 
-    /// Certain if both are.
+    /// Returns `Certain` if both are certain.
     pub(super) const fn and(self, other: Self) -> Self {
         match self {
             Self::Certain => other,
@@ -58,7 +71,7 @@ impl Certainty {
     }
 }
 
-/// A number as a subscription's postings name it, with what holds of it there.
+/// The number of a pattern or term in a subscription's postings, together with its certainty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct PostedId(u32);
 
@@ -67,7 +80,7 @@ impl PostedId {
         Self(number << 1 | matches!(certainty, Certainty::NeedsCheck) as u32)
     }
 
-    /// The same in one word, as [`word`](Self::word) gave it; words sort as their numbers do.
+    /// Converts a word from [`word`](Self::word) back. Words sort like their numbers.
     pub(super) const fn from_word(word: u32) -> Self {
         Self(word)
     }
@@ -85,22 +98,22 @@ impl PostedId {
     }
 }
 
-/// ResolvedNames a run within a term: a pattern, and whether its members must be unchecked one by one.
+/// Identifies a run in a term: a pattern, and whether its members need a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Key(u32);
 
 impl Key {
-    /// The run of subscriptions that match for certain.
+    /// Returns the key of the run of certain matches.
     const fn certain(pattern: PatternId) -> Self {
         Self(pattern << 1)
     }
 
-    /// The run of subscriptions to verify.
+    /// Returns the key of the run whose members need a check.
     const fn unchecked(pattern: PatternId) -> Self {
         Self(pattern << 1 | 1)
     }
 
-    /// The run of a pattern for subscriptions of this kind.
+    /// Returns the key of the run with this certainty.
     pub(super) const fn of(pattern: PatternId, certainty: Certainty) -> Self {
         match certainty {
             Certainty::Certain => Self::certain(pattern),
@@ -109,7 +122,7 @@ impl Key {
     }
 }
 
-/// A posting of one slot in one run, put in or taken out: one number, sorted by key and slot.
+/// A change of one slot in one run. Its number sorts by key, then by slot.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Posting(u64);
 
@@ -170,7 +183,7 @@ impl Run<'_> {
         }
     }
 
-    /// Appends the members that are in none of the sets handed over.
+    /// Appends the members that are in none of the sets that `exclusions` passes to its argument.
     pub(super) fn append_difference(self, exclusions: impl Fn(&mut dyn FnMut(&Mask)), out: &mut Vec<Slot>) {
         match self {
             Self::List(list) => {
@@ -209,7 +222,7 @@ impl Runs<'_> {
 /// All runs of one term.
 #[derive(Clone, Copy)]
 pub(super) enum Block<'a> {
-    /// One allocation: the count of heads, the heads (`key << 12 | end`), the slots.
+    /// One allocation: the number of heads, the heads (`key << 12 | end`), and the slots.
     Packed {
         heads: &'a [u32],
         slots: &'a [Slot],
@@ -224,7 +237,7 @@ impl<'a> Block<'a> {
         Self::Packed { heads, slots }
     }
 
-    /// The runs of a pattern.
+    /// Returns the runs of a pattern.
     pub(super) fn runs(self, pattern: PatternId) -> Runs<'a> {
         match self {
             Self::Packed { heads, slots } => packed_runs(heads, slots, pattern),
@@ -233,12 +246,12 @@ impl<'a> Block<'a> {
     }
 }
 
-/// The key and the end of a head.
+/// Returns the key and the end of a head.
 const fn head(word: u32) -> (Key, usize) {
     (Key(word >> END_BITS), (word & ((1 << END_BITS) - 1)) as usize)
 }
 
-/// How many heads are below `bound`. Few are counted without a branch that depends on them.
+/// Returns the number of heads below `bound`. A short list is counted without data-dependent branches.
 fn before(heads: &[u32], bound: u32) -> usize {
     const FEW: usize = 128;
     match heads.first() {
@@ -265,7 +278,7 @@ fn packed_runs<'a>(heads: &[u32], slots: &'a [Slot], pattern: PatternId) -> Runs
     runs
 }
 
-/// A packed block in the making; its room is used again for the next one.
+/// Builds packed blocks. Its buffers are reused for the next block.
 #[derive(Default)]
 pub(super) struct BlockBuilder {
     heads: Vec<u32>,
@@ -274,7 +287,7 @@ pub(super) struct BlockBuilder {
 }
 
 impl BlockBuilder {
-    /// Ends the run of `key`, which consists of the slots that were added since the last one ended.
+    /// Ends the run of `key`: the slots added since the end of the previous run.
     fn end_run(&mut self, key: Key) {
         let end = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
         if self.heads.last().map_or(0, |word| head(*word).1) < self.slots.len() {
@@ -287,7 +300,7 @@ impl BlockBuilder {
         self.slots.clear();
     }
 
-    /// The words of the block, if anything is posted in it.
+    /// Returns the words of the block, or `None` if it has no postings.
     fn words(&mut self) -> Option<Arc<[u32]>> {
         let Self { heads, slots, words } = self;
         words.clear();
@@ -296,20 +309,20 @@ impl BlockBuilder {
         (!slots.is_empty()).then(|| Arc::from(&**words))
     }
 
-    /// Whether it has a run that would be smaller as a bitmap.
+    /// Returns whether any run would be smaller as a bitmap.
     fn has_dense_run(&self) -> bool {
         runs_of(&self.heads, &self.slots).any(|(_, run)| is_bitmap(run))
     }
 }
 
-/// Whether a run of a packed block is better read as a bitmap: long, and most of the slots up to its last one.
+/// Returns whether a run should be a bitmap: it is long and contains most slots up to its last one.
 fn is_bitmap(run: &[Slot]) -> bool {
     const LONG: usize = 256;
     const PART: u32 = 4;
     run.len() >= LONG && run.last().is_some_and(|last| (*last / PART) as usize <= run.len())
 }
 
-/// The runs of a packed block, in order.
+/// Returns the runs of a packed block, in order.
 fn runs_of<'a>(heads: &'a [u32], slots: &'a [Slot]) -> impl Iterator<Item = (Key, &'a [Slot])> {
     let starts = std::iter::once(0).chain(heads.iter().map(|word| head(*word).1));
     heads.iter().zip(starts).map(move |(word, start)| {
@@ -318,7 +331,8 @@ fn runs_of<'a>(heads: &'a [u32], slots: &'a [Slot]) -> impl Iterator<Item = (Key
     })
 }
 
-/// The runs after some postings were changed: those untouched are copied as they are. Each is handed over once.
+/// Visits each run once, with its postings before the change and the edits that apply to it. Both are in key
+/// order.
 fn edit_runs<'a>(
     runs: impl Iterator<Item = (Key, &'a [Slot])>,
     edits: &[Posting],
@@ -341,7 +355,7 @@ fn edit_runs<'a>(
     }
 }
 
-/// Runs by key, sorted.
+/// Sets by key, sorted.
 type Shard = Vec<(Key, Bitset)>;
 
 /// The runs of a term with many postings, in shards by pattern.
@@ -368,7 +382,7 @@ impl Directory {
         runs
     }
 
-    /// Applies postings that are sorted and distinct.
+    /// Applies postings, which must be sorted and distinct.
     fn edit(&mut self, postings: &[Posting]) {
         let mut edits = Vec::new();
         for run in postings.chunk_by(|a, b| a.key() == b.key()) {
@@ -417,13 +431,13 @@ impl Directory {
 /// The runs of every term.
 #[derive(Clone, Default)]
 pub(super) struct TermTable {
-    /// A packed block, or no words at all for a term that is divided.
+    /// The packed block of each term. It has no words if the term is divided.
     packed: Radix<Option<Arc<[u32]>>>,
     divided: Radix<Option<Arc<Directory>>>,
 }
 
 impl TermTable {
-    /// The bytes they take.
+    /// Returns the bytes that the table takes.
     pub(super) fn footprint(&self) -> usize {
         let packed = |words: &Option<Arc<[u32]>>| {
             words.as_ref().map_or(0, |words| shared_bytes(size_of_val(&**words)))
@@ -436,7 +450,7 @@ impl TermTable {
         self.packed.footprint(packed) + self.divided.footprint(divided)
     }
 
-    /// The runs of a term that has any.
+    /// Returns the runs of a term, if it has any.
     pub(super) fn block(&self, term: TermId) -> Option<Block<'_>> {
         let words = self.packed.get(term)?.as_deref()?;
         if words.is_empty() {
@@ -445,7 +459,7 @@ impl TermTable {
         Some(Block::packed(words))
     }
 
-    /// Applies postings of one term, sorted by key and slot, one for each.
+    /// Applies postings of one term, which must be sorted by key and slot, with one for each.
     pub(super) fn edit(&mut self, term: TermId, edits: &[Posting], builder: &mut BlockBuilder) {
         builder.clear();
         let place = self.packed.get_mut(term);

@@ -1,34 +1,34 @@
-//! The question that matching answers, and its answers.
+//! The input and the outcome of a match.
 
 use crate::model::event::EventContent;
 use crate::model::time::Timestamp;
 
-/// An event as matching sees it.
+/// An event to match.
 #[derive(Clone, Copy, Debug)]
 pub struct Candidate<'a> {
-    /// What was submitted.
+    /// The submitted event.
     pub content: &'a EventContent,
-    /// When it arrived: a filter's `event.occurred_at` if the sender gave none.
+    /// When the event arrived. Filters see this as `event.occurred_at` if the sender gave no time.
     pub arrived_at: Timestamp,
 }
 
-/// Whether a subscription would receive an event and, if not, the first reason.
+/// Whether a subscription matches an event and, if not, the first reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MatchOutcome {
-    /// It receives it.
+    /// The subscription matches.
     Matches,
-    /// Its set of event types does not contain the event's.
+    /// The subscription's event types do not include the event's type.
     Events,
-    /// Its set of projects does not contain the event's.
+    /// The subscription's projects do not include the event's project.
     Projects,
-    /// Its filter is not true, or failed.
+    /// The subscription's filter is false for the event, or its evaluation failed.
     Filter,
-    /// A person switched it off, or it does not exist.
+    /// The subscription was disabled by a person, or does not exist.
     Disabled,
 }
 
 impl MatchOutcome {
-    /// The word that the API gives as the reason; none for a match.
+    /// Returns the reason as the API spells it, or `None` for a match.
     pub const fn as_str(self) -> Option<&'static str> {
         match self {
             Self::Matches => None,

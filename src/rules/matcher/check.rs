@@ -1,4 +1,4 @@
-//! What is left to verify of a candidate that the posting lists let through.
+//! Checks of subscriptions that the postings alone do not decide: exclusions and filters.
 
 use std::sync::Arc;
 
@@ -8,45 +8,50 @@ use super::footprint::heap_bytes;
 use super::radix::Radix;
 use crate::rules::bitset::Mask;
 
-/// An event's names as the numbers of one snapshot; names that no subscription uses are left out.
+/// The names of an event as numbers of one snapshot. Names that no subscription uses are left out.
 #[derive(Debug, Default)]
 pub(super) struct ResolvedNames {
-    /// The exact type and every prefix of it, in no order; then `ANY_PATTERN`.
+    /// The patterns that contain the event's type: the exact type, its prefixes in no order, then
+    /// `ANY_PATTERN`.
     pub(super) patterns: Vec<PatternId>,
-    /// The exact type among them.
+    /// The exact type among the patterns.
     pub(super) exact: Option<PatternId>,
-    /// The project in any company.
+    /// The project, regardless of its company.
     pub(super) project: Option<TermId>,
     /// The company.
     pub(super) company: Option<TermId>,
-    /// That project of that company.
+    /// The pair of the company and the project.
     pub(super) pair: Option<TermId>,
 }
 
 impl ResolvedNames {
-    /// The terms that the event's postings stand under.
+    /// Returns the numbers of the project, the company and the pair.
     pub(super) fn terms(&self) -> impl Iterator<Item = TermId> {
         [self.project, self.company, self.pair].into_iter().flatten()
     }
 }
 
-/// What must hold of an event beside the postings of one subscription. Readers find it turned over: for each
-/// pattern and term, the [`SideTables`] that name it.
+/// The conditions that one subscription adds to its postings.
+///
+/// Readers use the same data the other way round: [`SideTables`] hold, for each pattern and term, the
+/// subscriptions whose conditions name it.
 #[derive(Debug, Default)]
 pub(super) struct Check {
-    /// Patterns taken out, sorted.
+    /// Excluded patterns, sorted.
     pub(super) excluded_patterns: Box<[PatternId]>,
-    /// Projects, companies and pairs taken out, sorted.
+    /// Excluded projects, companies and pairs, sorted.
     pub(super) excluded_terms: Box<[TermId]>,
-    /// The projects of a subscription that also names companies, sorted: it is posted under both, and the
-    /// posting under the company must give way.
+    /// The projects of a subscription that also names companies, sorted.
+    ///
+    /// Such a subscription is posted under its projects and under its companies. If an event has both, the
+    /// posting under the company does not count, so that the subscription matches once.
     pub(super) also_by_company: Box<[TermId]>,
     /// The compiled filter.
     pub(super) filter: Option<Arc<CountedFilter>>,
 }
 
 impl Check {
-    /// Whether there is nothing to verify.
+    /// Returns whether there is nothing to check.
     pub(super) fn is_trivial(&self) -> bool {
         self.excluded_patterns.is_empty()
             && self.excluded_terms.is_empty()
@@ -54,7 +59,7 @@ impl Check {
             && self.filter.is_none()
     }
 
-    /// The entries of the side tables that this makes.
+    /// Returns the entries of the side tables that these conditions need.
     pub(super) fn sides(&self) -> impl Iterator<Item = (SideTable, u32)> + '_ {
         let of = |side: SideTable, numbers: &'_ [u32]| {
             numbers.iter().map(move |number| (side, *number)).collect::<Vec<_>>()
@@ -67,28 +72,28 @@ impl Check {
     }
 }
 
-/// A table of subscriptions beside the postings.
+/// A table of subscriptions that is kept next to the postings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum SideTable {
-    /// By pattern: the broad subscriptions that want it.
+    /// By pattern: broad subscriptions that want the pattern.
     Broad,
-    /// By pattern: those that take it out.
+    /// By pattern: subscriptions that exclude the pattern.
     ExcludedPatterns,
-    /// By term: those that take it out.
+    /// By term: subscriptions that exclude the term.
     ExcludedTerms,
-    /// By project: those that want it and some companies.
+    /// By project: subscriptions that want the project and some companies.
     AlsoByCompany,
-    /// Under 0: those that have a filter.
+    /// Under the number 0: subscriptions that have a filter.
     Filtered,
 }
 
 impl SideTable {
-    /// All of them, in their order.
+    /// Every table, in declaration order.
     pub(super) const ALL: [Self; 5] =
         [Self::Broad, Self::ExcludedPatterns, Self::ExcludedTerms, Self::AlsoByCompany, Self::Filtered];
 }
 
-/// The tables beside the postings.
+/// All side tables.
 #[derive(Clone, Default)]
 pub(super) struct SideTables {
     broad: Radix<Mask>,
@@ -109,12 +114,12 @@ impl SideTables {
         }
     }
 
-    /// The subscriptions that a table has under a number, if there are any.
+    /// Returns the subscriptions in a table under a number, if there are any.
     pub(super) fn get(&self, side: SideTable, number: u32) -> Option<&Mask> {
         self.table(side).get(number).filter(|set| !set.is_empty())
     }
 
-    /// The same, to be changed.
+    /// Returns the subscriptions in a table under a number, for changes.
     pub(super) fn get_mut(&mut self, side: SideTable, number: u32) -> &mut Mask {
         let table = match side {
             SideTable::Broad => &mut self.broad,
@@ -126,12 +131,12 @@ impl SideTables {
         table.get_mut(number)
     }
 
-    /// The subscriptions that take the event's type out.
+    /// Returns the sets of subscriptions that exclude the event's type.
     pub(super) fn excluding_type<'a>(&'a self, names: &'a ResolvedNames) -> impl Iterator<Item = &'a Mask> {
         names.patterns.iter().filter_map(|pattern| self.get(SideTable::ExcludedPatterns, *pattern))
     }
 
-    /// The subscriptions that take the event's project out.
+    /// Returns the sets of subscriptions that exclude the event's project.
     pub(super) fn excluding_project<'a>(
         &'a self,
         names: &'a ResolvedNames,
@@ -139,7 +144,7 @@ impl SideTables {
         names.terms().filter_map(|term| self.get(SideTable::ExcludedTerms, term))
     }
 
-    /// The bytes they take.
+    /// Returns the bytes that the tables take.
     pub(super) fn footprint(&self) -> usize {
         SideTable::ALL
             .into_iter()

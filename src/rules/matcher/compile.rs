@@ -1,11 +1,13 @@
-//! A subscription's selectors, brought to the form that is posted: no pattern that another one covers, none that is
-//! taken out, and of what is taken out only what a posted pattern may still meet.
+//! Compiles selectors to the form that is posted.
+//!
+//! The result has no pattern that another one covers, and none that is excluded. It keeps only those
+//! exclusions that a posted pattern can still meet.
 
 use super::block::Certainty;
 use crate::model::name::{CompanyId, EventType, ProjectId};
 use crate::model::selector::{EventPattern, EventSelector, ProjectPattern, ProjectSelector};
 
-/// Prefixes and types of which no two mean the same type, but for types that stand there twice.
+/// Event types as prefixes and exact types that do not overlap, except that exact types may be repeated.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct TypeSet<'a> {
     pub(super) prefixes: Vec<&'a str>,
@@ -32,7 +34,7 @@ impl<'a> TypeSet<'a> {
         set
     }
 
-    /// Sorts the types too.
+    /// Sorts the exact types and removes repeated ones.
     fn in_order(mut self) -> Self {
         self.exact.sort_unstable();
         self.exact.dedup();
@@ -44,7 +46,9 @@ impl<'a> TypeSet<'a> {
     }
 }
 
-/// Which of the sorted prefixes, none of which begins another, begins the name.
+/// Returns the index of the prefix that `name` starts with, if any.
+///
+/// The prefixes must be sorted, and none may be a prefix of another.
 fn covering(prefixes: &[&str], name: &str) -> Option<usize> {
     let at = prefixes.partition_point(|prefix| *prefix <= name).checked_sub(1)?;
     prefixes.get(at).filter(|prefix| name.starts_with(**prefix)).map(|_| at)
@@ -53,11 +57,11 @@ fn covering(prefixes: &[&str], name: &str) -> Option<usize> {
 /// The event types that a selector wants.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Types<'a> {
-    /// The patterns to post; none at all if `all` says so.
+    /// The prefixes to post. Empty if `all` is set.
     pub(super) prefixes: Vec<(&'a str, Certainty)>,
     pub(super) exact: Vec<&'a EventType>,
     pub(super) all: Option<Certainty>,
-    /// What a posted pattern may meet although it is taken out.
+    /// The exclusions that a posted pattern can meet.
     pub(super) excluded: TypeSet<'a>,
 }
 
@@ -91,8 +95,10 @@ impl<'a> Types<'a> {
     }
 }
 
-/// Projects, companies and pairs of which only a project and a company can both mean one event, but for those that
-/// stand there twice.
+/// Projects, companies and pairs.
+///
+/// An event can match both a project and a company of the set, but no other two entries. Projects and
+/// companies may be repeated.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct ProjectSet<'a> {
     pub(super) projects: Vec<&'a ProjectId>,
@@ -115,7 +121,7 @@ impl<'a> ProjectSet<'a> {
         if set.pairs.is_empty() { set } else { set.in_order() }
     }
 
-    /// Sorts all of them, and drops the pairs that a project or a company covers.
+    /// Sorts all entries, and removes repeated ones and the pairs that a project or a company covers.
     fn in_order(mut self) -> Self {
         self.projects.sort_unstable();
         self.projects.dedup();
@@ -132,7 +138,7 @@ impl<'a> ProjectSet<'a> {
         self.projects.is_empty() && self.companies.is_empty() && self.pairs.is_empty() && !self.is_all
     }
 
-    /// Whether it has the pair's project or company; it must be in order.
+    /// Returns whether the set contains the project or the company of the pair. The set must be sorted.
     fn has_part_of(&self, (company, project): (&CompanyId, &ProjectId)) -> bool {
         self.projects.binary_search(&project).is_ok() || self.companies.binary_search(&company).is_ok()
     }
@@ -142,12 +148,12 @@ impl<'a> ProjectSet<'a> {
 #[derive(Debug, PartialEq, Eq)]
 #[expect(clippy::struct_field_names, reason = "a set of projects, some of them by project")]
 pub(super) struct Projects<'a> {
-    /// What to post; none at all if `all` says so.
+    /// The projects to post. Empty if `all` is set.
     pub(super) projects: Vec<(&'a ProjectId, Certainty)>,
     pub(super) companies: Vec<(&'a CompanyId, Certainty)>,
     pub(super) pairs: Vec<(&'a CompanyId, &'a ProjectId)>,
     pub(super) all: Option<Certainty>,
-    /// What a posting may meet although it is taken out.
+    /// The exclusions that a posting can meet.
     pub(super) excluded: ProjectSet<'a>,
 }
 
@@ -176,7 +182,8 @@ impl<'a> Projects<'a> {
         let excepted_companies: Vec<_> = sorted(excluded.pairs.iter().map(|(company, _)| *company));
         companies.extend(wanted.companies.iter().map(|company| {
             let is_met = !excluded.projects.is_empty() || excepted_companies.binary_search(company).is_ok();
-            // The posting under the company gives way to one under the project.
+            // For an event with both, the posting under the project counts instead of the one under the
+            // company.
             (*company, Certainty::unless(is_met || !wanted.projects.is_empty()))
         }));
         excluded.pairs.retain(|pair| wanted.has_part_of(*pair));
@@ -218,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn types_taken_out_are_not_posted_and_only_prefixes_that_meet_one_are_verified() {
+    fn excluded_types_are_not_posted_and_only_overlapping_prefixes_need_a_check() {
         let selector = EventSelector::parse(&[
             "a", "b", "c.*", "d.*", "e.x*", "!b", "!d.x*", "!d.xy", "!e*", "!z", "!c",
         ]);
@@ -243,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn projects_taken_out_are_not_posted_and_only_what_may_meet_one_is_verified() {
+    fn excluded_projects_are_not_posted_and_only_overlapping_terms_need_a_check() {
         let parse = |texts: &[&str]| ProjectSelector::parse(texts).unwrap();
         let certain = parse(&["p", "q", "!q", "!acme/r"]);
         let found = Projects::of(&certain);

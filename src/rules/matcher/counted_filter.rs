@@ -1,4 +1,4 @@
-//! A subscription's filter together with what went wrong with it.
+//! A subscription's filter with a count of its evaluation errors.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,16 +7,16 @@ use arc_swap::ArcSwapOption;
 
 use crate::rules::filter::{Filter, FilterError, FilterInput};
 
-/// How often a subscription's filter failed while running, which counted as no match each time.
+/// The evaluation errors of a subscription's filter. Each of them counted as no match.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FilterErrors {
-    /// How many times since the filter was set or the daemon started.
+    /// The number of errors since the filter was set or the daemon started.
     pub count: u64,
-    /// What the last failure was.
+    /// The message of the last error.
     pub last: Arc<String>,
 }
 
-/// A filter that decides on events; its counters outlive the snapshots that share it.
+/// A filter with an error counter. Snapshots share it, so the count outlives them.
 #[derive(Debug)]
 pub(super) struct CountedFilter {
     text: String,
@@ -26,18 +26,18 @@ pub(super) struct CountedFilter {
 }
 
 impl CountedFilter {
-    /// Compiles a filter. One that does not compile fails on every event.
+    /// Compiles a filter. If compilation fails, each evaluation counts as an error.
     pub(super) fn new(text: &str) -> Self {
         let (filter, failures, last) = (Filter::compile(text), AtomicU64::new(0), ArcSwapOption::empty());
         Self { text: text.to_owned(), filter, failures, last }
     }
 
-    /// The text that was compiled.
+    /// Returns the text of the filter.
     pub(super) fn text(&self) -> &str {
         &self.text
     }
 
-    /// Whether the event may pass; a failure is counted and says no.
+    /// Returns whether the event passes the filter. An error is counted and gives false.
     pub(super) fn admits(&self, input: &FilterInput<'_>) -> bool {
         let failure = match &self.filter {
             Ok(filter) => match filter.evaluate(input) {
@@ -51,7 +51,7 @@ impl CountedFilter {
         false
     }
 
-    /// The failures so far, if any.
+    /// Returns the errors so far, if there were any.
     pub(super) fn errors(&self) -> Option<FilterErrors> {
         let count = self.failures.load(Ordering::Relaxed);
         self.last.load_full().map(|last| FilterErrors { count, last })

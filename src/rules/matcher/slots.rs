@@ -1,4 +1,4 @@
-//! Which slot a subscription's id has.
+//! The table that maps subscription ids to slots.
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -6,15 +6,15 @@ use super::block::Slot;
 use super::radix::Radix;
 use crate::model::id::SubscriptionId;
 
-/// How many buckets there are for each entry, at least, in quarters.
+/// The least number of buckets per entry, in quarters.
 const BUCKETS_QUARTERS: u64 = 6;
 const BITS_MIN: u32 = 5;
 const BITS_MAX: u32 = 32;
 
-/// A persistent map from ids to slots, which names no id: the ids of the slots are looked up where they are.
+/// A persistent map from ids to slots. It does not store the ids, but compares them with those of the slots.
 ///
-/// Open addressing with linear probing. An entry is half of the id's hash, whose high bits are its first bucket, and
-/// the slot plus one; 0 is a free bucket.
+/// The table uses open addressing with linear probing. An entry consists of half of the id's hash and the
+/// slot plus one. The high bits of the hash give the first bucket. A bucket of 0 is free.
 #[derive(Clone, Default)]
 pub(super) struct SlotTable {
     buckets: Radix<u64>,
@@ -22,7 +22,7 @@ pub(super) struct SlotTable {
     len: u64,
 }
 
-/// The half of an id's hash that is kept.
+/// Returns the half of an id's hash that an entry stores.
 fn tag(id: SubscriptionId) -> u32 {
     let hash = xxh3_64(&id.to_bytes());
     u32::try_from(hash >> 32).unwrap_or(0)
@@ -37,7 +37,7 @@ fn entry_slot(entry: u64) -> Option<Slot> {
 }
 
 impl SlotTable {
-    /// The bytes it takes.
+    /// Returns the bytes that the table takes.
     pub(super) fn footprint(&self) -> usize {
         self.buckets.footprint(|_| 0)
     }
@@ -54,7 +54,7 @@ impl SlotTable {
         self.buckets.get(bucket).copied().unwrap_or(0)
     }
 
-    /// The bucket of an id's entry and its slot.
+    /// Returns the bucket of an id's entry and its slot.
     fn bucket(&self, id: SubscriptionId, ids: &Radix<u128>) -> Option<(u32, Slot)> {
         if self.len == 0 {
             return None;
@@ -71,19 +71,19 @@ impl SlotTable {
         }
     }
 
-    /// The slot of an id.
+    /// Returns the slot of an id.
     pub(super) fn find(&self, id: SubscriptionId, ids: &Radix<u128>) -> Option<Slot> {
         self.bucket(id, ids).map(|(_, slot)| slot)
     }
 
-    /// Gives an id that has none a slot.
+    /// Adds the slot of an id that the table does not contain.
     pub(super) fn insert(&mut self, id: SubscriptionId, slot: Slot) {
         self.reserve(self.len + 1);
         self.len += 1;
         self.put(u64::from(tag(id)) << 32 | (u64::from(slot) + 1));
     }
 
-    /// Forgets an id, if it has a slot; the ids must still have it.
+    /// Removes an id, if the table contains it. `ids` must still contain it too.
     pub(super) fn remove(&mut self, id: SubscriptionId, ids: &Radix<u128>) {
         let Some((mut hole, _)) = self.bucket(id, ids) else { return };
         self.len -= 1;
@@ -94,7 +94,7 @@ impl SlotTable {
             if entry == 0 {
                 break;
             }
-            // An entry may move to the hole unless that comes before its first bucket.
+            // An entry may move to the hole unless the hole lies before the entry's first bucket.
             let distance = |from: u32| bucket.wrapping_sub(from) & self.last();
             if distance(self.first_bucket(entry_tag(entry))) >= distance(hole) {
                 *self.buckets.get_mut(hole) = entry;
@@ -104,7 +104,7 @@ impl SlotTable {
         *self.buckets.get_mut(hole) = 0;
     }
 
-    /// Makes the table big enough for so many entries, before they come.
+    /// Makes room for `len` entries in total.
     pub(super) fn reserve(&mut self, len: u64) {
         if self.bits >= BITS_MIN && len * BUCKETS_QUARTERS <= 4 << self.bits {
             return;
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_come_and_go() {
+    fn removed_ids_are_gone_and_copies_keep_them() {
         let id = |n: u32| SubscriptionId::from_bits(u128::from(n) << 80 | u128::from(n % 3));
         let (mut table, mut ids) = (SlotTable::default(), Radix::<u128>::default());
         assert_eq!(table.find(id(1), &ids), None);

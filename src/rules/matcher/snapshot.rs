@@ -1,4 +1,4 @@
-//! A moment of the index: what readers match against.
+//! Snapshots: the immutable states of the index that readers match against.
 
 use std::sync::Arc;
 
@@ -16,9 +16,10 @@ use crate::model::id::SubscriptionId;
 use crate::rules::bitset::{Mask, retain_from};
 use crate::rules::filter::FilterInput;
 
-/// One subscription's postings as they were compiled, in one allocation of words: the number of patterns, doubled,
-/// plus 1 if it is active; then the patterns and the terms that it is posted under as words of [`PostedId`], each
-/// sorted.
+/// The compiled postings of one subscription, in one allocation of words.
+///
+/// The first word is twice the number of patterns, plus 1 if the subscription is active. Then follow the
+/// patterns and the terms that it is posted under, each as sorted words of [`PostedId`].
 #[derive(Clone, Debug)]
 pub(super) struct Entry(Arc<[u32]>);
 
@@ -39,20 +40,20 @@ impl Entry {
         self.parts().0 & 1 == 1
     }
 
-    /// The patterns and the terms, in one order each.
+    /// Returns the patterns and the terms, each sorted.
     pub(super) fn postings(&self) -> (&[u32], &[u32]) {
         let (first, words) = self.parts();
         words.split_at_checked(first as usize >> 1).unwrap_or((&[], &[]))
     }
 }
 
-/// An immutable state of the index. Every answer of one snapshot is about the same set of subscriptions.
+/// An immutable state of the index. All answers of one snapshot are about the same set of subscriptions.
 #[derive(Clone, Default)]
 pub struct Snapshot {
     pub(super) version: u64,
     pub(super) types: NameTable,
     pub(super) prefixes: NameTable,
-    /// Bit `n - 1` is set if some prefix has `n` bytes.
+    /// Bit `n - 1` is set if any prefix has `n` bytes.
     pub(super) prefix_lengths: u128,
     pub(super) projects: NameTable,
     pub(super) companies: NameTable,
@@ -63,7 +64,7 @@ pub struct Snapshot {
     pub(super) ids: Radix<u128>,
     /// The slot of each id.
     pub(super) slots: SlotTable,
-    /// What is unchecked beside the postings; none if they say it all.
+    /// The conditions of each slot besides its postings, if it has any.
     pub(super) checks: Radix<Option<Arc<Check>>>,
     /// The compiled postings of each slot.
     pub(super) entries: Radix<Option<Entry>>,
@@ -78,14 +79,14 @@ enum TermKind {
     Pair,
 }
 
-/// Where a reader collects matches: reused from event to event, so that matching does not allocate.
+/// A buffer for the matches of one event. Reuse it for the next event, so that matching does not allocate.
 #[derive(Debug, Default)]
 pub struct Matches {
     slots: Vec<Slot>,
     names: ResolvedNames,
 }
 
-/// The subscriptions that match one event, in an order that depends on the snapshot alone.
+/// The subscriptions that match one event. Their order depends only on the snapshot.
 #[derive(Clone, Copy)]
 pub struct Matched<'a> {
     snapshot: &'a Snapshot,
@@ -93,32 +94,33 @@ pub struct Matched<'a> {
 }
 
 impl<'a> Matched<'a> {
-    /// How many match.
+    /// Returns the number of matches.
     pub const fn len(self) -> usize {
         self.slots.len()
     }
 
-    /// Whether none matches.
+    /// Returns whether no subscription matches.
     pub const fn is_empty(self) -> bool {
         self.slots.is_empty()
     }
 
-    /// Their ids, each once.
+    /// Returns the ids of the subscriptions, each once.
     pub fn iter(self) -> impl Iterator<Item = SubscriptionId> + 'a {
         self.slots.iter().filter_map(move |slot| self.snapshot.id(*slot))
     }
 }
 
 impl Snapshot {
-    /// Counts up with every commit that changed something.
+    /// Returns the version, which grows with every commit that changed something.
     pub const fn version(&self) -> u64 {
         self.version
     }
 
-    /// Finds every active subscription that wants the event, each once.
+    /// Finds every active subscription that matches the event, each once.
     ///
-    /// Clears `matches` first. Never waits; does not allocate once `matches` has grown, except to evaluate
-    /// filters. Reads `data` only if a subscription that else matches has a filter, and then once.
+    /// Clears `matches` first. Never waits. Does not allocate once `matches` has grown, except to evaluate
+    /// filters. Parses the event's `data` at most once, and only if a subscription that matches otherwise has
+    /// a filter.
     pub fn match_into<'a>(&'a self, candidate: &Candidate<'_>, matches: &'a mut Matches) -> Matched<'a> {
         let input = FilterInput::new(candidate.content, candidate.arrived_at);
         matches.slots.clear();
@@ -135,7 +137,7 @@ impl Snapshot {
         Matched { snapshot: self, slots: &matches.slots }
     }
 
-    /// Appends what is posted under a term for the event's patterns.
+    /// Appends the slots that are posted under a term for the event's patterns.
     fn collect(&self, term: TermId, kind: TermKind, input: &FilterInput<'_>, matches: &mut Matches) {
         let Some(block) = self.terms.block(term) else { return };
         let Matches { slots, names } = matches;
@@ -153,7 +155,8 @@ impl Snapshot {
         };
         let broad = block.runs(BROAD);
         for pattern in &names.patterns {
-            // A type that is taken out is not posted, nor is a project: only what is wider can meet an exclusion.
+            // Excluded types and projects are not posted. So only a wider pattern or term can meet an
+            // exclusion.
             let exclusions = |visit: &mut dyn FnMut(&Mask)| {
                 if names.exact != Some(*pattern) {
                     self.sides.excluding_type(names).for_each(&mut *visit);
@@ -181,7 +184,7 @@ impl Snapshot {
         }
     }
 
-    /// The subscriptions whose postings under the event's company repeat those under its project.
+    /// Returns the subscriptions that are posted under both the event's company and its project.
     fn repeated(&self, kind: TermKind, names: &ResolvedNames) -> Option<&Mask> {
         match kind {
             TermKind::Company => self.sides.get(SideTable::AlsoByCompany, names.project?),
@@ -189,22 +192,22 @@ impl Snapshot {
         }
     }
 
-    /// Removes the slots, from `start` on, whose filters do not let the event pass.
+    /// Removes the slots, from `start` on, whose filters reject the event.
     fn drop_refused(&self, start: usize, input: &FilterInput<'_>, slots: &mut Vec<Slot>) {
         let Some(filtered) = self.sides.get(SideTable::Filtered, 0) else { return };
         retain_from(slots, start, |slot| !filtered.contains(slot) || self.admits(slot, input));
     }
 
-    /// Whether a slot's filter, if any, lets the event pass.
+    /// Returns whether a slot's filter, if any, accepts the event.
     fn admits(&self, slot: Slot, input: &FilterInput<'_>) -> bool {
         let filter = self.check(slot).and_then(|check| check.filter.as_ref());
         filter.is_none_or(|filter| filter.admits(input))
     }
 
-    /// Whether the subscription receives the event and, if not, the first reason.
+    /// Returns whether the subscription matches the event and, if not, the first reason.
     ///
-    /// What the posting lists hold was made from the same compiled sets, and what is unchecked is unchecked by the
-    /// same code, as in [`match_into`](Self::match_into).
+    /// The answer agrees with [`match_into`](Self::match_into): both use the same compiled selectors and the
+    /// same checks.
     pub fn explain(&self, id: SubscriptionId, candidate: &Candidate<'_>) -> MatchOutcome {
         let Some((slot, entry)) = self.entry(id).filter(|(_, entry)| entry.is_active()) else {
             return MatchOutcome::Disabled;
@@ -227,7 +230,8 @@ impl Snapshot {
         if self.admits(slot, &input) { MatchOutcome::Matches } else { MatchOutcome::Filter }
     }
 
-    /// What this snapshot takes of memory, were it the only one; walks all of it.
+    /// Returns the memory use of this snapshot, as if it shared nothing with others. Walks the whole
+    /// snapshot.
     pub fn footprint(&self) -> Footprint {
         let words = |numbers: &[u32]| if numbers.is_empty() { 0 } else { heap_bytes(size_of_val(numbers)) };
         let check = |check: &Option<Arc<Check>>| {
@@ -247,12 +251,12 @@ impl Snapshot {
         }
     }
 
-    /// The failures of a subscription's filter, if there were any.
+    /// Returns the evaluation errors of a subscription's filter, if there were any.
     pub fn filter_errors(&self, id: SubscriptionId) -> Option<FilterErrors> {
         self.check(self.slot(id)?)?.filter.as_ref()?.errors()
     }
 
-    /// Looks up the event's names.
+    /// Looks up the numbers of the event's names.
     fn resolve(&self, event: &EventContent, names: &mut ResolvedNames) {
         let text = event.event_type.as_str().as_bytes();
         names.patterns.clear();
@@ -279,31 +283,31 @@ impl Snapshot {
         self.ids.get(slot).map(|bits| SubscriptionId::from_bits(*bits))
     }
 
-    /// The slot of a subscription.
+    /// Returns the slot of a subscription.
     pub(super) fn slot(&self, id: SubscriptionId) -> Option<Slot> {
         self.slots.find(id, &self.ids)
     }
 
-    /// A subscription's slot and postings.
+    /// Returns a subscription's slot and postings.
     pub(super) fn entry(&self, id: SubscriptionId) -> Option<(Slot, &Entry)> {
         let slot = self.slot(id)?;
         Some((slot, self.entries.get(slot)?.as_ref()?))
     }
 
-    /// What is unchecked of a slot.
+    /// Returns the conditions of a slot besides its postings.
     pub(super) fn check(&self, slot: Slot) -> Option<&Check> {
         self.checks.get(slot)?.as_deref()
     }
 }
 
 impl Snapshot {
-    /// Gives a subscription its slot.
+    /// Binds a subscription to a slot.
     pub(super) fn bind_slot(&mut self, id: SubscriptionId, slot: Slot) {
         *self.ids.get_mut(slot) = id.bits();
         self.slots.insert(id, slot);
     }
 
-    /// Takes a subscription's slot away.
+    /// Unbinds a subscription from its slot.
     pub(super) fn forget_slot(&mut self, id: SubscriptionId, slot: Slot) {
         self.slots.remove(id, &self.ids);
         *self.entries.get_mut(slot) = None;

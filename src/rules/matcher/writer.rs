@@ -1,4 +1,4 @@
-//! The writing side: compiles subscriptions into postings and publishes snapshots.
+//! The writer of the index: compiles subscriptions to postings and publishes snapshots.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -20,23 +20,24 @@ use crate::model::id::SubscriptionId;
 use crate::model::subscription::SubscriptionSpec;
 use crate::rules::bitset::Edit;
 
-/// The most runs that a subscription is posted in; one that would need more is posted as a broad one.
+/// The most runs that a subscription is posted in. A subscription that needs more is broad.
 const NARROW_RUNS_MAX: usize = 64;
 
-/// Changes the index. There is exactly one; what it did becomes visible, all at once, with
-/// [`commit`](Self::commit).
+/// Changes the index. There is exactly one writer per index.
+///
+/// Changes become visible together, with [`commit`](Self::commit).
 pub struct IndexWriter {
     current: Arc<ArcSwap<Snapshot>>,
     next: Snapshot,
     interner: Interner,
     free_slots: Vec<Slot>,
     slots_end: Slot,
-    /// By term.
+    /// Pending changes of postings, by term.
     postings: PendingChanges,
-    /// By number, for each side.
+    /// Pending changes of each side table, by number.
     sides: [PendingChanges; SideTable::ALL.len()],
     is_changed: bool,
-    /// Replaced snapshots that a reader may still hold: dropped here, so that no reader pays for it.
+    /// Replaced snapshots that a reader may still hold. The writer drops them, so that no reader pays for it.
     retired: VecDeque<Arc<Snapshot>>,
 }
 
@@ -55,10 +56,11 @@ impl IndexWriter {
         }
     }
 
-    /// Adds a subscription, or changes it to this.
+    /// Adds or replaces a subscription.
     ///
-    /// A filter that does not compile never matches and is counted among its failures: refuse it before, with
-    /// [`Filter::compile`](crate::rules::filter::Filter::compile). An unchanged filter keeps its failures.
+    /// If the filter does not compile, it never matches, and each evaluation counts as an error. Reject such
+    /// a filter first, with [`Filter::compile`](crate::rules::filter::Filter::compile). An unchanged filter
+    /// keeps its error count.
     pub fn put(&mut self, id: SubscriptionId, spec: &SubscriptionSpec, presence: Presence) {
         let old = self.next.slot(id);
         let filter = filter_for(spec.filter.as_deref(), old.and_then(|slot| self.next.check(slot)));
@@ -75,7 +77,7 @@ impl IndexWriter {
         self.is_changed = true;
     }
 
-    /// Takes a subscription out; nothing happens if there is none of that id.
+    /// Removes a subscription. Does nothing if the index does not contain it.
     pub fn remove(&mut self, id: SubscriptionId) {
         let Some(slot) = self.next.slot(id) else { return };
         self.withdraw(slot);
@@ -84,9 +86,10 @@ impl IndexWriter {
         self.is_changed = true;
     }
 
-    /// Publishes everything since the last commit at once; returns the version that shows it.
+    /// Publishes all changes since the last commit at once, and returns the version of the published
+    /// snapshot.
     ///
-    /// Every match that takes its snapshot after this returns sees the change.
+    /// A match that takes its snapshot after this call returns sees the changes.
     pub fn commit(&mut self) -> u64 {
         if self.is_changed {
             self.apply_pending();
@@ -98,7 +101,7 @@ impl IndexWriter {
         self.next.version
     }
 
-    /// Makes room for so many more subscriptions.
+    /// Makes room for `count` more subscriptions.
     pub(super) fn reserve(&mut self, count: usize) {
         self.next.slots.reserve(u64::from(self.slots_end) + count as u64);
     }
@@ -112,7 +115,7 @@ impl IndexWriter {
         slot
     }
 
-    /// Takes a slot's postings out and gives its names back.
+    /// Removes a slot's postings and the uses of its names.
     fn withdraw(&mut self, slot: Slot) {
         let Some(Some(entry)) = self.next.entries.get(slot).cloned() else { return };
         self.post(slot, &entry, false);
@@ -129,7 +132,7 @@ impl IndexWriter {
         }
     }
 
-    /// PendingChanges an active entry's postings for the next commit.
+    /// Adds or removes an active entry's postings at the next commit.
     fn post(&mut self, slot: Slot, entry: &Entry, present: bool) {
         if !entry.is_active() {
             return;
@@ -166,9 +169,9 @@ impl IndexWriter {
     fn apply_pending(&mut self) {
         let Snapshot { terms, sides, .. } = &mut self.next;
         let mut builder = BlockBuilder::default();
-        self.postings.for_each_place(|term, postings: &[Posting]| terms.edit(term, postings, &mut builder));
+        self.postings.drain_rows(|term, postings: &[Posting]| terms.edit(term, postings, &mut builder));
         for (side, pending) in SideTable::ALL.into_iter().zip(&mut self.sides) {
-            pending.for_each_place(|number, edits: &[Edit]| sides.get_mut(side, number).edit(edits));
+            pending.drain_rows(|number, edits: &[Edit]| sides.get_mut(side, number).edit(edits));
         }
     }
 
@@ -207,7 +210,8 @@ impl IndexWriter {
         patterns
     }
 
-    /// The terms to post under, and the projects among them if there are companies also_by_company.
+    /// Returns the terms to post under. If there are companies among them, also returns the projects among
+    /// them.
     fn terms(&mut self, wanted: &Projects<'_>) -> (Vec<PostedId>, Box<[TermId]>) {
         let (interner, next) = (&mut self.interner, &mut self.next);
         let Projects { projects, companies, pairs, .. } = wanted;
@@ -259,13 +263,13 @@ fn push_side(sides: &mut [PendingChanges], side: SideTable, number: u32, edit: E
     }
 }
 
-/// The numbers that an entry's words mean.
+/// Returns the numbers of an entry's words.
 fn numbers(words: &[u32]) -> impl Iterator<Item = u32> {
     words.iter().map(|word| PostedId::from_word(*word).number())
 }
 
 impl Entry {
-    /// Whether it is posted in a run for each pattern and term, rather than as a broad one.
+    /// Returns whether the subscription has a posting for each pattern and term, rather than being broad.
     fn is_narrow(&self) -> bool {
         let (patterns, terms) = self.postings();
         patterns.len() * terms.len() <= NARROW_RUNS_MAX
@@ -273,7 +277,7 @@ impl Entry {
     }
 }
 
-/// Sorts, and takes out those that stand there twice.
+/// Sorts the ids and removes repeated ones. Returns the removed numbers.
 fn in_order(posted: &mut Vec<PostedId>) -> Vec<u32> {
     let mut repeated = Vec::new();
     posted.sort_unstable();
@@ -292,7 +296,7 @@ fn sorted(numbers: impl Iterator<Item = u32>) -> Box<[u32]> {
     numbers.into()
 }
 
-/// The compiled filter: the old one, with its failures, if the text is the same.
+/// Compiles the filter. Reuses the old one, with its error count, if the text is the same.
 fn filter_for(text: Option<&str>, old: Option<&Check>) -> Option<Arc<CountedFilter>> {
     let text = text?;
     Some(match old.and_then(|check| check.filter.as_ref()) {

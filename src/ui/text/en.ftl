@@ -538,7 +538,7 @@ problem-span = is not after since: nothing would be delivered
 problem-several = several are called '{ $text }': take the id, sub_…
 problem-no-such = there is no { $what } '{ $id }'
 problem-role = key '{ $name }' has the role { $role }: this needs admin
-problem-of-config = subscription '{ $name }' comes from the config file: change it there and reload
+problem-of-config = subscription '{ $name }' is managed by the config file: change it there and reload
 problem-outdated = the subscription { $id } has been changed meanwhile: get it again
 problem-replays-many = api.replays_running_max replays are running: wait for one, or cancel it
 problem-key-reused = this idempotency key was used with another body: take a new key for a new request
@@ -553,7 +553,7 @@ problem-secrets-until = { $count } secrets would sign side by side, more than { 
 
 phrase-is-missing-here = is missing here
 phrase-the-expression-ends-too-early = the expression ends too early
-phrase-is-no-part-of-an-expression = is no part of an expression
+phrase-is-not-part-of-an-expression = is not part of an expression
 phrase-is-not-expected-here = is not expected here
 phrase-an-event-type = an event type
 phrase-a-project-id = a project id

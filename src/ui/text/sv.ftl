@@ -553,7 +553,7 @@ problem-secrets-until = { $count } hemligheter skulle signera sida vid sida, fle
 
 phrase-is-missing-here = saknas här
 phrase-the-expression-ends-too-early = uttrycket slutar för tidigt
-phrase-is-no-part-of-an-expression = hör inte hemma i ett uttryck
+phrase-is-not-part-of-an-expression = hör inte hemma i ett uttryck
 phrase-is-not-expected-here = väntas inte här
 phrase-an-event-type = en händelsetyp
 phrase-a-project-id = ett projekt-id
