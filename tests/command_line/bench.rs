@@ -1,7 +1,7 @@
-//! `postrider bench` as it is called: every mode, short, on a daemon of its own.
+//! Runs each mode of `postrider bench` for a short time on a daemon of its own.
 //!
-//! The figures of a run this short say nothing; that it runs to its end, delivers what was accepted, and tells what
-//! it promises to does.
+//! Figures of such short runs mean nothing. The tests check that each mode ends, delivers what was accepted,
+//! and prints the promised figures.
 
 #[cfg(test)]
 mod tests {
@@ -15,7 +15,7 @@ mod tests {
         command.args(args).env_remove("POSTRIDER_KEY").output().unwrap()
     }
 
-    /// The one line that the mode prints.
+    /// Runs the mode and returns its one line of figures.
     fn figures(args: &[&str]) -> Value {
         let output = bench(args);
         let (out, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

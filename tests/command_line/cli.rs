@@ -1,4 +1,4 @@
-//! The executable's commands, as a person runs them.
+//! The executable's commands as a person runs them.
 
 #![expect(
     clippy::unwrap_used,
@@ -175,13 +175,14 @@ fn every_command_has_a_manual_page() {
     }
 }
 
-/// A request as the stand-in for a daemon saw it.
+/// A request that the stand-in for a daemon saw.
 struct ReceivedRequest {
     head: String,
     body: String,
 }
 
-/// A stand-in for a daemon: gives one answer to each connection and hands back what it saw.
+/// Starts a stand-in for a daemon, which gives one answer to each connection. Returns its address and the
+/// requests.
 fn daemon(answers: Vec<String>) -> (String, JoinHandle<Vec<ReceivedRequest>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -274,7 +275,7 @@ fn send_submits_lines_in_batches() {
     );
 }
 
-/// A running `postrider listen`; it ends with the test.
+/// A running `postrider listen`, which ends with the test.
 struct Listener {
     child: Child,
     lines: BufReader<std::process::ChildStdout>,
@@ -302,7 +303,7 @@ impl Listener {
         serde_json::from_str(&line).unwrap()
     }
 
-    /// Posts a body with headers; the status of the answer.
+    /// Posts a body with headers and returns the response's status line.
     fn post(&self, headers: &str, body: &str) -> String {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         let length = body.len();

@@ -1,4 +1,4 @@
-//! The commands that manage a daemon, against a real one, as a person and as a program run them.
+//! The commands that manage a daemon, run against a real one by a person and by a program.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::support::process::{DaemonSetup, RunningDaemon};
 use crate::support::receiver::{Receiver, Reply, always};
 
-/// A daemon and commands that speak to it.
+/// A daemon and commands that call it.
 struct Bench {
     site: DaemonSetup,
     _running: RunningDaemon,
@@ -47,20 +47,20 @@ impl Bench {
         tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
     }
 
-    /// What a command that has to succeed prints.
+    /// Runs a command, asserts success, and returns its output.
     async fn text(&self, args: &[&str]) -> String {
         let output = self.run(args).await;
         assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// The lines of JSON that it prints for programs.
+    /// Runs a command with `--json` and returns its lines.
     async fn json(&self, args: &[&str]) -> Vec<Value> {
         let args: Vec<&str> = ["--json"].into_iter().chain(args.iter().copied()).collect();
         self.text(&args).await.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    /// What a command that has to fail says, with its exit code.
+    /// Runs a command, asserts failure, and returns its exit code and message.
     async fn failure(&self, args: &[&str]) -> (i32, String) {
         let output = self.run(args).await;
         (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())

@@ -1,7 +1,7 @@
-//! Lanes that are behind read from the disk in turn, against the real executable.
+//! Lanes with a backlog read from the disk in turn, against the real executable.
 //!
-//! Promised: however many there are, they share a few threads. A thread for each took gigabytes, since what one frees
-//! another cannot use.
+//! However many lanes there are, they share a few threads. One thread per lane took gigabytes, since a thread
+//! cannot reuse memory that another thread freed.
 
 #[cfg(test)]
 mod tests {
@@ -15,14 +15,14 @@ mod tests {
 
     const LANES: usize = 300;
     const EVENTS: usize = 6;
-    /// What the daemon has at rest, and some for reading and writing: about forty. Where the processor is wanted elsewhere
-    /// too, the runtime makes a thread for a reading before the one that is done counts as idle, so that there may be a
-    /// hundred for a while. Without a bound it is one for each lane.
+    /// The limit on threads. The daemon has about forty at rest and under reads and writes. On a busy machine
+    /// the runtime may start a thread before a finished one counts as idle, which can add a hundred for a
+    /// while. Without a bound there would be one per lane.
     const THREADS_MAX: u64 = 200;
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn many_lanes_with_a_backlog_share_a_few_reader_threads() {
-        // Each lane has one delivery in memory, and reads for each of the others.
+        // Each lane holds one delivery in memory and reads each of the others.
         let site = DaemonSetup::new(memory_dir(), "lane_page = 1\n");
         let mut running = site.spawn(&[]);
         let api = site.ready(&mut running).await;

@@ -1,4 +1,5 @@
-//! Events in and who gets them: matching, bytes, duplicates, lists, addresses, and the config file.
+//! Accepting events and choosing their receivers: matching, bytes, duplicates, lists, addresses and the
+//! config file.
 
 #[cfg(test)]
 mod tests {
@@ -226,7 +227,7 @@ mod tests {
         assert_eq!(world.api.subscription(&id(&subscription)).await["health"], "healthy");
     }
 
-    /// The `[[subscriptions]]` of a config file: names, event types and URLs.
+    /// Returns the `[[subscriptions]]` of a config file from names, event types and URLs.
     fn file(entries: &[(&str, &str, &str)]) -> String {
         let entry = |(name, event_type, url): &(&str, &str, &str)| {
             let secret = format!("whsec_{}", "A".repeat(32));

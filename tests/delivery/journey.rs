@@ -1,4 +1,4 @@
-//! From an accepted event to the end of its deliveries: retries, health, limits and order, on paused time.
+//! From an accepted event to the end of its deliveries, on paused time: retries, health, limits and order.
 
 #[cfg(test)]
 mod tests {
@@ -20,7 +20,7 @@ mod tests {
         numbers.map(todo).collect()
     }
 
-    /// The numbers in the data of the events that were seen, in order; health checks left out.
+    /// Returns the numbers in the events' data, in order of arrival, without health checks.
     fn numbers(seen: &[ReceivedRequest]) -> Vec<u64> {
         seen.iter()
             .filter(|seen| !seen.delivery().is_empty())
@@ -36,7 +36,7 @@ mod tests {
         api.subscription(id(subscription)).await
     }
 
-    /// The states of a subscription's deliveries, the oldest first.
+    /// Returns the states of a subscription's deliveries, oldest first.
     async fn states(api: &ApiClient, subscription: &Value) -> Vec<String> {
         let mut listed = api.list(&format!("/v1/deliveries?subscription={}", id(subscription))).await;
         listed.sort_by_key(|delivery| delivery["id"].to_string());
@@ -52,7 +52,7 @@ mod tests {
         world.until("nothing is pending or in flight", quiet).await;
     }
 
-    /// Waits until bad health has switched the subscription off, and returns it.
+    /// Waits until bad health has disabled the subscription, and returns it.
     async fn switched_off(world: &TestDaemon, subscription: &Value) -> Value {
         let disabled = async || {
             let shown = show(&world.api, subscription).await;
@@ -61,7 +61,7 @@ mod tests {
         world.until("the subscription is disabled", disabled).await
     }
 
-    /// A receiver that answers so, with a subscription.
+    /// Starts a receiver that gives this reply, with a subscription.
     async fn answering(world: &TestDaemon, reply: Reply, members: Value) -> (Receiver, Value) {
         let (receiver, subscription) = world.subscribed(members).await;
         receiver.answer(always(reply));
@@ -184,8 +184,8 @@ mod tests {
         world.api.accepted(&todos(2..=20)).await;
         switched_off(&world, &subscription).await;
         assert_eq!(receiver.most_at_once(), 1);
-        // After one failure another delivery may show whether it was the event or the receiver; after two only
-        // the first goes on, and uses up its attempts for all.
+        // After one failure, one other delivery may show whether the event or the receiver is at fault. After
+        // two failures only the first delivery goes on and uses up its attempts for all.
         let seen = numbers(&receiver.seen());
         assert_eq!(seen.iter().filter(|n| **n == 1).count(), 5);
         assert!(seen.len() <= 6, "{seen:?}");

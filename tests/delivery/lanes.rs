@@ -1,4 +1,4 @@
-//! Lanes: what a subscription sets for itself, and what receivers cannot take from each other, on paused time.
+//! Lanes, on paused time: a subscription's own settings, and fairness between receivers.
 
 #[cfg(test)]
 mod tests {
@@ -33,7 +33,7 @@ mod tests {
         (receiver, subscription)
     }
 
-    /// Receivers of the default settings that answer so.
+    /// Starts receivers with default settings that give this reply.
     async fn crowd(world: &TestDaemon, count: usize, reply: Reply) -> Vec<Receiver> {
         let mut receivers = Vec::with_capacity(count);
         for _ in 0..count {
@@ -42,7 +42,7 @@ mod tests {
         receivers
     }
 
-    /// A receiver that has taken an event, and those of the crowd too.
+    /// Starts a receiver that has accepted an event, which the other receivers got too.
     async fn proven(world: &TestDaemon, crowd: &[Receiver]) -> Receiver {
         let (fast, _) = world.subscribed(json!({})).await;
         world.api.accepted(&todos(1..=1)).await;
@@ -53,7 +53,7 @@ mod tests {
         fast
     }
 
-    /// Submits events at 50 a second and has each arrive at once.
+    /// Submits 50 events a second and asserts that each arrives promptly.
     async fn flows(world: &TestDaemon, fast: &Receiver, events: u64) {
         let mut count = fast.count();
         for n in 0..events {

@@ -1,4 +1,4 @@
-//! What the daemon tells of itself: as events, to those who ask for them, and by mail.
+//! Notices that the daemon raises about itself, as events and by mail.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -18,14 +18,14 @@ use crate::support::daemon::TestDaemon;
 use crate::support::process::DaemonSetup;
 use crate::support::receiver::{Receiver, Reply, always};
 
-/// A subscription to all notices.
+/// Returns the members of a subscription to all notices.
 fn alarm(members: &Value) -> Value {
     let mut all = json!({"name": "alarm", "events": ["postrider.*"], "projects": ["postrider"]});
     all.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
     all
 }
 
-/// The types of the notices that a receiver got, each once, and whom they are about.
+/// Returns the type and subject of each notice that a receiver got, without repeats.
 fn told(receiver: &Receiver) -> Vec<(String, String)> {
     let mut told: Vec<_> = receiver
         .seen()
@@ -41,7 +41,7 @@ fn told(receiver: &Receiver) -> Vec<(String, String)> {
     told.into_iter().map(|(_, kind, name)| (kind, name)).collect()
 }
 
-/// `postrider.subscription.failing` without its beginning.
+/// Returns a notice's type without its prefix.
 fn kind(text: &Value) -> String {
     text.as_str().unwrap().strip_prefix("postrider.").unwrap().to_owned()
 }
@@ -66,7 +66,7 @@ async fn subscribers_get_notices_of_failing_disabled_and_recovered() {
     let (everything, _) = world.subscribed(json!({"name": "everything"})).await;
     let (alarms, _) = world.subscribed(alarm(&json!({}))).await;
     let ill = world.receiver(always(Reply::Status(500))).await;
-    // It asks for notices itself, and gets none about itself.
+    // The failing subscription asks for notices itself and gets none about itself.
     let members = json!({"name": "ill", "events": ["A", "postrider.*"], "retry_schedule": ["1s", "1s"]});
     let made = world.subscribe(&ill, members).await;
     let id = made["id"].as_str().unwrap();
@@ -113,7 +113,7 @@ async fn a_manual_disable_or_a_single_failure_raises_no_notice() {
         world.pass(20).await;
     }
     assert_eq!(alarms.count(), before);
-    // Two in a row are worth a notice, and so is their end.
+    // Two failures in a row raise a notice, and so does the recovery.
     flaky.answer(always(Reply::Status(500)));
     world.api.accepted(&event("A", "p", 7)).await;
     alarms.wait_for(before + 1).await;
@@ -134,7 +134,7 @@ async fn failing_notices_raise_no_further_notices() {
     world.subscribe(&dead, json!({"name": "ill", "events": ["A"], "retry_schedule": ["1s", "1s"]})).await;
     world.api.accepted(&event("A", "p", 1)).await;
     world.pass(3600).await;
-    // Neither of them is said to be failing; that each is off is told once, and not to itself.
+    // Neither is reported as failing. The notice that one is disabled goes out once, and not to itself.
     let told = told(&well);
     let count = |kind: &str, name: &str| {
         told.iter().filter(|one| **one == (kind.to_owned(), name.to_owned())).count()
@@ -183,7 +183,7 @@ async fn reserved_event_types_cannot_be_submitted() {
     assert!(refused["errors"][0]["detail"].as_str().unwrap().contains("only the daemon"), "{refused}");
     let refused = world.api.submit(&json!([event("A", "p", 1), own])).await.unwrap().expect(422);
     assert_eq!(refused["errors"][0]["pointer"], "/1/type");
-    // Its project is anybody's, and asking who would be told is too.
+    // The notices' project is open to everybody, and so is asking who would get a notice.
     world.api.accepted(&event("A", "postrider", 1)).await;
     let (_everything, other) = world.subscribed(json!({"name": "everything"})).await;
     let answer = world.api.post("/v1/match", &own).await.expect(200);
@@ -236,11 +236,11 @@ async fn notices_without_a_subscriber_are_not_written() {
 }
 
 const WITHIN: Duration = Duration::from_mins(2);
-/// How many lines of the mail server wait to be read; then it waits too.
+/// The number of unread lines of the mail server. Beyond it the mail server waits too.
 const LINES_MAX: usize = 64;
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// A mail server that is not ours; killed when dropped.
+/// A third-party mail server. Dropping it kills the process.
 struct MailServer {
     child: Child,
     heard: Heard<Value>,
@@ -285,7 +285,7 @@ impl MailServer {
         self.heard.recv_timeout(WITHIN).unwrap()
     }
 
-    /// The next mail that was taken.
+    /// Returns the next mail that the server accepted.
     fn mail(&self) -> Value {
         std::iter::repeat_with(|| self.next()).find(|said| said.get("body").is_some()).unwrap()
     }
@@ -295,7 +295,7 @@ fn settings(smtp: &str) -> String {
     format!("[mail]\nsmtp = \"{smtp}\"\nfrom = \"postrider@acme.example\"\nto = [\"ops@acme.example\"]\n")
 }
 
-/// A subscription whose receiver is gone; its name and the one who is to be told.
+/// Creates a subscription whose receiver is gone, and waits until it is disabled. `notify` gets the mail.
 async fn lose(api: &ApiClient, name: &str, notify: Option<&str>) {
     let clock = postrider::model::time::Clock::system();
     let gone = Receiver::start(clock, always(Reply::Status(410))).await;
@@ -317,13 +317,13 @@ async fn mail_is_sent_after_an_outage_of_the_mail_server() {
     let site = DaemonSetup::new(crate::support::memory_dir(), &settings(&format!("smtp://127.0.0.1:{port}")));
     let mut running = site.spawn(&[]);
     let api = site.ready(&mut running).await;
-    // No server is there yet: the notice waits, and deliveries do not.
+    // No mail server is running yet: the notice waits, and deliveries do not.
     lose(&api, "crm", Some("crm-team@acme.example")).await;
     crate::support::eventually("it was tried", WITHIN, PAUSE, async || {
         site.log().contains("trying again").then_some(())
     })
     .await;
-    // Killed and started again, it still knows.
+    // After a kill and a start the daemon still sends the mail.
     running.kill();
     let server = MailServer::start(port, &[]);
     let mut running = site.spawn(&[]);
@@ -337,7 +337,7 @@ async fn mail_is_sent_after_an_outage_of_the_mail_server() {
             assert!(body.contains(part), "{part}: {body}");
         }
     }
-    // One that is put off comes in the end; one that is refused stops nobody else.
+    // A mail that the server defers arrives in the end. A mail that it refuses delays no other.
     lose(&api, "put-off", Some("later@acme.example")).await;
     assert_eq!(server.mail()["to"], json!(["ops@acme.example"]));
     lose(&api, "refused", Some("never@acme.example")).await;
@@ -351,7 +351,7 @@ async fn mail_is_sent_after_an_outage_of_the_mail_server() {
         (json!(format!("{to}@acme.example")), json!(format!("[Postrider] '{name}': disabled")))
     });
     assert_eq!(subjects, expected);
-    // A clean restart repeats nothing.
+    // A clean restart repeats no mail.
     running.terminate();
     crate::support::eventually("it has ended", WITHIN, PAUSE, async || running.has_ended()).await;
     let mut running = site.spawn(&[]);

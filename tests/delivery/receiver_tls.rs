@@ -1,4 +1,5 @@
-//! TLS settings of subscriptions from the API to the receiver, over a restart; the client key is shown nowhere.
+//! A subscription's TLS settings from the API to the receiver, across a restart. The client key is never
+//! shown.
 
 #[cfg(test)]
 mod tests {
@@ -42,7 +43,7 @@ mod tests {
         (params.signed_by(&key, authority).unwrap(), key)
     }
 
-    /// A receiver that takes requests from those whom `authority` vouches for.
+    /// A receiver that accepts clients with a certificate of `authority`.
     struct Receiver {
         address: SocketAddr,
         taken: watch::Sender<usize>,
@@ -86,7 +87,7 @@ mod tests {
     }
 
     async fn converse(stream: TcpStream, acceptor: TlsAcceptor, taken: watch::Sender<usize>) {
-        // Those that are not let in are what the test is about.
+        // Clients that are refused are the subject of the test.
         let Ok(stream) = acceptor.accept(stream).await else { return };
         let service = service_fn(|request: http::Request<Incoming>| {
             let taken = taken.clone();

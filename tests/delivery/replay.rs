@@ -1,4 +1,4 @@
-//! Delivering again from the log: one event, a subscription's past as a job, and calls with an idempotency key.
+//! Replays from the log: one event, a subscription's past as a job, and calls with an idempotency key.
 
 #[cfg(test)]
 mod tests {
@@ -28,7 +28,7 @@ mod tests {
         seen.json()["data"]["n"].as_u64().unwrap()
     }
 
-    /// How often each event was seen, by its number.
+    /// Returns the number of requests for each event number.
     fn numbers(seen: &[ReceivedRequest]) -> BTreeMap<u64, usize> {
         let mut counts = BTreeMap::new();
         for seen in seen.iter().filter(|seen| !seen.delivery().is_empty()) {
@@ -132,7 +132,7 @@ mod tests {
         assert_eq!((&again["deliveries"], &again["skipped"]), (&json!([]), &json!([id(&subscription)])));
         settled(&world, &subscription).await;
         assert_eq!(receiver.count(), 3);
-        // Its subscription is switched off by now: the new delivery is held, and outlives a restart.
+        // The subscription is disabled by now. The new delivery is held and survives a restart.
         let again = world.api.command(&path).await.expect(202);
         let delivery = format!("/v1/deliveries/{}", again["deliveries"][0].as_str().unwrap());
         assert_eq!(world.api.get(&delivery).await["state"], "held");
@@ -170,7 +170,7 @@ mod tests {
         assert_eq!(numbers(&receiver.seen()), once_each(expected));
         assert_eq!(world.api.get(&location).await, job);
         assert_eq!(world.api.list("/v1/replays").await, [job]);
-        // As often as it is asked for.
+        // Each replay delivers all of them again.
         assert_eq!(replayed(&world, &subscription, &json!({})).await["made"], 155);
         settled(&world, &subscription).await;
         assert_eq!(receiver.count(), 310);
@@ -284,7 +284,7 @@ mod tests {
         world.restart().await;
         world.pass(60).await;
         assert_eq!(world.api.get(&path).await, cancelled);
-        // What was out when the daemon was killed may have gone out twice; nothing else did.
+        // Deliveries that were in flight at the kill may have gone out twice, and no others.
         let seen = numbers(&receiver.seen());
         assert_eq!(seen.keys().copied().collect::<Vec<_>>(), (1..=made).collect::<Vec<_>>());
         assert!(seen.values().filter(|count| **count > 1).count() <= 1, "{seen:?}");
@@ -321,7 +321,7 @@ mod tests {
         world.api.send(Method::POST, path, headers, body.to_string()).await.unwrap()
     }
 
-    /// The body of an answer, and whether it is that of an earlier call.
+    /// Returns the body of a response, and whether it repeats the response to an earlier call.
     fn opened(answer: Answer, status: u16) -> (Value, bool) {
         let is_repeat = answer.headers.get("idempotency-replayed").is_some_and(|value| value == "true");
         (answer.expect(status), is_repeat)
@@ -381,7 +381,7 @@ mod tests {
         }
         settled(&world, &subscription).await;
         assert_eq!(receiver.count(), count);
-        // Once it has been changed, its secret may be another than the one that was told then.
+        // After a change the secret may differ from the one in the first response, so it is not shown again.
         world.api.patch(&format!("/v1/subscriptions/{}", id(&subscription)), &json!({"name": "y"})).await;
         let (answer, _) = opened(keyed(&world, "/v1/subscriptions", "k", &made).await, 201);
         assert_eq!((&answer["name"], answer.get("secret")), (&json!("y"), None));

@@ -1,4 +1,4 @@
-//! Rotation of secrets, on virtual time: old and new sign side by side until the grace is over, and no longer.
+//! Rotation of secrets, on virtual time: old and new secrets sign together until the grace period ends.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -28,14 +28,14 @@ fn path(subscription: &Value, rest: &str) -> String {
     format!("/v1/subscriptions/{}{rest}", text(subscription, "id"))
 }
 
-/// One more event, as the receiver gets it.
+/// Submits one more event and returns the request that the receiver gets.
 async fn next(world: &TestDaemon, receiver: &Receiver) -> ReceivedRequest {
     let before = receiver.seen().len();
     world.api.accepted(&event("T", "p", before as u64)).await;
     world.until("it arrives", async || receiver.seen().get(before).cloned()).await
 }
 
-/// How many secrets the log has.
+/// Returns the number of secrets in the log.
 fn stored(world: &TestDaemon, subscription: &Value) -> usize {
     let id = text(subscription, "id").parse().unwrap();
     world.reader().subscription(id).unwrap().unwrap().secrets.len()
@@ -149,7 +149,7 @@ async fn a_refused_rotation_explains_itself_and_changes_nothing() {
     world.api.command(&rotation).await.expect(200);
 }
 
-/// Whether the public key verifies a `v1a` signature of the request, by the library alone.
+/// Returns whether the public key verifies a `v1a` signature of the request, by the library alone.
 fn is_signed_for(seen: &ReceivedRequest, public_key: &str) -> bool {
     let key = STANDARD.decode(public_key.strip_prefix("whpk_").unwrap()).unwrap();
     let key = UnparsedPublicKey::new(&ED25519, key);
@@ -184,7 +184,7 @@ async fn hmac_and_ed25519_secrets_sign_in_one_header_during_a_rotation() {
     assert!(!seen.is_signed_with(old) && is_signed_for(&seen, &public_key) && seen.signatures() == 1);
     assert_eq!(seen.header("x-signature"), "");
 
-    // One that is made is of the kind of the one before.
+    // A generated secret has the kind of the previous one.
     let third = world.api.command(&path(&made, "/rotate-secret")).await.expect(200);
     assert!(text(&third, "secret").starts_with("whsk_") && text(&third, "secret") != pair.reveal());
     let seen = next(&world, &receiver).await;

@@ -1,7 +1,8 @@
-//! A virtual week of traffic on paused time, drawn from a seed: receivers fail in every way they know, people
-//! change subscriptions, the daemon stops and dies. At the end of each week the ledger's laws hold.
+//! Simulates weeks of traffic on paused time from a seed.
 //!
-//! `SEEDS` says how many weeks (8 unless set), `SEED_FROM` which is the first.
+//! Receivers fail in every known way, people change subscriptions, and the daemon stops and dies. At the end
+//! of each week the ledger's laws must hold. `SEEDS` sets the number of weeks (default 8), `SEED_FROM` the
+//! first seed.
 
 #[cfg(test)]
 mod tests {
@@ -22,23 +23,23 @@ mod tests {
     use crate::support::variable;
 
     const WEEK: Duration = Duration::from_hours(7 * 24);
-    /// The longest that a week may take in real time.
+    /// The real time within which a week must end.
     const SEED_WITHIN: Duration = Duration::from_mins(1);
     const HOUR: u64 = 3600;
     const SCHEDULE_SECS: [u64; 4] = [5, 30, 120, 600];
     const JITTER: f64 = 0.2;
     const RECEIVERS: usize = 6;
     const SUBSCRIPTIONS: std::ops::Range<usize> = 3..10;
-    /// The longest that everything may take to go out once all is well.
+    /// The virtual time within which everything must go out once all receivers are well.
     const CALM_WITHIN: u64 = 12 * HOUR;
-    /// The most scheduler turns that a submission gets before the daemon dies under it.
+    /// The most scheduler turns that a submission gets before the daemon dies.
     const TURNS_MAX: u32 = 2000;
 
     fn pick<'a, T>(rng: &mut StdRng, of: &'a [T]) -> &'a T {
         &of[rng.random_range(0..of.len())]
     }
 
-    /// A receiver's week: well most of the time, with spells of some trouble.
+    /// Returns a receiver's script for a week: mostly well, with spells of failures.
     fn weather(from: Timestamp, rng: &mut StdRng) -> Script {
         let mut spells: Vec<(Timestamp, Timestamp, Reply)> = Vec::new();
         for _ in 0..rng.random_range(0..6) {
@@ -100,13 +101,13 @@ mod tests {
         json!({"events": pick(rng, &events), "projects": pick(rng, &projects)})
     }
 
-    /// One week.
+    /// One simulated week.
     struct Week {
         world: TestDaemon,
         ledger: Ledger,
         rng: StdRng,
         receivers: Vec<Receiver>,
-        /// Submitted with an id of its own and accepted, for repeats.
+        /// Accepted events with a sender's id, for repeated submissions.
         repeatable: Vec<Value>,
         count: u64,
         done: BTreeMap<&'static str, u32>,
@@ -198,7 +199,7 @@ mod tests {
             }
         }
 
-        /// Submits an event again: if its window is over it is a new one, else nothing happens.
+        /// Submits an event again. It is a new event if its dedup window is over, else a duplicate.
         async fn repeat(&mut self) {
             if self.repeatable.is_empty() {
                 return;
@@ -227,7 +228,7 @@ mod tests {
             self.ledger.subscribed(created["id"].as_str().unwrap(), known);
         }
 
-        /// The ids of the listed subscriptions for which `which` holds.
+        /// Returns the ids of the listed subscriptions for which `which` holds.
         async fn those(&self, which: impl Fn(&Value) -> bool) -> Vec<String> {
             let listed = self.world.api.list("/v1/subscriptions").await;
             let id = |subscription: &Value| subscription["id"].as_str().unwrap().to_owned();
@@ -246,7 +247,7 @@ mod tests {
             (known.active, known.deleted_at) = (false, Some(now));
         }
 
-        /// Changes what a subscription wants, and sometimes where it goes.
+        /// Changes a subscription's selectors, and sometimes its URL.
         async fn edit(&mut self) {
             let ids = self.those(|_| true).await;
             let id = pick(&mut self.rng, &ids).clone();
@@ -270,7 +271,7 @@ mod tests {
             self.ledger.known(id).active = false;
         }
 
-        /// A person looks after what is switched off, each with that likelihood.
+        /// Enables each disabled subscription with this likelihood.
         async fn mend(&mut self, likelihood: f64) {
             for id in self.those(|subscription| subscription["enabled"] == false).await {
                 if !self.rng.random_bool(likelihood) {
@@ -304,7 +305,8 @@ mod tests {
             self.world.revive().await;
         }
 
-        /// The daemon dies at some moment of a submission. What has an id of its own is then sent again.
+        /// Kills the daemon at a random moment of a submission. Events with a sender's id are then submitted
+        /// again.
         async fn kill_while_submitting(&mut self) {
             let events = self.batch();
             let expected: Vec<Accepted> = events.iter().map(|event| self.ledger.expect(event)).collect();
@@ -332,7 +334,7 @@ mod tests {
             }
         }
 
-        /// All is well again: everything that can go out does.
+        /// Makes every receiver well and waits until everything has gone out.
         async fn calm_down(&mut self) {
             self.receivers.iter().for_each(|receiver| receiver.answer(always(Reply::Status(200))));
             let until = self.world.clock.now().after(Duration::from_secs(CALM_WITHIN));
@@ -350,7 +352,7 @@ mod tests {
             }
         }
 
-        /// The subscriptions' own counts agree with the log.
+        /// Checks that the subscriptions' own counts agree with the log.
         async fn check_stats(&self, facts: &ObservedState) {
             for subscription in self.world.api.list("/v1/subscriptions").await {
                 for state in ["succeeded", "exhausted", "cancelled"] {
@@ -380,7 +382,7 @@ mod tests {
         }
     }
 
-    /// Runs a week on its own thread: what spins never lets virtual time pass, so that only real time can tell.
+    /// Runs a week on its own thread with a limit in real time. A busy loop never lets virtual time pass.
     fn in_real_time(seed: u64) -> (Report, BTreeMap<&'static str, u32>) {
         let (done, result) = std::sync::mpsc::sync_channel(1);
         let week = std::thread::spawn(move || {

@@ -1,4 +1,4 @@
-//! `/v1/stream`: what happens, told in order, to readers that come back, filter, dawdle or are too many.
+//! `/v1/stream`: ordered messages to readers that reconnect, filter, stall or are too many.
 
 #[cfg(test)]
 mod tests {
@@ -26,7 +26,7 @@ mod tests {
         listener
     }
 
-    /// Waits until so many readers are there.
+    /// Waits until this many readers are connected.
     async fn readers(world: &TestDaemon, count: u64) {
         let there = async || (world.api.get("/v1/stats").await["stream"]["readers"] == count).then_some(());
         world.until("the readers are as many as expected", there).await;
@@ -76,7 +76,7 @@ mod tests {
         let health = |one: &StreamMessage| (one.data["health"].clone(), one.data["disabled_reason"].clone());
         assert_eq!(health(&told[3]), (json!("failing"), Value::Null));
         assert_eq!(health(&told[6]), (json!("disabled"), json!("exhausted")));
-        // A repeated event has not happened again.
+        // A duplicate event is not reported again.
         let mut own = todo(2);
         own["id"] = json!("own");
         world.api.accepted(&own).await;
@@ -175,7 +175,7 @@ mod tests {
             (world.api.get("/v1/stats").await["stream"]["readers"] == 0).then_some(())
         };
         world.until("the reader is dropped", gone).await;
-        // It was far from the end of the ring: what dropped it is that it took nothing for 30 s.
+        // The ring still held its position. It was dropped because it read nothing for 30 s.
         assert!(batches * BATCH < 1_000_000);
         world.api.accepted(&event("T", "p", 1)).await;
         receiver.wait_for(1).await;

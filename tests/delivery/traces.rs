@@ -1,4 +1,4 @@
-//! Traces: what a submitter says of its own is passed on to receivers, and a collector is told of each step.
+//! Traces: receivers get the submitter's context, and a collector gets a span for each step.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -13,7 +13,7 @@ use crate::support::receiver::{ReceivedRequest, Reply, always};
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
-/// Submits events with these headers; they have to be accepted.
+/// Submits events with these headers and asserts that they are accepted.
 async fn submit(api: &ApiClient, headers: &[(&'static str, &str)], events: &Value) -> Value {
     let mut map = HeaderMap::new();
     map.insert("content-type", "application/json".parse().unwrap());
@@ -23,7 +23,7 @@ async fn submit(api: &ApiClient, headers: &[(&'static str, &str)], events: &Valu
     api.send(Method::POST, "/v1/events", map, events.to_string()).await.unwrap().expect(202)
 }
 
-/// What a request says of its trace.
+/// Returns the trace headers of a request.
 fn told(seen: &ReceivedRequest) -> (&str, &str) {
     (seen.header("traceparent"), seen.header("tracestate"))
 }
@@ -51,7 +51,7 @@ async fn receivers_get_the_submitters_trace_context_across_retries_restarts_and_
         [(PARENT, "a=1,b=2"), (PARENT, "a=1,b=2"), (PARENT, ""), (PARENT, ""), (PARENT, "a=1,b=2")];
     assert_eq!(seen.iter().map(told).collect::<Vec<_>>(), expected);
     assert_eq!(seen.iter().map(ReceivedRequest::attempt).collect::<Vec<_>>(), [1, 2, 1, 1, 1]);
-    // Without one, the subscription's own header is what it gets.
+    // Without a trace context, the receiver gets the subscription's own header.
     submit(&world.api, &[("tracestate", "a=1")], &event("A", "p", 4)).await;
     submit(&world.api, &[("traceparent", "00-0-0-0")], &event("A", "p", 5)).await;
     let seen = hook.wait_for(7).await;
@@ -78,7 +78,7 @@ mod collector {
 
     const SOON: Duration = Duration::from_mins(1);
 
-    /// A span as the collector has it.
+    /// A span as the collector got it.
     #[derive(Clone, Debug)]
     struct Told {
         name: String,
@@ -101,7 +101,7 @@ mod collector {
         pairs.into_iter().map(|pair| (pair.key, text(pair.value.unwrap().value.unwrap()))).collect()
     }
 
-    /// Every span that the collector got, in the order in which they began.
+    /// Returns every span that the collector got, in the order in which they began.
     fn spans(collector: &Receiver) -> Vec<Told> {
         let mut all = Vec::new();
         for seen in collector.seen() {
@@ -154,7 +154,7 @@ mod collector {
         }
     }
 
-    /// A collector that answers so, and a daemon that tells it of its traces.
+    /// Starts a collector that gives this reply, and a daemon that exports its traces to it.
     async fn site(reply: Reply, ratio: f64) -> (Receiver, DaemonSetup) {
         let collector = Receiver::start(Clock::system(), always(reply)).await;
         let endpoint = collector.url().replace("/hook", "/otlp/");
@@ -186,7 +186,7 @@ mod collector {
         let (running, _) = start(&site).await;
         let seen = hook.wait_for(2).await;
         let all = collected(&collector, 3).await;
-        // The first two were told of before the daemon ended.
+        // The first two spans were exported before the daemon ended.
         assert_eq!((before, all.len()), (2, 3), "{all:#?}");
 
         let [acceptance, first, last] = &all[..] else { panic!("{all:#?}") };
@@ -243,7 +243,7 @@ mod collector {
         let hook = Receiver::start(Clock::system(), always(Reply::Status(200))).await;
         let (running, api) = start(&site).await;
         api.subscribe(&json!({"name": "crm", "url": hook.url()})).await;
-        // One that its submitter does not want told of goes on without a word.
+        // A trace that its submitter did not sample is not exported.
         submit(&api, &[("traceparent", &PARENT.replace("-01", "-00"))], &event("A", "p", 1)).await;
         submit(&api, &[], &event("A", "p", 2)).await;
         let seen = hook.wait_for(2).await;

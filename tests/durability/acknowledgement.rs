@@ -1,7 +1,7 @@
-//! Every 202 comes after a real fdatasync of the data file, and under load many events share one.
+//! Every 202 follows a real fdatasync of the data file, and under load many events share one.
 //!
-//! `strace` watches the real executable: what counts is what the kernel was asked, not what the daemon says.
-//! Where it is not installed, the store's own count of syncs has to do (`Reader::syncs`).
+//! `strace` watches the real executable: the system calls count, not the daemon's own claims. Without strace,
+//! the store's own count of syncs has to do (`Reader::syncs`).
 
 #[cfg(test)]
 mod tests {
@@ -51,9 +51,10 @@ mod tests {
         }
     }
 
-    /// Starts the daemon under strace, and gives its trace up to now once everything in it is written.
+    /// Starts the daemon under strace, does the work, and returns the trace once it is complete up to that
+    /// point.
     async fn traced(work: impl AsyncFnOnce(&DaemonSetup)) -> (Vec<Call>, String) {
-        // On the disk that a daemon would use: in memory a sync costs nothing and groups nothing.
+        // The test uses the disk that a daemon would use. In memory a sync costs nothing and groups nothing.
         let site = DaemonSetup::new(TempDir::new().unwrap(), "");
         let output = site.dir.path().join("trace");
         let options = ["strace", "-f", "-qq", "-y", "-s", "48", "-e", "signal=none", "-e", CALLS, "-o"];

@@ -1,5 +1,6 @@
-//! A backup taken by the command line while the daemon works, restored by it into a new directory, and a daemon on that:
-//! everything acknowledged before the backup began is there, and the ledger's laws hold.
+//! A backup taken by the command line under load, and a daemon on the restored directory.
+//!
+//! Everything acknowledged before the backup began must be there, and the ledger's laws must hold.
 
 #[cfg(test)]
 mod tests {
@@ -46,7 +47,7 @@ mod tests {
         (listed[0]["id"].as_str().unwrap().to_owned(), ExpectedSubscription::new(&members, &schedule))
     }
 
-    /// Submits until told to end.
+    /// Submits events until told to end.
     async fn submit(api: ApiClient, ledger: Arc<Mutex<Ledger>>, mut end: watch::Receiver<bool>, lane: u64) {
         for n in lane * 1_000_000.. {
             if *end.borrow_and_update() {
@@ -92,7 +93,7 @@ mod tests {
         println!("{} events before it, {after} at its end, {} in all", BEFORE, all.accepted.len());
     }
 
-    /// Restores the backup on "another machine", and holds what comes of it against the laws.
+    /// Restores the backup as on another machine, and checks the laws on the result.
     async fn restored(site: &DaemonSetup, receiver: &Receiver, mut before: Ledger, all: &Ledger) {
         let file = site.dir.path().join("backup");
         let other = DaemonSetup::new(memory_dir(), &settings(receiver));
@@ -113,7 +114,8 @@ mod tests {
         eventually("every delivery is final", Duration::from_mins(1), Duration::from_millis(20), drained)
             .await;
         let mut facts = ObservedState::gather(&api, std::iter::once(receiver)).await;
-        // What came after the backup is not in it; its requests are nothing to this log.
+        // The backup lacks everything that came after it, so those requests do not count for the restored
+        // log.
         let logged: Vec<&str> = facts.deliveries.iter().map(|row| row.id.as_str()).collect();
         facts.seen.retain(|seen| logged.contains(&seen.delivery()));
         for (id, accepted) in &all.accepted {

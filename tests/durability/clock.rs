@@ -1,7 +1,7 @@
-//! The wall clock jumps back and forth by hours under the real executable, by way of libfaketime.
+//! The wall clock jumps back and forth by hours under the real executable, through libfaketime.
 //!
-//! Promised: events go on being taken and delivered, each once, in ids that keep their order; what is sent carries
-//! the time of the clock as it is; what waits for a retry when the clock is set back does not wait for hours.
+//! The daemon keeps accepting and delivering events once each, with ids in order. Requests carry the current
+//! wall-clock time. A retry does not wait for hours when the clock is set back.
 
 #[cfg(test)]
 mod tests {
@@ -26,7 +26,7 @@ mod tests {
     const WITHIN: Duration = Duration::from_mins(1);
     const PAUSE: Duration = Duration::from_millis(20);
     const HOUR_SECS: u64 = 3600;
-    /// Where the clock stands against the true one, one after another.
+    /// The successive offsets of the daemon's clock from the true time.
     const STEPS: [&str; 7] = ["+0", "+5h", "-7h", "+30h", "-1h", "+2h", "+0"];
 
     fn library() -> Option<&'static str> {
@@ -38,7 +38,7 @@ mod tests {
         found
     }
 
-    /// A daemon's site with a clock that can be set.
+    /// A daemon's setup with a clock that can be set.
     struct Watch {
         site: DaemonSetup,
         wrapper: Vec<String>,
@@ -60,16 +60,16 @@ mod tests {
             watch
         }
 
-        /// Sets the clock by so much from the true time.
+        /// Sets the clock to this offset from the true time.
         fn set(&self, offset: &str) {
             let path = self.site.dir.path().join("clock");
-            // Whole at any moment: the daemon reads it each time that it asks the time.
+            // The file is replaced atomically, since the daemon reads it each time that it asks for the time.
             std::fs::write(path.with_extension("new"), offset).unwrap();
             std::fs::rename(path.with_extension("new"), path).unwrap();
         }
     }
 
-    /// The seconds of `+5h`, `-7h` or `+0`.
+    /// Returns the seconds of an offset such as `+5h`, `-7h` or `+0`.
     fn secs(offset: &str) -> i64 {
         let hours: i64 = offset.trim_end_matches('h').parse().unwrap();
         hours * i64::try_from(HOUR_SECS).unwrap()
@@ -110,7 +110,7 @@ mod tests {
         let listed = api.list("/v1/events").await;
         assert_eq!(listed.len(), ids.len());
         running.kill();
-        // Ids go up over a restart too, although the clock says that nothing of it has been yet.
+        // Ids keep increasing across a restart, although by the clock the log is in the future.
         watch.set("-30h");
         let mut running = watch.site.spawn(&wrapper);
         let api = watch.site.ready(&mut running).await;

@@ -1,8 +1,8 @@
-//! A data disk that is full or read-only, against the real executable.
+//! A full or read-only data disk, against the real executable.
 //!
-//! Promised: below `storage.disk_reserve` events are refused with 507 and deliveries go on; where nothing more can
-//! be written the process ends with 1 and says why, and the next start has all that was acknowledged. Mounting
-//! takes root: without it these tests say that they are skipped, and fail where `CI` is set.
+//! Below `storage.disk_reserve` the daemon refuses events with 507 and continues to deliver. If it cannot
+//! write at all, it exits with 1 and explains why, and the next start has everything acknowledged. Mounting
+//! needs root: without it these tests report that they are skipped, and fail if `CI` is set.
 
 #[cfg(test)]
 mod tests {
@@ -23,7 +23,7 @@ mod tests {
     const WITHIN: Duration = Duration::from_secs(30);
     const PAUSE: Duration = Duration::from_millis(20);
     const DISK: &str = "48m";
-    /// `storage.disk_reserve` of every test.
+    /// The value of `storage.disk_reserve` in every test.
     const RESERVE_BYTES: u64 = 1 << 20;
     const SETTINGS: &str = "[delivery]\nallow_networks = [\"127.0.0.0/8\"]\nretry_schedule = [\"200ms\", \"200ms\", \"1s\", \"1s\", \"1s\", \"1s\", \"1s\", \"1s\", \"1s\", \"1s\"]\n\
          [health]\ndisable = \"never\"\n";
@@ -34,11 +34,11 @@ mod tests {
         if output.status.success() { Ok(()) } else { Err(format!("{program} {args:?}: {words}")) }
     }
 
-    /// A file system of its own, unmounted when dropped.
+    /// A mounted file system. Dropping it unmounts it.
     struct Disk(PathBuf);
 
     impl Disk {
-        /// A small disk at `at`; none where mounting is not allowed, which has been told.
+        /// Mounts a small disk at `at`. Returns `None`, after a message, if mounting is not allowed.
         fn mount(at: &Path, kind: &str, options: &str, device: &str) -> Option<Self> {
             std::fs::create_dir_all(at).unwrap();
             let mounted = run("mount", &["-t", kind, "-o", options, device, at.to_str().unwrap()]);
@@ -67,7 +67,7 @@ mod tests {
             self.0.join("filler")
         }
 
-        /// Leaves so many bytes free.
+        /// Fills the disk until this many bytes are free.
         fn fill(&self, leave: u64) {
             let filler = std::fs::File::create(self.filler()).unwrap();
             rustix::fs::fallocate(&filler, rustix::fs::FallocateFlags::empty(), 0, self.free() - leave)
@@ -87,7 +87,7 @@ mod tests {
         }
     }
 
-    /// A site whose data directory is a disk of its own.
+    /// Returns a setup whose data directory is its own disk.
     fn site() -> Option<(DaemonSetup, Disk)> {
         let site = DaemonSetup::new(TempDir::new().unwrap(), SETTINGS);
         let disk = Disk::in_memory(&site.data())?;
@@ -109,7 +109,7 @@ mod tests {
         eventually("every delivery is final", WITHIN, PAUSE, drained).await;
     }
 
-    /// The numbers of the events that a receiver took.
+    /// Returns the numbers of the events that a receiver accepted.
     fn taken(receiver: &Receiver) -> BTreeSet<u64> {
         let taken = receiver.seen().into_iter().filter(|seen| seen.reply.is_success());
         taken.map(|seen| seen.json()["data"]["n"].as_u64().unwrap()).collect()
@@ -148,7 +148,7 @@ mod tests {
         assert!(running.has_ended().is_none(), "{}", site.log());
     }
 
-    /// Submits events of some size until one is not taken; which were.
+    /// Submits events until one is refused. Returns the numbers of the accepted ones.
     async fn submit_until_refused(api: &ApiClient, from: u64) -> BTreeSet<u64> {
         let mut accepted = BTreeSet::new();
         for n in from.. {
@@ -172,7 +172,7 @@ mod tests {
     #[tokio::test]
     async fn a_full_disk_stops_the_process_and_loses_nothing() {
         let Some((site, disk)) = site() else { return };
-        // Without a reserve the log itself meets the end of the disk.
+        // Without a reserve the log itself reaches the end of the disk.
         let wrapper = ["env", "POSTRIDER_STORAGE__DISK_RESERVE=0B"];
         let mut accepted = BTreeSet::new();
         let mut subscribed = None;
@@ -190,7 +190,7 @@ mod tests {
             assert_eq!(status.code(), Some(1), "{log}");
             assert!(log.contains("No space left"), "{log}");
             assert!(!log.contains("panicked at"), "{log}");
-            // Still full: the start says so, or serves what is there.
+            // The disk is still full: the start either reports that or serves the existing data.
             let mut again = site.spawn(&wrapper);
             let answers = async || {
                 let answer = ApiClient::new(site.address).call(http::Method::GET, "/readyz", "", "").await;
@@ -236,7 +236,7 @@ mod tests {
         assert_eq!(taken(&receiver), BTreeSet::from([1]));
     }
 
-    /// As the kernel makes it after an error of the device: no write is heard any more.
+    /// The kernel remounts a disk like this after a device error: every write fails.
     #[tokio::test]
     async fn a_disk_that_becomes_read_only_stops_the_process_and_loses_nothing() {
         let folder = TempDir::new().unwrap();

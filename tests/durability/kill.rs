@@ -1,8 +1,8 @@
-//! The real executable, killed with SIGKILL at random moments under load: nothing acknowledged is lost.
+//! Kills the real executable with SIGKILL at random moments under load: no acknowledged event may be lost.
 //!
-//! `KILLS` says how often (12 unless set), `SEED` repeats a run's decisions. What the ledger cannot know is what
-//! became of a request without an answer: events with an id of the sender's own are sent again until there is
-//! one, the others may or may not exist.
+//! `KILLS` sets the number of kills (default 12), `SEED` repeats a run's decisions. The ledger cannot know
+//! the outcome of a request without a response. Events with a sender's id are submitted again until there is
+//! one. The others may or may not exist.
 
 #[cfg(test)]
 mod tests {
@@ -28,11 +28,11 @@ mod tests {
     const JITTER: f64 = 0.2;
     const WAIT_MS: u64 = 40;
     const RETRIES: usize = 8;
-    /// The longest that a daemon lives, from the start of its process.
+    /// The longest life of a daemon, from the start of its process.
     const LIFE_MS_MAX: u64 = 600;
     const DRAINED_WITHIN: Duration = Duration::from_mins(2);
 
-    /// The selectors, formats and shares of failures of the subscriptions.
+    /// Returns the selectors, formats and failure shares of the subscriptions.
     fn subscriptions() -> Vec<(Value, f64)> {
         let secret = |letter: &str| format!("whsec_{}", letter.repeat(32));
         vec![
@@ -67,22 +67,22 @@ mod tests {
         text
     }
 
-    /// One submitter's view of the daemon: which life it is in, where the ledger is, and when to end.
+    /// A submitter's view of the daemon: the current life, the ledger, and the signal to end.
     #[derive(Clone)]
     struct Desk {
         site: Arc<DaemonSetup>,
         ledger: Arc<Mutex<Ledger>>,
-        /// Counts the daemon's lives; `None` is the sign to end.
+        /// The number of the daemon's current life, or `None` as the signal to end.
         life: watch::Receiver<Option<u64>>,
     }
 
     impl Desk {
-        /// Submits events until told to end, and then until every event with its own id has an answer.
+        /// Submits events until told to end, and then until every event with a sender's id has a response.
         async fn submit(mut self, lane: u64, mut rng: StdRng) {
             let mut api = ApiClient::new(self.site.address);
             let mut count = 0;
             while self.life.borrow().is_some() {
-                // With an id of its own an event can be sent again.
+                // An event with a sender's id can be submitted again.
                 let repeatable = rng.random_bool(0.5);
                 let events: Vec<Value> = (0..rng.random_range(1..=BATCH_MAX))
                     .map(|_| {
@@ -94,7 +94,7 @@ mod tests {
             }
         }
 
-        /// Submits a batch until it is answered or may not be sent again.
+        /// Submits a batch until it gets a response or must not be submitted again.
         async fn deliver(&mut self, api: &mut ApiClient, events: &[Value], rng: &mut StdRng) {
             let repeatable = events.iter().all(|event| event["id"].is_string());
             let ndjson = rng.random_bool(0.3);
@@ -109,7 +109,7 @@ mod tests {
                     Err(CallError::Unanswered(_)) if !repeatable => return self.lose_sight(expected),
                     Err(lost) => assert!(life.is_some(), "the last daemon does not answer: {lost:?}"),
                 }
-                // The daemon is dead: wait for its next life, and say it again.
+                // The daemon is dead: wait for its next life and submit again.
                 *api = ApiClient::new(self.site.address);
                 drop(self.life.wait_for(|now| *now != life).await.unwrap());
             }
@@ -148,7 +148,7 @@ mod tests {
         event
     }
 
-    /// The results of a 202, or `None` for a refusal.
+    /// Returns the results of a 202, or `None` for a refusal.
     async fn send(api: &ApiClient, events: &[Value], ndjson: bool) -> Result<Option<Vec<Value>>, CallError> {
         let answer = if ndjson {
             let lines: Vec<String> = events.iter().map(ToString::to_string).collect();
@@ -168,7 +168,7 @@ mod tests {
         }
     }
 
-    /// Kills the daemon at random moments, `kills` times, and leaves the last one running.
+    /// Kills the daemon `kills` times at random moments, and leaves the last one running.
     async fn spree(
         site: &DaemonSetup,
         kills: u64,
@@ -179,7 +179,7 @@ mod tests {
         for kill in 1..=kills {
             let mut running = site.spawn(&[]);
             let moment = Duration::from_micros(rng.random_range(0..LIFE_MS_MAX * 1000));
-            // The random moment is the point: some fall into start-up and recovery, most into the load.
+            // The random moment is the point: some kills hit the start and the recovery, most the load.
             let killed_at = crate::support::passes(moment);
             tokio::pin!(killed_at);
             tokio::select! {
@@ -238,7 +238,7 @@ mod tests {
         assert!(report.delivered > 0 && report.accepted > 0, "nothing happened: {report}");
     }
 
-    /// Starts the daemon once, so that the subscriptions of the config file get their ids, and ends it.
+    /// Starts the daemon once, so that the config file's subscriptions get their ids, and stops it.
     async fn note_subscriptions(site: &DaemonSetup, ledger: &Mutex<Ledger>) {
         let mut running = site.spawn(&[]);
         let api = site.ready(&mut running).await;

@@ -1,4 +1,4 @@
-//! The ledger itself is tested: each law is broken by hand, and has to be noticed.
+//! Tests the ledger itself: each law is broken by hand, and the check must detect it.
 
 #[cfg(test)]
 mod tests {
@@ -45,7 +45,8 @@ mod tests {
         }
     }
 
-    /// One event for two of three subscriptions: one took it at the second attempt, the other was deleted.
+    /// Returns one event for two of three subscriptions. One accepted it at the second attempt, the other was
+    /// deleted.
     fn lawful() -> (Ledger, ObservedState) {
         let mut ledger = Ledger::new(0.2);
         let schedule = [Duration::from_secs(5)];
@@ -138,7 +139,7 @@ mod tests {
         }),
     ];
 
-    /// Two more deliveries to the first subscription, tried right after each other.
+    /// Adds two more deliveries to the first subscription, attempted right after each other.
     fn busy(ledger: &mut Ledger, facts: &mut ObservedState) {
         for (event_id, delivery, n, ms) in [("evt_3", "dlv_3", 3, 5000), ("evt_4", "dlv_4", 4, 5005)] {
             let content = event("A", "acme/other", n);

@@ -1,8 +1,8 @@
-//! Three times what the daemon can take, for a while, against the real executable.
+//! Several times the load that the daemon can take, against the real executable.
 //!
-//! Promised: what is too much, in events or in bytes, is answered 429 with `Retry-After`; memory is bounded; all that
-//! was accepted is delivered, and nothing that was refused; answers are prompt again within seconds after.
-//! `OVERLOAD_SECS` says for how long (5 unless set).
+//! The daemon answers 429 with `Retry-After` to what exceeds its limits, in events or in bytes. Its memory
+//! stays bounded. It delivers everything accepted and nothing refused, and responses are prompt again within
+//! seconds. `OVERLOAD_SECS` sets the duration (default 5).
 
 #[cfg(test)]
 mod tests {
@@ -33,29 +33,29 @@ mod tests {
     use crate::support::receiver::{Receiver, Reply, always};
     use crate::support::{eventually, passes, variable};
 
-    /// A small queue, so that it is full at once; as many events in a request as it takes four times.
+    /// A small queue that is full immediately. Four requests of the largest size fill it.
     const WRAPPER: [&str; 3] =
         ["env", "POSTRIDER_SERVER__QUEUE_EVENTS_MAX=200", "POSTRIDER_SERVER__BATCH_EVENTS_MAX=50"];
     const BATCH: u64 = 50;
     const SENDERS: usize = 32;
-    /// How long a sender waits after a 429, which is far less than it is asked to.
+    /// The wait of a sender after a 429, far shorter than the requested one.
     const IMPATIENCE: Duration = Duration::from_millis(10);
     const FILL_BYTES: usize = 200;
     const MEMORY_KIB_MAX: u64 = 512 * 1024;
-    /// An answer is prompt again below this, so many times in a row.
+    /// A response below this limit is prompt. This many in a row end the measurement.
     const PROMPT: Duration = Duration::from_millis(250);
     const PROMPT_IN_A_ROW: u32 = 5;
     const RECOVERED_WITHIN: Duration = Duration::from_secs(5);
     const DRAINED_WITHIN: Duration = Duration::from_mins(30);
 
-    /// What became of each event, by its number.
+    /// The outcome of each event, by its number.
     #[derive(Clone, Copy, Default)]
     struct Fate {
         accepted: bool,
         taken: u32,
     }
 
-    /// The fates of all events, kept apart from the daemon.
+    /// The outcomes of all events, recorded independently of the daemon.
     #[derive(Clone, Default)]
     struct Book(Arc<Mutex<Vec<Fate>>>);
 
@@ -74,7 +74,7 @@ mod tests {
         }
     }
 
-    /// A receiver that notes numbers and keeps nothing else.
+    /// Starts a receiver that records numbers and nothing else.
     async fn note_taken(book: Book) -> (SocketAddr, JoinSet<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -101,7 +101,7 @@ mod tests {
         Ok(Response::new(Full::default()))
     }
 
-    /// What the senders together saw.
+    /// The totals of all senders.
     #[derive(Default)]
     struct Counts {
         offered: AtomicU64,
@@ -109,7 +109,7 @@ mod tests {
         next: AtomicU64,
     }
 
-    /// Sends batch after batch as fast as it can until told to end.
+    /// Sends batches as fast as possible until told to end.
     async fn send(address: SocketAddr, book: Book, counts: Arc<Counts>, stop: watch::Receiver<bool>) {
         let api = ApiClient::new(address);
         let fill = "x".repeat(FILL_BYTES);
@@ -137,7 +137,7 @@ mod tests {
         }
     }
 
-    /// Lets the load go on for a while; the most memory that was in use in each half of it, in KiB.
+    /// Lets the load run for a while. Returns the highest memory use in each half, in KiB.
     async fn watch_memory(running: &RunningDaemon, length: Duration) -> [u64; 2] {
         let began = Instant::now();
         let mut most = [0; 2];
@@ -149,7 +149,7 @@ mod tests {
         most
     }
 
-    /// How long it takes until single events are answered and delivered promptly again.
+    /// Returns the time until single events are answered and delivered promptly again.
     async fn recovery(api: &ApiClient, probe: &Receiver) -> Duration {
         let began = Instant::now();
         let mut in_a_row = 0;
@@ -224,7 +224,7 @@ mod tests {
 
     const KIB: usize = 1024;
 
-    /// The beginning of a submission of `promised` bytes.
+    /// Begins a submission of `promised` bytes and sends `sent` of them.
     async fn begin(address: SocketAddr, promised: usize, sent: usize) -> TcpStream {
         let mut stream = TcpStream::connect(address).await.unwrap();
         let head = format!(
@@ -235,7 +235,7 @@ mod tests {
         stream
     }
 
-    /// How many bytes of bodies the daemon has in memory.
+    /// Returns the bytes of request bodies in the daemon's memory.
     async fn held(api: &ApiClient) -> usize {
         let metrics = api.call(Method::GET, "/metrics", "", "").await.unwrap();
         let metrics = String::from_utf8(metrics.body.to_vec()).unwrap();

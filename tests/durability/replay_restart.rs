@@ -1,7 +1,7 @@
-//! The real executable, killed with SIGKILL in the middle of replays: exactly the right deliveries are made, and all
-//! of them arrive.
+//! Kills the real executable with SIGKILL during replays: exactly the requested deliveries are made, and all
+//! arrive.
 //!
-//! `REPLAY_EVENTS` says how many events are in the log (3,000 unless set), `KILLS` how often the daemon is killed.
+//! `REPLAY_EVENTS` sets the number of events in the log (default 3,000), `KILLS` the number of kills.
 
 #[cfg(test)]
 mod tests {
@@ -20,7 +20,8 @@ mod tests {
     const PATIENCE: Duration = Duration::from_mins(10);
     const LOOK: Duration = Duration::from_millis(2);
 
-    /// Of four events the subscription wants two: one is of another type, one is taken out by the filter.
+    /// Returns an event. The subscription wants two of four: one has another type, and the filter excludes
+    /// one.
     fn made_up(n: u64) -> Value {
         event(if n.is_multiple_of(4) { "OTHER" } else { "TODO_CREATED" }, "acme/website", n)
     }
@@ -33,7 +34,7 @@ mod tests {
         thing["id"].as_str().unwrap()
     }
 
-    /// Fills the log; the ids of the events that the subscription will want.
+    /// Fills the log. Returns the ids of the events that the subscription will want.
     async fn fill(api: &ApiClient, events: u64) -> BTreeSet<String> {
         let mut wanted = BTreeSet::new();
         for first in (0..events).step_by(usize::try_from(BATCH).unwrap()) {
@@ -53,7 +54,7 @@ mod tests {
         api.get(path).await
     }
 
-    /// Waits until so many deliveries are made, or the job has ended; prints how far it is now and then.
+    /// Waits until this many deliveries are made or the job has ended. Prints the progress now and then.
     async fn until_made(api: &ApiClient, path: &str, made: u64) -> Value {
         let mut told = 0;
         let reached = async || {
@@ -78,7 +79,7 @@ mod tests {
         f64::from(u32::try_from(count).unwrap()) / took.as_secs_f64()
     }
 
-    /// How often each of these is there.
+    /// Counts the occurrences of each id.
     fn counted<'a>(ids: impl Iterator<Item = &'a str>) -> BTreeMap<String, u64> {
         let mut counts = BTreeMap::new();
         for id in ids {
@@ -140,7 +141,7 @@ mod tests {
                 "killed at looked_at={} made={}; goes on at made={}",
                 seen["looked_at"], seen["made"], after["made"]
             );
-            // Progress is durable with its deliveries, and what was shown was durable.
+            // Progress is durable together with its deliveries, so everything shown was durable.
             assert!(after["made"].as_u64() >= seen["made"].as_u64(), "{seen} {after}");
         }
         let done = until_made(&run.api, &replay, u64::MAX).await;

@@ -1,4 +1,4 @@
-//! Two daemons on one data directory: the second refuses, and says which process has it.
+//! Two daemons on one data directory: the second refuses to start and names the process of the first.
 
 #[cfg(test)]
 mod tests {
@@ -26,7 +26,7 @@ mod tests {
         let holder = format!("process {} holds its lock", first.id());
         assert!(beside.log().contains(&holder), "{holder} is not in {}", beside.log());
 
-        // The first one is none the worse, and once it is gone the directory is free.
+        // The first daemon is unaffected, and after its end the directory is free.
         api.accepted(&event("TODO_CREATED", "acme/website", 2)).await;
         assert_eq!(api.list("/v1/events").await.len(), 2);
         first.kill();

@@ -1,4 +1,4 @@
-//! The API from outside: requests in, answers out, over a running journey.
+//! The API from outside: requests and responses over a running daemon.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -15,7 +15,7 @@ use postrider::model::time::Clock;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
-/// The API of a daemon on a directory of its own; both end with it.
+/// The API of a daemon on its own directory. Both end with it.
 struct Api {
     router: Router,
     _daemon: Daemon,
@@ -33,7 +33,7 @@ impl Answer {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
     }
 
-    /// The pointers of a problem's errors, after checking that it is one.
+    /// Checks that the response is a problem of this type, and returns the pointers of its errors.
     fn pointers(&self, word: &str) -> Vec<String> {
         let body = self.json();
         assert_eq!(self.headers["content-type"], PROBLEM_JSON, "{body}");
@@ -253,8 +253,8 @@ async fn the_openapi_document_lists_exactly_the_routes_of_the_router() {
     let api = Api::start().await;
     let document = api.get("/openapi.json").await.json();
     let documented = document["paths"].as_object().unwrap();
-    // The router shows its paths where it shows itself to people ("/" among them is that of the answer to all
-    // others), and their methods in `Allow`.
+    // The router shows its paths in its debug output, where "/" is the fallback, and their methods in
+    // `Allow`.
     let shown = format!("{:?}", api.router);
     let is_route = |text: &&str| text.starts_with('/') && text.len() > 1 && !text.contains('*');
     let paths: BTreeSet<&str> = shown.split('"').filter(is_route).collect();

@@ -1,4 +1,4 @@
-//! The audit log: who did what to which id, a line for each change and none for what was refused.
+//! The audit log: who did what to which id, one line per change and none for a refused call.
 
 #[cfg(test)]
 mod tests {
@@ -15,7 +15,7 @@ mod tests {
     use crate::support::daemon::TestDaemon;
     use crate::support::receiver::{Reply, always};
 
-    /// Keeps what is logged, as the daemon writes it with `log.format = "json"`.
+    /// Collects the log as the daemon writes it with `log.format = "json"`.
     #[derive(Clone, Default)]
     struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -36,7 +36,7 @@ mod tests {
             tracing::subscriber::set_default(subscriber.with_writer(move || log.clone()).finish())
         }
 
-        /// The fields of the lines of the audit log since the last call.
+        /// Returns the fields of the audit lines since the last call.
         fn take(&self) -> Vec<Value> {
             let text = String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap();
             let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
@@ -48,7 +48,7 @@ mod tests {
         thing["id"].as_str().unwrap()
     }
 
-    /// Holds that the only line since the last time is this one, and notes its action.
+    /// Asserts that this is the only line since the last call, and records its action.
     fn expect(log: &Log, actions: &mut BTreeSet<String>, action: &str, id: &str, detail: &str) {
         let lines = log.take();
         assert_eq!(lines.len(), 1, "{action}: {lines:?}");
@@ -108,7 +108,7 @@ mod tests {
         let quiet =
             async || (world.api.subscription(&subscription).await["stats"]["pending"] == 0).then_some(());
         world.until("nothing is pending", quiet).await;
-        // A delivery that stays in flight holds the replay of the subscription up.
+        // A delivery that stays in flight delays the subscription's replay.
         receiver.answer(always(Reply::Hang));
         world.api.command(&format!("/v1/events/{}/replay", id(&accepted))).await.expect(202);
         expect(&log, &mut seen, "event.replayed", id(&accepted), "deliveries=1");

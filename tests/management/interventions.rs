@@ -1,4 +1,4 @@
-//! What a person can do to deliveries and subscriptions, on paused time: retry, cancel, test, change safely.
+//! Manual changes to deliveries and subscriptions, on paused time: retry, cancel, test and safe edits.
 
 #[cfg(test)]
 mod tests {
@@ -19,7 +19,7 @@ mod tests {
         thing["id"].as_str().unwrap()
     }
 
-    /// The only delivery of an accepted event.
+    /// Returns the only delivery of an accepted event.
     async fn delivery(world: &TestDaemon, accepted: &Value) -> Value {
         let mut listed = world.api.list(&format!("/v1/events/{}/deliveries", id(accepted))).await;
         assert_eq!(listed.len(), 1, "{listed:?}");
@@ -44,7 +44,7 @@ mod tests {
         (receiver, subscription)
     }
 
-    /// Waits in seconds between one attempt and the next, rounded.
+    /// Returns the waits between attempts in rounded seconds.
     fn waits(seen: &[ReceivedRequest]) -> Vec<u64> {
         let between =
             |pair: &[ReceivedRequest]| u64::try_from(pair[1].at.since(pair[0].at).as_millis()).unwrap();
@@ -61,7 +61,7 @@ mod tests {
             while dlv["state"] != "succeeded" {
                 dlv = delivery(&world, &accepted).await;
             }
-            // Its result may not be on the disk yet.
+            // The result may not be on the disk yet.
             world.api.command(&format!("/v1/deliveries/{}/retry", id(&dlv))).await.expect(200);
         }
         receiver.wait_for(200).await;
@@ -73,7 +73,7 @@ mod tests {
         let world = TestDaemon::start_with(settings, 1).await;
         let (receiver, subscription) = refusing(&world, json!({})).await;
         let accepted = world.api.accepted(&todo(1)).await;
-        // Two attempts of the schedule are made, the third is due in half a minute.
+        // Two scheduled attempts are made, and the third is due in half a minute.
         receiver.wait_for(2).await;
         world.pass(1).await;
         let dlv = id(&delivery(&world, &accepted).await).to_owned();
@@ -89,7 +89,8 @@ mod tests {
         let numbers: Vec<u64> = seen.iter().map(ReceivedRequest::attempt).collect();
         assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7]);
         assert_eq!(state_of(&world, &accepted).await, "exhausted");
-        // The receiver is given up on: another retry waits until it is switched on again, and is whole then.
+        // The subscription is disabled. Another retry waits until it is enabled, and then has the full
+        // schedule.
         assert_eq!(world.api.command(&path).await.expect(200)["state"], "held");
         receiver.answer(always(Reply::Status(200)));
         world.pass(3600).await;
@@ -225,7 +226,7 @@ mod tests {
             world.api.send(method, path, headers, body).await.unwrap()
         };
         let first = tag().await;
-        // Deliveries and failures make no other version.
+        // Deliveries and failures do not change the version.
         receiver.answer(always(Reply::Status(500)));
         world.api.accepted(&todo(1)).await;
         receiver.wait_for(1).await;
@@ -237,7 +238,7 @@ mod tests {
         let second = changed.headers["etag"].to_str().unwrap().to_owned();
         assert_eq!(changed.expect(200)["name"], "b");
         assert_eq!(tag().await, second);
-        // To the same values again: still a change that somebody else did not see.
+        // Setting the same values again is still a change that another person has not seen.
         assert_ne!(send(Method::PATCH, &path, &second, &change).await.headers["etag"], second);
         let third = tag().await;
         for (method, path, body) in [

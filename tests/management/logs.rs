@@ -1,4 +1,4 @@
-//! What the daemon says of itself: JSON lines, a level that SIGHUP changes, and few words of a receiver that is dead.
+//! The daemon's log: JSON lines, a level that SIGHUP changes, and few lines about a dead receiver.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -42,7 +42,7 @@ async fn sighup_changes_the_level_of_json_logs() {
         (accepted("DEBUG").await > 0).then_some(())
     })
     .await;
-    // A level that is none changes nothing and is said.
+    // An invalid level changes nothing and is reported.
     site.configure(&log("loud=?"));
     running.hang_up();
     crate::support::eventually("the mistake is said", WITHIN, PAUSE, async || {
@@ -93,7 +93,7 @@ async fn a_dead_receiver_logs_at_most_one_line_a_minute() {
     let fails: Vec<&Value> =
         said.iter().filter(|line| line["fields"]["message"] == "a receiver fails").collect();
     let attempts = dead.count();
-    // Thirty retries, ten seconds apart, are five minutes.
+    // Thirty retries ten seconds apart take five minutes.
     assert!((5..=7).contains(&fails.len()) && attempts > 30, "{} lines of {attempts} attempts", fails.len());
     assert!(fails.iter().all(|line| line["level"] == "WARN" && line["fields"]["subscription"] == id));
     let off = said.iter().filter(|line| {

@@ -1,6 +1,6 @@
-//! `/metrics`: that it counts what happens, who may see it, and that dashboard and alerts ask for what there is.
+//! `/metrics`: its counts, who may read it, and the metrics that the dashboard and alerts use.
 //!
-//! The ignored tests hold the output, the rules and the queries to Prometheus itself.
+//! The ignored tests check the output, the rules and the queries with Prometheus itself.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -19,7 +19,7 @@ use crate::support::daemon::TestDaemon;
 use crate::support::process::DaemonSetup;
 use crate::support::receiver::{Reply, always};
 
-/// Every sample by its name and labels, as Prometheus writes them.
+/// Returns every sample by its name and labels, as Prometheus writes them.
 async fn samples(api: &ApiClient) -> BTreeMap<String, f64> {
     let text = text(api).await;
     let lines = text.lines().filter(|line| !line.starts_with('#'));
@@ -92,7 +92,7 @@ async fn metrics_count_events_deliveries_and_attempts() {
     ] {
         assert!(seen[present] > 0.0, "{present}: {}", seen[present]);
     }
-    // Switched off, they are held and no longer anybody's backlog.
+    // Held deliveries of a disabled subscription no longer count as a backlog.
     world.api.command(&format!("/v1/subscriptions/{id}/disable")).await.expect(200);
     let seen = samples(&world.api).await;
     let state = |state: &str| seen[&format!("postrider_deliveries{{state=\"{state}\"}}")];
@@ -111,7 +111,7 @@ async fn only_subscriptions_with_the_largest_backlogs_have_their_own_series() {
     for (name, events) in [("five", "A"), ("three", "B"), ("two", "C"), ("one", "D")] {
         world.subscribe(&down, json!({"name": name, "events": [events], "retry_schedule": ["1h"]})).await;
     }
-    // The oldest is that of 'one'.
+    // The oldest delivery belongs to 'one'.
     for (event_type, count) in [("D", 1), ("A", 5), ("B", 3), ("C", 2)] {
         for n in 0..count {
             world.api.accepted(&event(event_type, "p", n)).await;
@@ -148,7 +148,7 @@ fn contrib(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("contrib").join(file)
 }
 
-/// Every query of the dashboard.
+/// Returns every query of the dashboard.
 fn dashboard_queries() -> Vec<String> {
     let text = std::fs::read_to_string(contrib("grafana/postrider.json")).unwrap();
     let dashboard: Value = serde_json::from_str(&text).unwrap();
@@ -159,7 +159,7 @@ fn dashboard_queries() -> Vec<String> {
     of_panels.chain(variables.filter_map(|one| one["definition"].as_str().map(str::to_owned))).collect()
 }
 
-/// The metrics that a text names, without the parts of histograms.
+/// Returns the metrics that a text names, without the suffixes of histograms.
 fn named(text: &str) -> BTreeSet<String> {
     let name = Regex::new(r"\b(?:postrider|process)_[a-z_]+[a-z]\b").unwrap();
     let plain = |name: &str| {
@@ -182,7 +182,7 @@ async fn the_dashboard_and_alerts_use_existing_metrics() {
         let unknown: Vec<_> = asked.iter().filter(|name| !shown.contains(name.as_str())).collect();
         assert!(asked.len() > 10 && unknown.is_empty(), "the {what} ask for {unknown:?}");
     }
-    // The dashboard leaves out nothing that says how the daemon is.
+    // The dashboard uses every metric about the daemon's state.
     let asked = named(&dashboard_queries().join("\n"));
     let left: Vec<_> =
         shown.iter().filter(|name| name.starts_with("postrider") && !asked.contains(**name)).collect();
@@ -202,7 +202,7 @@ fn promtool(arguments: &[&str], input: &str) {
     let done = child.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&done.stdout) + String::from_utf8_lossy(&done.stderr);
     assert!(done.status.success(), "promtool {arguments:?}: {said}");
-    // What it only advises is said on standard error.
+    // promtool prints advice on standard error.
     assert!(arguments[1] != "metrics" || done.stderr.is_empty(), "promtool {arguments:?}: {said}");
 }
 
@@ -213,7 +213,7 @@ fn promtool_accepts_the_rules_and_their_tests() {
     promtool(&["test", "rules", "postrider.rules.test.yml"], "");
 }
 
-/// A Prometheus that collects from a daemon every second; killed when dropped.
+/// A Prometheus that scrapes a daemon every second. Dropping it kills the process.
 struct Prometheus {
     child: Child,
     api: ApiClient,
@@ -247,7 +247,7 @@ impl Prometheus {
         Self { child, api: ApiClient::new(address), _dir: dir }
     }
 
-    /// The answer to a query; none while it cannot be asked.
+    /// Returns the result of a query, or `None` while Prometheus does not answer.
     async fn query(&self, query: &str) -> Option<Value> {
         let query: String = url::form_urlencoded::byte_serialize(query.as_bytes()).collect();
         let answer =
@@ -282,7 +282,7 @@ async fn prometheus_scrapes_the_output_and_answers_every_dashboard_query() {
         let query = query.replace("$__rate_interval", "30s").replace("$job", ".*").replace("$instance", ".*");
         let answer = prometheus.query(&query).await.unwrap();
         assert_eq!(answer["status"], "success", "{query}: {answer}");
-        // A place in the sums of others has an answer too: zero.
+        // The sums over the other subscriptions have a value too: zero.
         assert!(!answer["data"]["result"].as_array().unwrap().is_empty(), "{query}: {answer}");
         answered += 1;
     }

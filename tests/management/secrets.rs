@@ -1,5 +1,5 @@
-//! Secrets stay secret: not in the log at its most talkative, not in an answer but the one that made them, and
-//! not in the data directory.
+//! Secrets never appear in the log at its most verbose level, in the data directory, or in any response but
+//! the one that created them.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -24,19 +24,19 @@ const KEY: &str = "prk_5b0cd6aaf0b94f4c8a8d21d2c9fbb2d1";
 const WITHIN: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Words that must not be found, each in the forms that they could be found in.
+/// Byte strings that must not be found, in each form in which they could appear.
 struct Hidden(Vec<(String, Vec<u8>)>);
 
 impl Hidden {
-    /// A signing secret: its text with and without prefix, its bytes, and these in hex. Of an ed25519 key it is the
-    /// seed that is secret; the public half of it may be found.
+    /// Adds a signing secret: its text with and without prefix, its bytes, and these in hex. Only the seed of
+    /// an ed25519 key is secret.
     fn secret(&mut self, text: &str) {
         let digits = text.split_once('_').unwrap().1;
         let mut bytes = STANDARD.decode(digits).unwrap();
         let mut digits = digits.to_owned();
         if text.starts_with("whsk_") {
             bytes.truncate(32);
-            // The digit after these is of the public half too.
+            // The next digit also belongs to the public half.
             digits.truncate(42);
         }
         self.0.push((format!("{text} as text"), digits.into_bytes()));
@@ -49,7 +49,7 @@ impl Hidden {
         self.0.iter().filter(|(_, part)| is_in(part)).map(|(what, _)| what.as_str()).collect()
     }
 
-    /// The positive control beside the negative one: each form is found where it is.
+    /// The positive control: each form is found where it is present.
     fn is_sharp(&self) {
         for (what, part) in &self.0 {
             let around = [b"x".as_slice(), part, b"y"].concat();
@@ -58,7 +58,7 @@ impl Hidden {
     }
 }
 
-/// Every file under `folder`.
+/// Returns every file under `folder`.
 fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
@@ -72,7 +72,7 @@ fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     found
 }
 
-/// Calls with secrets in them that are refused, and reads of all kinds: the texts of their answers.
+/// Makes refused calls that contain secrets, and reads of all kinds. Returns the texts of the responses.
 async fn answers(api: &ApiClient, id: &str, secret: &str) -> Vec<(String, Vec<u8>)> {
     let of = |rest: &str| format!("/v1/subscriptions/{id}{rest}");
     let json = "application/json";
@@ -153,7 +153,7 @@ async fn secrets_never_appear_in_logs_responses_or_files() {
         let id = shown["id"].as_str().unwrap();
         seen.extend(answers(&api, id, shown["secret"].as_str().unwrap()).await);
     }
-    // A start reads all of it again, and what is deleted is written once more.
+    // A start reads everything again, and deleting rewrites the deleted rows once more.
     assert!(running.kill().code().is_none());
     let mut running = site.spawn(&[]);
     let api = site.ready(&mut running).await.with_key(KEY);

@@ -1,5 +1,5 @@
-//! The real executable under a service manager that a test plays: what it tells, when the watchdog hears of it, and
-//! restarts on a socket that stays open, during which no request fails.
+//! The real executable under a service manager that the test plays: notifications, the watchdog, and restarts
+//! on a socket that stays open without a failed request.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -31,7 +31,7 @@ use crate::support::{eventually, memory_dir};
 const WITHIN: Duration = Duration::from_mins(1);
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// The manager's end of the socket that services talk to.
+/// The manager's end of the notification socket.
 struct Manager {
     socket: UnixDatagram,
     path: String,
@@ -45,14 +45,14 @@ impl Manager {
         Self { socket, path }
     }
 
-    /// The next thing that it is told.
+    /// Returns the next notification.
     fn hear(&self) -> Vec<String> {
         let mut told = [0; 4096];
         let length = self.socket.recv(&mut told).unwrap();
         String::from_utf8_lossy(&told[..length]).lines().map(str::to_owned).collect()
     }
 
-    /// The next thing that it is told which is no sign of life.
+    /// Returns the next notification that is not for the watchdog.
     fn hear_news(&self) -> Vec<String> {
         loop {
             let told = self.hear();
@@ -89,7 +89,7 @@ async fn the_service_manager_is_notified_of_each_state_change() {
 
     site.configure("[log]\nlevel = 7\n");
     running.hang_up();
-    // A change of the file may have been noticed for itself before.
+    // The daemon may have noticed the changed file on its own before.
     let refused = eventually("the bad file is refused", WITHIN, PAUSE, async || {
         Some(manager.hear()).filter(|told| told[0] == "READY=1")
     });
@@ -124,7 +124,7 @@ async fn the_watchdog_is_notified_twice_per_interval() {
     assert!(ended(&mut running).await);
 }
 
-/// A journey, and what has to run for it to be alive: its log's committer and its timers.
+/// The daemon's flow, and the parts that must run for it to be alive: the log's committer and the timers.
 #[tokio::test]
 async fn the_watchdog_is_not_notified_when_the_log_or_the_timers_hang() {
     let dir = memory_dir();
@@ -168,7 +168,7 @@ async fn the_watchdog_is_not_notified_when_the_log_or_the_timers_hang() {
     flow.kill().await;
 }
 
-/// What a client that never asks twice found out.
+/// The results of a client that never repeats a request.
 #[derive(Debug, Default)]
 struct Found {
     answered: AtomicUsize,
@@ -179,7 +179,7 @@ struct Found {
 }
 
 impl Found {
-    /// Submits events one after the other until it is over, with a new connection for each if `always_new`.
+    /// Submits events one after the other until the end, each on a new connection if `always_new`.
     async fn submit(self: Arc<Self>, address: std::net::SocketAddr, name: usize, always_new: bool) {
         let mut api = ApiClient::new(address);
         let mut count = 0;
@@ -203,7 +203,7 @@ impl Found {
         }
     }
 
-    /// Waits until so many more are answered.
+    /// Waits for this many more responses.
     async fn more(&self, count: usize) {
         let before = self.answered.load(Ordering::Relaxed);
         let more = async || (self.answered.load(Ordering::Relaxed) >= before + count).then_some(());
@@ -222,7 +222,7 @@ async fn no_request_fails_over_restarts_on_a_socket_that_stays_open() {
     let api = site.ready(&mut running).await;
     let receiver = Receiver::start(Clock::system(), always(Reply::Status(200))).await;
     api.subscribe(&json!({"name": "quick", "url": receiver.url()})).await;
-    // A stop waits for what is out, but nobody who submits waits with it.
+    // A stop waits for attempts in flight, but submitters do not wait for it.
     let slow = Receiver::start(Clock::system(), always(Reply::Slow(SLOW, 200))).await;
     api.subscribe(&json!({"name": "slow", "url": slow.url(), "events": ["SLOW"]})).await;
 

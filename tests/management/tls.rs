@@ -1,4 +1,5 @@
-//! TLS of the listeners, with certificates made here: both HTTPs, exchange of the certificate, and what is no TLS.
+//! TLS of the listeners, with generated certificates: HTTP/1.1 and HTTP/2, reloads of the certificate, and
+//! plain connections.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -33,7 +34,7 @@ use crate::support::process::DaemonSetup;
 const WITHIN: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// An authority of its own, and a directory with what it issued.
+/// A certificate authority and the directory with the certificates that it issued.
 struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     dir: tempfile::TempDir,
@@ -57,7 +58,7 @@ impl Authority {
         TlsFiles { cert: self.dir.path().join("cert.pem"), key: self.dir.path().join("key.pem") }
     }
 
-    /// Puts a new certificate for localhost and its key in the place of those before.
+    /// Replaces the certificate and key for localhost by new ones.
     fn issue(&self) -> CertificateDer<'static> {
         let key = KeyPair::generate().unwrap();
         let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
@@ -68,7 +69,7 @@ impl Authority {
         cert.der().clone()
     }
 
-    /// A config file with the certificate in its section `[server]`.
+    /// Returns a config file with the certificate in its `[server]` section.
     fn configured(&self, text: &str) -> String {
         let TlsFiles { cert, key } = self.files();
         let section =
@@ -104,7 +105,7 @@ fn certificate(stream: &TlsStream<TcpStream>) -> CertificateDer<'static> {
     stream.get_ref().1.peer_certificates().unwrap()[0].clone().into_owned()
 }
 
-/// A daemon in process that speaks TLS, with the authority of its certificate.
+/// A daemon in process with TLS, and the authority of its certificate.
 struct Served {
     daemon: Daemon,
     address: SocketAddr,
@@ -130,7 +131,7 @@ fn request(address: SocketAddr, path: &str) -> Request<Empty<Bytes>> {
     Request::get(uri).header("host", host).body(Empty::new()).unwrap()
 }
 
-/// A connection of HTTP/1.1 that is kept, and what drives it.
+/// A kept HTTP/1.1 connection and the task that drives it.
 struct Kept {
     sender: http1::SendRequest<Empty<Bytes>>,
     certificate: CertificateDer<'static>,
@@ -177,7 +178,7 @@ async fn http_1_and_http_2_work_over_tls_1_2_and_1_3() {
     let older = [&rustls::version::TLS12];
     let stream = served.authority.connect_by(served.address, b"http/1.1", &older).await.unwrap();
     assert_eq!(stream.get_ref().1.protocol_version(), Some(ProtocolVersion::TLSv1_2));
-    // Whoever offers neither of the two is told so in the handshake.
+    // The handshake refuses a client that offers neither protocol.
     assert!(served.authority.connect(served.address, b"spdy/1").await.is_err());
     drop((kept, sender));
     served.daemon.stop().await.unwrap();
@@ -237,13 +238,13 @@ async fn plain_http_to_a_tls_port_gets_an_error_or_is_closed() {
         let body: serde_json::Value = serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap()).unwrap();
         assert_eq!(body["status"], 400);
     }
-    // A handshake's first byte and then nonsense: an alert, and the end.
+    // A handshake's first byte and then garbage: the daemon sends an alert and closes.
     let mut stream = TcpStream::connect(served.address).await.unwrap();
     stream.write_all(&[0x16, 3, 1, 0, 5, 1, 0, 0, 1, 0]).await.unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.unwrap();
     assert!(answer.first().is_none_or(|byte| *byte == 0x15), "{answer:?}");
-    // A peer that has gone at once leaves no trace.
+    // A peer that disconnects immediately leaves no trace.
     drop(TcpStream::connect(served.address).await.unwrap());
     assert!(Kept::open(&served.authority, served.address).await.is_ok(), "the next is served as ever");
 }

@@ -1,4 +1,4 @@
-//! The web page as HTTP: what its answers carry, and what it refuses.
+//! The web page over HTTP: its responses, and the requests that it refuses.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -14,7 +14,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::json;
 use tokio::net::TcpStream;
 
-/// The weight of the first load that nobody has to wait for, compressed.
+/// The largest compressed size of the first load.
 const FIRST_LOAD_BYTES_MAX: usize = 80 * 1024;
 const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -65,7 +65,7 @@ async fn get(world: &TestDaemon, path: &str) -> Answer {
     send(world, Method::GET, path, &[], "").await
 }
 
-/// The token that a page puts into its forms.
+/// Returns the token that a page puts into its forms.
 fn token(page: &str) -> String {
     let (_, rest) = page.split_once("name=\"token\" value=\"").unwrap();
     rest.split('"').next().unwrap().to_owned()
@@ -107,7 +107,7 @@ async fn every_page_has_a_content_security_policy_and_an_etag_and_no_cookie() {
         let again = send(&world, Method::GET, &path, &known, "").await;
         assert_eq!((again.status, again.body.len()), (StatusCode::NOT_MODIFIED, 0), "{path}");
     }
-    // A form that makes something is another one each time, and is not kept.
+    // A form that creates something differs each time and is not cached.
     for path in ["/subscriptions/new".to_owned(), format!("/subscriptions/{id}/replay?count=1")] {
         let (one, other) = (get(&world, &path).await, get(&world, &path).await);
         assert_eq!((one.status, one.header("cache-control")), (StatusCode::OK, "no-store"), "{path}");
@@ -116,13 +116,13 @@ async fn every_page_has_a_content_security_policy_and_an_etag_and_no_cookie() {
     }
 }
 
-/// What the page has in a hidden field.
+/// Returns the value of a page's hidden field.
 fn field(page: &str, name: &str) -> String {
     let (_, rest) = page.split_once(&format!("name=\"{name}\" value=\"")).unwrap();
     rest.split('"').next().unwrap().to_owned()
 }
 
-/// Sends a form twice, as a double click does, and answers with where each one leads.
+/// Sends a form twice, as a double click does. Returns the redirect targets.
 async fn send_twice(world: &TestDaemon, path: &str, form: &str) -> [String; 2] {
     let mut places = Vec::new();
     for _ in 0..2 {
@@ -147,13 +147,13 @@ async fn submitting_a_form_twice_creates_one_subscription() {
     let [first, second] = send_twice(&world, "/subscriptions", &form).await;
     assert_eq!(place(&first), place(&second));
     assert_eq!(world.api.list("/v1/subscriptions").await.len(), 1);
-    // The browser shows the second answer: it has the secret, as long as that is the one that was made.
+    // The browser shows the second response. It has the secret while that is the created one.
     let secret = |page: &str| page.split_once("<code id=\"secret\">").map(|(_, rest)| rest[..40].to_owned());
     let told = secret(&get(&world, &second).await.text());
     assert!(told.is_some());
     assert_eq!(told, secret(&get(&world, &first).await.text()));
 
-    // Another form with the same key is no repetition: it comes back with a key of its own.
+    // Another form with the same key is not a repetition: it comes back with a new key.
     let other = form.replace("name=crm", "name=other");
     let asked = send(&world, Method::POST, "/subscriptions", &[("content-type", FORM)], &other).await;
     assert_eq!(asked.status, StatusCode::UNPROCESSABLE_ENTITY);
@@ -193,7 +193,7 @@ async fn submitting_a_replay_twice_creates_one_replay() {
     assert_eq!(place(&first), place(&second));
     receiver.wait_for(1).await;
     assert_eq!(world.api.list("/v1/replays").await.len(), 1);
-    // While it is on its way, the event would not go there once more.
+    // While its delivery is unfinished, the event would not be delivered once more.
     let done = async || (world.api.unfinished().await == 0).then_some(());
     world.until("the replay is over", done).await;
 
@@ -270,7 +270,7 @@ async fn a_form_from_another_site_changes_nothing() {
     }
     let now = world.api.subscription(id).await;
     assert_eq!((&now["enabled"], &now["updated_at"]), (&json!(true), &subscription["updated_at"]));
-    // The same with the token does what it says.
+    // The same form with the token works.
     let token = token(&get(&world, "/subscriptions/new").await.text());
     let headers = [("content-type", FORM), ("sec-fetch-site", "same-origin")];
     let path = format!("/subscriptions/{id}/disable");

@@ -1,6 +1,7 @@
-//! The web page in a real browser, against the real executable, with receivers that really get the webhooks.
+//! The web page in a real browser, against the real executable, with receivers that get the webhooks.
 //!
-//! Needs chromium and chromedriver, which `scripts/test` installs: `cargo test --test web_page page:: -- --ignored`.
+//! Needs chromium and chromedriver, which `scripts/test` installs: `cargo test --test web_page page:: --
+//! --ignored`.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -42,7 +43,7 @@ company = "globex"
 id = "shop"
 "#;
 
-/// A daemon, a client of its API, and how to reach its page.
+/// A daemon, a client of its API, and the address of its page.
 struct Served {
     api: ApiClient,
     base: String,
@@ -179,7 +180,7 @@ fn text(value: &Value) -> &str {
 async fn a_repaired_receiver_gets_its_held_deliveries() {
     let served = Served::start("").await;
     let receiver = receiver(Reply::Status(503)).await;
-    // One at a time, so that the first failure finds the other three unsent.
+    // One request at a time, so that the first failure leaves the other three unsent.
     let members = json!({"name": "crm", "url": receiver.url(), "retry_schedule": [], "max_in_flight": 1});
     let subscription = served.api.subscribe(&members).await;
     let path = format!("/subscriptions/{}", text(&subscription["id"]));
@@ -189,7 +190,7 @@ async fn a_repaired_receiver_gets_its_held_deliveries() {
     for n in 0..4 {
         served.api.accepted(&event("TODO_CREATED", "acme/website", n)).await;
     }
-    // The page is not loaded again: it tells by itself.
+    // The page updates itself without a reload.
     browser.until_shows("after the attempts of a delivery were used up: 503 from 127.0.0.1.").await;
     browser.until_shows("deliveries are held; nothing is lost.").await;
     browser.click_text("Switch on").await;
@@ -240,7 +241,7 @@ async fn the_page_uses_the_browsers_language_until_another_is_chosen() {
     assert!(browser.driver().get_all_cookies().await.unwrap().is_empty(), "a cookie without a login");
 }
 
-/// Tabs on until the element of that selector has the focus.
+/// Presses Tab until the element that matches the selector has the focus.
 async fn tab_to(browser: &Browser, css: &str) {
     const TABS_MAX: usize = 80;
     let keys = Key::Tab.to_string();
@@ -322,7 +323,7 @@ async fn past_events_are_delivered_again() {
     let subscription = served.api.subscribe(&members).await;
     let browser = Browser::start(&served.base).await;
     browser.open(&format!("/subscriptions/{}", text(&subscription["id"]))).await;
-    // By the keyboard alone.
+    // Uses the keyboard alone.
     tab_to(&browser, "a[href$='/replay']").await;
     press(&browser, &Key::Enter.to_string()).await;
     browser.until_shows("Nothing is sent until you have seen how much it is.").await;
@@ -362,7 +363,7 @@ async fn a_replay_shows_its_progress_and_can_be_cancelled_without_script() {
     for n in 0..9 {
         served.api.accepted(&event("TODO_CREATED", "acme/website", n)).await;
     }
-    // Switched off, it holds what is made, so that the replay waits for room.
+    // The subscription is disabled and holds its deliveries, so the replay waits for its backlog.
     let members = json!({"name": "crm", "url": receiver.url(), "enabled": false});
     let subscription = served.api.subscribe(&members).await;
     let plain = BrowserOptions { language: "en", has_no_script: true, ..BrowserOptions::default() };
@@ -389,7 +390,7 @@ async fn a_replay_shows_its_progress_and_can_be_cancelled_without_script() {
     got(&receiver, 2).await;
 }
 
-/// A key for tests, and its digest.
+/// Returns a key for tests and its digest.
 fn key(name: &str) -> (String, String) {
     let key = format!("{name}-key-for-tests-only");
     let digest = ring::digest::digest(&ring::digest::SHA256, key.as_bytes());
@@ -436,7 +437,7 @@ async fn login_grants_the_role_of_the_key() {
     drop(running);
 }
 
-/// Where `scripts/test` puts axe-core, unless told otherwise.
+/// Returns the path to axe-core, by default where `scripts/test` installs it.
 fn axe() -> String {
     let folder = std::env::var("AXE_CORE").unwrap_or_else(|_| {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -496,7 +497,7 @@ async fn every_view_passes_the_accessibility_checker() {
     let browser = Browser::start(&served.base).await;
     let axe = axe();
     let mut problems = Vec::new();
-    // A desk, the same at a zoom of 200 %, and a phone.
+    // A desktop, the same at a zoom of 200 %, and a phone.
     for (width, scheme) in [(1440, "light"), (720, "dark"), (390, "light")] {
         browser.screen(width, 900, scheme).await;
         for view in &views {
