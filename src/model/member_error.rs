@@ -18,13 +18,13 @@ pub(super) const IN_FLIGHT_MAX: u32 = 1024;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MemberError {
     /// The name is empty, is too long, or contains characters that do not print.
-    #[error("has to be 1 to {NAME_CHARS_MAX} printable characters")]
+    #[error("must be 1 to {NAME_CHARS_MAX} printable characters")]
     Name,
     /// The URL is missing.
-    #[error("is missing: give the http or https URL that deliveries go to")]
+    #[error("is missing: give the http or https URL of the receiver")]
     UrlMissing,
     /// The URL has no scheme.
-    #[error("'{0}' is not a whole URL: begin it with https:// or http://")]
+    #[error("'{0}' is not a complete URL: begin it with https:// or http://")]
     UrlRelative(String),
     /// The text is not a URL for another reason.
     #[error("'{text}' is not a URL: {cause}")]
@@ -43,10 +43,10 @@ pub enum MemberError {
         scheme: String,
     },
     /// The URL has a fragment, which HTTP never sends.
-    #[error("'{0}' has a #fragment, which is never sent: leave it out")]
+    #[error("'{0}' has a #fragment, which HTTP never sends: remove it")]
     UrlFragment(String),
     /// The value is too long.
-    #[error("has {bytes} bytes, more than {most}")]
+    #[error("has {bytes} bytes: expected at most {most}")]
     TooLong {
         /// The length of the value in bytes.
         bytes: usize,
@@ -54,25 +54,25 @@ pub enum MemberError {
         most: usize,
     },
     /// The subscription has too many headers.
-    #[error("has {0} headers, more than {HEADERS_MAX}")]
+    #[error("has {0} headers: expected at most {HEADERS_MAX}")]
     HeadersTooMany(usize),
     /// The name of a header is invalid.
     #[error("is not the name of an HTTP header")]
     HeaderName,
     /// The header is reserved for the daemon or HTTP.
-    #[error("is set by the daemon or by HTTP itself: choose another name")]
+    #[error("is reserved for the daemon or for HTTP: choose another name")]
     HeaderReserved,
     /// The value of a header is invalid.
-    #[error("has a value that is not at most {HEADER_BYTES_MAX} visible ASCII characters and spaces")]
+    #[error("has an invalid value: expected at most {HEADER_BYTES_MAX} visible ASCII characters and spaces")]
     HeaderValue,
     /// The timeout is out of range.
-    #[error("'{0}' is not between 100ms and 60s")]
+    #[error("'{0}' is out of range: expected 100ms to 60s")]
     Timeout(Interval),
     /// The retry schedule has too many waits.
-    #[error("has {0} waits, more than {RETRIES_MAX}")]
+    #[error("has {0} waits: expected at most {RETRIES_MAX}")]
     RetriesTooMany(usize),
     /// A wait in the retry schedule is too long.
-    #[error("'{0}' is longer than 7d")]
+    #[error("'{0}' is too long: expected at most 7d")]
     RetryTooLong(Interval),
     /// The limit of concurrent requests is invalid.
     #[error("{0} is not a whole number from 1 to {IN_FLIGHT_MAX}")]

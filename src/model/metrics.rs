@@ -24,9 +24,9 @@ pub const LONG: &[f64] = &[
 /// Panics if `name` is not a valid Prometheus name. All names are constants of this program.
 #[expect(
     clippy::expect_used,
-    reason = "the names are in this program, and a test of the output makes all of them"
+    reason = "the names are constants of this program, and a test creates all of them"
 )]
 pub fn histogram(name: &str, help: &str, bounds: &[f64]) -> Histogram {
     let options = HistogramOpts::new(name, help).buckets(bounds.to_vec());
-    Histogram::with_opts(options).expect("the name is one of Prometheus and the bounds grow")
+    Histogram::with_opts(options).expect("the name is valid and the bounds increase")
 }

@@ -84,9 +84,9 @@ impl Secret {
     ///
     /// Its text contains the seed and the public key, 64 bytes together, like the secrets that other programs
     /// create.
-    #[expect(clippy::expect_used, reason = "a seed of 32 bytes is all that it needs")]
+    #[expect(clippy::expect_used, reason = "a seed of 32 bytes is always valid")]
     fn from_seed(seed: [u8; SEED_BYTES]) -> Self {
-        let pair = Ed25519KeyPair::from_seed_unchecked(&seed).expect("32 bytes");
+        let pair = Ed25519KeyPair::from_seed_unchecked(&seed).expect("a seed of 32 bytes is valid");
         let both = [seed.as_slice(), pair.public_key().as_ref()].concat();
         Self {
             text: format!("{PRIVATE}{}", STANDARD.encode(both)),
@@ -191,7 +191,7 @@ impl fmt::Display for PublicKey {
 
 /// A text that is neither a secret nor a public key. The error does not contain the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("is nothing that verifies: expected a secret (whsec_…) or a public key (whpk_…) of a subscription")]
+#[error("is not a verification key: expected a secret (whsec_…) or a public key (whpk_…) of a subscription")]
 pub struct VerifierError;
 
 impl FromStr for PublicKey {

@@ -21,19 +21,19 @@ pub enum SelectorError {
     #[error("'{0}' has a '*' in the wrong place: {1}")]
     Star(String, &'static str),
     /// The term `!*` would exclude everything.
-    #[error("'!*' takes out everything: to receive nothing, disable the subscription")]
+    #[error("'!*' excludes everything: to receive nothing, disable the subscription")]
     ExcludesAll,
     /// A part of the term is not a valid name.
     #[error("{0}")]
     Name(#[from] NameError),
     /// The list has no terms.
     #[error(
-        "is an empty list, which could mean none or all: leave it out (or write \"*\") for all, disable the subscription \
-         for none"
+        "is an empty list, which could mean none or all: for all, omit it or use \"*\"; for none, disable the \
+         subscription"
     )]
     Empty,
     /// The list has too many terms.
-    #[error("has {0} terms, more than {SELECTOR_TERMS_MAX}")]
+    #[error("has {0} terms: expected at most {SELECTOR_TERMS_MAX}")]
     TooMany(usize),
 }
 

@@ -4,7 +4,7 @@ use super::problem::{Localized, Message};
 
 /// A text that is not the name of a value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'{text}' is none of {words}")]
+#[error("'{text}' is not a known value: expected one of {words}")]
 pub struct UnknownValueError {
     /// The invalid text.
     pub text: String,

@@ -201,7 +201,7 @@ impl Clock {
     }
 
     /// Returns the wall-clock time as the duration since the Unix epoch, in full precision.
-    #[expect(clippy::disallowed_methods, reason = "the one place that asks the time")]
+    #[expect(clippy::disallowed_methods, reason = "the only place that reads the clock")]
     pub fn since_epoch(&self) -> Duration {
         match &self.0 {
             Source::System => {

@@ -63,7 +63,11 @@ impl Certificates {
         let mut roots = RootCertStore::empty();
         self.list.iter().zip(1..).try_for_each(|(der, number)| {
             let added = roots.add(der.clone());
-            added.map_err(|error| PemError(format!("has a certificate (number {number}) of no use: {error}")))
+            added.map_err(|error| {
+                PemError(format!(
+                    "has a certificate (number {number}) that cannot be used as an authority: {error}"
+                ))
+            })
         })
     }
 }
@@ -74,10 +78,10 @@ impl FromStr for Certificates {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let fail = |detail: String| Err(PemError(detail));
         if text.len() > CERTIFICATES_BYTES_MAX {
-            return fail(format!("has {} bytes, more than {CERTIFICATES_BYTES_MAX}", text.len()));
+            return fail(format!("has {} bytes: expected at most {CERTIFICATES_BYTES_MAX}", text.len()));
         }
         if text.contains("PRIVATE KEY") {
-            return fail("holds a private key, and certificates are shown: leave it out".to_owned());
+            return fail("contains a private key, and certificates are public: remove the key".to_owned());
         }
         let mut list = Vec::new();
         let mut first = None;
@@ -93,7 +97,7 @@ impl FromStr for Certificates {
             list.push(der);
         }
         let Some(first) = first else {
-            return fail("holds no certificate: expected PEM with -----BEGIN CERTIFICATE-----".to_owned());
+            return fail("contains no certificate: expected PEM with -----BEGIN CERTIFICATE-----".to_owned());
         };
         let expires_at =
             Timestamp::from_millis(super::time::millis(first.validity.not_after.to_unix_duration()));
@@ -123,15 +127,15 @@ impl FromStr for ClientKey {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if text.len() > KEY_BYTES_MAX {
-            return Err(PemError(format!("has {} bytes, more than {KEY_BYTES_MAX}", text.len())));
+            return Err(PemError(format!("has {} bytes: expected at most {KEY_BYTES_MAX}", text.len())));
         }
         if text.contains("ENCRYPTED") {
-            return Err(PemError("is encrypted: give it without a passphrase".to_owned()));
+            return Err(PemError("is encrypted: remove its passphrase".to_owned()));
         }
         match PrivateKeyDer::from_pem_slice(text.as_bytes()) {
             Ok(_) => Ok(Self(text.to_owned())),
             Err(_) => Err(PemError(
-                "holds no private key: expected PEM with -----BEGIN PRIVATE KEY-----, RSA PRIVATE KEY or EC PRIVATE KEY"
+                "contains no private key: expected PEM with -----BEGIN PRIVATE KEY-----, RSA PRIVATE KEY or EC PRIVATE KEY"
                     .to_owned(),
             )),
         }
@@ -158,7 +162,7 @@ impl ClientIdentity {
     /// Returns an error if the kind of key is not supported, or if the key belongs to another certificate.
     pub fn new(chain: Certificates, key: ClientKey) -> Result<Self, PemError> {
         let der = PrivateKeyDer::from_pem_slice(key.0.as_bytes());
-        let der = der.map_err(|_| PemError("holds no private key".to_owned()))?;
+        let der = der.map_err(|_| PemError("contains no private key".to_owned()))?;
         match CertifiedKey::from_der(chain.list.clone(), der, &default_provider()) {
             Ok(_) => Ok(Self { chain, key }),
             Err(rustls::Error::InconsistentKeys(_)) => {
@@ -262,11 +266,11 @@ mod tests {
         let cut = pem.replace("-----END", "-----FIN");
         let garbled = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         for (text, words) in [
-            (String::new(), "holds no certificate"),
-            (pem.clone() + &key.serialize_pem(), "holds a private key"),
+            (String::new(), "contains no certificate"),
+            (pem.clone() + &key.serialize_pem(), "contains a private key"),
             (cut, "is not PEM"),
             (pem.clone() + garbled, "has a certificate (number 2) that cannot be read"),
-            ("x".repeat(CERTIFICATES_BYTES_MAX + 1), "bytes, more than"),
+            ("x".repeat(CERTIFICATES_BYTES_MAX + 1), "bytes: expected at most"),
         ] {
             let error = text.parse::<Certificates>().unwrap_err().to_string();
             assert!(error.contains(words), "{error}");
@@ -284,10 +288,10 @@ mod tests {
         let error = ClientIdentity::new(chain, other.serialize_pem().parse().unwrap()).unwrap_err();
         assert_eq!(error.to_string(), "is not the key of the first certificate in tls_client_cert");
         for (text, words) in [
-            (String::new(), "holds no private key"),
-            (certificate("us", &own), "holds no private key"),
+            (String::new(), "contains no private key"),
+            (certificate("us", &own), "contains no private key"),
             (own.serialize_pem().replace("PRIVATE", "ENCRYPTED PRIVATE"), "is encrypted"),
-            ("x".repeat(KEY_BYTES_MAX + 1), "bytes, more than"),
+            ("x".repeat(KEY_BYTES_MAX + 1), "bytes: expected at most"),
         ] {
             let error = text.parse::<ClientKey>().unwrap_err().to_string();
             assert!(error.contains(words), "{error}");

@@ -140,8 +140,8 @@ fn examples() -> Vec<ApiError> {
         ApiError::TooLarge("the body has more than server.body_bytes_max = 1048576".to_owned()),
         ApiError::UnsupportedMediaType { given: "\"text/plain\"".to_owned(), expected: "application/json" },
         ApiError::Invalid(vec![
-            Problem::new("/url", "is missing: give the http or https URL that deliveries go to"),
-            Problem::new("/timeout", "'5m' is not between 100ms and 60s"),
+            Problem::new("/url", "is missing: give the http or https URL of the receiver"),
+            Problem::new("/timeout", "'5m' is out of range: expected 100ms to 60s"),
         ]),
         ApiError::TooManyRequests {
             detail: "too many events wait to be stored: come back later",
