@@ -11,8 +11,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::api;
+use crate::api::serve::tls::Tls;
 use crate::api::serve::{Inherited, Limits, Listener};
-use crate::api::tls::Tls;
 use crate::config::Config;
 use crate::flow::Flow;
 use crate::flow::recover::Dependencies;

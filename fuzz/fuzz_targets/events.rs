@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
-use postrider::api::submission::{Submission, SubmissionError, read_json, read_lines, read_one};
+use postrider::api::request::submission::{Submission, SubmissionError, read_json, read_lines, read_one};
 use postrider::model::event::EventContent;
 use serde_json::value::RawValue;
 

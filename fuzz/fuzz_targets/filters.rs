@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
-use postrider::api::submission::read_one;
+use postrider::api::request::submission::read_one;
 use postrider::model::id::SubscriptionId;
 use postrider::model::input::SubscriptionInput;
 use postrider::model::time::Timestamp;

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use postrider::api::body::members;
+use postrider::api::request::body::members;
 use postrider::model::input::SubscriptionInput;
 use serde_json::Map;
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::json;
 
 use super::Output;
-use crate::api::tls::Tls;
+use crate::api::serve::tls::Tls;
 use crate::config::{Config, ConfigErrors};
 use crate::rules::filter::Filter;
 use crate::rules::target::AllowedNetworks;

@@ -28,6 +28,7 @@ mod restore;
 mod send;
 mod serve;
 mod service;
+mod setting_args;
 mod stats;
 mod subscriptions;
 mod table;

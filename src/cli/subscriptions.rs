@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use super::client::Client;
 use super::connection::Connection;
 use super::pages::{Paging, collect, show};
+use super::setting_args::Settings;
 use super::table::{Column, sheet};
 use super::{BadUse, Output, export};
 
@@ -80,70 +81,32 @@ enum Command {
     },
 }
 
-/// Settings as they are given on the command line; the daemon judges them.
-#[derive(Debug, Args)]
-struct Settings {
-    /// A name for people [default: the URL's host]
-    #[arg(long)]
-    name: Option<String>,
-    /// Event types, such as `TODO_*,!TODO_DELETED` [default: all]
-    #[arg(long, value_delimiter = ',', value_name = "TYPES")]
-    events: Option<Vec<String>>,
-    /// Projects, such as `acme/*,globex/website` [default: all]
-    #[arg(long, value_delimiter = ',', value_name = "PROJECTS")]
-    projects: Option<Vec<String>>,
-    /// A CEL expression over `event` that must also be true
-    #[arg(long, value_name = "EXPRESSION")]
-    filter: Option<String>,
-    /// The shape of the body: standard, blue, raw or cloudevents
-    #[arg(long)]
-    format: Option<String>,
-    /// A header added to each request, as NAME=VALUE; give it again for more
-    #[arg(long = "header", value_name = "NAME=VALUE", value_parser = header)]
-    headers: Option<Vec<(String, String)>>,
-    /// The deadline of a request, such as 7s
-    #[arg(long, value_name = "TIME")]
-    timeout: Option<String>,
-    /// Waits before attempts 2, 3, …, such as 5s,30s; "none" for a single attempt
-    #[arg(long, value_delimiter = ',', value_name = "TIMES")]
-    retry_schedule: Option<Vec<String>>,
-    /// The most requests out at once
-    #[arg(long, value_name = "N")]
-    max_in_flight: Option<u32>,
-    /// The most attempts in a span of time, such as 50/s
-    #[arg(long, value_name = "RATE")]
-    rate_limit: Option<String>,
-    /// Whether deliveries wait for those before them: none or fifo
-    #[arg(long)]
-    ordering: Option<String>,
-}
-
-/// Arguments of `add`.
+/// The arguments of `add`.
 #[derive(Debug, Args)]
 struct Add {
-    /// Where deliveries go
+    /// The http or https URL of the receiver
     url: String,
     #[command(flatten)]
     settings: Settings,
-    /// What signs its deliveries [default: one is made]
+    /// The signing secret [default: the daemon generates one]
     #[arg(long, env = "POSTRIDER_WEBHOOK_SECRET", hide_env_values = true)]
     secret: Option<String>,
-    /// Leave it switched off for now
+    /// Create the subscription disabled
     #[arg(long)]
     disabled: bool,
 }
 
-/// Arguments of `edit`.
+/// The arguments of `edit`.
 #[derive(Debug, Args)]
 struct Edit {
     /// Its id or name
     subscription: String,
-    /// Where deliveries go
+    /// The http or https URL of the receiver
     #[arg(long)]
     url: Option<String>,
     #[command(flatten)]
     settings: Settings,
-    /// Settings that go back to their default, such as timeout,filter
+    /// Settings to reset to their defaults, by their names in the API, such as timeout,notify_email
     #[arg(long, value_delimiter = ',', value_name = "SETTINGS")]
     reset: Vec<String>,
 }
@@ -159,33 +122,6 @@ struct Rotate {
     /// The new secret [default: one is made]
     #[arg(long, env = "POSTRIDER_WEBHOOK_SECRET", hide_env_values = true)]
     secret: Option<String>,
-}
-
-fn header(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or_else(|| format!("'{text}' is not written NAME=VALUE"))?;
-    Ok((name.to_owned(), value.to_owned()))
-}
-
-impl Settings {
-    fn members(self) -> Map<String, Value> {
-        let single = |waits: Vec<String>| if waits == ["none"] { Vec::new() } else { waits };
-        let headers =
-            self.headers.map(|all| all.into_iter().map(|(name, value)| (name, value.into())).collect());
-        let all = [
-            ("name", self.name.map(Value::from)),
-            ("events", self.events.map(Value::from)),
-            ("projects", self.projects.map(Value::from)),
-            ("filter", self.filter.map(Value::from)),
-            ("format", self.format.map(Value::from)),
-            ("headers", headers.map(Value::Object)),
-            ("timeout", self.timeout.map(Value::from)),
-            ("retry_schedule", self.retry_schedule.map(single).map(Value::from)),
-            ("max_in_flight", self.max_in_flight.map(Value::from)),
-            ("rate_limit", self.rate_limit.map(Value::from)),
-            ("ordering", self.ordering.map(Value::from)),
-        ];
-        all.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
-    }
 }
 
 /// Does what was asked.
@@ -209,7 +145,7 @@ pub(super) async fn run(args: Subscriptions, config: Option<&Path>, output: Outp
 }
 
 async fn make(client: &Client, add: Add, output: Output) -> anyhow::Result<()> {
-    let mut members = add.settings.members();
+    let Settings(mut members) = add.settings;
     members.insert("url".to_owned(), add.url.into());
     members.extend(add.secret.map(|secret| ("secret".to_owned(), secret.into())));
     if add.disabled {
@@ -219,7 +155,7 @@ async fn make(client: &Client, add: Add, output: Output) -> anyhow::Result<()> {
 }
 
 async fn change(client: &Client, edit: Edit, output: Output) -> anyhow::Result<()> {
-    let mut members = edit.settings.members();
+    let Settings(mut members) = edit.settings;
     members.extend(edit.url.map(|url| ("url".to_owned(), url.into())));
     members.extend(edit.reset.into_iter().map(|name| (name, Value::Null)));
     if members.is_empty() {

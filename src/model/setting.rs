@@ -108,8 +108,10 @@ fn default_name(url: &Url) -> String {
 
 /// The description of one setting.
 pub struct Setting {
-    /// The member's name in the API, the config file and the form. The command line writes it with hyphens.
+    /// The member's name in the API, the config file and the form.
     pub name: &'static str,
+    /// The flag of the command line, without its first hyphens.
+    pub flag: &'static str,
     /// The kind of value.
     pub kind: Kind,
     /// The part of the editor's form that has the setting.
@@ -207,18 +209,13 @@ impl Setting {
     pub fn is_nullable(&self) -> bool {
         (self.get)(&SubscriptionSpec::example()).is_null()
     }
-
-    /// Returns the flag of the command line, without its hyphens. `--header` sets one header at a time.
-    pub fn flag(&self) -> String {
-        let name = if self.kind == Kind::Headers { "header" } else { self.name };
-        name.replace('_', "-")
-    }
 }
 
 /// Every setting, in the order in which they are shown.
 pub static SETTINGS: [Setting; 16] = [
     Setting {
         name: "name",
+        flag: "name",
         kind: Kind::Name,
         section: Section::Receiver,
         description: "The display name",
@@ -229,6 +226,7 @@ pub static SETTINGS: [Setting; 16] = [
     },
     Setting {
         name: "url",
+        flag: "url",
         kind: Kind::Url,
         section: Section::Receiver,
         description: "The http or https URL of the receiver",
@@ -243,6 +241,7 @@ pub static SETTINGS: [Setting; 16] = [
     },
     Setting {
         name: "events",
+        flag: "events",
         kind: Kind::EventTerms,
         section: Section::Selection,
         description: "The event types to deliver: names, prefixes with `*`, and exclusions with `!`",
@@ -256,6 +255,7 @@ pub static SETTINGS: [Setting; 16] = [
     },
     Setting {
         name: "projects",
+        flag: "projects",
         kind: Kind::ProjectTerms,
         section: Section::Selection,
         description: "The projects to deliver events of: `project`, `company/project` or `company/*`, and exclusions with `!`",
@@ -269,6 +269,7 @@ pub static SETTINGS: [Setting; 16] = [
     },
     Setting {
         name: "filter",
+        flag: "filter",
         kind: Kind::Filter,
         section: Section::Filter,
         description: "A CEL expression over `event` that must also be true",
@@ -279,6 +280,7 @@ pub static SETTINGS: [Setting; 16] = [
     },
     Setting {
         name: "format",
+        flag: "format",
         kind: Kind::Format,
         section: Section::Delivery,
         description: "The format of the request body: `standard`, `blue`, `raw` or `cloudevents`",
@@ -289,6 +291,7 @@ pub static SETTINGS: [Setting; 16] = [
     },
     Setting {
         name: "headers",
+        flag: "header",
         kind: Kind::Headers,
         section: Section::Delivery,
         description: "The headers that are added to each request",
@@ -299,6 +302,7 @@ pub static SETTINGS: [Setting; 16] = [
     },
     Setting {
         name: "timeout",
+        flag: "timeout",
         kind: Kind::Timeout,
         section: Section::Delivery,
         description: "The time limit of an attempt, from connecting to the end of the response",
@@ -309,6 +313,7 @@ pub static SETTINGS: [Setting; 16] = [
     },
     Setting {
         name: "retry_schedule",
+        flag: "retry-schedule",
         kind: Kind::Waits,
         section: Section::Delivery,
         description: "The waits before attempts 2, 3, …; an empty list means a single attempt",
@@ -319,6 +324,7 @@ pub static SETTINGS: [Setting; 16] = [
     },
     Setting {
         name: "max_in_flight",
+        flag: "max-in-flight",
         kind: Kind::Count(IN_FLIGHT_MAX),
         section: Section::Delivery,
         description: "The limit of concurrent requests",
@@ -329,6 +335,7 @@ pub static SETTINGS: [Setting; 16] = [
     },
     Setting {
         name: "rate_limit",
+        flag: "rate-limit",
         kind: Kind::Rate,
         section: Section::Delivery,
         description: "The rate limit of attempts, per second, minute or hour",
@@ -339,6 +346,7 @@ pub static SETTINGS: [Setting; 16] = [
     },
     Setting {
         name: "ordering",
+        flag: "ordering",
         kind: Kind::Ordering,
         section: Section::Delivery,
         description: "`fifo` delivers one event at a time, in order, and waits for its retries; `none` keeps no order",
@@ -349,6 +357,7 @@ pub static SETTINGS: [Setting; 16] = [
     },
     Setting {
         name: "tls_ca",
+        flag: "tls-ca",
         kind: Kind::Certificates,
         section: Section::Tls,
         description: "PEM of the only authorities to trust for the receiver's certificate",
@@ -359,6 +368,7 @@ pub static SETTINGS: [Setting; 16] = [
     },
     Setting {
         name: "tls_client_cert",
+        flag: "tls-client-cert",
         kind: Kind::Certificates,
         section: Section::Tls,
         description: "PEM of the client certificate to present to the receiver, and of its intermediates",
@@ -369,6 +379,7 @@ pub static SETTINGS: [Setting; 16] = [
     },
     Setting {
         name: "tls_client_key",
+        flag: "tls-client-key",
         kind: Kind::PrivateKey,
         section: Section::Tls,
         description: "PEM of the client certificate's private key, without a passphrase; it is never shown",
@@ -379,6 +390,7 @@ pub static SETTINGS: [Setting; 16] = [
     },
     Setting {
         name: "notify_email",
+        flag: "notify-email",
         kind: Kind::Email,
         section: Section::Receiver,
         description: "The address that receives notices about the subscription's health, if the config sets up `mail`",

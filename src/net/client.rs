@@ -9,9 +9,9 @@ use http::header::RETRY_AFTER;
 use tokio::time::{sleep, timeout};
 use url::{Host, Url};
 
+use super::client_pool::ClientPool;
 use super::failure;
-use super::resolve::{NoAddress, Resolver, Vetted};
-use super::ways::Ways;
+use super::resolve::{CheckedResolver, ResolveError, Resolver};
 use crate::model::attempt::{EXCERPT_BYTES_MAX, ErrorClass, Outcome};
 use crate::model::proxy::Proxy;
 use crate::model::time::Clock;
@@ -20,7 +20,7 @@ use crate::rules::retry::{honors_retry_after, parse_retry_after};
 use crate::rules::target::{AllowedNetworks, ForbiddenAddress};
 
 /// How long to wait before connecting again when no file may be opened: that is no failure of the receiver.
-const CONNECT_REST: Duration = Duration::from_millis(100);
+const OUT_OF_FILES_WAIT: Duration = Duration::from_millis(100);
 
 /// How requests are made.
 #[derive(Clone, Debug)]
@@ -69,8 +69,8 @@ pub struct Exchange {
 /// Makes requests to receivers. Cheap to clone; clones share their connections.
 #[derive(Clone)]
 pub struct Client {
-    ways: Arc<Ways>,
-    vetted: Vetted,
+    pool: Arc<ClientPool>,
+    resolver: CheckedResolver,
     connect_timeout: Duration,
     response_bytes_max: usize,
     clock: Clock,
@@ -78,14 +78,14 @@ pub struct Client {
 
 /// What is known of an answer while it comes in.
 #[derive(Default)]
-struct Answer {
+struct PartialResponse {
     status: Option<u16>,
     retry_after: Option<Duration>,
     excerpt: Vec<u8>,
 }
 
 impl Client {
-    /// A client over `resolver`, trusting the system's certificate authorities.
+    /// A client over `resolver`, unrestricted the system's certificate authorities.
     ///
     /// On a system without any it still calls `http` receivers; those of `https` fail with class `tls`.
     ///
@@ -94,9 +94,9 @@ impl Client {
     pub fn new(options: ClientOptions, resolver: Arc<dyn Resolver>) -> Result<Self, ClientError> {
         super::crypto::install_provider();
         let ClientOptions { connect_timeout, response_bytes_max, networks, proxy, clock } = options;
-        let vetted = Vetted::new(resolver, networks);
-        let ways = Ways::new(vetted.clone(), connect_timeout, proxy).map_err(ClientError)?;
-        Ok(Self { ways: Arc::new(ways), vetted, connect_timeout, response_bytes_max, clock })
+        let resolver = CheckedResolver::new(resolver, networks);
+        let pool = ClientPool::new(resolver.clone(), connect_timeout, proxy).map_err(ClientError)?;
+        Ok(Self { pool: Arc::new(pool), resolver, connect_timeout, response_bytes_max, clock })
     }
 
     /// Makes the request and waits for its answer, its deadline, or a failure.
@@ -106,31 +106,31 @@ impl Client {
     ///
     /// Cancel safe in that dropping it drops the connection; the receiver may have taken the request.
     pub async fn post(&self, request: Request<'_>) -> Exchange {
-        if let Err(error) = self.vetted.networks().check_url(request.url) {
+        if let Err(error) = self.resolver.networks().check_url(request.url) {
             return Exchange { outcome: failure::forbidden(&error), excerpt: Vec::new() };
         }
         let deadline = request.timeout;
-        let mut answer = Answer::default();
+        let mut answer = PartialResponse::default();
         let failure = match timeout(deadline, self.exchange(request, &mut answer)).await {
             Ok(Ok(())) => None,
             Ok(Err(failure)) => Some(failure),
-            Err(_) => Some(failure::late(deadline, answer.status)),
+            Err(_) => Some(failure::timed_out(deadline, answer.status)),
         };
-        answer.judge(failure)
+        answer.into_exchange(failure)
     }
 
-    async fn exchange(&self, request: Request<'_>, answer: &mut Answer) -> Result<(), Outcome> {
+    async fn exchange(&self, request: Request<'_>, answer: &mut PartialResponse) -> Result<(), Outcome> {
         let failed = |error| failure::classify(&error, self.connect_timeout);
-        if self.ways.is_proxied(request.url) {
+        if self.pool.is_proxied(request.url) {
             // A direct connection vets the very address that it is made to; here the proxy makes it.
             self.check_target(request.url).await.map_err(|error| failure::forbidden(&error))?;
         }
-        let http = self.ways.to(request.url, request.tls).await.map_err(failed)?;
+        let http = self.pool.client_for(request.url, request.tls).await.map_err(failed)?;
         let post =
             || http.post(request.url.clone()).headers(request.headers.clone()).body(request.body.clone());
         let mut sent = post().send().await;
         while sent.as_ref().is_err_and(failure::is_out_of_files) {
-            sleep(CONNECT_REST).await;
+            sleep(OUT_OF_FILES_WAIT).await;
             sent = post().send().await;
         }
         let mut response = sent.map_err(failed)?;
@@ -153,33 +153,33 @@ impl Client {
 
     /// The HTTP clients beneath.
     #[cfg(test)]
-    pub(super) fn ways(&self) -> &Ways {
-        &self.ways
+    pub(super) fn pool(&self) -> &ClientPool {
+        &self.pool
     }
 
     /// Lets go of the connections that were made with these TLS settings, which a subscription no longer has.
     /// Another that has the same connects anew.
     pub fn forget(&self, tls: &Tls) {
-        self.ways.forget(tls);
+        self.pool.forget(tls);
     }
 
     /// Whether the URL may be called as things stand: its address, or one of those that its name has now.
     ///
     /// A name that does not resolve in time passes, since it may later; each attempt vets again.
     pub async fn check_target(&self, url: &Url) -> Result<(), ForbiddenAddress> {
-        self.vetted.networks().check_url(url)?;
+        self.resolver.networks().check_url(url)?;
         let Some(Host::Domain(name)) = url.host() else { return Ok(()) };
-        match timeout(self.connect_timeout, self.vetted.addresses(name)).await {
-            Ok(Err(NoAddress::Forbidden(error))) => Err(error),
+        match timeout(self.connect_timeout, self.resolver.addresses(name)).await {
+            Ok(Err(ResolveError::Forbidden(error))) => Err(error),
             _ => Ok(()),
         }
     }
 }
 
-impl Answer {
+impl PartialResponse {
     /// The end of it: with a 2xx, `failure` (of the rest of the answer) decides; any other status speaks for
     /// itself.
-    fn judge(self, failure: Option<Outcome>) -> Exchange {
+    fn into_exchange(self, failure: Option<Outcome>) -> Exchange {
         let outcome = match (self.status, failure) {
             (Some(status @ 200..300), None) => Outcome::Success { status },
             (None | Some(200..300), Some(failure)) => failure,
@@ -195,6 +195,6 @@ impl Answer {
 /// Without its connections.
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Client").field("networks", self.vetted.networks()).finish_non_exhaustive()
+        f.debug_struct("Client").field("networks", self.resolver.networks()).finish_non_exhaustive()
     }
 }

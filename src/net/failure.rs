@@ -6,7 +6,7 @@ use std::error::Error;
 use std::io;
 use std::time::Duration;
 
-use super::resolve::NoAddress;
+use super::resolve::ResolveError;
 use crate::model::attempt::{ErrorClass, Outcome};
 use crate::model::time::{Interval, millis};
 use crate::rules::target::ForbiddenAddress;
@@ -17,7 +17,7 @@ pub(super) fn forbidden(error: &ForbiddenAddress) -> Outcome {
 }
 
 /// No complete answer within the deadline; `status` is there if its head came in time.
-pub(super) fn late(deadline: Duration, status: Option<u16>) -> Outcome {
+pub(super) fn timed_out(deadline: Duration, status: Option<u16>) -> Outcome {
     let deadline = shown(deadline);
     let detail = match status {
         Some(status) => format!("answered {status}, but its body did not end within {deadline}"),
@@ -55,10 +55,10 @@ pub(super) fn is_out_of_files(error: &reqwest::Error) -> bool {
 
 /// The class of one link in the chain of causes, where it has one of its own.
 fn classify_cause(cause: &(dyn Error + 'static)) -> Option<Outcome> {
-    if let Some(error) = cause.downcast_ref::<NoAddress>() {
+    if let Some(error) = cause.downcast_ref::<ResolveError>() {
         let class = match error {
-            NoAddress::Unresolved(_) => ErrorClass::Dns,
-            NoAddress::Forbidden(_) => ErrorClass::ForbiddenAddress,
+            ResolveError::Unresolved(_) => ErrorClass::Dns,
+            ResolveError::Forbidden(_) => ErrorClass::ForbiddenAddress,
         };
         return Some(failed(class, error));
     }
@@ -83,13 +83,13 @@ const fn connection_words(kind: io::ErrorKind) -> Option<&'static str> {
     }
 }
 
-/// The causes beneath an error, outermost first. An I/O error that wraps another is followed by it, which
+/// The causes wrapped_cause an error, outermost first. An I/O error that wraps another is followed by it, which
 /// `source` would pass over.
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(error.source(), |cause| beneath(*cause))
+    std::iter::successors(error.source(), |cause| wrapped_cause(*cause))
 }
 
-fn beneath<'a>(cause: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+fn wrapped_cause<'a>(cause: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
     match cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
         Some(wrapped) => Some(wrapped),
         None => cause.source(),

@@ -5,6 +5,7 @@
 //! It decides nothing about what follows, and keeps nothing but idle connections.
 
 mod client;
+mod client_pool;
 mod crypto;
 mod failure;
 pub mod mail;
@@ -17,7 +18,6 @@ mod resolve;
 mod tests;
 #[cfg(test)]
 mod tls_tests;
-mod ways;
 
 pub use client::{Client, ClientError, ClientOptions, Exchange, Request};
 pub use resolve::{Resolution, Resolver, SystemResolver};

@@ -31,7 +31,7 @@ const LOOKUPS_MAX: usize = 128;
 
 /// The system's resolver, with its hosts file and search list.
 ///
-/// Those who ask for a name that is being looked up get that answer, so that a dead name takes one place however
+/// Those who ask for a name that is being looked up get that answer, so that a dead name takes one permit however
 /// many deliveries wait for it.
 #[derive(Clone, Debug)]
 pub struct SystemResolver(Arc<Lookups>);
@@ -39,7 +39,7 @@ pub struct SystemResolver(Arc<Lookups>);
 #[derive(Debug)]
 struct Lookups {
     running: Mutex<HashMap<String, watch::Receiver<Option<Answer>>>>,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
 }
 
 /// The addresses, or why there are none.
@@ -47,8 +47,8 @@ type Answer = Result<Vec<IpAddr>, String>;
 
 impl Default for SystemResolver {
     fn default() -> Self {
-        let places = Arc::new(Semaphore::new(LOOKUPS_MAX));
-        Self(Arc::new(Lookups { running: Mutex::default(), places }))
+        let permits = Arc::new(Semaphore::new(LOOKUPS_MAX));
+        Self(Arc::new(Lookups { running: Mutex::default(), permits }))
     }
 }
 
@@ -72,8 +72,8 @@ async fn look_up(
     let mut answer = if let Some(answer) = running {
         answer
     } else {
-        let place = Arc::clone(&lookups.places).acquire_owned().await.map_err(io::Error::other)?;
-        lookups.begin(name, place, ask)
+        let permit = Arc::clone(&lookups.permits).acquire_owned().await.map_err(io::Error::other)?;
+        lookups.begin(name, permit, ask)
     };
     let answer = answer.wait_for(Option::is_some).await.map_err(io::Error::other)?.clone();
     answer.unwrap_or_else(|| Err("no answer".to_owned())).map_err(io::Error::other)
@@ -88,7 +88,7 @@ impl Lookups {
     fn begin(
         self: Arc<Self>,
         name: String,
-        place: OwnedSemaphorePermit,
+        permit: OwnedSemaphorePermit,
         ask: impl FnOnce(&str) -> io::Result<Vec<IpAddr>> + Send + 'static,
     ) -> watch::Receiver<Option<Answer>> {
         let lookups = Arc::clone(&self);
@@ -102,7 +102,7 @@ impl Lookups {
             let found = ask(&name).map_err(|error| error.to_string());
             lookups.running().remove(&name);
             sender.send_replace(Some(found));
-            drop(place);
+            drop(permit);
         });
         answer
     }
@@ -110,7 +110,7 @@ impl Lookups {
 
 /// Why a name led to no address that may be called.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum NoAddress {
+pub(super) enum ResolveError {
     /// It has none, or the resolver failed.
     #[error("the name does not resolve: {0}")]
     Unresolved(#[source] io::Error),
@@ -121,18 +121,18 @@ pub(super) enum NoAddress {
 
 /// A resolver that hands on only addresses that may be called.
 #[derive(Clone)]
-pub(super) struct Vetted {
+pub(super) struct CheckedResolver {
     resolver: Arc<dyn Resolver>,
     networks: AllowedNetworks,
 }
 
-impl Vetted {
+impl CheckedResolver {
     pub(super) fn new(resolver: Arc<dyn Resolver>, networks: AllowedNetworks) -> Self {
         Self { resolver, networks }
     }
 
     /// The same, handing on all addresses: for names that the config file chose.
-    pub(super) fn trusting(&self) -> Self {
+    pub(super) fn unrestricted(&self) -> Self {
         let everywhere = vec![
             Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 0).into(),
             Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 0).into(),
@@ -145,8 +145,8 @@ impl Vetted {
     }
 
     /// The addresses of `name` that may be called; at least one.
-    pub(super) async fn addresses(&self, name: &str) -> Result<Vec<IpAddr>, NoAddress> {
-        let all = self.resolver.resolve(name).await.map_err(NoAddress::Unresolved)?;
+    pub(super) async fn addresses(&self, name: &str) -> Result<Vec<IpAddr>, ResolveError> {
+        let all = self.resolver.resolve(name).await.map_err(ResolveError::Unresolved)?;
         let mut forbidden = None;
         let mut allowed = Vec::with_capacity(all.len());
         for address in all {
@@ -157,13 +157,13 @@ impl Vetted {
         }
         match (allowed.is_empty(), forbidden) {
             (false, _) => Ok(allowed),
-            (true, Some(error)) => Err(NoAddress::Forbidden(error)),
-            (true, None) => Err(NoAddress::Unresolved(io::Error::other("no address"))),
+            (true, Some(error)) => Err(ResolveError::Forbidden(error)),
+            (true, None) => Err(ResolveError::Unresolved(io::Error::other("no address"))),
         }
     }
 }
 
-impl Resolve for Vetted {
+impl Resolve for CheckedResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let vetted = self.clone();
         Box::pin(async move {
@@ -207,7 +207,7 @@ mod tests {
         assert_eq!(resolver.0.running().len(), LOOKUPS_MAX);
         // Nobody waits for it any more, and its thread is still taken.
         drop(waiting.remove(5));
-        assert_eq!(resolver.0.places.available_permits(), 0);
+        assert_eq!(resolver.0.permits.available_permits(), 0);
         drop(gates);
         for look_up in waiting {
             assert_eq!(look_up.await.unwrap(), [ADDRESS]);

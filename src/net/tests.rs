@@ -413,6 +413,7 @@ async fn a_name_that_changes_after_it_was_vetted_is_vetted_again() {
 async fn only_allowed_addresses_are_handed_on() {
     let networks = AllowedNetworks::new(vec!["127.0.0.0/8".parse().unwrap()]);
     let names = Names::answering(&[&["169.254.169.254", "127.0.0.1", "::1", "8.8.8.8", "10.0.0.1"]]);
-    let addresses = super::resolve::Vetted::new(names, networks).addresses("receiver.example").await.unwrap();
+    let addresses =
+        super::resolve::CheckedResolver::new(names, networks).addresses("receiver.example").await.unwrap();
     assert_eq!(addresses, ["127.0.0.1", "8.8.8.8"].map(|text| text.parse::<IpAddr>().unwrap()));
 }

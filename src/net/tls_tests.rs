@@ -25,8 +25,8 @@ use tokio_rustls::TlsAcceptor;
 use url::Url;
 
 use super::Client;
+use super::client_pool::IDLE_PER_HOST_MAX;
 use super::tests::{class, loopback_client, post_with};
-use super::ways::IDLE_PER_HOST_MAX;
 use crate::model::attempt::{ErrorClass, Outcome};
 use crate::model::tls::{ClientIdentity, Tls};
 
@@ -348,9 +348,9 @@ async fn connections_are_shared_by_those_of_the_same_settings_only_and_are_let_g
     for turn in [0, 1, 0, 1] {
         succeed(&client, &receiver.url(), &settings(turn), 1).await;
     }
-    assert_eq!((receiver.connections(), client.ways().own_count()), (2, 2));
+    assert_eq!((receiver.connections(), client.pool().tls_client_count()), (2, 2));
     client.forget(&settings(0));
-    assert_eq!(client.ways().own_count(), 1);
+    assert_eq!(client.pool().tls_client_count(), 1);
     succeed(&client, &receiver.url(), &settings(1), 1).await;
     assert_eq!(receiver.connections(), 2, "the other is as it was");
     succeed(&client, &receiver.url(), &settings(0), 1).await;
@@ -358,7 +358,7 @@ async fn connections_are_shared_by_those_of_the_same_settings_only_and_are_let_g
     for n in 2..=300 {
         succeed(&client, &receiver.url(), &settings(n), 1).await;
     }
-    assert_eq!(client.ways().own_count(), 256);
+    assert_eq!(client.pool().tls_client_count(), 256);
     succeed(&client, &receiver.url(), &settings(300), 1).await;
     assert_eq!(receiver.connections(), 302);
     succeed(&client, &receiver.url(), &settings(0), 1).await;

@@ -1,8 +1,9 @@
-//! Sets of small integers, adaptive between a sorted array and a bitmap.
+//! Sets of `u32` that adapt their form: sorted arrays for sparse members, bitmaps for dense ones.
 //!
-//! A set of up to [`LIST_MAX`] members that are far apart is one sorted list. Any other is divided into chunks of
-//! 65,536 neighbours, each a sorted array of 16-bit offsets while it is sparse and a bitmap while it is dense. A
-//! copy shares every part; a change copies the parts that it touches, at most 8 KiB each.
+//! A set of up to [`LIST_MAX`] members that are far apart is one sorted list. Any other set is divided into
+//! chunks of 65,536 consecutive integers. Each chunk is a sorted array of 16-bit offsets while it is sparse,
+//! and a bitmap while it is dense. Clones share all parts. A change copies the parts that it touches, at most
+//! 8 KiB each.
 
 mod chunk;
 mod decode;
@@ -14,21 +15,22 @@ use self::chunk::{CHUNK_BITS, Chunk, WORDS, high, is_dense, low};
 pub use self::decode::{Kernel, force_kernel};
 use self::decode::{Source, decode};
 pub use self::sorted::{Edit, merge, retain_from};
-use self::sorted::{common, keep, without};
+use self::sorted::{append_filtered, append_intersection_of, remove_sorted};
 
-/// The most members of a set that is one list.
+/// The most members of a set that is stored as one list.
 pub const LIST_MAX: usize = 1024;
-/// Below this a divided set becomes one list again.
-const LIST_AGAIN: usize = 768;
-/// Two lists are walked together unless one is this many times longer.
+/// A divided set with fewer members than this becomes one list again.
+const LIST_REJOIN_MIN: usize = 768;
+/// Two lists are merged in step unless one of them is this many times longer.
 const NEAR: usize = 16;
 
-/// A persistent set of `u32` whose members are mostly read one after the other: small before fast to probe.
+/// A persistent set of `u32` that favours fast iteration over fast membership tests.
 pub type Bitset = Set<2>;
-/// A persistent set of `u32` that others are mostly compared with: a bitmap already where one in 64 is a member.
+/// A persistent set of `u32` that favours fast membership tests: it uses a bitmap if one in 64 integers is a
+/// member.
 pub type Mask = Set<8>;
 
-/// A persistent set of `u32`. Members are in a bitmap once that takes less than `WEIGHT` bytes for each.
+/// A persistent set of `u32`. A chunk is a bitmap if that takes fewer than `WEIGHT` bytes per member.
 #[derive(Clone, Debug)]
 pub struct Set<const WEIGHT: usize>(Parts);
 
@@ -38,14 +40,14 @@ enum Parts {
     Chunks(Arc<[(u32, Chunk)]>),
 }
 
-/// The members of a set that are in one chunk.
+/// The members of a set that lie in one chunk.
 enum Part<'a> {
     List(&'a [u32]),
     Chunk(&'a Chunk),
 }
 
 impl Parts {
-    /// The members in the chunk of this number.
+    /// Returns the members in the chunk with this number.
     fn part(&self, of: u32) -> Part<'_> {
         match self {
             Self::List(list) => {
@@ -69,7 +71,7 @@ impl<const WEIGHT: usize> Default for Set<WEIGHT> {
 }
 
 impl<const WEIGHT: usize> Set<WEIGHT> {
-    /// The set of these members, which are sorted and distinct.
+    /// Creates the set of `members`, which must be sorted and distinct.
     pub fn from_sorted(members: &[u32]) -> Self {
         let is_near = members
             .last()
@@ -86,7 +88,7 @@ impl<const WEIGHT: usize> Set<WEIGHT> {
         Self(Parts::Chunks(chunks.collect()))
     }
 
-    /// How many members there are.
+    /// Returns the number of members.
     pub fn len(&self) -> usize {
         match &self.0 {
             Parts::List(list) => list.len(),
@@ -94,7 +96,7 @@ impl<const WEIGHT: usize> Set<WEIGHT> {
         }
     }
 
-    /// Whether there is no member.
+    /// Returns whether the set has no members.
     pub fn is_empty(&self) -> bool {
         match &self.0 {
             Parts::List(list) => list.is_empty(),
@@ -102,7 +104,7 @@ impl<const WEIGHT: usize> Set<WEIGHT> {
         }
     }
 
-    /// Whether it is a member.
+    /// Returns whether the set contains `member`.
     pub fn contains(&self, member: u32) -> bool {
         match self.0.part(high(member)) {
             Part::List(list) => list.binary_search(&member).is_ok(),
@@ -110,7 +112,7 @@ impl<const WEIGHT: usize> Set<WEIGHT> {
         }
     }
 
-    /// Appends every member in ascending order.
+    /// Appends every member, in ascending order.
     pub fn append_to(&self, out: &mut Vec<u32>) {
         match &self.0 {
             Parts::List(list) => out.extend_from_slice(list),
@@ -122,40 +124,45 @@ impl<const WEIGHT: usize> Set<WEIGHT> {
         }
     }
 
-    /// Appends, in ascending order, every member that is also in `other`.
-    pub fn append_common<const W: usize>(&self, other: &Set<W>, out: &mut Vec<u32>) {
+    /// Appends every member that is also in `other`, in ascending order.
+    pub fn append_intersection<const W: usize>(&self, other: &Set<W>, out: &mut Vec<u32>) {
         match (&self.0, &other.0) {
-            (Parts::List(list), _) => other.append_common_of(list, out),
-            (_, Parts::List(list)) => self.append_common_of(list, out),
+            (Parts::List(list), _) => other.append_intersection_with_list(list, out),
+            (_, Parts::List(list)) => self.append_intersection_with_list(list, out),
             (Parts::Chunks(ours), Parts::Chunks(theirs)) => {
                 let mut theirs = theirs.iter().peekable();
                 for (high, chunk) in ours.iter() {
                     while theirs.next_if(|(other, _)| other < high).is_some() {}
                     if let Some((_, other)) = theirs.next_if(|(other, _)| other == high) {
-                        chunk.append_common(other, high << CHUNK_BITS, out);
+                        chunk.append_intersection(other, high << CHUNK_BITS, out);
                     }
                 }
             }
         }
     }
 
-    /// Appends those of a sorted list that are members.
-    pub fn append_common_of(&self, list: &[u32], out: &mut Vec<u32>) {
+    /// Appends the elements of a sorted list that are members of the set.
+    pub fn append_intersection_with_list(&self, list: &[u32], out: &mut Vec<u32>) {
         match &self.0 {
             Parts::List(ours) if ours.len() / NEAR <= list.len() && list.len() / NEAR <= ours.len() => {
-                common(ours, list, |member| member, out);
+                append_intersection_of(ours, list, |member| member, out);
             }
             Parts::List(ours) if ours.len() < list.len() => {
-                keep(ours, |member| list.binary_search(&member).is_ok(), |member| member, out);
+                append_filtered(ours, |member| list.binary_search(&member).is_ok(), |member| member, out);
             }
             _ => {
                 for of in list.chunk_by(|a, b| high(*a) == high(*b)) {
                     match of.first().map(|first| self.0.part(high(*first))) {
                         Some(Part::Chunk(chunk)) => {
-                            keep(of, |member| chunk.contains(low(member)), |member| member, out);
+                            append_filtered(of, |member| chunk.contains(low(member)), |member| member, out);
                         }
                         Some(Part::List(list)) => {
-                            keep(of, |member| list.binary_search(&member).is_ok(), |member| member, out);
+                            append_filtered(
+                                of,
+                                |member| list.binary_search(&member).is_ok(),
+                                |member| member,
+                                out,
+                            );
                         }
                         None => {}
                     }
@@ -164,37 +171,40 @@ impl<const WEIGHT: usize> Set<WEIGHT> {
         }
     }
 
-    /// Appends, in ascending order, every member that is in none of the sets that `excepts` hands over.
-    pub fn append_without<const W: usize>(
+    /// Appends, in ascending order, every member that is in none of the excluded sets.
+    ///
+    /// `exclusions` calls its argument with each excluded set. It may be called several times.
+    pub fn append_difference<const W: usize>(
         &self,
-        excepts: impl Fn(&mut dyn FnMut(&Set<W>)),
+        exclusions: impl Fn(&mut dyn FnMut(&Set<W>)),
         out: &mut Vec<u32>,
     ) {
         let start = out.len();
         let Parts::Chunks(chunks) = &self.0 else {
             self.append_to(out);
-            excepts(&mut |set| set.remove_from(out, start));
+            exclusions(&mut |set| set.remove_members_from(out, start));
             return;
         };
         for (high, chunk) in chunks.iter() {
             let start = out.len();
             if let Chunk::Array(_) = chunk {
                 chunk.append_to(high << CHUNK_BITS, out);
-                excepts(&mut |set| set.remove_from(out, start));
+                exclusions(&mut |set| set.remove_members_from(out, start));
                 continue;
             }
             let mut words = [0; WORDS];
             let end = chunk.copy_to(&mut words);
             let words = words.get_mut(..end).unwrap_or_default();
-            excepts(&mut |set| set.clear_in(*high, words));
+            exclusions(&mut |set| set.clear_in(*high, words));
             decode(high << CHUNK_BITS, Source::One(words), chunk.len(), out);
         }
     }
 
-    /// Removes its members from the end of a list that is sorted from `start` on.
-    pub fn remove_from(&self, list: &mut Vec<u32>, start: usize) {
+    /// Removes the members of this set from `list`, which must be sorted from `start` on. Elements before
+    /// `start` stay.
+    pub fn remove_members_from(&self, list: &mut Vec<u32>, start: usize) {
         if let Parts::List(ours) = &self.0 {
-            let kept = list.get_mut(start..).map_or(0, |tail| without(tail, ours, |member| member));
+            let kept = list.get_mut(start..).map_or(0, |tail| remove_sorted(tail, ours, |member| member));
             list.truncate(start + kept);
             return;
         }
@@ -203,7 +213,7 @@ impl<const WEIGHT: usize> Set<WEIGHT> {
             let number = rest.first().map_or(0, |first| high(*first));
             let count = rest.partition_point(|member| high(*member) == number);
             let kept = rest.get_mut(..count).map_or(0, |of| match self.0.part(number) {
-                Part::Chunk(chunk) => chunk.remove_from(of),
+                Part::Chunk(chunk) => chunk.remove_members_from(of),
                 Part::List(_) => count,
             });
             if end < at {
@@ -214,7 +224,7 @@ impl<const WEIGHT: usize> Set<WEIGHT> {
         list.truncate(end);
     }
 
-    /// Clears the bits of its members in the words of a chunk.
+    /// Clears the bits of this set's members in the bitmap of chunk `of`.
     fn clear_in(&self, of: u32, words: &mut [u64]) {
         match self.0.part(of) {
             Part::List(list) => list.iter().for_each(|member| chunk::put_bit(words, low(*member), false)),
@@ -222,7 +232,7 @@ impl<const WEIGHT: usize> Set<WEIGHT> {
         }
     }
 
-    /// The bytes of its parts on the heap, counters included.
+    /// Returns the bytes that the set takes on the heap, reference counters included.
     pub fn heap_bytes(&self) -> usize {
         const COUNTERS: usize = 16;
         match &self.0 {
@@ -234,7 +244,7 @@ impl<const WEIGHT: usize> Set<WEIGHT> {
         }
     }
 
-    /// Changes memberships; the edits are sorted by member, one for each.
+    /// Adds and removes members. The edits must be sorted by member, with one edit for each.
     pub fn edit(&mut self, edits: &[Edit]) {
         match &mut self.0 {
             Parts::List(list) => {
@@ -253,14 +263,14 @@ impl<const WEIGHT: usize> Set<WEIGHT> {
         }
     }
 
-    /// Whether it is divided although it has few members, which are far apart.
+    /// Returns whether the set is divided although it has few members, which are far apart.
     fn is_better_a_list(&self) -> bool {
         let Parts::Chunks(chunks) = &self.0 else { return false };
-        !matches!(&**chunks, [(0, Chunk::Bits { .. })]) && self.len() < LIST_AGAIN
+        !matches!(&**chunks, [(0, Chunk::Bits { .. })]) && self.len() < LIST_REJOIN_MIN
     }
 }
 
-/// The chunks after some memberships were changed; those that end up empty are left out.
+/// Returns the chunks after the edits. Empty chunks are left out.
 fn edited_chunks(chunks: &[(u32, Chunk)], edits: &[Edit], weight: usize) -> Arc<[(u32, Chunk)]> {
     let mut old = chunks.iter().cloned().peekable();
     let mut new = Vec::with_capacity(chunks.len() + 1);
@@ -295,7 +305,7 @@ mod tests {
         out
     }
 
-    /// Edits that move the set to about `density` of the members below `range`.
+    /// Returns edits that move the set to about `density` of the members below `range`.
     fn edits(rng: &mut StdRng, range: u32, count: usize, density: f64) -> Vec<Edit> {
         let edits: BTreeMap<u32, bool> =
             (0..count).map(|_| (rng.random_range(0..range), rng.random_bool(density))).collect();
@@ -303,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn a_set_of_any_density_is_what_a_tree_of_members_says() {
+    fn edits_of_any_density_match_a_tree_set() {
         for seed in 0..2 {
             let mut rng = StdRng::seed_from_u64(seed);
             let (mut ours, mut tree) = (Bitset::default(), BTreeSet::new());
@@ -338,8 +348,8 @@ mod tests {
         }
     }
 
-    /// Members below some bound, of some density.
-    fn drawn(rng: &mut StdRng) -> Vec<Vec<u32>> {
+    /// Returns lists of random members with different bounds and densities.
+    fn random_members(rng: &mut StdRng) -> Vec<Vec<u32>> {
         let shapes = [
             (0.5, 200_000),
             (0.5, 1000),
@@ -354,14 +364,14 @@ mod tests {
     }
 
     #[test]
-    fn the_members_without_those_of_other_sets() {
-        let drawn = drawn(&mut StdRng::seed_from_u64(8));
-        let masks: Vec<Mask> = drawn.iter().map(|members| Mask::from_sorted(members)).collect();
-        for ours in &drawn {
+    fn difference_matches_a_naive_filter() {
+        let random_members = random_members(&mut StdRng::seed_from_u64(8));
+        let masks: Vec<Mask> = random_members.iter().map(|members| Mask::from_sorted(members)).collect();
+        for ours in &random_members {
             let set = Bitset::from_sorted(ours);
             for pair in masks.windows(2) {
                 let mut rest = vec![1, 2, 3];
-                set.append_without(|hand_over| pair.iter().for_each(hand_over), &mut rest);
+                set.append_difference(|visit| pair.iter().for_each(visit), &mut rest);
                 let is_rest = |member: &u32| pair.iter().all(|except| !except.contains(*member));
                 assert_eq!(rest[3..], ours.iter().copied().filter(is_rest).collect::<Vec<_>>());
             }
@@ -369,19 +379,19 @@ mod tests {
     }
 
     #[test]
-    fn the_common_members_of_sets_of_any_density() {
-        let drawn = drawn(&mut StdRng::seed_from_u64(7));
-        for ours in &drawn {
-            for theirs in &drawn {
+    fn intersection_matches_a_naive_filter() {
+        let random_members = random_members(&mut StdRng::seed_from_u64(7));
+        for ours in &random_members {
+            for theirs in &random_members {
                 let (set, mask) = (Bitset::from_sorted(ours), Mask::from_sorted(theirs));
                 let expected: Vec<u32> =
                     ours.iter().copied().filter(|m| theirs.binary_search(m).is_ok()).collect();
-                let mut common = vec![7];
-                set.append_common(&mask, &mut common);
-                assert_eq!(common[1..], expected);
-                common.truncate(1);
-                mask.append_common_of(ours, &mut common);
-                assert_eq!(common[1..], expected);
+                let mut append_intersection_of = vec![7];
+                set.append_intersection(&mask, &mut append_intersection_of);
+                assert_eq!(append_intersection_of[1..], expected);
+                append_intersection_of.truncate(1);
+                mask.append_intersection_with_list(ours, &mut append_intersection_of);
+                assert_eq!(append_intersection_of[1..], expected);
             }
         }
     }

@@ -1,7 +1,10 @@
-//! Payload filters in CEL: compiled once, evaluated only for events that the selectors let through.
+//! Payload filters written in CEL.
 //!
-//! A filter sees `event` with the members `type`, `project`, `company`, `sender_id`, `occurred_at` (a timestamp)
-//! and `data`; a member that the event does not have is absent (`has(event.company)`).
+//! A filter is compiled once. It is evaluated only for events that the subscription's selectors match.
+//!
+//! A filter sees the variable `event` with the members `type`, `project`, `company`, `sender_id`,
+//! `occurred_at` (a timestamp) and `data`. A member that the event does not have is absent, which
+//! `has(event.company)` tests.
 
 mod bounds;
 mod budget;
@@ -27,28 +30,28 @@ use crate::model::time::Timestamp;
 
 /// The longest filter, in bytes.
 pub const FILTER_BYTES_MAX: usize = 4096;
-/// The longest account of a failure, in bytes.
+/// The longest message of an evaluation error, in bytes.
 const FAILURE_BYTES_MAX: usize = 512;
 
-#[expect(clippy::expect_used, reason = "the names declared are all different")]
+#[expect(clippy::expect_used, reason = "all declared names are distinct")]
 static ENV: LazyLock<Arc<Env>> =
-    LazyLock::new(|| Arc::new(budget::environment().expect("the names declared are all different")));
+    LazyLock::new(|| Arc::new(budget::environment().expect("all declared names are distinct")));
 static TIMESTAMP: LazyLock<Option<Program>> = LazyLock::new(|| ENV.compile("timestamp(text)").ok());
 
-/// A text that is not a filter.
+/// A text that does not compile as a filter.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "line {line}, column {column}: {}{message}",
     .token.as_ref().map(|token| format!("'{token}' ")).unwrap_or_default()
 )]
 pub struct FilterError {
-    /// The line, from 1.
+    /// The line, starting at 1.
     pub line: usize,
-    /// The column, from 1.
+    /// The column in characters, starting at 1.
     pub column: usize,
-    /// What of the text that is said of, if it is said of a part.
+    /// The part of the text that the message is about, if it is about a part.
     pub token: Option<String>,
-    /// What is wrong there and what to do about it.
+    /// What is wrong, and what to do about it.
     pub message: String,
 }
 
@@ -62,24 +65,26 @@ impl Localized for FilterError {
     }
 }
 
-/// Why a filter gave no answer on one event.
+/// Why the evaluation of a filter gave no answer for an event.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EvaluationError {
     /// The expression failed.
     #[error("{0}")]
     Run(String),
-    /// It used up what one evaluation may cost; see `docs/MATCHING.md`.
-    #[error("the filter is too much work for this event: look at less of its data, or with fewer loops")]
+    /// The evaluation exceeded its cost budget. See `docs/MATCHING.md`.
+    #[error(
+        "the filter exceeds its cost budget on this event: read less of the data, or use fewer nested loops"
+    )]
     Cost,
-    /// It gave something else than true or false.
-    #[error("the filter gave {0}, not true or false: compare it with something")]
+    /// The expression gave a value other than true or false.
+    #[error("the filter gave {0}, expected true or false: compare the value with something")]
     Type(String),
-    /// The event's data is not what a filter can read.
-    #[error("event.data cannot be read: {0}")]
+    /// The event's data is not valid JSON.
+    #[error("event.data is not valid JSON: {0}")]
     Data(String),
 }
 
-/// A compiled filter, whose every evaluation has a bounded cost.
+/// A compiled filter. The cost of every evaluation is bounded.
 pub struct Filter {
     expression: IdedExpr,
     patterns: Vec<Regex>,
@@ -95,10 +100,11 @@ impl Filter {
     /// Compiles a filter.
     ///
     /// # Errors
-    /// The first mistake, with its place: syntax, an unknown name, or something whose cost has no bound.
+    /// Returns the first mistake with its position: a syntax error, an unknown name, or an expression without
+    /// a bounded cost.
     pub fn compile(text: &str) -> Result<Self, FilterError> {
         if text.len() > FILTER_BYTES_MAX {
-            let message = format!("has {} bytes: a filter has at most {FILTER_BYTES_MAX}", text.len());
+            let message = format!("has {} bytes, expected at most {FILTER_BYTES_MAX}", text.len());
             return Err(FilterError { line: 1, column: 1, token: None, message });
         }
         let program = ENV.compile(text).map_err(|errors| FilterError::of(&errors))?;
@@ -109,10 +115,11 @@ impl Filter {
         }
     }
 
-    /// Whether the event passes.
+    /// Returns whether the event passes the filter.
     ///
     /// # Errors
-    /// The expression failed on this event, gave no boolean, or would have cost too much.
+    /// Returns an error if the expression fails on this event, does not give a boolean, or exceeds its cost
+    /// budget.
     pub fn evaluate(&self, input: &FilterInput<'_>) -> Result<bool, EvaluationError> {
         let read = input.read.get_or_init(|| input.read()).as_ref().map_err(EvaluationError::clone)?;
         read.budget.refill();
@@ -136,7 +143,7 @@ impl FilterError {
         let Some(first) = errors.errors.first() else {
             return Self { line: 1, column: 1, token: None, message: errors.to_string() };
         };
-        let (token, message) = plainly(&first.msg);
+        let (token, message) = plain_message(&first.msg);
         Self { line: place(first.pos.0), column: place(first.pos.1), token, message }
     }
 
@@ -149,8 +156,9 @@ impl FilterError {
     }
 }
 
-/// What a parser says in its own terms, in plain words: of which part of the text, and what.
-fn plainly(said: &str) -> (Option<String>, String) {
+/// Translates a parser message to plain words. Returns the part of the text that it is about, if any, and the
+/// message.
+fn plain_message(said: &str) -> (Option<String>, String) {
     let said = said.strip_prefix("Syntax error: ").unwrap_or(said);
     let (found, expected) = said.split_once(" expecting ").unwrap_or((said, ""));
     let quoted = |text: &str| {
@@ -165,7 +173,7 @@ fn plainly(said: &str) -> (Option<String>, String) {
     } else if is_end {
         (None, "the expression ends too early".to_owned())
     } else if found.starts_with("token recognition error at: ") {
-        (quoted(found), "is no part of an expression".to_owned())
+        (quoted(found), "is not part of an expression".to_owned())
     } else if ["mismatched input ", "extraneous input ", "no viable alternative at input "]
         .iter()
         .any(|start| found.starts_with(start))
@@ -176,7 +184,8 @@ fn plainly(said: &str) -> (Option<String>, String) {
     }
 }
 
-/// What an expression says of its failure, cut to a bounded length: it may quote all of the event.
+/// Returns an evaluation error with a message of bounded length, because the original can quote the whole
+/// event.
 fn failure(error: &ExecutionError) -> EvaluationError {
     let mut text = error.to_string();
     if text.len() > FAILURE_BYTES_MAX {
@@ -186,26 +195,26 @@ fn failure(error: &ExecutionError) -> EvaluationError {
     EvaluationError::Run(text)
 }
 
-/// What filters see of an event.
-struct Read {
+/// The event as values that a filter reads, and the cost budget.
+struct EventValues {
     context: Context<'static, 'static>,
     budget: Budget,
 }
 
-/// An event for filters; read at most once, and only if some filter asks.
+/// An event as input for filters. It is converted at most once, when the first filter reads it.
 pub struct FilterInput<'a> {
     content: &'a EventContent,
     arrived_at: Timestamp,
-    read: OnceCell<Result<Read, EvaluationError>>,
+    read: OnceCell<Result<EventValues, EvaluationError>>,
 }
 
 impl<'a> FilterInput<'a> {
-    /// An event that arrived at that time.
+    /// Creates the input for an event that arrived at `arrived_at`.
     pub const fn new(content: &'a EventContent, arrived_at: Timestamp) -> Self {
         Self { content, arrived_at, read: OnceCell::new() }
     }
 
-    fn read(&self) -> Result<Read, EvaluationError> {
+    fn read(&self) -> Result<EventValues, EvaluationError> {
         let EventContent { event_type, project, company, sender_id, occurred_at, data, trace: _ } =
             self.content;
         let mut event = HashMap::new();
@@ -228,11 +237,11 @@ impl<'a> FilterInput<'a> {
         context.add_variable_from_value("event", event);
         let budget = Budget::new();
         context.add_variable_as_val(BUDGET, Box::new(budget.clone()));
-        Ok(Read { context, budget })
+        Ok(EventValues { context, budget })
     }
 }
 
-/// A time as CEL knows it.
+/// Converts a time to a CEL timestamp.
 fn timestamp(at: Timestamp) -> Result<Value, EvaluationError> {
     let mut context = Context::with_env(Arc::clone(&ENV));
     context.add_variable_from_value("text", at.to_string());
@@ -267,7 +276,7 @@ mod tests {
         "tags":["a","b"],"items":[{"sku":"x","n":1},{"sku":"y","n":2}],"owner":{"name":"Ann"}}"#;
 
     #[test]
-    fn filters_that_are_true() {
+    fn supported_expressions_evaluate() {
         for text in [
             "event.type == 'TODO_CREATED' && event.project == \"website\" && event.company == 'acme'",
             "event.data.status in ['done', 'closed'] && event.data.price * 2.0 > 24.0 && event.data.count == 3",
@@ -291,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn the_time_of_arrival_stands_in_for_a_missing_one() {
+    fn occurred_at_defaults_to_the_arrival_time() {
         let mut event = event("");
         event.occurred_at = None;
         let filter = Filter::compile("event.occurred_at == timestamp('1970-01-01T00:00:05Z')").unwrap();
@@ -300,20 +309,24 @@ mod tests {
     }
 
     #[test]
-    fn failures_say_what_to_do() {
+    fn evaluation_errors_name_the_cause() {
         for (text, data, expected) in [
             ("event.data.stat == 'done'", DATA, "No such key: stat"),
             ("event.data.status == 'done'", "", "No such key: data"),
-            ("event.data.count", DATA, "the filter gave int, not true or false: compare it with something"),
+            (
+                "event.data.count",
+                DATA,
+                "the filter gave int, expected true or false: compare the value with something",
+            ),
             (
                 "event.data.x",
                 "{\"x\":",
-                "event.data cannot be read: EOF while parsing a value at line 1 column 5",
+                "event.data is not valid JSON: EOF while parsing a value at line 1 column 5",
             ),
             (
                 "event.data.tags + ['c'] == []",
                 DATA,
-                "Error executing function '+': lists cannot be joined in a filter: test each by itself",
+                "Error executing function '+': filters cannot join lists: test each list by itself",
             ),
             ("event.data.count / 0 == 1", DATA, "Division by zero of Int(3)"),
         ] {
@@ -322,11 +335,11 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_is_told_with_its_place() {
+    fn compile_errors_have_a_position() {
         for (text, line, column, message) in [
             ("event.data.x ==", 1, 16, "the expression ends too early"),
             ("event.data.x == * 2", 1, 17, "'*' is not expected here"),
-            ("event.data.x = 2", 1, 14, "'=' is no part of an expression"),
+            ("event.data.x = 2", 1, 14, "'=' is not part of an expression"),
             ("(event.data.x == 2", 1, 19, "')' is missing here"),
             ("event.data.x == 2 2", 1, 19, "'2' is not expected here"),
             ("event.data.x == 1 &&\n  evnt.type == 'x'", 2, 3, "'evnt' is unknown"),
@@ -336,7 +349,7 @@ mod tests {
                 6,
                 "an event has no member 'typ', only type, project, company, data, sender_id, occurred_at; did you mean 'type'?",
             ),
-            ("event.data.map(x, [x, x]).size() > 1", 1, 15, "a filter makes no lists with map"),
+            ("event.data.map(x, [x, x]).size() > 1", 1, 15, "map is not supported in filters"),
             ("event.type.matches(event.data.p)", 1, 19, "the pattern of matches must be a constant"),
             ("event.type.matches('(')", 1, 19, "the pattern of matches: regex parse error"),
             (
@@ -345,8 +358,8 @@ mod tests {
                 19,
                 "the pattern of matches: Compiled regex exceeds size limit",
             ),
-            ("[event.data, event.data] == []", 1, 1, "a list or map may only hold constants"),
-            ("foo(event.data)", 1, 4, "'foo' is not a function of filters"),
+            ("[event.data, event.data] == []", 1, 1, "a list or map may contain only constants"),
+            ("foo(event.data)", 1, 4, "'foo' is not a function of filters: expected one of size, contains"),
             ("event.data.a == 1 && optional.none() == 1", 1, 22, "'optional' is unknown"),
         ] {
             let error = Filter::compile(text).unwrap_err();
@@ -357,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn nesting_is_refused_before_it_hurts() {
+    fn deep_nesting_is_rejected() {
         let deep = [
             format!("{}event.data{}", "(".repeat(1500), ")".repeat(1500)),
             format!("{}event.data.x{}", "!(".repeat(1300), ")".repeat(1300)),
@@ -374,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hostile_filter_is_stopped() {
+    fn expensive_evaluation_exceeds_the_budget() {
         let list = format!("{{\"a\":[{}0],\"t\":\"{}\"}}", "1,".repeat(20_000), "ab".repeat(200_000));
         for text in [
             "event.data.a.all(x, event.data.a.all(y, x + y >= 0))",

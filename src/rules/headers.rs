@@ -1,4 +1,4 @@
-//! The headers that a receiver gets.
+//! The headers of the requests that receivers get.
 
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 
@@ -15,42 +15,43 @@ pub const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 pub const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 /// Standard Webhooks: the signatures.
 pub const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
-/// The delivery's id; absent from requests that deliver nothing, such as health checks.
+/// The delivery's id. Requests that belong to no delivery, such as health checks, do not have this header.
 pub const POSTRIDER_DELIVERY_ID: HeaderName = HeaderName::from_static("postrider-delivery-id");
-/// The attempt's number, 1 for the first.
+/// The attempt's number, starting at 1.
 pub const POSTRIDER_ATTEMPT: HeaderName = HeaderName::from_static("postrider-attempt");
-/// Blue's signature.
+/// The signature that Blue's receivers check.
 pub const X_SIGNATURE: HeaderName = HeaderName::from_static("x-signature");
 /// W3C Trace Context: the trace and the span that caused the request.
 pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-/// W3C Trace Context: what tracing systems tell each other beside it.
+/// W3C Trace Context: vendor-specific data of the tracing systems.
 pub const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("postrider/", env!("CARGO_PKG_VERSION")));
 
-/// Room for the headers of this file and the two that HTTP itself needs.
-const OURS: usize = 13;
+/// The most headers that the daemon and HTTP itself add, used to reserve space.
+const DAEMON_HEADERS: usize = 13;
 
-/// One request to be signed.
+/// What the headers of one request depend on, besides the subscription and the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SigningInput {
-    /// What `webhook-id` names: the event, or a made-up one for a health check.
+    /// The id sent as `webhook-id`: the event's, or a generated one for a health check.
     pub event: EventId,
-    /// The delivery, if it is one.
+    /// The delivery, or `None` for a health check or a preview.
     pub delivery: Option<DeliveryId>,
-    /// The attempt's number, 1 for the first.
+    /// The attempt's number, starting at 1.
     pub attempt: u32,
     /// When the attempt is made.
     pub at: Timestamp,
 }
 
-/// Every header of a request to this subscription but those that HTTP itself needs.
+/// Returns all headers of a request to this subscription, except those that HTTP itself needs.
 ///
-/// It is signed with each secret that is active at the time of the attempt; `X-Signature` (in `blue` format) with
-/// the first symmetric one of them, and is absent where there is none. The subscription's own headers are added, and never replace one of ours.
+/// The request is signed with every secret that is active at the time of the attempt. In `blue` format,
+/// `X-Signature` uses the first active symmetric secret, and is absent if there is none. Custom headers of
+/// the subscription are included, but never replace a header that the daemon sets.
 pub fn headers(subscription: &Subscription, signing: &SigningInput, body: &[u8]) -> HeaderMap {
-    let mut headers = own(subscription);
-    headers.reserve(OURS);
+    let mut headers = custom_headers(subscription);
+    headers.reserve(DAEMON_HEADERS);
     headers.insert(CONTENT_TYPE, content_type(subscription.spec.format));
     headers.insert(USER_AGENT, AGENT);
     let id = signing.event.to_string();
@@ -70,7 +71,7 @@ pub fn headers(subscription: &Subscription, signing: &SigningInput, body: &[u8])
     headers
 }
 
-/// Tells the receiver of the trace that the request is part of: W3C Trace Context.
+/// Sets the W3C Trace Context headers, so that the receiver can continue the trace.
 pub fn trace(headers: &mut HeaderMap, context: &TraceContext) {
     insert(headers, TRACEPARENT, context.to_string());
     match context.state() {
@@ -79,8 +80,10 @@ pub fn trace(headers: &mut HeaderMap, context: &TraceContext) {
     }
 }
 
-/// What the body is. A receiver tells structured CloudEvents from binary ones by this alone (CloudEvents 1.0,
-/// HTTP protocol binding, 3), so plain JSON would be misread there.
+/// Returns the content type of the body.
+///
+/// A receiver distinguishes structured CloudEvents from binary ones by the content type alone (CloudEvents
+/// 1.0, HTTP protocol binding, 3). With `application/json` it would misread the body.
 const fn content_type(format: Format) -> HeaderValue {
     HeaderValue::from_static(match format {
         Format::CloudEvents => "application/cloudevents+json",
@@ -88,8 +91,11 @@ const fn content_type(format: Format) -> HeaderValue {
     })
 }
 
-/// The subscription's own headers. They may hold tokens, so that they are kept out of logs and HPACK tables.
-fn own(subscription: &Subscription) -> HeaderMap {
+/// Returns the custom headers of the subscription.
+///
+/// Their values can contain tokens, so they are marked as sensitive: they stay out of logs and of HPACK
+/// tables.
+fn custom_headers(subscription: &Subscription) -> HeaderMap {
     let valid = |(name, value): (&String, &String)| {
         let mut value = HeaderValue::from_str(value).ok()?;
         value.set_sensitive(true);
@@ -118,7 +124,7 @@ mod tests {
         at: Timestamp::from_millis(1_614_265_330_001),
     };
 
-    fn listed(subscription: &Subscription, signing: &SigningInput) -> Vec<(String, String)> {
+    fn sorted_headers(subscription: &Subscription, signing: &SigningInput) -> Vec<(String, String)> {
         let map = headers(subscription, signing, BODY);
         let mut list: Vec<_> = map
             .iter()
@@ -130,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_has_these_headers() {
+    fn custom_headers_never_replace_the_daemons() {
         let mut subscription = subscription(Format::Standard);
         subscription.spec.headers.insert("authorization".to_owned(), "Bearer x".to_owned());
         subscription.spec.headers.insert("webhook-id".to_owned(), "forged".to_owned());
@@ -144,14 +150,14 @@ mod tests {
             ("webhook-timestamp", "1614265330"),
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()));
-        assert_eq!(listed(&subscription, &SIGNING), expected);
+        assert_eq!(sorted_headers(&subscription, &SIGNING), expected);
         let check = SigningInput { delivery: None, ..SIGNING };
-        assert_eq!(listed(&subscription, &check).len(), expected.len() - 1);
+        assert_eq!(sorted_headers(&subscription, &check).len(), expected.len() - 1);
         assert!(headers(&subscription, &SIGNING, BODY)["authorization"].is_sensitive());
     }
 
     #[test]
-    fn active_secrets_sign_and_only_blue_has_its_own_signature() {
+    fn active_secrets_sign_and_only_blue_adds_x_signature() {
         for (format, content_type) in [
             (Format::Standard, "application/json"),
             (Format::Raw, "application/json"),

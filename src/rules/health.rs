@@ -1,30 +1,32 @@
-//! What an attempt says of a subscription's receiver.
+//! Receiver health: how each attempt changes the health of its subscription.
 //!
 //! ```text
 //! healthy ──failed attempt──► failing ──attempts used up──► disabled (exhausted)
 //!    ▲                          │ │
 //!    └────────── 2xx ───────────┘ └──────── 410 ──────────► disabled (gone)
 //! ```
-//! Only a person, or a health check that a person asked for, leads out of `disabled`.
+//! A disabled subscription is enabled only by a person, or by a successful health check that a person
+//! requested.
 
 use crate::model::attempt::Attempt;
 use crate::model::subscription::{DisablePolicy, Disabled, DisabledReason, HealthState};
 use crate::model::time::Timestamp;
 
-/// What is to be known of a subscription after an attempt.
+/// The health of a subscription after an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HealthChange {
-    /// The health from now on.
+    /// The new health.
     pub health: HealthState,
-    /// Whether it must be written down: always but after a success that changed only `last_success_at`.
+    /// Whether the new health must be written to the store. This is false only after a success that changed
+    /// nothing but `last_success_at`.
     pub must_persist: bool,
 }
 
-/// Judges the receiver by an `attempt` that is over.
+/// Returns the health of a subscription after a finished `attempt`.
 ///
-/// `exhausted` says that it was its delivery's last, `first_attempt_started_at` when the first of that
-/// delivery's current schedule began. A health that is disabled already keeps its reason, whatever late
-/// attempts bring.
+/// `exhausted` says whether this was the last attempt of its delivery. `first_attempt_started_at` is when the
+/// first attempt of the delivery's current retry schedule began. A subscription that is already disabled
+/// keeps its reason, whatever the results of late attempts.
 pub fn after_attempt(
     health: &HealthState,
     policy: DisablePolicy,
@@ -33,12 +35,12 @@ pub fn after_attempt(
     first_attempt_started_at: Timestamp,
 ) -> HealthChange {
     if attempt.outcome.is_success() {
-        return praise(health, attempt.ended_at());
+        return after_success(health, attempt.ended_at());
     }
     let ended_at = attempt.ended_at();
     let reason = if attempt.outcome.is_gone() {
         Some(DisabledReason::Gone)
-    } else if exhausted && gives_up(health, policy, first_attempt_started_at) {
+    } else if exhausted && disables_subscription(health, policy, first_attempt_started_at) {
         Some(DisabledReason::Exhausted)
     } else {
         None
@@ -54,8 +56,8 @@ pub fn after_attempt(
     HealthChange { health, must_persist: true }
 }
 
-/// The health after a 2xx that ended at `ended_at`.
-fn praise(health: &HealthState, ended_at: Timestamp) -> HealthChange {
+/// Returns the health after a 2xx response that ended at `ended_at`.
+fn after_success(health: &HealthState, ended_at: Timestamp) -> HealthChange {
     let must_persist = health.failing_since.is_some();
     HealthChange {
         health: HealthState {
@@ -68,8 +70,12 @@ fn praise(health: &HealthState, ended_at: Timestamp) -> HealthChange {
     }
 }
 
-/// Whether a delivery whose attempts are used up takes its subscription with it.
-fn gives_up(health: &HealthState, policy: DisablePolicy, first_attempt_started_at: Timestamp) -> bool {
+/// Returns whether a delivery that used up its attempts disables its subscription.
+fn disables_subscription(
+    health: &HealthState,
+    policy: DisablePolicy,
+    first_attempt_started_at: Timestamp,
+) -> bool {
     match policy {
         DisablePolicy::Always => true,
         DisablePolicy::Never => false,
@@ -89,7 +95,7 @@ mod tests {
         Timestamp::from_millis(ms)
     }
 
-    /// An attempt from 1000 to 1250 ms.
+    /// Returns an attempt that ran from 1000 to 1250 ms.
     fn attempt(outcome: Outcome) -> Attempt {
         let duration = Duration::from_millis(250);
         Attempt { number: 1, started_at: ms(1000), duration, outcome, excerpt: Vec::new() }
@@ -108,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_makes_failing_and_keeps_its_beginning() {
+    fn failure_keeps_the_start_of_the_failing_period() {
         let first =
             after_attempt(&HealthState::default(), DisablePolicy::Exhausted, &answered(500), false, ms(1000));
         assert!(first.must_persist);
@@ -123,12 +129,12 @@ mod tests {
             ..HealthState::default()
         };
         let next = after_attempt(&earlier, DisablePolicy::Exhausted, &answered(301), false, ms(1000)).health;
-        // The newest answer counts, even if the clock was set back since.
+        // The newest attempt wins, even if the clock was set back in between.
         assert_eq!((next.failing_since, next.last_failure_at), (Some(ms(9)), Some(ms(1250))));
     }
 
     #[test]
-    fn a_success_makes_healthy_and_is_written_only_if_that_is_news() {
+    fn success_is_persisted_only_after_failures() {
         let failing = HealthState {
             failing_since: Some(ms(9)),
             last_failure_at: Some(ms(9)),
@@ -142,9 +148,10 @@ mod tests {
     }
 
     #[test]
-    fn used_up_attempts_disable_by_policy() {
+    fn exhausted_delivery_disables_according_to_policy() {
         use DisablePolicy::{Always, Exhausted, Never};
-        // policy, last success, exhausted → disabled; the first attempt began at 100 ms.
+        // Columns: policy, last success, exhausted, expected to be disabled. The first attempt began at 100
+        // ms.
         let table = [
             (Exhausted, None, true, true),
             (Exhausted, Some(99), true, true),
@@ -171,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn gone_disables_at_once_under_every_policy() {
+    fn gone_disables_under_every_policy() {
         for &policy in DisablePolicy::ALL {
             for exhausted in [false, true] {
                 let before = HealthState { last_success_at: Some(ms(1100)), ..HealthState::default() };
@@ -183,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_disabled_stays_so_for_its_first_reason() {
+    fn late_attempts_keep_the_first_disabled_reason() {
         let timeout =
             Outcome::Failed { class: ErrorClass::Timeout, detail: "no answer within 7s".to_owned() };
         for &reason in DisabledReason::ALL {
@@ -197,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reason_tells_what_was_answered() {
+    fn disabled_detail_shows_the_outcome() {
         let timeout =
             Outcome::Failed { class: ErrorClass::Timeout, detail: "no answer within 7s".to_owned() };
         let after =

@@ -1,22 +1,23 @@
-//! The matching index: which subscriptions want an event.
+//! The matching index, which finds the subscriptions that an event is delivered to.
 //!
 //! ```text
 //! event ──► names ──► numbers ──► for each of {any, project, company, company/project}
 //!                                    └─► block of that term ──► for each of {any, prefixes, exact}
 //!                                                                 └─► run of slots ──► ids
 //! ```
-//! One [`IndexWriter`] changes the index and publishes immutable [`Snapshot`]s; any number of readers match
-//! against them without waiting. `docs/MATCHING.md` tells how it works and what it costs. It never stores
-//! anything and never asks who may see an event.
+//! One [`IndexWriter`] changes the index and publishes immutable [`Snapshot`]s. Any number of readers match
+//! against them without waiting. `docs/MATCHING.md` describes the data structures and their cost. The index
+//! does no I/O, and it does not check who may see an event.
 
 mod block;
+mod candidate;
 mod check;
 mod compile;
+mod counted_filter;
 mod footprint;
-mod gate;
 mod intern;
 mod names;
-mod notes;
+mod pending;
 mod presence;
 mod radix;
 mod slots;
@@ -28,9 +29,9 @@ use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
 
-pub use check::{Candidate, MatchOutcome};
+pub use candidate::{Candidate, MatchOutcome};
+pub use counted_filter::FilterErrors;
 pub use footprint::Footprint;
-pub use gate::FilterErrors;
 pub use presence::Presence;
 pub use snapshot::{Matched, Matches, Snapshot};
 pub use writer::IndexWriter;
@@ -38,23 +39,23 @@ pub use writer::IndexWriter;
 use crate::model::id::SubscriptionId;
 use crate::model::subscription::SubscriptionSpec;
 
-/// The reading side of the index; clones share it.
+/// A read handle of the index. Clones share the same index.
 #[derive(Clone)]
 pub struct Index {
     current: Arc<ArcSwap<Snapshot>>,
 }
 
 impl Index {
-    /// Builds the index of these subscriptions, and the only handle that can change it.
+    /// Builds the index of `subscriptions`, and the only handle that can change it.
     ///
-    /// Of several subscriptions with one id the last counts.
+    /// If an id occurs more than once, the last subscription with that id counts.
     pub fn build(
         subscriptions: impl IntoIterator<Item = (SubscriptionId, impl Borrow<SubscriptionSpec>, Presence)>,
     ) -> (Self, IndexWriter) {
         let current = Arc::new(ArcSwap::from_pointee(Snapshot::default()));
         let mut writer = IndexWriter::new(Arc::clone(&current));
         let subscriptions = subscriptions.into_iter();
-        writer.expect_more(subscriptions.size_hint().0);
+        writer.reserve(subscriptions.size_hint().0);
         for (id, spec, presence) in subscriptions {
             writer.put(id, spec.borrow(), presence);
         }
@@ -62,12 +63,15 @@ impl Index {
         (Self { current }, writer)
     }
 
-    /// The newest snapshot. Never waits; hold it for a batch of events, not for long: it keeps what it shows.
+    /// Returns the newest snapshot. Never waits.
+    ///
+    /// A snapshot keeps its memory alive. Hold it for a batch of events, not longer.
     pub fn snapshot(&self) -> Guard<Arc<Snapshot>> {
         self.current.load()
     }
 
-    /// The failures of a subscription's filter since it was set or the daemon started, if there were any.
+    /// Returns the evaluation errors of a subscription's filter since the filter was set or the daemon
+    /// started, if there are any.
     pub fn filter_errors(&self, id: SubscriptionId) -> Option<FilterErrors> {
         self.snapshot().filter_errors(id)
     }

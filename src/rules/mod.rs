@@ -1,4 +1,7 @@
-//! Decisions, pure: nothing here waits, does I/O, asks the time or asks for chance.
+//! Pure decisions: matching, filters, retries, health, signatures, payloads and address checks.
+//!
+//! Nothing in this folder waits, does I/O, reads the clock or draws random numbers. The current time and the
+//! random number generator are arguments. The `flow` folder calls these functions and acts on their results.
 
 pub mod bitset;
 pub mod filter;

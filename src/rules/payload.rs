@@ -1,7 +1,7 @@
-//! The body that a receiver gets, by format.
+//! The request body that a receiver gets, by format.
 //!
-//! `data` goes out as the bytes that came in: it is copied, never read and written again, so that the precision
-//! of numbers, the order of members and repeated members survive. What is absent is left out.
+//! `data` is copied byte for byte and never re-encoded. The precision of numbers, the order of members and
+//! repeated members are preserved. Absent members are left out.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,30 +18,31 @@ use crate::model::selector::{EventPattern, EventSelector, ProjectPattern, Projec
 use crate::model::subscription::{DisabledReason, Format, HealthState, Subscription};
 use crate::model::time::Timestamp;
 
-/// The type that a health check shows instead of an event's, but in `blue` format.
+/// The event type of a health check, except in `blue` format.
 pub const HEALTH_CHECK: &str = "webhook.health_check";
-/// The type that a health check shows in `blue` format.
+/// The event type of a health check in `blue` format.
 pub const HEALTH_CHECK_BLUE: &str = "WEBHOOK_HEALTH_CHECK";
 
-/// The type that a sample shows if nobody chose another, but in `blue` format.
+/// The default event type of a sample, except in `blue` format.
 pub const SAMPLE: &str = "webhook.test";
-/// The type that a sample shows in `blue` format if nobody chose another.
+/// The default event type of a sample in `blue` format.
 pub const SAMPLE_BLUE: &str = "WEBHOOK_TEST";
-/// The project of a sample for a subscription that names none.
+/// The project of a sample if the subscription names no project.
 pub const SAMPLE_PROJECT: &str = "test";
 
 const NULL: &[u8] = b"null";
 
-/// About what the members beside `data` take.
+/// The approximate size of the members other than `data`.
 const MEMBERS_BYTES: usize = 320;
 
-/// The body of `event` for this subscription.
+/// Returns the body of `event` for this subscription.
 ///
-/// - `standard`: Standard Webhooks' payload shape.
-/// - `blue`: what receivers of Blue's webhooks read. The values are `data`'s members of those names, else null.
-/// - `raw`: `data` alone; `null` if there is none, so that it is JSON all the same.
-/// - `cloudevents`: CloudEvents 1.0, structured. `source` is `/company/project` or `/project`; the sender's own
-///   id is the extension `senderid`.
+/// - `standard`: the payload shape of Standard Webhooks.
+/// - `blue`: the payload of Blue's webhooks. `previousValue` and `currentValue` are the members of `data`
+///   with these names, or null.
+/// - `raw`: `data` alone, or `null` if there is none, so that the body is always JSON.
+/// - `cloudevents`: CloudEvents 1.0 in structured mode. `source` is `/company/project` or `/project`. The
+///   sender's own id is the extension `senderid`.
 pub fn body(subscription: &Subscription, health: &HealthState, event: &Event) -> Bytes {
     let content = &event.content;
     match subscription.spec.format {
@@ -52,10 +53,10 @@ pub fn body(subscription: &Subscription, health: &HealthState, event: &Event) ->
     }
 }
 
-/// The body of a health check, sent before a subscription is enabled again, in the format that its receiver
-/// reads.
+/// Returns the body of a health check in the subscription's format.
 ///
-/// `raw` has the `standard` body, since there is no data that could stand alone.
+/// A health check is sent before a subscription is enabled again. The `raw` format uses the `standard` body,
+/// because a health check has no data to send alone.
 pub fn health_check(subscription: &Subscription, health: &HealthState, id: EventId, at: Timestamp) -> Bytes {
     let mut data = Object::new();
     data.value("subscription", &subscription.id);
@@ -81,7 +82,9 @@ pub fn health_check(subscription: &Subscription, health: &HealthState, id: Event
     }
 }
 
-/// A made-up event with this id for this subscription: of a project that its selector names, if it names one.
+/// Returns a made-up event with this id that the subscription could receive.
+///
+/// The event's project is the first one that the subscription's selector names, or [`SAMPLE_PROJECT`].
 pub fn sample(subscription: &Subscription, event_type: Option<EventType>, id: EventId) -> Event {
     let spec = &subscription.spec;
     let word = if spec.format == Format::Blue { SAMPLE_BLUE } else { SAMPLE };
@@ -109,9 +112,9 @@ pub fn sample(subscription: &Subscription, event_type: Option<EventType>, id: Ev
     }
 }
 
-#[expect(clippy::expect_used, reason = "the names are constants, and a test reads them")]
+#[expect(clippy::expect_used, reason = "the names are valid constants, as a test checks")]
 fn constant<T: FromStr<Err: fmt::Debug>>(name: &str) -> T {
-    name.parse().expect("a constant that is a name")
+    name.parse().expect("the constant is a valid name")
 }
 
 fn standard(event: &Event) -> Bytes {
@@ -156,13 +159,16 @@ fn blue(subscription: &Subscription, health: &HealthState, content: &EventConten
     body.end()
 }
 
-/// The members of a JSON object as they were written, the last of each name; none if it is something else.
+/// Returns the raw members of a JSON object, or an empty map for any other JSON. If a name is repeated, the
+/// last member counts.
 fn members(json: &[u8]) -> BTreeMap<String, &RawValue> {
     serde_json::from_slice(json).unwrap_or_default()
 }
 
-/// Blue's description of the webhook, not ended. Its lists are empty where everything is wanted, and only a
-/// receiver that was given up on is `UNHEALTHY`.
+/// Returns Blue's description of the webhook as an object that can take more members.
+///
+/// The lists of events and projects are empty if the subscription wants all of them. The status is
+/// `UNHEALTHY` only after the daemon disabled the subscription.
 fn webhook(subscription: &Subscription, health: &HealthState) -> Object {
     let spec = &subscription.spec;
     let disabled = health.disabled.as_ref();
@@ -187,7 +193,7 @@ fn project_terms(selector: &ProjectSelector) -> Vec<String> {
     if all { Vec::new() } else { selector.to_texts() }
 }
 
-/// A JSON object being written, member by member.
+/// A JSON object that is written member by member.
 struct Object(Vec<u8>);
 
 impl Object {
@@ -195,7 +201,7 @@ impl Object {
         Self(b"{".to_vec())
     }
 
-    /// One that has `data` beside a few short members, so that it is not moved while it is written.
+    /// Creates an object with enough capacity for `data` and a few short members.
     fn with_room_for(data: Option<&Bytes>) -> Self {
         let mut json = Vec::with_capacity(data.map_or(0, Bytes::len) + MEMBERS_BYTES);
         json.push(b'{');
@@ -215,7 +221,7 @@ impl Object {
         }
     }
 
-    /// A member whose value is JSON already.
+    /// Writes a member whose value is already JSON.
     fn json(&mut self, name: &str, json: &[u8]) -> &mut Self {
         self.name(name);
         self.0.extend_from_slice(json);
@@ -232,7 +238,7 @@ impl Object {
 
     #[expect(
         clippy::expect_used,
-        reason = "memory takes every byte, and texts, flags and lists have a JSON form"
+        reason = "writing to memory cannot fail, and texts, flags and lists have a JSON form"
     )]
     fn write<T: Serialize + ?Sized>(&mut self, value: &T) {
         serde_json::to_writer(&mut self.0, value).expect("texts, flags and lists have a JSON form");
@@ -272,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn standard_wraps_data_untouched() {
+    fn standard_copies_data_unchanged() {
         assert_eq!(
             sent(Format::Standard, Some(DATA)),
             format!(
@@ -290,13 +296,13 @@ mod tests {
     }
 
     #[test]
-    fn raw_is_data_alone() {
+    fn raw_sends_only_data() {
         assert_eq!(sent(Format::Raw, Some(DATA)), DATA);
         assert_eq!(sent(Format::Raw, None), "null");
     }
 
     #[test]
-    fn cloudevents_is_structured() {
+    fn cloudevents_uses_structured_mode() {
         let context = r#""specversion":"1.0","id":"evt_00000000000000000000000001","source":"/acme/website","type":"TODO_CREATED","time":"2026-01-31T08:00:00.000Z","senderid":"a\"b""#;
         let with_data = format!(r#"{{{context},"datacontenttype":"application/json","data":{DATA}}}"#);
         assert_eq!(sent(Format::CloudEvents, Some(DATA)), with_data);
@@ -310,7 +316,7 @@ mod tests {
     const WEBHOOK: &str = r#""id":"sub_00000000000000000000000002","uid":"sub_00000000000000000000000002","name":"crm","url":"https://crm.example/hooks","status":"HEALTHY","enabled":true,"metadata":{"events":["TODO_*","!TODO_DELETED"],"projectIds":[]}"#;
 
     #[test]
-    fn blue_has_the_values_before_and_after() {
+    fn blue_sends_previous_and_current_value() {
         let table = [
             (Some(r#"{"currentValue": {"n":1.10} ,"x":1}"#), "null", r#"{"n":1.10}"#),
             (Some(r#"{"previousValue":null,"currentValue":[ 1 ]}"#), "null", "[ 1 ]"),
@@ -331,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn blue_is_unhealthy_once_given_up_on() {
+    fn blue_is_unhealthy_only_after_an_automatic_disable() {
         for (health, expected) in [
             (
                 HealthState { failing_since: Some(Timestamp::default()), ..HealthState::default() },
@@ -346,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn health_checks_are_told_by_their_type() {
+    fn health_checks_have_their_own_type() {
         let standard = r#"{"type":"webhook.health_check","timestamp":"1970-01-01T00:00:01.000Z","id":"evt_00000000000000000000000009","data":{"subscription":"sub_00000000000000000000000002"}}"#;
         assert_eq!((checked(Format::Standard).as_str(), checked(Format::Raw).as_str()), (standard, standard));
         let webhook = WEBHOOK.replace(r#""HEALTHY","enabled":true"#, r#""UNHEALTHY","enabled":false"#);
@@ -361,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sample_is_an_event_as_any_other() {
+    fn sample_uses_a_project_that_the_selector_names() {
         let mut wanting = subscription(Format::Standard);
         let id = EventId::from_bits(9);
         let data = r#""data":{"subscription":"sub_00000000000000000000000002"}"#;
@@ -379,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn no_body_holds_a_secret() {
+    fn bodies_contain_no_secret() {
         for &format in Format::ALL {
             let secret = subscription(format).secrets[0].secret.reveal().to_owned();
             assert!(
@@ -391,7 +397,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_body_is_json_and_holds_its_data(text in ".*", number: i64) {
+        fn every_body_is_json_and_contains_the_data(text in ".*", number: i64) {
             let value = serde_json::json!({ "currentValue": { "t": text, "n": number } });
             let data = value.to_string();
             let parsed = |format| serde_json::from_str::<serde_json::Value>(&sent(format, Some(&data))).unwrap();

@@ -1,7 +1,7 @@
-//! What follows an attempt: when the next is due, or the end.
+//! Retry decisions: when the next attempt is due after a failure, or that there is none.
 //!
-//! Waits come from the subscription's schedule, spread by chance so that deliveries which failed together do
-//! not come back together. A receiver that is overloaded (429, 503) may ask for a longer wait.
+//! The waits come from the subscription's schedule. Random jitter spreads them, so that deliveries that
+//! failed together do not retry together. An overloaded receiver (429, 503) can request a longer wait.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -11,35 +11,36 @@ use rand::rngs::StdRng;
 use crate::model::attempt::Outcome;
 use crate::model::time::{Interval, Timestamp};
 
-/// The longest wait that a receiver can ask for with `Retry-After`.
+/// The longest wait that a receiver can request with `Retry-After`.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_hours(1);
 
-/// How often and when a delivery is tried again.
+/// The retry schedule of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RetryPolicy<'a> {
-    /// The waits before attempts 2, 3, …; after the last of them a failure is final.
+    /// The waits before attempts 2, 3 and so on. A failure after the last wait is final.
     pub waits: &'a [Interval],
-    /// How far chance moves a wait either way, as a part of it: 0.2 is ±20 %. Taken as 0 to 1.
+    /// The largest random change of a wait, as a fraction of it: 0.2 means ±20 %. Values are clamped to 0 to
+    /// 1.
     pub jitter: f64,
 }
 
-/// What becomes of a delivery after a failed attempt.
+/// What happens to a delivery after a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RetryDecision {
-    /// It is tried again.
+    /// The delivery is attempted again.
     Retry {
-        /// Not before then.
+        /// When the next attempt is due.
         due: Timestamp,
     },
-    /// Its attempts are used up.
+    /// The delivery has no attempts left.
     Exhausted,
 }
 
-/// What follows the failed attempt that ended at `ended_at` with `outcome`, the `attempts_made`-th of the
-/// current schedule (1 for the first).
+/// Decides what follows the failed attempt that ended at `ended_at` with `outcome`.
 ///
-/// The next is never due before `ended_at`, nor before a `Retry-After` of a 429 or 503 has passed, of which at
-/// most [`RETRY_AFTER_MAX`] is honoured.
+/// `attempts_made` counts the attempts of the current schedule, including this one. The next attempt is never
+/// due before `ended_at`. After a 429 or 503 it is also not due before the `Retry-After` wait has passed, of
+/// which at most [`RETRY_AFTER_MAX`] is honored.
 pub fn after_failure(
     policy: &RetryPolicy<'_>,
     attempts_made: u32,
@@ -50,21 +51,21 @@ pub fn after_failure(
     let position = usize::try_from(attempts_made.saturating_sub(1)).unwrap_or(usize::MAX);
     match policy.waits.get(position) {
         Some(wait) => {
-            let wait = jittered(wait.get(), policy.jitter, rng).max(asked_for(outcome));
+            let wait = with_jitter(wait.get(), policy.jitter, rng).max(requested_wait(outcome));
             RetryDecision::Retry { due: ended_at.after(wait) }
         }
         None => RetryDecision::Exhausted,
     }
 }
 
-fn jittered(wait: Duration, jitter: f64, rng: &mut StdRng) -> Duration {
+fn with_jitter(wait: Duration, jitter: f64, rng: &mut StdRng) -> Duration {
     let jitter = jitter.clamp(0.0, 1.0);
     let factor = 1.0 + jitter * rng.random_range(-1.0..=1.0);
     Duration::try_from_secs_f64(wait.as_secs_f64() * factor).unwrap_or(wait)
 }
 
-/// The wait that the receiver asked for and may ask for.
-fn asked_for(outcome: &Outcome) -> Duration {
+/// Returns the wait that the receiver requested, up to [`RETRY_AFTER_MAX`], or zero.
+fn requested_wait(outcome: &Outcome) -> Duration {
     match outcome {
         Outcome::Rejected { status, retry_after: Some(wait) } if honors_retry_after(*status) => {
             (*wait).min(RETRY_AFTER_MAX)
@@ -73,15 +74,15 @@ fn asked_for(outcome: &Outcome) -> Duration {
     }
 }
 
-/// Whether `Retry-After` means something on an answer with this status: 429 and 503.
+/// Returns whether `Retry-After` is honored on a response with this status: 429 and 503.
 pub const fn honors_retry_after(status: u16) -> bool {
     matches!(status, 429 | 503)
 }
 
-/// Reads a `Retry-After` (RFC 9110, 10.2.3): seconds, or an HTTP date, which is taken relative to `now`.
+/// Parses a `Retry-After` header (RFC 9110, 10.2.3): a number of seconds, or an HTTP date relative to `now`.
 ///
-/// A date in the past is no wait at all; seconds beyond 64 bits are the longest wait there is. Anything else
-/// is none.
+/// Returns zero for a date in the past, `u64::MAX` seconds for a number that does not fit 64 bits, and `None`
+/// for any other text.
 pub fn parse_retry_after(text: &str, now: Timestamp) -> Option<Duration> {
     let text = text.trim();
     if !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit()) {
@@ -115,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn each_attempt_has_its_wait_and_the_last_has_none() {
+    fn waits_follow_the_schedule_and_end_with_it() {
         let policy = RetryPolicy { waits: &WAITS, jitter: 0.0 };
         let timeout = Outcome::Failed { class: ErrorClass::Timeout, detail: String::new() };
         let table = [
@@ -145,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn chance_spreads_the_waits_over_their_whole_range() {
+    fn jitter_covers_its_whole_range() {
         let policy = RetryPolicy { waits: &WAITS, jitter: 0.2 };
         let waits: Vec<_> =
             (0..200).filter_map(|seed| wait_after(&policy, 1, &rejected(500, None), seed)).collect();
@@ -157,7 +158,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_retry_is_early_or_late(
+        fn waits_stay_within_the_jitter_and_retry_after(
             made in 1_u32..=4, jitter in 0.0_f64..=1.0, asked in proptest::option::of(0_u64..10_000), seed: u64,
         ) {
             let policy = RetryPolicy { waits: &WAITS, jitter };
@@ -170,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_seconds_or_a_date() {
+    fn retry_after_accepts_seconds_and_dates() {
         let now: Timestamp = "2026-11-23T20:00:00.500Z".parse().unwrap();
         for (text, ms) in [
             ("0", Some(0)),

@@ -1,18 +1,20 @@
-//! What a new secret makes of those before it.
+//! Secret rotation: how a new secret changes the secrets of a subscription.
 
 use std::time::Duration;
 
 use crate::model::secret::{Secret, SigningSecret};
 use crate::model::time::{Interval, Timestamp};
 
-/// How many secrets may sign side by side: each adds its signature to every request.
+/// The most secrets that can be active at the same time. Each of them adds a signature to every request.
 pub const ACTIVE_SECRETS_MAX: usize = 4;
 
 /// How long earlier secrets go on signing after a rotation, unless the request says otherwise.
 pub const GRACE: Interval = Interval::from_secs(86_400);
 
-/// The secrets of a subscription once `secret` signs: it comes first, and whatever signs at `now` goes on for at most
-/// `grace`, the newest of them first. A secret that is there already takes the first place.
+/// Returns the secrets of a subscription after a rotation to `secret`.
+///
+/// `secret` comes first. Secrets that are active at `now` follow, newest first, and expire after `grace` at
+/// the latest. A `secret` that the subscription already has moves to the first place.
 pub fn rotated(
     present: &[SigningSecret],
     secret: Secret,
@@ -39,7 +41,7 @@ pub fn rotated_by_config(present: &[SigningSecret], secret: Secret, now: Timesta
     secrets
 }
 
-/// The secrets that sign at `now`.
+/// Returns the secrets that are active at `now`.
 pub fn active(secrets: &[SigningSecret], now: Timestamp) -> impl Iterator<Item = &SigningSecret> {
     secrets.iter().filter(move |signing| signing.is_active(now))
 }
@@ -62,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn those_before_go_on_for_the_grace_at_most() {
+    fn old_secrets_sign_until_the_grace_period_ends() {
         let present = [signing(1, None), signing(2, Some(100)), signing(3, Some(10)), signing(4, Some(0))];
         #[rustfmt::skip]
         let table = [
@@ -85,7 +87,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn one_is_current_and_no_end_is_put_off(
+        fn rotation_leaves_one_current_secret_and_extends_no_other(
             rotations in proptest::collection::vec((0u8..6, 0u64..100, 0u64..100), 1..20)
         ) {
             let (mut secrets, mut now) = (vec![signing(0, None)], NOW);
@@ -102,7 +104,8 @@ mod tests {
                     prop_assert!(was.expires_at.is_none_or(|end| one.expires_at.unwrap() <= end));
                     prop_assert_eq!(was.created_at, one.created_at);
                 }
-                // Whatever signed goes on signing, unless there is no grace or it has become the current one.
+                // Active secrets stay active, unless the grace period is zero or the secret has become the
+                // current one.
                 for was in before.iter().filter(|was| was.is_active(now) && !grace.is_zero()) {
                     prop_assert!(secrets.iter().any(|one| one.secret == was.secret));
                 }

@@ -1,4 +1,4 @@
-//! A subscription and an event for the tests of what goes over the wire.
+//! A subscription and an event for the tests of payloads, headers and signatures.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::model::subscription::{Format, ManagedBy, Ordering, Subscription, Subs
 use crate::model::time::Timestamp;
 use crate::model::tls::Tls;
 
-/// A subscription to `https://crm.example/hooks` with one secret.
+/// Returns a subscription to `https://crm.example/hooks` with one secret.
 pub(crate) fn subscription(format: Format) -> Subscription {
     let spec = SubscriptionSpec {
         name: "crm".to_owned(),
@@ -45,7 +45,7 @@ pub(crate) fn subscription(format: Format) -> Subscription {
     }
 }
 
-/// An event of project `acme/website`.
+/// Returns an event of the project `acme/website`.
 pub(crate) fn event(data: Option<&str>) -> Event {
     let content = EventContent {
         event_type: "TODO_CREATED".parse().unwrap(),

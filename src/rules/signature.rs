@@ -1,7 +1,8 @@
-//! Signatures of deliveries: made for receivers, and checked by `postrider listen`.
+//! Signatures of requests: created for receivers, and verified by `postrider listen`.
 //!
-//! Every request carries Standard Webhooks signatures (HMAC-SHA256 or ed25519 over id, time and body, so that neither
-//! can be exchanged and an old request can be told); `blue` format adds the one that Blue's receivers check.
+//! Every request carries Standard Webhooks signatures: HMAC-SHA256 or ed25519 over the id, the time and the
+//! body. So none of the three can be exchanged, and a receiver can detect a replayed request. The `blue`
+//! format adds the signature that Blue's receivers check.
 
 use std::time::Duration;
 
@@ -13,17 +14,18 @@ use ring::signature::{ED25519, UnparsedPublicKey};
 use crate::model::secret::{PublicKey, Secret, SigningKey, Verifier};
 use crate::model::time::Timestamp;
 
-/// How far a request's timestamp may be from the present, either way, as Standard Webhooks advises.
+/// The largest accepted difference between a request's timestamp and the current time, as Standard Webhooks
+/// recommends.
 pub const TOLERANCE: Duration = Duration::from_mins(5);
 
 const SYMMETRIC: &str = "v1,";
 const ASYMMETRIC: &str = "v1a,";
 
-/// The value of `webhook-signature`: for each secret, in their order, one `v1,…` (HMAC) or `v1a,…` (ed25519),
-/// separated by spaces.
+/// Returns the value of `webhook-signature`: one signature for each secret, in order, separated by spaces.
 ///
-/// `id` and `at` are what `webhook-id` and `webhook-timestamp` (in whole seconds) carry.
-/// Source: Standard Webhooks 1.0, "Signature scheme".
+/// A symmetric secret gives `v1,…` (HMAC), an asymmetric one `v1a,…` (ed25519). `id` and `at` must be the
+/// values of `webhook-id` and `webhook-timestamp` (in whole seconds). Source: Standard Webhooks 1.0,
+/// "Signature scheme".
 pub fn standard<'a>(
     secrets: impl IntoIterator<Item = &'a Secret>,
     id: &str,
@@ -50,42 +52,46 @@ pub fn standard<'a>(
     value
 }
 
-/// The value of `X-Signature`: hex HMAC-SHA256 of the raw body, keyed by the secret's text as it was shown.
+/// Returns the value of `X-Signature`: the hex HMAC-SHA256 of the raw body, keyed by the text of the secret.
 pub fn blue(secret: &Secret, body: &[u8]) -> String {
     hex::encode(hmac::sign(&blue_key(secret), body))
 }
 
-/// The Standard Webhooks headers of a request that came in.
+/// The Standard Webhooks headers of a received request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SignatureHeaders<'a> {
-    /// `webhook-id`.
+    /// The value of `webhook-id`.
     pub id: &'a str,
-    /// `webhook-timestamp`.
+    /// The value of `webhook-timestamp`.
     pub timestamp: &'a str,
-    /// `webhook-signature`.
+    /// The value of `webhook-signature`.
     pub signatures: &'a str,
 }
 
-/// Why a request is not to be believed.
+/// Why a request fails verification.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum VerifyError {
-    /// The timestamp is no number of seconds.
+    /// The timestamp is not a number of seconds.
     #[error("webhook-timestamp '{0}' is not a number of seconds since 1970")]
     Timestamp(String),
-    /// It was signed too long ago: it may be an old request sent again.
-    #[error("signed {} s ago: more than the {} s allowed; check both clocks", .0.as_secs(), TOLERANCE.as_secs())]
+    /// The request was signed too long ago and may be a replay.
+    #[error("signed {} s ago, but at most {} s are allowed: check the clocks of both machines", .0.as_secs(), TOLERANCE.as_secs())]
     TooOld(Duration),
-    /// It was signed in the future.
-    #[error("signed {} s in the future: more than the {} s allowed; check both clocks", .0.as_secs(), TOLERANCE.as_secs())]
+    /// The request was signed in the future.
+    #[error("signed {} s in the future, but at most {} s are allowed: check the clocks of both machines", .0.as_secs(), TOLERANCE.as_secs())]
     TooNew(Duration),
-    /// No signature is of this secret, id, time and body.
-    #[error("no signature fits: the secret is another one, or the body was changed on its way")]
+    /// No signature matches this secret, id, time and body.
+    #[error(
+        "no signature matches: check that this is the subscription's secret and that nothing changes the body in transit"
+    )]
     Mismatch,
 }
 
-/// Checks that one of the signatures is of this secret or public key, id, time and body, and that the time is within
-/// [`TOLERANCE`] of `now`. Only `v1` is asked of a symmetric secret, and only `v1a` of an ed25519 key. HMACs are
-/// compared in constant time; versions not known are passed over.
+/// Verifies a request with a secret or a public key.
+///
+/// One of the signatures must match the id, time and body, and the time must be within [`TOLERANCE`] of
+/// `now`. A symmetric secret checks only `v1` signatures, and an ed25519 key only `v1a`. Signatures of other
+/// versions are ignored. HMACs are compared in constant time.
 pub fn verify(
     with: &Verifier,
     signed: &SignatureHeaders<'_>,
@@ -99,7 +105,7 @@ pub fn verify(
         Verifier::Secret(secret) => match (secret.key(), secret.public_key()) {
             (SigningKey::Symmetric(key), _) => {
                 let key = hmac::Key::new(hmac::HMAC_SHA256, key);
-                each(signed, SYMMETRIC).any(|tag| hmac::verify(&key, &message, &tag).is_ok())
+                signatures_of_version(signed, SYMMETRIC).any(|tag| hmac::verify(&key, &message, &tag).is_ok())
             }
             (SigningKey::Asymmetric(_), public) => {
                 public.is_some_and(|key| any_asymmetric(&key, signed, &message))
@@ -111,11 +117,14 @@ pub fn verify(
 
 fn any_asymmetric(key: &PublicKey, signed: &SignatureHeaders<'_>, message: &[u8]) -> bool {
     let key = UnparsedPublicKey::new(&ED25519, key.as_bytes());
-    each(signed, ASYMMETRIC).any(|signature| key.verify(message, &signature).is_ok())
+    signatures_of_version(signed, ASYMMETRIC).any(|signature| key.verify(message, &signature).is_ok())
 }
 
-/// The signatures of one version.
-fn each<'a>(signed: &SignatureHeaders<'a>, version: &'static str) -> impl Iterator<Item = Vec<u8>> + use<'a> {
+/// Returns the decoded signatures of one version.
+fn signatures_of_version<'a>(
+    signed: &SignatureHeaders<'a>,
+    version: &'static str,
+) -> impl Iterator<Item = Vec<u8>> + use<'a> {
     let parts = signed.signatures.split_ascii_whitespace();
     parts.filter_map(move |part| STANDARD.decode(part.strip_prefix(version)?).ok())
 }
@@ -124,7 +133,9 @@ fn message(id: &str, at_secs: &str, body: &[u8]) -> Vec<u8> {
     [id.as_bytes(), b".", at_secs.as_bytes(), b".", body].concat()
 }
 
-/// Checks an `X-Signature` in constant time. It carries no time, so an old request is not told from a new one.
+/// Verifies an `X-Signature` in constant time.
+///
+/// This signature covers no time, so it cannot reveal a replayed request.
 pub fn verify_blue(secret: &Secret, signature: &str, body: &[u8]) -> Result<(), VerifyError> {
     let tag = hex::decode(signature).map_err(|_| VerifyError::Mismatch)?;
     hmac::verify(&blue_key(secret), body, &tag).map_err(|_| VerifyError::Mismatch)
@@ -175,12 +186,12 @@ mod tests {
     }
 
     #[test]
-    fn the_published_vector_comes_out() {
+    fn signature_matches_the_published_test_vector() {
         assert_eq!(standard([&secret()], ID, AT, BODY), SIGNATURE);
     }
 
     #[test]
-    fn a_rotation_signs_with_each_secret_in_order() {
+    fn every_secret_signs_in_order() {
         let both = standard([&other(), &secret()], ID, AT, BODY);
         let alone = standard([&other()], ID, AT, BODY);
         assert_eq!(both, format!("{alone} {SIGNATURE}"));
@@ -189,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_was_signed_is_believed() {
+    fn verification_rejects_changed_requests() {
         let signed = SignatureHeaders { id: ID, timestamp: "1614265330", signatures: SIGNATURE };
         let rotated = format!("v1a,AAAA v1,!!! v1,AAAA {SIGNATURE}");
         let table = [
@@ -224,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_signs_and_is_verified_by_its_own_scheme() {
+    fn each_secret_kind_uses_its_own_scheme() {
         let pair = Secret::of_kind(SecretKind::Ed25519, [5; 32]);
         let (public, other) = (pair.public_key().unwrap(), Secret::of_kind(SecretKind::Ed25519, [6; 32]));
         let both = standard([&pair, &secret()], ID, AT, BODY);
@@ -249,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn five_minutes_either_way_are_tolerated() {
+    fn timestamps_up_to_five_minutes_off_are_accepted() {
         let signed = SignatureHeaders { id: ID, timestamp: "1614265330", signatures: SIGNATURE };
         let with = Verifier::Secret(secret());
         let at = |secs: u64| verify(&with, &signed, BODY, Timestamp::from_millis(secs * 1000));
@@ -258,11 +269,14 @@ mod tests {
         assert_eq!(at(1_614_265_330 + 301), Err(VerifyError::TooOld(Duration::from_secs(301))));
         assert_eq!(at(1_614_265_330 - 301), Err(VerifyError::TooNew(Duration::from_secs(301))));
         let message = at(1_614_265_330 + 301).unwrap_err().to_string();
-        assert_eq!(message, "signed 301 s ago: more than the 300 s allowed; check both clocks");
+        assert_eq!(
+            message,
+            "signed 301 s ago, but at most 300 s are allowed: check the clocks of both machines"
+        );
     }
 
     #[test]
-    fn blue_signs_the_body_with_the_secrets_text() {
+    fn blue_signs_the_body_with_the_text_of_the_secret() {
         // printf '%s' BODY | openssl dgst -sha256 -hmac whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw
         let expected = "80ec8a89ce3cd22133a1066caecb4d04fea7467657c8514d717ec42c38a5c94c";
         assert_eq!(blue(&secret(), BODY), expected);

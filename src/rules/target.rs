@@ -1,8 +1,9 @@
-//! Which addresses may be called.
+//! Address checks: which addresses the daemon may send requests to.
 //!
-//! Whoever may write a subscription makes this daemon send requests from inside its network. So only public
-//! addresses are called, unless the config file allows a network. The decision is about addresses, never
-//! about names: names are resolved where the connection is made, and what comes of them is judged here.
+//! Anyone who can write a subscription makes the daemon send requests from inside its network. Therefore the
+//! daemon calls only public addresses, and networks that the config file allows. The check is about
+//! addresses, never about names. Names are resolved when a connection is made, and the resulting addresses
+//! are checked here.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -20,8 +21,8 @@ const fn v6(a: u16, b: u16, c: u16, d: u16, prefix: u8) -> Ipv6Net {
     Ipv6Net::new_assert(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0), prefix)
 }
 
-/// Source: the special-purpose address registry for IPv4 (RFC 6890 and what updates it), and one platform
-/// address that lies in public space.
+/// Source: the special-purpose address registry for IPv4 (RFC 6890 and its updates), and one cloud platform
+/// address in public space.
 const FORBIDDEN_V4: [(Ipv4Net, &str); 18] = [
     (v4(0, 0, 0, 0, 32), "unspecified"),
     (v4(0, 0, 0, 0, 8), "of this network"),
@@ -43,8 +44,10 @@ const FORBIDDEN_V4: [(Ipv4Net, &str); 18] = [
     (v4(240, 0, 0, 0, 4), "reserved"),
 ];
 
-/// Source: the special-purpose address registry for IPv6. The whole block of local-use NAT64 is here, since
-/// where in it the IPv4 address lies is known to its network alone.
+/// Source: the special-purpose address registry for IPv6.
+///
+/// The whole block of local-use NAT64 is forbidden, because only its own network knows where the IPv4 address
+/// is in it.
 const FORBIDDEN_V6: [(Ipv6Net, &str); 14] = [
     (v6(0, 0, 0, 0, 128), "unspecified"),
     (Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128), "loopback"),
@@ -68,7 +71,7 @@ const NAT64: Ipv6Net = v6(0x64, 0xff9b, 0, 0, 96);
 const TEREDO: Ipv6Net = v6(0x2001, 0, 0, 0, 32);
 const SIX_TO_FOUR: Ipv6Net = v6(0x2002, 0, 0, 0, 16);
 
-/// An address that may not be called.
+/// An address that the daemon may not call.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{address} is {why}{} and may not be called: add its network to `delivery.allow_networks` to allow it",
@@ -91,45 +94,48 @@ impl Localized for ForbiddenAddress {
 }
 
 impl ForbiddenAddress {
-    /// The address.
+    /// Returns the address.
     pub const fn address(&self) -> IpAddr {
         self.address
     }
 
-    /// What it is, such as `loopback`.
+    /// Returns what kind of address it is, such as `loopback`.
     pub const fn why(&self) -> &'static str {
         self.why
     }
 }
 
-/// Public addresses, and the networks that may be called although they are not. Cheap to clone.
+/// The addresses that the daemon may call: public ones, and those of the allowed networks. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct AllowedNetworks(Arc<[IpNet]>);
 
 impl AllowedNetworks {
-    /// Public addresses and those of `networks`. A network of IPv4 also covers the IPv6-mapped form of its
-    /// addresses (`::ffff:10.0.0.1`), which reaches the same host; other forms that hold an IPv4 address lead
-    /// through a gateway to some other host, and need a network of IPv6 that covers them.
+    /// Allows public addresses and the addresses of `networks`.
+    ///
+    /// An IPv4 network also covers the IPv6-mapped form of its addresses (`::ffff:10.0.0.1`), which reaches
+    /// the same host. Other IPv6 forms that contain an IPv4 address lead through a gateway to another host.
+    /// They need an IPv6 network that covers them.
     pub fn new(networks: Vec<IpNet>) -> Self {
         Self(networks.into())
     }
 
-    /// Whether the address may be called.
+    /// Returns an error if the daemon may not call the address.
     pub fn check(&self, address: IpAddr) -> Result<(), ForbiddenAddress> {
         let canonical = address.to_canonical();
         if self.0.iter().any(|network| network.contains(&address) || network.contains(&canonical)) {
             return Ok(());
         }
         let (inside, why) = match (address, canonical) {
-            (IpAddr::V4(v4), _) => (None, why_v4(v4)),
-            (IpAddr::V6(_), IpAddr::V4(v4)) => (Some(v4), why_v4(v4)),
-            (IpAddr::V6(v6), IpAddr::V6(_)) => why_v6(v6),
+            (IpAddr::V4(v4), _) => (None, forbidden_reason_v4(v4)),
+            (IpAddr::V6(_), IpAddr::V4(v4)) => (Some(v4), forbidden_reason_v4(v4)),
+            (IpAddr::V6(v6), IpAddr::V6(_)) => forbidden_reason_v6(v6),
         };
         why.map_or(Ok(()), |why| Err(ForbiddenAddress { address, inside, why }))
     }
 
-    /// Whether the URL's host may be called as far as the URL alone tells: an address in any spelling is
-    /// checked, a name passes.
+    /// Returns an error if the URL's host is an address, in any notation, that the daemon may not call.
+    ///
+    /// A host name always passes, because its addresses are checked when it is resolved.
     pub fn check_url(&self, url: &Url) -> Result<(), ForbiddenAddress> {
         match url.host() {
             Some(Host::Ipv4(v4)) => self.check(v4.into()),
@@ -139,20 +145,22 @@ impl AllowedNetworks {
     }
 }
 
-fn why_v4(address: Ipv4Addr) -> Option<&'static str> {
+fn forbidden_reason_v4(address: Ipv4Addr) -> Option<&'static str> {
     FORBIDDEN_V4.iter().find(|(network, _)| network.contains(&address)).map(|(_, why)| *why)
 }
 
-fn why_v6(address: Ipv6Addr) -> (Option<Ipv4Addr>, Option<&'static str>) {
+fn forbidden_reason_v6(address: Ipv6Addr) -> (Option<Ipv4Addr>, Option<&'static str>) {
     if let Some((_, why)) = FORBIDDEN_V6.iter().find(|(network, _)| network.contains(&address)) {
         return (None, Some(why));
     }
-    let forbidden = embedded(address).into_iter().flatten().find_map(|v4| Some((v4, why_v4(v4)?)));
+    let forbidden =
+        embedded(address).into_iter().flatten().find_map(|v4| Some((v4, forbidden_reason_v4(v4)?)));
     forbidden.map_or((None, None), |(v4, why)| (Some(v4), Some(why)))
 }
 
-/// The IPv4 addresses that an IPv6 address leads to, but for the mapped form; two for Teredo: its server, and
-/// the client, whose bits are turned over (RFC 4380).
+/// Returns the IPv4 addresses that an IPv6 address leads to, except for the mapped form.
+///
+/// Teredo has two: the server, and the client, whose bits are inverted (RFC 4380).
 fn embedded(address: Ipv6Addr) -> [Option<Ipv4Addr>; 2] {
     let bits = address.to_bits();
     if SIX_TO_FOUR.contains(&address) {
@@ -166,7 +174,7 @@ fn embedded(address: Ipv6Addr) -> [Option<Ipv4Addr>; 2] {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "the low 32 bits are what is asked for")]
+#[expect(clippy::cast_possible_truncation, reason = "only the low 32 bits are wanted")]
 const fn low_32(bits: u128) -> Ipv4Addr {
     Ipv4Addr::from_bits(bits as u32)
 }
@@ -186,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn special_ipv4_is_forbidden_from_its_first_address_to_its_last() {
+    fn special_ipv4_networks_are_forbidden_to_their_bounds() {
         for (first, last, expected) in [
             ("0.0.0.1", "0.255.255.255", "of this network"),
             ("10.0.0.0", "10.255.255.255", "private"),
@@ -211,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn their_neighbours_may_be_called() {
+    fn neighbours_of_special_networks_are_allowed() {
         for public in [
             "1.0.0.0",
             "9.255.255.255",
@@ -246,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn special_ipv6_is_forbidden() {
+    fn special_ipv6_networks_are_forbidden() {
         for (address, expected) in [
             ("::", "unspecified"),
             ("::1", "loopback"),
@@ -270,14 +278,14 @@ mod tests {
     }
 
     #[test]
-    fn ipv4_within_ipv6_is_judged_as_what_it_stands_for() {
+    fn embedded_ipv4_addresses_are_checked() {
         for (private, public) in [
             ("::ffff:127.0.0.1", "::ffff:8.8.8.8"),
             ("::127.0.0.1", "::8.8.8.8"),
             ("::ffff:0:127.0.0.1", "::ffff:0:8.8.8.8"),
             ("64:ff9b::127.0.0.1", "64:ff9b::8.8.8.8"),
             ("2002:7f00:1::1", "2002:808:808::1"),
-            // Teredo: a server and a client of which one or both are public; 80ff:fffe is 127.0.0.1 turned over.
+            // Teredo: a server and a client, one or both of them public. 80ff:fffe is 127.0.0.1 inverted.
             ("2001:0:808:808::80ff:fffe", "2001:0:808:808::f7f7:f7f7"),
             ("2001:0:7f00:1::f7f7:f7f7", "2001:0:808:808::f7f7:f7f7"),
         ] {
@@ -286,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn an_allowed_network_is_called_and_its_neighbour_is_not() {
+    fn only_allowed_networks_are_exempt() {
         let networks = allowing(&["127.0.0.0/8", "10.1.0.0/16", "fd00::/8", "64:ff9b::a00:0/104"]);
         let may = |address: &str| networks.check(address.parse().unwrap()).is_ok();
         for good in ["127.0.0.1", "::ffff:127.0.0.1", "10.1.2.3", "fd00::1", "64:ff9b::10.9.9.9"] {
@@ -300,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn a_literal_host_is_seen_through_in_every_spelling() {
+    fn address_literals_are_checked_in_every_notation() {
         for host in [
             "127.0.0.1",
             "127.1",
@@ -339,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn the_error_names_address_reason_and_remedy() {
+    fn error_names_the_address_the_reason_and_the_remedy() {
         let message = |address: &str| allowing(&[]).check(address.parse().unwrap()).unwrap_err().to_string();
         assert_eq!(
             message("10.0.0.1"),
@@ -352,7 +360,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_form_of_an_ipv4_address_is_judged_alike(bits: u32) {
+        fn every_ipv6_form_of_an_ipv4_address_gets_the_same_result(bits: u32) {
             let plain = Ipv4Addr::from_bits(bits);
             let [a, b, c, d] = plain.octets().map(u16::from);
             let (high, low) = (a << 8 | b, c << 8 | d);

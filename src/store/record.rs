@@ -8,10 +8,8 @@ mod job;
 mod meta;
 mod once;
 mod replay;
-mod sealed;
-mod tls;
+mod subscription;
 
-use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,23 +21,18 @@ use crate::model::attempt::{Attempt, ErrorClass, Outcome};
 use crate::model::delivery::{Delivery, Progress};
 use crate::model::event::EventContent;
 use crate::model::id::{DeliveryId, EventId, SubscriptionId};
-use crate::model::secret::SigningSecret;
-use crate::model::selector::{EventSelector, ProjectSelector};
-use crate::model::subscription::{
-    Disabled, DisabledReason, Format, HealthState, ManagedBy, Ordering, RateLimit, Subscription,
-    SubscriptionSpec,
-};
-use crate::model::time::{Interval, Timestamp, millis};
-use crate::model::tls::Tls;
+use crate::model::problem::Problem;
+use crate::model::subscription::{Disabled, DisabledReason, HealthState};
+use crate::model::time::Timestamp;
 use crate::model::trace::TraceContext;
 
 pub(super) use job::{job, read_job};
 pub(super) use meta::{Meta, meta, read_format, read_meta};
 pub(super) use once::{OnceRecord, once, read_once};
 pub(super) use replay::{is_replay, read_replay, replay, replay_count};
-pub(super) use sealed::{is_plain, read_subscription, sealed_by, subscription};
+pub(super) use subscription::{is_plain, read_subscription, sealed_by, subscription};
 
-/// The version that is written, but for subscriptions (see [`sealed`]) and events in a trace; every version up to it
+/// The version that is written, but for subscriptions (see [`mod@subscription`]) and events in a trace; every version up to it
 /// is read.
 pub(super) const VERSION: u8 = 1;
 
@@ -109,6 +102,11 @@ fn decode_all<T: Decode<()>>(prefix: usize, bytes: &[u8]) -> Read<T> {
 
 fn parse<T: FromStr<Err: ToString>>(text: &str) -> Read<T> {
     text.parse().map_err(|error: T::Err| error.to_string())
+}
+
+/// Explains that the terms of a selector are not valid.
+fn bad_terms(problems: Vec<Problem>) -> RecordError {
+    format!("its terms are not valid: {problems:?}")
 }
 
 /// How long the long record is that starts with `chunk`.
@@ -341,94 +339,6 @@ pub(super) fn read_delivery(id: DeliveryId, record: &[u8]) -> Read<Delivery> {
 pub(super) fn read_progress(chunk: &[u8]) -> Read<(SubscriptionId, Progress)> {
     let ((_, subscription, progress), _): (([u8; 16], [u8; 16], ProgressV1), _) = decode(PREFIX, chunk)?;
     Ok((SubscriptionId::from_bytes(subscription), progress.into()))
-}
-
-#[derive(Encode, Decode)]
-struct SubscriptionV1 {
-    name: String,
-    url: String,
-    events: Vec<String>,
-    projects: Vec<String>,
-    filter: Option<String>,
-    format: String,
-    headers: BTreeMap<String, String>,
-    timeout_ms: Option<u64>,
-    retry_schedule_ms: Option<Vec<u64>>,
-    max_in_flight: Option<std::num::NonZeroU32>,
-    rate_limit: Option<String>,
-    ordering: String,
-    managed_by: String,
-    secrets: Vec<(String, Option<u64>)>,
-    created_at: u64,
-    updated_at: u64,
-    deleted_at: Option<u64>,
-}
-
-fn ms(interval: Interval) -> u64 {
-    millis(interval.get())
-}
-
-/// A subscription without its secrets.
-fn v1(subscription: &Subscription) -> SubscriptionV1 {
-    let spec = &subscription.spec;
-    SubscriptionV1 {
-        name: spec.name.clone(),
-        url: spec.url.to_string(),
-        events: spec.events.to_texts(),
-        projects: spec.projects.to_texts(),
-        filter: spec.filter.clone(),
-        format: spec.format.to_string(),
-        headers: spec.headers.clone(),
-        timeout_ms: spec.timeout.map(ms),
-        retry_schedule_ms: spec.retry_schedule.as_ref().map(|waits| waits.iter().copied().map(ms).collect()),
-        max_in_flight: spec.max_in_flight,
-        rate_limit: spec.rate_limit.map(|limit| limit.to_string()),
-        ordering: spec.ordering.to_string(),
-        managed_by: subscription.managed_by.to_string(),
-        secrets: Vec::new(),
-        created_at: subscription.created_at.as_millis(),
-        updated_at: subscription.updated_at.as_millis(),
-        deleted_at: subscription.deleted_at.map(Timestamp::as_millis),
-    }
-}
-
-fn read_spec(value: &SubscriptionV1) -> Read<SubscriptionSpec> {
-    let terms = |problems: Vec<_>| format!("its terms are not valid: {problems:?}");
-    let waits = |waits: &Vec<u64>| waits.iter().copied().map(Interval::from_millis).collect();
-    Ok(SubscriptionSpec {
-        name: value.name.clone(),
-        url: parse(&value.url)?,
-        events: EventSelector::parse(&value.events).map_err(terms)?,
-        projects: ProjectSelector::parse(&value.projects).map_err(terms)?,
-        filter: value.filter.clone(),
-        format: parse::<Format>(&value.format)?,
-        headers: value.headers.clone(),
-        timeout: value.timeout_ms.map(Interval::from_millis),
-        retry_schedule: value.retry_schedule_ms.as_ref().map(waits),
-        max_in_flight: value.max_in_flight,
-        rate_limit: value.rate_limit.as_deref().map(parse::<RateLimit>).transpose()?,
-        ordering: parse::<Ordering>(&value.ordering)?,
-        tls: Tls::default(),
-        notify_email: None,
-    })
-}
-
-/// A subscription, with those secrets that version 1 has as they are.
-fn read_v1(id: SubscriptionId, value: &SubscriptionV1) -> Read<Subscription> {
-    let created_at = Timestamp::from_millis(value.created_at);
-    let secret = |(text, expires_at): &(String, Option<u64>)| {
-        let expires_at = expires_at.map(Timestamp::from_millis);
-        parse(text).map(|secret| SigningSecret { secret, created_at, expires_at })
-    };
-    Ok(Subscription {
-        id,
-        spec: read_spec(value)?,
-        managed_by: parse::<ManagedBy>(&value.managed_by)?,
-        secrets: value.secrets.iter().map(secret).collect::<Result<_, _>>()?,
-        created_at,
-        updated_at: Timestamp::from_millis(value.updated_at),
-        deleted_at: value.deleted_at.map(Timestamp::from_millis),
-    })
 }
 
 #[derive(Encode, Decode)]

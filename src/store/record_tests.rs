@@ -1,4 +1,6 @@
 //! Records at their limits, and as earlier versions wrote them.
+
+use std::collections::BTreeMap;
 use std::fs;
 use std::num::NonZeroU32;
 use std::path::Path;
@@ -8,8 +10,11 @@ use crate::model::attempt::EXCERPT_BYTES_MAX;
 use crate::model::delivery::DeliveryState;
 use crate::model::id::ReplayId;
 use crate::model::replay::{JobState, ReplayJob};
-use crate::model::secret::SigningKey;
-use crate::model::tls::ClientIdentity;
+use crate::model::secret::{SigningKey, SigningSecret};
+use crate::model::selector::{EventSelector, ProjectSelector};
+use crate::model::subscription::{Format, ManagedBy, Ordering, Subscription};
+use crate::model::time::Interval;
+use crate::model::tls::{ClientIdentity, Tls};
 use crate::store::once::{Earlier, EarlierEvent};
 use crate::store::rig;
 use crate::store::seal::Vault;
@@ -186,7 +191,13 @@ fn every_record_comes_back_at_its_limits() {
     }
     let mut authorities_only = tls_subscription();
     authorities_only.spec.tls = Tls::new(authorities_only.spec.tls.authorities().cloned(), None);
-    for value in [rig::subscription(9), full_subscription(), tls_subscription(), authorities_only] {
+    for value in [
+        rig::subscription(9),
+        full_subscription(),
+        tls_subscription(),
+        complete_subscription(),
+        authorities_only,
+    ] {
         let record = subscription(&value, &vault()).unwrap();
         assert_eq!(read_subscription(value.id, &record, &vault()), Ok(value));
     }
@@ -282,47 +293,83 @@ fn a_subscriptions_secrets_are_sealed_for_it_alone() {
     assert!(sealed_by(&record).is_some() && !is_plain(&record));
 }
 
+/// Returns a subscription that has every optional member.
+fn complete_subscription() -> Subscription {
+    let mut value = tls_subscription();
+    value.spec.notify_email = Some("ops@acme.example".parse().unwrap());
+    value
+}
+
+/// Returns the fixture of an earlier version, which is only read.
+#[track_caller]
+fn earlier(name: &str) -> Vec<u8> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/store_fixtures").join(name);
+    fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
 #[test]
-fn subscriptions_of_every_version_are_read_as_ever() {
-    let value = full_subscription();
-    for name in ["subscription_v1.bin", "subscription_v2.bin"] {
-        let stored = stored(name, &subscription(&value, &vault()).unwrap());
+fn subscriptions_of_versions_1_and_2_are_still_read() {
+    let mut with_email = full_subscription();
+    with_email.spec.notify_email = Some("ops@acme.example".parse().unwrap());
+    for (name, value) in [
+        ("subscription_v1.bin", full_subscription()),
+        ("subscription_v2.bin", full_subscription()),
+        ("subscription_v2_tls.bin", tls_subscription()),
+        ("subscription_v2_notify.bin", with_email),
+    ] {
+        let stored = earlier(name);
         assert_eq!(read_subscription(value.id, &stored, &vault()), Ok(value.clone()), "{name}");
         assert_eq!(is_plain(&stored), name == "subscription_v1.bin");
+        assert_eq!(sealed_by(&stored).is_none(), name == "subscription_v1.bin");
+        for cut in 0..stored.len() {
+            let whole = read_subscription(value.id, &stored[..cut], &vault());
+            assert_ne!(whole.as_ref(), Ok(&value), "{name} cut at {cut}");
+        }
+        let longer = [&stored[..], &[0]].concat();
+        assert!(read_subscription(value.id, &longer, &vault()).is_err(), "{name}");
     }
 }
 
 #[test]
-fn tls_settings_follow_and_their_key_is_sealed() {
-    let value = tls_subscription();
-    let written = subscription(&value, &vault()).unwrap();
+fn subscriptions_of_version_3_are_written_and_read() {
+    let required_only = rig::subscription(9);
+    for (name, value) in
+        [("subscription_v3.bin", complete_subscription()), ("subscription_v3_required.bin", required_only)]
+    {
+        let written = subscription(&value, &vault()).unwrap();
+        assert_eq!(read_subscription(value.id, &written, &vault()), Ok(value.clone()), "{name}");
+        let stored = stored(name, &written);
+        // The sealed part differs each time, by its random nonce.
+        let (_, body) = stored.split_at(SEALED_AT + usize::from(u16::from_be_bytes([stored[5], stored[6]])));
+        assert!(written.ends_with(body), "{name} is written differently: that needs a new version");
+        assert_eq!(read_subscription(value.id, &stored, &vault()), Ok(value.clone()), "{name}");
+        for cut in 0..stored.len() {
+            assert!(read_subscription(value.id, &stored[..cut], &vault()).is_err(), "{name} cut at {cut}");
+        }
+        let longer = [&stored[..], &[0]].concat();
+        assert!(read_subscription(value.id, &longer, &vault()).is_err(), "{name}");
+    }
+    let written = subscription(&complete_subscription(), &vault()).unwrap();
     let text = String::from_utf8_lossy(&written);
     assert!(text.contains("BEGIN CERTIFICATE") && !text.contains("PRIVATE"));
-    let stored = stored("subscription_v2_tls.bin", &written);
-    assert_eq!(read_subscription(value.id, &stored, &vault()), Ok(value.clone()));
-    for cut in 0..stored.len() {
-        let whole = read_subscription(value.id, &stored[..cut], &vault());
-        assert_ne!(whole.as_ref(), Ok(&value), "{cut}");
-    }
-    let longer = [&stored[..], &[0]].concat();
-    assert!(read_subscription(value.id, &longer, &vault()).is_err());
 }
 
+/// Where the sealed part of a subscription's record begins.
+const SEALED_AT: usize = 7;
+
 #[test]
-fn the_address_for_notices_comes_last() {
-    let mut value = full_subscription();
-    value.spec.notify_email = Some("ops@acme.example".parse().unwrap());
-    let stored = stored("subscription_v2_notify.bin", &subscription(&value, &vault()).unwrap());
-    assert_eq!(read_subscription(value.id, &stored, &vault()), Ok(value.clone()));
-    for cut in 0..stored.len() {
-        let whole = read_subscription(value.id, &stored[..cut], &vault());
-        assert_ne!(whole.as_ref(), Ok(&value), "{cut}");
-    }
-    let longer = [&stored[..], &[0]].concat();
-    assert_eq!(read_subscription(value.id, &longer, &vault()), Err("1 bytes are left over".to_owned()));
-    value.spec.tls = tls_subscription().spec.tls;
-    let both = subscription(&value, &vault()).unwrap();
-    assert_eq!(read_subscription(value.id, &both, &vault()), Ok(value));
+fn a_subscription_of_a_newer_version_is_refused_by_name() {
+    let value = complete_subscription();
+    let mut written = subscription(&value, &vault()).unwrap();
+    let unknown = [&[200, 0, 0, 0, 1, b'x'][..]].concat();
+    written.extend(unknown);
+    set_length(&mut written);
+    let error = read_subscription(value.id, &written, &vault()).unwrap_err();
+    assert_eq!(error, "field 200 is not known: a newer version of the program wrote it");
+    written[0] = 4;
+    let error = read_subscription(value.id, &written, &vault()).unwrap_err();
+    assert_eq!(error, "version 4 is not known");
+    assert!(!is_plain(&written), "its secrets are not taken for plain text");
 }
 
 #[test]

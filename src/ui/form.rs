@@ -7,7 +7,7 @@ use url::form_urlencoded;
 use super::page_error::PageError;
 use super::viewer::Viewer;
 use super::{Ui, guard};
-use crate::api::body::BODY_TIMEOUT;
+use crate::api::request::body::BODY_TIMEOUT;
 
 /// The largest form: the longest lists of a subscription fit.
 const FORM_BYTES_MAX: usize = 512 * 1024;
@@ -63,6 +63,11 @@ impl Form {
     /// Every field with its value.
     pub(super) fn into_fields(self) -> Vec<(String, String)> {
         self.0
+    }
+
+    /// Returns whether the form has a field.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.all(name).next().is_some()
     }
 
     /// A field's value without space around it; empty if it is not there.

@@ -9,12 +9,13 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use ring::hmac;
+use subtle::ConstantTimeEq as _;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::page_error::PageError;
 use super::viewer::Viewer;
 use super::{Ui, language, session};
-use crate::api::access::Peer;
+use crate::api::caller::Peer;
 use crate::api::problem::PROBLEM_JSON;
 use crate::config::Role;
 
@@ -106,7 +107,7 @@ fn admit(ui: &Ui, request: &Request) -> (Viewer, Option<Denial>) {
         origin: format!("{}://{}", scheme(request), host.unwrap_or("127.0.0.1:8740")),
         now: ui.clock.now(),
     };
-    if let Err(failure) = ui.gate.admit_page(request) {
+    if let Err(failure) = ui.gate.authorize_page(request) {
         return (viewer, Some(Denial::Error(failure.into())));
     }
     let cookie = session::cookie(request.headers());
@@ -115,7 +116,8 @@ fn admit(ui: &Ui, request: &Request) -> (Viewer, Option<Denial>) {
         (viewer.name, viewer.role) = ("local".to_owned(), Role::Admin);
         return (viewer, None);
     }
-    match cookie.and_then(|cookie| ui.sessions.get(&cookie)).and_then(|digest| ui.gate.key_of(&digest)) {
+    match cookie.and_then(|cookie| ui.sessions.get(&cookie)).and_then(|digest| ui.gate.key_by_digest(&digest))
+    {
         Some(key) => {
             (viewer.name, viewer.role, viewer.has_session) = (key.name, key.role, true);
             (viewer, None)
@@ -141,11 +143,11 @@ fn form_token(ui: &Ui, session: &str) -> String {
     hex::encode(hmac::sign(&ui.form_key, session.as_bytes()))
 }
 
-/// Whether a form sent back what the page gave it. Takes as long whatever was sent.
+/// Returns whether a form carries the token of its page. Takes the same time whatever the form carries.
 pub(super) fn is_own_form(ui: &Ui, viewer: &Viewer, token: &str) -> bool {
-    // The tag of a tag: what an early end of the comparison would tell is of no use.
+    // The tags have one length, so that the comparison does not depend on the length of the given token either.
     let tag = |text: &str| hmac::sign(&ui.form_key, text.as_bytes());
-    !viewer.token.is_empty() && tag(token).as_ref() == tag(&viewer.token).as_ref()
+    !viewer.token.is_empty() && bool::from(tag(token).as_ref().ct_eq(tag(&viewer.token).as_ref()))
 }
 
 fn page_of(v: &Viewer, fault: &PageError) -> Response {

@@ -87,7 +87,7 @@ def keep_on_this_machine(body):
 
 
 # A certificate that fits its key is beyond a schema, and is for https alone, where no receiver of ours listens:
-# tests/receiver_tls.rs has them. What is no text stays, and is refused.
+# tests/delivery/receiver_tls.rs has them. What is no text stays, and is refused.
 TLS = ("tls_ca", "tls_client_cert", "tls_client_key")
 
 

@@ -1,25 +1,29 @@
-//! 65,536 neighbours of a set: a sorted array of offsets while they are sparse, a bitmap while they are dense.
+//! A chunk of a set: 65,536 consecutive integers, as a sorted array of offsets or as a bitmap.
 
 use std::sync::Arc;
 
 use super::decode::{Source, decode};
-use super::sorted::{Edit, common, keep, merge, retain_slice, without};
+use super::sorted::{Edit, append_filtered, append_intersection_of, merge, remove_sorted, retain_slice};
 
-/// A chunk holds `1 << CHUNK_BITS` neighbours.
+/// The number of low bits of a member that give its offset in a chunk.
 pub(super) const CHUNK_BITS: u32 = 16;
-/// The words in the bitmap of a whole chunk.
+/// The number of words in the bitmap of a whole chunk.
 pub(super) const WORDS: usize = 1 << (CHUNK_BITS - 6);
 
 /// The bitmap of a whole chunk.
 type Words = [u64; WORDS];
 
-/// Below this part of what makes an array a bitmap, in quarters, a bitmap becomes an array again.
-const AGAIN_QUARTERS: usize = 3;
+/// A bitmap becomes an array again if it has less than this many quarters of the members that a new bitmap
+/// needs.
+///
+/// The gap keeps a chunk from changing its form back and forth.
+const ARRAY_REJOIN_QUARTERS: usize = 3;
 
 #[derive(Clone, Debug)]
 pub(super) enum Chunk {
     Array(Arc<[u16]>),
-    /// The words up to the last one that has a bit, rounded up, so that a set of small numbers is small.
+    /// The words up to the last set bit, rounded up to cache lines, so that a set of small integers stays
+    /// small.
     Bits {
         count: u32,
         words: Arc<[u64]>,
@@ -32,18 +36,18 @@ impl Default for Chunk {
     }
 }
 
-/// The offset of a member within its chunk.
-#[expect(clippy::cast_possible_truncation, reason = "the low 16 bits are what is meant")]
+/// Returns the offset of a member in its chunk.
+#[expect(clippy::cast_possible_truncation, reason = "only the low 16 bits are wanted")]
 pub(super) const fn low(member: u32) -> u16 {
     member as u16
 }
 
-/// How many words a bitmap has that ends with this offset: whole cache lines.
+/// Returns the number of words of a bitmap whose last set bit is `last`, in whole cache lines.
 fn words_to(last: u16) -> usize {
     (usize::from(last >> 6) + 1).next_multiple_of(8)
 }
 
-/// Whether `count` members up to `last` are better kept as a bitmap, if an array may take `weight` bytes for each.
+/// Returns whether a bitmap of `count` members up to `last` takes fewer than `weight` bytes per member.
 pub(super) fn is_dense(count: usize, last: u16, weight: usize) -> bool {
     count * weight > words_to(last) * size_of::<u64>()
 }
@@ -55,7 +59,7 @@ pub(super) fn put_bit(words: &mut [u64], offset: u16, present: bool) {
     }
 }
 
-/// Whether the offset's bit is set.
+/// Returns whether the bit of `offset` is set.
 fn has_bit(words: &[u64], offset: u16) -> bool {
     words.get(usize::from(offset >> 6)).copied().unwrap_or(0) >> (offset & 63) & 1 == 1
 }
@@ -69,7 +73,7 @@ fn bits_of(offsets: &[u16]) -> Chunk {
 }
 
 impl Chunk {
-    /// The chunk of these sorted offsets.
+    /// Creates the chunk with these sorted offsets.
     pub(super) fn of(offsets: &[u16], weight: usize) -> Self {
         match offsets.last() {
             Some(last) if is_dense(offsets.len(), *last, weight) => bits_of(offsets),
@@ -84,7 +88,7 @@ impl Chunk {
         }
     }
 
-    /// The bytes of its members.
+    /// Returns the bytes that the members take.
     pub(super) fn bytes(&self) -> usize {
         match self {
             Self::Array(array) => size_of_val(&**array),
@@ -99,7 +103,7 @@ impl Chunk {
         }
     }
 
-    /// Appends its members, counted from `base`.
+    /// Appends the members, each as `base` plus its offset.
     pub(super) fn append_to(&self, base: u32, out: &mut Vec<u32>) {
         match self {
             Self::Array(array) => out.extend(array.iter().map(|offset| base | u32::from(*offset))),
@@ -107,23 +111,29 @@ impl Chunk {
         }
     }
 
-    /// Appends the members, counted from `base`, that both have.
-    pub(super) fn append_common(&self, other: &Self, base: u32, out: &mut Vec<u32>) {
+    /// Appends the members that both chunks contain, each as `base` plus its offset.
+    pub(super) fn append_intersection(&self, other: &Self, base: u32, out: &mut Vec<u32>) {
         match (self, other) {
             (Self::Bits { count: a, words: ours }, Self::Bits { count: b, words: theirs }) => {
                 decode(base, Source::Both(ours, theirs), *a.min(b) as usize, out);
             }
             (Self::Array(array), Self::Bits { words, .. })
             | (Self::Bits { words, .. }, Self::Array(array)) => {
-                keep(array, |offset| has_bit(words, offset), |offset| base | u32::from(offset), out);
+                append_filtered(
+                    array,
+                    |offset| has_bit(words, offset),
+                    |offset| base | u32::from(offset),
+                    out,
+                );
             }
             (Self::Array(ours), Self::Array(theirs)) => {
-                common(ours, theirs, |offset| base | u32::from(offset), out);
+                append_intersection_of(ours, theirs, |offset| base | u32::from(offset), out);
             }
         }
     }
 
-    /// Sets the bits of its members, and says below which word they all are.
+    /// Sets the bits of the members. Returns the number of words up to the last set bit, in whole cache
+    /// lines.
     pub(super) fn copy_to(&self, words: &mut Words) -> usize {
         match self {
             Self::Array(array) => {
@@ -137,7 +147,7 @@ impl Chunk {
         }
     }
 
-    /// Clears the bits of its members.
+    /// Clears the bits of the members.
     pub(super) fn clear_in(&self, words: &mut [u64]) {
         match self {
             Self::Array(array) => array.iter().for_each(|offset| put_bit(words, *offset, false)),
@@ -147,15 +157,17 @@ impl Chunk {
         }
     }
 
-    /// Moves those of the sorted members, all of this chunk, that are not its own to the front; says how many.
-    pub(super) fn remove_from(&self, members: &mut [u32]) -> usize {
+    /// Moves the elements of `members` that are not in this chunk to the front, and returns their number.
+    ///
+    /// `members` must be sorted and lie within this chunk.
+    pub(super) fn remove_members_from(&self, members: &mut [u32]) -> usize {
         match self {
             Self::Bits { words, .. } => retain_slice(members, |member| !has_bit(words, low(member))),
-            Self::Array(array) => without(members, array, low),
+            Self::Array(array) => remove_sorted(members, array, low),
         }
     }
 
-    /// Changes memberships of sorted edits, all of this chunk.
+    /// Applies sorted edits of members of this chunk.
     pub(super) fn edit(&mut self, edits: &[Edit], weight: usize) {
         match self {
             Self::Array(array) => {
@@ -180,10 +192,10 @@ impl Chunk {
         }
     }
 
-    /// Makes a bitmap that has become sparse an array again.
+    /// Turns a bitmap into an array if it has become sparse.
     fn shrink(&mut self, weight: usize) {
         let Self::Bits { count, words } = self else { return };
-        if *count as usize * weight * 4 >= size_of_val(&**words) * AGAIN_QUARTERS {
+        if *count as usize * weight * 4 >= size_of_val(&**words) * ARRAY_REJOIN_QUARTERS {
             return;
         }
         let mut members = Vec::with_capacity(*count as usize);
@@ -193,7 +205,7 @@ impl Chunk {
     }
 }
 
-/// The number of the chunk that a member is in.
+/// Returns the number of the chunk that contains `member`.
 pub(super) const fn high(member: u32) -> u32 {
     member >> CHUNK_BITS
 }

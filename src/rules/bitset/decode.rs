@@ -1,34 +1,34 @@
-//! From the words of a bitmap to the numbers of its set bits.
+//! Decoding of bitmaps to the positions of their set bits.
 //!
-//! The only file of the index with processor-specific code. With AVX-512 it writes 16 numbers at a time, with AVX2
-//! eight; everywhere else a portable twin does the same, and a test compares all three.
+//! This is the only file of the index with processor-specific code. AVX-512 writes 16 numbers at a time, AVX2
+//! writes eight. On other processors, portable code does the same. A test compares all three.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// A bitmap, or two of which the common bits are meant; the shorter one ends it.
+/// A bitmap, or the intersection of two bitmaps. The shorter one determines the length.
 #[derive(Clone, Copy)]
 pub(super) enum Source<'a> {
     One(&'a [u64]),
     Both(&'a [u64], &'a [u64]),
 }
 
-/// A way of decoding bitmaps.
+/// An implementation of the decoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Kernel {
     /// Portable code.
     Scalar = 1,
-    /// Eight numbers at a time.
+    /// AVX2: eight numbers at a time.
     Avx2 = 2,
-    /// Sixteen numbers at a time.
+    /// AVX-512: sixteen numbers at a time.
     Avx512 = 3,
 }
 
 impl Kernel {
-    /// All of them, the fastest last.
+    /// Every kernel, the fastest last.
     pub const ALL: [Self; 3] = [Self::Scalar, Self::Avx2, Self::Avx512];
 
-    /// Whether this processor has it.
+    /// Returns whether this processor supports the kernel.
     pub fn is_present(self) -> bool {
         #[cfg(target_arch = "x86_64")]
         match self {
@@ -41,55 +41,65 @@ impl Kernel {
     }
 }
 
-/// The kernel that is forced, as a number; 0 for the best that is present.
+/// The forced kernel as a number, or 0 for the fastest one that is present.
 static FORCED: AtomicU8 = AtomicU8::new(0);
 
-/// Makes every match of this process use one kernel, or the best one again: for measuring them beside each other.
-/// One that the processor does not have is not used.
+/// Makes all matching in this process use one kernel, or the fastest one if `kernel` is `None`.
+///
+/// Used by benchmarks to compare kernels. If the processor does not support the kernel, the next slower one
+/// is used.
 pub fn force_kernel(kernel: Option<Kernel>) {
     FORCED.store(kernel.map_or(0, |kernel| kernel as u8), Ordering::Relaxed);
 }
 
-/// The kernel to use.
+/// Returns the kernel to use.
 fn kernel() -> Kernel {
     let forced = FORCED.load(Ordering::Relaxed);
     let usable = |kernel: &Kernel| (forced == 0 || *kernel as u8 <= forced) && kernel.is_present();
     Kernel::ALL.into_iter().rev().find(usable).unwrap_or(Kernel::Scalar)
 }
 
-/// Appends the numbers of the set bits, counted from `base`; there are at most `most` of them.
-pub(super) fn decode(base: u32, source: Source<'_>, most: usize, out: &mut Vec<u32>) {
-    decode_by(kernel(), base, source, most, out);
+/// Appends the positions of the set bits, counted from `base`. There must be at most `count_max` of them.
+pub(super) fn decode(base: u32, source: Source<'_>, count_max: usize, out: &mut Vec<u32>) {
+    decode_by(kernel(), base, source, count_max, out);
 }
 
-fn decode_by(kernel: Kernel, base: u32, source: Source<'_>, most: usize, out: &mut Vec<u32>) {
+fn decode_by(kernel: Kernel, base: u32, source: Source<'_>, count_max: usize, out: &mut Vec<u32>) {
     match source {
-        Source::One(words) => by(kernel, base, words.iter().copied(), most, out),
+        Source::One(words) => decode_words(kernel, base, words.iter().copied(), count_max, out),
         Source::Both(ours, theirs) => {
-            by(kernel, base, ours.iter().zip(theirs).map(|(a, b)| a & b), most, out);
+            decode_words(kernel, base, ours.iter().zip(theirs).map(|(a, b)| a & b), count_max, out);
         }
     }
 }
 
-/// Decodes by a kernel that is present.
-fn by(kernel: Kernel, base: u32, words: impl Iterator<Item = u64>, most: usize, out: &mut Vec<u32>) {
+/// Decodes with a kernel that this processor supports.
+fn decode_words(
+    kernel: Kernel,
+    base: u32,
+    words: impl Iterator<Item = u64>,
+    count_max: usize,
+    out: &mut Vec<u32>,
+) {
     match kernel {
         #[cfg(target_arch = "x86_64")]
-        Kernel::Avx512 => simd::by_sixteen(base, words, most, out),
+        Kernel::Avx512 => simd::by_sixteen(base, words, count_max, out),
         #[cfg(target_arch = "x86_64")]
-        Kernel::Avx2 => simd::by_eight(base, words, most, out),
-        _ => scalar(base, words, most, out),
+        Kernel::Avx2 => simd::by_eight(base, words, count_max, out),
+        _ => scalar(base, words, count_max, out),
     }
 }
 
-/// Room for one word's numbers beyond what is counted: they are written without a look at how many there are.
+/// Spare capacity for one word: the numbers of a word are written before they are counted.
 const SLACK: usize = 64;
 
-/// The portable way: eight numbers at a time while there may be as many, so that few branches depend on the bits.
-fn scalar(base: u32, words: impl Iterator<Item = u64>, most: usize, out: &mut Vec<u32>) {
+/// Decodes with portable code.
+///
+/// Numbers are written eight at a time, so that few branches depend on the bits.
+fn scalar(base: u32, words: impl Iterator<Item = u64>, count_max: usize, out: &mut Vec<u32>) {
     const AT_ONCE: usize = 8;
     let start = out.len();
-    out.resize(start + most + SLACK, 0);
+    out.resize(start + count_max + SLACK, 0);
     let mut end = start;
     for (first, mut word) in (base..).step_by(64).zip(words) {
         let next = end + word.count_ones() as usize;
@@ -105,7 +115,7 @@ fn scalar(base: u32, words: impl Iterator<Item = u64>, most: usize, out: &mut Ve
         }
         end = next;
     }
-    assert!(end <= start + most, "a bitmap has more members than it counts");
+    assert!(end <= start + count_max, "a bitmap has more set bits than its count says");
     out.truncate(end);
 }
 
@@ -120,15 +130,16 @@ mod simd {
 
     use super::{Kernel, SLACK};
 
-    /// Numbers written at once, at most.
+    /// The most numbers that one instruction writes.
     const LANES: usize = 16;
-    /// From this many set bits in a word on, writing many at a time is faster than one by one.
+    /// If a word has at least this many set bits, vector instructions are faster than writing its numbers one
+    /// by one.
     const DENSE: u32 = 6;
 
-    /// For each byte, the positions of its set bits, one in each byte of the number.
+    /// The positions of the set bits of each byte value, packed as one byte per position.
     static POSITIONS: [u64; 256] = positions();
 
-    #[expect(clippy::indexing_slicing, reason = "below the length by the loop's condition")]
+    #[expect(clippy::indexing_slicing, reason = "the loop's condition keeps the index below the length")]
     const fn positions() -> [u64; 256] {
         let mut table = [0; 256];
         let mut byte = 0_usize;
@@ -146,27 +157,37 @@ mod simd {
     }
 
     /// Decodes with AVX-512.
-    pub(super) fn by_sixteen(base: u32, words: impl Iterator<Item = u64>, most: usize, out: &mut Vec<u32>) {
-        assert!(Kernel::Avx512.is_present(), "asked for instructions that are missing");
-        // SAFETY: the processor has these features, as was just asserted.
-        unsafe { compress(base, words, most, out) }
+    pub(super) fn by_sixteen(
+        base: u32,
+        words: impl Iterator<Item = u64>,
+        count_max: usize,
+        out: &mut Vec<u32>,
+    ) {
+        assert!(Kernel::Avx512.is_present(), "the processor lacks the instructions of this kernel");
+        // SAFETY: the assertion above has checked that the processor supports these instructions.
+        unsafe { compress(base, words, count_max, out) }
     }
 
     /// Decodes with AVX2.
-    pub(super) fn by_eight(base: u32, words: impl Iterator<Item = u64>, most: usize, out: &mut Vec<u32>) {
-        assert!(Kernel::Avx2.is_present(), "asked for instructions that are missing");
-        // SAFETY: the processor has these features, as was just asserted.
-        unsafe { look_up(base, words, most, out) }
+    pub(super) fn by_eight(
+        base: u32,
+        words: impl Iterator<Item = u64>,
+        count_max: usize,
+        out: &mut Vec<u32>,
+    ) {
+        assert!(Kernel::Avx2.is_present(), "the processor lacks the instructions of this kernel");
+        // SAFETY: the assertion above has checked that the processor supports these instructions.
+        unsafe { look_up(base, words, count_max, out) }
     }
 
     /// Writes the numbers of a word with few set bits.
     ///
     /// # Safety
-    /// There is room for them from `end` on.
+    /// The memory from `end` on must have room for one number per set bit of `word`.
     unsafe fn one_by_one(first: u32, mut word: u64, end: *mut u32) {
         let mut place = end;
         while word != 0 {
-            // SAFETY: the caller's promise; one number for each set bit.
+            // SAFETY: the caller guarantees room for one number per set bit.
             unsafe {
                 place.write(first | word.trailing_zeros());
                 place = place.add(1);
@@ -176,26 +197,27 @@ mod simd {
     }
 
     #[target_feature(enable = "avx512f,popcnt")]
-    fn compress(base: u32, words: impl Iterator<Item = u64>, most: usize, out: &mut Vec<u32>) {
-        out.reserve(most + SLACK);
+    fn compress(base: u32, words: impl Iterator<Item = u64>, count_max: usize, out: &mut Vec<u32>) {
+        out.reserve(count_max + SLACK);
         let room = out.capacity() - LANES;
         let lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
         let mut end = out.len();
         for (first, word) in (base..).step_by(64).zip(words) {
             let count = word.count_ones();
-            assert!(end + count as usize <= room, "a bitmap has more members than it counts");
+            assert!(end + count as usize <= room, "a bitmap has more set bits than its count says");
             if count < DENSE {
-                // SAFETY: below `room`, as asserted for the whole word.
+                // SAFETY: the numbers of the whole word end before `room`, as asserted above.
                 unsafe { one_by_one(first, word, out.as_mut_ptr().add(end)) };
                 end += count as usize;
                 continue;
             }
             for quarter in [0, 16, 32, 48] {
-                #[expect(clippy::cast_possible_truncation, reason = "a quarter of the word is what is meant")]
+                #[expect(clippy::cast_possible_truncation, reason = "only a quarter of the word is wanted")]
                 let mask = (word >> quarter) as u16;
                 let numbers = _mm512_add_epi32(lanes, _mm512_set1_epi32((first + quarter).cast_signed()));
                 let packed = _mm512_maskz_compress_epi32(mask, numbers);
-                // SAFETY: at most `LANES` numbers from `end`, which is at most `room`, on: within the capacity.
+                // SAFETY: this writes at most `LANES` numbers from `end`. `end` is at most `room`, so they
+                // fit the capacity.
                 unsafe { _mm512_storeu_si512(out.as_mut_ptr().add(end).cast(), packed) };
                 end += mask.count_ones() as usize;
             }
@@ -205,25 +227,26 @@ mod simd {
     }
 
     #[target_feature(enable = "avx2,popcnt")]
-    fn look_up(base: u32, words: impl Iterator<Item = u64>, most: usize, out: &mut Vec<u32>) {
-        out.reserve(most + SLACK);
+    fn look_up(base: u32, words: impl Iterator<Item = u64>, count_max: usize, out: &mut Vec<u32>) {
+        out.reserve(count_max + SLACK);
         let room = out.capacity() - LANES;
         let mut end = out.len();
         for (first, word) in (base..).step_by(64).zip(words) {
             let count = word.count_ones();
-            assert!(end + count as usize <= room, "a bitmap has more members than it counts");
+            assert!(end + count as usize <= room, "a bitmap has more set bits than its count says");
             if count < DENSE {
-                // SAFETY: below `room`, as asserted for the whole word.
+                // SAFETY: the numbers of the whole word end before `room`, as asserted above.
                 unsafe { one_by_one(first, word, out.as_mut_ptr().add(end)) };
                 end += count as usize;
                 continue;
             }
             for (first, byte) in (first..).step_by(8).zip(word.to_le_bytes()) {
-                #[expect(clippy::indexing_slicing, reason = "a byte is below the length")]
+                #[expect(clippy::indexing_slicing, reason = "a byte is below the table's length of 256")]
                 let positions = POSITIONS[usize::from(byte)];
                 let wide = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(positions.cast_signed()));
                 let numbers = _mm256_add_epi32(wide, _mm256_set1_epi32(first.cast_signed()));
-                // SAFETY: 8 numbers from `end`, which is at most `room`, on: within the capacity.
+                // SAFETY: this writes 8 numbers from `end`. `end` is at most `room`, so they fit the
+                // capacity.
                 unsafe { _mm256_storeu_si256(out.as_mut_ptr().add(end).cast(), numbers) };
                 end += byte.count_ones() as usize;
             }
@@ -240,14 +263,14 @@ mod tests {
 
     use super::*;
 
-    /// The members one by one, straight from the meaning of a bitmap.
+    /// Returns the positions of the set bits, found one by one.
     fn members(base: u32, words: &[u64]) -> Vec<u32> {
         let is_set = |bit: &u32| words[*bit as usize / 64] >> (bit % 64) & 1 == 1;
         (0..u32::try_from(words.len() * 64).unwrap()).filter(is_set).map(|bit| base | bit).collect()
     }
 
     #[test]
-    fn every_kernel_says_what_the_bits_say() {
+    fn every_kernel_finds_all_set_bits() {
         let mut rng = StdRng::seed_from_u64(1);
         let mut words = |(density, count): (f64, usize)| -> Vec<u64> {
             let word = |rng: &mut StdRng| {

@@ -1,23 +1,23 @@
-//! Work on sorted lists, without branches that depend on their members.
+//! Operations on sorted lists, without branches that depend on the elements.
 
 use std::cell::Cell;
 
-/// One membership to change.
+/// One change of a set: a member to add or to remove.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Edit {
     /// The member.
     pub member: u32,
-    /// Whether it is in the set afterwards.
+    /// Whether the set contains the member after the edit.
     pub present: bool,
 }
 
-/// Keeps, of the end of a list from `start` on, what `keep` says.
+/// Removes the elements of `list` from `start` on for which `keep` returns false.
 pub fn retain_from(list: &mut Vec<u32>, start: usize, keep: impl FnMut(u32) -> bool) {
     let kept = list.get_mut(start..).map_or(0, |tail| retain_slice(tail, keep));
     list.truncate(start + kept);
 }
 
-/// Moves what `keep` says to the front; says how many there are.
+/// Moves the elements for which `keep` returns true to the front, and returns their number.
 pub(super) fn retain_slice(list: &mut [u32], mut keep: impl FnMut(u32) -> bool) -> usize {
     let list = Cell::from_mut(list).as_slice_of_cells();
     let mut end = 0;
@@ -30,16 +30,22 @@ pub(super) fn retain_slice(list: &mut [u32], mut keep: impl FnMut(u32) -> bool) 
     end
 }
 
-/// How many times longer a list must be to be searched for each member of the other.
+/// A list is searched for each element of the other one if it is more than this many times longer.
 const FAR: usize = 8;
 
-/// Moves the sorted members whose form is not among `ours`, sorted too, to the front; says how many there are.
-pub(super) fn without<T: Copy + Ord>(members: &mut [u32], ours: &[T], form: impl Fn(u32) -> T) -> usize {
+/// Moves the elements of `members` that are not in `ours` to the front, and returns their number.
+///
+/// Both lists must be sorted. `form` maps a member to the form of the elements of `ours`.
+pub(super) fn remove_sorted<T: Copy + Ord>(
+    members: &mut [u32],
+    ours: &[T],
+    form: impl Fn(u32) -> T,
+) -> usize {
     if ours.len() > FAR * members.len() {
         return retain_slice(members, |member| ours.binary_search(&form(member)).is_err());
     }
     if members.len() > FAR * ours.len() {
-        return without_few(members, ours, form);
+        return remove_few(members, ours, form);
     }
     let members = Cell::from_mut(members).as_slice_of_cells();
     let (mut at, mut end, mut other) = (0, 0, 0);
@@ -61,8 +67,10 @@ pub(super) fn without<T: Copy + Ord>(members: &mut [u32], ours: &[T], form: impl
     end
 }
 
-/// The same where there are few to take out: each is searched, and what is between them moves as a whole.
-fn without_few<T: Copy + Ord>(members: &mut [u32], few: &[T], form: impl Fn(u32) -> T) -> usize {
+/// Does the same as [`remove_sorted`] if `few` is much shorter than `members`.
+///
+/// Each element of `few` is found by binary search, and the members between two of them move as a block.
+fn remove_few<T: Copy + Ord>(members: &mut [u32], few: &[T], form: impl Fn(u32) -> T) -> usize {
     let (mut from, mut end) = (0, 0);
     for other in few {
         let Some(rest) = members.get(from..) else { break };
@@ -79,8 +87,8 @@ fn without_few<T: Copy + Ord>(members: &mut [u32], few: &[T], form: impl Fn(u32)
     end + members.len() - from
 }
 
-/// Appends those members that `wanted` says, in another form.
-pub(super) fn keep<T: Copy>(
+/// Appends `form(member)` of the members for which `wanted` returns true.
+pub(super) fn append_filtered<T: Copy>(
     members: &[T],
     wanted: impl Fn(T) -> bool,
     form: impl Fn(T) -> u32,
@@ -98,8 +106,8 @@ pub(super) fn keep<T: Copy>(
     out.truncate(end);
 }
 
-/// Appends what two sorted lists have in common, in another form.
-pub(super) fn common<T: Copy + Ord>(
+/// Appends `form(element)` of the elements that both sorted lists contain.
+pub(super) fn append_intersection_of<T: Copy + Ord>(
     mut ours: &[T],
     mut theirs: &[T],
     form: impl Fn(T) -> u32,
@@ -117,7 +125,8 @@ pub(super) fn common<T: Copy + Ord>(
     out.truncate(end);
 }
 
-/// Merges sorted members with sorted edits of distinct members.
+/// Applies edits to sorted members and appends the result. The edits must be sorted by member, with one edit
+/// for each.
 pub fn merge<T: Copy + Ord>(
     members: impl IntoIterator<Item = T>,
     edits: impl IntoIterator<Item = (T, bool)>,

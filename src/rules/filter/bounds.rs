@@ -1,9 +1,9 @@
-//! Refuses what cannot be bounded, and makes the rest pay for what it does.
+//! Bounds the cost of a filter: rejects what has no bound, and makes the rest pay while it runs.
 //!
-//! Text is at most 4 KiB, so all that can be costly is what an event's size multiplies: loops, comparisons of
-//! whole values, and searches in text. Loops ask for the units of their body each time round, and a value that
-//! is looked at as a whole is weighed first. No value can grow beyond the event's own: lists and maps are made
-//! of constants, `map` is refused, and `+` is bounded.
+//! A filter's text has at most 4 KiB. So only operations that grow with the size of the event can be
+//! expensive: loops, comparisons of whole values, and searches in text. A rewritten loop pays for its body in
+//! each iteration. An operation that reads a whole value first pays for the size of the value. No value can
+//! grow beyond the event: lists and maps consist of constants, `map` is rejected, and `+` is bounded.
 
 use cel::common::ast::{
     CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, LiteralValue, SelectExpr, operators,
@@ -20,9 +20,10 @@ pub(super) const MEMBERS: [&str; 6] = ["type", "project", "company", "data", "se
 const DEPTH_MAX: usize = 64;
 const LOOPS_MAX: usize = 4;
 const PATTERN_BYTES_MAX: usize = 1 << 18;
-/// How much more than looking at it once searching a pattern in a text may cost.
+/// The cost of matching a regular expression against a text, as a multiple of the cost of reading the text
+/// once.
 const PATTERN_FACTOR: i64 = 64;
-/// A loop copies each element.
+/// The cost of a loop over a list, as a multiple of the cost of reading it: a loop copies each element.
 const LOOP_FACTOR: i64 = 4;
 const TYPES: [&str; 12] = [
     "bool",
@@ -38,7 +39,7 @@ const TYPES: [&str; 12] = [
     "type",
     "uint",
 ];
-/// Functions whose cost does not depend on their arguments' sizes.
+/// Functions whose cost does not depend on the sizes of their arguments.
 const CHEAP: [&str; 20] = [
     operators::LOGICAL_AND,
     operators::LOGICAL_OR,
@@ -61,7 +62,7 @@ const CHEAP: [&str; 20] = [
     "getMonth",
     "getSeconds",
 ];
-/// Functions that look at all of their first operand.
+/// Functions that read all of their first operand.
 const WHOLE: [&str; 14] = [
     "size",
     "contains",
@@ -78,7 +79,7 @@ const WHOLE: [&str; 14] = [
     "type",
     "dyn",
 ];
-/// Operators that look at all of both operands, unless one of them is a constant.
+/// Operators that read all of both operands, unless one of them is a constant.
 const COMPARE: [&str; 6] = [
     operators::EQUALS,
     operators::NOT_EQUALS,
@@ -88,27 +89,28 @@ const COMPARE: [&str; 6] = [
     operators::GREATER_EQUALS,
 ];
 
-/// What is wrong with an expression, and which node it is about.
+/// Why an expression is rejected, and the node that the message is about.
 pub(super) struct BoundError {
     pub(super) node: u64,
     pub(super) message: String,
 }
 
-/// Rewrites an expression so that evaluating it has a bounded cost.
+/// Rewrites an expression so that the cost of its evaluation is bounded.
 ///
-/// Returns the patterns that it refers to as `@pattern0`, `@pattern1`, ….
+/// Returns the regular expressions that the rewritten expression refers to as `@pattern0`, `@pattern1` and so
+/// on.
 pub(super) fn bound(expression: &mut IdedExpr) -> Result<Vec<Regex>, BoundError> {
-    let mut walk = Walk { patterns: Vec::new(), variables: Vec::new(), depth: 0 };
+    let mut walk = CostBounder { patterns: Vec::new(), variables: Vec::new(), depth: 0 };
     walk.visit(expression)?;
     Ok(walk.patterns)
 }
 
-/// The name of a compiled pattern's variable.
+/// Returns the name of the variable that holds a compiled regular expression.
 pub(super) fn pattern_name(index: usize) -> String {
     format!("@pattern{index}")
 }
 
-struct Walk {
+struct CostBounder {
     patterns: Vec<Regex>,
     variables: Vec<String>,
     depth: usize,
@@ -142,7 +144,10 @@ fn weigh(operand: &mut IdedExpr, factor: i64) {
     }
 }
 
-/// Makes an expression pay a fixed price whenever it is evaluated. An error of a condition is never absorbed.
+/// Makes an expression pay a fixed price whenever it is evaluated.
+///
+/// The payment is the condition of a conditional, because the interpreter never ignores an error of a
+/// condition.
 fn charge(expression: &mut IdedExpr, units: i64) {
     let paid = call(SPEND, vec![ident(BUDGET), int(units)]);
     let value = std::mem::take(expression);
@@ -163,7 +168,7 @@ fn is_constant(expression: &IdedExpr) -> bool {
     }
 }
 
-/// How many nodes an expression has.
+/// Returns the number of nodes of an expression, an estimate of its cost per evaluation.
 fn nodes(expression: &IdedExpr) -> i64 {
     1 + match &expression.expr {
         Expr::Call(call) => call.target.as_deref().into_iter().chain(&call.args).map(nodes).sum(),
@@ -175,13 +180,13 @@ fn nodes(expression: &IdedExpr) -> i64 {
     }
 }
 
-impl Walk {
+impl CostBounder {
     fn visit(&mut self, expression: &mut IdedExpr) -> Result<(), BoundError> {
         self.depth += 1;
         if self.depth > DEPTH_MAX {
             return refuse(
                 expression.id,
-                format!("is nested deeper than {DEPTH_MAX}: write it with fewer levels"),
+                format!("is nested more than {DEPTH_MAX} levels deep: use fewer levels"),
             );
         }
         let (id, is_constant) = (expression.id, is_constant(expression));
@@ -191,9 +196,11 @@ impl Walk {
             Expr::Ident(name) => self.check_name(id, name)?,
             Expr::Select(select) => self.visit_select(id, select)?,
             Expr::List(_) | Expr::Map(_) => {
-                return refuse(id, "a list or map may only hold constants: compare its parts one by one");
+                return refuse(id, "a list or map may contain only constants: compare its parts one by one");
             }
-            Expr::Struct(_) => return refuse(id, "a filter makes no messages: compare members one by one"),
+            Expr::Struct(_) => {
+                return refuse(id, "filters cannot create messages: compare members one by one");
+            }
             Expr::Comprehension(comprehension) => self.visit_loop(id, comprehension)?,
             Expr::Call(_) => self.visit_call(expression)?,
         }
@@ -254,13 +261,13 @@ impl Walk {
         } else if !CHEAP.contains(&name) {
             return refuse(
                 id,
-                format!("'{name}' is not a function of filters; those are {}", WHOLE.join(", ")),
+                format!("'{name}' is not a function of filters: expected one of {}", WHOLE.join(", ")),
             );
         }
         Ok(())
     }
 
-    /// `text.matches("pattern")`: the pattern is compiled once, now.
+    /// Compiles the constant regular expression of `text.matches("pattern")`.
     fn visit_matches(&mut self, id: u64, expression: &mut IdedExpr) -> Result<(), BoundError> {
         let Expr::Call(CallExpr { target, args, .. }) = &mut expression.expr else { return Ok(()) };
         let mut operands = target.take().map(|target| *target).into_iter().chain(args.drain(..));
@@ -281,18 +288,20 @@ impl Walk {
         Ok(())
     }
 
-    /// A loop that a macro was expanded to: `all` and `exists` fold with `&&` and `||`, `exists_one` and `filter`
-    /// have a guarded step, `map` has any other.
+    /// Visits a loop that a macro was expanded to, and rejects `map`.
+    ///
+    /// `all` and `exists` combine with `&&` and `||`. `exists_one` and `filter` have a conditional step.
+    /// `map` has any other step.
     fn visit_loop(&mut self, id: u64, inner: &mut ComprehensionExpr) -> Result<(), BoundError> {
         self.visit(&mut inner.iter_range)?;
         weigh(&mut inner.iter_range, LOOP_FACTOR);
         if self.variables.len() == LOOPS_MAX {
-            return refuse(id, format!("has more than {LOOPS_MAX} loops inside each other"));
+            return refuse(id, format!("has more than {LOOPS_MAX} nested loops: use fewer"));
         }
         let iter_var = inner.iter_var.clone();
         self.variables.push(iter_var.clone());
         let Expr::Call(step) = &mut inner.loop_step.expr else {
-            return refuse(id, "is not a loop of filters");
+            return refuse(id, "is not a loop that filters support");
         };
         match (step.func_name.as_str(), step.args.as_mut_slice()) {
             (operators::LOGICAL_AND | operators::LOGICAL_OR, [_, body]) => {
@@ -305,7 +314,7 @@ impl Walk {
                 charge(guard, units);
             }
             _ => {
-                return refuse(id, "a filter makes no lists with map: use exists, all, exists_one or filter");
+                return refuse(id, "map is not supported in filters: use exists, all, exists_one or filter");
             }
         }
         self.variables.pop();
@@ -313,7 +322,7 @@ impl Walk {
     }
 }
 
-/// Whether a guarded step adds something else than the element itself to a list.
+/// Returns whether a conditional step adds anything but the element itself to a list.
 fn makes_values(step: &IdedExpr, iter_var: &str) -> bool {
     let Expr::Call(CallExpr { args, .. }) = &step.expr else { return true };
     match args.last().map(|added| &added.expr) {

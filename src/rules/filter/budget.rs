@@ -1,7 +1,7 @@
-//! What evaluating a filter may cost, counted while it runs.
+//! The cost budget of an evaluation, and the functions that spend it.
 //!
-//! One unit is about one step of the interpreter or 16 bytes looked at. The expression itself is rewritten (see
-//! `bounds`) so that it asks for units where its cost depends on the event.
+//! One unit is about one step of the interpreter, or 16 bytes read. The module `bounds` rewrites an
+//! expression so that it spends units wherever its cost depends on the event.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -14,21 +14,22 @@ use cel::common::value::{CowVal, StaticVal, Val};
 use cel::{DeclarationError, Env, ExecutionError};
 use regex::Regex;
 
-/// The units that one evaluation may use.
+/// The units that one evaluation can spend.
 const UNITS: u64 = 500_000;
 const BYTES_PER_UNIT: u64 = 16;
-/// The longest text that `+` makes, in bytes.
+/// The longest text that `+` can create, in bytes.
 const SUM_BYTES_MAX: usize = 4096;
 
 /// The variable that holds the budget.
 pub(super) const BUDGET: &str = "@budget";
-/// `@spend(@budget, units)`: true, or fails.
+/// `@spend(@budget, units)`: spends units and returns true, or fails.
 pub(super) const SPEND: &str = "@spend";
-/// `@weigh(@budget, factor, value)`: the value, paid for by its size, or fails.
+/// `@weigh(@budget, factor, value)`: spends `factor` times the size of the value and returns the value, or
+/// fails.
 pub(super) const WEIGH: &str = "@weigh";
-/// `@sum(a, b)`: `a + b`, bounded.
+/// `@sum(a, b)`: `a + b`, with a bounded result.
 pub(super) const SUM: &str = "@sum";
-/// `@matches(pattern, text)`: whether a compiled pattern is found in the text.
+/// `@matches(pattern, text)`: whether a compiled regular expression matches the text.
 pub(super) const MATCHES: &str = "@matches";
 
 static BUDGET_TYPE: Type = budget_type();
@@ -66,11 +67,11 @@ macro_rules! opaque {
     };
 }
 
-/// The units left, as a value that the expression can hand to functions.
+/// The remaining units, as a value that the expression can pass to functions.
 #[derive(Clone, Debug)]
 pub(super) struct Budget(Arc<AtomicU64>);
 
-/// A compiled regular expression as a value.
+/// A compiled regular expression as a CEL value.
 #[derive(Clone, Debug)]
 pub(super) struct Pattern(pub(super) Regex);
 
@@ -82,25 +83,25 @@ impl Budget {
         Self(Arc::new(AtomicU64::new(UNITS)))
     }
 
-    /// Starts over for another filter.
+    /// Resets the budget for another filter.
     pub(super) fn refill(&self) {
         self.0.store(UNITS, Ordering::Relaxed);
     }
 
-    /// Whether more was asked for than there was: whatever came out then is no answer.
+    /// Returns whether the evaluation asked for more units than there were. Its result is meaningless then.
     pub(super) fn is_exhausted(&self) -> bool {
         self.0.load(Ordering::Relaxed) == 0
     }
 
-    /// Takes units, or fails now and ever after.
+    /// Spends units. Once the budget is exhausted, this call and all later calls fail.
     fn spend(&self, units: u64) -> Result<(), ExecutionError> {
         let left = self.0.load(Ordering::Relaxed).saturating_sub(units);
         self.0.store(left, Ordering::Relaxed);
-        if left == 0 { Err(ExecutionError::function_error("filter", "too much work")) } else { Ok(()) }
+        if left == 0 { Err(ExecutionError::function_error("filter", "cost budget exceeded")) } else { Ok(()) }
     }
 }
 
-/// The units that looking at all of a value takes, counted up to `most`.
+/// Returns the units that reading all of a value costs. Stops counting soon after `most`.
 fn weight(value: &dyn Val, most: u64) -> u64 {
     let text = |bytes: usize| 1 + bytes as u64 / BYTES_PER_UNIT;
     if let Some(string) = value.downcast_ref::<CelString<'_>>() {
@@ -160,7 +161,7 @@ fn sum<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionErr
     if a.downcast_ref::<CelList<'_>>().is_some() {
         return Err(ExecutionError::function_error(
             "+",
-            "lists cannot be joined in a filter: test each by itself",
+            "filters cannot join lists: test each list by itself",
         ));
     }
     if length(a).unwrap_or(0).saturating_add(length(b).unwrap_or(0)) > SUM_BYTES_MAX {
@@ -183,7 +184,7 @@ fn matches<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, Executio
     Ok(CowVal::owned(CelBool::from(pattern.0.is_match(text.inner()))))
 }
 
-/// The standard environment with the functions of this module.
+/// Returns the standard environment with the functions of this module.
 pub(super) fn environment() -> Result<Env, DeclarationError> {
     let mut env = Env::stdlib().with_optional_support(false);
     env.add_overload(SPEND, SPEND, vec![budget_type(), INT_TYPE], spend)?;

@@ -1,4 +1,4 @@
-//! Event data as CEL's values.
+//! Conversion of event data to CEL values.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -8,7 +8,7 @@ use cel::Value;
 use cel::objects::Key;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
-/// JSON read straight into CEL's values.
+/// JSON that deserializes directly to a CEL value.
 pub(super) struct Json(pub(super) Value);
 
 impl<'de> Deserialize<'de> for Json {

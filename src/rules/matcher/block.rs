@@ -1,73 +1,86 @@
-//! The runs of one term: which slots are posted there, by pattern.
+//! The postings of each term: runs of slots, by pattern.
+//!
+//! A *posting* says that the subscription in a slot wants a pattern (event types) under a term (projects).
+//! All postings with the same term, pattern and certainty form a *run*. A term with few postings stores its
+//! runs in one packed block, a single allocation of words:
+//!
+//! ```text
+//! ┌───────┬────────┬────────┬───┬────────────────┬────────────────┬───┐
+//! │ count │ head 0 │ head 1 │ … │ slots of run 0 │ slots of run 1 │ … │
+//! └───────┴────────┴────────┴───┴────────────────┴────────────────┴───┘
+//!             head = key << 12 | end of its run among the slots
+//! ```
+//! A term with many postings, or with a run that is smaller as a bitmap, has a [`Directory`] instead: one set
+//! per run, in shards. A change copies one block, or one shard and one set.
 
 use std::sync::Arc;
 
 use super::footprint::{heap_bytes, shared_bytes};
-use super::notes::Change;
+use super::pending::PackedChange;
 use super::radix::Radix;
 use crate::rules::bitset::{Bitset, Edit, Mask, merge};
 
-/// Number of an event pattern.
+/// The number of an event pattern.
 pub(super) type PatternId = u32;
-/// Number of a project, a company, or a pair of them.
+/// The number of a project, a company, or a pair of both.
 pub(super) type TermId = u32;
-/// Number of a subscription within its snapshot.
+/// The number of a subscription in its snapshot.
 pub(super) type Slot = u32;
 
-/// The pattern of subscriptions that want every type.
+/// The pattern of subscriptions that want every event type.
 pub(super) const ANY_PATTERN: PatternId = 0;
-/// The pattern under which broad subscriptions are posted; their own patterns are in a table apart.
-pub(super) const WIDE: PatternId = 1;
-/// The first number that a name can have as a pattern.
+/// The pattern that broad subscriptions are posted under. A side table holds the patterns that they want.
+pub(super) const BROAD: PatternId = 1;
+/// The first pattern number that a name can get.
 pub(super) const FIRST_PATTERN: PatternId = 2;
-/// Patterns from here on do not fit a block's heads: their subscriptions are posted as broad ones.
+/// Patterns from this number on do not fit a block's heads. Subscriptions that use one are posted as broad.
 pub(super) const POSTED_PATTERNS_MAX: PatternId = 1 << 19;
 /// The term of subscriptions that want every project.
 pub(super) const ANY_TERM: TermId = 0;
-/// The first number that a name can have as a term.
+/// The first term number that a name can get.
 pub(super) const FIRST_TERM: TermId = 1;
 
-/// The most postings in one block; an end must fit 12 bits.
+/// The most postings in a packed block. The end of a run must fit 12 bits.
 const BLOCK_MAX: usize = 2000;
-/// Below this a divided term becomes one block again.
-const BLOCK_AGAIN: usize = 1500;
+/// A divided term with fewer postings than this becomes a packed block again.
+const BLOCK_REJOIN_MIN: usize = 1500;
 const END_BITS: u32 = 12;
 const SHARDS: usize = 64;
 
-/// Whether a posting is a match without looking.
+/// Whether a posting alone proves a match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Trust {
-    /// It is.
-    Sure,
-    /// Something that the subscription takes out, or its filter, may stand against it.
-    Verify,
+pub(super) enum Certainty {
+    /// The posting is a match.
+    Certain,
+    /// An exclusion or a filter of the subscription can prevent the match.
+    NeedsCheck,
 }
 
-impl Trust {
-    /// To be verified if that is so.
+impl Certainty {
+    /// Returns `NeedsCheck` if `is_doubtful`, else `Certain`.
     pub(super) const fn unless(is_doubtful: bool) -> Self {
-        if is_doubtful { Self::Verify } else { Self::Sure }
+        if is_doubtful { Self::NeedsCheck } else { Self::Certain }
     }
 
-    /// Sure if both are.
+    /// Returns `Certain` if both are certain.
     pub(super) const fn and(self, other: Self) -> Self {
         match self {
-            Self::Sure => other,
-            Self::Verify => Self::Verify,
+            Self::Certain => other,
+            Self::NeedsCheck => Self::NeedsCheck,
         }
     }
 }
 
-/// A number as a subscription's postings name it, with what holds of it there.
+/// The number of a pattern or term in a subscription's postings, together with its certainty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Posted(u32);
+pub(super) struct PostedId(u32);
 
-impl Posted {
-    pub(super) const fn new(number: u32, trust: Trust) -> Self {
-        Self(number << 1 | matches!(trust, Trust::Verify) as u32)
+impl PostedId {
+    pub(super) const fn new(number: u32, certainty: Certainty) -> Self {
+        Self(number << 1 | matches!(certainty, Certainty::NeedsCheck) as u32)
     }
 
-    /// The same in one word, as [`word`](Self::word) gave it; words sort as their numbers do.
+    /// Converts a word from [`word`](Self::word) back. Words sort like their numbers.
     pub(super) const fn from_word(word: u32) -> Self {
         Self(word)
     }
@@ -80,36 +93,36 @@ impl Posted {
         self.0 >> 1
     }
 
-    pub(super) const fn trust(self) -> Trust {
-        Trust::unless(self.0 & 1 == 1)
+    pub(super) const fn certainty(self) -> Certainty {
+        Certainty::unless(self.0 & 1 == 1)
     }
 }
 
-/// Names a run within a term: a pattern, and whether its members must be verified one by one.
+/// Identifies a run in a term: a pattern, and whether its members need a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Key(u32);
 
 impl Key {
-    /// The run of subscriptions that match for sure.
-    const fn sure(pattern: PatternId) -> Self {
+    /// Returns the key of the run of certain matches.
+    const fn certain(pattern: PatternId) -> Self {
         Self(pattern << 1)
     }
 
-    /// The run of subscriptions to verify.
-    const fn verified(pattern: PatternId) -> Self {
+    /// Returns the key of the run whose members need a check.
+    const fn unchecked(pattern: PatternId) -> Self {
         Self(pattern << 1 | 1)
     }
 
-    /// The run of a pattern for subscriptions of this kind.
-    pub(super) const fn of(pattern: PatternId, trust: Trust) -> Self {
-        match trust {
-            Trust::Sure => Self::sure(pattern),
-            Trust::Verify => Self::verified(pattern),
+    /// Returns the key of the run with this certainty.
+    pub(super) const fn of(pattern: PatternId, certainty: Certainty) -> Self {
+        match certainty {
+            Certainty::Certain => Self::certain(pattern),
+            Certainty::NeedsCheck => Self::unchecked(pattern),
         }
     }
 }
 
-/// A posting of one slot in one run, put in or taken out: one number, sorted by key and slot.
+/// A change of one slot in one run. Its number sorts by key, then by slot.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Posting(u64);
 
@@ -127,7 +140,7 @@ impl Posting {
     }
 }
 
-impl Change for Posting {
+impl PackedChange for Posting {
     fn to_bits(self) -> u64 {
         self.0
     }
@@ -137,7 +150,7 @@ impl Change for Posting {
     }
 }
 
-impl Change for Edit {
+impl PackedChange for Edit {
     fn to_bits(self) -> u64 {
         u64::from(self.member) << 1 | u64::from(self.present)
     }
@@ -170,23 +183,23 @@ impl Run<'_> {
         }
     }
 
-    /// Appends the members that are in none of the sets handed over.
-    pub(super) fn append_without(self, excepts: impl Fn(&mut dyn FnMut(&Mask)), out: &mut Vec<Slot>) {
+    /// Appends the members that are in none of the sets that `exclusions` passes to its argument.
+    pub(super) fn append_difference(self, exclusions: impl Fn(&mut dyn FnMut(&Mask)), out: &mut Vec<Slot>) {
         match self {
             Self::List(list) => {
                 let start = out.len();
                 out.extend_from_slice(list);
-                excepts(&mut |set| set.remove_from(out, start));
+                exclusions(&mut |set| set.remove_members_from(out, start));
             }
-            Self::Set(set) => set.append_without(excepts, out),
+            Self::Set(set) => set.append_difference(exclusions, out),
         }
     }
 
     /// Appends the members that are also in `other`.
-    pub(super) fn append_common(self, other: &Mask, out: &mut Vec<Slot>) {
+    pub(super) fn append_intersection(self, other: &Mask, out: &mut Vec<Slot>) {
         match self {
-            Self::List(list) => other.append_common_of(list, out),
-            Self::Set(set) => set.append_common(other, out),
+            Self::List(list) => other.append_intersection_with_list(list, out),
+            Self::Set(set) => set.append_intersection(other, out),
         }
     }
 }
@@ -194,22 +207,22 @@ impl Run<'_> {
 /// The two runs of a pattern.
 #[derive(Clone, Copy)]
 pub(super) struct Runs<'a> {
-    pub(super) sure: Run<'a>,
-    pub(super) verified: Run<'a>,
+    pub(super) certain: Run<'a>,
+    pub(super) unchecked: Run<'a>,
 }
 
 impl Runs<'_> {
-    const NONE: Self = Self { sure: Run::List(&[]), verified: Run::List(&[]) };
+    const NONE: Self = Self { certain: Run::List(&[]), unchecked: Run::List(&[]) };
 
     pub(super) fn is_empty(self) -> bool {
-        self.sure.is_empty() && self.verified.is_empty()
+        self.certain.is_empty() && self.unchecked.is_empty()
     }
 }
 
 /// All runs of one term.
 #[derive(Clone, Copy)]
 pub(super) enum Block<'a> {
-    /// One allocation: the count of heads, the heads (`key << 12 | end`), the slots.
+    /// One allocation: the number of heads, the heads (`key << 12 | end`), and the slots.
     Packed {
         heads: &'a [u32],
         slots: &'a [Slot],
@@ -224,7 +237,7 @@ impl<'a> Block<'a> {
         Self::Packed { heads, slots }
     }
 
-    /// The runs of a pattern.
+    /// Returns the runs of a pattern.
     pub(super) fn runs(self, pattern: PatternId) -> Runs<'a> {
         match self {
             Self::Packed { heads, slots } => packed_runs(heads, slots, pattern),
@@ -233,12 +246,12 @@ impl<'a> Block<'a> {
     }
 }
 
-/// The key and the end of a head.
+/// Returns the key and the end of a head.
 const fn head(word: u32) -> (Key, usize) {
     (Key(word >> END_BITS), (word & ((1 << END_BITS) - 1)) as usize)
 }
 
-/// How many heads are below `bound`. Few are counted without a branch that depends on them.
+/// Returns the number of heads below `bound`. A short list is counted without data-dependent branches.
 fn before(heads: &[u32], bound: u32) -> usize {
     const FEW: usize = 128;
     match heads.first() {
@@ -249,32 +262,32 @@ fn before(heads: &[u32], bound: u32) -> usize {
 }
 
 fn packed_runs<'a>(heads: &[u32], slots: &'a [Slot], pattern: PatternId) -> Runs<'a> {
-    let at = before(heads, Key::sure(pattern).0 << END_BITS);
+    let at = before(heads, Key::certain(pattern).0 << END_BITS);
     let mut start = at.checked_sub(1).and_then(|last| heads.get(last)).map_or(0, |word| head(*word).1);
     let mut runs = Runs::NONE;
     for word in heads.iter().skip(at).take(2) {
         let (key, end) = head(*word);
         let run = Run::List(slots.get(start..end).unwrap_or(&[]));
         start = end;
-        if key == Key::sure(pattern) {
-            runs.sure = run;
-        } else if key == Key::verified(pattern) {
-            runs.verified = run;
+        if key == Key::certain(pattern) {
+            runs.certain = run;
+        } else if key == Key::unchecked(pattern) {
+            runs.unchecked = run;
         }
     }
     runs
 }
 
-/// A packed block in the making; its room is used again for the next one.
+/// Builds packed blocks. Its buffers are reused for the next block.
 #[derive(Default)]
-pub(super) struct Packing {
+pub(super) struct BlockBuilder {
     heads: Vec<u32>,
     slots: Vec<Slot>,
     words: Vec<u32>,
 }
 
-impl Packing {
-    /// Ends the run of `key`, which consists of the slots that were added since the last one ended.
+impl BlockBuilder {
+    /// Ends the run of `key`: the slots added since the end of the previous run.
     fn end_run(&mut self, key: Key) {
         let end = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
         if self.heads.last().map_or(0, |word| head(*word).1) < self.slots.len() {
@@ -287,7 +300,7 @@ impl Packing {
         self.slots.clear();
     }
 
-    /// The words of the block, if anything is posted in it.
+    /// Returns the words of the block, or `None` if it has no postings.
     fn words(&mut self) -> Option<Arc<[u32]>> {
         let Self { heads, slots, words } = self;
         words.clear();
@@ -296,20 +309,20 @@ impl Packing {
         (!slots.is_empty()).then(|| Arc::from(&**words))
     }
 
-    /// Whether it has a run that would be smaller as a bitmap.
+    /// Returns whether any run would be smaller as a bitmap.
     fn has_dense_run(&self) -> bool {
         runs_of(&self.heads, &self.slots).any(|(_, run)| is_bitmap(run))
     }
 }
 
-/// Whether a run of a packed block is better read as a bitmap: long, and most of the slots up to its last one.
+/// Returns whether a run should be a bitmap: it is long and contains most slots up to its last one.
 fn is_bitmap(run: &[Slot]) -> bool {
     const LONG: usize = 256;
     const PART: u32 = 4;
     run.len() >= LONG && run.last().is_some_and(|last| (*last / PART) as usize <= run.len())
 }
 
-/// The runs of a packed block, in order.
+/// Returns the runs of a packed block, in order.
 fn runs_of<'a>(heads: &'a [u32], slots: &'a [Slot]) -> impl Iterator<Item = (Key, &'a [Slot])> {
     let starts = std::iter::once(0).chain(heads.iter().map(|word| head(*word).1));
     heads.iter().zip(starts).map(move |(word, start)| {
@@ -318,30 +331,31 @@ fn runs_of<'a>(heads: &'a [u32], slots: &'a [Slot]) -> impl Iterator<Item = (Key
     })
 }
 
-/// The runs after some postings were changed: those untouched are copied as they are. Each is handed over once.
+/// Visits each run once, with its postings before the change and the edits that apply to it. Both are in key
+/// order.
 fn edit_runs<'a>(
     runs: impl Iterator<Item = (Key, &'a [Slot])>,
     edits: &[Posting],
-    mut hand_over: impl FnMut(Key, &[Slot], &[Posting]),
+    mut visit: impl FnMut(Key, &[Slot], &[Posting]),
 ) {
     let mut edits = edits.chunk_by(|a, b| a.key() == b.key()).peekable();
     let key_of = |group: &[Posting]| group.first().map(|edit| edit.key());
     for (key, slots) in runs {
         while let Some(group) = edits.next_if(|group| key_of(group) < Some(key)) {
             if let Some(new) = key_of(group) {
-                hand_over(new, &[], group);
+                visit(new, &[], group);
             }
         }
-        hand_over(key, slots, edits.next_if(|group| key_of(group) == Some(key)).unwrap_or(&[]));
+        visit(key, slots, edits.next_if(|group| key_of(group) == Some(key)).unwrap_or(&[]));
     }
     for group in edits {
         if let Some(new) = key_of(group) {
-            hand_over(new, &[], group);
+            visit(new, &[], group);
         }
     }
 }
 
-/// Runs by key, sorted.
+/// Sets by key, sorted.
 type Shard = Vec<(Key, Bitset)>;
 
 /// The runs of a term with many postings, in shards by pattern.
@@ -356,19 +370,19 @@ impl Directory {
 
     fn runs(&self, pattern: PatternId) -> Runs<'_> {
         let Some(Some(shard)) = self.shards.get(pattern as usize % SHARDS) else { return Runs::NONE };
-        let at = shard.partition_point(|(key, _)| *key < Key::sure(pattern));
+        let at = shard.partition_point(|(key, _)| *key < Key::certain(pattern));
         let mut runs = Runs::NONE;
         for (key, set) in shard.iter().skip(at).take(2) {
-            if *key == Key::sure(pattern) {
-                runs.sure = Run::Set(set);
-            } else if *key == Key::verified(pattern) {
-                runs.verified = Run::Set(set);
+            if *key == Key::certain(pattern) {
+                runs.certain = Run::Set(set);
+            } else if *key == Key::unchecked(pattern) {
+                runs.unchecked = Run::Set(set);
             }
         }
         runs
     }
 
-    /// Applies postings that are sorted and distinct.
+    /// Applies postings, which must be sorted and distinct.
     fn edit(&mut self, postings: &[Posting]) {
         let mut edits = Vec::new();
         for run in postings.chunk_by(|a, b| a.key() == b.key()) {
@@ -404,26 +418,26 @@ impl Directory {
         self.shards.iter().flatten().map(shard).sum()
     }
 
-    fn pack(&self, packing: &mut Packing) {
+    fn pack(&self, builder: &mut BlockBuilder) {
         let mut runs: Vec<_> = self.shards.iter().flatten().flat_map(|shard| shard.iter()).collect();
         runs.sort_unstable_by_key(|(key, _)| *key);
         for (key, set) in runs {
-            set.append_to(&mut packing.slots);
-            packing.end_run(*key);
+            set.append_to(&mut builder.slots);
+            builder.end_run(*key);
         }
     }
 }
 
 /// The runs of every term.
 #[derive(Clone, Default)]
-pub(super) struct Terms {
-    /// A packed block, or no words at all for a term that is divided.
+pub(super) struct TermTable {
+    /// The packed block of each term. It has no words if the term is divided.
     packed: Radix<Option<Arc<[u32]>>>,
     divided: Radix<Option<Arc<Directory>>>,
 }
 
-impl Terms {
-    /// The bytes they take.
+impl TermTable {
+    /// Returns the bytes that the table takes.
     pub(super) fn footprint(&self) -> usize {
         let packed = |words: &Option<Arc<[u32]>>| {
             words.as_ref().map_or(0, |words| shared_bytes(size_of_val(&**words)))
@@ -436,7 +450,7 @@ impl Terms {
         self.packed.footprint(packed) + self.divided.footprint(divided)
     }
 
-    /// The runs of a term that has any.
+    /// Returns the runs of a term, if it has any.
     pub(super) fn block(&self, term: TermId) -> Option<Block<'_>> {
         let words = self.packed.get(term)?.as_deref()?;
         if words.is_empty() {
@@ -445,27 +459,27 @@ impl Terms {
         Some(Block::packed(words))
     }
 
-    /// Applies postings of one term, sorted by key and slot, one for each.
-    pub(super) fn edit(&mut self, term: TermId, edits: &[Posting], packing: &mut Packing) {
-        packing.clear();
+    /// Applies postings of one term, which must be sorted by key and slot, with one for each.
+    pub(super) fn edit(&mut self, term: TermId, edits: &[Posting], builder: &mut BlockBuilder) {
+        builder.clear();
         let place = self.packed.get_mut(term);
         if place.as_deref().is_some_and(<[u32]>::is_empty) {
-            self.edit_divided(term, edits, packing);
+            self.edit_divided(term, edits, builder);
             return;
         }
         let Block::Packed { heads, slots } = Block::packed(place.as_deref().unwrap_or(&[])) else { return };
         if slots.len() + edits.len() <= BLOCK_MAX {
             edit_runs(runs_of(heads, slots), edits, |key, run, edits| {
                 if edits.is_empty() {
-                    packing.slots.extend_from_slice(run);
+                    builder.slots.extend_from_slice(run);
                 } else {
                     let edits = edits.iter().map(|posting| posting.edit());
-                    merge(run.iter().copied(), edits.map(|e| (e.member, e.present)), &mut packing.slots);
+                    merge(run.iter().copied(), edits.map(|e| (e.member, e.present)), &mut builder.slots);
                 }
-                packing.end_run(key);
+                builder.end_run(key);
             });
-            if !packing.has_dense_run() {
-                *place = packing.words();
+            if !builder.has_dense_run() {
+                *place = builder.words();
                 return;
             }
         }
@@ -477,22 +491,22 @@ impl Terms {
         }
         *place = Some(Arc::default());
         *self.divided.get_mut(term) = Some(Arc::new(directory));
-        self.edit_divided(term, edits, packing);
+        self.edit_divided(term, edits, builder);
     }
 
-    fn edit_divided(&mut self, term: TermId, edits: &[Posting], packing: &mut Packing) {
+    fn edit_divided(&mut self, term: TermId, edits: &[Posting], builder: &mut BlockBuilder) {
         let place = self.divided.get_mut(term);
         let directory = Arc::make_mut(place.get_or_insert_with(|| Arc::new(Directory::EMPTY)));
         directory.edit(edits);
-        if directory.total >= BLOCK_AGAIN {
+        if directory.total >= BLOCK_REJOIN_MIN {
             return;
         }
-        packing.clear();
-        directory.pack(packing);
-        if packing.has_dense_run() {
+        builder.clear();
+        directory.pack(builder);
+        if builder.has_dense_run() {
             return;
         }
         *place = None;
-        *self.packed.get_mut(term) = packing.words();
+        *self.packed.get_mut(term) = builder.words();
     }
 }

@@ -1,11 +1,13 @@
-//! A subscription's selectors, brought to the form that is posted: no pattern that another one covers, none that is
-//! taken out, and of what is taken out only what a posted pattern may still meet.
+//! Compiles selectors to the form that is posted.
+//!
+//! The result has no pattern that another one covers, and none that is excluded. It keeps only those
+//! exclusions that a posted pattern can still meet.
 
-use super::block::Trust;
+use super::block::Certainty;
 use crate::model::name::{CompanyId, EventType, ProjectId};
 use crate::model::selector::{EventPattern, EventSelector, ProjectPattern, ProjectSelector};
 
-/// Prefixes and types of which no two mean the same type, but for types that stand there twice.
+/// Event types as prefixes and exact types that do not overlap, except that exact types may be repeated.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct TypeSet<'a> {
     pub(super) prefixes: Vec<&'a str>,
@@ -32,7 +34,7 @@ impl<'a> TypeSet<'a> {
         set
     }
 
-    /// Sorts the types too.
+    /// Sorts the exact types and removes repeated ones.
     fn in_order(mut self) -> Self {
         self.exact.sort_unstable();
         self.exact.dedup();
@@ -44,7 +46,9 @@ impl<'a> TypeSet<'a> {
     }
 }
 
-/// Which of the sorted prefixes, none of which begins another, begins the name.
+/// Returns the index of the prefix that `name` starts with, if any.
+///
+/// The prefixes must be sorted, and none may be a prefix of another.
 fn covering(prefixes: &[&str], name: &str) -> Option<usize> {
     let at = prefixes.partition_point(|prefix| *prefix <= name).checked_sub(1)?;
     prefixes.get(at).filter(|prefix| name.starts_with(**prefix)).map(|_| at)
@@ -53,44 +57,48 @@ fn covering(prefixes: &[&str], name: &str) -> Option<usize> {
 /// The event types that a selector wants.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Types<'a> {
-    /// The patterns to post; none at all if `all` says so.
-    pub(super) prefixes: Vec<(&'a str, Trust)>,
+    /// The prefixes to post. Empty if `all` is set.
+    pub(super) prefixes: Vec<(&'a str, Certainty)>,
     pub(super) exact: Vec<&'a EventType>,
-    pub(super) all: Option<Trust>,
-    /// What a posted pattern may meet although it is taken out.
-    pub(super) except: TypeSet<'a>,
+    pub(super) all: Option<Certainty>,
+    /// The exclusions that a posted pattern can meet.
+    pub(super) excluded: TypeSet<'a>,
 }
 
 impl<'a> Types<'a> {
     pub(super) fn of(selector: &'a EventSelector) -> Self {
         let mut wanted = TypeSet::of(selector.includes());
-        let mut except = TypeSet::of(selector.excludes()).in_order();
+        let mut excluded = TypeSet::of(selector.excludes()).in_order();
         if wanted.is_all || wanted.is_empty() {
-            let all = Some(Trust::unless(!except.is_empty()));
-            return Self { prefixes: Vec::new(), exact: Vec::new(), all, except };
+            let all = Some(Certainty::unless(!excluded.is_empty()));
+            return Self { prefixes: Vec::new(), exact: Vec::new(), all, excluded };
         }
-        if except.is_empty() {
-            let prefixes = wanted.prefixes.into_iter().map(|prefix| (prefix, Trust::Sure)).collect();
-            return Self { prefixes, exact: wanted.exact, all: None, except };
+        if excluded.is_empty() {
+            let prefixes = wanted.prefixes.into_iter().map(|prefix| (prefix, Certainty::Certain)).collect();
+            return Self { prefixes, exact: wanted.exact, all: None, excluded };
         }
         wanted.exact.retain(|name| {
-            except.exact.binary_search(name).is_err() && covering(&except.prefixes, name.as_str()).is_none()
+            excluded.exact.binary_search(name).is_err()
+                && covering(&excluded.prefixes, name.as_str()).is_none()
         });
-        wanted.prefixes.retain(|prefix| covering(&except.prefixes, prefix).is_none());
+        wanted.prefixes.retain(|prefix| covering(&excluded.prefixes, prefix).is_none());
         let mut is_doubtful = vec![false; wanted.prefixes.len()];
         let mut meets = |name: &str| {
             let flag = covering(&wanted.prefixes, name).and_then(|at| is_doubtful.get_mut(at));
             flag.map(|flag| *flag = true).is_some()
         };
-        except.prefixes.retain(|prefix| meets(prefix));
-        except.exact.retain(|name| meets(name.as_str()));
-        let prefixes = wanted.prefixes.into_iter().zip(is_doubtful.into_iter().map(Trust::unless)).collect();
-        Self { prefixes, exact: wanted.exact, all: None, except }
+        excluded.prefixes.retain(|prefix| meets(prefix));
+        excluded.exact.retain(|name| meets(name.as_str()));
+        let prefixes =
+            wanted.prefixes.into_iter().zip(is_doubtful.into_iter().map(Certainty::unless)).collect();
+        Self { prefixes, exact: wanted.exact, all: None, excluded }
     }
 }
 
-/// Projects, companies and pairs of which only a project and a company can both mean one event, but for those that
-/// stand there twice.
+/// Projects, companies and pairs.
+///
+/// An event can match both a project and a company of the set, but no other two entries. Projects and
+/// companies may be repeated.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct ProjectSet<'a> {
     pub(super) projects: Vec<&'a ProjectId>,
@@ -113,7 +121,7 @@ impl<'a> ProjectSet<'a> {
         if set.pairs.is_empty() { set } else { set.in_order() }
     }
 
-    /// Sorts all of them, and drops the pairs that a project or a company covers.
+    /// Sorts all entries, and removes repeated ones and the pairs that a project or a company covers.
     fn in_order(mut self) -> Self {
         self.projects.sort_unstable();
         self.projects.dedup();
@@ -130,7 +138,7 @@ impl<'a> ProjectSet<'a> {
         self.projects.is_empty() && self.companies.is_empty() && self.pairs.is_empty() && !self.is_all
     }
 
-    /// Whether it has the pair's project or company; it must be in order.
+    /// Returns whether the set contains the project or the company of the pair. The set must be sorted.
     fn has_part_of(&self, (company, project): (&CompanyId, &ProjectId)) -> bool {
         self.projects.binary_search(&project).is_ok() || self.companies.binary_search(&company).is_ok()
     }
@@ -140,49 +148,52 @@ impl<'a> ProjectSet<'a> {
 #[derive(Debug, PartialEq, Eq)]
 #[expect(clippy::struct_field_names, reason = "a set of projects, some of them by project")]
 pub(super) struct Projects<'a> {
-    /// What to post; none at all if `all` says so.
-    pub(super) projects: Vec<(&'a ProjectId, Trust)>,
-    pub(super) companies: Vec<(&'a CompanyId, Trust)>,
+    /// The projects to post. Empty if `all` is set.
+    pub(super) projects: Vec<(&'a ProjectId, Certainty)>,
+    pub(super) companies: Vec<(&'a CompanyId, Certainty)>,
     pub(super) pairs: Vec<(&'a CompanyId, &'a ProjectId)>,
-    pub(super) all: Option<Trust>,
-    /// What a posting may meet although it is taken out.
-    pub(super) except: ProjectSet<'a>,
+    pub(super) all: Option<Certainty>,
+    /// The exclusions that a posting can meet.
+    pub(super) excluded: ProjectSet<'a>,
 }
 
 impl<'a> Projects<'a> {
     pub(super) fn of(selector: &'a ProjectSelector) -> Self {
         let mut wanted = ProjectSet::of(selector.includes());
-        let mut except = ProjectSet::of(selector.excludes()).in_order();
+        let mut excluded = ProjectSet::of(selector.excludes()).in_order();
         let (mut projects, mut companies) = (Vec::new(), Vec::new());
         if wanted.is_all || wanted.is_empty() {
-            let all = Some(Trust::unless(!except.is_empty()));
-            return Self { projects, companies, pairs: Vec::new(), all, except };
+            let all = Some(Certainty::unless(!excluded.is_empty()));
+            return Self { projects, companies, pairs: Vec::new(), all, excluded };
         }
-        if !except.is_empty() {
+        if !excluded.is_empty() {
             wanted = wanted.in_order();
         }
-        wanted.projects.retain(|project| except.projects.binary_search(project).is_err());
-        wanted.companies.retain(|company| except.companies.binary_search(company).is_err());
-        wanted.pairs.retain(|pair| !except.has_part_of(*pair) && except.pairs.binary_search(pair).is_err());
-        let excepted_projects: Vec<_> = sorted(except.pairs.iter().map(|(_, project)| *project));
+        wanted.projects.retain(|project| excluded.projects.binary_search(project).is_err());
+        wanted.companies.retain(|company| excluded.companies.binary_search(company).is_err());
+        wanted
+            .pairs
+            .retain(|pair| !excluded.has_part_of(*pair) && excluded.pairs.binary_search(pair).is_err());
+        let excepted_projects: Vec<_> = sorted(excluded.pairs.iter().map(|(_, project)| *project));
         projects.extend(wanted.projects.iter().map(|project| {
-            let is_met = !except.companies.is_empty() || excepted_projects.binary_search(project).is_ok();
-            (*project, Trust::unless(is_met))
+            let is_met = !excluded.companies.is_empty() || excepted_projects.binary_search(project).is_ok();
+            (*project, Certainty::unless(is_met))
         }));
-        let excepted_companies: Vec<_> = sorted(except.pairs.iter().map(|(company, _)| *company));
+        let excepted_companies: Vec<_> = sorted(excluded.pairs.iter().map(|(company, _)| *company));
         companies.extend(wanted.companies.iter().map(|company| {
-            let is_met = !except.projects.is_empty() || excepted_companies.binary_search(company).is_ok();
-            // The posting under the company gives way to one under the project.
-            (*company, Trust::unless(is_met || !wanted.projects.is_empty()))
+            let is_met = !excluded.projects.is_empty() || excepted_companies.binary_search(company).is_ok();
+            // For an event with both, the posting under the project counts instead of the one under the
+            // company.
+            (*company, Certainty::unless(is_met || !wanted.projects.is_empty()))
         }));
-        except.pairs.retain(|pair| wanted.has_part_of(*pair));
+        excluded.pairs.retain(|pair| wanted.has_part_of(*pair));
         if wanted.projects.is_empty() {
-            except.companies.clear();
+            excluded.companies.clear();
         }
         if wanted.companies.is_empty() {
-            except.projects.clear();
+            excluded.projects.clear();
         }
-        Self { projects, companies, pairs: wanted.pairs, all: None, except }
+        Self { projects, companies, pairs: wanted.pairs, all: None, excluded }
     }
 }
 
@@ -205,58 +216,61 @@ mod tests {
         let selector =
             EventSelector::parse(&["a.b.c", "a.*", "a.b.*", "ab", "a.*", "b", "a.", "!x"]).unwrap();
         let types = Types::of(&selector);
-        assert_eq!((types.all, types.prefixes), (None, vec![("a.", Trust::Sure)]));
+        assert_eq!((types.all, types.prefixes), (None, vec![("a.", Certainty::Certain)]));
         assert_eq!(texts(types.exact), ["ab", "b"]);
-        assert_eq!(types.except, TypeSet::default());
-        for (all, trust) in [(&["!a"][..], Trust::Verify), (&["a", "*"], Trust::Sure)] {
-            assert_eq!(Types::of(&EventSelector::parse(all).unwrap()).all, Some(trust));
+        assert_eq!(types.excluded, TypeSet::default());
+        for (all, certainty) in [(&["!a"][..], Certainty::NeedsCheck), (&["a", "*"], Certainty::Certain)] {
+            assert_eq!(Types::of(&EventSelector::parse(all).unwrap()).all, Some(certainty));
         }
     }
 
     #[test]
-    fn types_taken_out_are_not_posted_and_only_prefixes_that_meet_one_are_verified() {
+    fn excluded_types_are_not_posted_and_only_overlapping_prefixes_need_a_check() {
         let selector = EventSelector::parse(&[
             "a", "b", "c.*", "d.*", "e.x*", "!b", "!d.x*", "!d.xy", "!e*", "!z", "!c",
         ]);
         let selector = selector.unwrap();
         let types = Types::of(&selector);
         assert_eq!(texts(types.exact), ["a"]);
-        assert_eq!(types.prefixes, [("c.", Trust::Sure), ("d.", Trust::Verify)]);
-        assert_eq!((types.except.prefixes, types.except.exact), (vec!["d.x"], vec![]));
+        assert_eq!(types.prefixes, [("c.", Certainty::Certain), ("d.", Certainty::NeedsCheck)]);
+        assert_eq!((types.excluded.prefixes, types.excluded.exact), (vec!["d.x"], vec![]));
     }
 
     #[test]
     fn covered_projects_are_dropped() {
         let selector = ProjectSelector::parse(&["p", "acme/p", "acme/*", "acme/q", "globex/q", "p"]).unwrap();
         let found = Projects::of(&selector);
-        let projects: Vec<_> = found.projects.iter().map(|(name, trust)| (name.as_str(), *trust)).collect();
-        assert_eq!(projects, [("p", Trust::Sure)]);
-        let companies: Vec<_> = found.companies.iter().map(|(name, trust)| (name.as_str(), *trust)).collect();
-        assert_eq!(companies, [("acme", Trust::Verify)]);
+        let projects: Vec<_> =
+            found.projects.iter().map(|(name, certainty)| (name.as_str(), *certainty)).collect();
+        assert_eq!(projects, [("p", Certainty::Certain)]);
+        let companies: Vec<_> =
+            found.companies.iter().map(|(name, certainty)| (name.as_str(), *certainty)).collect();
+        assert_eq!(companies, [("acme", Certainty::NeedsCheck)]);
         assert_eq!(found.pairs.iter().map(|(c, p)| format!("{c}/{p}")).collect::<Vec<_>>(), ["globex/q"]);
     }
 
     #[test]
-    fn projects_taken_out_are_not_posted_and_only_what_may_meet_one_is_verified() {
+    fn excluded_projects_are_not_posted_and_only_overlapping_terms_need_a_check() {
         let parse = |texts: &[&str]| ProjectSelector::parse(texts).unwrap();
-        let sure = parse(&["p", "q", "!q", "!acme/r"]);
-        let found = Projects::of(&sure);
+        let certain = parse(&["p", "q", "!q", "!acme/r"]);
+        let found = Projects::of(&certain);
         assert_eq!(found.projects.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["p"]);
-        assert_eq!((found.projects[0].1, found.except), (Trust::Sure, ProjectSet::default()));
+        assert_eq!((found.projects[0].1, found.excluded), (Certainty::Certain, ProjectSet::default()));
         let met = parse(&["p", "q", "globex/r", "globex/s", "!acme/p", "!acme/x", "!globex/s", "!t"]);
         let found = Projects::of(&met);
-        let projects: Vec<_> = found.projects.iter().map(|(name, trust)| (name.as_str(), *trust)).collect();
-        assert_eq!(projects, [("p", Trust::Verify), ("q", Trust::Sure)]);
+        let projects: Vec<_> =
+            found.projects.iter().map(|(name, certainty)| (name.as_str(), *certainty)).collect();
+        assert_eq!(projects, [("p", Certainty::NeedsCheck), ("q", Certainty::Certain)]);
         assert_eq!(found.pairs.iter().map(|(c, p)| format!("{c}/{p}")).collect::<Vec<_>>(), ["globex/r"]);
         assert_eq!(
-            found.except.pairs.iter().map(|(c, p)| format!("{c}/{p}")).collect::<Vec<_>>(),
+            found.excluded.pairs.iter().map(|(c, p)| format!("{c}/{p}")).collect::<Vec<_>>(),
             ["acme/p"]
         );
-        assert!(found.except.projects.is_empty());
+        assert!(found.excluded.projects.is_empty());
         let company = parse(&["acme/*", "!p", "!globex/*"]);
         let found = Projects::of(&company);
-        assert_eq!((found.companies[0].1, found.except.companies.len()), (Trust::Verify, 0));
-        assert_eq!(found.except.projects.len(), 1);
+        assert_eq!((found.companies[0].1, found.excluded.companies.len()), (Certainty::NeedsCheck, 0));
+        assert_eq!(found.excluded.projects.len(), 1);
         assert_eq!(Projects::of(&parse(&["acme/*", "!acme/*"])).companies, []);
     }
 }

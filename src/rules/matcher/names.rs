@@ -1,4 +1,4 @@
-//! Names that some subscription uses, as small numbers: what readers look up and never add to.
+//! Tables of names and their numbers. Readers look names up, and only the writer adds them.
 
 use std::sync::Arc;
 
@@ -8,11 +8,11 @@ use super::block::TermId;
 use super::footprint::shared_bytes;
 use super::radix::Radix;
 
-/// The average number of names in a shard before the shards are divided.
+/// The average number of names per shard at which the table grows.
 const SHARD_NAMES: usize = 16;
-/// By how many bits the number of shards grows at once.
+/// The number of shards doubles this many times when the table grows.
 const GROWTH_BITS: u32 = 2;
-/// How many bits of a span hold the length; names have at most 128 bytes.
+/// The bits of a span that hold the length of a name, which has at most 128 bytes.
 const LENGTH_BITS: u32 = 8;
 
 /// A persistent map from names to numbers.
@@ -26,14 +26,14 @@ pub(super) struct NameTable {
     len: usize,
 }
 
-/// The words that spell a name, the last one padded with zeros.
-fn spell(name: &[u8]) -> impl Iterator<Item = u32> + '_ {
+/// Returns the bytes of a name as words. The last word is padded with zeros.
+fn name_words(name: &[u8]) -> impl Iterator<Item = u32> + '_ {
     name.chunks(4).map(|chunk| {
         chunk.iter().zip([0, 8, 16, 24]).fold(0, |word, (byte, shift)| word | u32::from(*byte) << shift)
     })
 }
 
-/// One shard, taken apart.
+/// A view of one shard.
 struct Shard<'a> {
     tags: &'a [u32],
     numbers: &'a [u32],
@@ -56,29 +56,29 @@ impl<'a> Shard<'a> {
         split().unwrap_or(Self::EMPTY)
     }
 
-    /// The words and the length of the name that a span means.
+    /// Returns the words and the length in bytes of the name at a span.
     fn name(&self, span: u32) -> (&'a [u32], usize) {
         let (start, len) = ((span >> LENGTH_BITS) as usize, (span & 0xff) as usize);
         (self.names.get(start..start + len.div_ceil(4)).unwrap_or(&[]), len)
     }
 
-    /// The bytes of the name that a span means.
+    /// Returns the bytes of the name at a span.
     fn bytes(&self, span: u32) -> Vec<u8> {
         let (words, len) = self.name(span);
         words.iter().flat_map(|word| word.to_le_bytes()).take(len).collect()
     }
 
-    /// Whether that is the name which a span means.
+    /// Returns whether the name at a span is `name`.
     fn is_name(&self, span: u32, name: &[u8]) -> bool {
         let (words, len) = self.name(span);
         let (whole, rest) = name.as_chunks::<4>();
         let (starts, last) = words.split_at(words.len().min(whole.len()));
         len == name.len()
             && starts.iter().zip(whole).all(|(word, chunk)| *word == u32::from_le_bytes(*chunk))
-            && last.iter().copied().eq(spell(rest))
+            && last.iter().copied().eq(name_words(rest))
     }
 
-    /// The first entry whose tag that is, without a branch for each.
+    /// Returns the first entry with this tag. The search has no branch per entry.
     fn tagged(&self, tag: u32) -> Option<usize> {
         let numbered = self.tags.iter().zip(0_u32..);
         let found = numbered
@@ -97,8 +97,8 @@ impl<'a> Shard<'a> {
             .find(|at| self.spans.get(*at).is_some_and(|span| self.is_name(*span, name)))
     }
 
-    /// The shard's words once more, without the entry at `except` and with `more` at the end.
-    fn rebuilt(&self, except: Option<usize>, more: Option<(u32, u32, &[u8])>) -> Arc<[u32]> {
+    /// Returns a copy of the shard without the entry at `except`, and with the entry `more` at the end.
+    fn rebuild(&self, except: Option<usize>, more: Option<(u32, u32, &[u8])>) -> Arc<[u32]> {
         let kept = |at: &usize| Some(*at) != except;
         let pick =
             |from: &'a [u32]| from.iter().enumerate().filter(move |(at, _)| kept(at)).map(|(_, word)| *word);
@@ -116,35 +116,35 @@ impl<'a> Shard<'a> {
         for span in pick(self.spans) {
             words.extend_from_slice(self.name(span).0);
         }
-        words.extend(more.iter().flat_map(|(_, _, name)| spell(name)));
+        words.extend(more.iter().flat_map(|(_, _, name)| name_words(name)));
         words.into()
     }
 }
 
-/// The part of a hash that a shard keeps.
-#[expect(clippy::cast_possible_truncation, reason = "the low half is what is meant")]
+/// Returns the part of a hash that a shard stores.
+#[expect(clippy::cast_possible_truncation, reason = "only the low half is wanted")]
 const fn tag(hash: u64) -> u32 {
     hash as u32
 }
 
 impl NameTable {
-    /// How many names there are.
+    /// Returns the number of names.
     #[cfg(test)]
     pub(super) const fn len(&self) -> usize {
         self.len
     }
 
-    /// The bytes it takes.
+    /// Returns the bytes that the table takes.
     pub(super) fn footprint(&self) -> usize {
         self.shards.footprint(|shard| shard.as_ref().map_or(0, |words| shared_bytes(size_of_val(&**words))))
     }
 
-    /// Whether there is no name.
+    /// Returns whether the table has no names.
     pub(super) const fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// The shard of a hash: its high bits.
+    /// Returns the number of the shard for a hash: the high bits of the hash.
     fn shard_index(&self, hash: u64) -> u32 {
         u32::try_from(hash.checked_shr(u64::BITS - self.shard_bits).unwrap_or(0)).unwrap_or(0)
     }
@@ -156,7 +156,7 @@ impl NameTable {
         }
     }
 
-    /// The number of a name, if it is known.
+    /// Returns the number of a name, if the table contains it.
     pub(super) fn find(&self, name: &[u8]) -> Option<u32> {
         if self.is_empty() {
             return None;
@@ -166,24 +166,24 @@ impl NameTable {
         shard.position(tag(hash), name).and_then(|at| shard.numbers.get(at).copied())
     }
 
-    /// Gives a name of 1 to 255 bytes that is not known yet a number; returns the hash that it is kept under.
+    /// Adds a name of 1 to 255 bytes that the table does not contain. Returns the hash of the name.
     pub(super) fn insert(&mut self, name: &[u8], number: u32) -> u64 {
         if self.len >= SHARD_NAMES << self.shard_bits {
-            self.divide();
+            self.grow();
         }
         self.len += 1;
         let hash = xxh3_64(name);
-        self.replace(hash, |shard| shard.rebuilt(None, Some((tag(hash), number, name))));
+        self.replace(hash, |shard| shard.rebuild(None, Some((tag(hash), number, name))));
         hash
     }
 
-    /// Forgets the name with this hash and number; returns its bytes.
+    /// Removes the name with this hash and number. Returns its bytes.
     pub(super) fn remove(&mut self, hash: u64, number: u32) -> Option<Vec<u8>> {
         let shard = self.shard(hash);
         let at = shard.numbers.iter().position(|known| *known == number)?;
         let name = shard.bytes(*shard.spans.get(at)?);
         self.len -= 1;
-        self.replace(hash, |shard| shard.rebuilt(Some(at), None));
+        self.replace(hash, |shard| shard.rebuild(Some(at), None));
         Some(name)
     }
 
@@ -193,8 +193,8 @@ impl NameTable {
         *place = (words.first() != Some(&0)).then_some(words);
     }
 
-    /// Spreads the names over more shards; amortised over the insertions that made it necessary.
-    fn divide(&mut self) {
+    /// Distributes the names over more shards. The insertions that made this necessary amortise its cost.
+    fn grow(&mut self) {
         let old = std::mem::take(self);
         self.shard_bits = old.shard_bits + GROWTH_BITS;
         for index in 0..1 << old.shard_bits {
@@ -207,7 +207,7 @@ impl NameTable {
     }
 }
 
-/// How a pair of a company and a project is named in the table of pairs.
+/// Returns the key of a company and a project in the table of pairs.
 pub(super) fn pair_name(company: TermId, project: TermId) -> [u8; 8] {
     (u64::from(company) << 32 | u64::from(project)).to_le_bytes()
 }
@@ -217,7 +217,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_come_and_go() {
+    fn removed_names_are_gone_and_copies_keep_them() {
         let mut table = NameTable::default();
         let name = |n: u32| format!("project-{n:x}-{}", "x".repeat(n as usize % 9)).into_bytes();
         assert_eq!(table.find(b""), None);

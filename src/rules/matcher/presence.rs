@@ -5,14 +5,16 @@ use crate::model::subscription::HealthState;
 /// Whether a subscription takes part in matching.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Presence {
-    /// It does.
+    /// The subscription takes part.
     Active,
-    /// A person switched it off: it matches nothing, and [`explain`](super::Snapshot::explain) says so.
+    /// The subscription was disabled by a person and matches nothing. `Snapshot::explain` reports this as the
+    /// reason.
     Disabled,
 }
 
 impl Presence {
-    /// What a subscription's health makes of it: bad health alone does not take it out.
+    /// Returns the presence of a subscription with this health. Only a manual disable takes it out of
+    /// matching.
     pub fn of(health: &HealthState) -> Self {
         if health.matches() { Self::Active } else { Self::Disabled }
     }

@@ -1,4 +1,4 @@
-//! A persistent vector: cheap to copy, and a change copies only the path to what it touches.
+//! A persistent vector. Clones are cheap, and a change copies only the path to the changed element.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -8,14 +8,14 @@ use super::footprint::shared_bytes;
 const BITS: u32 = 5;
 const WIDTH: usize = 1 << BITS;
 
-/// A level of nodes, known by its type, so that a reader need not look what a node is.
+/// A node of the tree. Its level is part of its type, so that a reader need not test what a node is.
 trait Node<T>: Clone {
-    /// How many levels it is above the leaves.
+    /// The number of levels between this node and the leaves.
     const LEVEL: u32;
 
     fn empty() -> Self;
     fn get(&self, index: u32) -> Option<&T>;
-    /// The element, to be changed: nodes that are shared are copied.
+    /// Returns the element for changes. Shared nodes on the path are copied.
     fn reach(this: &mut Arc<Self>, index: u32) -> &mut T;
     fn footprint(&self, each: &dyn Fn(&T) -> usize) -> usize;
 }
@@ -33,7 +33,7 @@ type Level4<T> = Branch<Level3<T>>;
 type Level5<T> = Branch<Level4<T>>;
 type Level6<T> = Branch<Level5<T>>;
 
-/// The position of `index` in a node `level` levels above the leaves.
+/// Returns the position of `index` in a node that is `level` levels above the leaves.
 const fn digit(index: u32, level: u32) -> usize {
     (index >> (BITS * level)) as usize & (WIDTH - 1)
 }
@@ -82,8 +82,8 @@ impl<T, C: Node<T>> Node<T> for Branch<C> {
     }
 }
 
-/// Puts a level above a node.
-fn above<T, C: Node<T>>(below: &Arc<C>, _: PhantomData<T>) -> Arc<Branch<C>> {
+/// Returns a node whose first child is `below`.
+fn add_level<T, C: Node<T>>(below: &Arc<C>, _: PhantomData<T>) -> Arc<Branch<C>> {
     let mut branch = <Branch<C> as Node<T>>::empty();
     if let Some(first) = branch.0.first_mut() {
         *first = Some(Arc::clone(below));
@@ -91,7 +91,7 @@ fn above<T, C: Node<T>>(below: &Arc<C>, _: PhantomData<T>) -> Arc<Branch<C>> {
     Arc::new(branch)
 }
 
-/// The highest node, by its level.
+/// The root node, by its level.
 #[derive(Clone)]
 enum Root<T> {
     Empty,
@@ -104,10 +104,10 @@ enum Root<T> {
     Level6(Arc<Level6<T>>),
 }
 
-/// A vector over all `u32` indices whose untouched elements are `T::default()`.
+/// A vector over all `u32` indices. Elements that were never changed are `T::default()`.
 ///
-/// A clone shares everything; afterwards the first change below a node copies that node and later ones, while it
-/// is not shared again, happen in place. Reading takes one step for each factor of 32 in the largest index.
+/// A clone shares all nodes. The first change below a shared node copies that node. Later changes happen in
+/// place, until the node is shared again. A read takes one step for each factor of 32 in the largest index.
 #[derive(Clone)]
 pub(super) struct Radix<T>(Root<T>);
 
@@ -118,7 +118,7 @@ impl<T> Default for Radix<T> {
 }
 
 impl<T: Clone + Default> Radix<T> {
-    /// The element, if its neighbourhood was ever touched.
+    /// Returns the element, or `None` if no element of its node was ever changed.
     pub(super) fn get(&self, index: u32) -> Option<&T> {
         if !self.reaches(index) {
             return None;
@@ -135,7 +135,7 @@ impl<T: Clone + Default> Radix<T> {
         }
     }
 
-    /// The element, to be changed in place.
+    /// Returns the element for changes.
     pub(super) fn get_mut(&mut self, index: u32) -> &mut T {
         while !self.reaches(index) {
             self.grow();
@@ -148,11 +148,11 @@ impl<T: Clone + Default> Radix<T> {
             Root::Level5(root) => Node::reach(root, index),
             Root::Level6(root) => Node::reach(root, index),
             Root::Level0(root) => Node::reach(root, index),
-            Root::Empty => unreachable!("a root that reaches an index is there"),
+            Root::Empty => unreachable!("an empty root reaches no index"),
         }
     }
 
-    /// The bytes it takes, with what `each` says of its elements.
+    /// Returns the bytes that the vector takes. `each` gives the bytes that an element owns on the heap.
     pub(super) fn footprint(&self, each: impl Fn(&T) -> usize) -> usize {
         match &self.0 {
             Root::Empty => 0,
@@ -166,7 +166,7 @@ impl<T: Clone + Default> Radix<T> {
         }
     }
 
-    /// Whether the root is high enough for an index.
+    /// Returns whether the root is high enough for an index.
     const fn reaches(&self, index: u32) -> bool {
         let levels = match &self.0 {
             Root::Empty => return false,
@@ -181,16 +181,16 @@ impl<T: Clone + Default> Radix<T> {
         index >> (BITS * levels) == 0
     }
 
-    /// Puts a level above the root.
+    /// Adds a level above the root.
     fn grow(&mut self) {
         self.0 = match &self.0 {
             Root::Empty => Root::Level0(Arc::new(Leaf::empty())),
-            Root::Level0(root) => Root::Level1(above(root, PhantomData::<T>)),
-            Root::Level1(root) => Root::Level2(above(root, PhantomData::<T>)),
-            Root::Level2(root) => Root::Level3(above(root, PhantomData::<T>)),
-            Root::Level3(root) => Root::Level4(above(root, PhantomData::<T>)),
-            Root::Level4(root) => Root::Level5(above(root, PhantomData::<T>)),
-            Root::Level5(root) => Root::Level6(above(root, PhantomData::<T>)),
+            Root::Level0(root) => Root::Level1(add_level(root, PhantomData::<T>)),
+            Root::Level1(root) => Root::Level2(add_level(root, PhantomData::<T>)),
+            Root::Level2(root) => Root::Level3(add_level(root, PhantomData::<T>)),
+            Root::Level3(root) => Root::Level4(add_level(root, PhantomData::<T>)),
+            Root::Level4(root) => Root::Level5(add_level(root, PhantomData::<T>)),
+            Root::Level5(root) => Root::Level6(add_level(root, PhantomData::<T>)),
             Root::Level6(_) => return,
         };
     }
@@ -201,7 +201,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn elements_are_found_at_any_index_and_nowhere_else() {
+    fn elements_are_found_only_at_their_index() {
         let mut radix = Radix::<u64>::default();
         assert_eq!(radix.get(0), None);
         let indices = [0, 1, 31, 32, 1023, 1024, 70_000, u32::MAX];

@@ -1,4 +1,4 @@
-//! Which slot a subscription's id has.
+//! The table that maps subscription ids to slots.
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -6,23 +6,23 @@ use super::block::Slot;
 use super::radix::Radix;
 use crate::model::id::SubscriptionId;
 
-/// How many places there are for each entry, at least, in quarters.
-const ROOM_QUARTERS: u64 = 6;
+/// The least number of buckets per entry, in quarters.
+const BUCKETS_QUARTERS: u64 = 6;
 const BITS_MIN: u32 = 5;
 const BITS_MAX: u32 = 32;
 
-/// A persistent map from ids to slots, which names no id: the ids of the slots are looked up where they are.
+/// A persistent map from ids to slots. It does not store the ids, but compares them with those of the slots.
 ///
-/// Open addressing with linear probing. An entry is half of the id's hash, whose high bits are its first place, and
-/// the slot plus one; 0 is a free place.
+/// The table uses open addressing with linear probing. An entry consists of half of the id's hash and the
+/// slot plus one. The high bits of the hash give the first bucket. A bucket of 0 is free.
 #[derive(Clone, Default)]
 pub(super) struct SlotTable {
-    places: Radix<u64>,
+    buckets: Radix<u64>,
     bits: u32,
     len: u64,
 }
 
-/// The half of an id's hash that is kept.
+/// Returns the half of an id's hash that an entry stores.
 fn tag(id: SubscriptionId) -> u32 {
     let hash = xxh3_64(&id.to_bytes());
     u32::try_from(hash >> 32).unwrap_or(0)
@@ -37,92 +37,95 @@ fn entry_slot(entry: u64) -> Option<Slot> {
 }
 
 impl SlotTable {
-    /// The bytes it takes.
+    /// Returns the bytes that the table takes.
     pub(super) fn footprint(&self) -> usize {
-        self.places.footprint(|_| 0)
+        self.buckets.footprint(|_| 0)
     }
 
     fn last(&self) -> u32 {
         u32::MAX >> (BITS_MAX - self.bits)
     }
 
-    fn first_place(&self, tag: u32) -> u32 {
+    fn first_bucket(&self, tag: u32) -> u32 {
         tag >> (BITS_MAX - self.bits)
     }
 
-    fn at(&self, place: u32) -> u64 {
-        self.places.get(place).copied().unwrap_or(0)
+    fn at(&self, bucket: u32) -> u64 {
+        self.buckets.get(bucket).copied().unwrap_or(0)
     }
 
-    /// The place of an id's entry and its slot.
-    fn place(&self, id: SubscriptionId, ids: &Radix<u128>) -> Option<(u32, Slot)> {
+    /// Returns the bucket of an id's entry and its slot.
+    fn bucket(&self, id: SubscriptionId, ids: &Radix<u128>) -> Option<(u32, Slot)> {
         if self.len == 0 {
             return None;
         }
         let tag = tag(id);
-        let mut place = self.first_place(tag);
+        let mut bucket = self.first_bucket(tag);
         loop {
-            let entry = self.at(place);
+            let entry = self.at(bucket);
             let slot = entry_slot(entry)?;
             if entry_tag(entry) == tag && ids.get(slot) == Some(&id.bits()) {
-                return Some((place, slot));
+                return Some((bucket, slot));
             }
-            place = (place + 1) & self.last();
+            bucket = (bucket + 1) & self.last();
         }
     }
 
-    /// The slot of an id.
+    /// Returns the slot of an id.
     pub(super) fn find(&self, id: SubscriptionId, ids: &Radix<u128>) -> Option<Slot> {
-        self.place(id, ids).map(|(_, slot)| slot)
+        self.bucket(id, ids).map(|(_, slot)| slot)
     }
 
-    /// Gives an id that has none a slot.
+    /// Adds the slot of an id that the table does not contain.
     pub(super) fn insert(&mut self, id: SubscriptionId, slot: Slot) {
-        self.make_room(self.len + 1);
+        self.reserve(self.len + 1);
         self.len += 1;
         self.put(u64::from(tag(id)) << 32 | (u64::from(slot) + 1));
     }
 
-    /// Forgets an id, if it has a slot; the ids must still have it.
-    pub(super) fn forget(&mut self, id: SubscriptionId, ids: &Radix<u128>) {
-        let Some((mut hole, _)) = self.place(id, ids) else { return };
+    /// Removes an id, if the table contains it. `ids` must still contain it too.
+    pub(super) fn remove(&mut self, id: SubscriptionId, ids: &Radix<u128>) {
+        let Some((mut hole, _)) = self.bucket(id, ids) else { return };
         self.len -= 1;
-        let mut place = hole;
+        let mut bucket = hole;
         loop {
-            place = (place + 1) & self.last();
-            let entry = self.at(place);
+            bucket = (bucket + 1) & self.last();
+            let entry = self.at(bucket);
             if entry == 0 {
                 break;
             }
-            // An entry may move to the hole unless that comes before its first place.
-            let distance = |from: u32| place.wrapping_sub(from) & self.last();
-            if distance(self.first_place(entry_tag(entry))) >= distance(hole) {
-                *self.places.get_mut(hole) = entry;
-                hole = place;
+            // An entry may move to the hole unless the hole lies before the entry's first bucket.
+            let distance = |from: u32| bucket.wrapping_sub(from) & self.last();
+            if distance(self.first_bucket(entry_tag(entry))) >= distance(hole) {
+                *self.buckets.get_mut(hole) = entry;
+                hole = bucket;
             }
         }
-        *self.places.get_mut(hole) = 0;
+        *self.buckets.get_mut(hole) = 0;
     }
 
-    /// Makes the table big enough for so many entries, before they come.
-    pub(super) fn make_room(&mut self, len: u64) {
-        if self.bits >= BITS_MIN && len * ROOM_QUARTERS <= 4 << self.bits {
+    /// Makes room for `len` entries in total.
+    pub(super) fn reserve(&mut self, len: u64) {
+        if self.bits >= BITS_MIN && len * BUCKETS_QUARTERS <= 4 << self.bits {
             return;
         }
         let old = std::mem::take(self);
-        self.bits = (BITS_MIN..BITS_MAX).find(|bits| len * ROOM_QUARTERS <= 4 << bits).unwrap_or(BITS_MAX);
+        self.bits = (BITS_MIN..BITS_MAX).find(|bits| len * BUCKETS_QUARTERS <= 4 << bits).unwrap_or(BITS_MAX);
         self.len = old.len;
         if old.len > 0 {
-            (0..=old.last()).map(|place| old.at(place)).filter(|entry| *entry != 0).for_each(|e| self.put(e));
+            (0..=old.last())
+                .map(|bucket| old.at(bucket))
+                .filter(|entry| *entry != 0)
+                .for_each(|e| self.put(e));
         }
     }
 
     fn put(&mut self, entry: u64) {
-        let mut place = self.first_place(entry_tag(entry));
-        while self.at(place) != 0 {
-            place = (place + 1) & self.last();
+        let mut bucket = self.first_bucket(entry_tag(entry));
+        while self.at(bucket) != 0 {
+            bucket = (bucket + 1) & self.last();
         }
-        *self.places.get_mut(place) = entry;
+        *self.buckets.get_mut(bucket) = entry;
     }
 }
 
@@ -131,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_come_and_go() {
+    fn removed_ids_are_gone_and_copies_keep_them() {
         let id = |n: u32| SubscriptionId::from_bits(u128::from(n) << 80 | u128::from(n % 3));
         let (mut table, mut ids) = (SlotTable::default(), Radix::<u128>::default());
         assert_eq!(table.find(id(1), &ids), None);
@@ -141,8 +144,8 @@ mod tests {
         }
         let copy = table.clone();
         for n in (0..20_000).filter(|n| n % 3 != 1) {
-            table.forget(id(n), &ids);
-            table.forget(id(n), &ids);
+            table.remove(id(n), &ids);
+            table.remove(id(n), &ids);
         }
         for n in 0..20_000 {
             assert_eq!(table.find(id(n), &ids), (n % 3 == 1).then_some(n), "{n}");

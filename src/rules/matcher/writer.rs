@@ -1,4 +1,4 @@
-//! The writing side: compiles subscriptions into postings and publishes snapshots.
+//! The writer of the index: compiles subscriptions to postings and publishes snapshots.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -6,37 +6,38 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use super::block::{
-    ANY_PATTERN, ANY_TERM, Key, POSTED_PATTERNS_MAX, Packing, PatternId, Posted, Posting, Slot, TermId,
-    Trust, WIDE,
+    ANY_PATTERN, ANY_TERM, BROAD, BlockBuilder, Certainty, Key, POSTED_PATTERNS_MAX, PatternId, PostedId,
+    Posting, Slot, TermId,
 };
-use super::check::{Check, Side};
+use super::check::{Check, SideTable};
 use super::compile::{ProjectSet, Projects, TypeSet, Types};
-use super::gate::Gate;
+use super::counted_filter::CountedFilter;
 use super::intern::{Interner, Kind};
-use super::notes::Notes;
+use super::pending::PendingChanges;
 use super::presence::Presence;
 use super::snapshot::{Entry, Snapshot};
 use crate::model::id::SubscriptionId;
 use crate::model::subscription::SubscriptionSpec;
 use crate::rules::bitset::Edit;
 
-/// The most runs that a subscription is posted in; one that would need more is posted as a broad one.
+/// The most runs that a subscription is posted in. A subscription that needs more is broad.
 const NARROW_RUNS_MAX: usize = 64;
 
-/// Changes the index. There is exactly one; what it did becomes visible, all at once, with
-/// [`commit`](Self::commit).
+/// Changes the index. There is exactly one writer per index.
+///
+/// Changes become visible together, with [`commit`](Self::commit).
 pub struct IndexWriter {
     current: Arc<ArcSwap<Snapshot>>,
     next: Snapshot,
     interner: Interner,
     free_slots: Vec<Slot>,
     slots_end: Slot,
-    /// By term.
-    postings: Notes,
-    /// By number, for each side.
-    sides: [Notes; Side::ALL.len()],
+    /// Pending changes of postings, by term.
+    postings: PendingChanges,
+    /// Pending changes of each side table, by number.
+    sides: [PendingChanges; SideTable::ALL.len()],
     is_changed: bool,
-    /// Replaced snapshots that a reader may still hold: dropped here, so that no reader pays for it.
+    /// Replaced snapshots that a reader may still hold. The writer drops them, so that no reader pays for it.
     retired: VecDeque<Arc<Snapshot>>,
 }
 
@@ -48,21 +49,22 @@ impl IndexWriter {
             interner: Interner::new(),
             free_slots: Vec::new(),
             slots_end: 0,
-            postings: Notes::default(),
+            postings: PendingChanges::default(),
             sides: Default::default(),
             is_changed: false,
             retired: VecDeque::new(),
         }
     }
 
-    /// Adds a subscription, or changes it to this.
+    /// Adds or replaces a subscription.
     ///
-    /// A filter that does not compile never matches and is counted among its failures: refuse it before, with
-    /// [`Filter::compile`](crate::rules::filter::Filter::compile). An unchanged filter keeps its failures.
+    /// If the filter does not compile, it never matches, and each evaluation counts as an error. Reject such
+    /// a filter first, with [`Filter::compile`](crate::rules::filter::Filter::compile). An unchanged filter
+    /// keeps its error count.
     pub fn put(&mut self, id: SubscriptionId, spec: &SubscriptionSpec, presence: Presence) {
         let old = self.next.slot(id);
-        let gate = gate_for(spec.filter.as_deref(), old.and_then(|slot| self.next.check(slot)));
-        let (entry, check) = self.compile(spec, presence, gate);
+        let filter = filter_for(spec.filter.as_deref(), old.and_then(|slot| self.next.check(slot)));
+        let (entry, check) = self.compile(spec, presence, filter);
         if let Some(slot) = old {
             self.withdraw(slot);
         }
@@ -75,7 +77,7 @@ impl IndexWriter {
         self.is_changed = true;
     }
 
-    /// Takes a subscription out; nothing happens if there is none of that id.
+    /// Removes a subscription. Does nothing if the index does not contain it.
     pub fn remove(&mut self, id: SubscriptionId) {
         let Some(slot) = self.next.slot(id) else { return };
         self.withdraw(slot);
@@ -84,12 +86,13 @@ impl IndexWriter {
         self.is_changed = true;
     }
 
-    /// Publishes everything since the last commit at once; returns the version that shows it.
+    /// Publishes all changes since the last commit at once, and returns the version of the published
+    /// snapshot.
     ///
-    /// Every match that takes its snapshot after this returns sees the change.
+    /// A match that takes its snapshot after this call returns sees the changes.
     pub fn commit(&mut self) -> u64 {
         if self.is_changed {
-            self.apply_notes();
+            self.apply_pending();
             self.next.version += 1;
             self.retired.push_back(self.current.swap(Arc::new(self.next.clone())));
             self.is_changed = false;
@@ -98,9 +101,9 @@ impl IndexWriter {
         self.next.version
     }
 
-    /// Makes room for so many more subscriptions.
-    pub(super) fn expect_more(&mut self, count: usize) {
-        self.next.slots.make_room(u64::from(self.slots_end) + count as u64);
+    /// Makes room for `count` more subscriptions.
+    pub(super) fn reserve(&mut self, count: usize) {
+        self.next.slots.reserve(u64::from(self.slots_end) + count as u64);
     }
 
     fn new_slot(&mut self, id: SubscriptionId) -> Slot {
@@ -112,14 +115,14 @@ impl IndexWriter {
         slot
     }
 
-    /// Takes a slot's postings out and gives its names back.
+    /// Removes a slot's postings and the uses of its names.
     fn withdraw(&mut self, slot: Slot) {
         let Some(Some(entry)) = self.next.entries.get(slot).cloned() else { return };
         self.post(slot, &entry, false);
         let check = self.next.checks.get(slot).cloned().flatten();
         let none: &[u32] = &[];
         let (patterns, terms) =
-            check.as_ref().map_or((none, none), |check| (&*check.except_patterns, &*check.except_terms));
+            check.as_ref().map_or((none, none), |check| (&*check.excluded_patterns, &*check.excluded_terms));
         let (posted_patterns, posted_terms) = entry.postings();
         for pattern in numbers(posted_patterns).chain(patterns.iter().copied()) {
             self.interner.release_pattern(pattern, &mut self.next);
@@ -129,46 +132,46 @@ impl IndexWriter {
         }
     }
 
-    /// Notes an active entry's postings for the next commit.
+    /// Adds or removes an active entry's postings at the next commit.
     fn post(&mut self, slot: Slot, entry: &Entry, present: bool) {
         if !entry.is_active() {
             return;
         }
         let edit = Edit { member: slot, present };
         let check = self.next.check(slot);
-        let gated = Trust::unless(check.is_some_and(|check| check.gate.is_some()));
+        let filtered = Certainty::unless(check.is_some_and(|check| check.filter.is_some()));
         for (side, number) in check.into_iter().flat_map(Check::sides) {
-            note_side(&mut self.sides, side, number, edit);
+            push_side(&mut self.sides, side, number, edit);
         }
         let (patterns, terms) = entry.postings();
         let is_narrow = entry.is_narrow();
-        let all = patterns.iter().fold(gated, |all, word| all.and(Posted::from_word(*word).trust()));
-        for term in terms.iter().map(|word| Posted::from_word(*word)) {
-            let mut note = |pattern: PatternId, trust: Trust| {
-                let key = Key::of(pattern, trust.and(term.trust()));
+        let all = patterns.iter().fold(filtered, |all, word| all.and(PostedId::from_word(*word).certainty()));
+        for term in terms.iter().map(|word| PostedId::from_word(*word)) {
+            let mut push = |pattern: PatternId, certainty: Certainty| {
+                let key = Key::of(pattern, certainty.and(term.certainty()));
                 self.postings.push(term.number(), Posting::new(key, edit));
             };
             if !is_narrow {
-                note(WIDE, all);
+                push(BROAD, all);
                 continue;
             }
-            for pattern in patterns.iter().map(|word| Posted::from_word(*word)) {
-                note(pattern.number(), gated.and(pattern.trust()));
+            for pattern in patterns.iter().map(|word| PostedId::from_word(*word)) {
+                push(pattern.number(), filtered.and(pattern.certainty()));
             }
         }
         if !is_narrow {
             for pattern in numbers(patterns) {
-                note_side(&mut self.sides, Side::Wide, pattern, edit);
+                push_side(&mut self.sides, SideTable::Broad, pattern, edit);
             }
         }
     }
 
-    fn apply_notes(&mut self) {
+    fn apply_pending(&mut self) {
         let Snapshot { terms, sides, .. } = &mut self.next;
-        let mut packing = Packing::default();
-        self.postings.hand_over(|term, postings: &[Posting]| terms.edit(term, postings, &mut packing));
-        for (side, notes) in Side::ALL.into_iter().zip(&mut self.sides) {
-            notes.hand_over(|number, edits: &[Edit]| sides.get_mut(side, number).edit(edits));
+        let mut builder = BlockBuilder::default();
+        self.postings.drain_rows(|term, postings: &[Posting]| terms.edit(term, postings, &mut builder));
+        for (side, pending) in SideTable::ALL.into_iter().zip(&mut self.sides) {
+            pending.drain_rows(|number, edits: &[Edit]| sides.get_mut(side, number).edit(edits));
         }
     }
 
@@ -176,64 +179,60 @@ impl IndexWriter {
         &mut self,
         spec: &SubscriptionSpec,
         presence: Presence,
-        gate: Option<Arc<Gate>>,
+        filter: Option<Arc<CountedFilter>>,
     ) -> (Entry, Option<Arc<Check>>) {
         let (types, projects) = (Types::of(&spec.events), Projects::of(&spec.projects));
         let patterns = self.patterns(&types);
-        let (terms, beside_companies) = self.terms(&projects);
+        let (terms, also_by_company) = self.terms(&projects);
         let check = Check {
-            except_patterns: self.type_set(&types.except),
-            except_terms: self.project_set(&projects.except),
-            beside_companies,
-            gate,
+            excluded_patterns: self.type_set(&types.excluded),
+            excluded_terms: self.project_set(&projects.excluded),
+            also_by_company,
+            filter,
         };
         let check = (!check.is_trivial()).then(|| Arc::new(check));
         (Entry::new(presence, &patterns, &terms), check)
     }
 
-    fn patterns(&mut self, types: &Types<'_>) -> Vec<Posted> {
+    fn patterns(&mut self, types: &Types<'_>) -> Vec<PostedId> {
         let (interner, next) = (&mut self.interner, &mut self.next);
         let mut patterns = Vec::with_capacity(types.prefixes.len() + types.exact.len() + 1);
-        patterns.extend(types.all.map(|trust| Posted::new(ANY_PATTERN, trust)));
-        patterns.extend(
-            types
-                .prefixes
-                .iter()
-                .map(|(prefix, trust)| Posted::new(interner.pattern(Kind::Prefix, prefix, next), *trust)),
-        );
-        patterns.extend(
-            types
-                .exact
-                .iter()
-                .map(|name| Posted::new(interner.pattern(Kind::Type, name.as_str(), next), Trust::Sure)),
-        );
+        patterns.extend(types.all.map(|certainty| PostedId::new(ANY_PATTERN, certainty)));
+        patterns.extend(types.prefixes.iter().map(|(prefix, certainty)| {
+            PostedId::new(interner.pattern(Kind::Prefix, prefix, next), *certainty)
+        }));
+        patterns.extend(types.exact.iter().map(|name| {
+            PostedId::new(interner.pattern(Kind::Type, name.as_str(), next), Certainty::Certain)
+        }));
         for pattern in in_order(&mut patterns) {
             interner.release_pattern(pattern, next);
         }
         patterns
     }
 
-    /// The terms to post under, and the projects among them if there are companies beside.
-    fn terms(&mut self, wanted: &Projects<'_>) -> (Vec<Posted>, Box<[TermId]>) {
+    /// Returns the terms to post under. If there are companies among them, also returns the projects among
+    /// them.
+    fn terms(&mut self, wanted: &Projects<'_>) -> (Vec<PostedId>, Box<[TermId]>) {
         let (interner, next) = (&mut self.interner, &mut self.next);
         let Projects { projects, companies, pairs, .. } = wanted;
         let mut terms = Vec::with_capacity(projects.len() + companies.len() + pairs.len() + 1);
-        terms.extend(wanted.all.map(|trust| Posted::new(ANY_TERM, trust)));
-        terms.extend(projects.iter().map(|(project, trust)| {
-            Posted::new(interner.term(Kind::Project, project.as_str(), next), *trust)
+        terms.extend(wanted.all.map(|certainty| PostedId::new(ANY_TERM, certainty)));
+        terms.extend(projects.iter().map(|(project, certainty)| {
+            PostedId::new(interner.term(Kind::Project, project.as_str(), next), *certainty)
         }));
-        let beside = !companies.is_empty();
-        let beside = if beside { sorted(terms.iter().map(|term| term.number())) } else { [].into() };
-        terms.extend(companies.iter().map(|(company, trust)| {
-            Posted::new(interner.term(Kind::Company, company.as_str(), next), *trust)
+        let also_by_company = !companies.is_empty();
+        let also_by_company =
+            if also_by_company { sorted(terms.iter().map(|term| term.number())) } else { [].into() };
+        terms.extend(companies.iter().map(|(company, certainty)| {
+            PostedId::new(interner.term(Kind::Company, company.as_str(), next), *certainty)
         }));
         terms.extend(pairs.iter().map(|(company, project)| {
-            Posted::new(interner.pair(company.as_str(), project.as_str(), next), Trust::Sure)
+            PostedId::new(interner.pair(company.as_str(), project.as_str(), next), Certainty::Certain)
         }));
         for term in in_order(&mut terms) {
             interner.release_term(term, next);
         }
-        (terms, beside)
+        (terms, also_by_company)
     }
 
     fn type_set(&mut self, types: &TypeSet<'_>) -> Box<[PatternId]> {
@@ -258,19 +257,19 @@ impl IndexWriter {
     }
 }
 
-fn note_side(sides: &mut [Notes], side: Side, number: u32, edit: Edit) {
-    if let Some(notes) = sides.get_mut(side as usize) {
-        notes.push(number, edit);
+fn push_side(sides: &mut [PendingChanges], side: SideTable, number: u32, edit: Edit) {
+    if let Some(pending) = sides.get_mut(side as usize) {
+        pending.push(number, edit);
     }
 }
 
-/// The numbers that an entry's words mean.
+/// Returns the numbers of an entry's words.
 fn numbers(words: &[u32]) -> impl Iterator<Item = u32> {
-    words.iter().map(|word| Posted::from_word(*word).number())
+    words.iter().map(|word| PostedId::from_word(*word).number())
 }
 
 impl Entry {
-    /// Whether it is posted in a run for each pattern and term, rather than as a broad one.
+    /// Returns whether the subscription has a posting for each pattern and term, rather than being broad.
     fn is_narrow(&self) -> bool {
         let (patterns, terms) = self.postings();
         patterns.len() * terms.len() <= NARROW_RUNS_MAX
@@ -278,8 +277,8 @@ impl Entry {
     }
 }
 
-/// Sorts, and takes out those that stand there twice.
-fn in_order(posted: &mut Vec<Posted>) -> Vec<u32> {
+/// Sorts the ids and removes repeated ones. Returns the removed numbers.
+fn in_order(posted: &mut Vec<PostedId>) -> Vec<u32> {
     let mut repeated = Vec::new();
     posted.sort_unstable();
     posted.dedup_by(|later, first| {
@@ -297,11 +296,11 @@ fn sorted(numbers: impl Iterator<Item = u32>) -> Box<[u32]> {
     numbers.into()
 }
 
-/// The compiled filter: the old one, with its failures, if the text is the same.
-fn gate_for(text: Option<&str>, old: Option<&Check>) -> Option<Arc<Gate>> {
+/// Compiles the filter. Reuses the old one, with its error count, if the text is the same.
+fn filter_for(text: Option<&str>, old: Option<&Check>) -> Option<Arc<CountedFilter>> {
     let text = text?;
-    Some(match old.and_then(|check| check.gate.as_ref()) {
-        Some(gate) if gate.text() == text => Arc::clone(gate),
-        _ => Arc::new(Gate::new(text)),
+    Some(match old.and_then(|check| check.filter.as_ref()) {
+        Some(filter) if filter.text() == text => Arc::clone(filter),
+        _ => Arc::new(CountedFilter::new(text)),
     })
 }

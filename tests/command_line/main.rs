@@ -1,0 +1,9 @@
+//! The command line of the real executable.
+
+mod bench;
+mod cli;
+mod demo;
+mod manage;
+#[path = "../support/mod.rs"]
+#[expect(dead_code, reason = "every test binary shares the support and uses its own part")]
+mod support;

@@ -1,0 +1,11 @@
+//! Disk failures: errors of single steps, power cuts, and damaged files.
+
+mod corruption;
+mod faults;
+#[expect(unsafe_code, reason = "system calls are watched by definitions of the same names")]
+#[expect(dead_code, reason = "each module uses its own part")]
+mod faulty_disk;
+mod power_loss;
+#[path = "../support/mod.rs"]
+#[expect(dead_code, reason = "every test binary shares the support and uses its own part")]
+mod support;

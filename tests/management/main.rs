@@ -1,0 +1,15 @@
+//! The management API, access to it, its logs and metrics, and the daemon as a service.
+
+mod access;
+mod api;
+mod audit;
+mod interventions;
+mod logs;
+mod metrics;
+mod secrets;
+mod service;
+mod standard_webhooks;
+#[path = "../support/mod.rs"]
+#[expect(dead_code, reason = "every test binary shares the support and uses its own part")]
+mod support;
+mod tls;

@@ -1,0 +1,12 @@
+//! The web page: its forms, and the page in a real browser.
+
+mod browser;
+#[path = "../support/browser.rs"]
+mod driver;
+mod forms;
+mod page;
+mod page_speed;
+mod screens;
+#[path = "../support/mod.rs"]
+#[expect(dead_code, reason = "every test binary shares the support and uses its own part")]
+mod support;
