@@ -16,8 +16,8 @@ use super::{Ui, guard};
 use crate::flow::Entry;
 use crate::flow::Flow;
 use crate::flow::measure::history::{MINUTES_MAX, Minute};
-use crate::flow::query::deliveries::DeliveryFilter;
 use crate::flow::measure::meter::{Latency, Reading};
+use crate::flow::query::deliveries::DeliveryFilter;
 use crate::model::time::Timestamp;
 use crate::store::{DeliveryQuery, EventQuery, StoreError};
 

@@ -18,7 +18,7 @@ use super::viewer::Viewer;
 use super::{Ui, guard, once};
 use crate::flow::Entry;
 use crate::flow::Flow;
-use crate::flow::replay::request::{ReplayCount, REPLAYED_STATES, ReplayRequest};
+use crate::flow::replay::request::{REPLAYED_STATES, ReplayCount, ReplayRequest};
 use crate::model::delivery::DeliveryState;
 use crate::model::id::{ReplayId, SubscriptionId};
 use crate::model::problem::{Localized as _, Message};
@@ -145,7 +145,8 @@ fn read_ask(
     let mut query = Query::default();
     let (since, until) = (query.time_of("since", since), query.time_of("until", until));
     let ask = ReplayRequest { subscription, since, until, states: replayed(state) };
-    let problem = query.first_problem().cloned().or_else(|| ask.check_span().err().map(|problem| problem.message()));
+    let problem =
+        query.first_problem().cloned().or_else(|| ask.check_span().err().map(|problem| problem.message()));
     problem.map_or(Ok(ask), Err)
 }
 

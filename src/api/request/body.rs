@@ -200,8 +200,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_body_that_does_not_end_times_out() {
         let body = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
-        let failure =
-            read_within(request("application/json", body), 10, within(&BodyBudget::new(100))).await.unwrap_err();
+        let failure = read_within(request("application/json", body), 10, within(&BodyBudget::new(100)))
+            .await
+            .unwrap_err();
         assert!(matches!(failure, ApiError::BodyTimeout(BODY_TIMEOUT)), "{failure:?}");
     }
 }

@@ -22,7 +22,7 @@ use crate::api::state::ApiState;
 use crate::api::wire::schema::{HappeningKind, StreamIdText, SubscriptionIdText};
 use crate::api::wire::stream::{GapBody, Happenings, StreamEventBody};
 use crate::flow::Flow;
-use crate::flow::stream::{Gap, Received, Kind, Listener, StreamItem};
+use crate::flow::stream::{Gap, Kind, Listener, Received, StreamItem};
 use crate::model::id::SubscriptionId;
 
 /// A reader that hears nothing for so long gets a comment, so that both sides notice a dead connection.
