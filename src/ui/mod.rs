@@ -50,6 +50,7 @@ mod query;
 mod replay;
 mod sentence;
 mod session;
+mod setting_field;
 mod subscription;
 mod subscriptions;
 mod viewer;
