@@ -23,7 +23,7 @@ use crate::api::state::ApiState;
 use crate::api::wire::schema::{StreamEventKind, StreamIdText, SubscriptionIdText};
 use crate::api::wire::stream::{EventStream, GapBody, StreamEventBody};
 use crate::flow::Flow;
-use crate::flow::stream::{Gap, Received, Kind, Listener, StreamItem};
+use crate::flow::stream::{Gap, Kind, Listener, Received, StreamItem};
 use crate::model::id::SubscriptionId;
 
 /// The longest silence of a stream. Then it sends a comment, so that both sides notice a dead connection.
