@@ -139,8 +139,8 @@ impl StreamReader {
                 }
             };
             let mut text = Vec::new();
-            for told in told.iter().filter(|told| self.filter.matches(told)) {
-                text.extend_from_slice(&told.text(render));
+            for item in items.iter().filter(|item| self.filter.matches(item)) {
+                text.extend_from_slice(&item.text(render));
             }
             if !text.is_empty() {
                 return Some(self.sent(text.into()));
