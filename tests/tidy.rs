@@ -32,7 +32,7 @@ const LAYERS: [(&str, u8); 10] = [
 /// Crates that one place keeps to itself, so that it can be exchanged there.
 const CONFINED: [(&str, &str); 5] = [
     ("sled::", "src/store/"),
-    ("bincode::", "src/store/record"),
+    ("bincode::", "src/store/rows/record"),
     ("reqwest::", "src/net/"),
     ("lettre::", "src/net/mail"),
     ("opentelemetry", "src/net/otlp"),
@@ -288,7 +288,7 @@ fn the_checks_see_what_they_are_for() {
         named_modules("use crate::{model::id, store::{a, b}, net}; crate::flow::x(pub(crate) fn y)");
     assert_eq!(modules, ["model", "store", "net", "flow"]);
     assert_eq!(code(r#"let a = "crate::x // y"; // crate::z"#).trim(), r#"let a = ";"#);
-    assert_eq!(layer_of("src/store/record.rs").unwrap().0, "store");
+    assert_eq!(layer_of("src/store/rows/record.rs").unwrap().0, "store");
     assert_eq!(layer_of("src/app.rs").unwrap().1, 7);
     let long =
         format!("impl X {{\n    pub(crate) async fn f() {{\n{}    }}\n}}\n", "        x();\n".repeat(71));
