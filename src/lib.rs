@@ -1,7 +1,7 @@
 //! Postrider: webhooks from one self-contained binary.
 //!
 //! # The journey of an event
-//! A program submits it over HTTP ([`api::routes::events`]). [`flow::accept`] asks the matching index
+//! A program submits it over HTTP ([`api::routes::submit`]). [`flow::accept`] asks the matching index
 //! ([`rules::matcher`]) which subscriptions want it and has it made durable ([`store`]) together with a delivery for
 //! each; only then is it answered. Each delivery waits in its subscription's lane until [`flow`]'s dispatch gives it
 //! a turn; the attempt signs it ([`rules::signature`]) and sends it ([`net`]); settling decides what follows

@@ -1,4 +1,4 @@
-//! The matching index against its definition: a linear scan over the selectors.
+//! Compares the matching index with its definition: a linear scan over the selectors.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
 use std::collections::BTreeMap;
@@ -35,7 +35,7 @@ fn spec(events: EventSelector, projects: ProjectSelector, filter: Option<String>
     }
 }
 
-/// A small world of names, so that every kind of overlap between terms comes up.
+/// A small set of names, so that every kind of overlap between terms occurs.
 struct World {
     types: Vec<String>,
     projects: Vec<String>,
@@ -107,7 +107,7 @@ impl World {
     }
 }
 
-/// The definition.
+/// Returns the verdict by definition.
 fn verdict((spec, presence): &(SubscriptionSpec, Presence), event: &EventContent) -> MatchOutcome {
     let number = |text: &str| text.trim_matches(|c: char| !c.is_ascii_digit()).parse::<u32>().unwrap();
     let passes =
@@ -143,7 +143,7 @@ fn explain_all(index: &Index, oracle: &Oracle, event: &EventContent, seed: u64) 
     }
 }
 
-/// `SEED=7`, or `SEED=7,8,9`.
+/// Reads the seeds from `SEED=7` or `SEED=7,8,9`.
 fn seeds() -> Vec<u64> {
     let given = |text: String| text.split(',').map(|seed| seed.trim().parse().unwrap()).collect();
     let seeds: Vec<u64> = std::env::var("SEED").map_or_else(|_| (1..=4).collect(), given);
@@ -193,7 +193,7 @@ fn the_index_says_what_the_scan_says() {
     }
 }
 
-/// `EVENTS=100000` makes it the long version.
+/// `EVENTS=100000` runs the long version.
 #[test]
 fn two_thousand_subscriptions_against_the_scan() {
     let events = std::env::var("EVENTS").map_or(2000, |count| count.parse().unwrap());
@@ -256,8 +256,8 @@ fn failures_of_a_filter_are_counted_and_outlive_snapshots() {
     assert_eq!(index.filter_errors(other), None);
 }
 
-/// Every commit moves all subscriptions from one generation of types to the next. A reader that sees some in one
-/// and some in another saw half a change.
+/// Every commit moves all subscriptions from one generation of types to the next. A reader that sees two
+/// generations at once saw half a change.
 #[test]
 fn no_reader_sees_half_a_change() {
     const MEMBERS: u128 = 200;

@@ -1,4 +1,4 @@
-//! Matching takes no memory: neither for an event that matches, nor for names that nobody asked for.
+//! Checks that matching allocates no memory, neither for a matching event nor for unknown names.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 #![expect(unsafe_code, reason = "an allocator is unsafe by its trait; this one only counts")]
 
@@ -19,16 +19,16 @@ thread_local! {
 
 struct Counting;
 
-// SAFETY: every call is passed on to the system's allocator as it came.
+// SAFETY: every call is passed unchanged to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller's guarantees are passed on.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller's guarantees are passed on.
         unsafe { System.dealloc(pointer, layout) }
     }
 }
@@ -67,7 +67,7 @@ fn event(event_type: &str, project: &str) -> EventContent {
     }
 }
 
-/// Every shape: narrow, broad, prefixes, exclusions, companies, pairs, everything.
+/// Returns selectors of every shape: narrow, broad, prefixes, exclusions, companies, pairs and everything.
 fn specs() -> Vec<SubscriptionSpec> {
     let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
     let all = || texts(&["*"]);

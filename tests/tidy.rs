@@ -1,4 +1,4 @@
-//! What the compiler does not hold: layers, lengths, words, and that every dependency says why it is here.
+//! Checks rules that the compiler does not: layers, lengths, words, and a reason for every dependency.
 
 #![expect(
     clippy::unwrap_used,
@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 const FUNCTION_LINES_MAX: usize = 70;
 const FILE_LINES_MAX: usize = 600;
 
-/// The layers by height. A file names modules of lower layers and of its own folder only.
+/// The layers by height. A file imports only lower layers and its own folder.
 const LAYERS: [(&str, u8); 10] = [
     ("model", 0),
     ("config", 1),
@@ -29,7 +29,7 @@ const LAYERS: [(&str, u8); 10] = [
     ("cli", 8),
 ];
 
-/// Crates that one place keeps to itself, so that it can be exchanged there.
+/// Crates that only one place may name, so that they can be replaced there.
 const CONFINED: [(&str, &str); 5] = [
     ("sled::", "src/store/"),
     ("bincode::", "src/store/rows/record"),
@@ -38,7 +38,7 @@ const CONFINED: [(&str, &str); 5] = [
     ("opentelemetry", "src/net/otlp"),
 ];
 
-/// Words that promise work to come. Put together here so that this file passes its own test.
+/// Returns words that mark unfinished work. They are assembled here so that this file passes its own test.
 fn banned_words() -> Vec<String> {
     [("TO", "DO:"), ("TO", "DO("), ("FIX", "ME"), ("XX", "X")].map(|(a, b)| format!("{a}{b}")).to_vec()
 }
@@ -48,7 +48,7 @@ struct Source {
     text: String,
 }
 
-/// Every Rust file of the folders, by path.
+/// Returns every Rust file of the folders, sorted by path.
 fn sources(folders: &[&str]) -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut found = Vec::new();
@@ -78,13 +78,13 @@ fn hold(problems: &[String]) {
     assert!(problems.is_empty(), "\n{}", problems.join("\n"));
 }
 
-/// The layer that a file belongs to: its folder under `src`, or its own name.
+/// Returns the layer of a file: its folder under `src`, or its own name.
 fn layer_of(path: &str) -> Option<&'static (&'static str, u8)> {
     let first = path.strip_prefix("src/")?.split('/').next()?.trim_end_matches(".rs");
     LAYERS.iter().find(|(name, _)| *name == first)
 }
 
-/// The line without its comment and without what stands in string literals on it.
+/// Returns the line without its comment and without the contents of its string literals.
 fn code(line: &str) -> String {
     let mut code = String::new();
     let (mut in_text, mut escaped) = (false, false);
@@ -103,7 +103,7 @@ fn code(line: &str) -> String {
     code
 }
 
-/// The top modules of this crate that a piece of code names: `crate::model::…`, `use crate::{model::…, …}`.
+/// Returns the top-level modules of this crate that a piece of code names, as in `use crate::{model::…, …}`.
 fn named_modules(code: &str) -> Vec<String> {
     let mut modules = Vec::new();
     for (index, _) in code.match_indices("crate::") {
@@ -116,7 +116,7 @@ fn named_modules(code: &str) -> Vec<String> {
     modules
 }
 
-/// The first names at the top of `a::{b, c}, d::e}`: a, d.
+/// Returns the first names of a group: `a` and `d` for `a::{b, c}, d::e}`.
 fn first_names_of_group(group: &str) -> Vec<String> {
     let (mut names, mut depth, mut at_start) = (Vec::new(), 0, true);
     for (index, character) in group.char_indices() {
@@ -139,13 +139,13 @@ fn first_name(text: &str) -> String {
     text.chars().take_while(|character| character.is_alphanumeric() || *character == '_').collect()
 }
 
-/// All code of a file on one line, so that a `use` over several lines is one piece.
+/// Joins all code of a file into one line, so that a `use` over several lines is one piece.
 fn code_of(text: &str) -> String {
     text.lines().map(|line| code(line) + " ").collect()
 }
 
 #[test]
-fn a_file_names_only_lower_layers_and_its_own_folder() {
+fn files_import_only_lower_layers_and_their_own_folder() {
     let mut problems = Vec::new();
     for source in sources(&["src"]) {
         let Some((own, height)) = layer_of(&source.path) else { continue };
@@ -168,7 +168,7 @@ fn no_files_import_each_other_in_a_circle() {
 }
 
 #[test]
-fn some_crates_are_named_in_one_place_only() {
+fn confined_crates_are_named_in_one_place_only() {
     let mut problems = Vec::new();
     for source in sources(&["src"]) {
         let code = code_of(&source.text);
@@ -203,7 +203,8 @@ fn functions_and_files_are_short() {
     hold(&problems);
 }
 
-/// The first line and length of each function. rustfmt closes one with a brace at its own indentation.
+/// Returns the first line and length of each function. rustfmt closes one with a brace at its own
+/// indentation.
 fn functions(text: &str) -> Vec<(usize, usize)> {
     let lines = text.lines().collect::<Vec<_>>();
     let mut found = Vec::new();
@@ -232,7 +233,7 @@ fn is_function(line: &str) -> bool {
 }
 
 #[test]
-fn nothing_is_left_for_later_and_no_test_sleeps() {
+fn no_unfinished_marks_are_left_and_no_test_sleeps() {
     let mut problems = Vec::new();
     for source in sources(&["src", "tests", "benches"]) {
         let in_tests = source.path.starts_with("tests/");
@@ -250,15 +251,15 @@ fn nothing_is_left_for_later_and_no_test_sleeps() {
 }
 
 #[test]
-fn every_file_says_what_it_is() {
+fn every_file_begins_with_a_doc_comment() {
     let silent = |source: &Source| !source.text.starts_with("//!");
     let files = sources(&["src", "tests", "benches"]).into_iter().filter(silent);
     hold(&files.map(|source| format!("{} does not begin with //!", source.path)).collect::<Vec<_>>());
 }
 
-/// A comment stands for the lines directly below it, up to the next comment or empty line.
+/// A comment covers the lines directly below it, up to the next comment or empty line.
 #[test]
-fn every_dependency_says_why_it_is_here() {
+fn every_dependency_has_a_reason() {
     let manifest = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).unwrap();
     let (mut in_dependencies, mut has_reason, mut seen, mut problems) = (false, false, 0, Vec::new());
     for (index, line) in manifest.lines().enumerate() {
@@ -283,7 +284,7 @@ fn every_dependency_says_why_it_is_here() {
 }
 
 #[test]
-fn the_checks_see_what_they_are_for() {
+fn the_checks_detect_what_they_check_for() {
     let modules =
         named_modules("use crate::{model::id, store::{a, b}, net}; crate::flow::x(pub(crate) fn y)");
     assert_eq!(modules, ["model", "store", "net", "flow"]);

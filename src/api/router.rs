@@ -8,14 +8,14 @@ use tokio_util::task::TaskTracker;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::guard::access::{Gate, guard};
+use super::error::ApiError;
+use super::guard::access::{AccessGuard, check_access};
 use super::openapi::document;
-use super::problem::ApiError;
 use super::routes::{
-    backup, catalog, events, intervene, log, metrics, openapi, probes, replays, secrets, stats, stream,
-    subscriptions,
+    backup, catalog, deliveries, events, matches, metrics, openapi, probes, replays, rotate_secret, samples,
+    stats, stream, submit, subscriptions,
 };
-use super::state::Api;
+use super::state::ApiState;
 use crate::flow::Flow;
 use crate::model::time::Clock;
 
@@ -27,7 +27,7 @@ pub static DOCUMENT: LazyLock<String> = LazyLock::new(|| document::to_json(route
 /// Requests need a [`Peer`](super::caller::Peer) among their extensions, which
 /// [`serve`](super::serve::serve) puts there.
 pub fn router(flow: Flow, clock: Clock) -> Router {
-    let gate = Gate::new(
+    let guard = AccessGuard::new(
         {
             let flow = flow.clone();
             move || flow.config()
@@ -37,26 +37,26 @@ pub fn router(flow: Flow, clock: Clock) -> Router {
     let (routes, _) = routes().split_for_parts();
     routes
         .fallback(async || ApiError::NotFound("there is no such route: see /openapi.json".to_owned()))
-        .with_state(Api { flow, tasks: TaskTracker::new(), document: &DOCUMENT })
-        .layer(from_fn_with_state(gate, guard))
+        .with_state(ApiState { flow, tasks: TaskTracker::new(), document: &DOCUMENT })
+        .layer(from_fn_with_state(guard, check_access))
 }
 
-fn routes() -> OpenApiRouter<Api> {
+fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::with_openapi(document::base())
-        .routes(routes!(events::submit, log::events))
-        .routes(routes!(events::explain))
-        .routes(routes!(log::event))
-        .routes(routes!(log::deliveries_of))
-        .routes(routes!(log::deliveries))
-        .routes(routes!(log::delivery))
-        .routes(routes!(intervene::retry))
-        .routes(routes!(intervene::cancel))
+        .routes(routes!(submit::submit, events::list))
+        .routes(routes!(matches::match_event))
+        .routes(routes!(events::get))
+        .routes(routes!(deliveries::list_of_event))
+        .routes(routes!(deliveries::list))
+        .routes(routes!(deliveries::get))
+        .routes(routes!(deliveries::retry))
+        .routes(routes!(deliveries::cancel))
         .routes(routes!(subscriptions::list, subscriptions::create))
         .routes(routes!(subscriptions::get, subscriptions::change, subscriptions::delete))
         .routes(routes!(subscriptions::enable))
         .routes(routes!(subscriptions::disable))
-        .routes(routes!(secrets::rotate))
-        .routes(routes!(intervene::test))
+        .routes(routes!(rotate_secret::rotate))
+        .routes(routes!(samples::test))
         .routes(routes!(replays::replay_event))
         .routes(routes!(replays::replay_subscription))
         .routes(routes!(replays::list))
@@ -70,5 +70,5 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(metrics::metrics))
         .routes(routes!(probes::healthz))
         .routes(routes!(probes::readyz))
-        .routes(routes!(openapi::show))
+        .routes(routes!(openapi::get))
 }

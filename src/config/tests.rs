@@ -232,9 +232,12 @@ fn certificates_and_their_key_may_come_from_files_beside_the_config() {
     assert!(shown.contains("tls_client_cert = ") && !shown.contains("PRIVATE"), "{shown}");
     for (more, words) in [
         ("tls_ca_file = \"none.pem\"\n", "tls_ca_file = \"none.pem\": cannot be read as "),
-        ("tls_ca_file = \"bad.pem\"\n", "tls_ca_file = \"bad.pem\": names a file that holds no certificate"),
+        (
+            "tls_ca_file = \"bad.pem\"\n",
+            "tls_ca_file = \"bad.pem\": names a file that contains no certificate",
+        ),
         ("tls_ca = \"?\"\ntls_ca_file = \"ca.pem\"\n", "tls_ca_file = \"ca.pem\": stands beside 'tls_ca'"),
-        ("tls_client_key = \"open sesame\"\n", "tls_client_key: holds no private key"),
+        ("tls_client_key = \"open sesame\"\n", "tls_client_key: contains no private key"),
         ("tls_client_cert_file = \"ca.pem\"\n", "tls_client_key: is missing"),
     ] {
         let error = load(more).unwrap_err().to_string();

@@ -1,29 +1,29 @@
-//! Attempts: one HTTP request made for a delivery, and what came of it.
+//! Attempts: the HTTP requests that are made for a delivery, and their outcomes.
 
 use std::fmt;
 use std::time::Duration;
 
 use super::time::Timestamp;
 
-/// How much of an answer's body an attempt keeps.
+/// The most bytes of a response body that an attempt keeps.
 pub const EXCERPT_BYTES_MAX: usize = 1024;
 
-/// Why a request got no complete answer.
+/// The class of a failure without a complete response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorClass {
-    /// The receiver's name has no address.
+    /// The receiver's host name did not resolve.
     Dns,
-    /// The address may not be called (see `delivery.allow_networks`).
+    /// The daemon may not call the address (see `delivery.allow_networks`).
     ForbiddenAddress,
-    /// No connection: refused, unreachable or reset.
+    /// The connection was refused, unreachable or reset.
     Connect,
-    /// The TLS handshake or certificate failed.
+    /// The TLS handshake failed, or the certificate was not accepted.
     Tls,
-    /// No complete answer within the deadline.
+    /// No complete response arrived before the deadline.
     Timeout,
-    /// What came back is not a complete HTTP answer.
+    /// The receiver sent something other than a complete HTTP response.
     Protocol,
-    /// A bug on our side; the log has it.
+    /// The daemon has a bug. The log has the details.
     Internal,
 }
 
@@ -39,7 +39,7 @@ impl ErrorClass {
         Self::Internal,
     ];
 
-    /// The word that API, logs and metrics use.
+    /// Returns the class as the API, logs and metrics spell it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Dns => "dns",
@@ -53,42 +53,42 @@ impl ErrorClass {
     }
 }
 
-/// What came of a request. Failures of receivers are data, not errors of ours.
+/// The outcome of a request. Failures of receivers are data, not errors of the daemon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Any 2xx, its body read to the end or to its cap.
+    /// The receiver answered with a 2xx status, and its body was read to the end or to the limit.
     Success {
         /// The HTTP status.
         status: u16,
     },
-    /// Any other status.
+    /// The receiver answered with any other status.
     Rejected {
         /// The HTTP status.
         status: u16,
-        /// What `Retry-After` asked for, on 429 and 503.
+        /// The wait that `Retry-After` requested, for 429 and 503.
         retry_after: Option<Duration>,
     },
-    /// No complete answer.
+    /// The request failed without a complete response.
     Failed {
-        /// The kind of failure.
+        /// The class of the failure.
         class: ErrorClass,
-        /// What happened, in a few words.
+        /// A short description of what happened.
         detail: String,
     },
 }
 
 impl Outcome {
-    /// Whether the receiver took the delivery.
+    /// Returns whether the receiver accepted the delivery.
     pub const fn is_success(&self) -> bool {
         matches!(self, Self::Success { .. })
     }
 
-    /// Whether the receiver said that it is gone for good (410).
+    /// Returns whether the receiver answered 410 Gone, which means permanently.
     pub const fn is_gone(&self) -> bool {
         matches!(self, Self::Rejected { status: 410, .. })
     }
 
-    /// The HTTP status, if there was an answer.
+    /// Returns the HTTP status, if there was a response.
     pub const fn status(&self) -> Option<u16> {
         match self {
             Self::Success { status } | Self::Rejected { status, .. } => Some(*status),
@@ -97,7 +97,7 @@ impl Outcome {
     }
 }
 
-/// `204`, `503`, or `timeout: no answer within 7s`.
+/// Formats as `204`, `503`, or `timeout: no answer within 7s`.
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -107,23 +107,23 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// One request that was made.
+/// A request that was made for a delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempt {
-    /// 1 for the first.
+    /// The number of the attempt in its delivery, starting at 1.
     pub number: u32,
     /// When the request began.
     pub started_at: Timestamp,
-    /// How long the whole exchange took.
+    /// The duration of the whole exchange.
     pub duration: Duration,
-    /// What came of it.
+    /// The outcome of the request.
     pub outcome: Outcome,
-    /// The beginning of the answer's body, at most [`EXCERPT_BYTES_MAX`] bytes.
+    /// The beginning of the response body, at most [`EXCERPT_BYTES_MAX`] bytes.
     pub excerpt: Vec<u8>,
 }
 
 impl Attempt {
-    /// When it was over.
+    /// Returns when the request ended.
     pub fn ended_at(&self) -> Timestamp {
         self.started_at.after(self.duration)
     }

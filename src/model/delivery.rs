@@ -1,87 +1,87 @@
-//! Deliveries: one event on its way to one subscription.
+//! Deliveries: one event for one subscription.
 //!
 //! ```text
 //!                ┌──────────── failed, attempts left ───────────┐
 //!                ▼                                              │
 //! accepted ─► waiting ──────────► (in flight) ──2xx──────► succeeded
 //!                │                      └──attempts used up► exhausted
-//!                └── subscription deleted or a person said so ► cancelled
+//!                └── subscription deleted, or manual cancel ─► cancelled
 //! ```
-//! `pending`, `in_flight` and `held` are how a waiting delivery shows: in flight while a request is out, held
-//! while its subscription is switched off. They follow from those facts and are not stored.
+//! A waiting delivery is shown as `in_flight` while its request runs, as `held` while its subscription is
+//! disabled, and as `pending` otherwise. These three states are derived and not stored.
 
 use super::attempt::Attempt;
 use super::id::{DeliveryId, EventId, SubscriptionId};
 use super::problem::{Localized, Message};
 use super::time::Timestamp;
 
-/// What the log says of a delivery.
+/// The stored state of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Progress {
-    /// Not finished: due at that time, unless its subscription is switched off.
+    /// The delivery is not finished. It is attempted when it is due, unless its subscription is disabled.
     Waiting {
         /// When the next attempt is due.
         due: Timestamp,
     },
-    /// The receiver took it.
+    /// The receiver accepted the delivery.
     Succeeded,
     /// Every attempt failed.
     Exhausted,
-    /// It will not be attempted again: its subscription was deleted, or a person cancelled it.
+    /// The delivery was cancelled by a person, or because its subscription was deleted.
     Cancelled,
 }
 
 impl Progress {
-    /// Whether nothing more will happen by itself.
+    /// Returns whether the delivery is finished. Only a manual retry can change a final state.
     pub const fn is_final(self) -> bool {
         !matches!(self, Self::Waiting { .. })
     }
 }
 
-/// A delivery as the log has it.
+/// A delivery as the store keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
-    /// Its id; consecutive to its event's for the deliveries that the event began with.
+    /// The delivery's id. For the deliveries that an event starts with, it follows the event's id directly.
     pub id: DeliveryId,
-    /// The event delivered.
+    /// The event to deliver.
     pub event: EventId,
-    /// The subscription delivered to.
+    /// The subscription to deliver to.
     pub subscription: SubscriptionId,
-    /// Where it stands.
+    /// The stored state.
     pub progress: Progress,
-    /// Every request made so far, in order.
+    /// Every attempt so far, in order.
     pub attempts: Vec<Attempt>,
-    /// How many of `attempts` were made before the current retry schedule began (by a manual retry).
+    /// The number of attempts before the current retry schedule began. A manual retry begins a new schedule.
     pub attempts_before: u32,
 }
 
 impl Delivery {
-    /// A delivery that nothing has happened to yet: due when it was made.
+    /// Creates a delivery without attempts, due at the time of its id.
     pub fn new(id: DeliveryId, event: EventId, subscription: SubscriptionId) -> Self {
         let progress = Progress::Waiting { due: id.time() };
         Self { id, event, subscription, progress, attempts: Vec::new(), attempts_before: 0 }
     }
 
-    /// The number of the next attempt, 1 for the first.
+    /// Returns the number of the next attempt, starting at 1.
     pub fn next_attempt(&self) -> u32 {
         self.attempts.last().map_or(1, |attempt| attempt.number + 1)
     }
 }
 
-/// How a delivery shows in the API, in logs and on the page.
+/// The state of a delivery as the API, logs and the web page show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DeliveryState {
-    /// Never tried, or waiting for a retry.
+    /// The delivery was never attempted, or waits for a retry.
     Pending,
-    /// A request is out.
+    /// A request of the delivery is running.
     InFlight,
-    /// Taken by the receiver.
+    /// The receiver accepted the delivery.
     Succeeded,
-    /// Its attempts are used up.
+    /// Every attempt failed.
     Exhausted,
-    /// Kept while its subscription is switched off.
+    /// The delivery waits until its subscription is enabled.
     Held,
-    /// Given up on.
+    /// The delivery was cancelled.
     Cancelled,
 }
 
@@ -90,7 +90,7 @@ impl DeliveryState {
     pub const ALL: [Self; 6] =
         [Self::Pending, Self::InFlight, Self::Succeeded, Self::Exhausted, Self::Held, Self::Cancelled];
 
-    /// The word that API and logs use.
+    /// Returns the state as the API and logs spell it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -103,7 +103,7 @@ impl DeliveryState {
     }
 }
 
-/// A text that is no state's word.
+/// A text that is not the name of a state.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("'{0}' is not a state of a delivery: expected one of {words}", words = DeliveryState::ALL.map(DeliveryState::as_str).join(", "))]
 pub struct StateError(String);

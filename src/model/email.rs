@@ -1,11 +1,11 @@
-//! Addresses of electronic mail: the common part of what RFC 5321 allows, so that every server takes them.
+//! E-mail addresses, limited to the common part of RFC 5321 that every server accepts.
 
 use std::fmt;
 use std::str::FromStr;
 
 use super::problem::{Localized, Message};
 
-/// An address such as `ops@acme.example`.
+/// An e-mail address such as `ops@acme.example`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct EmailAddress(String);
 
@@ -14,13 +14,13 @@ const LOCAL_BYTES_MAX: usize = 64;
 const LABEL_BYTES_MAX: usize = 63;
 
 impl EmailAddress {
-    /// The text.
+    /// Returns the address as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// A text that is no address.
+/// A text that is not an e-mail address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("'{0}' is not an e-mail address such as \"ops@acme.example\"")]
 pub struct EmailAddressError(String);
@@ -47,14 +47,14 @@ impl fmt::Display for EmailAddress {
     }
 }
 
-/// Words with dots between them.
+/// Returns whether `text` is a local part: words separated by dots.
 fn is_local(text: &str) -> bool {
     let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+/=?^_`{|}~-".contains(&byte);
     text.len() <= LOCAL_BYTES_MAX
         && text.split('.').all(|word| !word.is_empty() && word.bytes().all(is_letter))
 }
 
-/// Names of hosts with dots between them.
+/// Returns whether `text` is a domain: host name labels separated by dots.
 fn is_domain(text: &str) -> bool {
     let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     text.split('.').all(|label| {
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_words_at_a_host() {
+    fn addresses_are_a_local_part_and_a_domain() {
         let long =
             format!("{}@{}", "a".repeat(64), ["b".repeat(63), "c".repeat(63), "d".repeat(61)].join("."));
         for good in ["a@b", "ops+x@acme.example", "first.last@sub.acme-1.example", "a'b@localhost", &long] {

@@ -1,4 +1,4 @@
-//! Events: what was submitted, and what it became once it was accepted.
+//! Events, as they are submitted and as they are accepted.
 
 use std::sync::Arc;
 
@@ -9,36 +9,36 @@ use super::name::{CompanyId, EventType, ProjectId, SenderId};
 use super::time::Timestamp;
 use super::trace::TraceContext;
 
-/// An event as it was submitted: every member valid, no id yet.
+/// The content of a submitted event. All members are valid. It has no id yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventContent {
-    /// What happened.
+    /// The type of the event: what happened.
     pub event_type: EventType,
-    /// Where it happened.
+    /// The project that the event belongs to.
     pub project: ProjectId,
-    /// Whose project that is.
+    /// The company that the project belongs to.
     pub company: Option<CompanyId>,
-    /// The sender's own id, for deduplication.
+    /// The sender's own id, used for deduplication.
     pub sender_id: Option<SenderId>,
-    /// When it happened, if the sender said so.
+    /// When the event happened, if the sender gave a time.
     pub occurred_at: Option<Timestamp>,
-    /// JSON text exactly as it was submitted.
+    /// The payload: JSON text, exactly as submitted.
     pub data: Option<Bytes>,
-    /// The trace that it was submitted in.
+    /// The trace that the event was submitted in.
     pub trace: Option<Arc<TraceContext>>,
 }
 
 /// An accepted event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// Its id, which says when it arrived.
+    /// The event's id, which contains the time of its arrival.
     pub id: EventId,
-    /// What was submitted.
+    /// The submitted content.
     pub content: EventContent,
 }
 
 impl Event {
-    /// When it happened: the sender's word, else the time of arrival.
+    /// Returns when the event happened: the sender's time, or else the time of arrival.
     pub fn occurred_at(&self) -> Timestamp {
         self.content.occurred_at.unwrap_or_else(|| self.id.time())
     }

@@ -1,6 +1,6 @@
-//! Identifiers: ULIDs with a prefix that says what they name.
+//! Identifiers: ULIDs with a prefix for the kind of thing that they identify.
 //!
-//! They sort by the time they were made, in text and as bytes, so that they serve as keys of the log.
+//! Ids sort by their time of creation, both as text and as bytes. Therefore they serve as keys of the store.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,7 +14,7 @@ use ulid::Ulid;
 use super::problem::{Localized, Message};
 use super::time::Timestamp;
 
-/// A text that is not an id of the kind asked for.
+/// A text that is not an id of the expected kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("'{text}' is not {what}: expected {prefix} and 26 letters and digits")]
 pub struct IdError {
@@ -37,27 +37,27 @@ macro_rules! id {
         pub struct $name(Ulid);
 
         impl $name {
-            /// The id with these 128 bits.
+            /// Returns the id with these 128 bits.
             pub const fn from_bits(bits: u128) -> Self {
                 Self(Ulid(bits))
             }
 
-            /// The 128 bits: 48 of milliseconds, 80 of chance or count.
+            /// Returns the 128 bits: 48 bits of milliseconds, then 80 bits that are random or count up.
             pub const fn bits(self) -> u128 {
                 self.0.0
             }
 
-            /// Big-endian bytes, which sort as the ids do.
+            /// Returns the id as big-endian bytes, which sort like the ids.
             pub const fn to_bytes(self) -> [u8; 16] {
                 self.0.0.to_be_bytes()
             }
 
-            /// The id with these big-endian bytes.
+            /// Returns the id with these big-endian bytes.
             pub const fn from_bytes(bytes: [u8; 16]) -> Self {
                 Self::from_bits(u128::from_be_bytes(bytes))
             }
 
-            /// When it was made, to the millisecond.
+            /// Returns when the id was created, to the millisecond.
             pub fn time(self) -> Timestamp {
                 Timestamp::from_millis(self.0.timestamp_ms())
             }
@@ -81,7 +81,7 @@ macro_rules! id {
             fn from_str(text: &str) -> Result<Self, Self::Err> {
                 let error = || IdError { text: text.to_owned(), what: $what, prefix: $prefix };
                 let digits = text.strip_prefix($prefix).ok_or_else(error)?;
-                // 26 digits have room for 130 bits: what goes beyond 128 would wrap around.
+                // 26 digits hold 130 bits. A value above 128 bits would wrap around.
                 if digits.starts_with(|first| first > '7') {
                     return Err(error());
                 }
@@ -104,23 +104,23 @@ macro_rules! id {
 }
 
 id!(
-    /// Names an event, `evt_…`: what is signed and sent as `webhook-id`.
+    /// The id of an event, `evt_…`. It is signed and sent as `webhook-id`.
     EventId, "evt_", "an event id"
 );
 id!(
-    /// Names a subscription, `sub_…`.
+    /// The id of a subscription, `sub_…`.
     SubscriptionId, "sub_", "a subscription id"
 );
 id!(
-    /// Names a delivery, `dlv_…`: one event on its way to one subscription.
+    /// The id of a delivery, `dlv_…`.
     DeliveryId, "dlv_", "a delivery id"
 );
 id!(
-    /// Names a replay of a subscription's past, `rpl_…`.
+    /// The id of a replay, `rpl_…`.
     ReplayId, "rpl_", "a replay id"
 );
 
-/// Gives out ids that only ever grow, whatever the clock does.
+/// Generates ids that always increase, even if the clock goes backwards.
 #[derive(Debug)]
 pub struct IdSequence {
     last: u128,
@@ -128,15 +128,15 @@ pub struct IdSequence {
 }
 
 impl IdSequence {
-    /// A sequence whose first id comes after `last`.
+    /// Creates a sequence whose first id comes after `last`.
     pub const fn after(last: u128, rng: StdRng) -> Self {
         Self { last, rng }
     }
 
-    /// The first of `count` consecutive ids, all greater than every id given out before.
+    /// Returns the first of `count` consecutive ids. All of them are greater than every earlier id.
     ///
-    /// A new millisecond starts at a random place in the lower half of its range; ids of the same millisecond,
-    /// or of a clock that went back, follow the last one.
+    /// In a new millisecond, ids start at a random position in the lower half of the millisecond's range. In
+    /// the same millisecond, or if the clock went back, they follow the last id.
     pub fn block(&mut self, now: Timestamp, count: u64) -> u128 {
         let fresh = u128::from(now.as_millis()) << 80 | (self.rng.random::<u128>() >> 49);
         let first = if fresh >> 80 > self.last >> 80 { fresh } else { self.last + 1 };
@@ -152,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_read_back_and_sort_as_their_bytes() {
+    fn ids_parse_back_and_sort_like_their_bytes() {
         let mut sequence = IdSequence::after(0, StdRng::seed_from_u64(1));
         let ids: Vec<EventId> = [5, 5, 6, 3, 7]
             .into_iter()
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_of_another_kind_is_refused() {
+    fn ids_of_another_kind_are_rejected() {
         let id = EventId::from_bits(42);
         assert!(id.to_string().parse::<DeliveryId>().is_err());
         let message = "evt_1".parse::<EventId>().unwrap_err().to_string();

@@ -1,80 +1,80 @@
-//! Why a member of a subscription is refused that a person set; what its text is parsed into says the rest.
+//! Errors in the members of a subscription, as far as the types of the members do not define their own.
 
 use super::problem::{Localized, Message};
 use super::time::Interval;
 
-/// The longest name, in characters.
+/// The most characters of a subscription's name.
 pub(super) const NAME_CHARS_MAX: usize = 128;
-/// The most headers of a subscription's own.
+/// The most custom headers of a subscription.
 pub(super) const HEADERS_MAX: usize = 32;
-/// The longest value of a header.
+/// The most bytes of a header's value.
 pub(super) const HEADER_BYTES_MAX: usize = 1024;
-/// The most waits between attempts.
+/// The most waits in a retry schedule.
 pub const RETRIES_MAX: usize = 30;
-/// The most requests to one receiver at once.
+/// The most concurrent requests to one receiver.
 pub(super) const IN_FLIGHT_MAX: u32 = 1024;
 
-/// What is wrong with a value.
+/// An invalid value of a member.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MemberError {
-    /// The name is empty, too long, or has characters that do not print.
-    #[error("has to be 1 to {NAME_CHARS_MAX} printable characters")]
+    /// The name is empty, is too long, or contains characters that do not print.
+    #[error("must be 1 to {NAME_CHARS_MAX} printable characters")]
     Name,
-    /// There is no URL.
-    #[error("is missing: give the http or https URL that deliveries go to")]
+    /// The URL is missing.
+    #[error("is missing: give the http or https URL of the receiver")]
     UrlMissing,
-    /// A URL without its beginning.
-    #[error("'{0}' is not a whole URL: begin it with https:// or http://")]
+    /// The URL has no scheme.
+    #[error("'{0}' is not a complete URL: begin it with https:// or http://")]
     UrlRelative(String),
-    /// Not a URL for another reason.
+    /// The text is not a URL for another reason.
     #[error("'{text}' is not a URL: {cause}")]
     Url {
-        /// The text.
+        /// The invalid text.
         text: String,
-        /// What is wrong with it.
+        /// The error of the URL parser.
         cause: url::ParseError,
     },
-    /// A URL of something else than HTTP.
+    /// The URL has a scheme other than `http` and `https`.
     #[error("'{text}' has the scheme {scheme}: expected http or https")]
     UrlScheme {
-        /// The text.
+        /// The URL's text.
         text: String,
-        /// Its scheme.
+        /// The URL's scheme.
         scheme: String,
     },
-    /// A URL with a part that is never sent.
-    #[error("'{0}' has a #fragment, which is never sent: leave it out")]
+    /// The URL has a fragment, which HTTP never sends.
+    #[error("'{0}' has a #fragment, which HTTP never sends: remove it")]
     UrlFragment(String),
-    /// More bytes than the member may have.
-    #[error("has {bytes} bytes, more than {most}")]
+    /// The value is too long.
+    #[error("has {bytes} bytes: expected at most {most}")]
     TooLong {
-        /// How many.
+        /// The length of the value in bytes.
         bytes: usize,
-        /// How many it may have.
+        /// The allowed length in bytes.
         most: usize,
     },
-    /// More headers than a subscription may have.
-    #[error("has {0} headers, more than {HEADERS_MAX}")]
+    /// The subscription has too many headers.
+    #[error("has {0} headers: expected at most {HEADERS_MAX}")]
     HeadersTooMany(usize),
-    /// Not a header's name.
+    /// The name of a header is invalid.
     #[error("is not the name of an HTTP header")]
     HeaderName,
-    /// A header that is not the subscription's to set.
-    #[error("is set by the daemon or by HTTP itself: choose another name")]
+    /// The header is reserved for the daemon or HTTP.
+    #[error("is reserved for the daemon or for HTTP: choose another name")]
     HeaderReserved,
-    /// A header's value that may not be.
-    #[error("has a value that is not at most {HEADER_BYTES_MAX} visible ASCII characters and spaces")]
+    /// The value of a header is invalid.
+    #[error("has an invalid value: expected at most {HEADER_BYTES_MAX} visible ASCII characters and spaces")]
     HeaderValue,
-    /// A time limit out of its range.
-    #[error("'{0}' is not between 100ms and 60s")]
+    /// The timeout is out of range.
+    #[error("'{0}' is out of range: expected 100ms to 60s")]
     Timeout(Interval),
-    /// More waits than a schedule may have.
-    #[error("has {0} waits, more than {RETRIES_MAX}")]
+    /// The retry schedule has too many waits.
+    #[error("has {0} waits: expected at most {RETRIES_MAX}")]
     RetriesTooMany(usize),
-    /// A wait that is too long.
-    #[error("'{0}' is longer than 7d")]
+    /// A wait in the retry schedule is too long.
+    #[error("'{0}' is too long: expected at most 7d")]
     RetryTooLong(Interval),
-    /// Not a number of requests.
+    /// The limit of concurrent requests is invalid.
     #[error("{0} is not a whole number from 1 to {IN_FLIGHT_MAX}")]
     InFlight(String),
 }

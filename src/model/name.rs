@@ -1,4 +1,4 @@
-//! Names that senders choose: event types, projects, companies, and their own event ids.
+//! Names that senders choose: event types, projects, companies, and event ids of the sender.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,36 +9,36 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::problem::{Localized, Message};
 
-/// The longest name, in bytes.
+/// The most bytes of a name.
 pub const NAME_BYTES_MAX: usize = 128;
 
-/// A text that is not a name of the kind asked for.
+/// A text that is not a name of the expected kind.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
-    /// Nothing was given.
+    /// The text is empty.
     #[error("is empty: {what} has 1 to {NAME_BYTES_MAX} characters")]
     Empty {
         /// The kind of name.
         what: &'static str,
     },
-    /// More characters than a name may have.
+    /// The text is too long.
     #[error("has {bytes} bytes: {what} has at most {NAME_BYTES_MAX}")]
     TooLong {
         /// The kind of name.
         what: &'static str,
-        /// The length given.
+        /// The length of the text in bytes.
         bytes: usize,
     },
-    /// A character that a name may not have.
+    /// The text contains a character that names of this kind may not have.
     #[error("'{text}' has {character:?}: {what} consists of {allowed}")]
     Character {
         /// The kind of name.
         what: &'static str,
-        /// The text given.
+        /// The invalid text.
         text: String,
         /// The first character that is not allowed.
         character: char,
-        /// Those that are.
+        /// The allowed characters.
         allowed: &'static str,
     },
 }
@@ -94,7 +94,7 @@ macro_rules! name {
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// The text.
+            /// Returns the name as text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -130,7 +130,7 @@ macro_rules! name {
 }
 
 name!(
-    /// What happened, such as `TODO_CREATED` or `invoice.paid`.
+    /// The type of an event, such as `TODO_CREATED` or `invoice.paid`.
     EventType, "an event type", WORD, is_word
 );
 name!(
@@ -142,7 +142,7 @@ name!(
     CompanyId, "a company id", WORD, is_word
 );
 name!(
-    /// The sender's own id of an event, scoped to its project and company.
+    /// The sender's own id of an event, unique in its project and company.
     SenderId, "an event's own id", "visible ASCII characters", |c| c.is_ascii_graphic()
 );
 
@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_words_of_1_to_128() {
+    fn names_have_1_to_128_allowed_characters() {
         for good in ["a", "TODO_CREATED", "invoice.paid", "x:y-z", &"n".repeat(128)] {
             assert_eq!(good.parse::<EventType>().unwrap().as_str(), good);
         }
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_names_the_value_and_the_remedy() {
+    fn errors_name_the_value_and_the_allowed_characters() {
         let message = "a b".parse::<CompanyId>().unwrap_err().to_string();
         assert_eq!(message, "'a b' has ' ': a company id consists of A-Z a-z 0-9 _ . - :");
     }

@@ -1,4 +1,4 @@
-//! Notices: what the daemon tells of itself, as events that can be subscribed to.
+//! Notices: events about the daemon itself, which subscriptions can receive.
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -12,53 +12,54 @@ use super::string_enum::string_enum;
 use super::subscription::{HealthState, Subscription};
 use super::time::Timestamp;
 
-/// The project that notices belong to. They have no company.
+/// The project of all notices. They have no company.
 pub const PROJECT: &str = "postrider";
-/// What their types begin with, and no other's.
+/// The prefix of the event types of notices. Events of clients cannot use it.
 pub const TYPE_PREFIX: &str = "postrider.";
 
 string_enum!(
-    /// What a notice tells.
+    /// The type of a notice.
     NoticeKind {
-        /// A subscription was switched off for bad health.
+        /// The daemon disabled a subscription because of its health.
         SubscriptionDisabled = "postrider.subscription.disabled",
         /// A receiver has failed twice in a row.
         SubscriptionFailing = "postrider.subscription.failing",
-        /// A receiver that was told of answers again, or its subscription was switched on again.
+        /// A receiver that a notice reported as failing answers again, or its subscription was enabled.
         SubscriptionRecovered = "postrider.subscription.recovered",
-        /// The disk has less than twice the reserve left.
+        /// The free disk space is below twice the reserve.
         StorageLow = "postrider.storage.low",
-        /// It has three times the reserve again.
+        /// The free disk space is above three times the reserve again.
         StorageRecovered = "postrider.storage.recovered",
     }
 );
 
-/// Whether a subscription that asks for these types asks for the event, as far as types go beyond matching: an event
-/// of the daemon's own has to be named, since who wants everything means what clients submit.
+/// Returns whether a subscription with these event types wants the event, in addition to matching it.
+///
+/// A notice must be named in the selector, because "every event" means every event that clients submit.
 pub fn is_requested(events: &EventSelector, event_type: &EventType) -> bool {
     !is_daemon_event(event_type) || events.names(event_type)
 }
 
-/// Whether the type is one of the daemon's own.
+/// Returns whether the event type belongs to a notice.
 pub fn is_daemon_event(event_type: &EventType) -> bool {
     event_type.as_str().starts_with(TYPE_PREFIX)
 }
 
-/// Something of the daemon's own.
+/// An occurrence that the daemon reports as an event.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Notice {
-    /// What.
+    /// The type of the notice.
     pub kind: NoticeKind,
-    /// When.
+    /// When it happened.
     pub at: Timestamp,
-    /// The subscription that it is about, if it is about one; that one is not told.
+    /// The subscription that the notice is about, if any. That subscription does not receive the notice.
     pub about: Option<SubscriptionId>,
-    /// What else there is to know.
+    /// The payload of the event.
     data: Value,
 }
 
 impl Notice {
-    /// About a subscription that stands so since then.
+    /// Creates a notice about a subscription whose state changed at `at`.
     pub fn of_subscription(
         kind: NoticeKind,
         subscription: &Subscription,
@@ -79,15 +80,16 @@ impl Notice {
         Self { kind, at, about: Some(subscription.id), data }
     }
 
-    /// About the disk with the log.
+    /// Creates a notice about the disk that holds the log.
     pub fn of_storage(kind: NoticeKind, free_bytes: u64, reserve_bytes: u64, at: Timestamp) -> Self {
         let data = json!({ "free_bytes": free_bytes, "reserve_bytes": reserve_bytes });
         Self { kind, at, about: None, data }
     }
 
-    /// The event that it is. Told twice, it has the same sender's id, and so is one.
+    /// Returns the event of this notice.
     ///
-    /// None only if a name here were none, which a test excludes.
+    /// Reporting the same notice twice gives the same sender id, so that deduplication keeps one event.
+    /// Returns `None` only if a constant of this module were not a valid name, which a test rules out.
     pub fn content(&self) -> Option<EventContent> {
         let about = self.about.map_or_else(|| "storage".to_owned(), |id| id.to_string());
         Some(EventContent {
@@ -102,10 +104,10 @@ impl Notice {
     }
 }
 
-/// The URL without a name and a password in it, and without its query, which may hold a key.
+/// Returns the URL without user name and password, and without its query, which can contain a key.
 fn without_user_info(url: &Url) -> String {
     let mut url = url.clone();
-    // Only URLs without a host refuse, and these have one.
+    // These calls fail only for URLs without a host. Subscriptions cannot have such a URL.
     let _ = (url.set_username(""), url.set_password(None));
     url.set_query(None);
     url.into()
@@ -118,7 +120,7 @@ mod tests {
     use crate::model::subscription::ManagedBy;
 
     #[test]
-    fn every_notice_is_an_event_that_tells_no_secret() {
+    fn notices_are_valid_events_without_secrets() {
         let members = json!({"url": "https://user:pass@crm.example/hooks?key=hidden", "name": "crm"});
         let subscription = Subscription {
             id: SubscriptionId::from_bits(1),

@@ -1,51 +1,51 @@
-//! What is wrong with an input, member by member.
+//! Problems: the mistakes in a caller's input, each with the member that it is about.
 
 use std::fmt;
 
-/// One thing wrong with an input: where (a JSON Pointer, RFC 6901) and what, with the remedy.
+/// A mistake in an input: where it is, what is wrong, and what is allowed.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Problem {
-    /// The member, such as `/events/1`; empty for the whole.
+    /// The member as a JSON Pointer (RFC 6901), such as `/events/1`. Empty for the whole input.
     pub pointer: String,
-    /// What is wrong with its value and what would be right.
+    /// What is wrong with the value, and what is allowed.
     pub detail: String,
-    /// The same for whoever says it in another language, where that is asked for.
+    /// The same text for other languages, if it has a translation.
     #[serde(skip)]
     pub message: Option<Message>,
 }
 
-/// A text that can be said in other languages: the id of a message, and the values in it.
+/// A text that can be translated: the id of a message, and its values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// The id, which every language has.
+    /// The id of the message, which every language has.
     pub id: &'static str,
-    /// The values by their names.
+    /// The values by name.
     pub values: Vec<(&'static str, MessageValue)>,
 }
 
 /// A value in a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MessageValue {
-    /// Said as it is.
+    /// A text that is shown unchanged.
     Text(String),
-    /// Words in English that other languages have their own for.
+    /// An English phrase that other languages translate.
     Phrase(String),
 }
 
 impl Message {
-    /// The message of that id.
+    /// Creates the message with this id and no values.
     pub const fn new(id: &'static str) -> Self {
         Self { id, values: Vec::new() }
     }
 
-    /// With a value that is said as it is.
+    /// Adds a value that is shown unchanged.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl fmt::Display) -> Self {
         self.values.push((name, MessageValue::Text(value.to_string())));
         self
     }
 
-    /// With a value that is said in each language's own words.
+    /// Adds a value that each language translates.
     #[must_use]
     pub fn with_phrase(mut self, name: &'static str, phrase: impl fmt::Display) -> Self {
         self.values.push((name, MessageValue::Phrase(phrase.to_string())));
@@ -53,24 +53,24 @@ impl Message {
     }
 }
 
-/// An error that people are told of: in English by `Display`, in other languages by its message.
+/// An error that is shown to people: in English by `Display`, in other languages by its message.
 pub trait Localized: fmt::Display {
-    /// The same as a message.
+    /// Returns the error as a message that can be translated.
     fn message(&self) -> Message;
 }
 
 impl Problem {
-    /// A problem of the member at `pointer`.
+    /// Creates a problem of the member at `pointer`.
     pub fn new(pointer: impl Into<String>, detail: impl fmt::Display) -> Self {
         Self { pointer: pointer.into(), detail: detail.to_string(), message: None }
     }
 
-    /// The same of an error that can be told in other languages.
+    /// Creates a problem from an error that can be translated.
     pub fn from_error(pointer: impl Into<String>, error: &impl Localized) -> Self {
         Self { pointer: pointer.into(), detail: error.to_string(), message: Some(error.message()) }
     }
 
-    /// The same problem of a value that lies at `prefix` of a greater one.
+    /// Moves the problem to `prefix`, for a value that is part of a larger input.
     #[must_use]
     pub fn within(mut self, prefix: &str) -> Self {
         self.pointer.insert_str(0, prefix);
@@ -87,7 +87,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// The known name that a mistyped one most likely means, if any is near.
+/// Returns the known name that a mistyped name most likely means, if any is similar enough.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     const NEAR: f64 = 0.7;
     known

@@ -1,4 +1,4 @@
-//! The HTTP proxy that requests go through, and the receivers that are called without it.
+//! The HTTP proxy for requests, and the receivers that are called without it.
 
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -13,32 +13,32 @@ pub struct Proxy {
     no_proxy: Vec<NoProxyEntry>,
 }
 
-/// Receivers that are called without the proxy.
+/// An entry of `no_proxy`: receivers that are called without the proxy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NoProxyEntry {
-    /// This host and all below it.
+    /// The host with this name, and all hosts below it.
     Host(String),
-    /// Hosts that are given as an address of this network.
+    /// Hosts that are given as an address in this network.
     Network(IpNet),
 }
 
 impl Proxy {
-    /// The proxy at `url`, but for receivers in `no_proxy`.
+    /// Creates the proxy at `url` for all receivers except those in `no_proxy`.
     pub const fn new(url: Url, no_proxy: Vec<NoProxyEntry>) -> Self {
         Self { url, no_proxy }
     }
 
-    /// Where it is, with its user info.
+    /// Returns the URL of the proxy, including its user info.
     pub const fn url(&self) -> &Url {
         &self.url
     }
 
-    /// The receivers that are called without it.
+    /// Returns the receivers that are called without the proxy.
     pub fn no_proxy(&self) -> &[NoProxyEntry] {
         &self.no_proxy
     }
 
-    /// Whether a receiver is called through it.
+    /// Returns whether the receiver is called through the proxy.
     pub fn serves(&self, receiver: &Url) -> bool {
         let address = match receiver.host() {
             Some(Host::Ipv4(v4)) => Some(IpAddr::V4(v4)),
@@ -55,7 +55,7 @@ impl Proxy {
     }
 }
 
-/// Without its user info.
+/// Omits the user info.
 impl std::fmt::Debug for Proxy {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Proxy").field("host", &self.url.host_str()).finish_non_exhaustive()
@@ -65,7 +65,7 @@ impl std::fmt::Debug for Proxy {
 impl FromStr for NoProxyEntry {
     type Err = String;
 
-    /// A network, an address, or a host; a dot before a host means nothing more.
+    /// Parses a network, an address or a host. A dot before a host has no effect.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if let Ok(network) = text.parse() {
             return Ok(Self::Network(network));
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_receiver_in_the_list_is_called_without_it() {
+    fn no_proxy_entries_match_hosts_and_networks() {
         let no_proxy = ["crm.internal", ".Lan", "10.0.0.0/8", "192.0.2.7", "fd00::/8"];
         let no_proxy = no_proxy.iter().map(|text| text.parse().unwrap()).collect();
         let proxy = Proxy::new("http://u:p@proxy:3128".parse().unwrap(), no_proxy);

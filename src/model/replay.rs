@@ -1,19 +1,19 @@
-//! Replays: the work of delivering a part of the log to one subscription again.
+//! Replays: jobs that deliver a part of the log to one subscription again.
 
 use super::delivery::DeliveryState;
 use super::id::{EventId, ReplayId, SubscriptionId};
 use super::time::Timestamp;
 
-/// How far the work is.
+/// The state of a replay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum JobState {
-    /// It goes on, also after a restart.
+    /// The replay is running. It continues after a restart.
     Running,
-    /// All that was asked for has been made.
+    /// The replay has created all requested deliveries.
     Done,
-    /// A person stopped it; what it had made goes on.
+    /// A person cancelled the replay. The deliveries that it created are not affected.
     Cancelled,
-    /// It could not go on.
+    /// The replay stopped because of an error.
     Failed,
 }
 
@@ -21,7 +21,7 @@ impl JobState {
     /// Every state.
     pub const ALL: [Self; 4] = [Self::Running, Self::Done, Self::Cancelled, Self::Failed];
 
-    /// The word that API and logs use.
+    /// Returns the state as the API and logs spell it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Running => "running",
@@ -32,35 +32,36 @@ impl JobState {
     }
 }
 
-/// A replay as the log has it: what was asked for, and how far it came.
+/// A replay as the store keeps it: the request, and the progress.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplayJob {
-    /// Its id.
+    /// The replay's id.
     pub id: ReplayId,
-    /// The subscription that is delivered to.
+    /// The subscription to deliver to.
     pub subscription: SubscriptionId,
-    /// Events accepted then or later; none for those from the beginning of the log.
+    /// Only events accepted at this time or later. `None` means from the beginning of the log.
     pub since: Option<Timestamp>,
-    /// Events accepted before then; none for those up to its creation.
+    /// Only events accepted before this time. `None` means up to the creation of the replay.
     pub until: Option<Timestamp>,
-    /// Only events whose delivery stands so; empty for every event that the subscription matches.
+    /// Only events whose delivery is in one of these states. Empty means all events that the subscription
+    /// matches.
     pub states: Vec<DeliveryState>,
-    /// How far it is.
+    /// The state of the replay.
     pub state: JobState,
-    /// Why it failed.
+    /// Why the replay failed.
     pub failure: Option<String>,
-    /// How many events are to be looked at, as far as that is known.
+    /// The number of events to examine, as far as it is known.
     pub total: u64,
-    /// How many have been.
+    /// The number of events examined so far.
     pub looked_at: u64,
-    /// How many deliveries were made.
+    /// The number of deliveries created.
     pub made: u64,
-    /// How many events were passed over although they were asked for.
+    /// The number of requested events that were skipped.
     pub skipped: u64,
-    /// The last event that was looked at; none at the beginning.
+    /// The last event examined, or `None` at the beginning.
     pub cursor: Option<EventId>,
-    /// When it was asked for.
+    /// When the replay was requested.
     pub created_at: Timestamp,
-    /// When it came to its end.
+    /// When the replay reached a final state.
     pub finished_at: Option<Timestamp>,
 }

@@ -1,5 +1,7 @@
-//! Signing secrets as a person sees them: `whsec_` and base64 for HMAC, `whsk_` and base64 for ed25519, whose public
-//! half is `whpk_` and base64.
+//! Signing secrets in their text form.
+//!
+//! The text of an HMAC secret is `whsec_` and base64. The text of an ed25519 secret is `whsk_` and base64,
+//! and its public key is `whpk_` and base64.
 
 use std::fmt;
 use std::str::FromStr;
@@ -18,33 +20,33 @@ const PUBLIC: &str = "whpk_";
 const SYMMETRIC_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 const SEED_BYTES: usize = 32;
 
-/// A secret that signs. Its `Debug` and its errors never show it.
+/// A signing secret. Neither its `Debug` output nor any error shows the secret.
 #[derive(Clone)]
 pub struct Secret {
     text: String,
     key: SigningKey,
 }
 
-/// What a secret signs with.
+/// The key that a secret signs with.
 #[derive(Clone)]
 pub enum SigningKey {
-    /// HMAC-SHA256, with these bytes, which the receiver has too.
+    /// A key for HMAC-SHA256, which the receiver has too.
     Symmetric(Vec<u8>),
-    /// ed25519; the receiver has the public key alone.
+    /// An ed25519 key pair, of which the receiver has only the public key.
     Asymmetric(Arc<Ed25519KeyPair>),
 }
 
-/// How a secret signs.
+/// The kind of a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SecretKind {
-    /// With a key that the receiver has too.
+    /// HMAC-SHA256, with a key that the receiver has too.
     HmacSha256,
-    /// With a key whose public half the receiver has.
+    /// ed25519, with a key pair of which the receiver has only the public key.
     Ed25519,
 }
 
 impl SecretKind {
-    /// The word that shows.
+    /// Returns the kind as the API and the page spell it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::HmacSha256 => "hmac-sha256",
@@ -53,7 +55,7 @@ impl SecretKind {
     }
 }
 
-/// A text that is not a secret; it does not repeat the text.
+/// A text that is not a secret. The error does not contain the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "is not a secret: expected whsec_ and the base64 of 24 to 64 bytes, as `postrider keygen --webhook` prints, or for \
@@ -62,7 +64,7 @@ impl SecretKind {
 pub struct SecretError;
 
 impl Secret {
-    /// A symmetric secret of these random bytes.
+    /// Creates a symmetric secret from random bytes.
     pub fn from_random(key: [u8; 32]) -> Self {
         Self {
             text: format!("{SYMMETRIC}{}", STANDARD.encode(key)),
@@ -70,7 +72,7 @@ impl Secret {
         }
     }
 
-    /// A secret of this kind, of these random bytes.
+    /// Creates a secret of this kind from random bytes.
     pub fn of_kind(kind: SecretKind, random: [u8; 32]) -> Self {
         match kind {
             SecretKind::HmacSha256 => Self::from_random(random),
@@ -78,10 +80,13 @@ impl Secret {
         }
     }
 
-    /// The ed25519 key of a random seed; its text is of seed and public key, 64 bytes, as other programs make it.
-    #[expect(clippy::expect_used, reason = "a seed of 32 bytes is all that it needs")]
+    /// Creates an ed25519 secret from a random seed.
+    ///
+    /// Its text contains the seed and the public key, 64 bytes together, like the secrets that other programs
+    /// create.
+    #[expect(clippy::expect_used, reason = "a seed of 32 bytes is always valid")]
     fn from_seed(seed: [u8; SEED_BYTES]) -> Self {
-        let pair = Ed25519KeyPair::from_seed_unchecked(&seed).expect("32 bytes");
+        let pair = Ed25519KeyPair::from_seed_unchecked(&seed).expect("a seed of 32 bytes is valid");
         let both = [seed.as_slice(), pair.public_key().as_ref()].concat();
         Self {
             text: format!("{PRIVATE}{}", STANDARD.encode(both)),
@@ -89,17 +94,17 @@ impl Secret {
         }
     }
 
-    /// The text as a person sees it; never to be logged.
+    /// Returns the text of the secret. Never log it.
     pub fn reveal(&self) -> &str {
         &self.text
     }
 
-    /// What Standard Webhooks signatures are made with.
+    /// Returns the key that creates Standard Webhooks signatures.
     pub const fn key(&self) -> &SigningKey {
         &self.key
     }
 
-    /// How it signs.
+    /// Returns the kind of the secret.
     pub const fn kind(&self) -> SecretKind {
         match self.key {
             SigningKey::Symmetric(_) => SecretKind::HmacSha256,
@@ -107,7 +112,7 @@ impl Secret {
         }
     }
 
-    /// What its receiver verifies with, if that is not the secret itself.
+    /// Returns the public key that the receiver verifies with, or `None` for a symmetric secret.
     pub fn public_key(&self) -> Option<PublicKey> {
         match &self.key {
             SigningKey::Symmetric(_) => None,
@@ -132,7 +137,8 @@ impl FromStr for Secret {
     }
 }
 
-/// A key of its seed, or of seed and public key if these belong together.
+/// Creates a key pair from a seed, or from a seed and its public key. Returns `None` if they do not belong
+/// together.
 fn pair(bytes: &[u8]) -> Option<Ed25519KeyPair> {
     let (seed, public) = bytes.split_at_checked(SEED_BYTES)?;
     let pair = match public {
@@ -142,7 +148,7 @@ fn pair(bytes: &[u8]) -> Option<Ed25519KeyPair> {
     pair.ok()
 }
 
-/// Two are the same if what they sign is the same, whichever way they were written.
+/// Two secrets are equal if they create the same signatures, even if their texts differ.
 impl PartialEq for Secret {
     fn eq(&self, other: &Self) -> bool {
         match (&self.key, &other.key) {
@@ -166,12 +172,12 @@ impl fmt::Debug for SigningKey {
     }
 }
 
-/// The public half of an ed25519 secret; anybody may know it.
+/// The public key of an ed25519 secret. It is not confidential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PublicKey([u8; 32]);
 
 impl PublicKey {
-    /// The key as RFC 8032 encodes it.
+    /// Returns the key in the encoding of RFC 8032.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
@@ -183,9 +189,9 @@ impl fmt::Display for PublicKey {
     }
 }
 
-/// A text that is neither a secret nor a public key; it does not repeat the text.
+/// A text that is neither a secret nor a public key. The error does not contain the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("is nothing that verifies: expected a secret (whsec_…) or a public key (whpk_…) of a subscription")]
+#[error("is not a verification key: expected a secret (whsec_…) or a public key (whpk_…) of a subscription")]
 pub struct VerifierError;
 
 impl FromStr for PublicKey {
@@ -197,10 +203,10 @@ impl FromStr for PublicKey {
     }
 }
 
-/// What a receiver verifies with.
+/// The key that a receiver verifies with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verifier {
-    /// The secret itself; of an ed25519 secret the public half.
+    /// A secret. For an ed25519 secret, its public key verifies.
     Secret(Secret),
     /// A public key.
     Public(PublicKey),
@@ -217,19 +223,19 @@ impl FromStr for Verifier {
     }
 }
 
-/// A secret of a subscription, with the end of its use once another has taken its place.
+/// A secret of a subscription, with its time of creation and expiry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SigningSecret {
     /// The secret.
     pub secret: Secret,
-    /// Since when it signs.
+    /// When the secret became active.
     pub created_at: Timestamp,
-    /// When it stops signing; none for the current one.
+    /// When the secret stops signing, or `None` for the current one.
     pub expires_at: Option<Timestamp>,
 }
 
 impl SigningSecret {
-    /// Whether it signs at `now`.
+    /// Returns whether the secret is active at `now`.
     pub fn is_active(&self, now: Timestamp) -> bool {
         self.expires_at.is_none_or(|end| now < end)
     }
@@ -240,7 +246,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_is_read_and_never_shown() {
+    fn secrets_parse_and_debug_hides_them() {
         let text = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
         let secret: Secret = text.parse().unwrap();
         assert!(matches!(secret.key(), SigningKey::Symmetric(bytes) if bytes.len() == 24));
@@ -258,9 +264,9 @@ mod tests {
         }
     }
 
-    /// RFC 8032, section 7.1, test 1.
+    /// Source: RFC 8032, section 7.1, test 1.
     #[test]
-    fn an_ed25519_secret_is_its_seed_with_or_without_the_public_key() {
+    fn ed25519_secrets_parse_with_and_without_the_public_key() {
         let hex = |text: &str| hex::decode(text).unwrap();
         let seed = hex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60");
         let public = hex("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a");
@@ -286,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_receiver_verifies_with_a_secret_or_a_public_key() {
+    fn verifiers_parse_from_secrets_and_public_keys() {
         let (hmac, private) = (Secret::from_random([1; 32]), Secret::of_kind(SecretKind::Ed25519, [2; 32]));
         let public = private.public_key().unwrap();
         assert_eq!(hmac.reveal().parse(), Ok(Verifier::Secret(hmac)));

@@ -1,8 +1,8 @@
-//! Selectors: the exact combination of event types and projects that a subscription wants.
+//! Selectors: the event types and projects that a subscription wants.
 //!
-//! Each is a set: everything its terms include, minus everything they exclude; only exclusions mean everything
-//! but those. The order of terms does not matter. [`contains`](EventSelector::contains) is the definition that
-//! the matching index is tested against.
+//! A selector is a set: everything that its terms include, minus everything that they exclude. A selector
+//! with only exclusions contains everything else. The order of terms does not matter.
+//! [`contains`](EventSelector::contains) is the definition that the matching index is tested against.
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,23 +17,23 @@ pub const SELECTOR_TERMS_MAX: usize = 10_000;
 /// A text that is not a term of a selector.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SelectorError {
-    /// A `*` that is not the last character, or stands where none may.
+    /// A `*` is not the last character, or is not allowed at this position.
     #[error("'{0}' has a '*' in the wrong place: {1}")]
     Star(String, &'static str),
-    /// `!*` would leave nothing.
-    #[error("'!*' takes out everything: to receive nothing, disable the subscription")]
+    /// The term `!*` would exclude everything.
+    #[error("'!*' excludes everything: to receive nothing, disable the subscription")]
     ExcludesAll,
-    /// A part is not a name.
+    /// A part of the term is not a valid name.
     #[error("{0}")]
     Name(#[from] NameError),
-    /// A list without a term.
+    /// The list has no terms.
     #[error(
-        "is an empty list, which could mean none or all: leave it out (or write \"*\") for all, disable the subscription \
-         for none"
+        "is an empty list, which could mean none or all: for all, omit it or use \"*\"; for none, disable the \
+         subscription"
     )]
     Empty,
-    /// More terms than a list may have.
-    #[error("has {0} terms, more than {SELECTOR_TERMS_MAX}")]
+    /// The list has too many terms.
+    #[error("has {0} terms: expected at most {SELECTOR_TERMS_MAX}")]
     TooMany(usize),
 }
 
@@ -53,19 +53,19 @@ impl Localized for SelectorError {
     }
 }
 
-/// Which event types one term means.
+/// The event types that one term matches.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum EventPattern {
     /// `*`: every type.
     All,
-    /// `TODO_*`: every type that starts so; never empty.
+    /// `TODO_*`: every type with this prefix, which is never empty.
     Prefix(Arc<str>),
-    /// `TODO_CREATED`: that type.
+    /// `TODO_CREATED`: exactly this type.
     Exact(EventType),
 }
 
 impl EventPattern {
-    /// Whether the type is one of those meant.
+    /// Returns whether the pattern contains the event type.
     pub fn contains(&self, event_type: &EventType) -> bool {
         match self {
             Self::All => true,
@@ -100,21 +100,21 @@ impl fmt::Display for EventPattern {
     }
 }
 
-/// Which projects one term means.
+/// The projects that one term matches.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ProjectPattern {
     /// `*`: every project.
     All,
-    /// `website`: the project of that name in any company, or in none.
+    /// `website`: the project with this id in any company, or in none.
     AnyCompany(ProjectId),
-    /// `acme/website`: that project of that company.
+    /// `acme/website`: exactly this project of this company.
     Exact(CompanyId, ProjectId),
     /// `acme/*`: every project of the company.
     Company(CompanyId),
 }
 
 impl ProjectPattern {
-    /// Whether the project, of that company if any, is one of those meant.
+    /// Returns whether the pattern contains the project of `company`, or of no company.
     pub fn contains(&self, project: &ProjectId, company: Option<&CompanyId>) -> bool {
         match self {
             Self::All => true,
@@ -151,12 +151,12 @@ impl fmt::Display for ProjectPattern {
     }
 }
 
-/// One entry of a selector: a pattern, put in or taken out.
+/// An entry of a selector: a pattern to include or to exclude.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Term<P> {
-    /// The pattern's names are in the set.
+    /// The set contains the pattern's names, unless they are excluded.
     Include(P),
-    /// The pattern's names are not in the set, whatever else includes them.
+    /// The set does not contain the pattern's names, even if they are included elsewhere.
     Exclude(P),
 }
 
@@ -188,15 +188,16 @@ macro_rules! selector {
         pub struct $name(Arc<[Term<$pattern>]>);
 
         impl $name {
-            /// The selector that contains everything, as a missing list does.
+            /// Returns the selector that contains everything, which is also the default.
             pub fn all() -> Self {
                 Self([Term::Include($pattern::All)].into())
             }
 
-            /// Reads a list of terms.
+            /// Parses a list of terms.
             ///
             /// # Errors
-            /// Every bad term, by its index; an empty list, since it might mean none or all.
+            /// Returns a problem for each invalid term, with its index. An empty list is an error, because it
+            /// could mean none or all.
             pub fn parse<S: AsRef<str>>(texts: &[S]) -> Result<Self, Vec<Problem>> {
                 if texts.is_empty() {
                     return Err(vec![Problem::from_error("", &SelectorError::Empty)]);
@@ -215,17 +216,17 @@ macro_rules! selector {
                 if problems.is_empty() { Ok(Self(terms.into())) } else { Err(problems) }
             }
 
-            /// The terms as they were written.
+            /// Returns the terms as they were written.
             pub fn terms(&self) -> &[Term<$pattern>] {
                 &self.0
             }
 
-            /// The patterns put in; empty means everything.
+            /// Returns the included patterns. If there are none, everything is included.
             pub fn includes(&self) -> impl Iterator<Item = &$pattern> {
                 self.0.iter().filter_map(|term| match term { Term::Include(p) => Some(p), Term::Exclude(_) => None })
             }
 
-            /// The patterns taken out.
+            /// Returns the excluded patterns.
             pub fn excludes(&self) -> impl Iterator<Item = &$pattern> {
                 self.0.iter().filter_map(|term| match term { Term::Exclude(p) => Some(p), Term::Include(_) => None })
             }
@@ -235,7 +236,7 @@ macro_rules! selector {
                 (includes.peek().is_none() || includes.any(&means)) && !self.excludes().any(&means)
             }
 
-            /// The terms as text, in the order they were written.
+            /// Returns the terms as text, in the order in which they were written.
             pub fn to_texts(&self) -> Vec<String> {
                 self.0.iter().map(ToString::to_string).collect()
             }
@@ -253,12 +254,13 @@ selector!(
 );
 
 impl EventSelector {
-    /// Whether the type is in the set.
+    /// Returns whether the set contains the event type.
     pub fn contains(&self, event_type: &EventType) -> bool {
         self.decide(|pattern| pattern.contains(event_type))
     }
 
-    /// Whether the type is in the set, and by its name or a prefix of it: not since everything is.
+    /// Returns whether the set contains the event type because a term names it or a prefix of it, and not
+    /// because of `*`.
     pub fn names(&self, event_type: &EventType) -> bool {
         let mut named = self.includes().filter(|pattern| **pattern != EventPattern::All);
         named.any(|pattern| pattern.contains(event_type)) && self.contains(event_type)
@@ -266,7 +268,7 @@ impl EventSelector {
 }
 
 impl ProjectSelector {
-    /// Whether the project, of that company if any, is in the set.
+    /// Returns whether the set contains the project of `company`, or of no company.
     pub fn contains(&self, project: &ProjectId, company: Option<&CompanyId>) -> bool {
         self.decide(|pattern| pattern.contains(project, company))
     }
@@ -277,7 +279,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_type_is_named_by_itself_or_a_prefix_and_not_by_everything() {
+    fn names_matches_exact_types_and_prefixes_but_not_the_star() {
         let names = |terms: &[&str]| EventSelector::parse(terms).unwrap().names(&"a.b.c".parse().unwrap());
         for named in [&["a.b.c"][..], &["a.*"], &["*", "a.*"], &["x", "a.b.c", "!a.b.d"]] {
             assert!(names(named), "{named:?}");
@@ -297,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn event_sets() {
+    fn event_selectors_contain_the_described_types() {
         for (terms, inside, outside) in [
             (&["TODO_CREATED"][..], "TODO_CREATED", "TODO_CREATED_2"),
             (&["TODO_*"], "TODO_", "TODO"),
@@ -312,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn project_sets() {
+    fn project_selectors_contain_the_described_projects() {
         assert!(projects(&["website"], "website", None) && projects(&["website"], "website", Some("acme")));
         assert!(projects(&["acme/website"], "website", Some("acme")));
         assert!(
@@ -326,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_terms_are_all_named() {
+    fn every_invalid_term_is_reported() {
         let problems = EventSelector::parse(&["ok", "T*DO", "", "!*", "a b"]).unwrap_err();
         let pointers: Vec<_> = problems.iter().map(|p| p.pointer.as_str()).collect();
         assert_eq!(pointers, ["/1", "/2", "/3", "/4"]);
@@ -337,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn terms_come_back_as_written() {
+    fn terms_format_as_they_were_written() {
         let terms = ["acme/*", "website", "!acme/secret", "*"];
         assert_eq!(ProjectSelector::parse(&terms).unwrap().to_texts(), terms);
     }

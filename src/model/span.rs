@@ -1,4 +1,4 @@
-//! Spans: what a collector of traces is told of an event's journey.
+//! Spans: the steps of an event's processing that are exported to a trace collector.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,72 +7,72 @@ use super::id::{DeliveryId, EventId, SubscriptionId};
 use super::name::{CompanyId, EventType, ProjectId};
 use super::trace::{SpanId, TraceContext};
 
-/// Something that was done for an event, and when.
+/// A finished step of an event's processing.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Span {
-    /// The trace, with this span as what comes next is caused by.
+    /// The trace and the id of this span, which becomes the parent of spans that it causes.
     pub context: TraceContext,
-    /// The span that caused this one, if one did.
+    /// The span that caused this one, if any.
     pub parent: Option<SpanId>,
-    /// When it began, since the Unix epoch.
+    /// When the step began, as the time since the Unix epoch.
     pub start: Duration,
-    /// How long it took.
+    /// The duration of the step.
     pub took: Duration,
-    /// The event that it was done for.
+    /// The event that was processed.
     pub event: EventId,
-    /// What was done.
+    /// The kind of step, with its details.
     pub kind: SpanKind,
 }
 
-/// What a span was spent on.
+/// The kind of step that a span describes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SpanKind {
-    /// An event was taken in and made durable.
+    /// The event was accepted and made durable.
     Acceptance {
-        /// What happened.
+        /// The event's type.
         event_type: EventType,
-        /// Where.
+        /// The event's project.
         project: ProjectId,
-        /// Whose project that is.
+        /// The company that the project belongs to.
         company: Option<CompanyId>,
-        /// How many deliveries it began.
+        /// The number of deliveries that the event created.
         matched: usize,
     },
-    /// A receiver was called.
+    /// A request was made to a receiver.
     Attempt {
-        /// The delivery.
+        /// The delivery's id.
         delivery: DeliveryId,
-        /// Whose it is.
+        /// The delivery's subscription.
         subscription: SubscriptionId,
-        /// What people call it.
+        /// The subscription's name.
         name: String,
         /// The receiver's host.
         host: String,
-        /// Its port.
+        /// The receiver's port, if the URL has one.
         port: Option<u16>,
-        /// 1 for the first.
+        /// The number of the attempt, starting at 1.
         number: u32,
-        /// What the receiver answered, if it did.
+        /// The HTTP status, if the receiver answered.
         status: Option<u16>,
-        /// Why it failed, if it did.
+        /// The failure, if the attempt failed.
         error: Option<AttemptFailure>,
     },
 }
 
-/// Why an attempt failed.
+/// The failure of an attempt, as spans describe it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttemptFailure {
-    /// A word of few: a class of errors, or the status.
+    /// One of a few words: the error class or the HTTP status.
     pub kind: String,
-    /// For people.
+    /// A description for people.
     pub detail: String,
 }
 
-/// Who is told of spans. It never holds up those who tell it.
+/// A destination of spans. Exporting never blocks the caller.
 pub trait SpanExporter: fmt::Debug + Send + Sync {
-    /// Takes a span that is over.
+    /// Enqueues a finished span for export.
     fn export(&self, span: Span);
 
-    /// Passes on what it has, waiting a few seconds at most, and takes no more. Blocks.
+    /// Exports the enqueued spans and accepts no more. Blocks for a few seconds at most.
     fn shut_down(&self);
 }

@@ -1,14 +1,14 @@
-//! Enums whose values have a word each, the same in API, config and logs.
+//! Enums whose values have a name, the same in the API, the config file and the logs.
 
 use super::problem::{Localized, Message};
 
-/// A text that is none of an enum's words.
+/// A text that is not the name of a value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'{text}' is none of {words}")]
+#[error("'{text}' is not a known value: expected one of {words}")]
 pub struct UnknownValueError {
-    /// The text.
+    /// The invalid text.
     pub text: String,
-    /// The words, each in quotes.
+    /// The known names, each in quotes.
     pub words: String,
 }
 
@@ -18,7 +18,7 @@ impl Localized for UnknownValueError {
     }
 }
 
-/// Makes such an enum: what `as_str` shows, `from_str` reads.
+/// Defines an enum with a name for each value. `as_str` returns the name, and `from_str` parses it.
 macro_rules! string_enum {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
         $(#[$doc])*
@@ -26,10 +26,10 @@ macro_rules! string_enum {
         pub enum $name { $($(#[$vdoc])* $variant),+ }
 
         impl $name {
-            /// Every value.
+            /// Every value, in declaration order.
             pub const ALL: &[Self] = &[$(Self::$variant),+];
 
-            /// The word that API, config and logs use.
+            /// Returns the name that the API, the config file and logs use.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $word),+ }
             }

@@ -1,8 +1,8 @@
-//! Time: the one place that asks for it.
+//! Time: the only module that reads the clock.
 //!
-//! A [`Timestamp`] is wall-clock time in milliseconds, as the API, the log and the store show it. A [`Clock`]
-//! gives both that and the instants that timers run on, so that a test on tokio's paused clock moves the two
-//! together.
+//! A [`Timestamp`] is wall-clock time in milliseconds, as the API, the logs and the store show it. A
+//! [`Clock`] gives both timestamps and the instants of timers, so that a test on tokio's paused clock moves
+//! both together.
 
 use std::fmt;
 use std::str::FromStr;
@@ -18,49 +18,50 @@ use super::problem::{Localized, Message};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(u64);
 
-/// The latest time that RFC 3339 can write: 9999-12-30T22:00:00Z, less the fraction.
+/// The latest time that RFC 3339 can represent: 9999-12-30T22:00:00Z, without the fraction.
 const LATEST_MS: u64 = 253_402_207_200_000;
 
 impl Timestamp {
-    /// The time `ms` milliseconds after the epoch; beyond the year 9999 it is the last moment of that year.
+    /// Returns the time `ms` milliseconds after the epoch, or the latest representable time if that is
+    /// earlier.
     pub const fn from_millis(ms: u64) -> Self {
         Self(if ms > LATEST_MS { LATEST_MS } else { ms })
     }
 
-    /// Milliseconds since the epoch.
+    /// Returns the milliseconds since the epoch.
     pub const fn as_millis(self) -> u64 {
         self.0
     }
 
-    /// Whole seconds since the epoch, as signatures carry them.
+    /// Returns the whole seconds since the epoch, as signatures contain them.
     pub const fn as_secs(self) -> u64 {
         self.0 / 1000
     }
 
-    /// This time later by `wait`, rounded down to milliseconds.
+    /// Returns the time `wait` later, rounded down to milliseconds.
     #[must_use]
     pub fn after(self, wait: Duration) -> Self {
         Self::from_millis(self.0.saturating_add(millis(wait)))
     }
 
-    /// This time earlier by `wait`; not before the epoch.
+    /// Returns the time `wait` earlier, but not before the epoch.
     #[must_use]
     pub fn before(self, wait: Duration) -> Self {
         Self(self.0.saturating_sub(millis(wait)))
     }
 
-    /// How long after `earlier` this is; zero if it is not later.
+    /// Returns the duration from `earlier` to this time, or zero if this time is not later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 }
 
-/// Whole milliseconds of a duration, saturating.
+/// Returns the whole milliseconds of a duration, at most `u64::MAX`.
 pub fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Whole microseconds of a duration, saturating.
+/// Returns the whole microseconds of a duration, at most `u64::MAX`.
 pub fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
@@ -73,7 +74,7 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// A text that is not a time between 1970 and 9999 in RFC 3339.
+/// A text that is not an RFC 3339 time between 1970 and 9999.
 #[derive(Debug, thiserror::Error)]
 #[error("'{0}' is not an RFC 3339 time since 1970 such as 2026-01-31T08:00:00.000Z")]
 pub struct TimestampError(String);
@@ -106,22 +107,22 @@ impl<'de> Deserialize<'de> for Timestamp {
     }
 }
 
-/// A length of time that people write as `"5s"`, `"2m"` or `"30d"`; a day is 24 hours.
+/// A duration in the notation `"5s"`, `"2m"` or `"30d"`. A day is 24 hours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Interval(Duration);
 
 impl Interval {
-    /// An interval of `ms` milliseconds.
+    /// Returns an interval of `ms` milliseconds.
     pub const fn from_millis(ms: u64) -> Self {
         Self(Duration::from_millis(ms))
     }
 
-    /// An interval of `secs` seconds.
+    /// Returns an interval of `secs` seconds.
     pub const fn from_secs(secs: u64) -> Self {
         Self(Duration::from_secs(secs))
     }
 
-    /// The length itself.
+    /// Returns the duration.
     pub const fn get(self) -> Duration {
         self.0
     }
@@ -149,7 +150,7 @@ impl FromStr for Interval {
     }
 }
 
-/// Written in the largest unit that leaves no rest, so that `"2m"` comes back as `"2m"`.
+/// Uses the largest unit without a remainder, so that `"2m"` is written back as `"2m"`.
 impl fmt::Display for Interval {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const UNITS: [(u64, &str); 4] = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1000, "s")];
@@ -173,7 +174,7 @@ impl<'de> Deserialize<'de> for Interval {
     }
 }
 
-/// Where the daemon learns the time. Cheap to clone.
+/// The source of time. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Clock(Source);
 
@@ -184,23 +185,23 @@ enum Source {
 }
 
 impl Clock {
-    /// The system's wall clock.
+    /// Returns the wall clock of the system.
     pub const fn system() -> Self {
         Self(Source::System)
     }
 
-    /// A clock that reads `epoch` now and moves only with tokio's clock, for tests on paused time.
+    /// Returns a clock that starts at `epoch` and moves only with tokio's clock, for tests on paused time.
     pub fn starting_at(epoch: Timestamp) -> Self {
         Self(Source::Virtual { epoch, start: Instant::now() })
     }
 
-    /// The wall-clock time.
+    /// Returns the wall-clock time.
     pub fn now(&self) -> Timestamp {
         Timestamp::from_millis(millis(self.since_epoch()))
     }
 
-    /// The wall-clock time as that since the Unix epoch, as exactly as it is known.
-    #[expect(clippy::disallowed_methods, reason = "the one place that asks the time")]
+    /// Returns the wall-clock time as the duration since the Unix epoch, in full precision.
+    #[expect(clippy::disallowed_methods, reason = "the only place that reads the clock")]
     pub fn since_epoch(&self) -> Duration {
         match &self.0 {
             Source::System => {
@@ -212,7 +213,7 @@ impl Clock {
         }
     }
 
-    /// The monotonic instant that timers and durations are measured on.
+    /// Returns the monotonic instant that timers and durations use.
     pub fn instant(&self) -> Instant {
         Instant::now()
     }
@@ -242,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn intervals_come_back_as_they_were_written() {
+    fn intervals_parse_and_format_in_the_largest_unit() {
         for text in ["250ms", "5s", "90s", "2m", "10m", "24h", "30d"] {
             let interval: Interval = text.parse().unwrap();
             assert_eq!(interval.to_string().parse::<Interval>().unwrap(), interval, "{text}");

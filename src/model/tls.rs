@@ -1,7 +1,7 @@
-//! TLS towards one receiver: whom it has to be vouched for by, and who the daemon says it is there.
+//! TLS settings for one receiver: the trusted authorities, and the daemon's client certificate.
 //!
-//! All of it is PEM, checked as it is read. Certificates are public and shown; a client key is a secret, which
-//! no `Debug`, error or answer ever shows.
+//! All of them are PEM, validated when they are parsed. Certificates are public and are shown. A client key
+//! is a secret that no `Debug` output, error or response contains.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,12 +15,12 @@ use x509_cert::der::Decode as _;
 
 use super::time::Timestamp;
 
-/// The longest list of certificates, in bytes of PEM.
+/// The most bytes of a list of certificates in PEM.
 const CERTIFICATES_BYTES_MAX: usize = 64 * 1024;
-/// The longest key, in bytes of PEM: one of 4096 bits has 3.3 KiB.
+/// The most bytes of a key in PEM. An RSA key of 4096 bits takes 3.3 KiB.
 const KEY_BYTES_MAX: usize = 4096;
 
-/// Certificates as a person gives them: PEM, one or more.
+/// One or more certificates in PEM.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Certificates {
     pem: String,
@@ -29,41 +29,45 @@ pub struct Certificates {
     expires_at: Timestamp,
 }
 
-/// PEM that is not what it should be; it does not repeat the text.
+/// Invalid PEM. The error does not contain the text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct PemError(String);
 
 impl Certificates {
-    /// The text.
+    /// Returns the PEM text.
     pub fn pem(&self) -> &str {
         &self.pem
     }
 
-    /// The certificates, in their order.
+    /// Returns the certificates in their order.
     pub fn list(&self) -> &[CertificateDer<'static>] {
         &self.list
     }
 
-    /// Whose the first is (RFC 4514).
+    /// Returns the subject of the first certificate (RFC 4514).
     pub fn subject(&self) -> &str {
         &self.subject
     }
 
-    /// Until when the first is valid.
+    /// Returns when the first certificate expires.
     pub const fn expires_at(&self) -> Timestamp {
         self.expires_at
     }
 
-    /// Whether receivers can be vouched for by each of them.
+    /// Checks that each certificate can be used as a certificate authority.
     ///
     /// # Errors
-    /// The first that cannot vouch for anybody.
+    /// Returns the first certificate that cannot be used.
     pub fn check_authorities(&self) -> Result<(), PemError> {
         let mut roots = RootCertStore::empty();
         self.list.iter().zip(1..).try_for_each(|(der, number)| {
             let added = roots.add(der.clone());
-            added.map_err(|error| PemError(format!("has a certificate (number {number}) of no use: {error}")))
+            added.map_err(|error| {
+                PemError(format!(
+                    "has a certificate (number {number}) that cannot be used as an authority: {error}"
+                ))
+            })
         })
     }
 }
@@ -74,10 +78,10 @@ impl FromStr for Certificates {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let fail = |detail: String| Err(PemError(detail));
         if text.len() > CERTIFICATES_BYTES_MAX {
-            return fail(format!("has {} bytes, more than {CERTIFICATES_BYTES_MAX}", text.len()));
+            return fail(format!("has {} bytes: expected at most {CERTIFICATES_BYTES_MAX}", text.len()));
         }
         if text.contains("PRIVATE KEY") {
-            return fail("holds a private key, and certificates are shown: leave it out".to_owned());
+            return fail("contains a private key, and certificates are public: remove the key".to_owned());
         }
         let mut list = Vec::new();
         let mut first = None;
@@ -93,7 +97,7 @@ impl FromStr for Certificates {
             list.push(der);
         }
         let Some(first) = first else {
-            return fail("holds no certificate: expected PEM with -----BEGIN CERTIFICATE-----".to_owned());
+            return fail("contains no certificate: expected PEM with -----BEGIN CERTIFICATE-----".to_owned());
         };
         let expires_at =
             Timestamp::from_millis(super::time::millis(first.validity.not_after.to_unix_duration()));
@@ -112,7 +116,7 @@ impl fmt::Debug for Certificates {
 pub struct ClientKey(String);
 
 impl ClientKey {
-    /// The text; never to be logged or shown.
+    /// Returns the PEM text. Never log or show it.
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -123,15 +127,15 @@ impl FromStr for ClientKey {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if text.len() > KEY_BYTES_MAX {
-            return Err(PemError(format!("has {} bytes, more than {KEY_BYTES_MAX}", text.len())));
+            return Err(PemError(format!("has {} bytes: expected at most {KEY_BYTES_MAX}", text.len())));
         }
         if text.contains("ENCRYPTED") {
-            return Err(PemError("is encrypted: give it without a passphrase".to_owned()));
+            return Err(PemError("is encrypted: remove its passphrase".to_owned()));
         }
         match PrivateKeyDer::from_pem_slice(text.as_bytes()) {
             Ok(_) => Ok(Self(text.to_owned())),
             Err(_) => Err(PemError(
-                "holds no private key: expected PEM with -----BEGIN PRIVATE KEY-----, RSA PRIVATE KEY or EC PRIVATE KEY"
+                "contains no private key: expected PEM with -----BEGIN PRIVATE KEY-----, RSA PRIVATE KEY or EC PRIVATE KEY"
                     .to_owned(),
             )),
         }
@@ -144,7 +148,7 @@ impl fmt::Debug for ClientKey {
     }
 }
 
-/// Who the daemon says it is: a certificate, those that lead to its authority, and its key.
+/// The identity that the daemon presents to a receiver: a certificate chain and its private key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientIdentity {
     chain: Certificates,
@@ -152,13 +156,13 @@ pub struct ClientIdentity {
 }
 
 impl ClientIdentity {
-    /// The certificate, first, and its key.
+    /// Creates an identity from a chain, whose first certificate belongs to the key.
     ///
     /// # Errors
-    /// The key is of a kind that cannot be used, or another certificate's.
+    /// Returns an error if the kind of key is not supported, or if the key belongs to another certificate.
     pub fn new(chain: Certificates, key: ClientKey) -> Result<Self, PemError> {
         let der = PrivateKeyDer::from_pem_slice(key.0.as_bytes());
-        let der = der.map_err(|_| PemError("holds no private key".to_owned()))?;
+        let der = der.map_err(|_| PemError("contains no private key".to_owned()))?;
         match CertifiedKey::from_der(chain.list.clone(), der, &default_provider()) {
             Ok(_) => Ok(Self { chain, key }),
             Err(rustls::Error::InconsistentKeys(_)) => {
@@ -170,22 +174,22 @@ impl ClientIdentity {
         }
     }
 
-    /// The certificates.
+    /// Returns the certificate chain.
     pub const fn chain(&self) -> &Certificates {
         &self.chain
     }
 
-    /// The key.
+    /// Returns the private key.
     pub const fn key(&self) -> &ClientKey {
         &self.key
     }
 }
 
-/// A fingerprint of [`Tls`]: two that differ in anything have different ones.
+/// A fingerprint of [`Tls`] settings. Settings that differ in any part have different fingerprints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TlsId([u8; 32]);
 
-/// TLS towards one receiver, where it differs from everybody's.
+/// The TLS settings for one receiver, where they differ from the defaults.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tls {
     authorities: Option<Certificates>,
@@ -194,7 +198,7 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// These settings; without both, as everybody's.
+    /// Creates settings from their parts. Without any part, the settings are the defaults.
     pub fn new(authorities: Option<Certificates>, client: Option<ClientIdentity>) -> Self {
         let is_own = authorities.is_some() || client.is_some();
         let mut digest = ring::digest::Context::new(&ring::digest::SHA256);
@@ -211,17 +215,18 @@ impl Tls {
         Self { authorities, client, id }
     }
 
-    /// The only authorities that may vouch for the receiver; else those of the system.
+    /// Returns the authorities that the receiver's certificate must lead to. Without them, those of the
+    /// system count.
     pub const fn authorities(&self) -> Option<&Certificates> {
         self.authorities.as_ref()
     }
 
-    /// Who the daemon says it is, if the receiver asks.
+    /// Returns the identity that the daemon presents if the receiver asks for a client certificate.
     pub const fn client(&self) -> Option<&ClientIdentity> {
         self.client.as_ref()
     }
 
-    /// Its fingerprint; none if it does not differ from everybody's.
+    /// Returns the fingerprint, or `None` for the default settings.
     pub const fn id(&self) -> Option<TlsId> {
         self.id
     }
@@ -245,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn certificates_say_whose_they_are_and_until_when() {
+    fn certificates_have_a_subject_and_an_expiry() {
         let pem = certificate("crm.internal", &key());
         let read: Certificates = format!("# ours\n{pem}{}", certificate("ca", &key())).parse().unwrap();
         assert_eq!((read.list().len(), read.subject()), (2, "CN=crm.internal"));
@@ -255,17 +260,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_certificates_is_told() {
+    fn invalid_certificates_are_rejected_with_a_reason() {
         let key = key();
         let pem = certificate("a", &key);
         let cut = pem.replace("-----END", "-----FIN");
         let garbled = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         for (text, words) in [
-            (String::new(), "holds no certificate"),
-            (pem.clone() + &key.serialize_pem(), "holds a private key"),
+            (String::new(), "contains no certificate"),
+            (pem.clone() + &key.serialize_pem(), "contains a private key"),
             (cut, "is not PEM"),
             (pem.clone() + garbled, "has a certificate (number 2) that cannot be read"),
-            ("x".repeat(CERTIFICATES_BYTES_MAX + 1), "bytes, more than"),
+            ("x".repeat(CERTIFICATES_BYTES_MAX + 1), "bytes: expected at most"),
         ] {
             let error = text.parse::<Certificates>().unwrap_err().to_string();
             assert!(error.contains(words), "{error}");
@@ -274,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_has_to_be_that_of_the_certificate_and_is_never_shown() {
+    fn client_key_must_belong_to_the_certificate_and_is_never_shown() {
         let (own, other) = (key(), key());
         let chain: Certificates = certificate("us", &own).parse().unwrap();
         let parsed: ClientKey = own.serialize_pem().parse().unwrap();
@@ -283,10 +288,10 @@ mod tests {
         let error = ClientIdentity::new(chain, other.serialize_pem().parse().unwrap()).unwrap_err();
         assert_eq!(error.to_string(), "is not the key of the first certificate in tls_client_cert");
         for (text, words) in [
-            (String::new(), "holds no private key"),
-            (certificate("us", &own), "holds no private key"),
+            (String::new(), "contains no private key"),
+            (certificate("us", &own), "contains no private key"),
             (own.serialize_pem().replace("PRIVATE", "ENCRYPTED PRIVATE"), "is encrypted"),
-            ("x".repeat(KEY_BYTES_MAX + 1), "bytes, more than"),
+            ("x".repeat(KEY_BYTES_MAX + 1), "bytes: expected at most"),
         ] {
             let error = text.parse::<ClientKey>().unwrap_err().to_string();
             assert!(error.contains(words), "{error}");
@@ -294,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_that_differ_have_fingerprints_that_differ() {
+    fn different_settings_have_different_fingerprints() {
         let key = key();
         let certificates: Certificates = certificate("us", &key).parse().unwrap();
         let identity =

@@ -1,76 +1,78 @@
-//! Trace context as programs hand it to each other: W3C Trace Context, Level 2.
+//! Trace context between programs: W3C Trace Context, Level 2.
 
 use std::fmt;
 
-/// The longest `tracestate` that is passed on: what the standard asks of everybody at the least.
+/// The longest `tracestate` that is forwarded, which is the least that the standard requires.
 const STATE_BYTES_MAX: usize = 512;
 
-/// The flags that version 00 and Level 2 define: sampled, and a random trace id. Others are not passed on.
+/// The flags of version 00 and Level 2: sampled, and random trace id. Other flags are not forwarded.
 const FLAGS: u8 = 0b11;
 const SAMPLED: u8 = 0b01;
 
-/// Names a trace. Not all zero.
+/// The id of a trace. It is not all zeros.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TraceId([u8; 16]);
 
-/// Names a span of a trace. Not all zero.
+/// The id of a span in a trace. It is not all zeros.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SpanId([u8; 8]);
 
 impl TraceId {
-    /// From its bytes; none if they are all zero.
+    /// Creates an id from bytes. Returns `None` if all of them are zero.
     pub fn new(bytes: [u8; 16]) -> Option<Self> {
         (bytes != [0; 16]).then_some(Self(bytes))
     }
 
-    /// Of a hash.
+    /// Creates an id from a hash.
     pub fn from_hash(hash: u128) -> Self {
         Self(hash.max(1).to_be_bytes())
     }
 
-    /// Its bytes.
+    /// Returns the bytes of the id.
     pub const fn bytes(self) -> [u8; 16] {
         self.0
     }
 }
 
 impl SpanId {
-    /// From its bytes; none if they are all zero.
+    /// Creates an id from bytes. Returns `None` if all of them are zero.
     pub fn new(bytes: [u8; 8]) -> Option<Self> {
         (bytes != [0; 8]).then_some(Self(bytes))
     }
 
-    /// Of a hash.
+    /// Creates an id from a hash.
     pub fn from_hash(hash: u64) -> Self {
         Self(hash.max(1).to_be_bytes())
     }
 
-    /// Its bytes.
+    /// Returns the bytes of the id.
     pub const fn bytes(self) -> [u8; 8] {
         self.0
     }
 }
 
-/// The trace that something belongs to, and the span that caused it.
+/// A position in a trace: the trace, and the span that caused the current step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TraceContext {
     /// The trace.
     pub trace: TraceId,
-    /// The span that caused it.
+    /// The span that caused the current step.
     pub parent: SpanId,
     flags: u8,
     state: Option<Box<str>>,
 }
 
 impl TraceContext {
-    /// A context without a `tracestate`.
+    /// Creates a context without a `tracestate`.
     pub fn new(trace: TraceId, parent: SpanId, is_sampled: bool) -> Self {
         Self { trace, parent, flags: if is_sampled { SAMPLED } else { 0 }, state: None }
     }
 
-    /// From the values of the headers `traceparent` and `tracestate`. None if the first is none: then a trace begins
-    /// anew, as the standard has it, and nobody is told of an error. A `tracestate` that is too long, or no visible
-    /// text, is left out.
+    /// Parses the headers `traceparent` and `tracestate`.
+    ///
+    /// Returns `None` if `traceparent` is invalid. The caller then begins a new trace without an error, as
+    /// the standard requires. A `tracestate` that is too long, or contains characters other than visible
+    /// ASCII, is dropped.
     pub fn read(parent: &str, state: Option<&str>) -> Option<Self> {
         let (version, rest) = parent.split_at_checked(2)?;
         let version = hex_byte(version)?;
@@ -78,7 +80,7 @@ impl TraceContext {
         let is_whole = match version {
             0 => rest.len() == fields.len(),
             0xff => false,
-            // What later versions add comes after a dash.
+            // Later versions can add fields after a dash.
             _ => rest.get(53..).is_some_and(|more| more.is_empty() || more.starts_with('-')),
         };
         let mut fields = fields.strip_prefix('-')?.split('-');
@@ -94,24 +96,24 @@ impl TraceContext {
         })
     }
 
-    /// Whether whoever began the trace wants it told of.
+    /// Returns whether the sender wants the trace to be recorded.
     pub const fn is_sampled(&self) -> bool {
         self.flags & SAMPLED != 0
     }
 
-    /// The value of `tracestate`, if there is one.
+    /// Returns the value of `tracestate`, if there is one.
     pub fn state(&self) -> Option<&str> {
         self.state.as_deref()
     }
 
-    /// The same trace, caused by another span.
+    /// Returns the same trace with another parent span.
     #[must_use]
     pub fn with_parent(&self, parent: SpanId) -> Self {
         Self { parent, ..self.clone() }
     }
 }
 
-/// The value of `traceparent`, in version 00.
+/// Formats the value of `traceparent`, in version 00.
 impl fmt::Display for TraceContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let trace = u128::from_be_bytes(self.trace.0);
@@ -120,7 +122,7 @@ impl fmt::Display for TraceContext {
     }
 }
 
-/// So many bytes in lowercase hex.
+/// Decodes `N` bytes of lower-case hex.
 fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     let mut bytes = [0; N];
     let is_lower = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
@@ -143,7 +145,7 @@ mod tests {
     const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
     #[test]
-    fn a_context_is_passed_on_as_it_came() {
+    fn context_is_forwarded_unchanged() {
         let context = TraceContext::read(PARENT, Some("congo=t61rcWkgMzE,rojo=00f067aa0ba902b7")).unwrap();
         assert_eq!(context.to_string(), PARENT);
         assert_eq!(context.state(), Some("congo=t61rcWkgMzE,rojo=00f067aa0ba902b7"));
@@ -154,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn later_versions_are_read_as_far_as_they_are_known() {
+    fn later_versions_parse_as_version_00() {
         let known = PARENT.strip_prefix("00").unwrap();
         for later in [format!("01{known}"), format!("cc{known}-what-the-future-holds")] {
             assert_eq!(TraceContext::read(&later, None).unwrap().to_string(), PARENT);
@@ -164,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_context_is_none() {
+    fn invalid_traceparent_is_rejected() {
         let known = PARENT.strip_prefix("00").unwrap();
         for bad in [
             String::new(),
@@ -188,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_state_that_is_too_long_or_no_text_is_left_out() {
+    fn invalid_tracestate_is_dropped() {
         let state = |state: &str| TraceContext::read(PARENT, Some(state)).unwrap().state().map(str::to_owned);
         assert_eq!(state(&"x".repeat(512)), Some("x".repeat(512)));
         assert_eq!(state(" a=1 "), Some("a=1".to_owned()));

@@ -9,8 +9,9 @@ use super::explain::detail;
 use super::form::Form;
 use super::language::Language;
 use super::once;
+use super::setting_field::{member, plain_settings, text, words};
 use crate::model::problem::Problem;
-use crate::model::subscription::{Format, Ordering, SubscriptionSpec};
+use crate::model::setting::{Setting, SubscriptionSpec};
 
 /// Which of the things to pick are meant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -100,73 +101,40 @@ impl Choice {
     }
 }
 
-/// The words of a text, which commas and spaces keep apart.
-fn words(text: &str) -> Vec<String> {
-    let parts = text.split(|c: char| c.is_whitespace() || c == ',');
-    parts.filter(|part| !part.is_empty()).map(str::to_owned).collect()
-}
-
-/// Headers as a form has them: `name: value`, one a line.
-fn header_lines(headers: &BTreeMap<String, String>) -> Vec<String> {
-    headers.iter().map(|(name, value)| format!("{name}: {value}")).collect()
-}
-
-/// Every field of the editor.
+/// The values of the editor's form, as they were typed.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Draft {
-    /// What keeps the form of a new subscription from making two.
+    /// The value that keeps a form that is sent twice from creating two subscriptions.
     pub(super) once: String,
-    pub(super) name: String,
-    pub(super) url: String,
     pub(super) events: Choice,
     pub(super) projects: Choice,
-    pub(super) filter: String,
-    pub(super) format: String,
-    pub(super) ordering: String,
-    pub(super) timeout: String,
-    pub(super) retry_schedule: String,
-    pub(super) max_in_flight: String,
-    pub(super) rate_limit: String,
-    pub(super) notify_email: String,
-    /// `name: value`, one a line.
-    pub(super) headers: String,
+    /// The text of each other setting that the form has, by name.
+    texts: BTreeMap<&'static str, String>,
 }
 
 impl Draft {
-    /// An empty form: everything, in the default format.
+    /// Returns an empty form: every setting has its default.
     pub(super) fn new() -> Self {
-        Self {
-            once: once::fresh(),
-            format: Format::default().as_str().to_owned(),
-            ordering: Ordering::default().as_str().to_owned(),
-            ..Self::default()
-        }
+        let default = SubscriptionSpec::example();
+        let choices = plain_settings().filter(|setting| !setting.kind.words().is_empty());
+        let texts = choices.map(|setting| (setting.name, text(&(setting.get)(&default))));
+        Self { once: once::fresh(), texts: texts.collect(), ..Self::default() }
     }
 
-    /// What was typed.
+    /// Returns what was typed into the form.
     pub(super) fn of_form(form: &Form, catalog: &Catalog) -> Self {
-        let text = |name| form.get(name).to_owned();
+        let typed = |setting: &Setting| form.has(setting.name).then(|| form.get(setting.name).to_owned());
         let mut draft = Self {
-            once: text("once"),
-            name: text("name"),
-            url: text("url"),
+            once: form.get("once").to_owned(),
             events: Choice::of_form(form, "events"),
             projects: Choice::of_form(form, "projects"),
-            filter: text("filter"),
-            format: text("format"),
-            ordering: text("ordering"),
-            timeout: text("timeout"),
-            retry_schedule: text("retry_schedule"),
-            max_in_flight: text("max_in_flight"),
-            rate_limit: text("rate_limit"),
-            notify_email: text("notify_email"),
-            headers: text("headers"),
+            texts: plain_settings().filter_map(|setting| Some((setting.name, typed(setting)?))).collect(),
         };
         draft.pick_group(form.get("act"), catalog);
         draft
     }
 
-    /// `all:Tags` picks every type of a group, `none:Tags` none of it.
+    /// Picks every type of a group (`all:Tags`) or none of it (`none:Tags`).
     fn pick_group(&mut self, act: &str, catalog: &Catalog) {
         let Some((verb, name)) = act.split_once(':') else { return };
         let group = catalog.groups.iter().filter(|group| group.name == name);
@@ -179,54 +147,38 @@ impl Draft {
         }
     }
 
-    /// A subscription's present settings.
+    /// Returns the form of a subscription's present settings, without secrets.
     pub(super) fn of_spec(spec: &SubscriptionSpec, catalog: &Catalog) -> Self {
         let types = catalog.types().map(str::to_owned).collect();
-        let waits = spec.retry_schedule.as_deref().map(|waits| waits.iter().map(ToString::to_string));
+        let shown = plain_settings().filter(|setting| !setting.is_secret());
         Self {
             once: String::new(),
-            name: spec.name.clone(),
-            url: spec.url.to_string(),
             events: Choice::of_terms(&spec.events.to_texts(), &types),
             projects: Choice::of_terms(&spec.projects.to_texts(), &catalog.project_terms()),
-            filter: spec.filter.clone().unwrap_or_default(),
-            format: spec.format.to_string(),
-            ordering: spec.ordering.to_string(),
-            timeout: spec.timeout.map(|timeout| timeout.to_string()).unwrap_or_default(),
-            retry_schedule: waits.map(|waits| waits.collect::<Vec<_>>().join(", ")).unwrap_or_default(),
-            max_in_flight: spec.max_in_flight.map(|most| most.to_string()).unwrap_or_default(),
-            rate_limit: spec.rate_limit.map(|rate| rate.to_string()).unwrap_or_default(),
-            notify_email: spec.notify_email.as_ref().map(ToString::to_string).unwrap_or_default(),
-            headers: header_lines(&spec.headers).join("\n"),
+            texts: shown.map(|setting| (setting.name, text(&(setting.get)(spec)))).collect(),
         }
     }
 
-    /// The form as the API's members; a field left empty is the default.
+    /// Returns the text of a setting; empty if the form does not have it.
+    pub(super) fn text(&self, name: &str) -> &str {
+        self.texts.get(name).map_or("", String::as_str)
+    }
+
+    /// Returns the form as the API's members.
+    ///
+    /// An empty field means the default, except for a secret, which then stays as it is. A setting that the form does
+    /// not have is left out.
     pub(super) fn to_members(&self) -> Map<String, Value> {
-        let text = |text: &str| if text.is_empty() { Value::Null } else { json!(text) };
-        let number = |given: &str| given.parse::<u64>().map_or_else(|_| text(given), |number| json!(number));
-        let waits = words(&self.retry_schedule);
-        let header = |line: &str| {
-            let (name, value) = line.split_once(':').unwrap_or((line, ""));
-            (!name.trim().is_empty()).then(|| (name.trim().to_owned(), json!(value.trim())))
-        };
-        let headers: Map<String, Value> = self.headers.lines().filter_map(header).collect();
-        let members = [
-            ("name", text(&self.name)),
-            ("url", text(&self.url)),
-            ("events", json!(self.events.to_terms())),
-            ("projects", json!(self.projects.to_terms())),
-            ("filter", text(&self.filter)),
-            ("format", text(&self.format)),
-            ("ordering", text(&self.ordering)),
-            ("timeout", text(&self.timeout)),
-            ("retry_schedule", if waits.is_empty() { Value::Null } else { json!(waits) }),
-            ("max_in_flight", number(&self.max_in_flight)),
-            ("rate_limit", text(&self.rate_limit)),
-            ("notify_email", text(&self.notify_email)),
-            ("headers", json!(headers)),
-        ];
-        members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+        let mut members = Map::new();
+        members.insert("events".to_owned(), json!(self.events.to_terms()));
+        members.insert("projects".to_owned(), json!(self.projects.to_terms()));
+        for setting in plain_settings() {
+            let Some(typed) = self.texts.get(setting.name) else { continue };
+            if !(setting.is_secret() && typed.is_empty()) {
+                members.insert(setting.name.to_owned(), member(setting.kind, typed));
+            }
+        }
+        members
     }
 }
 

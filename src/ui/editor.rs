@@ -13,6 +13,7 @@ use super::notice::{self, Notice};
 use super::page_error::PageError;
 use super::preview::{Looked, Wanted, preview};
 use super::sentence::sentence;
+use super::setting_field::{Field, Widget, plain_settings};
 use super::subscription::find;
 use super::viewer::Viewer;
 use super::{Ui, once};
@@ -22,7 +23,8 @@ use crate::model::id::SubscriptionId;
 use crate::model::input::SubscriptionInput;
 use crate::model::problem::Problem;
 use crate::model::selector::{EventSelector, ProjectSelector};
-use crate::model::subscription::{Format, ManagedBy, Ordering};
+use crate::model::setting::{Section, Setting};
+use crate::model::subscription::ManagedBy;
 use crate::rules::filter::Filter;
 
 #[derive(askama::Template)]
@@ -38,8 +40,6 @@ struct Page<'a> {
     is_sent: bool,
     sentence: String,
     looked: Option<Vec<Looked>>,
-    formats: &'static [Format],
-    orderings: &'static [Ordering],
     modes: [Mode; 4],
 }
 
@@ -62,6 +62,24 @@ impl Page<'_> {
     /// The version of the settings that the form began with.
     fn version(&self) -> String {
         self.present.map(|entry| entry.version().to_string()).unwrap_or_default()
+    }
+
+    /// Returns the fields of a section. What is required comes first.
+    fn fields(&self, section: Section) -> Vec<Field> {
+        let (first, rest): (Vec<_>, Vec<_>) = plain_settings()
+            .filter(|setting| setting.section == section)
+            .partition(|setting| setting.is_required());
+        let field = |setting: &Setting| {
+            let is_invalid = !self.problems.get(setting.name).is_empty();
+            Field::new(self.v, setting, self.draft.text(setting.name), is_invalid)
+        };
+        first.into_iter().chain(rest).map(field).collect()
+    }
+
+    /// Returns whether to show a section that can be folded away: if it has a problem, or something rare is set.
+    fn is_open(&self, section: Section) -> bool {
+        let is_set = |field: &Field| section != Section::Delivery && !field.text.is_empty();
+        self.fields(section).iter().any(|field| field.is_invalid || is_set(field))
     }
 
     fn id(&self) -> String {
@@ -105,7 +123,7 @@ pub(super) async fn draft(
     };
     let catalog = Catalog::read(&ui.flow);
     let draft = Draft::of_form(&form, &catalog);
-    let problems = check(&ui, &draft).await;
+    let problems = check(&ui, entry.as_ref(), &draft).await;
     show(&ui, &viewer, entry.as_ref(), &draft, &catalog, Some(problems)).await
 }
 
@@ -206,8 +224,13 @@ fn owned(ui: &Ui, id: &str) -> Result<Entry, PageError> {
 }
 
 /// Everything that is wrong with a draft, as the API would say it.
-async fn check(ui: &Ui, draft: &Draft) -> Vec<Problem> {
-    match SubscriptionInput::read(&draft.to_members()) {
+async fn check(ui: &Ui, present: Option<&Entry>, draft: &Draft) -> Vec<Problem> {
+    let members = draft.to_members();
+    let input = match present {
+        Some(entry) => SubscriptionInput::read_change(&entry.subscription.spec, &members),
+        None => SubscriptionInput::read(&members),
+    };
+    match input {
         Ok(input) => match ui.flow.check(&input.spec).await {
             Err(ChangeError::Invalid(problems)) => problems,
             _ => Vec::new(),
@@ -218,8 +241,9 @@ async fn check(ui: &Ui, draft: &Draft) -> Vec<Problem> {
 
 /// Also what is wrong with the filter, which is looked at last.
 fn and_of_filter(draft: &Draft, mut problems: Vec<Problem>) -> Vec<Problem> {
-    let is_told = draft.filter.is_empty() || problems.iter().any(|problem| problem.pointer == "/filter");
-    if let Some(Err(error)) = (!is_told).then(|| Filter::compile(&draft.filter)) {
+    let filter = draft.text("filter");
+    let is_told = filter.is_empty() || problems.iter().any(|problem| problem.pointer == "/filter");
+    if let Some(Err(error)) = (!is_told).then(|| Filter::compile(filter)) {
         problems.push(Problem::from_error("/filter", &error));
     }
     problems
@@ -249,8 +273,8 @@ async fn show(
     let is_sent = problems.is_some();
     let events = EventSelector::parse(&draft.events.to_terms()).ok();
     let projects = ProjectSelector::parse(&draft.projects.to_terms()).ok();
-    let filter =
-        if draft.filter.is_empty() { Some(None) } else { Filter::compile(&draft.filter).ok().map(Some) };
+    let filter = draft.text("filter");
+    let filter = if filter.is_empty() { Some(None) } else { Filter::compile(filter).ok().map(Some) };
     let (sentence, looked) = match (events, projects) {
         (Some(events), Some(projects)) => {
             let sentence = sentence(v, catalog, &events, &projects);
@@ -274,8 +298,6 @@ async fn show(
         is_sent,
         sentence,
         looked,
-        formats: Format::ALL,
-        orderings: Ordering::ALL,
         modes: Mode::ALL,
     }))
 }

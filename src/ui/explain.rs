@@ -79,7 +79,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::api::problem::ApiError;
+    use crate::api::error::ApiError;
     use crate::flow::conflict::Conflict;
     use crate::flow::replay::EmptySpan;
     use crate::model::delivery::DeliveryState;

@@ -65,6 +65,11 @@ impl Form {
         self.0
     }
 
+    /// Returns whether the form has a field.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.all(name).next().is_some()
+    }
+
     /// A field's value without space around it; empty if it is not there.
     pub(super) fn get(&self, name: &str) -> &str {
         self.all(name).next().unwrap_or_default()

@@ -107,7 +107,7 @@ fn admit(ui: &Ui, request: &Request) -> (Viewer, Option<Denial>) {
         origin: format!("{}://{}", scheme(request), host.unwrap_or("127.0.0.1:8740")),
         now: ui.clock.now(),
     };
-    if let Err(failure) = ui.gate.admit_page(request) {
+    if let Err(failure) = ui.gate.authorize_page(request) {
         return (viewer, Some(Denial::Error(failure.into())));
     }
     let cookie = session::cookie(request.headers());
@@ -116,7 +116,8 @@ fn admit(ui: &Ui, request: &Request) -> (Viewer, Option<Denial>) {
         (viewer.name, viewer.role) = ("local".to_owned(), Role::Admin);
         return (viewer, None);
     }
-    match cookie.and_then(|cookie| ui.sessions.get(&cookie)).and_then(|digest| ui.gate.key_of(&digest)) {
+    match cookie.and_then(|cookie| ui.sessions.get(&cookie)).and_then(|digest| ui.gate.key_by_digest(&digest))
+    {
         Some(key) => {
             (viewer.name, viewer.role, viewer.has_session) = (key.name, key.role, true);
             (viewer, None)

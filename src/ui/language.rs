@@ -175,6 +175,7 @@ mod tests {
     use crate::model::attempt::ErrorClass;
     use crate::model::delivery::DeliveryState;
     use crate::model::replay::JobState;
+    use crate::model::setting::SETTINGS;
     use crate::model::subscription::{Format, Health, Ordering};
 
     const TEXTS: [(Language, &str); 2] =
@@ -264,6 +265,15 @@ mod tests {
                 words.iter().map(|word| format!("{family}-{}", word.replace('_', "-"))).collect();
             let missing: Vec<_> = of_family.iter().filter(|id| !known.contains(*id)).collect();
             assert!(!words.is_empty() && missing.is_empty(), "{missing:?}");
+        }
+    }
+
+    #[test]
+    fn every_setting_has_a_label_and_a_help_text() {
+        let known = ids(TEXTS[0].1);
+        for setting in &SETTINGS {
+            let label = format!("setting-{}", setting.name.replace('_', "-"));
+            assert!(known.contains(&label) && known.contains(&format!("{label}-help")), "{label}");
         }
     }
 

@@ -35,7 +35,7 @@ pub(super) async fn enter(
 ) -> Result<Response, PageError> {
     let (peer, is_secure) = (guard::peer(&request), guard::scheme(&request) == "https");
     let form = Form::read(&ui, &viewer, request).await?;
-    let problem = match ui.gate.check_key(peer, form.get("key")) {
+    let problem = match ui.gate.authenticate(peer, form.get("key")) {
         Ok(key) if key.role == Role::Ingest => viewer.t1("login-ingest", "name", key.name),
         Ok(key) => {
             tracing::info!(by = key.name, "logged in to the page");

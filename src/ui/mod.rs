@@ -21,7 +21,7 @@ use tower_http::compression::CompressionLayer;
 use self::notice::Notices;
 use self::page_error::PageError;
 use self::session::Sessions;
-use crate::api::guard::access::Gate;
+use crate::api::guard::access::AccessGuard;
 use crate::flow::{ChangeError, Flow};
 use crate::model::time::Clock;
 use crate::store::StoreError;
@@ -50,6 +50,7 @@ mod query;
 mod replay;
 mod sentence;
 mod session;
+mod setting_field;
 mod subscription;
 mod subscriptions;
 mod viewer;
@@ -61,7 +62,7 @@ struct Ui(Arc<Parts>);
 struct Parts {
     flow: Flow,
     clock: Clock,
-    gate: Gate,
+    gate: AccessGuard,
     sessions: Sessions,
     notices: Notices,
     /// Signs the token of each form, so that only a page of this process can have made it.
@@ -101,7 +102,7 @@ impl Ui {
 ///
 /// Requests need a [`crate::api::caller::Peer`] among their extensions.
 pub fn router(flow: Flow, clock: Clock, api: Router) -> Router {
-    let gate = Gate::new(
+    let gate = AccessGuard::new(
         {
             let flow = flow.clone();
             move || flow.config()

@@ -8,7 +8,7 @@ use rand::RngExt as _;
 use super::form::Form;
 use super::guard;
 use super::viewer::Viewer;
-use crate::api::request::idempotency::Keyed;
+use crate::api::request::idempotency::IdempotencyKeyHeader;
 use crate::store::OnceKey;
 
 /// A key for a form that is about to be shown.
@@ -18,7 +18,7 @@ pub(super) fn fresh() -> String {
 
 /// The key that a form was sent with, for all that it asks for.
 pub(super) fn of(viewer: &Viewer, route: &str, form: &Form, asked: &[u8]) -> Option<OnceKey> {
-    Keyed::of_form(&viewer.name, route, form.get("once")).once(asked)
+    IdempotencyKeyHeader::from_form(&viewer.name, route, form.get("once")).with_body(asked)
 }
 
 /// A page with such a form. It is not kept: shown once more, it would have a key that is used up.

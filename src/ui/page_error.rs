@@ -7,7 +7,7 @@ use http::StatusCode;
 
 use super::explain::{explain, no_such, of_change};
 use super::viewer::Viewer;
-use crate::api::problem::ApiError;
+use crate::api::error::ApiError;
 use crate::flow::ChangeError;
 use crate::model::problem::Message;
 
@@ -25,7 +25,7 @@ impl PageError {
     /// There is no such thing.
     pub(super) fn not_found(what: &str, id: impl fmt::Display) -> Self {
         let message = no_such(what, &id);
-        Self { message: Some(message), ..ApiError::no_such(what, id).into() }
+        Self { message: Some(message), ..ApiError::not_found(what, id).into() }
     }
 
     /// The viewer may not do that.

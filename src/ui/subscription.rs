@@ -15,6 +15,7 @@ use super::notice::{self, Notice};
 use super::page_error::PageError;
 use super::query::Query;
 use super::sentence::sentence;
+use super::setting_field::{self, plain_settings};
 use super::subscriptions::health;
 use super::viewer::Viewer;
 use super::{Ui, guard};
@@ -22,6 +23,7 @@ use crate::flow::list::Narrowing;
 use crate::flow::view::Stats;
 use crate::flow::{ChangeError, Entry};
 use crate::model::id::SubscriptionId;
+use crate::model::setting::{Kind, Setting};
 use crate::model::subscription::{Disabled, DisabledReason, ManagedBy};
 use crate::model::time::Timestamp;
 use crate::store::DeliveryQuery;
@@ -132,25 +134,20 @@ impl Page<'_> {
         .collect()
     }
 
-    /// Members that differ from the daemon's own settings.
+    /// Returns the settings that differ from the daemon's, each with its label. Certificates are too long to show.
     fn extras(&self) -> Vec<(String, String)> {
         let (v, spec) = (self.v, &self.entry.subscription.spec);
-        let waits = spec
-            .retry_schedule
-            .as_ref()
-            .map(|waits| waits.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
-            .map(|waits| if waits.is_empty() { v.t("retries-none") } else { waits });
-        [
-            (v.t("field-filter"), spec.filter.clone()),
-            (v.t("field-timeout"), spec.timeout.map(|timeout| timeout.to_string())),
-            (v.t("field-retry-schedule"), waits),
-            (v.t("field-max-in-flight"), spec.max_in_flight.map(|most| most.to_string())),
-            (v.t("field-rate-limit"), spec.rate_limit.map(|rate| rate.to_string())),
-            (v.t("field-notify-email"), spec.notify_email.as_ref().map(ToString::to_string)),
-        ]
-        .into_iter()
-        .filter_map(|(name, value)| Some((name, value?)))
-        .collect()
+        let is_short = |setting: &&Setting| !matches!(setting.kind, Kind::Certificates | Kind::PrivateKey);
+        let extra = |setting: &Setting| {
+            let value = (setting.get)(spec);
+            if value.is_null() || !setting.is_nullable() {
+                return None;
+            }
+            let text = setting_field::text(&value);
+            let text = if text.is_empty() { v.t("retries-none") } else { text };
+            Some((setting_field::label(v, setting), text))
+        };
+        plain_settings().filter(is_short).filter_map(extra).collect()
     }
 }
 

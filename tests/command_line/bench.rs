@@ -1,7 +1,7 @@
-//! `postrider bench` as it is called: every mode, short, on a daemon of its own.
+//! Runs each mode of `postrider bench` for a short time on a daemon of its own.
 //!
-//! The figures of a run this short say nothing; that it runs to its end, delivers what was accepted, and tells what
-//! it promises to does.
+//! Figures of such short runs mean nothing. The tests check that each mode ends, delivers what was accepted,
+//! and prints the promised figures.
 
 #[cfg(test)]
 mod tests {
@@ -15,7 +15,7 @@ mod tests {
         command.args(args).env_remove("POSTRIDER_KEY").output().unwrap()
     }
 
-    /// The one line that the mode prints.
+    /// Runs the mode and returns its one line of figures.
     fn figures(args: &[&str]) -> Value {
         let output = bench(args);
         let (out, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -28,7 +28,7 @@ mod tests {
     }
 
     #[test]
-    fn ingest_alone_and_in_batches() {
+    fn ingest_runs_with_single_events_and_with_batches() {
         for (mode, more) in [("ingest", &["--runs", "2"][..]), ("batch", &["--batch", "7"])] {
             let figures = figures(&[&[mode], more].concat());
             assert_eq!(figures["mode"], mode);
@@ -41,7 +41,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_accepted_is_delivered_once() {
+    fn end_to_end_delivers_each_accepted_event_once() {
         for (mode, copies) in [("end-to-end", 1.0), ("fan-out", 3.0)] {
             let figures = figures(&[mode, "--fan-out", "3", "--window", "8"]);
             let (accepted, delivered) =
@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_and_a_backlog() {
+    fn slow_neighbour_and_backlog_run_to_their_end() {
         let neighbours = ["--hanging", "2", "--dripping", "2", "--refusing", "2"];
         let beside = figures(&[&["slow-neighbour"], &neighbours[..]].concat());
         assert!(median(&beside, "p99_ratio") > 0.0, "{beside}");
@@ -63,14 +63,14 @@ mod tests {
     }
 
     #[test]
-    fn the_limits_without_a_log_and_without_http() {
+    fn limit_http_and_limit_store_run_to_their_end() {
         for mode in ["limit-http", "limit-store"] {
             assert!(median(&figures(&[mode]), "accepted_per_s") > 0.0, "{mode}");
         }
     }
 
     #[test]
-    fn a_daemon_that_runs_already_is_not_killed() {
+    fn bench_leaves_a_running_daemon_alone() {
         let output = bench(&["backlog", "--url", "http://127.0.0.1:1"]);
         assert_eq!(output.status.code(), Some(2), "{output:?}");
         let refused = bench(&["ingest", "--url", "http://127.0.0.1:1"]);

@@ -1,4 +1,4 @@
-//! The executable's commands, as a person runs them.
+//! The executable's commands as a person runs them.
 
 #![expect(
     clippy::unwrap_used,
@@ -175,21 +175,22 @@ fn every_command_has_a_manual_page() {
     }
 }
 
-/// A request as the stand-in for a daemon saw it.
-struct Seen {
+/// A request that the stand-in for a daemon saw.
+struct ReceivedRequest {
     head: String,
     body: String,
 }
 
-/// A stand-in for a daemon: gives one answer to each connection and hands back what it saw.
-fn daemon(answers: Vec<String>) -> (String, JoinHandle<Vec<Seen>>) {
+/// Starts a stand-in for a daemon, which gives one answer to each connection. Returns its address and the
+/// requests.
+fn daemon(answers: Vec<String>) -> (String, JoinHandle<Vec<ReceivedRequest>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let serve = move || answers.iter().map(|answer| exchange(listener.accept().unwrap().0, answer)).collect();
     (url, std::thread::spawn(serve))
 }
 
-fn exchange(mut stream: TcpStream, answer: &str) -> Seen {
+fn exchange(mut stream: TcpStream, answer: &str) -> ReceivedRequest {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
@@ -199,7 +200,7 @@ fn exchange(mut stream: TcpStream, answer: &str) -> Seen {
     let mut body = vec![0; length.parse().unwrap()];
     reader.read_exact(&mut body).unwrap();
     stream.write_all(answer.as_bytes()).unwrap();
-    Seen { head, body: String::from_utf8(body).unwrap() }
+    ReceivedRequest { head, body: String::from_utf8(body).unwrap() }
 }
 
 fn answer(status: &str, headers: &str, body: &Value) -> String {
@@ -274,7 +275,7 @@ fn send_submits_lines_in_batches() {
     );
 }
 
-/// A running `postrider listen`; it ends with the test.
+/// A running `postrider listen`, which ends with the test.
 struct Listener {
     child: Child,
     lines: BufReader<std::process::ChildStdout>,
@@ -302,7 +303,7 @@ impl Listener {
         serde_json::from_str(&line).unwrap()
     }
 
-    /// Posts a body with headers; the status of the answer.
+    /// Posts a body with headers and returns the response's status line.
     fn post(&self, headers: &str, body: &str) -> String {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         let length = body.len();

@@ -1,4 +1,4 @@
-//! The demo as anybody runs it: the built executable, its account, its exit code and how long it takes.
+//! The demo as a user runs it: the built executable, its report, its exit code and its duration.
 
 #![expect(clippy::expect_used, reason = "a test that panics has failed, which is what it is for")]
 
@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use tokio::time::{Duration, Instant};
 
-/// As promised to whoever runs it.
+/// The longest duration that the documentation promises.
 const LONGEST: Duration = Duration::from_secs(30);
 
 fn demo(arguments: &[&str]) -> (Output, Duration) {
@@ -16,7 +16,7 @@ fn demo(arguments: &[&str]) -> (Output, Duration) {
     (output, begun.elapsed())
 }
 
-/// The number before ` {what}` in the line.
+/// Returns the number before ` {what}` in the line.
 fn number(line: &str, what: &str) -> u64 {
     let (before, _) = line.split_once(&format!(" {what}")).unwrap_or_else(|| panic!("no '{what}' in {line}"));
     let digits = before.rsplit(' ').next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The commands that manage a daemon, against a real one, as a person and as a program run them.
+//! The commands that manage a daemon, run against a real one by a person and by a program.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -9,13 +9,13 @@ use postrider::config::Config;
 use postrider::model::time::Clock;
 use serde_json::{Value, json};
 
-use crate::support::process::{Running, Site};
+use crate::support::process::{DaemonSetup, RunningDaemon};
 use crate::support::receiver::{Receiver, Reply, always};
 
-/// A daemon and commands that speak to it.
+/// A daemon and commands that call it.
 struct Bench {
-    site: Site,
-    _running: Running,
+    setup: DaemonSetup,
+    _running: RunningDaemon,
 }
 
 impl Bench {
@@ -24,10 +24,10 @@ impl Bench {
     }
 
     async fn start_with(settings: &str) -> Self {
-        let site = Site::new(crate::support::memory_dir(), settings);
-        let mut running = site.spawn(&[]);
-        site.ready(&mut running).await;
-        Self { site, _running: running }
+        let setup = DaemonSetup::new(crate::support::memory_dir(), settings);
+        let mut running = setup.spawn(&[]);
+        setup.ready(&mut running).await;
+        Self { setup, _running: running }
     }
 
     fn command(&self, args: &[&str]) -> Command {
@@ -37,7 +37,7 @@ impl Bench {
             .env_remove("POSTRIDER_KEY")
             .env_remove("POSTRIDER_WEBHOOK_SECRET")
             .stdin(Stdio::null());
-        command.env("POSTRIDER_SERVER", format!("http://{}", self.site.address));
+        command.env("POSTRIDER_SERVER", format!("http://{}", self.setup.address));
         command
     }
 
@@ -47,20 +47,20 @@ impl Bench {
         tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
     }
 
-    /// What a command that has to succeed prints.
+    /// Runs a command, asserts success, and returns its output.
     async fn text(&self, args: &[&str]) -> String {
         let output = self.run(args).await;
         assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// The lines of JSON that it prints for programs.
+    /// Runs a command with `--json` and returns its lines.
     async fn json(&self, args: &[&str]) -> Vec<Value> {
         let args: Vec<&str> = ["--json"].into_iter().chain(args.iter().copied()).collect();
         self.text(&args).await.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    /// What a command that has to fail says, with its exit code.
+    /// Runs a command, asserts failure, and returns its exit code and message.
     async fn failure(&self, args: &[&str]) -> (i32, String) {
         let output = self.run(args).await;
         (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
@@ -76,7 +76,7 @@ fn words(line: &str) -> Vec<&str> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_subscription_lives_its_life_on_the_command_line() {
+async fn commands_create_change_and_delete_a_subscription() {
     let (bench, receiver) = (Bench::start().await, receiver().await);
     assert_eq!(bench.text(&["subscriptions", "list"]).await, "nothing\n");
     let url = receiver.url();
@@ -119,7 +119,7 @@ async fn a_subscription_lives_its_life_on_the_command_line() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn events_and_deliveries_are_looked_at_and_tried_again() {
+async fn commands_show_events_and_retry_deliveries() {
     let (bench, receiver) = (Bench::start().await, receiver().await);
     bench.text(&["subscriptions", "add", &receiver.url(), "--name", "crm"]).await;
     for number in 0..3 {
@@ -154,7 +154,7 @@ async fn events_and_deliveries_are_looked_at_and_tried_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_exported_is_the_same_from_a_config_file() {
+async fn exported_subscriptions_load_from_a_config_file_unchanged() {
     let bench = Bench::start().await;
     let (first, second) = ("http://127.0.0.1:9/a", "http://127.0.0.1:9/b");
     let add = [
@@ -193,7 +193,7 @@ async fn what_is_exported_is_the_same_from_a_config_file() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_goes_wrong_is_told_and_has_its_exit_code() {
+async fn errors_are_explained_and_have_their_exit_codes() {
     let bench = Bench::start().await;
     let (code, told) = bench.failure(&["subscriptions", "add", "ftp://x", "--timeout", "5m"]).await;
     assert_eq!(code, 1);
@@ -222,22 +222,22 @@ async fn what_goes_wrong_is_told_and_has_its_exit_code() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_daemon_is_found_by_its_config_and_its_key_is_sent() {
+async fn commands_find_the_daemon_by_its_config_and_send_the_key() {
     let directory = crate::support::memory_dir();
     let socket = directory.path().join("p.sock");
     let key = "prk_test";
     let digest = hex::encode(ring::digest::digest(&ring::digest::SHA256, key.as_bytes()));
-    let site = Site::new(
+    let setup = DaemonSetup::new(
         directory,
         &format!("[[auth.keys]]\nname = \"a\"\nrole = \"admin\"\nsha256 = \"{digest}\"\n"),
     );
-    let file = site.dir.path().join("config.toml");
+    let file = setup.dir.path().join("config.toml");
     let text = std::fs::read_to_string(&file).unwrap();
-    let listen = format!("listen = [\"unix:{}\", \"{}\"]", socket.display(), site.address);
-    std::fs::write(&file, text.replace(&format!("listen = [\"{}\"]", site.address), &listen)).unwrap();
-    let mut running = site.spawn(&[]);
-    site.ready(&mut running).await;
-    let bench = Bench { site, _running: running };
+    let listen = format!("listen = [\"unix:{}\", \"{}\"]", socket.display(), setup.address);
+    std::fs::write(&file, text.replace(&format!("listen = [\"{}\"]", setup.address), &listen)).unwrap();
+    let mut running = setup.spawn(&[]);
+    setup.ready(&mut running).await;
+    let bench = Bench { setup, _running: running };
     let mut command = bench.command(&["subscriptions", "list", "--config", file.to_str().unwrap()]);
     command.env_remove("POSTRIDER_SERVER");
     let refused = tokio::task::spawn_blocking(move || (command.output().unwrap(), command)).await.unwrap();
@@ -251,7 +251,7 @@ async fn the_daemon_is_found_by_its_config_and_its_key_is_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_person_steps_in() {
+async fn commands_retry_cancel_disable_and_enable() {
     let (bench, receiver) = (Bench::start().await, receiver().await);
     let made = bench.json(&["subscriptions", "add", &receiver.url(), "--name", "crm", "--disabled"]).await;
     let tested = bench.json(&["subscriptions", "test", "crm", "--type", "TODO_CREATED"]).await;
@@ -280,7 +280,7 @@ async fn a_person_steps_in() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn numbers_and_the_catalog_are_shown() {
+async fn commands_show_statistics_and_the_catalog() {
     let catalog = "[[event_types]]\nname = \"TODO_CREATED\"\ngroup = \"Records\"\n\
                    [[projects]]\ncompany = \"acme\"\nid = \"website\"\n";
     let bench = Bench::start_with(catalog).await;
@@ -294,7 +294,7 @@ async fn numbers_and_the_catalog_are_shown() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_happens_is_told_as_it_happens() {
+async fn tail_prints_events_as_they_happen() {
     let (bench, receiver) = (Bench::start().await, receiver().await);
     bench.text(&["subscriptions", "add", &receiver.url(), "--name", "crm"]).await;
     let mut command = bench.command(&["tail", "--json", "--types", "event.accepted,delivery.settled"]);

@@ -1,7 +1,8 @@
-//! Too many clients, and clients that never come to an end, against the real executable.
+//! Very many clients, and clients that never finish a request, against the real executable.
 //!
-//! Promised: whoever holds connections open, honest clients come through at once; memory is bounded; with no file
-//! left to open the daemon waits and goes on. `CONNECTIONS` says how many are tried in all (10,000 unless set).
+//! The daemon promises to serve well-behaved clients promptly, whoever else holds connections open. Its
+//! memory stays bounded. Without a free file descriptor it waits and then continues. `CONNECTIONS` sets the
+//! number of connections tried (default 10,000).
 
 #[cfg(test)]
 mod tests {
@@ -18,19 +19,20 @@ mod tests {
     use tokio::time::{Instant, timeout};
 
     use crate::support::client::{ApiClient, event};
-    use crate::support::process::{Running, Site};
+    use crate::support::process::{DaemonSetup, RunningDaemon};
     use crate::support::receiver::{Receiver, Reply, always};
     use crate::support::{eventually, memory_dir, passes, variable};
 
-    /// As many as the daemon serves at once.
+    /// The number of connections that the daemon serves at once.
     const PLACES: usize = 4096;
-    /// How many an attacker holds open at once, more than there are places.
+    /// The number of connections that an attacker holds open at once, more than the daemon's limit.
     const HELD: usize = PLACES + 1000;
-    /// How long an honest client may wait for its 202. Three times over a dropped SYN are sent again after 1, 3 and 7 s.
+    /// The time within which a well-behaved client must get its 202. It covers three retransmissions of a
+    /// dropped SYN, after 1, 3 and 7 s.
     const PROMPT: Duration = Duration::from_secs(8);
     const MEMORY_GROWTH_KIB_MAX: u64 = 192 * 1024;
 
-    /// What each of an attacker's connections sends before it falls silent.
+    /// The bytes that an attacker's connections send before they fall silent.
     const BEGINNINGS: [(&str, &str); 5] = [
         ("nothing", ""),
         ("a byte", "P"),
@@ -48,17 +50,18 @@ mod tests {
         maximum.unwrap_or(u64::MAX)
     }
 
-    /// The settings, a daemon, a receiver subscribed to all, and a client.
-    async fn start() -> (Site, Running, ApiClient, Receiver) {
-        let site = Site::new(memory_dir(), "");
-        let mut running = site.spawn(&[]);
-        let api = site.ready(&mut running).await;
+    /// Starts a daemon with a receiver that is subscribed to everything, and a client.
+    async fn start() -> (DaemonSetup, RunningDaemon, ApiClient, Receiver) {
+        let setup = DaemonSetup::new(memory_dir(), "");
+        let mut running = setup.spawn(&[]);
+        let api = setup.ready(&mut running).await;
         let receiver = Receiver::start(Clock::system(), always(Reply::Status(200))).await;
         api.subscribe(&json!({"url": receiver.url()})).await;
-        (site, running, api, receiver)
+        (setup, running, api, receiver)
     }
 
-    /// A new connection from an address of its own kind, so that ports do not run out; none if it is refused.
+    /// Opens a connection from one of several addresses, so that ports do not run out. Returns `None` if it
+    /// is refused.
     async fn connect(to: SocketAddr, number: usize) -> Option<TcpStream> {
         let socket = TcpSocket::new_v4().unwrap();
         let last = 2 + u8::try_from(number % 8).unwrap();
@@ -66,7 +69,7 @@ mod tests {
         timeout(Duration::from_secs(5), socket.connect(to)).await.ok()?.ok()
     }
 
-    /// An honest client's event, on a connection of its own: how long it took.
+    /// Submits an event of a well-behaved client on its own connection. Returns the time it took.
     async fn honest(address: SocketAddr, n: u64) -> Duration {
         let began = Instant::now();
         let answer = timeout(PROMPT, ApiClient::new(address).accepted(&event("A", "p", n))).await;
@@ -75,20 +78,20 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn slow_clients_hold_nobody_up() {
+    async fn slow_clients_do_not_delay_other_clients() {
         let held_max = usize::try_from(raise_open_files()).unwrap_or(usize::MAX) - 500;
         assert!(HELD < held_max, "too few files may be open for this test: raise `ulimit -Hn`");
-        let (site, mut running, _, receiver) = start().await;
+        let (setup, mut running, _, receiver) = start().await;
         let memory = running.memory_kib();
         for (round, (name, beginning)) in BEGINNINGS.into_iter().enumerate() {
             let mut held = Vec::with_capacity(HELD);
             for number in 0..HELD {
-                let Some(mut stream) = connect(site.address, number).await else { continue };
-                // One that has been sent away already cannot write: that is no matter.
+                let Some(mut stream) = connect(setup.address, number).await else { continue };
+                // A connection that has been evicted already cannot write, which is fine.
                 drop(stream.write_all(beginning.as_bytes()).await);
                 held.push(stream);
             }
-            let took = honest(site.address, round as u64).await;
+            let took = honest(setup.address, round as u64).await;
             let growth = running.memory_kib().saturating_sub(memory);
             println!(
                 "{name}: {} held, an honest client waited {took:?}, memory grew by {growth} KiB",
@@ -97,18 +100,18 @@ mod tests {
             assert!(held.len() > PLACES && growth < MEMORY_GROWTH_KIB_MAX, "{name}: {growth} KiB");
             receiver.wait_for(round + 1).await;
         }
-        assert!(running.has_ended().is_none(), "{}", site.log());
+        assert!(running.has_ended().is_none(), "{}", setup.log());
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn a_head_and_a_body_that_drip_are_cut_off_and_not_taken() {
-        // The daemon's own bound is 30 s for each, held on the paused clock by its own tests; here a drip may not
-        // stretch it, since it is counted from the beginning.
+    async fn slow_request_heads_and_bodies_time_out_and_are_not_accepted() {
+        // The daemon's limit is 30 s for each part, which its own tests check on the paused clock. A dripping
+        // client cannot extend it, since it counts from the beginning.
         const LONGEST: Duration = Duration::from_secs(35);
-        let (site, _running, api, _) = start().await;
+        let (setup, _running, api, _) = start().await;
         let mut drips = JoinSet::new();
         for (name, beginning) in &BEGINNINGS[2..4] {
-            let mut stream = TcpStream::connect(site.address).await.unwrap();
+            let mut stream = TcpStream::connect(setup.address).await.unwrap();
             stream.write_all(beginning.as_bytes()).await.unwrap();
             drips.spawn(async move {
                 let began = Instant::now();
@@ -126,26 +129,26 @@ mod tests {
         while let Some(ended) = drips.join_next().await {
             println!("{:?}", ended.unwrap());
         }
-        // On a connection of its own: the one of before has been idle for as long as one may be.
+        // The earlier connection may have reached its idle limit, so this uses a new one.
         drop(api);
-        assert!(ApiClient::new(site.address).list("/v1/events").await.is_empty());
+        assert!(ApiClient::new(setup.address).list("/v1/events").await.is_empty());
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn a_flood_of_connections_lets_honest_clients_through() {
+    async fn well_behaved_clients_are_served_during_a_connection_flood() {
         const AT_ONCE: usize = 64;
         let tries: usize = variable("CONNECTIONS", 10_000);
         let allowed = usize::try_from(raise_open_files()).unwrap_or(usize::MAX);
-        // The test's own share of what it may open, and the ports of eight addresses.
+        // The test's own share of file descriptors, and the ports of eight addresses.
         let open_max = (allowed / 2).min(8 * 20_000).min(tries);
-        let (site, mut running, _, receiver) = start().await;
+        let (setup, mut running, _, receiver) = start().await;
         let memory = running.memory_kib();
         let (mut held, mut refused, mut honest_count, mut longest) =
             (VecDeque::with_capacity(open_max), 0, 0, Duration::ZERO);
         for first in (0..tries).step_by(AT_ONCE) {
             let mut connecting = JoinSet::new();
             for number in first..tries.min(first + AT_ONCE) {
-                connecting.spawn(connect(site.address, number));
+                connecting.spawn(connect(setup.address, number));
             }
             while let Some(connected) = connecting.join_next().await {
                 match connected.unwrap() {
@@ -157,7 +160,7 @@ mod tests {
                 held.pop_front();
             }
             if (first / AT_ONCE).is_multiple_of(16) {
-                longest = longest.max(honest(site.address, honest_count).await);
+                longest = longest.max(honest(setup.address, honest_count).await);
                 honest_count += 1;
             }
         }
@@ -168,26 +171,26 @@ mod tests {
         );
         assert!(growth < MEMORY_GROWTH_KIB_MAX, "memory grew by {growth} KiB");
         drop(held);
-        honest(site.address, honest_count).await;
+        honest(setup.address, honest_count).await;
         receiver.wait_for(usize::try_from(honest_count).unwrap() + 1).await;
-        assert!(running.has_ended().is_none(), "{}", site.log());
+        assert!(running.has_ended().is_none(), "{}", setup.log());
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn with_no_file_left_to_open_the_daemon_waits_and_goes_on() {
+    async fn the_daemon_recovers_after_running_out_of_file_descriptors() {
         const WITHIN: Duration = Duration::from_secs(20);
         const PAUSE: Duration = Duration::from_millis(20);
-        let (site, mut running, api, receiver) = start().await;
+        let (setup, mut running, api, receiver) = start().await;
         for n in 0..5 {
             api.accepted(&event("A", "p", n)).await;
         }
         receiver.wait_for(5).await;
-        // Another receiver, which there is no connection to yet.
+        // A second receiver, to which no connection exists yet.
         let other = Receiver::start(Clock::system(), always(Reply::Status(200))).await;
         let other_id = api.subscribe(&json!({"url": other.url()})).await["id"].clone();
         let open = running.open_files();
         running.allow_open_files(open);
-        // Its connections are open, and go on: to the API, and to the receiver.
+        // The existing connections to the API and to the receiver keep working.
         let began = Instant::now();
         let mut n = 5;
         while began.elapsed() < Duration::from_secs(4) {
@@ -195,25 +198,25 @@ mod tests {
             n += 1;
             passes(PAUSE).await;
         }
-        // A new one waits.
-        let mut stranger = TcpStream::connect(site.address).await.unwrap();
+        // A new connection waits.
+        let mut stranger = TcpStream::connect(setup.address).await.unwrap();
         stranger.write_all(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
-        let told = async || site.log().contains("failed to accept a connection").then_some(());
+        let told = async || setup.log().contains("failed to accept a connection").then_some(());
         eventually("the log tells of it", WITHIN, PAUSE, told).await;
-        assert!(running.has_ended().is_none(), "{}", site.log());
+        assert!(running.has_ended().is_none(), "{}", setup.log());
         running.allow_open_files(open + 100);
         let mut answer = [0; 16];
         stranger.read_exact(&mut answer).await.unwrap();
         assert!(answer.starts_with(b"HTTP/1.1 200"));
         let drained = async || (api.unfinished().await == 0).then_some(());
         eventually("every delivery is final", WITHIN, PAUSE, drained).await;
-        // It was our lack, and is not held against the receiver.
+        // The shortage was the daemon's own and is not counted against the receiver.
         let first = api.list(&format!("/v1/deliveries?subscription={}", other_id.as_str().unwrap())).await;
         let attempts: Vec<_> =
             first.iter().map(|delivery| delivery["attempts"].as_array().unwrap().len()).collect();
         assert!(!attempts.is_empty() && attempts.iter().all(|attempts| *attempts == 1), "{attempts:?}");
         let listed = api.list("/v1/deliveries").await;
         assert!(listed.len() > 5 && listed.iter().all(|delivery| delivery["state"] == "succeeded"));
-        println!("{} deliveries, {} lines of log", listed.len(), site.log().lines().count());
+        println!("{} deliveries, {} lines of log", listed.len(), setup.log().lines().count());
     }
 }

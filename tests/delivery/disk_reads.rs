@@ -1,7 +1,7 @@
-//! Lanes that are behind read from the disk in turn, against the real executable.
+//! Lanes with a backlog read from the disk in turn, against the real executable.
 //!
-//! Promised: however many there are, they share a few threads. A thread for each took gigabytes, since what one frees
-//! another cannot use.
+//! However many lanes there are, they share a few threads. One thread per lane took gigabytes, since a thread
+//! cannot reuse memory that another thread freed.
 
 #[cfg(test)]
 mod tests {
@@ -10,22 +10,22 @@ mod tests {
 
     use crate::support::client::event;
     use crate::support::memory_dir;
-    use crate::support::process::Site;
+    use crate::support::process::DaemonSetup;
     use crate::support::receiver::{Receiver, Reply, always};
 
     const LANES: usize = 300;
     const EVENTS: usize = 6;
-    /// What the daemon has at rest, and some for reading and writing: about forty. Where the processor is wanted elsewhere
-    /// too, the runtime makes a thread for a reading before the one that is done counts as idle, so that there may be a
-    /// hundred for a while. Without a bound it is one for each lane.
+    /// The limit on threads. The daemon has about forty at rest and under reads and writes. On a busy machine
+    /// the runtime may start a thread before a finished one counts as idle, which can add a hundred for a
+    /// while. Without a bound there would be one per lane.
     const THREADS_MAX: u64 = 200;
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn many_lanes_that_are_behind_share_a_few_threads() {
-        // Each lane has one delivery in memory, and reads for each of the others.
-        let site = Site::new(memory_dir(), "lane_page = 1\n");
-        let mut running = site.spawn(&[]);
-        let api = site.ready(&mut running).await;
+    async fn many_lanes_with_a_backlog_share_a_few_reader_threads() {
+        // Each lane holds one delivery in memory and reads each of the others.
+        let setup = DaemonSetup::new(memory_dir(), "lane_page = 1\n");
+        let mut running = setup.spawn(&[]);
+        let api = setup.ready(&mut running).await;
         let receiver = Receiver::start(Clock::system(), always(Reply::Status(503))).await;
         for number in 0..LANES {
             let url = format!("{}{number}", receiver.url());
@@ -37,7 +37,7 @@ mod tests {
         running.kill();
         receiver.answer(always(Reply::Status(200)));
         let before = receiver.seen().iter().filter(|seen| seen.reply.is_success()).count();
-        let mut running = site.spawn(&[]);
+        let mut running = setup.spawn(&[]);
         let mut most = 0;
         while receiver.seen().iter().filter(|seen| seen.reply.is_success()).count() < before + LANES {
             most = most.max(running.threads());
@@ -45,6 +45,6 @@ mod tests {
         }
         println!("{most} threads at most");
         assert!(most <= THREADS_MAX, "{most} threads");
-        assert!(running.has_ended().is_none(), "{}", site.log());
+        assert!(running.has_ended().is_none(), "{}", setup.log());
     }
 }

@@ -1,7 +1,7 @@
-//! Receivers that answer garbage, without end, or far too much, against the real executable.
+//! Receivers that answer garbage, endlessly, or far too much, against the real executable.
 //!
-//! Promised: each costs one attempt of its own, is told by its kind, and is cut off at a bound of time or bytes;
-//! a receiver beside them gets its events at once; memory does not grow.
+//! Each costs one attempt of its own, is reported by its error class, and is cut off at a limit of time or
+//! bytes. A healthy receiver beside them gets its events promptly, and memory does not grow.
 
 #[cfg(test)]
 mod tests {
@@ -17,24 +17,24 @@ mod tests {
     use tokio::task::JoinSet;
 
     use crate::support::client::{ApiClient, event};
-    use crate::support::process::Site;
+    use crate::support::process::DaemonSetup;
     use crate::support::receiver::{Receiver, Reply, always};
     use crate::support::{eventually, memory_dir};
 
     const SETTINGS: &str = "[delivery]\nallow_networks = [\"127.0.0.0/8\"]\ntimeout = \"2s\"\nretry_schedule = [\"1h\"]\n\
          [health]\ndisable = \"never\"\n";
     const TIMEOUT_MS: u64 = 2000;
-    /// How late a deadline may be noticed on a busy machine.
+    /// The delay with which a busy machine may notice a deadline.
     const SLACK_MS: u64 = 1500;
     const WITHIN: Duration = Duration::from_secs(30);
     const PAUSE: Duration = Duration::from_millis(20);
     const GIB: u64 = 1 << 30;
     const PIECE_BYTES: usize = 64 * 1024;
-    /// What the sockets of both sides take in before the cap of what is read shows, at most.
+    /// The bytes that the sockets of both sides hold at most, before the daemon's limit on reading shows.
     const UNREAD_BYTES_MAX: u64 = 32 << 20;
     const MEMORY_GROWTH_KIB_MAX: u64 = 64 * 1024;
 
-    /// What a rude receiver says: a beginning, and a piece again and again until it is cut off.
+    /// A hostile receiver's output: a beginning, then a piece repeated until the connection is cut off.
     #[derive(Clone)]
     struct Script {
         name: &'static str,
@@ -45,11 +45,11 @@ mod tests {
 
     #[derive(Clone, Copy, Debug)]
     enum Expected {
-        /// A failure of this class at once.
+        /// An immediate failure of this class.
         AtOnce(&'static str),
-        /// A time-out at its deadline.
+        /// A timeout at the deadline.
         TimedOut,
-        /// A success, whatever follows its first bytes.
+        /// A success, whatever follows the first bytes.
         Success,
     }
 
@@ -128,7 +128,7 @@ mod tests {
         ]
     }
 
-    /// A receiver that follows its script on every connection, and counts what it could send.
+    /// A receiver that follows its script on every connection and counts the bytes it could send.
     struct Rude {
         address: SocketAddr,
         sent: Arc<AtomicU64>,
@@ -152,7 +152,7 @@ mod tests {
         }
     }
 
-    /// Follows the script until the connection is cut; that is how it is meant to end.
+    /// Follows the script until the connection is cut, which is the intended end.
     async fn perform(mut stream: TcpStream, script: Script, sent: Arc<AtomicU64>) {
         let mut request = [0; 4096];
         if !matches!(stream.read(&mut request).await, Ok(1..)) {
@@ -161,7 +161,7 @@ mod tests {
         if stream.write_all(script.beginning.as_bytes()).await.is_err() {
             return;
         }
-        // Each piece begins where the one before ended.
+        // Each piece begins where the previous one ended.
         let mut from = 0;
         while !script.repeated.is_empty() {
             let Ok(count) = stream.write(&script.repeated[from..]).await else { return };
@@ -189,10 +189,10 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn each_rude_receiver_costs_one_attempt_and_nobody_else_anything() {
-        let site = Site::new(memory_dir(), SETTINGS);
-        let mut running = site.spawn(&[]);
-        let api = site.ready(&mut running).await;
+    async fn a_hostile_receiver_costs_one_attempt_and_does_not_affect_others() {
+        let setup = DaemonSetup::new(memory_dir(), SETTINGS);
+        let mut running = setup.spawn(&[]);
+        let api = setup.ready(&mut running).await;
         let honest = Receiver::start(Clock::system(), always(Reply::Status(200))).await;
         api.subscribe(&json!({"url": honest.url()})).await;
         let mut rude = Vec::new();
@@ -221,6 +221,6 @@ mod tests {
         assert!(growth < MEMORY_GROWTH_KIB_MAX, "memory grew by {growth} KiB");
         api.accepted(&event("A", "p", 2)).await;
         honest.wait_for(2).await;
-        assert!(running.has_ended().is_none(), "{}", site.log());
+        assert!(running.has_ended().is_none(), "{}", setup.log());
     }
 }

@@ -1,7 +1,8 @@
-//! A virtual week of traffic on paused time, drawn from a seed: receivers fail in every way they know, people
-//! change subscriptions, the daemon stops and dies. At the end of each week the ledger's laws hold.
+//! Simulates weeks of traffic on paused time from a seed.
 //!
-//! `SEEDS` says how many weeks (8 unless set), `SEED_FROM` which is the first.
+//! Receivers fail in every known way, people change subscriptions, and the daemon stops and dies. At the end
+//! of each week the ledger's laws must hold. `SEEDS` sets the number of weeks (default 8), `SEED_FROM` the
+//! first seed.
 
 #[cfg(test)]
 mod tests {
@@ -14,31 +15,31 @@ mod tests {
     use rand::{RngExt as _, SeedableRng as _};
     use serde_json::{Value, json};
 
-    use crate::support::client::{Lost, event};
-    use crate::support::daemon::World;
+    use crate::support::client::{CallError, event};
+    use crate::support::daemon::TestDaemon;
     use crate::support::laws::Report;
-    use crate::support::ledger::{Accepted, Facts, Known, Ledger};
+    use crate::support::ledger::{Accepted, ExpectedSubscription, Ledger, ObservedState};
     use crate::support::receiver::{Receiver, Reply, Script, always};
     use crate::support::variable;
 
     const WEEK: Duration = Duration::from_hours(7 * 24);
-    /// The longest that a week may take in real time.
+    /// The real time within which a week must end.
     const SEED_WITHIN: Duration = Duration::from_mins(1);
     const HOUR: u64 = 3600;
     const SCHEDULE_SECS: [u64; 4] = [5, 30, 120, 600];
     const JITTER: f64 = 0.2;
     const RECEIVERS: usize = 6;
     const SUBSCRIPTIONS: std::ops::Range<usize> = 3..10;
-    /// The longest that everything may take to go out once all is well.
+    /// The virtual time within which everything must go out once all receivers are well.
     const CALM_WITHIN: u64 = 12 * HOUR;
-    /// The most scheduler turns that a submission gets before the daemon dies under it.
+    /// The most scheduler turns that a submission gets before the daemon dies.
     const TURNS_MAX: u32 = 2000;
 
     fn pick<'a, T>(rng: &mut StdRng, of: &'a [T]) -> &'a T {
         &of[rng.random_range(0..of.len())]
     }
 
-    /// A receiver's week: well most of the time, with spells of some trouble.
+    /// Returns a receiver's script for a week: mostly well, with spells of failures.
     fn weather(from: Timestamp, rng: &mut StdRng) -> Script {
         let mut spells: Vec<(Timestamp, Timestamp, Reply)> = Vec::new();
         for _ in 0..rng.random_range(0..6) {
@@ -100,13 +101,13 @@ mod tests {
         json!({"events": pick(rng, &events), "projects": pick(rng, &projects)})
     }
 
-    /// One week.
+    /// One simulated week.
     struct Week {
-        world: World,
+        daemon: TestDaemon,
         ledger: Ledger,
         rng: StdRng,
         receivers: Vec<Receiver>,
-        /// Submitted with an id of its own and accepted, for repeats.
+        /// Accepted events with a sender's id, for repeated submissions.
         repeatable: Vec<Value>,
         count: u64,
         done: BTreeMap<&'static str, u32>,
@@ -114,16 +115,16 @@ mod tests {
 
     impl Week {
         async fn begin(seed: u64) -> Self {
-            let world = World::start_with("", seed).await;
+            let daemon = TestDaemon::start_with("", seed).await;
             let mut rng = StdRng::seed_from_u64(seed);
             let mut receivers = Vec::new();
             for _ in 0..RECEIVERS {
-                let script = weather(world.clock.now(), &mut rng);
-                receivers.push(world.receiver(script).await);
+                let script = weather(daemon.clock.now(), &mut rng);
+                receivers.push(daemon.receiver(script).await);
             }
             let ledger = Ledger::new(JITTER);
             let (repeatable, done) = (Vec::new(), BTreeMap::new());
-            let mut week = Self { world, ledger, rng, receivers, repeatable, count: 0, done };
+            let mut week = Self { daemon, ledger, rng, receivers, repeatable, count: 0, done };
             for _ in 0..=SUBSCRIPTIONS.start {
                 week.create().await;
             }
@@ -131,8 +132,8 @@ mod tests {
         }
 
         async fn live(&mut self) {
-            let end = self.world.clock.now().after(WEEK);
-            while self.world.clock.now() < end {
+            let end = self.daemon.clock.now().after(WEEK);
+            while self.daemon.clock.now() < end {
                 let pause = match self.rng.random_range(0..10) {
                     0..4 => self.rng.random_range(0..15_000),
                     _ => self.rng.random_range(60_000..5_400_000),
@@ -164,7 +165,7 @@ mod tests {
                 "create" => self.create().await,
                 "delete" => self.delete().await,
                 "edit" => self.edit().await,
-                "restart" => self.world.restart().await,
+                "restart" => self.daemon.restart().await,
                 "kill" => self.kill().await,
                 _ => self.kill_while_submitting().await,
             }
@@ -187,7 +188,7 @@ mod tests {
 
         async fn submit_all(&mut self, events: &[Value]) {
             let expected: Vec<Accepted> = events.iter().map(|event| self.ledger.expect(event)).collect();
-            let answer = self.world.api.accepted(&json!(events)).await;
+            let answer = self.daemon.api.accepted(&json!(events)).await;
             let results = answer["results"].as_array().unwrap();
             assert_eq!(results.len(), expected.len());
             for (expected, result) in expected.into_iter().zip(results) {
@@ -198,21 +199,21 @@ mod tests {
             }
         }
 
-        /// Submits an event again: if its window is over it is a new one, else nothing happens.
+        /// Submits an event again. It is a new event if its dedup window is over, else a duplicate.
         async fn repeat(&mut self) {
             if self.repeatable.is_empty() {
                 return;
             }
             let again = pick(&mut self.rng, &self.repeatable).clone();
             let expected = self.ledger.expect(&again);
-            let result = self.world.api.accepted(&again).await;
+            let result = self.daemon.api.accepted(&again).await;
             let known = self.ledger.accepted.contains_key(result["id"].as_str().unwrap());
             assert_eq!(result["duplicate"], known, "{result}");
             self.ledger.note(expected, &result);
         }
 
         async fn create(&mut self) {
-            if self.world.api.list("/v1/subscriptions").await.len() >= SUBSCRIPTIONS.end {
+            if self.daemon.api.list("/v1/subscriptions").await.len() >= SUBSCRIPTIONS.end {
                 return;
             }
             let mut members = made_up_selectors(&mut self.rng);
@@ -221,15 +222,15 @@ mod tests {
             members["ordering"] = pick(&mut self.rng, &["none", "none", "none", "fifo"]).to_owned().into();
             members["max_in_flight"] = json!(pick(&mut self.rng, &[1, 2, 16]));
             let receiver = pick(&mut self.rng, &self.receivers);
-            let created = self.world.subscribe(receiver, members.clone()).await;
+            let created = self.daemon.subscribe(receiver, members.clone()).await;
             members["secret"] = created["secret"].clone();
-            let known = Known::new(&members, &SCHEDULE_SECS.map(Duration::from_secs));
+            let known = ExpectedSubscription::new(&members, &SCHEDULE_SECS.map(Duration::from_secs));
             self.ledger.subscribed(created["id"].as_str().unwrap(), known);
         }
 
-        /// The ids of the listed subscriptions for which `which` holds.
+        /// Returns the ids of the listed subscriptions for which `which` holds.
         async fn those(&self, which: impl Fn(&Value) -> bool) -> Vec<String> {
-            let listed = self.world.api.list("/v1/subscriptions").await;
+            let listed = self.daemon.api.list("/v1/subscriptions").await;
             let id = |subscription: &Value| subscription["id"].as_str().unwrap().to_owned();
             listed.iter().filter(|subscription| which(subscription)).map(id).collect()
         }
@@ -240,22 +241,22 @@ mod tests {
                 return;
             }
             let id = pick(&mut self.rng, &ids);
-            self.world.api.delete(&format!("/v1/subscriptions/{id}")).await;
-            let now = self.world.clock.now();
+            self.daemon.api.delete(&format!("/v1/subscriptions/{id}")).await;
+            let now = self.daemon.clock.now();
             let known = self.ledger.known(id);
             (known.active, known.deleted_at) = (false, Some(now));
         }
 
-        /// Changes what a subscription wants, and sometimes where it goes.
+        /// Changes a subscription's selectors, and sometimes its URL.
         async fn edit(&mut self) {
             let ids = self.those(|_| true).await;
             let id = pick(&mut self.rng, &ids).clone();
             let mut change = made_up_selectors(&mut self.rng);
-            let edited = Known::new(&change, &[]);
+            let edited = ExpectedSubscription::new(&change, &[]);
             if self.rng.random_bool(0.3) {
                 change["url"] = json!(pick(&mut self.rng, &self.receivers).url());
             }
-            self.world.api.patch(&format!("/v1/subscriptions/{id}"), &change).await;
+            self.daemon.api.patch(&format!("/v1/subscriptions/{id}"), &change).await;
             let known = self.ledger.known(&id);
             (known.events, known.projects) = (edited.events, edited.projects);
         }
@@ -266,23 +267,23 @@ mod tests {
                 return;
             }
             let id = pick(&mut self.rng, &ids);
-            self.world.api.command(&format!("/v1/subscriptions/{id}/disable")).await.expect(200);
+            self.daemon.api.command(&format!("/v1/subscriptions/{id}/disable")).await.expect(200);
             self.ledger.known(id).active = false;
         }
 
-        /// A person looks after what is switched off, each with that likelihood.
+        /// Enables each disabled subscription with this likelihood.
         async fn mend(&mut self, likelihood: f64) {
             for id in self.those(|subscription| subscription["enabled"] == false).await {
                 if !self.rng.random_bool(likelihood) {
                     continue;
                 }
-                let before = self.world.clock.now();
-                let answer = self.world.api.command(&format!("/v1/subscriptions/{id}/enable")).await;
+                let before = self.daemon.clock.now();
+                let answer = self.daemon.api.command(&format!("/v1/subscriptions/{id}/enable")).await;
                 if answer.status.as_u16() == 409 {
                     continue;
                 }
                 assert_eq!(answer.expect(200)["enabled"], true);
-                let after = self.world.clock.now();
+                let after = self.daemon.clock.now();
                 let known = self.ledger.known(&id);
                 known.active = true;
                 known.enabled_at.extend([before, after]);
@@ -296,15 +297,16 @@ mod tests {
         }
 
         async fn die(&mut self) {
-            self.world.kill().await;
+            self.daemon.kill().await;
             self.ledger.crashes += 1;
             if self.rng.random_bool(0.3) {
-                self.world.pass(self.rng.random_range(0..4 * HOUR)).await;
+                self.daemon.pass(self.rng.random_range(0..4 * HOUR)).await;
             }
-            self.world.revive().await;
+            self.daemon.revive().await;
         }
 
-        /// The daemon dies at some moment of a submission. What has an id of its own is then sent again.
+        /// Kills the daemon at a random moment of a submission. Events with a sender's id are then submitted
+        /// again.
         async fn kill_while_submitting(&mut self) {
             let events = self.batch();
             let expected: Vec<Accepted> = events.iter().map(|event| self.ledger.expect(event)).collect();
@@ -312,8 +314,8 @@ mod tests {
             let body = json!(events);
             let answer = tokio::select! {
                 biased;
-                answer = self.world.api.submit(&body) => answer,
-                () = turn(turns) => Err(Lost::Unanswered("the daemon died".to_owned())),
+                answer = self.daemon.api.submit(&body) => answer,
+                () = turn(turns) => Err(CallError::Unanswered("the daemon died".to_owned())),
             };
             if let Ok(answer) = answer {
                 let answer = answer.expect(202);
@@ -332,27 +334,27 @@ mod tests {
             }
         }
 
-        /// All is well again: everything that can go out does.
+        /// Makes every receiver well and waits until everything has gone out.
         async fn calm_down(&mut self) {
             self.receivers.iter().for_each(|receiver| receiver.answer(always(Reply::Status(200))));
-            let until = self.world.clock.now().after(Duration::from_secs(CALM_WITHIN));
+            let until = self.daemon.clock.now().after(Duration::from_secs(CALM_WITHIN));
             loop {
                 self.mend(1.0).await;
-                let unfinished = self.world.api.unfinished().await;
+                let unfinished = self.daemon.api.unfinished().await;
                 if unfinished == 0 {
                     return;
                 }
-                if self.world.clock.now() > until {
-                    let stuck = self.world.api.list("/v1/deliveries?state=pending,held,in_flight").await;
+                if self.daemon.clock.now() > until {
+                    let stuck = self.daemon.api.list("/v1/deliveries?state=pending,held,in_flight").await;
                     panic!("{unfinished} deliveries are stuck: {:#?}", stuck.first());
                 }
-                self.world.pass(600).await;
+                self.daemon.pass(600).await;
             }
         }
 
-        /// The subscriptions' own counts agree with the log.
-        async fn check_stats(&self, facts: &Facts) {
-            for subscription in self.world.api.list("/v1/subscriptions").await {
+        /// Checks that the subscriptions' own counts agree with the log.
+        async fn check_stats(&self, facts: &ObservedState) {
+            for subscription in self.daemon.api.list("/v1/subscriptions").await {
                 for state in ["succeeded", "exhausted", "cancelled"] {
                     let of = facts.deliveries.iter().filter(|row| subscription["id"] == row.subscription);
                     let count = of.filter(|row| row.state == state).count();
@@ -365,11 +367,11 @@ mod tests {
             let mut week = Self::begin(seed).await;
             week.live().await;
             week.calm_down().await;
-            let facts = Facts::gather(&week.world.api, week.receivers.iter()).await;
+            let facts = ObservedState::gather(&week.daemon.api, week.receivers.iter()).await;
             let report = week.ledger.check(&facts);
             report.assert_lawful();
             week.check_stats(&facts).await;
-            week.world.stop().await;
+            week.daemon.stop().await;
             (report, week.done)
         }
     }
@@ -380,7 +382,7 @@ mod tests {
         }
     }
 
-    /// Runs a week on its own thread: what spins never lets virtual time pass, so that only real time can tell.
+    /// Runs a week on its own thread with a limit in real time. A busy loop never lets virtual time pass.
     fn in_real_time(seed: u64) -> (Report, BTreeMap<&'static str, u32>) {
         let (done, result) = std::sync::mpsc::sync_channel(1);
         let week = std::thread::spawn(move || {
@@ -398,7 +400,7 @@ mod tests {
     }
 
     #[test]
-    fn the_laws_hold_over_a_week_of_trouble() {
+    fn the_laws_hold_over_a_simulated_week_of_failures() {
         let from: u64 = variable("SEED_FROM", 1);
         let seeds: u64 = variable("SEEDS", 8);
         let clock = Clock::system();

@@ -1,4 +1,4 @@
-//! Traces: what a submitter says of its own is passed on to receivers, and a collector is told of each step.
+//! Traces: receivers get the submitter's context, and a collector gets a span for each step.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -6,14 +6,14 @@ use http::{HeaderMap, Method};
 use serde_json::{Value, json};
 
 use crate::support::client::{ApiClient, event};
-use crate::support::daemon::World;
-use crate::support::receiver::{Reply, Seen, always};
+use crate::support::daemon::TestDaemon;
+use crate::support::receiver::{ReceivedRequest, Reply, always};
 
 #[cfg(feature = "otel")]
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
-/// Submits events with these headers; they have to be accepted.
+/// Submits events with these headers and asserts that they are accepted.
 async fn submit(api: &ApiClient, headers: &[(&'static str, &str)], events: &Value) -> Value {
     let mut map = HeaderMap::new();
     map.insert("content-type", "application/json".parse().unwrap());
@@ -23,40 +23,40 @@ async fn submit(api: &ApiClient, headers: &[(&'static str, &str)], events: &Valu
     api.send(Method::POST, "/v1/events", map, events.to_string()).await.unwrap().expect(202)
 }
 
-/// What a request says of its trace.
-fn told(seen: &Seen) -> (&str, &str) {
+/// Returns the trace headers of a request.
+fn told(seen: &ReceivedRequest) -> (&str, &str) {
     (seen.header("traceparent"), seen.header("tracestate"))
 }
 
 #[tokio::test(start_paused = true)]
-async fn receivers_are_told_of_the_submitters_trace_whatever_happens_in_between() {
-    let mut world = World::start().await;
-    let (hook, made) = world.subscribed(json!({"name": "crm", "headers": {"traceparent": "mine"}})).await;
+async fn receivers_get_the_submitters_trace_context_across_retries_restarts_and_replays() {
+    let mut daemon = TestDaemon::start().await;
+    let (hook, made) = daemon.subscribed(json!({"name": "crm", "headers": {"traceparent": "mine"}})).await;
     hook.answer(always(Reply::Status(500)));
     let headers = [("traceparent", PARENT), ("tracestate", "a=1"), ("tracestate", "b=2")];
-    let first = submit(&world.api, &headers, &event("A", "p", 1)).await;
+    let first = submit(&daemon.api, &headers, &event("A", "p", 1)).await;
     hook.wait_for(1).await;
-    world.kill().await;
+    daemon.kill().await;
     hook.answer(always(Reply::Status(200)));
-    world.revive().await;
+    daemon.revive().await;
     hook.wait_for(2).await;
     let pair = json!([event("A", "p", 2), event("A", "p", 3)]);
-    submit(&world.api, &headers[..1], &pair).await;
+    submit(&daemon.api, &headers[..1], &pair).await;
     hook.wait_for(4).await;
     let replay = format!("/v1/events/{}/replay", first["id"].as_str().unwrap());
     let id = made["id"].as_str().unwrap();
-    world.api.post(&replay, &json!({"subscriptions": [id]})).await.expect(202);
+    daemon.api.post(&replay, &json!({"subscriptions": [id]})).await.expect(202);
     let seen = hook.wait_for(5).await;
     let expected =
         [(PARENT, "a=1,b=2"), (PARENT, "a=1,b=2"), (PARENT, ""), (PARENT, ""), (PARENT, "a=1,b=2")];
     assert_eq!(seen.iter().map(told).collect::<Vec<_>>(), expected);
-    assert_eq!(seen.iter().map(Seen::attempt).collect::<Vec<_>>(), [1, 2, 1, 1, 1]);
-    // Without one, the subscription's own header is what it gets.
-    submit(&world.api, &[("tracestate", "a=1")], &event("A", "p", 4)).await;
-    submit(&world.api, &[("traceparent", "00-0-0-0")], &event("A", "p", 5)).await;
+    assert_eq!(seen.iter().map(ReceivedRequest::attempt).collect::<Vec<_>>(), [1, 2, 1, 1, 1]);
+    // Without a trace context, the receiver gets the subscription's own header.
+    submit(&daemon.api, &[("tracestate", "a=1")], &event("A", "p", 4)).await;
+    submit(&daemon.api, &[("traceparent", "00-0-0-0")], &event("A", "p", 5)).await;
     let seen = hook.wait_for(7).await;
     assert_eq!(seen[5..].iter().map(told).collect::<Vec<_>>(), [("mine", ""), ("mine", "")]);
-    world.stop().await;
+    daemon.stop().await;
 }
 
 #[cfg(feature = "otel")]
@@ -64,7 +64,7 @@ mod collector {
     use std::collections::BTreeMap;
     use std::time::Duration;
 
-    use crate::support::process::{Running, Site};
+    use crate::support::process::{DaemonSetup, RunningDaemon};
     use crate::support::receiver::Receiver;
     use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
     use opentelemetry_proto::tonic::common::v1::KeyValue;
@@ -78,7 +78,7 @@ mod collector {
 
     const SOON: Duration = Duration::from_mins(1);
 
-    /// A span as the collector has it.
+    /// A span as the collector got it.
     #[derive(Clone, Debug)]
     struct Told {
         name: String,
@@ -101,7 +101,7 @@ mod collector {
         pairs.into_iter().map(|pair| (pair.key, text(pair.value.unwrap().value.unwrap()))).collect()
     }
 
-    /// Every span that the collector got, in the order in which they began.
+    /// Returns every span that the collector got, in the order in which they began.
     fn spans(collector: &Receiver) -> Vec<Told> {
         let mut all = Vec::new();
         for seen in collector.seen() {
@@ -140,7 +140,7 @@ mod collector {
         crate::support::eventually("the collector has the spans", SOON, Duration::from_millis(20), ask).await
     }
 
-    async fn ended(mut running: Running, log: &Site) {
+    async fn ended(mut running: RunningDaemon, log: &DaemonSetup) {
         running.terminate();
         let ask = async || running.has_ended();
         let status = crate::support::eventually("the daemon ends", SOON, Duration::from_millis(5), ask).await;
@@ -154,39 +154,39 @@ mod collector {
         }
     }
 
-    /// A collector that answers so, and a daemon that tells it of its traces.
-    async fn site(reply: Reply, ratio: f64) -> (Receiver, Site) {
+    /// Starts a collector that gives this reply, and a daemon that exports its traces to it.
+    async fn setup(reply: Reply, ratio: f64) -> (Receiver, DaemonSetup) {
         let collector = Receiver::start(Clock::system(), always(reply)).await;
         let endpoint = collector.url().replace("/hook", "/otlp/");
         let settings = format!("[otlp]\nendpoint = \"{endpoint}\"\nsample_ratio = {ratio:?}\n");
-        (collector, Site::new(crate::support::memory_dir(), &settings))
+        (collector, DaemonSetup::new(crate::support::memory_dir(), &settings))
     }
 
-    async fn start(site: &Site) -> (Running, ApiClient) {
+    async fn start(setup: &DaemonSetup) -> (RunningDaemon, ApiClient) {
         let mut running =
-            site.spawn_as_service(&[("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20abc")], None);
-        let api = site.ready(&mut running).await;
+            setup.spawn_as_service(&[("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20abc")], None);
+        let api = setup.ready(&mut running).await;
         (running, api)
     }
 
     #[tokio::test]
-    async fn one_trace_goes_from_the_submitter_to_the_last_attempt() {
-        let (collector, site) = site(Reply::Status(200), 1.0).await;
+    async fn one_trace_spans_from_the_submitter_to_the_last_attempt() {
+        let (collector, setup) = setup(Reply::Status(200), 1.0).await;
         let hook = Receiver::start(Clock::system(), always(Reply::Status(503))).await;
-        let (running, api) = start(&site).await;
+        let (running, api) = start(&setup).await;
         let made = json!({"name": "crm", "url": hook.url(), "retry_schedule": ["1s", "1s"]});
         let subscription = api.subscribe(&made).await;
         let began = Clock::system().since_epoch().as_nanos();
         let headers = [("traceparent", PARENT), ("tracestate", "a=1")];
         let accepted = submit(&api, &headers, &event("A", "acme/p", 1)).await;
         hook.wait_for(1).await;
-        ended(running, &site).await;
+        ended(running, &setup).await;
         let before = spans(&collector).len();
         hook.answer(always(Reply::Status(200)));
-        let (running, _) = start(&site).await;
+        let (running, _) = start(&setup).await;
         let seen = hook.wait_for(2).await;
         let all = collected(&collector, 3).await;
-        // The first two were told of before the daemon ended.
+        // The first two spans were exported before the daemon ended.
         assert_eq!((before, all.len()), (2, 3), "{all:#?}");
 
         let [acceptance, first, last] = &all[..] else { panic!("{all:#?}") };
@@ -234,20 +234,20 @@ mod collector {
                 ("http.request.resend_count", "1"),
             ],
         );
-        ended(running, &site).await;
+        ended(running, &setup).await;
     }
 
     #[tokio::test]
-    async fn a_trace_begins_here_where_the_submitter_names_none() {
-        let (collector, site) = site(Reply::Status(200), 1.0).await;
+    async fn the_daemon_starts_a_trace_if_the_submitter_sends_none() {
+        let (collector, setup) = setup(Reply::Status(200), 1.0).await;
         let hook = Receiver::start(Clock::system(), always(Reply::Status(200))).await;
-        let (running, api) = start(&site).await;
+        let (running, api) = start(&setup).await;
         api.subscribe(&json!({"name": "crm", "url": hook.url()})).await;
-        // One that its submitter does not want told of goes on without a word.
+        // A trace that its submitter did not sample is not exported.
         submit(&api, &[("traceparent", &PARENT.replace("-01", "-00"))], &event("A", "p", 1)).await;
         submit(&api, &[], &event("A", "p", 2)).await;
         let seen = hook.wait_for(2).await;
-        ended(running, &site).await;
+        ended(running, &setup).await;
         let all = spans(&collector);
         let [root, attempt] = &all[..] else { panic!("{all:#?}") };
         assert_eq!((root.parent.as_str(), &attempt.parent, &attempt.trace), ("", &root.id, &root.trace));
@@ -260,30 +260,30 @@ mod collector {
     }
 
     #[tokio::test]
-    async fn a_collector_that_never_answers_holds_up_nothing() {
-        let (collector, site) = site(Reply::Hang, 1.0).await;
+    async fn a_collector_that_never_answers_delays_nothing() {
+        let (collector, setup) = setup(Reply::Hang, 1.0).await;
         let hook = Receiver::start(Clock::system(), always(Reply::Status(200))).await;
-        let (running, api) = start(&site).await;
+        let (running, api) = start(&setup).await;
         api.subscribe(&json!({"name": "crm", "url": hook.url()})).await;
         for n in 0..20 {
             submit(&api, &[], &event("A", "p", n)).await;
         }
         hook.wait_for(20).await;
         collector.wait_for(1).await;
-        ended(running, &site).await;
-        assert!(site.log().contains("the last traces did not reach the collector"), "{}", site.log());
+        ended(running, &setup).await;
+        assert!(setup.log().contains("the last traces did not reach the collector"), "{}", setup.log());
     }
 
     #[tokio::test]
-    async fn of_traces_that_begin_here_none_is_told_of_where_the_share_is_none() {
-        let (collector, site) = site(Reply::Status(200), 0.0).await;
+    async fn a_sample_ratio_of_zero_exports_no_trace_started_by_the_daemon() {
+        let (collector, setup) = setup(Reply::Status(200), 0.0).await;
         let hook = Receiver::start(Clock::system(), always(Reply::Status(200))).await;
-        let (running, api) = start(&site).await;
+        let (running, api) = start(&setup).await;
         api.subscribe(&json!({"name": "crm", "url": hook.url()})).await;
         submit(&api, &[], &event("A", "p", 1)).await;
         submit(&api, &[("traceparent", PARENT)], &event("A", "p", 2)).await;
         let seen = hook.wait_for(2).await;
-        ended(running, &site).await;
+        ended(running, &setup).await;
         assert!(spans(&collector).iter().all(|span| span.trace == TRACE));
         assert_eq!(spans(&collector).len(), 2);
         let unsampled = seen.iter().filter(|seen| seen.header("traceparent").ends_with("-00")).count();

@@ -1,8 +1,10 @@
-//! Damage to the files of a closed store: opening either finds everything that was acknowledged, or refuses, names
-//! what is wrong and says what to do. It never hangs, and never shows anything but what was acknowledged; the rare damage
-//! that sled finds only in a later read ends that in a panic.
+//! Damages the files of a closed store.
 //!
-//! `TRIALS` says how often (100 unless set), `SEED` repeats a run.
+//! Opening it either finds everything that was acknowledged, or refuses with the file and a remedy. It never
+//! hangs, and never shows anything that was not acknowledged. sled finds some rare damage only in a later
+//! read and panics then.
+//!
+//! `TRIALS` sets the number of damages (default 100). `SEED` repeats a run.
 
 #[cfg(test)]
 mod tests {
@@ -22,7 +24,7 @@ mod tests {
     const ROUNDS: usize = 60;
     const PAGE: usize = 4096;
 
-    /// What is done to a file.
+    /// A kind of damage to a file.
     #[derive(Clone, Copy, Debug)]
     enum Damage {
         Flip,
@@ -34,11 +36,11 @@ mod tests {
 
     const ALL: [Damage; 5] = [Damage::Flip, Damage::Zero, Damage::Swap, Damage::Truncate, Damage::Remove];
 
-    /// Damages some file; says what was done.
+    /// Damages a random file and returns a description of the damage.
     fn damage(root: &Path, rng: &mut StdRng) -> String {
         let files: Vec<(PathBuf, Vec<u8>)> =
             image::files(root).into_iter().filter(|(_, b)| !b.is_empty()).collect();
-        // Most of it is in the data file.
+        // Most damage goes to the data file.
         let data = files.iter().position(|(path, _)| path.ends_with("db")).unwrap();
         let chosen = if rng.random_bool(0.6) { data } else { rng.random_range(0..files.len()) };
         let (path, mut bytes) = files[chosen].clone();
@@ -63,7 +65,7 @@ mod tests {
                 return format!("{} removed", path.display());
             }
         }
-        // In place, so that the file keeps its mode.
+        // The file is written in place, so that it keeps its mode.
         fs::write(root.join(&path), bytes).unwrap();
         format!("{kind:?} of {} at {at}", path.display())
     }
@@ -75,14 +77,15 @@ mod tests {
         }
     }
 
-    /// Whether a refusal helps: it names a file of the store, and a way out.
+    /// Returns whether a refusal names a file of the store and a remedy.
     fn helps(error: &OpenError, root: &Path) -> bool {
         let text = error.to_string();
         let ways = ["restore", "remove the file", "put it back", "put that one back", "consider the key"];
         text.contains(root.to_str().unwrap()) && ways.iter().any(|way| text.contains(way))
     }
 
-    /// A store with some history, closed cleanly; with `snapshot`, opened once more so that sled sums up its log.
+    /// Creates a store with some history and closes it cleanly. With `snapshot`, opens it once more, so that
+    /// sled writes a snapshot.
     async fn prepared(root: &Path, seed: u64, snapshot: bool) -> Work {
         let mut work = Work::new(seed);
         let bench = Bench::open(root, &work.clock, seed).unwrap();
@@ -98,7 +101,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn damage_is_mended_or_refused() {
+    async fn a_damaged_store_is_repaired_or_refused() {
         let (seed, trials): (u64, usize) = (variable("SEED", 7), variable("TRIALS", 100));
         println!("SEED={seed} TRIALS={trials}");
         let mut rng = StdRng::seed_from_u64(seed);
@@ -113,7 +116,7 @@ mod tests {
                 let target = place.path().join("damaged");
                 copy(&files, &root, &target);
                 let done = damage(&target, &mut rng);
-                // The second opening sees what the first has left, as another process would.
+                // The second opening sees the files that the first one left, as another process would.
                 let again = place.path().join("again");
                 for opening in 1..=2 {
                     if opening == 2 {
@@ -122,7 +125,8 @@ mod tests {
                     let target = if opening == 1 { &target } else { &again };
                     match Bench::open(target, &work.clock, seed + number as u64) {
                         Ok(bench) => {
-                            // sled finds some damage only once it reads again, and panics then: late, but not silent.
+                            // sled finds some damage only when it reads again, and panics then: late, but not
+                            // silently.
                             match catch_unwind(AssertUnwindSafe(|| work.facts.check(&bench, usize::MAX))) {
                                 Ok(Ok(())) => right += 1,
                                 Ok(Err(problem)) => {

@@ -1,8 +1,11 @@
-//! Every durable step of the daemon fails once: the n-th change of its directory ends in an error, or is the last, for
-//! n = 1, 2, 3 and so on until a run passes without. After each, the daemon starts again on what is there, and the
-//! ledger's laws hold: what was acknowledged is there, once and whole.
+//! Makes every durable step of the daemon fail once.
 //!
-//! `STRIDE` says how far n goes on each time (23 unless set; 1 is every step), `SEED` where it begins.
+//! The n-th change of the data directory ends in an error, or is the last, for n = 1, 2, 3 and so on until a
+//! run passes without a fault. After each, the daemon starts again on the remaining files, and the ledger's
+//! laws must hold.
+//!
+//! `STRIDE` sets the step between two values of n (default 23; 1 covers every step). `SEED` sets the first
+//! one.
 
 #[cfg(test)]
 mod tests {
@@ -19,11 +22,11 @@ mod tests {
 
     use crate::faulty_disk::{self, Fault, image};
     use crate::support::client::{ApiClient, event};
-    use crate::support::ledger::{Facts, Known, Ledger};
+    use crate::support::ledger::{ExpectedSubscription, Ledger, ObservedState};
     use crate::support::receiver::{Receiver, Reply, always};
     use crate::support::{daemon, eventually, memory_dir, variable};
 
-    /// Where a run that no fault meets ends: far beyond what one does to the disk.
+    /// The end of a run without a fault, far beyond the number of changes in one run.
     const STEPS_MAX: u64 = 5_000;
     const EVENTS: u64 = 6;
     const SECRET: &str = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
@@ -31,7 +34,7 @@ mod tests {
     const STOPS_WITHIN: Duration = Duration::from_secs(20);
     const KILLED_WITHIN: Duration = Duration::from_secs(3);
 
-    /// How the n-th step fails.
+    /// The way in which the n-th step fails.
     #[derive(Clone, Copy, Debug)]
     enum Kind {
         Broken,
@@ -49,15 +52,15 @@ mod tests {
         }
     }
 
-    /// One daemon, one subscription, some events.
+    /// One daemon with one subscription and some events.
     struct Run {
         dir: TempDir,
         ledger: Ledger,
         receiver: Receiver,
         count: u64,
-        /// Submitted and not acknowledged.
+        /// Submitted events that are not acknowledged.
         open: Vec<Value>,
-        /// Whether the daemon said that it cannot go on.
+        /// Whether the daemon reported that it cannot continue.
         has_ended: bool,
     }
 
@@ -83,7 +86,7 @@ mod tests {
                 .map_err(|error| format!("{error:#}"))
         }
 
-        /// Starts, submits and stops, over and over, on a disk that breaks; whether it broke.
+        /// Starts, submits and stops repeatedly on a disk that fails. Returns whether it failed.
         async fn meet(&mut self, fault: Fault) -> bool {
             faulty_disk::start(&self.data(), Some(fault));
             for _ in 0..2 {
@@ -93,11 +96,12 @@ mod tests {
                 self.subscribed(&api).await;
                 if !self.submit(&api, &mut daemon).await {
                     self.is_poisoned(&api, &mut daemon).await;
-                    // A thread that waits for ever for what was not written keeps it; the end of a process would not.
+                    // A thread that waits forever for a failed write keeps the daemon alive here. The end of
+                    // a process would not.
                     drop(tokio::time::timeout(KILLED_WITHIN, daemon.kill()).await);
                     break;
                 }
-                // An error at the end loses nothing; that is what is checked.
+                // An error during the stop loses nothing, which the laws check later.
                 if !matches!(tokio::time::timeout(STOPS_WITHIN, daemon.stop()).await, Ok(Ok(()))) {
                     break;
                 }
@@ -112,17 +116,17 @@ mod tests {
             let members = json!({"events": ["*"], "projects": ["*"], "secret": SECRET});
             let schedule = [5, 30, 120, 600].map(Duration::from_secs);
             let id = listed[0]["id"].as_str().unwrap();
-            self.ledger.subscribed(id, Known::new(&members, &schedule));
+            self.ledger.subscribed(id, ExpectedSubscription::new(&members, &schedule));
         }
 
-        /// Submits some events one after the other; whether all were taken.
+        /// Submits some events one after the other. Returns whether all were accepted.
         async fn submit(&mut self, api: &ApiClient, daemon: &mut Daemon) -> bool {
             for _ in 0..EVENTS {
                 self.count += 1;
                 let mut event = event("TODO_CREATED", "acme/website", self.count);
                 event["id"] = json!(format!("own-{}", self.count));
                 let expected = self.ledger.expect(&event);
-                // One that is stuck is answered by nobody but the end of the process.
+                // Only the end of the process answers a request that is stuck.
                 let answer = tokio::select! {
                     answer = api.submit(&event) => Some(answer.unwrap()),
                     _ = daemon.failed() => {
@@ -145,7 +149,8 @@ mod tests {
             true
         }
 
-        /// After a failed write nothing is taken any more, `/readyz` says so, and the daemon ends.
+        /// Checks that the daemon accepts nothing after a failed write, that `/readyz` reports it, and that
+        /// the daemon ends.
         async fn is_poisoned(&mut self, api: &ApiClient, daemon: &mut Daemon) {
             let unready = async || {
                 let ready = api.call(http::Method::GET, "/readyz", "", "").await.unwrap();
@@ -164,7 +169,7 @@ mod tests {
             assert!(ended, "the daemon goes on after a failed write");
         }
 
-        /// Starts on what the disk has, and holds everything against the laws.
+        /// Starts the daemon on the files that the disk holds and checks the laws.
         async fn recover(&mut self) -> String {
             let copy = self.dir.path().join("copy");
             fs::create_dir_all(&copy).unwrap();
@@ -186,7 +191,7 @@ mod tests {
             assert!(self.submit(&api, &mut daemon).await, "events are not taken after the restart");
             let drained = async || (api.unfinished().await == 0).then_some(());
             eventually("every delivery is final", DRAINED_WITHIN, Duration::from_millis(5), drained).await;
-            let facts = Facts::gather(&api, std::iter::once(&self.receiver)).await;
+            let facts = ObservedState::gather(&api, std::iter::once(&self.receiver)).await;
             self.ledger.crashes = 1;
             let report = self.ledger.check(&facts);
             report.assert_lawful();
@@ -196,18 +201,18 @@ mod tests {
         }
     }
 
-    /// One run on a runtime of its own, which ends with it; what it panics with is told with n.
+    /// Runs one fault on its own runtime. A panic is reported together with n.
     fn run(fault: Fault) -> Result<bool, String> {
         let ended = std::thread::spawn(move || {
             let runtime =
                 tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
             let mut run = runtime.block_on(Run::new());
-            // Caught, since a runtime that is dropped waits for threads that may wait for ever.
+            // The panic is caught first: dropping a runtime waits for its threads, which may wait forever.
             let ended = catch_unwind(AssertUnwindSafe(|| {
                 runtime.block_on(async {
                     let fired = run.meet(fault).await;
-                    // What the daemon had sent is nothing that comes after it. One that is stuck keeps connections,
-                    // with nothing more on them.
+                    // Requests that the old daemon had sent must not arrive later. A stuck daemon keeps idle
+                    // connections only.
                     drop(tokio::time::timeout(KILLED_WITHIN, run.receiver.settled()).await);
                     run.recover().await;
                     fired

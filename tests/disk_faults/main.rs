@@ -1,4 +1,4 @@
-//! The disk fails: errors of single steps, power cuts, and damaged files.
+//! Disk failures: errors of single steps, power cuts, and damaged files.
 
 mod corruption;
 mod faults;

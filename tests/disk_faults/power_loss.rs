@@ -1,8 +1,11 @@
-//! Power cuts: everything that the store does to its directory is written down, and the disk is rebuilt as it may be
-//! after the power went at one of many moments. Each image is opened with the real store, which must have all that
-//! had been acknowledged, whole and once, and must go on.
+//! Simulates power cuts.
 //!
-//! `IMAGES` says how many (60 unless set), half of each of two models of a disk; `SEED` repeats a run.
+//! The test records every operation of the store on its directory and rebuilds the disk as it may be after a
+//! power cut at one of many moments. The real store opens each image. It must hold everything acknowledged
+//! exactly once and must continue to work.
+//!
+//! `IMAGES` sets the number of images (default 60), half for each of two models of a disk. `SEED` repeats a
+//! run.
 
 #[cfg(test)]
 mod tests {
@@ -19,14 +22,14 @@ mod tests {
     use crate::support::{memory_dir, variable};
 
     const SESSIONS: usize = 3;
-    /// How many images of a disk whose syncs do nothing show that the checks notice.
+    /// The number of images of a disk that ignores syncs, which prove that the checks notice a loss.
     const LYING: usize = 20;
     const ROUNDS: usize = 60;
-    /// What the work must have left rows in, to show anything.
+    /// The trees in which the work must have left rows for the test to be meaningful.
     const EXERCISED: [&str; 8] =
         ["events", "retrying", "succeeded", "exhausted", "due", "dedup", "segments", "subscriptions"];
 
-    /// The work of some sessions, each ended cleanly, and everything that it did to the disk.
+    /// Runs several sessions that end cleanly, and records every operation on the disk.
     async fn recorded(root: &Path, seed: u64) -> (Record, Work) {
         let mut work = Work::new(seed);
         faulty_disk::start(root, None);
@@ -48,7 +51,7 @@ mod tests {
         (faulty_disk::stop(), work)
     }
 
-    /// Images of one record.
+    /// The images of one record.
     struct Series<'a> {
         record: &'a Record,
         work: &'a Work,
@@ -56,7 +59,8 @@ mod tests {
     }
 
     impl Series<'_> {
-        /// Tries so many images; how many acknowledged events they had to have, and what was wrong.
+        /// Tries this many images. Returns the number of acknowledged events that they had to hold, and the
+        /// faults found.
         async fn run(&self, images: usize, seed: u64, models: &[Model]) -> (usize, Vec<String>) {
             let mut rng = StdRng::seed_from_u64(seed);
             let (mut found, mut bad) = (0, Vec::new());
@@ -91,7 +95,7 @@ mod tests {
     }
 
     impl Trial<'_> {
-        /// Opens an image and holds it against what was acknowledged; then what is wrong with it.
+        /// Opens an image and compares it with the acknowledged steps. Returns the first fault.
         async fn open(&self, image: &Path) -> Result<(), String> {
             let bench = Bench::open(image, &self.work.clock, self.seed).map_err(|error| error.to_string())?;
             self.facts.check(&bench, self.cut)?;
@@ -99,7 +103,7 @@ mod tests {
             bench.close().await.map_err(|error| error.to_string())
         }
 
-        /// The same, with the power going again at some moment of the opening and what follows it.
+        /// Opens an image with another power cut during the opening or the work after it.
         async fn open_twice(&self, image: &Path, again: &Path) -> Result<(), String> {
             faulty_disk::start(image, None);
             let opened = self.open(image).await;
@@ -119,7 +123,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nothing_acknowledged_is_lost_over_a_power_cut() {
+    async fn no_acknowledged_event_is_lost_in_a_power_cut() {
         let (seed, images): (u64, usize) = (variable("SEED", 7), variable("IMAGES", 60));
         println!("SEED={seed} IMAGES={images}");
         let place = memory_dir();
@@ -142,7 +146,7 @@ mod tests {
         assert!(bad.len() > LYING / 4, "what a lying disk lost was hardly noticed: {bad:?}");
     }
 
-    /// The record holds everything that was done: with nothing lost, it rebuilds the directory to the byte.
+    /// Checks that the record is complete: without a loss, it rebuilds the directory byte for byte.
     fn complete(record: &Record, place: &Path) {
         let rebuilt = place.join("rebuilt");
         image::build(record, record.ops.len(), Model::Whole, 0, &rebuilt);

@@ -1,6 +1,6 @@
-//! The book: nothing that it shows or links is missing, and it is of the alerts that there are.
+//! Checks the book: its links and includes exist, and it describes the existing alerts.
 //!
-//! `cargo test --test documents book:: -- --ignored` builds it; needs mdbook.
+//! `cargo test --test documents book:: -- --ignored` builds it, which needs mdbook.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -17,7 +17,7 @@ fn pages_folder() -> PathBuf {
     in_repository("docs/book/src")
 }
 
-/// The pages, by the names of their files.
+/// Returns the pages by their file names.
 fn pages() -> Vec<(String, String)> {
     let mut pages: Vec<_> = fs::read_dir(pages_folder())
         .unwrap()
@@ -32,12 +32,12 @@ fn pages() -> Vec<(String, String)> {
     pages
 }
 
-/// What stands between `open` and `close`, each time.
+/// Returns each text between `open` and `close`.
 fn between<'a>(text: &'a str, open: &'a str, close: &'a str) -> impl Iterator<Item = &'a str> {
     text.split(open).skip(1).filter_map(move |rest| rest.split_once(close).map(|(inside, _)| inside))
 }
 
-/// The files of this repository that a text links.
+/// Returns the files of this repository that a text links to.
 fn links(text: &str) -> impl Iterator<Item = &str> {
     let links = between(text, "](", ")").filter(|link| !link.starts_with("http") && !link.starts_with('#'));
     links.map(|link| link.split_once('#').map_or(link, |(file, _)| file))

@@ -1,6 +1,7 @@
-//! Every block of docs/API.md, docs/BLUE.md and the book's page on receiving, run against the real daemon.
+//! Runs every code block of docs/API.md, docs/BLUE.md and the book's page on receiving against the real
+//! daemon.
 //!
-//! `cargo test --test documents guide:: -- --ignored`; needs bash, curl, Python, Node and Go.
+//! `cargo test --test documents guide:: -- --ignored` needs bash, curl, Python, Node and Go.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -15,7 +16,7 @@ use postrider::model::time::Clock;
 use serde_json::{Value, json};
 
 use crate::support::client::ApiClient;
-use crate::support::process::{Running, Site};
+use crate::support::process::{DaemonSetup, RunningDaemon};
 use crate::support::receiver::{Receiver, Reply, always};
 
 const GUIDES: [&str; 3] = [
@@ -25,7 +26,7 @@ const GUIDES: [&str; 3] = [
 ];
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
-/// The blocks by what stands behind their fence; those of one language are one program.
+/// Returns the blocks by the text behind their fence. Blocks of one language form one program.
 fn blocks() -> BTreeMap<String, String> {
     let mut blocks: BTreeMap<String, String> = BTreeMap::new();
     let mut open: Option<String> = None;
@@ -44,10 +45,10 @@ fn blocks() -> BTreeMap<String, String> {
     blocks
 }
 
-/// A daemon at its own address, with a place for the guide's files.
+/// A daemon on its own address, with a folder for the guide's files.
 struct Bench {
-    site: Site,
-    _running: Running,
+    setup: DaemonSetup,
+    _running: RunningDaemon,
 }
 
 impl Bench {
@@ -55,29 +56,29 @@ impl Bench {
         Self::start_by(&[]).await
     }
 
-    /// Started by way of `wrapper`.
+    /// Starts the daemon through `wrapper`.
     async fn start_by(wrapper: &[&str]) -> Self {
-        let site = Site::new(crate::support::memory_dir(), "");
-        let mut running = site.spawn(wrapper);
-        site.ready(&mut running).await;
-        Self { site, _running: running }
+        let setup = DaemonSetup::new(crate::support::memory_dir(), "");
+        let mut running = setup.spawn(wrapper);
+        setup.ready(&mut running).await;
+        Self { setup, _running: running }
     }
 
-    /// Writes a block down, with the addresses of this test in the place of the guide's.
+    /// Writes a block to a file and replaces the guide's addresses by those of this test.
     fn write(&self, info: &str, name: &str, receiver: SocketAddr) -> PathBuf {
         let block = blocks().remove(info).unwrap_or_else(|| panic!("the guide has no block '{info}'"));
         assert!(!block.trim().is_empty(), "an empty block '{info}'");
         let text = block
-            .replace("127.0.0.1:8740", &self.site.address.to_string())
+            .replace("127.0.0.1:8740", &self.setup.address.to_string())
             .replace("127.0.0.1:9000", &receiver.to_string());
-        let path = self.site.dir.path().join(name);
+        let path = self.setup.dir.path().join(name);
         std::fs::write(&path, text).unwrap();
         path
     }
 
-    /// Runs a program of the guide to its end; what it prints.
+    /// Runs a program of the guide to its end and returns its output.
     async fn run(&self, mut program: Command) -> String {
-        program.current_dir(self.site.dir.path()).stdin(Stdio::null());
+        program.current_dir(self.setup.dir.path()).stdin(Stdio::null());
         let output = tokio::task::spawn_blocking(move || program.output().unwrap()).await.unwrap();
         let (told, errors) =
             (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -104,7 +105,7 @@ fn no_block_is_left_out() {
     let infos: Vec<String> = blocks().into_keys().collect();
     let api = ["bash", "js", "js receiver.mjs", "python", "python receiver.py"];
     let blue = ["bash blue", "js blue.mjs", "json blue-body", "json blue-event", "toml blue"];
-    // The block in Rust is a file, which tests/management/standard_webhooks.rs has.
+    // The block in Rust is a file that tests/management/standard_webhooks.rs checks.
     let mut expected = [&api[..], &blue[..], &["go receiver.go", "rust"][..]].concat();
     expected.sort_unstable();
     assert_eq!(infos, expected);
@@ -112,7 +113,7 @@ fn no_block_is_left_out() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs bash and curl"]
-async fn the_commands_do_what_the_guide_says() {
+async fn shell_examples_of_the_guide_work() {
     let (bench, (receiver, address)) = (Bench::start().await, receiver().await);
     let told =
         bench.run(command("bash", &["-euo", "pipefail"], &bench.write("bash", "guide.sh", address))).await;
@@ -121,13 +122,13 @@ async fn the_commands_do_what_the_guide_says() {
     {
         assert!(told.contains(part), "no {part} in {told}");
     }
-    // The event once, and of the two lines the one that is no deletion.
+    // The receiver gets the event once, and of the two lines the one that is not a deletion.
     assert_eq!(receiver.wait_for(2).await.len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Python"]
-async fn the_python_does_what_the_guide_says() {
+async fn python_examples_of_the_guide_work() {
     let (bench, (receiver, address)) = (Bench::start().await, receiver().await);
     bench.run(command("python3", &[], &bench.write("python", "guide.py", address))).await;
     assert_eq!(receiver.wait_for(10).await.len(), 10, "nine events, and one of them again");
@@ -135,13 +136,13 @@ async fn the_python_does_what_the_guide_says() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Node"]
-async fn the_javascript_does_what_the_guide_says() {
+async fn javascript_examples_of_the_guide_work() {
     let (bench, (receiver, address)) = (Bench::start().await, receiver().await);
     bench.run(command("node", &[], &bench.write("js", "guide.mjs", address))).await;
     assert_eq!(receiver.wait_for(4).await.len(), 4);
 }
 
-/// A receiver of the guide, killed when dropped.
+/// A receiver of the guide. Dropping it kills the process.
 struct Program {
     child: Child,
     lines: Option<BufReader<ChildStdout>>,
@@ -160,13 +161,13 @@ impl Program {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         let lines = child.stdout.take().map(BufReader::new);
         let listens = async || TcpStream::connect(address).ok();
-        // Go compiles it first.
+        // Go compiles the program first.
         let (limit, pause) = (Duration::from_mins(5), Duration::from_millis(10));
         crate::support::eventually("the receiver listens", limit, pause, listens).await;
         Self { child, lines, address }
     }
 
-    /// The next line that it prints.
+    /// Returns the next line of the program's output.
     async fn line(&mut self) -> String {
         let mut lines = self.lines.take().unwrap();
         let (lines, line) = tokio::task::spawn_blocking(move || {
@@ -188,11 +189,12 @@ impl Drop for Program {
     }
 }
 
-/// What the daemon signs is received; what another secret signed, or none, is refused.
+/// Checks that the receiver accepts requests signed by the daemon, and refuses those signed with another
+/// secret or not at all.
 async fn receives(program: &[&str], info: &str, file: &str) {
     let bench = Bench::start().await;
     let mut receiver = Program::start(&bench, program, info, file).await;
-    let api = ApiClient::new(bench.site.address);
+    let api = ApiClient::new(bench.setup.address);
     let url = format!("http://{}/hooks", receiver.address);
     let other = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
     let genuine = json!({"name": "genuine", "url": url, "secret": SECRET, "events": ["GOOD"]});
@@ -225,25 +227,26 @@ async fn receives(program: &[&str], info: &str, file: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Python"]
-async fn the_python_receiver_takes_what_is_genuine_alone() {
+async fn the_python_receiver_accepts_only_genuine_requests() {
     receives(&["python3"], "python receiver.py", "receiver.py").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Node"]
-async fn the_node_receiver_takes_what_is_genuine_alone() {
+async fn the_node_receiver_accepts_only_genuine_requests() {
     receives(&["node"], "js receiver.mjs", "receiver.mjs").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Go"]
-async fn the_go_receiver_takes_what_is_genuine_alone() {
-    // The file comes as the script's own name; `go run` would leave the receiver running.
+async fn the_go_receiver_accepts_only_genuine_requests() {
+    // The file name is the script's `$0`. `go run` would leave the receiver running.
     let compiled = "go build -o \"$0.out\" \"$0\" && exec \"$0.out\"";
     receives(&["sh", "-c", compiled], "go receiver.go", "receiver.go").await;
 }
 
-/// The settings of the guide for users of Blue, appended to the config as the guide says; returns once they are in force.
+/// Appends the settings of the guide for Blue users to the config, as the guide describes. Returns once they
+/// are in force.
 async fn configure_for_blue(bench: &Bench, api: &ApiClient, receiver: SocketAddr) {
     let executable = Path::new(env!("CARGO_BIN_EXE_postrider"));
     let mut script = command("bash", &["-euo", "pipefail"], &bench.write("bash blue", "blue.sh", receiver));
@@ -251,7 +254,7 @@ async fn configure_for_blue(bench: &Bench, api: &ApiClient, receiver: SocketAddr
     script.env("PATH", format!("{}:{path}", executable.parent().unwrap().display()));
     bench.run(script).await;
     let settings = std::fs::read_to_string(bench.write("toml blue", "blue.toml", receiver)).unwrap();
-    let config = bench.site.dir.path().join("config.toml");
+    let config = bench.setup.dir.path().join("config.toml");
     let before = std::fs::read_to_string(&config).unwrap();
     std::fs::write(&config, before + &settings).unwrap();
     let (limit, pause) = (Duration::from_mins(1), Duration::from_millis(10));
@@ -265,14 +268,14 @@ async fn configure_for_blue(bench: &Bench, api: &ApiClient, receiver: SocketAddr
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs bash and Node"]
-async fn a_receiver_written_for_blue_takes_what_is_genuine_alone() {
+async fn a_receiver_written_for_blue_accepts_only_genuine_requests() {
     let bench = Bench::start_by(&["env", &format!("WEBHOOK_SECRET={SECRET}")]).await;
     let mut node = Program::start(&bench, &["node"], "js blue.mjs", "blue.mjs").await;
-    let api = ApiClient::new(bench.site.address);
+    let api = ApiClient::new(bench.setup.address);
     configure_for_blue(&bench, &api, node.address).await;
     let event: Value = serde_json::from_str(&blocks()["json blue-event"]).unwrap();
 
-    // What is sent is what the guide shows.
+    // The request equals the one that the guide shows.
     let (seen, _) = receiver().await;
     let mut shown: Value = serde_json::from_str(&blocks()["json blue-body"]).unwrap();
     let selectors = json!({"events": shown["webhook"]["metadata"]["events"], "projects": ["acme/*"]});
@@ -288,7 +291,7 @@ async fn a_receiver_written_for_blue_takes_what_is_genuine_alone() {
     assert_eq!(seen.wait_for(1).await[0].json(), shown);
     assert_eq!(node.line().await, "TODO_NAME_CHANGED: Draft -> Launch\n");
 
-    // What another secret signed is refused.
+    // A request signed with another secret is refused.
     let url = format!("http://{}/hook", node.address);
     let subscribe = async |name: &str, secret: &str| {
         let members = json!({"name": name, "url": url, "format": "blue", "events": [name], "secret": secret,
@@ -306,7 +309,7 @@ async fn a_receiver_written_for_blue_takes_what_is_genuine_alone() {
     };
     let forged = subscribe("FORGED", "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA").await;
     assert_eq!(first_attempt("FORGED", &forged).await["status"], 401);
-    // One that was away is asked whether it is well, and says so by believing the question.
+    // A receiver that was away gets a health check and answers it.
     let away = subscribe("AWAY", SECRET).await;
     let address = node.address;
     drop(node);

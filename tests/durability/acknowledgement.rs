@@ -1,7 +1,7 @@
-//! Every 202 comes after a real fdatasync of the data file, and under load many events share one.
+//! Every 202 follows a real fdatasync of the data file, and under load many events share one.
 //!
-//! `strace` watches the real executable: what counts is what the kernel was asked, not what the daemon says.
-//! Where it is not installed, the store's own count of syncs has to do (`Reader::syncs`).
+//! `strace` watches the real executable: the system calls count, not the daemon's own claims. Without strace,
+//! the store's own count of syncs has to do (`Reader::syncs`).
 
 #[cfg(test)]
 mod tests {
@@ -13,9 +13,9 @@ mod tests {
     use tokio::task::JoinSet;
 
     use crate::support::client::{ApiClient, event};
-    use crate::support::daemon::World;
+    use crate::support::daemon::TestDaemon;
     use crate::support::eventually;
-    use crate::support::process::{Site, is_installed};
+    use crate::support::process::{DaemonSetup, is_installed};
     use crate::support::trace::{self, Accepted, Call};
 
     const CALLS: &str =
@@ -32,7 +32,7 @@ mod tests {
         7 writev(9<socket:[50]>, [{iov_base=\"HTTP/1.1 202 Accepted\\r\\n\"}], 1) = 80\n";
 
     #[test]
-    fn a_202_without_a_sync_in_between_is_noticed() {
+    fn the_trace_reader_detects_a_202_without_a_sync() {
         let synced =
             |trace: &str| trace::accepted(&trace::read(trace), "/d/data").iter().all(|one| one.synced);
         assert_eq!(trace::accepted(&trace::read(TRACED), "/d/data").len(), 1);
@@ -51,30 +51,31 @@ mod tests {
         }
     }
 
-    /// Starts the daemon under strace, and gives its trace up to now once everything in it is written.
-    async fn traced(work: impl AsyncFnOnce(&Site)) -> (Vec<Call>, String) {
-        // On the disk that a daemon would use: in memory a sync costs nothing and groups nothing.
-        let site = Site::new(TempDir::new().unwrap(), "");
-        let output = site.dir.path().join("trace");
+    /// Starts the daemon under strace, does the work, and returns the trace once it is complete up to that
+    /// point.
+    async fn traced(work: impl AsyncFnOnce(&DaemonSetup)) -> (Vec<Call>, String) {
+        // The test uses the disk that a daemon would use. In memory a sync costs nothing and groups nothing.
+        let setup = DaemonSetup::new(TempDir::new().unwrap(), "");
+        let output = setup.dir.path().join("trace");
         let options = ["strace", "-f", "-qq", "-y", "-s", "48", "-e", "signal=none", "-e", CALLS, "-o"];
         let wrapper: Vec<&str> = options.into_iter().chain([output.to_str().unwrap()]).collect();
-        let mut running = site.spawn(&wrapper);
-        site.ready(&mut running).await;
-        work(&site).await;
+        let mut running = setup.spawn(&wrapper);
+        setup.ready(&mut running).await;
+        work(&setup).await;
         running.terminate_child();
         let ended = async || running.has_ended();
         eventually("strace has ended", Duration::from_secs(30), Duration::from_millis(10), ended).await;
-        let data = site.data().to_str().unwrap().to_owned();
+        let data = setup.data().to_str().unwrap().to_owned();
         (trace::read(&std::fs::read_to_string(Path::new(&output)).unwrap()), data)
     }
 
     #[tokio::test]
-    async fn the_stores_own_count_of_syncs_moves_before_each_202() {
-        let world = World::start().await;
+    async fn the_sync_counter_increases_before_each_202() {
+        let daemon = TestDaemon::start().await;
         for n in 0..ALONE {
-            let before = world.syncs();
-            world.api.accepted(&event("TODO_CREATED", "acme/website", n)).await;
-            assert!(world.syncs() > before, "event {n} was answered without a sync");
+            let before = daemon.syncs();
+            daemon.api.accepted(&event("TODO_CREATED", "acme/website", n)).await;
+            assert!(daemon.syncs() > before, "event {n} was answered without a sync");
         }
     }
 
@@ -84,13 +85,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_202_is_preceded_by_a_sync_of_the_data_file() {
+    async fn each_202_follows_a_sync_of_the_data_file() {
         if !is_installed("strace") {
             println!("strace is not installed: scripts/test installs it where it may");
             return;
         }
-        let (calls, data) = traced(async |site| {
-            let api = ApiClient::new(site.address);
+        let (calls, data) = traced(async |setup| {
+            let api = ApiClient::new(setup.address);
             for n in 0..ALONE {
                 api.accepted(&event("TODO_CREATED", "acme/website", n)).await;
             }
@@ -108,10 +109,10 @@ mod tests {
             println!("strace is not installed: scripts/test installs it where it may");
             return;
         }
-        let (calls, data) = traced(async |site| {
+        let (calls, data) = traced(async |setup| {
             let mut senders = JoinSet::new();
             for lane in 0..CONNECTIONS {
-                let api = ApiClient::new(site.address);
+                let api = ApiClient::new(setup.address);
                 senders.spawn(async move {
                     for n in 0..EACH {
                         api.accepted(&event("TODO_CREATED", "acme/website", lane * EACH + n)).await;
@@ -121,7 +122,7 @@ mod tests {
             while let Some(sender) = senders.join_next().await {
                 sender.unwrap();
             }
-            let listed = ApiClient::new(site.address).list("/v1/events").await;
+            let listed = ApiClient::new(setup.address).list("/v1/events").await;
             assert_eq!(json!(listed.len()), json!(CONNECTIONS * EACH));
         })
         .await;

@@ -1,5 +1,6 @@
-//! A backup taken by the command line while the daemon works, restored by it into a new directory, and a daemon on that:
-//! everything acknowledged before the backup began is there, and the ledger's laws hold.
+//! A backup taken by the command line under load, and a daemon on the restored directory.
+//!
+//! Everything acknowledged before the backup began must be there, and the ledger's laws must hold.
 
 #[cfg(test)]
 mod tests {
@@ -14,8 +15,8 @@ mod tests {
     use tokio::task::JoinSet;
 
     use crate::support::client::{ApiClient, event};
-    use crate::support::ledger::{Facts, Known, Ledger};
-    use crate::support::process::Site;
+    use crate::support::ledger::{ExpectedSubscription, Ledger, ObservedState};
+    use crate::support::process::DaemonSetup;
     use crate::support::receiver::{Receiver, Reply, always};
     use crate::support::{eventually, memory_dir};
 
@@ -39,14 +40,14 @@ mod tests {
         path.to_str().unwrap()
     }
 
-    async fn known(api: &ApiClient) -> (String, Known) {
+    async fn known(api: &ApiClient) -> (String, ExpectedSubscription) {
         let listed = api.list("/v1/subscriptions").await;
         let members = json!({"events": ["*"], "projects": ["*"], "secret": SECRET});
         let schedule = [5, 30, 120, 600].map(Duration::from_secs);
-        (listed[0]["id"].as_str().unwrap().to_owned(), Known::new(&members, &schedule))
+        (listed[0]["id"].as_str().unwrap().to_owned(), ExpectedSubscription::new(&members, &schedule))
     }
 
-    /// Submits until told to end.
+    /// Submits events until told to end.
     async fn submit(api: ApiClient, ledger: Arc<Mutex<Ledger>>, mut end: watch::Receiver<bool>, lane: u64) {
         for n in lane * 1_000_000.. {
             if *end.borrow_and_update() {
@@ -60,25 +61,25 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn a_backup_under_load_is_restored_whole() {
+    async fn a_backup_taken_under_load_restores_completely() {
         let receiver = Receiver::start(Clock::system(), always(Reply::Status(200))).await;
-        let site = Site::new(memory_dir(), &settings(&receiver));
-        let mut running = site.spawn(&[]);
-        let api = site.ready(&mut running).await;
+        let setup = DaemonSetup::new(memory_dir(), &settings(&receiver));
+        let mut running = setup.spawn(&[]);
+        let api = setup.ready(&mut running).await;
         let ledger = Arc::new(Mutex::new(Ledger::new(0.2)));
         let (id, subscription) = known(&api).await;
         ledger.lock().unwrap().subscribed(&id, subscription);
         let (sender, end) = watch::channel(false);
         let mut senders = JoinSet::new();
         for lane in 0..SENDERS {
-            senders.spawn(submit(ApiClient::new(site.address), ledger.clone(), end.clone(), lane));
+            senders.spawn(submit(ApiClient::new(setup.address), ledger.clone(), end.clone(), lane));
         }
         let enough = async || (ledger.lock().unwrap().accepted.len() >= BEFORE).then_some(());
         eventually("some events are there", Duration::from_mins(1), Duration::from_millis(5), enough).await;
 
         let before = ledger.lock().unwrap().clone();
-        let file = site.dir.path().join("backup");
-        let server = format!("http://{}", site.address);
+        let file = setup.dir.path().join("backup");
+        let server = format!("http://{}", setup.address);
         let taken = postrider(&["backup", text(&file), "--server", &server, "--json"]).await;
         assert!(taken.status.success(), "{}", String::from_utf8_lossy(&taken.stderr));
         let after = ledger.lock().unwrap().accepted.len();
@@ -88,19 +89,19 @@ mod tests {
         }
         running.kill();
         let all = ledger.lock().unwrap().clone();
-        restored(&site, &receiver, before, &all).await;
+        restored(&setup, &receiver, before, &all).await;
         println!("{} events before it, {after} at its end, {} in all", BEFORE, all.accepted.len());
     }
 
-    /// Restores the backup on "another machine", and holds what comes of it against the laws.
-    async fn restored(site: &Site, receiver: &Receiver, mut before: Ledger, all: &Ledger) {
-        let file = site.dir.path().join("backup");
-        let other = Site::new(memory_dir(), &settings(receiver));
+    /// Restores the backup as on another machine, and checks the laws on the result.
+    async fn restored(setup: &DaemonSetup, receiver: &Receiver, mut before: Ledger, all: &Ledger) {
+        let file = setup.dir.path().join("backup");
+        let other = DaemonSetup::new(memory_dir(), &settings(receiver));
         let data = other.data();
         let refused = postrider(&["restore", text(&file), "--data-dir", text(&data)]).await;
         let said = String::from_utf8_lossy(&refused.stderr).into_owned();
         assert!(refused.status.code() == Some(1) && said.contains("--key FILE") && !data.exists(), "{said}");
-        let key = site.data().join("key");
+        let key = setup.data().join("key");
         let args = ["restore", text(&file), "--data-dir", text(&data), "--key", text(&key)];
         let done = postrider(&args).await;
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
@@ -112,8 +113,9 @@ mod tests {
         let drained = async || (api.unfinished().await == 0).then_some(());
         eventually("every delivery is final", Duration::from_mins(1), Duration::from_millis(20), drained)
             .await;
-        let mut facts = Facts::gather(&api, std::iter::once(receiver)).await;
-        // What came after the backup is not in it; its requests are nothing to this log.
+        let mut facts = ObservedState::gather(&api, std::iter::once(receiver)).await;
+        // The backup lacks everything that came after it, so those requests do not count for the restored
+        // log.
         let logged: Vec<&str> = facts.deliveries.iter().map(|row| row.id.as_str()).collect();
         facts.seen.retain(|seen| logged.contains(&seen.delivery()));
         for (id, accepted) in &all.accepted {

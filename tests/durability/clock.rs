@@ -1,7 +1,7 @@
-//! The wall clock jumps back and forth by hours under the real executable, by way of libfaketime.
+//! The wall clock jumps back and forth by hours under the real executable, through libfaketime.
 //!
-//! Promised: events go on being taken and delivered, each once, in ids that keep their order; what is sent carries
-//! the time of the clock as it is; what waits for a retry when the clock is set back does not wait for hours.
+//! The daemon keeps accepting and delivering events once each, with ids in order. Requests carry the current
+//! wall-clock time. A retry does not wait for hours when the clock is set back.
 
 #[cfg(test)]
 mod tests {
@@ -12,7 +12,7 @@ mod tests {
     use serde_json::json;
 
     use crate::support::client::{ApiClient, event};
-    use crate::support::process::Site;
+    use crate::support::process::DaemonSetup;
     use crate::support::receiver::{Receiver, Reply, always};
     use crate::support::{eventually, memory_dir};
 
@@ -26,7 +26,7 @@ mod tests {
     const WITHIN: Duration = Duration::from_mins(1);
     const PAUSE: Duration = Duration::from_millis(20);
     const HOUR_SECS: u64 = 3600;
-    /// Where the clock stands against the true one, one after another.
+    /// The successive offsets of the daemon's clock from the true time.
     const STEPS: [&str; 7] = ["+0", "+5h", "-7h", "+30h", "-1h", "+2h", "+0"];
 
     fn library() -> Option<&'static str> {
@@ -38,16 +38,16 @@ mod tests {
         found
     }
 
-    /// A daemon's site with a clock that can be set.
+    /// A daemon's setup with a clock that can be set.
     struct Watch {
-        site: Site,
+        setup: DaemonSetup,
         wrapper: Vec<String>,
     }
 
     impl Watch {
         fn new(library: &str) -> Self {
-            let site = Site::new(memory_dir(), SETTINGS);
-            let file = site.dir.path().join("clock");
+            let setup = DaemonSetup::new(memory_dir(), SETTINGS);
+            let file = setup.dir.path().join("clock");
             let wrapper = [
                 "env".to_owned(),
                 format!("LD_PRELOAD={library}"),
@@ -55,21 +55,21 @@ mod tests {
                 "FAKETIME_NO_CACHE=1".to_owned(),
                 "FAKETIME_DONT_FAKE_MONOTONIC=1".to_owned(),
             ];
-            let watch = Self { site, wrapper: wrapper.to_vec() };
+            let watch = Self { setup, wrapper: wrapper.to_vec() };
             watch.set("+0");
             watch
         }
 
-        /// Sets the clock by so much from the true time.
+        /// Sets the clock to this offset from the true time.
         fn set(&self, offset: &str) {
-            let path = self.site.dir.path().join("clock");
-            // Whole at any moment: the daemon reads it each time that it asks the time.
+            let path = self.setup.dir.path().join("clock");
+            // The file is replaced atomically, since the daemon reads it each time that it asks for the time.
             std::fs::write(path.with_extension("new"), offset).unwrap();
             std::fs::rename(path.with_extension("new"), path).unwrap();
         }
     }
 
-    /// The seconds of `+5h`, `-7h` or `+0`.
+    /// Returns the seconds of an offset such as `+5h`, `-7h` or `+0`.
     fn secs(offset: &str) -> i64 {
         let hours: i64 = offset.trim_end_matches('h').parse().unwrap();
         hours * i64::try_from(HOUR_SECS).unwrap()
@@ -81,12 +81,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn events_go_on_being_delivered_whatever_the_clock_says() {
+    async fn events_are_delivered_while_the_clock_jumps() {
         let Some(library) = library() else { return };
         let watch = Watch::new(library);
         let wrapper: Vec<&str> = watch.wrapper.iter().map(String::as_str).collect();
-        let mut running = watch.site.spawn(&wrapper);
-        let api = watch.site.ready(&mut running).await;
+        let mut running = watch.setup.spawn(&wrapper);
+        let api = watch.setup.ready(&mut running).await;
         let receiver = Receiver::start(Clock::system(), always(Reply::Status(200))).await;
         api.subscribe(&json!({"url": receiver.url()})).await;
         let mut ids = Vec::new();
@@ -110,22 +110,22 @@ mod tests {
         let listed = api.list("/v1/events").await;
         assert_eq!(listed.len(), ids.len());
         running.kill();
-        // Ids go up over a restart too, although the clock says that nothing of it has been yet.
+        // Ids keep increasing across a restart, although by the clock the log is in the future.
         watch.set("-30h");
-        let mut running = watch.site.spawn(&wrapper);
-        let api = watch.site.ready(&mut running).await;
+        let mut running = watch.setup.spawn(&wrapper);
+        let api = watch.setup.ready(&mut running).await;
         let accepted = api.accepted(&event("A", "p", 1000)).await;
         assert!(accepted["id"].as_str().unwrap() > ids.last().unwrap().as_str(), "{accepted}");
         receiver.wait_for(ids.len() + 1).await;
     }
 
     #[tokio::test]
-    async fn what_waits_for_a_retry_does_not_wait_for_hours_when_the_clock_is_set_back() {
+    async fn a_retry_is_not_delayed_by_hours_when_the_clock_is_set_back() {
         let Some(library) = library() else { return };
         let watch = Watch::new(library);
         let wrapper: Vec<&str> = watch.wrapper.iter().map(String::as_str).collect();
-        let mut running = watch.site.spawn(&wrapper);
-        let api = watch.site.ready(&mut running).await;
+        let mut running = watch.setup.spawn(&wrapper);
+        let api = watch.setup.ready(&mut running).await;
         let receiver = Receiver::start(Clock::system(), always(Reply::Status(500))).await;
         api.subscribe(&json!({"url": receiver.url()})).await;
         for n in 0..10 {

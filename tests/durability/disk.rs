@@ -1,8 +1,8 @@
-//! A data disk that is full or read-only, against the real executable.
+//! A full or read-only data disk, against the real executable.
 //!
-//! Promised: below `storage.disk_reserve` events are refused with 507 and deliveries go on; where nothing more can
-//! be written the process ends with 1 and says why, and the next start has all that was acknowledged. Mounting
-//! takes root: without it these tests say that they are skipped, and fail where `CI` is set.
+//! Below `storage.disk_reserve` the daemon refuses events with 507 and continues to deliver. If it cannot
+//! write at all, it exits with 1 and explains why, and the next start has everything acknowledged. Mounting
+//! needs root: without it these tests report that they are skipped, and fail if `CI` is set.
 
 #[cfg(test)]
 mod tests {
@@ -15,15 +15,15 @@ mod tests {
     use serde_json::{Value, json};
     use tempfile::TempDir;
 
-    use crate::support::client::{ApiClient, Lost, event};
+    use crate::support::client::{ApiClient, CallError, event};
     use crate::support::eventually;
-    use crate::support::process::{Running, Site};
+    use crate::support::process::{DaemonSetup, RunningDaemon};
     use crate::support::receiver::{Receiver, Reply, always};
 
     const WITHIN: Duration = Duration::from_secs(30);
     const PAUSE: Duration = Duration::from_millis(20);
     const DISK: &str = "48m";
-    /// `storage.disk_reserve` of every test.
+    /// The value of `storage.disk_reserve` in every test.
     const RESERVE_BYTES: u64 = 1 << 20;
     const SETTINGS: &str = "[delivery]\nallow_networks = [\"127.0.0.0/8\"]\nretry_schedule = [\"200ms\", \"200ms\", \"1s\", \"1s\", \"1s\", \"1s\", \"1s\", \"1s\", \"1s\", \"1s\"]\n\
          [health]\ndisable = \"never\"\n";
@@ -34,11 +34,11 @@ mod tests {
         if output.status.success() { Ok(()) } else { Err(format!("{program} {args:?}: {words}")) }
     }
 
-    /// A file system of its own, unmounted when dropped.
+    /// A mounted file system. Dropping it unmounts it.
     struct Disk(PathBuf);
 
     impl Disk {
-        /// A small disk at `at`; none where mounting is not allowed, which has been told.
+        /// Mounts a small disk at `at`. Returns `None`, after a message, if mounting is not allowed.
         fn mount(at: &Path, kind: &str, options: &str, device: &str) -> Option<Self> {
             std::fs::create_dir_all(at).unwrap();
             let mounted = run("mount", &["-t", kind, "-o", options, device, at.to_str().unwrap()]);
@@ -67,7 +67,7 @@ mod tests {
             self.0.join("filler")
         }
 
-        /// Leaves so many bytes free.
+        /// Fills the disk until this many bytes are free.
         fn fill(&self, leave: u64) {
             let filler = std::fs::File::create(self.filler()).unwrap();
             rustix::fs::fallocate(&filler, rustix::fs::FallocateFlags::empty(), 0, self.free() - leave)
@@ -87,11 +87,11 @@ mod tests {
         }
     }
 
-    /// A site whose data directory is a disk of its own.
-    fn site() -> Option<(Site, Disk)> {
-        let site = Site::new(TempDir::new().unwrap(), SETTINGS);
-        let disk = Disk::in_memory(&site.data())?;
-        Some((site, disk))
+    /// Returns a setup whose data directory is its own disk.
+    fn setup() -> Option<(DaemonSetup, Disk)> {
+        let setup = DaemonSetup::new(TempDir::new().unwrap(), SETTINGS);
+        let disk = Disk::in_memory(&setup.data())?;
+        Some((setup, disk))
     }
 
     async fn receiver(api: &ApiClient, reply: Reply) -> Receiver {
@@ -100,7 +100,7 @@ mod tests {
         receiver
     }
 
-    async fn ended(running: &mut Running) -> ExitStatus {
+    async fn ended(running: &mut RunningDaemon) -> ExitStatus {
         eventually("the process has ended", WITHIN, PAUSE, async || running.has_ended()).await
     }
 
@@ -109,17 +109,17 @@ mod tests {
         eventually("every delivery is final", WITHIN, PAUSE, drained).await;
     }
 
-    /// The numbers of the events that a receiver took.
+    /// Returns the numbers of the events that a receiver accepted.
     fn taken(receiver: &Receiver) -> BTreeSet<u64> {
         let taken = receiver.seen().into_iter().filter(|seen| seen.reply.is_success());
         taken.map(|seen| seen.json()["data"]["n"].as_u64().unwrap()).collect()
     }
 
     #[tokio::test]
-    async fn below_the_reserve_events_are_refused_and_deliveries_go_on() {
-        let Some((site, disk)) = site() else { return };
-        let mut running = site.spawn(&[]);
-        let api = site.ready(&mut running).await;
+    async fn below_the_disk_reserve_events_are_refused_and_deliveries_continue() {
+        let Some((setup, disk)) = setup() else { return };
+        let mut running = setup.spawn(&[]);
+        let api = setup.ready(&mut running).await;
         let receiver = receiver(&api, Reply::Status(500)).await;
         for n in 0..20 {
             api.accepted(&event("A", "p", n)).await;
@@ -145,10 +145,10 @@ mod tests {
         eventually("events are taken again", WITHIN, PAUSE, taken_again).await;
         drained(&api).await;
         assert!(taken(&receiver).contains(&100));
-        assert!(running.has_ended().is_none(), "{}", site.log());
+        assert!(running.has_ended().is_none(), "{}", setup.log());
     }
 
-    /// Submits events of some size until one is not taken; which were.
+    /// Submits events until one is refused. Returns the numbers of the accepted ones.
     async fn submit_until_refused(api: &ApiClient, from: u64) -> BTreeSet<u64> {
         let mut accepted = BTreeSet::new();
         for n in from.. {
@@ -160,7 +160,7 @@ mod tests {
                     println!("event {n}: {} {:?}", answer.status, answer.body);
                     return accepted;
                 }
-                Err(Lost::Unanswered(error) | Lost::Unsent(error)) => {
+                Err(CallError::Unanswered(error) | CallError::Unsent(error)) => {
                     println!("event {n}: {error}");
                     return accepted;
                 }
@@ -170,15 +170,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_disk_with_no_byte_left_ends_the_process_and_loses_nothing() {
-        let Some((site, disk)) = site() else { return };
-        // Without a reserve the log itself meets the end of the disk.
+    async fn a_full_disk_stops_the_process_and_loses_nothing() {
+        let Some((setup, disk)) = setup() else { return };
+        // Without a reserve the log itself reaches the end of the disk.
         let wrapper = ["env", "POSTRIDER_STORAGE__DISK_RESERVE=0B"];
         let mut accepted = BTreeSet::new();
         let mut subscribed = None;
         for round in 0..3_u64 {
-            let mut running = site.spawn(&wrapper);
-            let api = site.ready(&mut running).await;
+            let mut running = setup.spawn(&wrapper);
+            let api = setup.ready(&mut running).await;
             let receiver = match subscribed.take() {
                 None => receiver(&api, Reply::Status(503)).await,
                 Some(receiver) => receiver,
@@ -186,14 +186,14 @@ mod tests {
             disk.fill(3 << 20);
             accepted.append(&mut submit_until_refused(&api, round * 1_000_000).await);
             let status = ended(&mut running).await;
-            let log = site.log();
+            let log = setup.log();
             assert_eq!(status.code(), Some(1), "{log}");
             assert!(log.contains("No space left"), "{log}");
             assert!(!log.contains("panicked at"), "{log}");
-            // Still full: the start says so, or serves what is there.
-            let mut again = site.spawn(&wrapper);
+            // The disk is still full: the start either reports that or serves the existing data.
+            let mut again = setup.spawn(&wrapper);
             let answers = async || {
-                let answer = ApiClient::new(site.address).call(http::Method::GET, "/readyz", "", "").await;
+                let answer = ApiClient::new(setup.address).call(http::Method::GET, "/readyz", "", "").await;
                 (answer.is_ok() || again.has_ended().is_some()).then_some(())
             };
             eventually("the daemon serves or has ended", WITHIN, PAUSE, answers).await;
@@ -203,8 +203,8 @@ mod tests {
         }
         let receiver = subscribed.unwrap();
         receiver.answer(always(Reply::Status(200)));
-        let mut running = site.spawn(&wrapper);
-        let api = site.ready(&mut running).await;
+        let mut running = setup.spawn(&wrapper);
+        let api = setup.ready(&mut running).await;
         drained(&api).await;
         let taken = taken(&receiver);
         let lost: Vec<&u64> = accepted.difference(&taken).collect();
@@ -213,32 +213,32 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_read_only_disk_is_refused_at_the_start_by_its_name() {
-        let Some((site, disk)) = site() else { return };
-        let mut running = site.spawn(&[]);
-        let api = site.ready(&mut running).await;
+    async fn a_read_only_disk_prevents_the_start_and_is_named() {
+        let Some((setup, disk)) = setup() else { return };
+        let mut running = setup.spawn(&[]);
+        let api = setup.ready(&mut running).await;
         let receiver = receiver(&api, Reply::Status(500)).await;
         api.accepted(&event("A", "p", 1)).await;
         running.kill();
         disk.remount("ro").unwrap();
-        let mut running = site.spawn(&[]);
+        let mut running = setup.spawn(&[]);
         let status = ended(&mut running).await;
-        let log = site.log();
+        let log = setup.log();
         let last = log.lines().last().unwrap_or_default();
         println!("{last}");
         assert_eq!(status.code(), Some(1), "{log}");
         assert!(last.contains("Read-only file system") && last.contains("data"), "{log}");
         disk.remount("rw").unwrap();
         receiver.answer(always(Reply::Status(200)));
-        let mut running = site.spawn(&[]);
-        let api = site.ready(&mut running).await;
+        let mut running = setup.spawn(&[]);
+        let api = setup.ready(&mut running).await;
         drained(&api).await;
         assert_eq!(taken(&receiver), BTreeSet::from([1]));
     }
 
-    /// As the kernel makes it after an error of the device: no write is heard any more.
+    /// The kernel remounts a disk like this after a device error: every write fails.
     #[tokio::test]
-    async fn a_disk_that_becomes_read_only_ends_the_process_and_loses_nothing() {
+    async fn a_disk_that_becomes_read_only_stops_the_process_and_loses_nothing() {
         let folder = TempDir::new().unwrap();
         let image = folder.path().join("image");
         std::fs::File::create(&image).unwrap().set_len(64 << 20).unwrap();
@@ -247,11 +247,11 @@ mod tests {
             println!("==> SKIPPED, NOT TESTED: {error}");
             return;
         }
-        let site = Site::new(TempDir::new().unwrap(), SETTINGS);
-        let mount = || Disk::mount(&site.data(), "ext4", "loop,errors=remount-ro", image.to_str().unwrap());
+        let setup = DaemonSetup::new(TempDir::new().unwrap(), SETTINGS);
+        let mount = || Disk::mount(&setup.data(), "ext4", "loop,errors=remount-ro", image.to_str().unwrap());
         let Some(disk) = mount() else { return };
-        let mut running = site.spawn(&[]);
-        let api = site.ready(&mut running).await;
+        let mut running = setup.spawn(&[]);
+        let api = setup.ready(&mut running).await;
         let receiver = receiver(&api, Reply::Status(500)).await;
         let mut accepted: BTreeSet<u64> = BTreeSet::new();
         for n in 0..20 {
@@ -261,14 +261,14 @@ mod tests {
         disk.remount("abort").unwrap();
         accepted.append(&mut submit_until_refused(&api, 20).await);
         let status = ended(&mut running).await;
-        assert_eq!(status.code(), Some(1), "{}", site.log());
-        println!("{}", site.log().lines().last().unwrap_or_default());
+        assert_eq!(status.code(), Some(1), "{}", setup.log());
+        println!("{}", setup.log().lines().last().unwrap_or_default());
         drop(disk);
         run("fsck.ext4", &["-p", "-f", image.to_str().unwrap()]).unwrap_or_else(|error| println!("{error}"));
         let _disk = mount().unwrap();
         receiver.answer(always(Reply::Status(200)));
-        let mut running = site.spawn(&[]);
-        let api = site.ready(&mut running).await;
+        let mut running = setup.spawn(&[]);
+        let api = setup.ready(&mut running).await;
         drained(&api).await;
         let lost: Vec<u64> = accepted.difference(&taken(&receiver)).copied().collect();
         assert!(lost.is_empty(), "{lost:?}");

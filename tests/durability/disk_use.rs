@@ -1,7 +1,7 @@
-//! The size of the log's files under a load that never pauses, with events kept for a few seconds: it must stay flat.
+//! The size of the log's files under steady load, with events kept for a few seconds: it must stay flat.
 //!
-//! Ignored unless asked for: `SECS=300 cargo test --release --test durability disk_use:: -- --ignored --nocapture` prints the curve.
-//! `KEPT_SECS` (10 unless set) stands for the retention; `SIZE_MIB` bounds the log by size instead.
+//! Ignored by default. `SECS=300 cargo test --release --test durability disk_use:: -- --ignored --nocapture`
+//! prints the curve. `KEPT_SECS` sets the retention (default 10). `SIZE_MIB` bounds the log by size instead.
 
 #[cfg(test)]
 mod tests {
@@ -31,7 +31,7 @@ mod tests {
     const WAITING: usize = 256;
     const BATCH: usize = 16;
     const DATA_BYTES: usize = 1024;
-    /// At the end the files may be this much larger than once the first events had gone.
+    /// The percentage of the size after the first deletions that the files may have at the end.
     const GROWTH_MAX_PERCENT: u64 = 150;
 
     fn options(path: &Path) -> StoreOptions {
@@ -70,14 +70,14 @@ mod tests {
         }
     }
 
-    /// What a step was answered with.
+    /// The result of a step.
     enum Done {
         Appended(Vec<Appended>),
         Settled,
         Swept(Swept),
     }
 
-    /// Keeps the committer busy: events come, are delivered, and go when they are old, or too many.
+    /// Keeps the committer busy: events are appended, delivered, and deleted by age or by size.
     struct Load {
         store: Store,
         reader: Reader,
@@ -133,7 +133,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     #[ignore = "takes minutes, and only its figures tell something"]
-    async fn the_files_stay_as_large_as_they_are() {
+    async fn disk_use_stays_bounded_under_steady_load() {
         let (secs, kept): (u64, u64) = (variable("SECS", 60), variable("KEPT_SECS", 10));
         let size: u64 = variable("SIZE_MIB", 0);
         let (kept, bytes_max) = if size == 0 {

@@ -1,8 +1,8 @@
-//! The real executable, killed with SIGKILL at random moments under load: nothing acknowledged is lost.
+//! Kills the real executable with SIGKILL at random moments under load: no acknowledged event may be lost.
 //!
-//! `KILLS` says how often (12 unless set), `SEED` repeats a run's decisions. What the ledger cannot know is what
-//! became of a request without an answer: events with an id of the sender's own are sent again until there is
-//! one, the others may or may not exist.
+//! `KILLS` sets the number of kills (default 12), `SEED` repeats a run's decisions. The ledger cannot know
+//! the outcome of a request without a response. Events with a sender's id are submitted again until there is
+//! one. The others may or may not exist.
 
 #[cfg(test)]
 mod tests {
@@ -17,9 +17,9 @@ mod tests {
     use tokio::sync::watch;
     use tokio::task::JoinSet;
 
-    use crate::support::client::{ApiClient, Lost, event};
-    use crate::support::ledger::{Accepted, Facts, Known, Ledger};
-    use crate::support::process::Site;
+    use crate::support::client::{ApiClient, CallError, event};
+    use crate::support::ledger::{Accepted, ExpectedSubscription, Ledger, ObservedState};
+    use crate::support::process::DaemonSetup;
     use crate::support::receiver::{Receiver, failing};
     use crate::support::{eventually, memory_dir, variable};
 
@@ -28,11 +28,11 @@ mod tests {
     const JITTER: f64 = 0.2;
     const WAIT_MS: u64 = 40;
     const RETRIES: usize = 8;
-    /// The longest that a daemon lives, from the start of its process.
+    /// The longest life of a daemon, from the start of its process.
     const LIFE_MS_MAX: u64 = 600;
     const DRAINED_WITHIN: Duration = Duration::from_mins(2);
 
-    /// The selectors, formats and shares of failures of the subscriptions.
+    /// Returns the selectors, formats and failure shares of the subscriptions.
     fn subscriptions() -> Vec<(Value, f64)> {
         let secret = |letter: &str| format!("whsec_{}", letter.repeat(32));
         vec![
@@ -67,22 +67,22 @@ mod tests {
         text
     }
 
-    /// One submitter's view of the daemon: which life it is in, where the ledger is, and when to end.
+    /// A submitter's view of the daemon: the current life, the ledger, and the signal to end.
     #[derive(Clone)]
     struct Desk {
-        site: Arc<Site>,
+        setup: Arc<DaemonSetup>,
         ledger: Arc<Mutex<Ledger>>,
-        /// Counts the daemon's lives; `None` is the sign to end.
+        /// The number of the daemon's current life, or `None` as the signal to end.
         life: watch::Receiver<Option<u64>>,
     }
 
     impl Desk {
-        /// Submits events until told to end, and then until every event with its own id has an answer.
+        /// Submits events until told to end, and then until every event with a sender's id has a response.
         async fn submit(mut self, lane: u64, mut rng: StdRng) {
-            let mut api = ApiClient::new(self.site.address);
+            let mut api = ApiClient::new(self.setup.address);
             let mut count = 0;
             while self.life.borrow().is_some() {
-                // With an id of its own an event can be sent again.
+                // An event with a sender's id can be submitted again.
                 let repeatable = rng.random_bool(0.5);
                 let events: Vec<Value> = (0..rng.random_range(1..=BATCH_MAX))
                     .map(|_| {
@@ -94,7 +94,7 @@ mod tests {
             }
         }
 
-        /// Submits a batch until it is answered or may not be sent again.
+        /// Submits a batch until it gets a response or must not be submitted again.
         async fn deliver(&mut self, api: &mut ApiClient, events: &[Value], rng: &mut StdRng) {
             let repeatable = events.iter().all(|event| event["id"].is_string());
             let ndjson = rng.random_bool(0.3);
@@ -106,11 +106,11 @@ mod tests {
                 let life = *self.life.borrow_and_update();
                 match send(api, events, ndjson).await {
                     Ok(results) => return self.note(expected, results.as_deref()),
-                    Err(Lost::Unanswered(_)) if !repeatable => return self.lose_sight(expected),
+                    Err(CallError::Unanswered(_)) if !repeatable => return self.lose_sight(expected),
                     Err(lost) => assert!(life.is_some(), "the last daemon does not answer: {lost:?}"),
                 }
-                // The daemon is dead: wait for its next life, and say it again.
-                *api = ApiClient::new(self.site.address);
+                // The daemon is dead: wait for its next life and submit again.
+                *api = ApiClient::new(self.setup.address);
                 drop(self.life.wait_for(|now| *now != life).await.unwrap());
             }
         }
@@ -148,8 +148,8 @@ mod tests {
         event
     }
 
-    /// The results of a 202, or `None` for a refusal.
-    async fn send(api: &ApiClient, events: &[Value], ndjson: bool) -> Result<Option<Vec<Value>>, Lost> {
+    /// Returns the results of a 202, or `None` for a refusal.
+    async fn send(api: &ApiClient, events: &[Value], ndjson: bool) -> Result<Option<Vec<Value>>, CallError> {
         let answer = if ndjson {
             let lines: Vec<String> = events.iter().map(ToString::to_string).collect();
             api.call(http::Method::POST, "/v1/events", "application/x-ndjson", lines.join("\n")).await?
@@ -168,19 +168,24 @@ mod tests {
         }
     }
 
-    /// Kills the daemon at random moments, `kills` times, and leaves the last one running.
-    async fn spree(site: &Site, kills: u64, life: &watch::Sender<Option<u64>>, rng: &mut StdRng) -> usize {
+    /// Kills the daemon `kills` times at random moments, and leaves the last one running.
+    async fn spree(
+        setup: &DaemonSetup,
+        kills: u64,
+        life: &watch::Sender<Option<u64>>,
+        rng: &mut StdRng,
+    ) -> usize {
         let mut before_ready = 0;
         for kill in 1..=kills {
-            let mut running = site.spawn(&[]);
+            let mut running = setup.spawn(&[]);
             let moment = Duration::from_micros(rng.random_range(0..LIFE_MS_MAX * 1000));
-            // The random moment is the point: some fall into start-up and recovery, most into the load.
+            // The random moment is the point: some kills hit the start and the recovery, most the load.
             let killed_at = crate::support::passes(moment);
             tokio::pin!(killed_at);
             tokio::select! {
                 biased;
                 () = &mut killed_at => before_ready += 1,
-                _ = site.ready(&mut running) => {
+                _ = setup.ready(&mut running) => {
                     life.send_replace(Some(kill));
                     killed_at.await;
                 }
@@ -191,7 +196,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn nothing_acknowledged_is_lost_over_sigkill() {
+    async fn no_acknowledged_event_is_lost_after_sigkill() {
         let seed: u64 = variable("SEED", 7);
         let kills: u64 = variable("KILLS", 12);
         println!("SEED={seed} KILLS={kills}");
@@ -200,27 +205,27 @@ mod tests {
         for (index, (_, share)) in subscriptions().iter().enumerate() {
             receivers.push(Receiver::start(Clock::system(), failing(*share, seed + index as u64)).await);
         }
-        let site = Arc::new(Site::new(memory_dir(), &settings(&receivers)));
+        let setup = Arc::new(DaemonSetup::new(memory_dir(), &settings(&receivers)));
         let ledger = Arc::new(Mutex::new(Ledger::new(JITTER)));
-        note_subscriptions(&site, &ledger).await;
+        note_subscriptions(&setup, &ledger).await;
 
         let (life, watched) = watch::channel(Some(0));
-        let desk = Desk { site: Arc::clone(&site), ledger: Arc::clone(&ledger), life: watched };
+        let desk = Desk { setup: Arc::clone(&setup), ledger: Arc::clone(&ledger), life: watched };
         let mut submitters = JoinSet::new();
         for lane in 0..SUBMITTERS {
             submitters.spawn(desk.clone().submit(lane, StdRng::seed_from_u64(rng.random())));
         }
-        let before_ready = spree(&site, kills, &life, &mut rng).await;
+        let before_ready = spree(&setup, kills, &life, &mut rng).await;
 
-        let mut last = site.spawn(&[]);
-        let api = site.ready(&mut last).await;
+        let mut last = setup.spawn(&[]);
+        let api = setup.ready(&mut last).await;
         life.send_replace(None);
         while let Some(submitter) = submitters.join_next().await {
             submitter.unwrap();
         }
         let drained = async || (api.unfinished().await == 0).then_some(());
         eventually("every delivery is final", DRAINED_WITHIN, Duration::from_millis(50), drained).await;
-        let facts = Facts::gather(&api, receivers.iter()).await;
+        let facts = ObservedState::gather(&api, receivers.iter()).await;
         let mut ledger = ledger.lock().unwrap().clone();
         (ledger.crashes, ledger.disables) = (usize::try_from(kills).unwrap(), false);
         let report = ledger.check(&facts);
@@ -233,15 +238,18 @@ mod tests {
         assert!(report.delivered > 0 && report.accepted > 0, "nothing happened: {report}");
     }
 
-    /// Starts the daemon once, so that the subscriptions of the config file get their ids, and ends it.
-    async fn note_subscriptions(site: &Site, ledger: &Mutex<Ledger>) {
-        let mut running = site.spawn(&[]);
-        let api = site.ready(&mut running).await;
+    /// Starts the daemon once, so that the config file's subscriptions get their ids, and stops it.
+    async fn note_subscriptions(setup: &DaemonSetup, ledger: &Mutex<Ledger>) {
+        let mut running = setup.spawn(&[]);
+        let api = setup.ready(&mut running).await;
         let listed = api.list("/v1/subscriptions").await;
         let schedule = [Duration::from_millis(WAIT_MS); RETRIES];
         for (members, _) in subscriptions() {
             let found = listed.iter().find(|subscription| subscription["name"] == members["name"]).unwrap();
-            ledger.lock().unwrap().subscribed(found["id"].as_str().unwrap(), Known::new(&members, &schedule));
+            ledger
+                .lock()
+                .unwrap()
+                .subscribed(found["id"].as_str().unwrap(), ExpectedSubscription::new(&members, &schedule));
         }
         running.kill();
     }

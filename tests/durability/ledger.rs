@@ -1,4 +1,4 @@
-//! The ledger itself is tested: each law is broken by hand, and has to be noticed.
+//! Tests the ledger itself: each law is broken by hand, and the check must detect it.
 
 #[cfg(test)]
 mod tests {
@@ -10,8 +10,8 @@ mod tests {
     use serde_json::json;
 
     use crate::support::client::event;
-    use crate::support::ledger::{AttemptRow, DeliveryRow, Facts, Known, Ledger};
-    use crate::support::receiver::{Reply, Seen};
+    use crate::support::ledger::{AttemptRow, DeliveryRow, ExpectedSubscription, Ledger, ObservedState};
+    use crate::support::receiver::{ReceivedRequest, Reply};
 
     const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
     const START: Timestamp = Timestamp::from_millis(1_767_600_000_000);
@@ -20,7 +20,7 @@ mod tests {
         START.after(Duration::from_millis(ms))
     }
 
-    fn request(attempt: u32, ms: u64, reply: Reply) -> Seen {
+    fn request(attempt: u32, ms: u64, reply: Reply) -> ReceivedRequest {
         let body = json!({"type": "A", "data": {"n": 1}}).to_string();
         let verifier = standardwebhooks::Webhook::new(SECRET).unwrap();
         let secs = at(ms).as_secs();
@@ -32,7 +32,7 @@ mod tests {
         put("webhook-signature", &signature);
         put("postrider-delivery-id", "dlv_1");
         put("postrider-attempt", &attempt.to_string());
-        Seen { at: at(ms), path: String::new(), headers, body: Bytes::from(body), reply }
+        ReceivedRequest { at: at(ms), path: String::new(), headers, body: Bytes::from(body), reply }
     }
 
     fn attempt(number: u64, ms: u64, status: u64) -> AttemptRow {
@@ -45,15 +45,16 @@ mod tests {
         }
     }
 
-    /// One event for two of three subscriptions: one took it at the second attempt, the other was deleted.
-    fn lawful() -> (Ledger, Facts) {
+    /// Returns one event for two of three subscriptions. One accepted it at the second attempt, the other was
+    /// deleted.
+    fn lawful() -> (Ledger, ObservedState) {
         let mut ledger = Ledger::new(0.2);
         let schedule = [Duration::from_secs(5)];
         for (id, projects) in
             [("sub_1", json!(["acme/*"])), ("sub_2", json!(["web"])), ("sub_3", json!(["!web"]))]
         {
             let members = json!({"events": ["A*", "!AB"], "projects": projects, "secret": SECRET});
-            ledger.subscribed(id, Known::new(&members, &schedule));
+            ledger.subscribed(id, ExpectedSubscription::new(&members, &schedule));
         }
         let content = event("A", "acme/web", 1);
         ledger.note(ledger.expect(&content), &json!({"id": "evt_1", "matched": 2, "duplicate": false}));
@@ -66,7 +67,7 @@ mod tests {
             attempts,
         };
         let attempts = vec![attempt(1, 0, 500), attempt(2, 4100, 200)];
-        let facts = Facts {
+        let facts = ObservedState {
             events: [("evt_1".to_owned(), content)].into(),
             deliveries: vec![
                 row("dlv_1", "sub_1", "succeeded", attempts),
@@ -78,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_lawful_passes() {
+    fn lawful_facts_pass() {
         let (ledger, facts) = lawful();
         let report = ledger.check(&facts);
         report.assert_lawful();
@@ -86,7 +87,7 @@ mod tests {
         assert_eq!((report.duplicates, report.unlogged, report.lost), (0, 0, 0));
     }
 
-    type Breach = fn(&mut Ledger, &mut Facts);
+    type Breach = fn(&mut Ledger, &mut ObservedState);
 
     const BREACHES: &[(&str, Breach)] = &[
         ("an acknowledged event is lost", |_, facts| facts.events.clear()),
@@ -138,8 +139,8 @@ mod tests {
         }),
     ];
 
-    /// Two more deliveries to the first subscription, tried right after each other.
-    fn busy(ledger: &mut Ledger, facts: &mut Facts) {
+    /// Adds two more deliveries to the first subscription, attempted right after each other.
+    fn busy(ledger: &mut Ledger, facts: &mut ObservedState) {
         for (event_id, delivery, n, ms) in [("evt_3", "dlv_3", 3, 5000), ("evt_4", "dlv_4", 4, 5005)] {
             let content = event("A", "acme/other", n);
             ledger.note(ledger.expect(&content), &json!({"id": event_id, "matched": 2, "duplicate": false}));
@@ -154,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn deliveries_that_go_out_together_need_leave_to() {
+    fn parallel_deliveries_need_a_max_in_flight_that_allows_them() {
         let (mut ledger, mut facts) = lawful();
         busy(&mut ledger, &mut facts);
         let laws = ["a delivery did not wait for the one before", "too many requests at once"];
@@ -170,12 +171,12 @@ mod tests {
     }
 
     #[test]
-    fn an_exhausted_delivery_switches_off_unless_another_was_taken() {
+    fn an_exhausted_delivery_must_disable_unless_another_succeeded() {
         let (mut ledger, mut facts) = lawful();
         busy(&mut ledger, &mut facts);
         facts.deliveries[0].state = "exhausted".to_owned();
         facts.deliveries[0].attempts[1].status = Some(500);
-        let broken = |ledger: &Ledger, facts: &Facts| {
+        let broken = |ledger: &Ledger, facts: &ObservedState| {
             let law = "an exhausted delivery did not switch its subscription off";
             ledger.check(facts).violations.iter().any(|violation| violation.starts_with(law))
         };
@@ -191,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn every_breach_is_noticed() {
+    fn every_breach_of_a_law_is_detected() {
         for (law, breach) in BREACHES {
             let (mut ledger, mut facts) = lawful();
             breach(&mut ledger, &mut facts);
@@ -205,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crash_accounts_for_a_repeated_request_and_an_unanswered_event() {
+    fn a_crash_explains_a_repeated_request_and_an_unanswered_event() {
         let (mut ledger, mut facts) = lawful();
         ledger.crashes = 1;
         facts.seen.insert(1, request(2, 4104, Reply::Status(200)));
@@ -217,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn switching_on_brings_an_attempt_forward_and_nothing_else_does() {
+    fn only_enabling_brings_an_attempt_forward() {
         let (mut ledger, mut facts) = lawful();
         facts.deliveries[0].attempts[1].started_at = at(1000);
         assert!(!ledger.check(&facts).violations.is_empty());

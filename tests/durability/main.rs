@@ -1,4 +1,4 @@
-//! What is acknowledged survives: crashes, full disks, clocks that jump, overload and backups.
+//! Acknowledged events survive crashes, full disks, clock jumps, overload and backups.
 
 mod acknowledgement;
 mod backup;

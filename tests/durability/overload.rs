@@ -1,8 +1,8 @@
-//! Three times what the daemon can take, for a while, against the real executable.
+//! Several times the load that the daemon can take, against the real executable.
 //!
-//! Promised: what is too much, in events or in bytes, is answered 429 with `Retry-After`; memory is bounded; all that
-//! was accepted is delivered, and nothing that was refused; answers are prompt again within seconds after.
-//! `OVERLOAD_SECS` says for how long (5 unless set).
+//! The daemon answers 429 with `Retry-After` to what exceeds its limits, in events or in bytes. Its memory
+//! stays bounded. It delivers everything accepted and nothing refused, and responses are prompt again within
+//! seconds. `OVERLOAD_SECS` sets the duration (default 5).
 
 #[cfg(test)]
 mod tests {
@@ -29,33 +29,33 @@ mod tests {
     use tokio::time::Instant;
 
     use crate::support::client::{ApiClient, event};
-    use crate::support::process::{Running, Site};
+    use crate::support::process::{DaemonSetup, RunningDaemon};
     use crate::support::receiver::{Receiver, Reply, always};
     use crate::support::{eventually, passes, variable};
 
-    /// A small queue, so that it is full at once; as many events in a request as it takes four times.
+    /// A small queue that is full immediately. Four requests of the largest size fill it.
     const WRAPPER: [&str; 3] =
         ["env", "POSTRIDER_SERVER__QUEUE_EVENTS_MAX=200", "POSTRIDER_SERVER__BATCH_EVENTS_MAX=50"];
     const BATCH: u64 = 50;
     const SENDERS: usize = 32;
-    /// How long a sender waits after a 429, which is far less than it is asked to.
+    /// The wait of a sender after a 429, far shorter than the requested one.
     const IMPATIENCE: Duration = Duration::from_millis(10);
     const FILL_BYTES: usize = 200;
     const MEMORY_KIB_MAX: u64 = 512 * 1024;
-    /// An answer is prompt again below this, so many times in a row.
+    /// A response below this limit is prompt. This many in a row end the measurement.
     const PROMPT: Duration = Duration::from_millis(250);
     const PROMPT_IN_A_ROW: u32 = 5;
     const RECOVERED_WITHIN: Duration = Duration::from_secs(5);
     const DRAINED_WITHIN: Duration = Duration::from_mins(30);
 
-    /// What became of each event, by its number.
+    /// The outcome of each event, by its number.
     #[derive(Clone, Copy, Default)]
     struct Fate {
         accepted: bool,
         taken: u32,
     }
 
-    /// The fates of all events, kept apart from the daemon.
+    /// The outcomes of all events, recorded independently of the daemon.
     #[derive(Clone, Default)]
     struct Book(Arc<Mutex<Vec<Fate>>>);
 
@@ -74,7 +74,7 @@ mod tests {
         }
     }
 
-    /// A receiver that notes numbers and keeps nothing else.
+    /// Starts a receiver that records numbers and nothing else.
     async fn note_taken(book: Book) -> (SocketAddr, JoinSet<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -101,7 +101,7 @@ mod tests {
         Ok(Response::new(Full::default()))
     }
 
-    /// What the senders together saw.
+    /// The totals of all senders.
     #[derive(Default)]
     struct Counts {
         offered: AtomicU64,
@@ -109,7 +109,7 @@ mod tests {
         next: AtomicU64,
     }
 
-    /// Sends batch after batch as fast as it can until told to end.
+    /// Sends batches as fast as possible until told to end.
     async fn send(address: SocketAddr, book: Book, counts: Arc<Counts>, stop: watch::Receiver<bool>) {
         let api = ApiClient::new(address);
         let fill = "x".repeat(FILL_BYTES);
@@ -137,8 +137,8 @@ mod tests {
         }
     }
 
-    /// Lets the load go on for a while; the most memory that was in use in each half of it, in KiB.
-    async fn watch_memory(running: &Running, length: Duration) -> [u64; 2] {
+    /// Lets the load run for a while. Returns the highest memory use in each half, in KiB.
+    async fn watch_memory(running: &RunningDaemon, length: Duration) -> [u64; 2] {
         let began = Instant::now();
         let mut most = [0; 2];
         while began.elapsed() < length {
@@ -149,7 +149,7 @@ mod tests {
         most
     }
 
-    /// How long it takes until single events are answered and delivered promptly again.
+    /// Returns the time until single events are answered and delivered promptly again.
     async fn recovery(api: &ApiClient, probe: &Receiver) -> Duration {
         let began = Instant::now();
         let mut in_a_row = 0;
@@ -176,11 +176,11 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn three_times_too_much_is_refused_and_all_that_is_accepted_is_delivered() {
+    async fn overload_is_refused_and_every_accepted_event_is_delivered() {
         let length = Duration::from_secs(variable("OVERLOAD_SECS", 5));
-        let site = Site::new(TempDir::new().unwrap(), "");
-        let mut running = site.spawn(&WRAPPER);
-        let api = site.ready(&mut running).await;
+        let setup = DaemonSetup::new(TempDir::new().unwrap(), "");
+        let mut running = setup.spawn(&WRAPPER);
+        let api = setup.ready(&mut running).await;
         let (book, counts) = (Book::default(), Arc::new(Counts::default()));
         let (address, _server) = note_taken(book.clone()).await;
         api.subscribe(&json!({"url": format!("http://{address}/"), "events": ["LOAD"]})).await;
@@ -190,7 +190,7 @@ mod tests {
         let (stop, stopped) = watch::channel(false);
         let mut senders = JoinSet::new();
         for _ in 0..SENDERS {
-            senders.spawn(send(site.address, book.clone(), Arc::clone(&counts), stopped.clone()));
+            senders.spawn(send(setup.address, book.clone(), Arc::clone(&counts), stopped.clone()));
         }
         let most = watch_memory(&running, length).await;
         stop.send_replace(true);
@@ -219,12 +219,12 @@ mod tests {
         assert!(accepted > 0 && offered >= 3 * accepted, "that was no overload");
         assert!(most[0].max(most[1]) < MEMORY_KIB_MAX, "{most:?}");
         assert!(recovered < RECOVERED_WITHIN, "{recovered:?}");
-        assert!(running.has_ended().is_none(), "{}", site.log());
+        assert!(running.has_ended().is_none(), "{}", setup.log());
     }
 
     const KIB: usize = 1024;
 
-    /// The beginning of a submission of `promised` bytes.
+    /// Begins a submission of `promised` bytes and sends `sent` of them.
     async fn begin(address: SocketAddr, promised: usize, sent: usize) -> TcpStream {
         let mut stream = TcpStream::connect(address).await.unwrap();
         let head = format!(
@@ -235,7 +235,7 @@ mod tests {
         stream
     }
 
-    /// How many bytes of bodies the daemon has in memory.
+    /// Returns the bytes of request bodies in the daemon's memory.
     async fn held(api: &ApiClient) -> usize {
         let metrics = api.call(Method::GET, "/metrics", "", "").await.unwrap();
         let metrics = String::from_utf8(metrics.body.to_vec()).unwrap();
@@ -244,16 +244,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn bodies_take_room_as_they_come_and_what_is_too_much_is_put_off() {
-        let site = Site::new(TempDir::new().unwrap(), "");
-        let mut running = site.spawn(&["env", "POSTRIDER_SERVER__QUEUE_BYTES_MAX=1MiB"]);
-        let api = site.ready(&mut running).await;
+    async fn body_memory_is_reserved_as_bytes_arrive_and_excess_requests_get_429() {
+        let setup = DaemonSetup::new(TempDir::new().unwrap(), "");
+        let mut running = setup.spawn(&["env", "POSTRIDER_SERVER__QUEUE_BYTES_MAX=1MiB"]);
+        let api = setup.ready(&mut running).await;
         let pause = Duration::from_millis(5);
-        let slow = begin(site.address, 900 * KIB, 600 * KIB).await;
+        let slow = begin(setup.address, 900 * KIB, 600 * KIB).await;
         let taken = async || (held(&api).await == 600 * KIB).then_some(());
         eventually("the room is taken", RECOVERED_WITHIN, pause, taken).await;
 
-        let mut refused = begin(site.address, 900 * KIB, 500 * KIB).await;
+        let mut refused = begin(setup.address, 900 * KIB, 500 * KIB).await;
         let mut answer = Vec::new();
         refused.read_to_end(&mut answer).await.unwrap();
         let answer = String::from_utf8(answer).unwrap();

@@ -1,7 +1,7 @@
-//! The real executable, killed with SIGKILL in the middle of replays: exactly the right deliveries are made, and all
-//! of them arrive.
+//! Kills the real executable with SIGKILL during replays: exactly the requested deliveries are made, and all
+//! arrive.
 //!
-//! `REPLAY_EVENTS` says how many events are in the log (3,000 unless set), `KILLS` how often the daemon is killed.
+//! `REPLAY_EVENTS` sets the number of events in the log (default 3,000), `KILLS` the number of kills.
 
 #[cfg(test)]
 mod tests {
@@ -12,15 +12,16 @@ mod tests {
     use serde_json::{Value, json};
 
     use crate::support::client::{ApiClient, event};
-    use crate::support::process::{Running, Site};
-    use crate::support::receiver::{Receiver, Reply, Seen, always};
+    use crate::support::process::{DaemonSetup, RunningDaemon};
+    use crate::support::receiver::{ReceivedRequest, Receiver, Reply, always};
     use crate::support::{eventually, memory_dir, variable};
 
     const BATCH: u64 = 1000;
     const PATIENCE: Duration = Duration::from_mins(10);
     const LOOK: Duration = Duration::from_millis(2);
 
-    /// Of four events the subscription wants two: one is of another type, one is taken out by the filter.
+    /// Returns an event. The subscription wants two of four: one has another type, and the filter excludes
+    /// one.
     fn made_up(n: u64) -> Value {
         event(if n.is_multiple_of(4) { "OTHER" } else { "TODO_CREATED" }, "acme/website", n)
     }
@@ -33,7 +34,7 @@ mod tests {
         thing["id"].as_str().unwrap()
     }
 
-    /// Fills the log; the ids of the events that the subscription will want.
+    /// Fills the log. Returns the ids of the events that the subscription will want.
     async fn fill(api: &ApiClient, events: u64) -> BTreeSet<String> {
         let mut wanted = BTreeSet::new();
         for first in (0..events).step_by(usize::try_from(BATCH).unwrap()) {
@@ -53,7 +54,7 @@ mod tests {
         api.get(path).await
     }
 
-    /// Waits until so many deliveries are made, or the job has ended; prints how far it is now and then.
+    /// Waits until this many deliveries are made or the job has ended. Prints the progress now and then.
     async fn until_made(api: &ApiClient, path: &str, made: u64) -> Value {
         let mut told = 0;
         let reached = async || {
@@ -78,7 +79,7 @@ mod tests {
         f64::from(u32::try_from(count).unwrap()) / took.as_secs_f64()
     }
 
-    /// How often each of these is there.
+    /// Counts the occurrences of each id.
     fn counted<'a>(ids: impl Iterator<Item = &'a str>) -> BTreeMap<String, u64> {
         let mut counts = BTreeMap::new();
         for id in ids {
@@ -88,32 +89,32 @@ mod tests {
     }
 
     struct Run {
-        site: Site,
-        running: Running,
+        setup: DaemonSetup,
+        running: RunningDaemon,
         api: ApiClient,
     }
 
     impl Run {
-        async fn start(site: Site) -> Self {
-            let mut running = site.spawn(&[]);
-            let api = site.ready(&mut running).await;
-            Self { site, running, api }
+        async fn start(setup: DaemonSetup) -> Self {
+            let mut running = setup.spawn(&[]);
+            let api = setup.ready(&mut running).await;
+            Self { setup, running, api }
         }
 
         async fn killed(self) -> Self {
             self.running.kill();
-            Self::start(self.site).await
+            Self::start(self.setup).await
         }
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn a_killed_replay_delivers_exactly_what_was_asked_for() {
+    async fn a_killed_replay_delivers_exactly_the_requested_events() {
         let (events, kills): (u64, u64) = (variable("REPLAY_EVENTS", 3000), variable("KILLS", 2));
         println!("REPLAY_EVENTS={events} KILLS={kills}");
         let clock = Clock::system();
         let receiver = Receiver::start(clock.clone(), always(Reply::Status(200))).await;
         let settings = "[api]\nreplay_backlog_max = 500\n";
-        let mut run = Run::start(Site::new(memory_dir(), settings)).await;
+        let mut run = Run::start(DaemonSetup::new(memory_dir(), settings)).await;
         let began = clock.instant();
         let wanted = fill(&run.api, events).await;
         println!(
@@ -140,7 +141,7 @@ mod tests {
                 "killed at looked_at={} made={}; goes on at made={}",
                 seen["looked_at"], seen["made"], after["made"]
             );
-            // Progress is durable with its deliveries, and what was shown was durable.
+            // Progress is durable together with its deliveries, so everything shown was durable.
             assert!(after["made"].as_u64() >= seen["made"].as_u64(), "{seen} {after}");
         }
         let done = until_made(&run.api, &replay, u64::MAX).await;
@@ -158,7 +159,7 @@ mod tests {
         assert!(made.values().all(|count| *count == 1), "an event has more than one delivery");
         assert!(made.keys().eq(&wanted), "made for {} events, {} are wanted", made.len(), wanted.len());
         let requests = receiver.seen();
-        let arrived = counted(requests.iter().map(Seen::event));
+        let arrived = counted(requests.iter().map(ReceivedRequest::event));
         assert!(arrived.keys().eq(&wanted), "{} events arrived, {} are wanted", arrived.len(), wanted.len());
         let twice: u64 = arrived.values().map(|count| count - 1).sum();
         assert!(

@@ -1,4 +1,4 @@
-//! Who may do what: every route of the OpenAPI document, for every role, no key and wrong keys.
+//! Access control: every route of the OpenAPI document, for every role, without a key and with wrong keys.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -19,14 +19,14 @@ use tower::ServiceExt as _;
 
 const ADMIN: &str = "key-of-admin";
 
-/// Who calls, as the value of `Authorization`, and the role that this is, if any.
+/// The callers as values of `Authorization`, each with its role, if it has one.
 const CALLERS: [(&str, Option<&str>); 11] = [
     ("", None),
     ("Bearer nobody", None),
     ("Bearer key-of-", None),
     ("Bearer key-of-admin2", None),
     ("Bearer KEY-OF-ADMIN", None),
-    // The digest is in the config file; it is no key.
+    // The digest from the config file is not a key.
     ("Bearer 57fcf72d7b3693f562ccebb3dc0e5164ee1d84381b0842c060e6959e0f772cbf", None),
     ("Basic key-of-admin", None),
     ("key-of-admin", None),
@@ -46,7 +46,7 @@ const METHODS: [Method; 8] = [
     Method::TRACE,
 ];
 
-/// The rule as a person would say it, apart from how it is built.
+/// The rule as a person would state it, independent of the implementation.
 fn may(role: Option<&str>, method: &Method, path: &str) -> bool {
     let reads = *method == Method::GET || *method == Method::HEAD;
     match role {
@@ -99,7 +99,7 @@ impl Api {
         Self { router, calls: AtomicU32::new(0), _daemon: daemon, _directory: directory }
     }
 
-    /// One call from an address that has not called before, so that none has failed too often.
+    /// Makes one call from a new address, so that earlier failures do not count.
     async fn call(&self, method: &Method, path: &str, authorization: &str, body: &str) -> Answer {
         let number = self.calls.fetch_add(1, Ordering::Relaxed);
         self.call_from(Ipv4Addr::from(0x0a00_0000 + number), method, path, authorization, body).await
@@ -134,7 +134,7 @@ impl Api {
         answer.json().await
     }
 
-    /// Paths of the document with the methods that each has.
+    /// Returns the document's paths with the methods of each.
     async fn routes(&self) -> Vec<(String, Vec<Method>)> {
         let document = self.as_admin(&Method::GET, "/openapi.json", "").await;
         let paths = document["paths"].as_object().unwrap();
@@ -150,14 +150,14 @@ impl Api {
         routes
     }
 
-    /// Everything that a call without the right to it must not have changed.
+    /// Returns everything that a call without permission must not change.
     async fn state(&self) -> Value {
         let mut state = json!({});
         for path in ["/v1/subscriptions", "/v1/events", "/v1/deliveries?state=succeeded,exhausted,cancelled"]
         {
             let mut page = self.as_admin(&Method::GET, path, "").await;
             for item in page["items"].as_array_mut().unwrap() {
-                // What becomes of the delivery that is out meanwhile is nobody's doing.
+                // The outcome of the delivery in flight does not depend on the calls.
                 for of_deliveries in ["stats", "health"] {
                     item.as_object_mut().unwrap().remove(of_deliveries);
                 }
@@ -168,7 +168,7 @@ impl Api {
     }
 }
 
-/// `/v1/events/{id}` with the id of something that is there, or of nothing.
+/// Returns a path with the ids of existing items filled in, or of missing ones.
 fn filled(path: &str, ids: &[(&str, &str)]) -> String {
     let known = ids.iter().find(|(folder, _)| path.starts_with(folder));
     let id = known.map_or("sub_00000000000000000000000000", |(_, id)| id);
@@ -177,7 +177,7 @@ fn filled(path: &str, ids: &[(&str, &str)]) -> String {
 }
 
 #[tokio::test]
-async fn no_route_answers_beyond_the_callers_role() {
+async fn every_route_enforces_the_callers_role() {
     let api = Api::start().await;
     let subscription =
         api.as_admin(&Method::POST, "/v1/subscriptions", r#"{"url":"http://127.0.0.1:9/"}"#).await;
@@ -209,7 +209,7 @@ async fn no_route_answers_beyond_the_callers_role() {
         }
     }
     assert_eq!(api.state().await, before, "a call that was refused has changed something");
-    // The positive control, on what is not there: whoever may call gets beyond the guard.
+    // The positive control, on missing items: a permitted caller gets past the guard.
     for (path, methods) in &routes {
         for method in methods {
             for (authorization, role) in CALLERS {
@@ -228,7 +228,7 @@ async fn no_route_answers_beyond_the_callers_role() {
 }
 
 #[tokio::test]
-async fn preflights_are_refused_everywhere() {
+async fn cors_preflights_are_refused_on_every_route() {
     let api = Api::start().await;
     for (path, _) in api.routes().await {
         let request = Request::builder()
@@ -248,7 +248,7 @@ async fn preflights_are_refused_everywhere() {
 }
 
 #[tokio::test]
-async fn a_body_that_a_form_could_send_is_refused_everywhere() {
+async fn form_content_types_are_refused_on_every_route() {
     let api = Api::start().await;
     for (path, methods) in api.routes().await {
         for method in methods.into_iter().filter(|method| *method != Method::GET) {
@@ -270,7 +270,7 @@ async fn a_body_that_a_form_could_send_is_refused_everywhere() {
 }
 
 #[tokio::test]
-async fn whoever_tries_many_keys_has_to_wait() {
+async fn guessing_keys_is_throttled() {
     let api = Api::start().await;
     let (guesser, other) = (Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(192, 0, 2, 2));
     let mut statuses = Vec::new();
@@ -284,7 +284,7 @@ async fn whoever_tries_many_keys_has_to_wait() {
     }
     assert_eq!(statuses, [[401; 20].as_slice(), &[429; 10]].concat());
     assert_eq!(api.call_from(other, &Method::GET, "/v1/events", "Bearer x", "").await.status, 401);
-    // Who has a key is not locked out by others behind the same address.
+    // Others behind the same address do not lock out a caller with a valid key.
     let known = api.call_from(guesser, &Method::GET, "/v1/events", &format!("Bearer {ADMIN}"), "").await;
     assert_eq!(known.status, 200);
 }

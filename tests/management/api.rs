@@ -1,4 +1,4 @@
-//! The API from outside: requests in, answers out, over a running journey.
+//! The API from outside: requests and responses over a running daemon.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -15,7 +15,7 @@ use postrider::model::time::Clock;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
-/// The API of a daemon on a directory of its own; both end with it.
+/// The API of a daemon on its own directory. Both end with it.
 struct Api {
     router: Router,
     _daemon: Daemon,
@@ -33,7 +33,7 @@ impl Answer {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
     }
 
-    /// The pointers of a problem's errors, after checking that it is one.
+    /// Checks that the response is a problem of this type, and returns the pointers of its errors.
     fn pointers(&self, word: &str) -> Vec<String> {
         let body = self.json();
         assert_eq!(self.headers["content-type"], PROBLEM_JSON, "{body}");
@@ -89,7 +89,7 @@ impl Api {
 }
 
 #[tokio::test]
-async fn an_event_goes_in_and_shows_byte_for_byte() {
+async fn an_accepted_event_is_shown_byte_for_byte() {
     let api = Api::start().await;
     api.create("crm").await;
     let data = r#"{"b" : 1.10,  "a":"\u00e5  x","b":2}"#;
@@ -110,7 +110,7 @@ async fn an_event_goes_in_and_shows_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn lists_are_answered_in_order() {
+async fn list_results_are_in_submission_order() {
     let api = Api::start().await;
     let array = r#"[{"type":"A","project":"p"},{"type":"B","project":"p"}]"#;
     let lines = "{\"type\":\"A\",\"project\":\"p\"}\n{\"type\":\"B\",\"project\":\"p\"}\n";
@@ -128,7 +128,7 @@ async fn lists_are_answered_in_order() {
 }
 
 #[tokio::test]
-async fn every_refusal_is_a_problem() {
+async fn every_error_response_is_a_problem_document() {
     let api = Api::start().await;
     let large = format!(r#"{{"type":"T","project":"p","data":"{}"}}"#, "x".repeat(1 << 20));
     let many = format!("[{}]", vec![r#"{"type":"T","project":"p"}"#; 1001].join(","));
@@ -170,7 +170,7 @@ async fn every_refusal_is_a_problem() {
 }
 
 #[tokio::test]
-async fn a_subscription_lives_its_life() {
+async fn a_subscription_is_created_read_changed_and_deleted() {
     let api = Api::start().await;
     let body = r#"{"url":"http://127.0.0.1:9/hooks","events":["TODO_*"],"timeout":"3s"}"#;
     let made = api.post("/v1/subscriptions", body).await;
@@ -211,7 +211,7 @@ async fn a_subscription_lives_its_life() {
 }
 
 #[tokio::test]
-async fn pages_follow_each_other_without_gaps() {
+async fn pages_are_consecutive_without_gaps() {
     let api = Api::start().await;
     let mut made = Vec::new();
     for number in 0..5 {
@@ -249,12 +249,12 @@ async fn pages_follow_each_other_without_gaps() {
 }
 
 #[tokio::test]
-async fn the_document_has_every_route_of_the_router_and_no_other() {
+async fn the_openapi_document_lists_exactly_the_routes_of_the_router() {
     let api = Api::start().await;
     let document = api.get("/openapi.json").await.json();
     let documented = document["paths"].as_object().unwrap();
-    // The router shows its paths where it shows itself to people ("/" among them is that of the answer to all
-    // others), and their methods in `Allow`.
+    // The router shows its paths in its debug output, where "/" is the fallback, and their methods in
+    // `Allow`.
     let shown = format!("{:?}", api.router);
     let is_route = |text: &&str| text.starts_with('/') && text.len() > 1 && !text.contains('*');
     let paths: BTreeSet<&str> = shown.split('"').filter(is_route).collect();
@@ -271,7 +271,7 @@ async fn the_document_has_every_route_of_the_router_and_no_other() {
 }
 
 #[tokio::test]
-async fn the_daemon_tells_how_it_is_and_what_it_can() {
+async fn health_version_and_document_are_served() {
     let api = Api::start().await;
     assert_eq!(api.get("/healthz").await.status, 200);
     assert_eq!(api.get("/readyz").await.status, 200);

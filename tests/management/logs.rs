@@ -1,4 +1,4 @@
-//! What the daemon says of itself: JSON lines, a level that SIGHUP changes, and few words of a receiver that is dead.
+//! The daemon's log: JSON lines, a level that SIGHUP changes, and few lines about a dead receiver.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use tracing_subscriber::EnvFilter;
 
 use crate::support::client::event;
-use crate::support::daemon::World;
-use crate::support::process::Site;
+use crate::support::daemon::TestDaemon;
+use crate::support::process::DaemonSetup;
 use crate::support::receiver::{Reply, always};
 
 const WITHIN: Duration = Duration::from_secs(30);
@@ -24,35 +24,35 @@ fn lines(log: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn json_lines_whose_level_a_hang_up_changes() {
+async fn sighup_changes_the_level_of_json_logs() {
     let log = |level: &str| format!("[log]\nformat = \"json\"\nlevel = \"{level}\"\n");
-    let site = Site::new(crate::support::memory_dir(), &log("info"));
-    let mut running = site.spawn(&[]);
-    let api = site.ready(&mut running).await;
+    let setup = DaemonSetup::new(crate::support::memory_dir(), &log("info"));
+    let mut running = setup.spawn(&[]);
+    let api = setup.ready(&mut running).await;
     let accepted = async |level: &str| {
         let said =
             |line: &Value| line["fields"]["message"] == "created a subscription" && line["level"] == level;
         api.subscribe(&json!({"url": "http://127.0.0.1:9/"})).await;
-        lines(&site.log()).iter().filter(|line| said(line)).count()
+        lines(&setup.log()).iter().filter(|line| said(line)).count()
     };
     assert_eq!(accepted("DEBUG").await, 0);
-    site.configure(&log("debug"));
+    setup.configure(&log("debug"));
     running.hang_up();
     crate::support::eventually("the level is debug", WITHIN, PAUSE, async || {
         (accepted("DEBUG").await > 0).then_some(())
     })
     .await;
-    // A level that is none changes nothing and is said.
-    site.configure(&log("loud=?"));
+    // An invalid level changes nothing and is reported.
+    setup.configure(&log("loud=?"));
     running.hang_up();
     crate::support::eventually("the mistake is said", WITHIN, PAUSE, async || {
-        site.log().contains("the configuration was not reloaded").then_some(())
+        setup.log().contains("the configuration was not reloaded").then_some(())
     })
     .await;
     let before = accepted("DEBUG").await;
     assert!(accepted("DEBUG").await > before);
     assert!(
-        lines(&site.log()).iter().all(|line| line["timestamp"].is_string() && line["target"].is_string())
+        lines(&setup.log()).iter().all(|line| line["timestamp"].is_string() && line["target"].is_string())
     );
 }
 
@@ -70,22 +70,22 @@ impl Write for Log {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dead_receiver_is_worth_a_line_a_minute() {
+async fn a_dead_receiver_logs_at_most_one_line_a_minute() {
     let log = Log::default();
     let to = log.clone();
     let subscriber = tracing_subscriber::fmt().json().with_env_filter(EnvFilter::new("info"));
     let _log = tracing::subscriber::set_default(subscriber.with_writer(move || to.clone()).finish());
-    let mut world = World::start().await;
-    let dead = world.receiver(always(Reply::Status(500))).await;
+    let mut daemon = TestDaemon::start().await;
+    let dead = daemon.receiver(always(Reply::Status(500))).await;
     let waits: Vec<&str> = std::iter::repeat_n("10s", 30).collect();
-    let made = world.subscribe(&dead, json!({"name": "dead", "retry_schedule": waits})).await;
+    let made = daemon.subscribe(&dead, json!({"name": "dead", "retry_schedule": waits})).await;
     let id = made["id"].as_str().unwrap();
     for n in 0..50 {
-        world.api.accepted(&event("A", "p", n)).await;
+        daemon.api.accepted(&event("A", "p", n)).await;
     }
-    world
+    daemon
         .until("it is switched off", async || {
-            let shown = world.api.subscription(id).await;
+            let shown = daemon.api.subscription(id).await;
             (shown["health"] == "disabled").then_some(())
         })
         .await;
@@ -93,12 +93,12 @@ async fn a_dead_receiver_is_worth_a_line_a_minute() {
     let fails: Vec<&Value> =
         said.iter().filter(|line| line["fields"]["message"] == "a receiver fails").collect();
     let attempts = dead.count();
-    // Thirty retries, ten seconds apart, are five minutes.
+    // Thirty retries ten seconds apart take five minutes.
     assert!((5..=7).contains(&fails.len()) && attempts > 30, "{} lines of {attempts} attempts", fails.len());
     assert!(fails.iter().all(|line| line["level"] == "WARN" && line["fields"]["subscription"] == id));
     let off = said.iter().filter(|line| {
         line["fields"]["message"].as_str().unwrap().starts_with("switched a subscription off")
     });
     assert_eq!(off.count(), 1);
-    world.stop().await;
+    daemon.stop().await;
 }

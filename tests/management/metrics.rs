@@ -1,6 +1,6 @@
-//! `/metrics`: that it counts what happens, who may see it, and that dashboard and alerts ask for what there is.
+//! `/metrics`: its counts, who may read it, and the metrics that the dashboard and alerts use.
 //!
-//! The ignored tests hold the output, the rules and the queries to Prometheus itself.
+//! The ignored tests check the output, the rules and the queries with Prometheus itself.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -15,11 +15,11 @@ use regex::Regex;
 use serde_json::{Value, json};
 
 use crate::support::client::{ApiClient, event};
-use crate::support::daemon::World;
-use crate::support::process::Site;
+use crate::support::daemon::TestDaemon;
+use crate::support::process::DaemonSetup;
 use crate::support::receiver::{Reply, always};
 
-/// Every sample by its name and labels, as Prometheus writes them.
+/// Returns every sample by its name and labels, as Prometheus writes them.
 async fn samples(api: &ApiClient) -> BTreeMap<String, f64> {
     let text = text(api).await;
     let lines = text.lines().filter(|line| !line.starts_with('#'));
@@ -37,26 +37,28 @@ async fn text(api: &ApiClient) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_happens_is_counted() {
-    let mut world = World::start_with("[api]\nmetrics_subscriptions_max = 1\n", 1).await;
-    let (_receiver, _) = world.subscribed(json!({"name": "well", "events": ["A"]})).await;
-    let down = world.receiver(always(Reply::Status(500))).await;
-    let ill = world.subscribe(&down, json!({"name": "ill", "events": ["B"], "retry_schedule": ["1h"]})).await;
+async fn metrics_count_events_deliveries_and_attempts() {
+    let mut daemon = TestDaemon::start_with("[api]\nmetrics_subscriptions_max = 1\n", 1).await;
+    let (_receiver, _) = daemon.subscribed(json!({"name": "well", "events": ["A"]})).await;
+    let down = daemon.receiver(always(Reply::Status(500))).await;
+    let ill =
+        daemon.subscribe(&down, json!({"name": "ill", "events": ["B"], "retry_schedule": ["1h"]})).await;
     let (_other, _) =
-        world.subscribed(json!({"name": "other \"one\"", "events": ["A"], "filter": "event.data.n"})).await;
+        daemon.subscribed(json!({"name": "other \"one\"", "events": ["A"], "filter": "event.data.n"})).await;
     for n in 0..10 {
-        world.api.accepted(&event("A", "p", n)).await;
+        daemon.api.accepted(&event("A", "p", n)).await;
     }
     for n in 0..4 {
-        world.api.accepted(&event("B", "p", n)).await;
+        daemon.api.accepted(&event("B", "p", n)).await;
     }
-    world
+    daemon
         .until("two attempts have failed", async || {
-            (samples(&world.api).await["postrider_attempts_total{outcome=\"rejected\"}"] >= 2.0).then_some(())
+            (samples(&daemon.api).await["postrider_attempts_total{outcome=\"rejected\"}"] >= 2.0)
+                .then_some(())
         })
         .await;
-    world.pass(600).await;
-    let seen = samples(&world.api).await;
+    daemon.pass(600).await;
+    let seen = samples(&daemon.api).await;
     let is = |name: &str, expected: f64| {
         assert!((seen[name] - expected).abs() < 0.01, "{name}: {} and not {expected}", seen[name]);
     };
@@ -92,33 +94,33 @@ async fn what_happens_is_counted() {
     ] {
         assert!(seen[present] > 0.0, "{present}: {}", seen[present]);
     }
-    // Switched off, they are held and no longer anybody's backlog.
-    world.api.command(&format!("/v1/subscriptions/{id}/disable")).await.expect(200);
-    let seen = samples(&world.api).await;
+    // Held deliveries of a disabled subscription no longer count as a backlog.
+    daemon.api.command(&format!("/v1/subscriptions/{id}/disable")).await.expect(200);
+    let seen = samples(&daemon.api).await;
     let state = |state: &str| seen[&format!("postrider_deliveries{{state=\"{state}\"}}")];
     assert!((state("held") - 4.0).abs() < 0.01 && state("pending") < 0.01, "{seen:?}");
     assert!(
         seen["postrider_oldest_pending_seconds"] < 0.01 && !seen.keys().any(|name| name.contains("\"ill\"")),
         "{seen:?}"
     );
-    world.stop().await;
+    daemon.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_worst_are_named_and_the_others_are_one_sum() {
-    let world = World::start_with("[api]\nmetrics_subscriptions_max = 1\n", 1).await;
-    let down = world.receiver(always(Reply::Status(500))).await;
+async fn only_subscriptions_with_the_largest_backlogs_have_their_own_series() {
+    let daemon = TestDaemon::start_with("[api]\nmetrics_subscriptions_max = 1\n", 1).await;
+    let down = daemon.receiver(always(Reply::Status(500))).await;
     for (name, events) in [("five", "A"), ("three", "B"), ("two", "C"), ("one", "D")] {
-        world.subscribe(&down, json!({"name": name, "events": [events], "retry_schedule": ["1h"]})).await;
+        daemon.subscribe(&down, json!({"name": name, "events": [events], "retry_schedule": ["1h"]})).await;
     }
-    // The oldest is that of 'one'.
+    // The oldest delivery belongs to 'one'.
     for (event_type, count) in [("D", 1), ("A", 5), ("B", 3), ("C", 2)] {
         for n in 0..count {
-            world.api.accepted(&event(event_type, "p", n)).await;
+            daemon.api.accepted(&event(event_type, "p", n)).await;
         }
-        world.pass(10).await;
+        daemon.pass(10).await;
     }
-    let seen = samples(&world.api).await;
+    let seen = samples(&daemon.api).await;
     let named: BTreeMap<&str, f64> = seen
         .iter()
         .filter(|(name, _)| name.starts_with("postrider_subscription_backlog"))
@@ -128,7 +130,7 @@ async fn the_worst_are_named_and_the_others_are_one_sum() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn metrics_need_the_role_read() {
+async fn metrics_require_the_read_role() {
     use ring::digest::{SHA256, digest};
     let keys: String = ["ingest", "read", "admin"]
         .map(|role| {
@@ -136,9 +138,9 @@ async fn metrics_need_the_role_read() {
             format!("[[auth.keys]]\nname = \"{role}\"\nrole = \"{role}\"\nsha256 = \"{sha256}\"\n")
         })
         .concat();
-    let world = World::start_with(&keys, 1).await;
+    let daemon = TestDaemon::start_with(&keys, 1).await;
     for (key, expected) in [("nobody", 401), ("ingest", 403), ("read", 200), ("admin", 200)] {
-        let api = ApiClient::new(world.api.address).with_key(key);
+        let api = ApiClient::new(daemon.api.address).with_key(key);
         let answer = api.call(Method::GET, "/metrics", "", "").await.unwrap();
         assert_eq!(answer.status.as_u16(), expected, "{key}");
     }
@@ -148,7 +150,7 @@ fn contrib(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("contrib").join(file)
 }
 
-/// Every query of the dashboard.
+/// Returns every query of the dashboard.
 fn dashboard_queries() -> Vec<String> {
     let text = std::fs::read_to_string(contrib("grafana/postrider.json")).unwrap();
     let dashboard: Value = serde_json::from_str(&text).unwrap();
@@ -159,7 +161,7 @@ fn dashboard_queries() -> Vec<String> {
     of_panels.chain(variables.filter_map(|one| one["definition"].as_str().map(str::to_owned))).collect()
 }
 
-/// The metrics that a text names, without the parts of histograms.
+/// Returns the metrics that a text names, without the suffixes of histograms.
 fn named(text: &str) -> BTreeSet<String> {
     let name = Regex::new(r"\b(?:postrider|process)_[a-z_]+[a-z]\b").unwrap();
     let plain = |name: &str| {
@@ -170,9 +172,9 @@ fn named(text: &str) -> BTreeSet<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn dashboard_and_alerts_ask_for_metrics_that_there_are() {
-    let world = World::start().await;
-    let text = text(&world.api).await;
+async fn the_dashboard_and_alerts_use_existing_metrics() {
+    let daemon = TestDaemon::start().await;
+    let text = text(&daemon.api).await;
     let shown: BTreeSet<&str> =
         text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
     let rules = std::fs::read_to_string(contrib("prometheus/postrider.rules.yml")).unwrap();
@@ -182,7 +184,7 @@ async fn dashboard_and_alerts_ask_for_metrics_that_there_are() {
         let unknown: Vec<_> = asked.iter().filter(|name| !shown.contains(name.as_str())).collect();
         assert!(asked.len() > 10 && unknown.is_empty(), "the {what} ask for {unknown:?}");
     }
-    // The dashboard leaves out nothing that says how the daemon is.
+    // The dashboard uses every metric about the daemon's state.
     let asked = named(&dashboard_queries().join("\n"));
     let left: Vec<_> =
         shown.iter().filter(|name| name.starts_with("postrider") && !asked.contains(**name)).collect();
@@ -202,7 +204,7 @@ fn promtool(arguments: &[&str], input: &str) {
     let done = child.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&done.stdout) + String::from_utf8_lossy(&done.stderr);
     assert!(done.status.success(), "promtool {arguments:?}: {said}");
-    // What it only advises is said on standard error.
+    // promtool prints advice on standard error.
     assert!(arguments[1] != "metrics" || done.stderr.is_empty(), "promtool {arguments:?}: {said}");
 }
 
@@ -213,7 +215,7 @@ fn promtool_accepts_the_rules_and_their_tests() {
     promtool(&["test", "rules", "postrider.rules.test.yml"], "");
 }
 
-/// A Prometheus that collects from a daemon every second; killed when dropped.
+/// A Prometheus that scrapes a daemon every second. Dropping it kills the process.
 struct Prometheus {
     child: Child,
     api: ApiClient,
@@ -247,7 +249,7 @@ impl Prometheus {
         Self { child, api: ApiClient::new(address), _dir: dir }
     }
 
-    /// The answer to a query; none while it cannot be asked.
+    /// Returns the result of a query, or `None` while Prometheus does not answer.
     async fn query(&self, query: &str) -> Option<Value> {
         let query: String = url::form_urlencoded::byte_serialize(query.as_bytes()).collect();
         let answer =
@@ -261,14 +263,14 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 #[tokio::test]
 #[ignore = "needs promtool and prometheus: scripts/test runs it"]
-async fn prometheus_takes_the_output_and_answers_every_query_of_the_dashboard() {
-    let site = Site::new(crate::support::memory_dir(), "");
-    let mut running = site.spawn(&[]);
-    let api = site.ready(&mut running).await;
+async fn prometheus_scrapes_the_output_and_answers_every_dashboard_query() {
+    let setup = DaemonSetup::new(crate::support::memory_dir(), "");
+    let mut running = setup.spawn(&[]);
+    let api = setup.ready(&mut running).await;
     let clock = postrider::model::time::Clock::system();
     let receiver = crate::support::receiver::Receiver::start(clock, always(Reply::Status(200))).await;
     api.subscribe(&json!({"url": receiver.url(), "name": "a name with \"quotes\" and \\"})).await;
-    let prometheus = Prometheus::start(site.address);
+    let prometheus = Prometheus::start(setup.address);
     let rate = "sum(rate(postrider_attempts_total{outcome=\"success\"}[30s])) > 0";
     crate::support::eventually("Prometheus has seen deliveries", WITHIN, PAUSE, async || {
         api.accepted(&event("A", "p", 1)).await;
@@ -282,7 +284,7 @@ async fn prometheus_takes_the_output_and_answers_every_query_of_the_dashboard() 
         let query = query.replace("$__rate_interval", "30s").replace("$job", ".*").replace("$instance", ".*");
         let answer = prometheus.query(&query).await.unwrap();
         assert_eq!(answer["status"], "success", "{query}: {answer}");
-        // A place in the sums of others has an answer too: zero.
+        // The sums over the other subscriptions have a value too: zero.
         assert!(!answer["data"]["result"].as_array().unwrap().is_empty(), "{query}: {answer}");
         answered += 1;
     }

@@ -1,5 +1,5 @@
-//! Secrets stay secret: not in the log at its most talkative, not in an answer but the one that made them, and
-//! not in the data directory.
+//! Secrets never appear in the log at its most verbose level, in the data directory, or in any response but
+//! the one that created them.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -16,7 +16,7 @@ use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 
 use crate::support::client::{ApiClient, event};
-use crate::support::process::Site;
+use crate::support::process::DaemonSetup;
 use crate::support::receiver::{Receiver, Reply, always};
 use crate::support::{eventually, memory_dir};
 
@@ -24,19 +24,19 @@ const KEY: &str = "prk_5b0cd6aaf0b94f4c8a8d21d2c9fbb2d1";
 const WITHIN: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Words that must not be found, each in the forms that they could be found in.
+/// Byte strings that must not be found, in each form in which they could appear.
 struct Hidden(Vec<(String, Vec<u8>)>);
 
 impl Hidden {
-    /// A signing secret: its text with and without prefix, its bytes, and these in hex. Of an ed25519 key it is the
-    /// seed that is secret; the public half of it may be found.
+    /// Adds a signing secret: its text with and without prefix, its bytes, and these in hex. Only the seed of
+    /// an ed25519 key is secret.
     fn secret(&mut self, text: &str) {
         let digits = text.split_once('_').unwrap().1;
         let mut bytes = STANDARD.decode(digits).unwrap();
         let mut digits = digits.to_owned();
         if text.starts_with("whsk_") {
             bytes.truncate(32);
-            // The digit after these is of the public half too.
+            // The next digit also belongs to the public half.
             digits.truncate(42);
         }
         self.0.push((format!("{text} as text"), digits.into_bytes()));
@@ -49,7 +49,7 @@ impl Hidden {
         self.0.iter().filter(|(_, part)| is_in(part)).map(|(what, _)| what.as_str()).collect()
     }
 
-    /// The positive control beside the negative one: each form is found where it is.
+    /// The positive control: each form is found where it is present.
     fn is_sharp(&self) {
         for (what, part) in &self.0 {
             let around = [b"x".as_slice(), part, b"y"].concat();
@@ -58,7 +58,7 @@ impl Hidden {
     }
 }
 
-/// Every file under `folder`.
+/// Returns every file under `folder`.
 fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
@@ -72,7 +72,7 @@ fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     found
 }
 
-/// Calls with secrets in them that are refused, and reads of all kinds: the texts of their answers.
+/// Makes refused calls that contain secrets, and reads of all kinds. Returns the texts of the responses.
 async fn answers(api: &ApiClient, id: &str, secret: &str) -> Vec<(String, Vec<u8>)> {
     let of = |rest: &str| format!("/v1/subscriptions/{id}{rest}");
     let json = "application/json";
@@ -124,11 +124,11 @@ fn with_key(settings: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_secret_is_in_a_log_an_answer_or_a_file() {
-    let site = Site::new(memory_dir(), &with_key(""));
+async fn secrets_never_appear_in_logs_responses_or_files() {
+    let setup = DaemonSetup::new(memory_dir(), &with_key(""));
     let receiver = Receiver::start(Clock::system(), always(Reply::Status(200))).await;
-    let mut running = site.spawn(&[]);
-    let api = site.ready(&mut running).await.with_key(KEY);
+    let mut running = setup.spawn(&[]);
+    let api = setup.ready(&mut running).await.with_key(KEY);
 
     let mine = format!("whsec_{}", STANDARD.encode([0xa7; 24]));
     let own = api.subscribe(&json!({"url": receiver.url(), "name": "own", "secret": mine})).await;
@@ -153,10 +153,10 @@ async fn no_secret_is_in_a_log_an_answer_or_a_file() {
         let id = shown["id"].as_str().unwrap();
         seen.extend(answers(&api, id, shown["secret"].as_str().unwrap()).await);
     }
-    // A start reads all of it again, and what is deleted is written once more.
+    // A start reads everything again, and deleting rewrites the deleted rows once more.
     assert!(running.kill().code().is_none());
-    let mut running = site.spawn(&[]);
-    let api = site.ready(&mut running).await.with_key(KEY);
+    let mut running = setup.spawn(&[]);
+    let api = setup.ready(&mut running).await.with_key(KEY);
     api.delete(&format!("/v1/subscriptions/{}", own["id"].as_str().unwrap())).await;
     api.accepted(&event("T", "p", 2)).await;
     eventually("the others have it", WITHIN, PAUSE, async || (receiver.seen().len() == 5).then_some(()))
@@ -170,10 +170,10 @@ async fn no_secret_is_in_a_log_an_answer_or_a_file() {
 
     let shown = seen.iter().any(|(_, text)| String::from_utf8_lossy(text).contains(&public_key));
     assert!(shown, "the public key is no secret");
-    let log = site.log();
+    let log = setup.log();
     assert!(log.contains("TRACE") && log.contains("subscription.created"), "{log}");
     seen.push(("the log".to_owned(), log.into_bytes()));
-    let data = files(&site.data());
+    let data = files(&setup.data());
     let needle = receiver.url();
     assert!(
         data.iter().any(|(_, bytes)| bytes.windows(needle.len()).any(|part| part == needle.as_bytes())),
@@ -191,19 +191,19 @@ async fn no_secret_is_in_a_log_an_answer_or_a_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_daemon_without_its_key_file_does_not_start_and_says_why() {
-    let site = Site::new(memory_dir(), "");
-    let key = site.data().join("key");
-    let mut running = site.spawn(&[]);
-    let api = site.ready(&mut running).await;
+async fn a_daemon_without_its_key_file_refuses_to_start_and_explains() {
+    let setup = DaemonSetup::new(memory_dir(), "");
+    let key = setup.data().join("key");
+    let mut running = setup.spawn(&[]);
+    let api = setup.ready(&mut running).await;
     let made: Value = api.subscribe(&json!({"url": "http://127.0.0.1:9/"})).await;
     running.kill();
     let kept = fs::read(&key).unwrap();
     let told = async |what: &str| {
-        let mut running = site.spawn(&[]);
+        let mut running = setup.spawn(&[]);
         let ended = eventually("it has ended", WITHIN, PAUSE, async || running.has_ended()).await;
         assert_eq!(ended.code(), Some(1));
-        let log = site.log();
+        let log = setup.log();
         assert!(log.contains(key.to_str().unwrap()) && log.contains(what), "{log}");
     };
     let set_mode = |mode: u32| {
@@ -222,7 +222,7 @@ async fn a_daemon_without_its_key_file_does_not_start_and_says_why() {
     assert!(!key.exists());
     fs::write(&key, kept).unwrap();
     set_mode(0o600);
-    let mut running = site.spawn(&[]);
-    let api = site.ready(&mut running).await;
+    let mut running = setup.spawn(&[]);
+    let api = setup.ready(&mut running).await;
     assert_eq!(api.subscription(made["id"].as_str().unwrap()).await["name"], "127.0.0.1");
 }

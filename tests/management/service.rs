@@ -1,5 +1,5 @@
-//! The real executable under a service manager that a test plays: what it tells, when the watchdog hears of it, and
-//! restarts on a socket that stays open, during which no request fails.
+//! The real executable under a service manager that the test plays: notifications, the watchdog, and restarts
+//! on a socket that stays open without a failed request.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -23,36 +23,36 @@ use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::support::client::{ApiClient, Lost};
-use crate::support::process::{Running, Site};
+use crate::support::client::{ApiClient, CallError};
+use crate::support::process::{DaemonSetup, RunningDaemon};
 use crate::support::receiver::{Receiver, Reply, always};
 use crate::support::{eventually, memory_dir};
 
 const WITHIN: Duration = Duration::from_mins(1);
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// The manager's end of the socket that services talk to.
+/// The manager's end of the notification socket.
 struct Manager {
     socket: UnixDatagram,
     path: String,
 }
 
 impl Manager {
-    fn new(site: &Site) -> Self {
-        let path = site.dir.path().join("notify").to_str().unwrap().to_owned();
+    fn new(setup: &DaemonSetup) -> Self {
+        let path = setup.dir.path().join("notify").to_str().unwrap().to_owned();
         let socket = UnixDatagram::bind(&path).unwrap();
         socket.set_read_timeout(Some(WITHIN)).unwrap();
         Self { socket, path }
     }
 
-    /// The next thing that it is told.
+    /// Returns the next notification.
     fn hear(&self) -> Vec<String> {
         let mut told = [0; 4096];
         let length = self.socket.recv(&mut told).unwrap();
         String::from_utf8_lossy(&told[..length]).lines().map(str::to_owned).collect()
     }
 
-    /// The next thing that it is told which is no sign of life.
+    /// Returns the next notification that is not for the watchdog.
     fn hear_news(&self) -> Vec<String> {
         loop {
             let told = self.hear();
@@ -63,21 +63,21 @@ impl Manager {
     }
 }
 
-async fn ended(running: &mut Running) -> bool {
+async fn ended(running: &mut RunningDaemon) -> bool {
     eventually("it has ended", WITHIN, PAUSE, async || running.has_ended()).await.success()
 }
 
 #[tokio::test]
-async fn the_service_manager_hears_what_the_daemon_is_about() {
-    let site = Site::new(memory_dir(), "");
-    let manager = Manager::new(&site);
-    let mut running = site.spawn_as_service(&[("NOTIFY_SOCKET", &manager.path)], None);
-    let serving = format!("STATUS=serving {}", site.address);
+async fn the_service_manager_is_notified_of_each_state_change() {
+    let setup = DaemonSetup::new(memory_dir(), "");
+    let manager = Manager::new(&setup);
+    let mut running = setup.spawn_as_service(&[("NOTIFY_SOCKET", &manager.path)], None);
+    let serving = format!("STATUS=serving {}", setup.address);
     assert_eq!(manager.hear(), ["READY=1", &serving]);
-    let api = ApiClient::new(site.address);
+    let api = ApiClient::new(setup.address);
     api.call(http::Method::GET, "/readyz", "", "").await.unwrap().expect_text(200, "ready\n");
 
-    site.configure("[log]\nlevel = \"debug\"\n");
+    setup.configure("[log]\nlevel = \"debug\"\n");
     running.hang_up();
     let told = manager.hear();
     let at: u64 = told[1].strip_prefix("MONOTONIC_USEC=").unwrap().parse().unwrap();
@@ -87,9 +87,9 @@ async fn the_service_manager_hears_what_the_daemon_is_about() {
     assert!(at > 0 && Duration::from_micros(at) <= Duration::from_secs_f64(uptime + 0.1), "{at} {uptime}");
     assert_eq!(manager.hear(), ["READY=1", &serving]);
 
-    site.configure("[log]\nlevel = 7\n");
+    setup.configure("[log]\nlevel = 7\n");
     running.hang_up();
-    // A change of the file may have been noticed for itself before.
+    // The daemon may have noticed the changed file on its own before.
     let refused = eventually("the bad file is refused", WITHIN, PAUSE, async || {
         Some(manager.hear()).filter(|told| told[0] == "READY=1")
     });
@@ -97,7 +97,7 @@ async fn the_service_manager_hears_what_the_daemon_is_about() {
         refused.await[1],
         format!("{serving}; the configuration was not reloaded, the log says why"),
         "{}",
-        site.log()
+        setup.log()
     );
     running.terminate();
     let stopping = eventually("it is stopping", WITHIN, PAUSE, async || {
@@ -108,12 +108,12 @@ async fn the_service_manager_hears_what_the_daemon_is_about() {
 }
 
 #[tokio::test]
-async fn the_watchdog_hears_twice_in_its_time() {
-    let site = Site::new(memory_dir(), "");
-    let manager = Manager::new(&site);
+async fn the_watchdog_is_notified_twice_per_interval() {
+    let setup = DaemonSetup::new(memory_dir(), "");
+    let manager = Manager::new(&setup);
     let variables = [("NOTIFY_SOCKET", manager.path.as_str()), ("WATCHDOG_USEC", "400000")];
     let began = Instant::now();
-    let mut running = site.spawn_as_service(&variables, None);
+    let mut running = setup.spawn_as_service(&variables, None);
     assert_eq!(manager.hear()[0], "READY=1");
     for _ in 0..4 {
         assert_eq!(manager.hear(), ["WATCHDOG=1"]);
@@ -124,9 +124,9 @@ async fn the_watchdog_hears_twice_in_its_time() {
     assert!(ended(&mut running).await);
 }
 
-/// A journey, and what has to run for it to be alive: its log's committer and its timers.
+/// The daemon's flow, and the parts that must run for it to be alive: the log's committer and the timers.
 #[tokio::test]
-async fn there_is_no_sign_of_life_unless_the_log_and_the_timers_are_alive() {
+async fn the_watchdog_is_not_notified_when_the_log_or_the_timers_hang() {
     let dir = memory_dir();
     let (clock, rng) = (Clock::system(), || StdRng::seed_from_u64(1));
     let config = Arc::new(Config::default());
@@ -168,18 +168,18 @@ async fn there_is_no_sign_of_life_unless_the_log_and_the_timers_are_alive() {
     flow.kill().await;
 }
 
-/// What a client that never asks twice found out.
+/// The results of a client that never repeats a request.
 #[derive(Debug, Default)]
 struct Found {
     answered: AtomicUsize,
     ids: Mutex<BTreeSet<String>>,
-    failures: Mutex<Vec<Lost>>,
+    failures: Mutex<Vec<CallError>>,
     longest: Mutex<Duration>,
     is_over: AtomicBool,
 }
 
 impl Found {
-    /// Submits events one after the other until it is over, with a new connection for each if `always_new`.
+    /// Submits events one after the other until the end, each on a new connection if `always_new`.
     async fn submit(self: Arc<Self>, address: std::net::SocketAddr, name: usize, always_new: bool) {
         let mut api = ApiClient::new(address);
         let mut count = 0;
@@ -203,7 +203,7 @@ impl Found {
         }
     }
 
-    /// Waits until so many more are answered.
+    /// Waits for this many more responses.
     async fn more(&self, count: usize) {
         let before = self.answered.load(Ordering::Relaxed);
         let more = async || (self.answered.load(Ordering::Relaxed) >= before + count).then_some(());
@@ -215,32 +215,32 @@ impl Found {
 async fn no_request_fails_over_restarts_on_a_socket_that_stays_open() {
     const RESTARTS: usize = 5;
     const SLOW: Duration = Duration::from_secs(3);
-    let site = Site::new(memory_dir(), "[health]\ndisable = \"never\"\n");
-    let listener = TcpListener::bind(site.address).unwrap();
-    let start = || site.spawn_as_service(&[], Some(listener.try_clone().unwrap().into()));
+    let setup = DaemonSetup::new(memory_dir(), "[health]\ndisable = \"never\"\n");
+    let listener = TcpListener::bind(setup.address).unwrap();
+    let start = || setup.spawn_as_service(&[], Some(listener.try_clone().unwrap().into()));
     let mut running = start();
-    let api = site.ready(&mut running).await;
+    let api = setup.ready(&mut running).await;
     let receiver = Receiver::start(Clock::system(), always(Reply::Status(200))).await;
     api.subscribe(&json!({"name": "quick", "url": receiver.url()})).await;
-    // A stop waits for what is out, but nobody who submits waits with it.
+    // A stop waits for attempts in flight, but submitters do not wait for it.
     let slow = Receiver::start(Clock::system(), always(Reply::Slow(SLOW, 200))).await;
     api.subscribe(&json!({"name": "slow", "url": slow.url(), "events": ["SLOW"]})).await;
 
     let found = Arc::new(Found::default());
     let mut clients = JoinSet::new();
     for name in 0..16 {
-        clients.spawn(Arc::clone(&found).submit(site.address, name, name % 4 == 0));
+        clients.spawn(Arc::clone(&found).submit(setup.address, name, name % 4 == 0));
     }
     for restart in 0..RESTARTS {
         found.more(200).await;
         let before = slow.count();
-        ApiClient::new(site.address).accepted(&json!({"type": "SLOW", "project": "p"})).await;
+        ApiClient::new(setup.address).accepted(&json!({"type": "SLOW", "project": "p"})).await;
         if restart == 0 {
             eventually("a slow one is out", WITHIN, PAUSE, async || (slow.count() > before).then_some(()))
                 .await;
         }
         running.terminate();
-        assert!(ended(&mut running).await, "{}", site.log());
+        assert!(ended(&mut running).await, "{}", setup.log());
         running = start();
     }
     found.more(200).await;
@@ -258,7 +258,7 @@ async fn no_request_fails_over_restarts_on_a_socket_that_stays_open() {
     assert!(failures.is_empty(), "{failures:?}");
     assert!(longest < SLOW, "whoever submits waited for a slow receiver: {longest:?}");
 
-    let api = site.ready(&mut running).await;
+    let api = setup.ready(&mut running).await;
     let drained = async || (api.unfinished().await == 0).then_some(());
     eventually("all is delivered", WITHIN, Duration::from_millis(50), drained).await;
     let seen: BTreeSet<String> = receiver.seen().iter().map(|seen| seen.event().to_owned()).collect();
@@ -267,14 +267,14 @@ async fn no_request_fails_over_restarts_on_a_socket_that_stays_open() {
 }
 
 #[tokio::test]
-async fn sockets_that_are_handed_over_take_the_place_of_those_of_the_config() {
-    let site = Site::new(memory_dir(), "");
-    let path = site.dir.path().join("s");
+async fn inherited_sockets_replace_the_configured_addresses() {
+    let setup = DaemonSetup::new(memory_dir(), "");
+    let path = setup.dir.path().join("s");
     let listener = UnixListener::bind(&path).unwrap();
-    let manager = Manager::new(&site);
-    let mut running = site.spawn_as_service(&[("NOTIFY_SOCKET", &manager.path)], Some(listener.into()));
+    let manager = Manager::new(&setup);
+    let mut running = setup.spawn_as_service(&[("NOTIFY_SOCKET", &manager.path)], Some(listener.into()));
     assert_eq!(manager.hear(), ["READY=1", &format!("STATUS=serving unix:{}", path.display())]);
-    assert!(std::net::TcpStream::connect(site.address).is_err());
+    assert!(std::net::TcpStream::connect(setup.address).is_err());
     let stream = tokio::net::UnixStream::connect(&path).await.unwrap();
     let io = hyper_util::rt::TokioIo::new(stream);
     let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
@@ -288,14 +288,14 @@ async fn sockets_that_are_handed_over_take_the_place_of_those_of_the_config() {
 }
 
 #[tokio::test]
-async fn an_open_door_without_keys_is_refused_whoever_opened_it() {
-    let site = Site::new(memory_dir(), "");
+async fn a_public_listener_without_keys_is_refused_even_if_inherited() {
+    let setup = DaemonSetup::new(memory_dir(), "");
     let listener = TcpListener::bind("0.0.0.0:0").unwrap();
-    let mut running = site.spawn_as_service(&[], Some(listener.into()));
+    let mut running = setup.spawn_as_service(&[], Some(listener.into()));
     assert!(!ended(&mut running).await);
     assert!(
-        site.log().contains("can be reached from other machines, but there is no API key"),
+        setup.log().contains("can be reached from other machines, but there is no API key"),
         "{}",
-        site.log()
+        setup.log()
     );
 }

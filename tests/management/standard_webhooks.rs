@@ -1,7 +1,7 @@
-//! Requests as receivers get them, verified by libraries that are not ours.
+//! Verifies requests, as receivers get them, with third-party libraries.
 //!
-//! Those of Python and Node are installed by `tests/verifiers/install` and asked by
-//! `cargo test --test management standard_webhooks:: -- --ignored`.
+//! `tests/verifiers/install` installs those for Python and Node, and `cargo test --test management
+//! standard_webhooks:: -- --ignored` runs them.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "what a test cannot do without may panic")]
 
@@ -25,7 +25,7 @@ use postrider::rules::headers::{SigningInput, headers};
 use postrider::rules::payload;
 use serde_json::json;
 
-/// A signed request, the secret or public key that its receiver has, and whether that receiver should believe it.
+/// A signed request, the receiver's secret or public key, and whether the receiver should accept it.
 struct Case {
     what: String,
     with: String,
@@ -97,14 +97,14 @@ fn case_of(subscription: &Subscription, data: Option<&'static str>, at: Timestam
     Case { what, with: current().reveal().to_owned(), headers, body, genuine: true }
 }
 
-/// Genuine requests of every format, and one forgery of each kind.
+/// Returns genuine requests of every format, and one forgery of each kind.
 fn cases() -> Vec<Case> {
     let now = Clock::system().now();
     let mut cases: Vec<Case> = Format::ALL
         .iter()
         .flat_map(|&format| [case(format, Some(DATA), now), case(format, None, now)])
         .collect();
-    // Blue's own signature is of the current secret alone, so that its format is left out here.
+    // Blue's own signature uses the current secret alone, so its format is left out here.
     cases.push(Case {
         what: "rotated secret".into(),
         with: former().reveal().to_owned(),
@@ -127,7 +127,8 @@ fn cases() -> Vec<Case> {
     cases
 }
 
-/// A rotation between the two kinds: one header has both signatures, and whoever has either believes it.
+/// Returns cases of a rotation between the two kinds: one header has both signatures, and either key verifies
+/// it.
 fn asymmetric(now: Timestamp) -> Vec<Case> {
     let case = |what: &str, with: String, at: Timestamp| {
         let mut subscription = subscription(Format::Standard, at);
@@ -165,7 +166,7 @@ fn in_repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// Has `command` judge every case.
+/// Lets `command` judge every case.
 fn ask(mut command: Command) {
     let cases = cases();
     let lines: String = cases.iter().map(|case| as_line(case) + "\n").collect();
@@ -189,7 +190,7 @@ fn the_rust_library_believes_what_is_genuine_and_nothing_else() {
         let verifier = standardwebhooks::Webhook::new(&case.with).unwrap();
         let verdict = verifier.verify(&case.body, &case.headers);
         assert_eq!(verdict.is_ok(), case.genuine, "{}: {verdict:?}", case.what);
-        // And so does what the book shows, whatever the body is.
+        // The book's example accepts it too, whatever the body is.
         let received = verify::received(&case.with, &case.headers, &case.body);
         assert_eq!(received.is_ok(), case.genuine, "{}: {received:?}", case.what);
     }

@@ -1,4 +1,5 @@
-//! TLS of the listeners, with certificates made here: both HTTPs, exchange of the certificate, and what is no TLS.
+//! TLS of the listeners, with generated certificates: HTTP/1.1 and HTTP/2, reloads of the certificate, and
+//! plain connections.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -28,12 +29,12 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::support::eventually;
-use crate::support::process::Site;
+use crate::support::process::DaemonSetup;
 
 const WITHIN: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// An authority of its own, and a directory with what it issued.
+/// A certificate authority and the directory with the certificates that it issued.
 struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     dir: tempfile::TempDir,
@@ -57,7 +58,7 @@ impl Authority {
         TlsFiles { cert: self.dir.path().join("cert.pem"), key: self.dir.path().join("key.pem") }
     }
 
-    /// Puts a new certificate for localhost and its key in the place of those before.
+    /// Replaces the certificate and key for localhost by new ones.
     fn issue(&self) -> CertificateDer<'static> {
         let key = KeyPair::generate().unwrap();
         let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
@@ -68,7 +69,7 @@ impl Authority {
         cert.der().clone()
     }
 
-    /// A config file with the certificate in its section `[server]`.
+    /// Returns a config file with the certificate in its `[server]` section.
     fn configured(&self, text: &str) -> String {
         let TlsFiles { cert, key } = self.files();
         let section =
@@ -104,7 +105,7 @@ fn certificate(stream: &TlsStream<TcpStream>) -> CertificateDer<'static> {
     stream.get_ref().1.peer_certificates().unwrap()[0].clone().into_owned()
 }
 
-/// A daemon in process that speaks TLS, with the authority of its certificate.
+/// A daemon in process with TLS, and the authority of its certificate.
 struct Served {
     daemon: Daemon,
     address: SocketAddr,
@@ -130,7 +131,7 @@ fn request(address: SocketAddr, path: &str) -> Request<Empty<Bytes>> {
     Request::get(uri).header("host", host).body(Empty::new()).unwrap()
 }
 
-/// A connection of HTTP/1.1 that is kept, and what drives it.
+/// A kept HTTP/1.1 connection and the task that drives it.
 struct Kept {
     sender: http1::SendRequest<Empty<Bytes>>,
     certificate: CertificateDer<'static>,
@@ -157,7 +158,7 @@ impl Kept {
 }
 
 #[tokio::test]
-async fn both_https_are_spoken_by_both_versions_of_tls() {
+async fn http_1_and_http_2_work_over_tls_1_2_and_1_3() {
     let served = serve().await;
     let mut kept = Kept::open(&served.authority, served.address).await.unwrap();
     assert_eq!(kept.certificate, served.first);
@@ -177,14 +178,14 @@ async fn both_https_are_spoken_by_both_versions_of_tls() {
     let older = [&rustls::version::TLS12];
     let stream = served.authority.connect_by(served.address, b"http/1.1", &older).await.unwrap();
     assert_eq!(stream.get_ref().1.protocol_version(), Some(ProtocolVersion::TLSv1_2));
-    // Whoever offers neither of the two is told so in the handshake.
+    // The handshake refuses a client that offers neither protocol.
     assert!(served.authority.connect(served.address, b"spdy/1").await.is_err());
     drop((kept, sender));
     served.daemon.stop().await.unwrap();
 }
 
 #[tokio::test]
-async fn another_certificate_is_for_new_connections_and_a_bad_one_for_none() {
+async fn a_new_certificate_serves_new_connections_and_a_bad_one_is_ignored() {
     let Served { daemon, address, authority, first, _data } = serve().await;
     let tls = daemon.tls().unwrap();
     let mut old = Kept::open(&authority, address).await.unwrap();
@@ -222,7 +223,7 @@ async fn another_certificate_is_for_new_connections_and_a_bad_one_for_none() {
 }
 
 #[tokio::test]
-async fn what_is_no_tls_is_told_or_closed() {
+async fn plain_http_to_a_tls_port_gets_an_error_or_is_closed() {
     let served = serve().await;
     let host = served.address;
     for method in ["GET /healthz HTTP/1.1", "POST /v1/events HTTP/1.1", "PRI * HTTP/2.0"] {
@@ -237,26 +238,26 @@ async fn what_is_no_tls_is_told_or_closed() {
         let body: serde_json::Value = serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap()).unwrap();
         assert_eq!(body["status"], 400);
     }
-    // A handshake's first byte and then nonsense: an alert, and the end.
+    // A handshake's first byte and then garbage: the daemon sends an alert and closes.
     let mut stream = TcpStream::connect(served.address).await.unwrap();
     stream.write_all(&[0x16, 3, 1, 0, 5, 1, 0, 0, 1, 0]).await.unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.unwrap();
     assert!(answer.first().is_none_or(|byte| *byte == 0x15), "{answer:?}");
-    // A peer that has gone at once leaves no trace.
+    // A peer that disconnects immediately leaves no trace.
     drop(TcpStream::connect(served.address).await.unwrap());
     assert!(Kept::open(&served.authority, served.address).await.is_ok(), "the next is served as ever");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hang_up_exchanges_the_certificate_and_says_what_is_wrong_with_a_bad_one() {
+async fn sighup_reloads_the_certificate_and_explains_a_bad_one() {
     let authority = Authority::new();
     let first = authority.issue();
-    let site = Site::new(crate::support::memory_dir(), "");
-    let text = fs::read_to_string(site.dir.path().join("config.toml")).unwrap();
-    fs::write(site.dir.path().join("config.toml"), authority.configured(&text)).unwrap();
-    let mut running = site.spawn(&[]);
-    let connect = async || Kept::open(&authority, site.address).await.ok();
+    let setup = DaemonSetup::new(crate::support::memory_dir(), "");
+    let text = fs::read_to_string(setup.dir.path().join("config.toml")).unwrap();
+    fs::write(setup.dir.path().join("config.toml"), authority.configured(&text)).unwrap();
+    let mut running = setup.spawn(&[]);
+    let connect = async || Kept::open(&authority, setup.address).await.ok();
     let mut old = eventually("it serves", WITHIN, PAUSE, connect).await;
     assert_eq!(old.certificate, first);
 
@@ -268,9 +269,9 @@ async fn a_hang_up_exchanges_the_certificate_and_says_what_is_wrong_with_a_bad_o
 
     fs::write(authority.files().key, KeyPair::generate().unwrap().serialize_pem()).unwrap();
     running.hang_up();
-    let is_told = async || site.log().contains("the one before stays in use").then_some(());
+    let is_told = async || setup.log().contains("the one before stays in use").then_some(());
     eventually("the log says why", WITHIN, PAUSE, is_told).await;
-    assert!(site.log().contains("KeyMismatch"), "{}", site.log());
+    assert!(setup.log().contains("KeyMismatch"), "{}", setup.log());
     assert_eq!(connect().await.unwrap().certificate, second);
     assert!(running.has_ended().is_none());
 
@@ -278,7 +279,7 @@ async fn a_hang_up_exchanges_the_certificate_and_says_what_is_wrong_with_a_bad_o
     let send = |ca: bool| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_postrider"));
         command.env_remove("POSTRIDER_KEY").env_remove("POSTRIDER_CA");
-        let url = format!("https://localhost:{}", site.address.port());
+        let url = format!("https://localhost:{}", setup.address.port());
         command.args(["send", "--server", &url, "--type", "T", "--project", "p", "--json"]);
         if ca {
             command.arg("--ca").arg(authority.ca());

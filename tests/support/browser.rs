@@ -1,4 +1,4 @@
-//! A real browser: chromium, driven by way of chromedriver.
+//! Drives a real Chromium browser through chromedriver.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -15,41 +15,42 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use url::{ParseError, Url};
 
-/// How long a page may take to show something.
+/// The time within which a page must show an element or text.
 const SHOWS_WITHIN: Duration = Duration::from_secs(20);
-/// How long a browser that was killed may take to end.
+/// The time within which a killed browser must end.
 const ENDS_WITHIN: Duration = Duration::from_secs(10);
 
-/// `chromedriver` on a port of its own with a browser of its own; both are gone when dropped.
+/// A `chromedriver` on its own port with its own browser. Dropping it ends both.
 pub(crate) struct Browser {
     client: Client,
     base: String,
     _processes: Processes,
 }
 
-/// The driver, and the browser that it starts. The browser may outlive the driver, so it is told by its profile.
+/// The driver process and the profile of the browser that it starts. A browser can outlive its driver, so its
+/// processes are found by the profile's path.
 struct Processes {
     driver: Child,
     profile: TempDir,
 }
 
-/// How a browser differs from a fresh one.
+/// Settings in which a browser differs from a fresh one.
 #[derive(Default)]
-pub(crate) struct Manner {
+pub(crate) struct BrowserOptions {
     pub(crate) language: &'static str,
     pub(crate) has_no_script: bool,
-    /// A name that it takes for that of this machine.
+    /// A host name that the browser resolves to this machine.
     pub(crate) rebound: Option<&'static str>,
 }
 
 impl Browser {
-    /// A browser in English for the daemon at `base`.
+    /// Starts a browser in English for the daemon at `base`.
     pub(crate) async fn start(base: &str) -> Self {
-        Self::start_as(base, &Manner { language: "en-GB", ..Manner::default() }).await
+        Self::start_as(base, &BrowserOptions { language: "en-GB", ..BrowserOptions::default() }).await
     }
 
-    /// A browser for the daemon at `base`.
-    pub(crate) async fn start_as(base: &str, manner: &Manner) -> Self {
+    /// Starts a browser with the given options for the daemon at `base`.
+    pub(crate) async fn start_as(base: &str, manner: &BrowserOptions) -> Self {
         let driver = Command::new("chromedriver")
             .arg("--port=0")
             .stdin(Stdio::null())
@@ -60,7 +61,7 @@ impl Browser {
         let mut lines = BufReader::new(processes.driver.stdout.take().unwrap()).lines().map(Result::unwrap);
         let ready = lines.find(|line| line.contains("started successfully on port")).unwrap();
         let port: u16 = ready.trim_end_matches('.').rsplit(' ').next().unwrap().parse().unwrap();
-        // Its output is read to the end, so that it never waits for a reader.
+        // A thread reads the driver's output to the end, so that the driver never blocks on a full pipe.
         std::thread::spawn(move || lines.for_each(drop));
         let capabilities = capabilities(&processes.profile, manner);
         let client = ClientBuilder::new(HttpConnector::new())
@@ -72,12 +73,12 @@ impl Browser {
         Self { client, base: base.to_owned(), _processes: processes }
     }
 
-    /// The driver itself.
+    /// Returns the underlying WebDriver client.
     pub(crate) fn driver(&self) -> &Client {
         &self.client
     }
 
-    /// Has the browser show pages as a screen of that many CSS pixels does, in the light or the dark scheme.
+    /// Emulates a screen of this size in CSS pixels with the light or dark colour scheme.
     pub(crate) async fn screen(&self, width: u32, height: u32, scheme: &'static str) {
         self.devtools("Emulation.setScrollbarsHidden", json!({"hidden": true})).await;
         let metrics = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
@@ -86,7 +87,7 @@ impl Browser {
         self.devtools("Emulation.setEmulatedMedia", media).await;
     }
 
-    /// A picture of the page from its top on, so high at most, as PNG.
+    /// Returns a PNG screenshot from the top of the page, at most `height_max` pixels high.
     pub(crate) async fn picture(&self, height_max: u32) -> Vec<u8> {
         let size = self.devtools("Page.getLayoutMetrics", json!({})).await["cssContentSize"].take();
         let height = size["height"].as_f64().unwrap().min(height_max.into());
@@ -96,23 +97,23 @@ impl Browser {
         STANDARD.decode(picture["data"].as_str().unwrap()).unwrap()
     }
 
-    /// One command of the browser's own protocol.
+    /// Sends one command of the Chrome DevTools protocol.
     pub(crate) async fn devtools(&self, command: &'static str, params: Value) -> Value {
         self.client.issue_cmd(Devtools { command, params }).await.unwrap()
     }
 
-    /// Goes to a path of the page.
+    /// Opens a path of the page.
     pub(crate) async fn open(&self, path: &str) {
         self.client.goto(&format!("{}{path}", self.base)).await.unwrap();
     }
 
-    /// The path and query that the browser is at.
+    /// Returns the path and query that the browser shows.
     pub(crate) async fn path(&self) -> String {
         let url = self.client.current_url().await.unwrap();
         url.as_str().strip_prefix(&self.base).unwrap().to_owned()
     }
 
-    /// The element of that selector, once it is there.
+    /// Waits for an element that matches the selector and returns it.
     pub(crate) async fn find(&self, css: &str) -> Element {
         let found = self.client.wait().at_most(SHOWS_WITHIN).for_element(Locator::Css(css)).await;
         match found {
@@ -121,13 +122,13 @@ impl Browser {
         }
     }
 
-    /// Clicks the element of that selector.
+    /// Clicks the element that matches the selector.
     pub(crate) async fn click(&self, css: &str) {
         let element = self.find(css).await;
         element.click().await.unwrap_or_else(|error| panic!("{css}: {error}"));
     }
 
-    /// Clicks what has exactly this text.
+    /// Clicks the link or button with exactly this text.
     pub(crate) async fn click_text(&self, text: &str) {
         let xpath = format!("//*[self::a or self::button or self::label][normalize-space()='{text}']");
         let found = self.client.wait().at_most(SHOWS_WITHIN).for_element(Locator::XPath(&xpath)).await;
@@ -135,17 +136,17 @@ impl Browser {
         element.click().await.unwrap_or_else(|error| panic!("{text}: {error}"));
     }
 
-    /// Types into the field of that selector, after what it has.
+    /// Appends text to the field that matches the selector.
     pub(crate) async fn fill(&self, css: &str, text: &str) {
         self.find(css).await.send_keys(text).await.unwrap();
     }
 
-    /// All text that the page shows.
+    /// Returns all text that the page shows.
     pub(crate) async fn text(&self) -> String {
         self.client.find(Locator::Css("body")).await.unwrap().text().await.unwrap()
     }
 
-    /// The texts of all elements of that selector.
+    /// Returns the texts of all elements that match the selector.
     pub(crate) async fn texts(&self, css: &str) -> Vec<String> {
         let script =
             "return [...document.querySelectorAll(arguments[0])].map((one) => one.textContent.trim())";
@@ -168,7 +169,7 @@ impl Browser {
     }
 }
 
-/// A command of the browser's own protocol, by way of chromedriver.
+/// A Chrome DevTools command, sent through chromedriver.
 #[derive(Debug)]
 struct Devtools {
     command: &'static str,
@@ -186,7 +187,7 @@ impl WebDriverCompatibleCommand for Devtools {
 }
 
 impl Processes {
-    /// Every process that was started with the profile and still runs. One that has ended has no command line.
+    /// Returns every running process that was started with the profile. An ended process has no command line.
     fn of_profile(&self) -> Vec<Pid> {
         let profile = self.profile.path().display().to_string();
         let processes = std::fs::read_dir("/proc").unwrap().map(Result::unwrap);
@@ -201,7 +202,7 @@ impl Processes {
 
 impl Drop for Processes {
     fn drop(&mut self) {
-        // One that has ended already is as good.
+        // Killing a process that has already ended does no harm.
         drop(self.driver.kill());
         drop(self.driver.wait());
         let began = tokio::time::Instant::now();
@@ -218,7 +219,7 @@ impl Drop for Processes {
     }
 }
 
-fn capabilities(profile: &TempDir, manner: &Manner) -> serde_json::Map<String, Value> {
+fn capabilities(profile: &TempDir, manner: &BrowserOptions) -> serde_json::Map<String, Value> {
     let arguments = [
         "--headless",
         "--no-sandbox",

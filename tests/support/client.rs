@@ -1,4 +1,4 @@
-//! A client of the API: a few keep-alive connections, and no retry of anything.
+//! A client of the API with a few keep-alive connections. It never retries.
 
 use std::net::SocketAddr;
 use std::sync::Mutex;
@@ -13,10 +13,10 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-/// Longer than any answer may take; reached only when the daemon hangs.
+/// Longer than any response may take. The client reaches this limit only if the daemon hangs.
 const ANSWER_WITHIN: Duration = Duration::from_secs(90);
 
-/// What the API answered.
+/// A response of the API.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
@@ -25,7 +25,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// The body as JSON; null if there is none.
+    /// Returns the body as JSON, or null if there is none.
     pub(crate) fn json(&self) -> Value {
         if self.body.is_empty() {
             return Value::Null;
@@ -34,13 +34,13 @@ impl Answer {
             .unwrap_or_else(|error| panic!("{error} in {:?}", String::from_utf8_lossy(&self.body)))
     }
 
-    /// Has to have this status and this body.
+    /// Asserts that the response has this status and this body.
     #[track_caller]
     pub(crate) fn expect_text(self, status: u16, text: &str) {
         assert_eq!((self.status.as_u16(), &*String::from_utf8_lossy(&self.body)), (status, text));
     }
 
-    /// The JSON of an answer that has to have this status.
+    /// Asserts the status and returns the body as JSON.
     #[track_caller]
     pub(crate) fn expect(self, status: u16) -> Value {
         let text = String::from_utf8_lossy(&self.body).into_owned();
@@ -49,12 +49,12 @@ impl Answer {
     }
 }
 
-/// Why there is no answer.
+/// The reason why there is no response.
 #[derive(Debug)]
-pub(crate) enum Lost {
-    /// No connection: the request was never sent.
+pub(crate) enum CallError {
+    /// The connection failed, so the request was never sent.
     Unsent(String),
-    /// It was sent, at least in part: nobody knows what became of it.
+    /// The request was sent at least in part, and its outcome is unknown.
     Unanswered(String),
 }
 
@@ -67,24 +67,24 @@ pub(crate) struct ApiClient {
 }
 
 impl ApiClient {
-    /// A client of the daemon at `address`; connects when it is first used.
+    /// Creates a client of the daemon at `address`. It connects on first use.
     pub(crate) fn new(address: SocketAddr) -> Self {
         Self { address, key: None, idle: Mutex::default(), connections: Mutex::default() }
     }
 
-    /// The same with an API key.
+    /// Returns the client with an API key.
     pub(crate) fn with_key(self, key: &str) -> Self {
         Self { key: Some(key.to_owned()), ..self }
     }
 
-    /// One request, sent once.
+    /// Sends one request once.
     pub(crate) async fn call(
         &self,
         method: Method,
         path: &str,
         media_type: &str,
         body: impl Into<Bytes>,
-    ) -> Result<Answer, Lost> {
+    ) -> Result<Answer, CallError> {
         let mut headers = HeaderMap::new();
         if !media_type.is_empty() {
             headers.insert("content-type", media_type.parse().unwrap());
@@ -92,17 +92,17 @@ impl ApiClient {
         self.send(method, path, headers, body).await
     }
 
-    /// One request with these headers, sent once.
+    /// Sends one request with these headers once.
     pub(crate) async fn send(
         &self,
         method: Method,
         path: &str,
         headers: HeaderMap,
         body: impl Into<Bytes>,
-    ) -> Result<Answer, Lost> {
+    ) -> Result<Answer, CallError> {
         let mut connection = match self.reuse().await {
             Some(connection) => connection,
-            None => self.connect().await.map_err(|error| Lost::Unsent(error.to_string()))?,
+            None => self.connect().await.map_err(|error| CallError::Unsent(error.to_string()))?,
         };
         let request = Request::builder().method(method).uri(path).header("host", self.address.to_string());
         let mut request = request.body(Full::new(body.into())).unwrap();
@@ -118,7 +118,7 @@ impl ApiClient {
         let answer = tokio::time::timeout(ANSWER_WITHIN, exchange)
             .await
             .unwrap_or_else(|_| panic!("no answer to {path} within {ANSWER_WITHIN:?}"))
-            .map_err(|error| Lost::Unanswered(error.to_string()))?;
+            .map_err(|error| CallError::Unanswered(error.to_string()))?;
         self.idle.lock().unwrap().push(connection);
         Ok(answer)
     }
@@ -142,53 +142,53 @@ impl ApiClient {
         Ok(sender)
     }
 
-    /// Submits whatever `body` is: an object or an array.
-    pub(crate) async fn submit(&self, body: &Value) -> Result<Answer, Lost> {
+    /// Submits `body`, which is one event or an array of events.
+    pub(crate) async fn submit(&self, body: &Value) -> Result<Answer, CallError> {
         self.call(Method::POST, "/v1/events", "application/json", body.to_string()).await
     }
 
-    /// Submits one event that has to be accepted, and returns the answer's JSON.
+    /// Submits one event, asserts that it is accepted, and returns the response's JSON.
     pub(crate) async fn accepted(&self, event: &Value) -> Value {
         self.submit(event).await.unwrap().expect(202)
     }
 
-    /// A GET that has to succeed.
+    /// Sends a GET request and asserts that it succeeds.
     pub(crate) async fn get(&self, path: &str) -> Value {
         self.call(Method::GET, path, "", "").await.unwrap().expect(200)
     }
 
-    /// A POST of JSON.
+    /// Sends a POST request with a JSON body.
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
         self.call(Method::POST, path, "application/json", body.to_string()).await.unwrap()
     }
 
-    /// A POST without a body.
+    /// Sends a POST request without a body.
     pub(crate) async fn command(&self, path: &str) -> Answer {
         self.call(Method::POST, path, "", "").await.unwrap()
     }
 
-    /// A PATCH that has to succeed.
+    /// Sends a PATCH request and asserts that it succeeds.
     pub(crate) async fn patch(&self, path: &str, change: &Value) -> Value {
         self.call(Method::PATCH, path, "application/json", change.to_string()).await.unwrap().expect(200)
     }
 
-    /// A DELETE that has to succeed.
+    /// Sends a DELETE request and asserts that it succeeds.
     pub(crate) async fn delete(&self, path: &str) {
         let answer = self.call(Method::DELETE, path, "", "").await.unwrap();
         assert!(answer.status.is_success(), "{} {:?}", answer.status, answer.body);
     }
 
-    /// Creates a subscription that has to be valid; the answer holds its secret.
+    /// Creates a subscription, asserts success, and returns the response, which holds its secret.
     pub(crate) async fn subscribe(&self, members: &Value) -> Value {
         self.post("/v1/subscriptions", members).await.expect(201)
     }
 
-    /// A subscription as it shows now.
+    /// Returns the current representation of a subscription.
     pub(crate) async fn subscription(&self, id: &str) -> Value {
         self.get(&format!("/v1/subscriptions/{id}")).await
     }
 
-    /// Every item of a list, page by page.
+    /// Returns every item of a list, across all pages.
     pub(crate) async fn list(&self, path: &str) -> Vec<Value> {
         let mut items = Vec::new();
         let mut cursor = Value::Null;
@@ -206,7 +206,7 @@ impl ApiClient {
         }
     }
 
-    /// How many deliveries of all subscriptions are not final.
+    /// Returns the number of deliveries of all subscriptions that are not final.
     pub(crate) async fn unfinished(&self) -> u64 {
         let count = |stats: &Value, state: &str| stats[state].as_u64().unwrap();
         let subscriptions = self.list("/v1/subscriptions").await;
@@ -217,7 +217,7 @@ impl ApiClient {
     }
 }
 
-/// An event with a type and `company/project`, whose data is `{"n": n}`.
+/// Returns an event with this type and `company/project`. Its data is `{"n": n}`.
 pub(crate) fn event(event_type: &str, project: &str, n: u64) -> Value {
     let mut event = json!({"type": event_type, "data": {"n": n}});
     match project.split_once('/') {

@@ -1,4 +1,4 @@
-//! The whole daemon in process, on tokio's paused clock.
+//! The whole daemon in the test's process, on tokio's paused clock.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -15,30 +15,30 @@ use tempfile::TempDir;
 use super::client::ApiClient;
 use super::receiver::{Receiver, Reply, Script, always};
 
-/// When virtual time begins: 2026-01-05T08:00:00Z, a Monday.
+/// The start of virtual time: 2026-01-05T08:00:00Z, a Monday.
 const EPOCH: Timestamp = Timestamp::from_millis(1_767_600_000_000);
 
 /// A daemon with its data directory, its clock and a client.
-pub(crate) struct World {
+pub(crate) struct TestDaemon {
     pub(crate) clock: Clock,
     pub(crate) api: ApiClient,
     pub(crate) dir: TempDir,
-    /// What comes after the settings that every test has.
+    /// Settings that are appended to those of every test.
     pub(crate) settings: String,
     seed: u64,
     starts: u64,
     daemon: Option<Daemon>,
 }
 
-impl World {
-    /// A daemon with the default config, except that it may call loopback and serves a free port.
+impl TestDaemon {
+    /// Starts a daemon with the default config on a free port. It may call loopback addresses.
     pub(crate) async fn start() -> Self {
         Self::start_with("", 1).await
     }
 
-    /// The same with more settings, as text of the config file.
+    /// Starts a daemon with additional settings in the syntax of the config file.
     pub(crate) async fn start_with(settings: &str, seed: u64) -> Self {
-        let mut world = Self {
+        let mut daemon = Self {
             clock: Clock::starting_at(EPOCH),
             api: ApiClient::new(SocketAddr::from(([127, 0, 0, 1], 1))),
             dir: super::memory_dir(),
@@ -47,8 +47,8 @@ impl World {
             starts: 0,
             daemon: None,
         };
-        world.run().await;
-        world
+        daemon.run().await;
+        daemon
     }
 
     async fn run(&mut self) {
@@ -63,61 +63,61 @@ impl World {
         self.daemon = Some(daemon);
     }
 
-    /// A clean stop and a new start on the same data directory.
+    /// Stops the daemon cleanly and starts it again on the same data directory.
     pub(crate) async fn restart(&mut self) {
         self.stop().await;
         self.run().await;
     }
 
-    /// A clean stop.
+    /// Stops the daemon cleanly.
     pub(crate) async fn stop(&mut self) {
         self.daemon.take().unwrap().stop().await.unwrap();
     }
 
-    /// An end without a clean stop.
+    /// Ends the daemon without a clean stop.
     pub(crate) async fn kill(&mut self) {
         self.daemon.take().unwrap().kill().await;
     }
 
-    /// A new start on the same data directory.
+    /// Starts the daemon again on the same data directory.
     pub(crate) async fn revive(&mut self) {
         self.run().await;
     }
 
-    /// The journey.
+    /// Returns the daemon's flow.
     pub(crate) fn flow(&self) -> &Flow {
         self.daemon.as_ref().unwrap().flow()
     }
 
-    /// The log.
+    /// Returns the reader of the daemon's log.
     pub(crate) fn reader(&self) -> &Reader {
         self.flow().reader()
     }
 
-    /// How often the store has synced its data file, by its own count.
+    /// Returns the number of times that the store has synced its data file, by the store's own count.
     pub(crate) fn syncs(&self) -> u64 {
         self.reader().syncs()
     }
 
-    /// A receiver that answers by `script`.
+    /// Starts a receiver that answers by `script`.
     pub(crate) async fn receiver(&self, script: Script) -> Receiver {
         Receiver::start(self.clock.clone(), script).await
     }
 
-    /// A receiver that answers 200, with a subscription that has these members besides its URL.
+    /// Starts a receiver that answers 200, and subscribes it with these members.
     pub(crate) async fn subscribed(&self, members: Value) -> (Receiver, Value) {
         let receiver = self.receiver(always(Reply::Status(200))).await;
         let subscription = self.subscribe(&receiver, members).await;
         (receiver, subscription)
     }
 
-    /// Subscribes the receiver.
+    /// Creates a subscription with the receiver's URL and these members.
     pub(crate) async fn subscribe(&self, receiver: &Receiver, mut members: Value) -> Value {
         members["url"] = json!(receiver.url());
         self.api.subscribe(&members).await
     }
 
-    /// Waits on virtual time until the answer is there, for a day at most.
+    /// Waits up to a day of virtual time until `ask` returns a value.
     pub(crate) async fn until<T>(&self, what: &str, ask: impl AsyncFnMut() -> Option<T>) -> T {
         super::eventually(what, Duration::from_hours(24), Duration::from_secs(1), ask).await
     }
@@ -128,7 +128,7 @@ impl World {
     }
 }
 
-/// A config file: what every test has, then `settings`.
+/// Returns the text of a config file: the settings of every test, then `settings`.
 pub(crate) fn config(data: &Path, settings: &str) -> String {
     let data = data.display();
     let delivery =

@@ -1,4 +1,4 @@
-//! The laws that hold between what was accepted, the daemon's log and what the receivers saw.
+//! The laws that relate accepted events, the daemon's log and the requests that receivers saw.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use postrider::model::time::Timestamp;
 
-use super::ledger::{AttemptRow, DeliveryRow, Facts, Known, Ledger, marker};
-use super::receiver::{Reply, Seen};
+use super::ledger::{AttemptRow, DeliveryRow, ExpectedSubscription, Ledger, ObservedState, marker};
+use super::receiver::{ReceivedRequest, Reply};
 
-/// Times in the log are whole milliseconds, rounded on their own.
+/// The tolerance for times in the log, each of which is rounded to whole milliseconds.
 const ROUNDING: Duration = Duration::from_millis(3);
 /// The longest wait that `Retry-After` can ask for.
 const RETRY_AFTER_MAX: Duration = Duration::from_hours(1);
 
-/// What came of holding the facts against the laws.
+/// The result of checking the observed state against the laws.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Report {
     pub(crate) violations: Vec<String>,
@@ -22,11 +22,11 @@ pub(crate) struct Report {
     pub(crate) delivered: usize,
     pub(crate) exhausted: usize,
     pub(crate) cancelled: usize,
-    /// Deliveries that a receiver took more than once.
+    /// Deliveries that a receiver accepted more than once.
     pub(crate) duplicates: usize,
-    /// Requests of which the log has no attempt.
+    /// Requests without an attempt in the log.
     pub(crate) unlogged: usize,
-    /// Acknowledged events or deliveries that are not in the log.
+    /// Acknowledged events or deliveries that are missing from the log.
     pub(crate) lost: usize,
 }
 
@@ -43,7 +43,7 @@ impl fmt::Display for Report {
 }
 
 impl Report {
-    /// Fails with the first violations, if there are any.
+    /// Panics with the first violations, if there are any.
     #[track_caller]
     pub(crate) fn assert_lawful(&self) {
         const SHOWN: usize = 10;
@@ -53,9 +53,9 @@ impl Report {
 }
 
 impl Ledger {
-    /// Holds the log and the receivers against the laws.
-    pub(crate) fn check(&self, facts: &Facts) -> Report {
-        let mut requests: HashMap<&str, Vec<&Seen>> = HashMap::new();
+    /// Checks the log and the receivers' requests against the laws.
+    pub(crate) fn check(&self, facts: &ObservedState) -> Report {
+        let mut requests: HashMap<&str, Vec<&ReceivedRequest>> = HashMap::new();
         for seen in facts.seen.iter().filter(|seen| !seen.delivery().is_empty()) {
             requests.entry(seen.delivery()).or_default().push(seen);
         }
@@ -77,9 +77,9 @@ impl Ledger {
 
 struct Check<'a> {
     ledger: &'a Ledger,
-    facts: &'a Facts,
-    /// By delivery, in the order that they came.
-    requests: HashMap<&'a str, Vec<&'a Seen>>,
+    facts: &'a ObservedState,
+    /// The requests of each delivery, in order of arrival.
+    requests: HashMap<&'a str, Vec<&'a ReceivedRequest>>,
     report: Report,
 }
 
@@ -88,7 +88,7 @@ impl<'a> Check<'a> {
         self.report.violations.push(format!("{law}: {what:?}"));
     }
 
-    /// Every acknowledged event is in the log as it was submitted; no refused one is; none appears from nowhere.
+    /// Checks that the log holds every acknowledged event as submitted, no refused event, and no unknown one.
     fn events(&mut self) {
         for (id, accepted) in &self.ledger.accepted {
             match self.facts.events.get(id) {
@@ -121,7 +121,7 @@ impl<'a> Check<'a> {
         Some(&accepted.targets)
     }
 
-    /// Each event has exactly one delivery for each subscription that it matched, and no other.
+    /// Checks that each event has exactly one delivery per subscription that it matched, and no other.
     fn one_delivery_each(&mut self) {
         let mut counts: HashMap<(&str, &str), usize> = HashMap::new();
         for row in &self.facts.deliveries {
@@ -144,7 +144,7 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// Attempts are numbered from 1 without gaps, each after the one before, and nothing follows a success.
+    /// Checks that attempts are numbered from 1 without gaps, do not overlap, and end with the first success.
     fn attempts(&mut self, row: &DeliveryRow) {
         if !row.attempts.iter().map(|attempt| attempt.number).eq(1..=row.attempts.len() as u64) {
             self.violated("attempts are not numbered without gaps", row);
@@ -159,7 +159,7 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// Every delivery is final, and its attempts say the same as its state.
+    /// Checks that every delivery is final and that its attempts agree with its state.
     fn end(&mut self, row: &DeliveryRow) {
         let Some(known) = self.ledger.subscriptions.get(&row.subscription) else {
             return self.violated("a delivery of an unknown subscription", row);
@@ -182,8 +182,8 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// No attempt before its due time: the schedule less the jitter, and all of what `Retry-After` asked for,
-    /// unless the subscription was switched on in between.
+    /// Checks that no attempt begins before its due time: the schedule less the jitter, or the full
+    /// `Retry-After`. Enabling the subscription in between may bring an attempt forward.
     fn waits(&mut self, row: &DeliveryRow) {
         let Some(known) = self.ledger.subscriptions.get(&row.subscription) else { return };
         for (pair, wait) in row.attempts.windows(2).zip(&known.schedule) {
@@ -199,21 +199,21 @@ impl<'a> Check<'a> {
     }
 
     fn asked_to_wait(&self, row: &DeliveryRow, number: u64) -> Duration {
-        let asked = |seen: &Seen| match seen.reply {
+        let asked = |seen: &ReceivedRequest| match seen.reply {
             Reply::RetryAfter(429 | 503, secs) => Some(Duration::from_secs(secs).min(RETRY_AFTER_MAX)),
             _ => None,
         };
-        // The log's attempt is the last request of that number: one before was cut off by a crash.
+        // The log's attempt is the last request with that number. A crash cut off the earlier ones.
         let last = self.requests(row).iter().rfind(|seen| seen.attempt() == number);
         last.copied().and_then(asked).unwrap_or_default()
     }
 
-    fn requests(&self, row: &DeliveryRow) -> &[&'a Seen] {
+    fn requests(&self, row: &DeliveryRow) -> &[&'a ReceivedRequest] {
         self.requests.get(row.id.as_str()).map_or(&[], Vec::as_slice)
     }
 
-    /// Every logged attempt was seen by the receiver with a valid signature; a success is one that the receiver
-    /// meant; after the end, and after a subscription was deleted, nothing comes any more.
+    /// Checks that the receiver saw every logged attempt with a valid signature, and that every logged
+    /// success was one. No request may follow the final state or the subscription's deletion.
     fn seen(&mut self, row: &DeliveryRow) {
         let Some(known) = self.ledger.subscriptions.get(&row.subscription) else { return };
         let requests = self.requests(row).to_vec();
@@ -241,8 +241,8 @@ impl<'a> Check<'a> {
         self.report.unlogged += requests.len().saturating_sub(row.attempts.len());
     }
 
-    /// Whether the body holds the event's data.
-    fn carries(&self, known: &Known, seen: &Seen) -> bool {
+    /// Returns whether the request's body holds the event's data.
+    fn carries(&self, known: &ExpectedSubscription, seen: &ReceivedRequest) -> bool {
         let Some(event) = self.facts.events.get(seen.event()) else { return false };
         match known.format.as_str() {
             "standard" | "cloudevents" => seen.json()["data"] == event["data"],
@@ -251,11 +251,11 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// Requests of deliveries that the log does not have, and more repeated ones than crashes account for.
+    /// Finds requests of deliveries that the log lacks, and more repeated requests than the crashes explain.
     fn strangers(&mut self) {
         let logged: BTreeSet<&str> = self.facts.deliveries.iter().map(|row| row.id.as_str()).collect();
-        let stranger = |(id, _): &(&&str, &Vec<&Seen>)| !logged.contains(**id);
-        let strangers: Vec<&Seen> =
+        let stranger = |(id, _): &(&&str, &Vec<&ReceivedRequest>)| !logged.contains(**id);
+        let strangers: Vec<&ReceivedRequest> =
             self.requests.iter().filter(stranger).flat_map(|(_, seen)| seen.clone()).collect();
         for seen in strangers {
             self.violated("a request of a delivery that the log does not have", seen);
@@ -265,7 +265,7 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// What holds of all deliveries of a subscription together.
+    /// Checks the laws over all deliveries of a subscription together.
     fn lanes(&mut self) {
         let mut lanes: BTreeMap<&str, Vec<&DeliveryRow>> = BTreeMap::new();
         for row in &self.facts.deliveries {
@@ -281,8 +281,8 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// With `fifo` the next begins when the one before is final.
-    fn order(&mut self, known: &Known, rows: &[&DeliveryRow]) {
+    /// Checks that with `fifo` each delivery begins after the previous one is final.
+    fn order(&mut self, known: &ExpectedSubscription, rows: &[&DeliveryRow]) {
         for pair in rows.windows(2).filter(|_| known.is_fifo) {
             if started(pair[1]).after(ROUNDING) < ended(pair[0]) {
                 self.violated("a delivery did not wait for the one before", pair);
@@ -290,13 +290,13 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// No more requests are out at once than the subscription allows.
-    fn at_once(&mut self, known: &Known, rows: &[&DeliveryRow]) {
+    /// Checks that requests in flight stay within the subscription's limit.
+    fn at_once(&mut self, known: &ExpectedSubscription, rows: &[&DeliveryRow]) {
         let attempts = || rows.iter().flat_map(|row| &row.attempts);
         let begins = attempts().map(|attempt| (attempt.started_at.after(ROUNDING), 1));
         let ends = attempts().map(|attempt| (attempt.ended_at.max(attempt.started_at.after(ROUNDING)), -1));
         let mut changes: Vec<(Timestamp, isize)> = begins.chain(ends).collect();
-        // At the same moment the end comes first.
+        // An end sorts before a start at the same moment.
         changes.sort_unstable();
         let allowed = isize::try_from(known.max_in_flight).unwrap();
         let mut open = 0;
@@ -308,9 +308,9 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// After an exhausted delivery, without another's success since its first attempt, nothing begins until a
-    /// person has switched the subscription on again.
-    fn health(&mut self, known: &Known, rows: &[&DeliveryRow]) {
+    /// Checks that no attempt begins after an exhausted delivery until the subscription is enabled again. A
+    /// success of another delivery since the exhausted one's first attempt lifts this rule.
+    fn health(&mut self, known: &ExpectedSubscription, rows: &[&DeliveryRow]) {
         let attempts = || rows.iter().flat_map(|row| &row.attempts);
         for row in rows.iter().filter(|row| self.ledger.disables && row.state == "exhausted") {
             let (first, last) = (started(row), ended(row));

@@ -1,5 +1,7 @@
-//! The ledger: what was accepted and who had to get it, kept apart from the daemon; and the facts that the laws
-//! hold it against, which are the daemon's log and what the receivers saw.
+//! Records what was accepted and who must receive it, independently of the daemon.
+//!
+//! The laws compare this ledger with the observed state: the daemon's log and the requests that receivers
+//! saw.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -8,11 +10,11 @@ use postrider::model::time::Timestamp;
 use serde_json::Value;
 
 use super::client::ApiClient;
-use super::receiver::{Receiver, Seen};
+use super::receiver::{ReceivedRequest, Receiver};
 
 /// A subscription as the ledger knows it.
 #[derive(Clone, Debug)]
-pub(crate) struct Known {
+pub(crate) struct ExpectedSubscription {
     pub(crate) events: Vec<String>,
     pub(crate) projects: Vec<String>,
     pub(crate) format: String,
@@ -20,15 +22,15 @@ pub(crate) struct Known {
     pub(crate) schedule: Vec<Duration>,
     pub(crate) is_fifo: bool,
     pub(crate) max_in_flight: usize,
-    /// Whether events are matched with it now: neither deleted nor switched off by a person.
+    /// Whether new events match the subscription: it is neither deleted nor manually disabled.
     pub(crate) active: bool,
-    /// When it was switched on, which brings forward what waits.
+    /// The times at which the subscription was enabled, which brings waiting deliveries forward.
     pub(crate) enabled_at: Vec<Timestamp>,
     pub(crate) deleted_at: Option<Timestamp>,
 }
 
-impl Known {
-    /// A subscription as the API or the config file was given it; `secret` may be in it.
+impl ExpectedSubscription {
+    /// Creates the entry from the members that the API or the config file got, which may include `secret`.
     pub(crate) fn new(members: &Value, schedule: &[Duration]) -> Self {
         let texts = |name: &str| -> Vec<String> {
             let list = members[name].as_array().map_or(&[][..], Vec::as_slice);
@@ -51,7 +53,7 @@ impl Known {
         }
     }
 
-    /// Whether its selectors contain the event: the plain reading of the contract, term by term.
+    /// Returns whether the selectors contain the event, by a literal reading of the contract, term by term.
     fn wants(&self, event: &Value) -> bool {
         let (kind, project) = (event["type"].as_str().unwrap(), event["project"].as_str().unwrap());
         let company = event["company"].as_str();
@@ -73,54 +75,54 @@ fn selects(terms: &[String], means: impl Fn(&str) -> bool) -> bool {
         && !excludes.iter().any(|term| means(&term[1..]))
 }
 
-/// An accepted event and the subscriptions that have to get it.
+/// An accepted event and the subscriptions that must receive it.
 #[derive(Clone, Debug)]
 pub(crate) struct Accepted {
     pub(crate) content: Value,
     pub(crate) targets: BTreeSet<String>,
 }
 
-/// What was done to the daemon and what it answered.
+/// Everything that was done to the daemon, and its responses.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ledger {
-    pub(crate) subscriptions: BTreeMap<String, Known>,
+    pub(crate) subscriptions: BTreeMap<String, ExpectedSubscription>,
     pub(crate) accepted: BTreeMap<String, Accepted>,
-    /// Submitted without an answer, by what makes each unique: they may have been accepted or not.
+    /// Submitted events without a response, by unique marker. They may or may not have been accepted.
     pub(crate) unanswered: BTreeMap<String, Accepted>,
-    /// Answered with an error: they must not exist.
+    /// Events that were refused with an error and must not exist.
     pub(crate) refused: BTreeSet<String>,
-    /// How often the daemon ended without a clean stop: each time, what was in flight goes out again.
+    /// The number of ends without a clean stop. After each, attempts in flight may be repeated.
     pub(crate) crashes: usize,
-    /// How far a wait may fall short of its schedule, as a share.
+    /// The share by which a wait may fall short of its schedule.
     pub(crate) jitter: f64,
-    /// Whether a delivery that is exhausted switches its subscription off, as `health.disable = "exhausted"` says.
+    /// Whether an exhausted delivery disables its subscription, as `health.disable = "exhausted"` specifies.
     pub(crate) disables: bool,
 }
 
 impl Ledger {
-    /// A ledger for a daemon with that `delivery.jitter`.
+    /// Creates a ledger for a daemon with this `delivery.jitter`.
     pub(crate) fn new(jitter: f64) -> Self {
         Self { jitter, disables: true, ..Self::default() }
     }
 
-    /// Notes a subscription; from now on events are matched with it.
-    pub(crate) fn subscribed(&mut self, id: &str, known: Known) {
+    /// Records a subscription. Events are matched with it from now on.
+    pub(crate) fn subscribed(&mut self, id: &str, known: ExpectedSubscription) {
         self.subscriptions.insert(id.to_owned(), known);
     }
 
-    /// The subscription `id`, which was noted before.
-    pub(crate) fn known(&mut self, id: &str) -> &mut Known {
+    /// Returns the recorded subscription `id`.
+    pub(crate) fn known(&mut self, id: &str) -> &mut ExpectedSubscription {
         self.subscriptions.get_mut(id).unwrap()
     }
 
-    /// Who has to get an event that is accepted now.
+    /// Returns the subscriptions that must receive an event accepted now.
     pub(crate) fn expect(&self, event: &Value) -> Accepted {
-        let wanting = |known: &Known| known.active && known.wants(event);
+        let wanting = |known: &ExpectedSubscription| known.active && known.wants(event);
         let targets = self.subscriptions.iter().filter(|(_, known)| wanting(known));
         Accepted { content: event.clone(), targets: targets.map(|(id, _)| id.clone()).collect() }
     }
 
-    /// Notes the 202 of one event, and that its answer agrees with the ledger.
+    /// Records the 202 of one event and asserts that the response agrees with the ledger.
     pub(crate) fn note(&mut self, expected: Accepted, result: &Value) {
         let id = result["id"].as_str().unwrap().to_owned();
         self.unanswered.remove(&marker(&expected.content));
@@ -131,41 +133,41 @@ impl Ledger {
         self.accepted.entry(id).or_insert(expected);
     }
 
-    /// Notes that nobody knows whether the event was accepted.
+    /// Records that the outcome of an event's submission is unknown.
     pub(crate) fn lost_sight_of(&mut self, expected: Accepted) {
         self.unanswered.insert(marker(&expected.content), expected);
     }
 
-    /// Notes that the event was answered with an error.
+    /// Records that an event was refused with an error.
     pub(crate) fn was_refused(&mut self, event: &Value) {
         self.refused.insert(marker(event));
     }
 }
 
-/// What makes an event of a test unique: its data.
+/// Returns the text that makes a test's event unique: its data.
 pub(crate) fn marker(event: &Value) -> String {
     event["data"].to_string()
 }
 
-/// An attempt as the log has it.
+/// An attempt as shown by the log.
 #[derive(Clone, Debug)]
 pub(crate) struct AttemptRow {
     pub(crate) number: u64,
     pub(crate) started_at: Timestamp,
     pub(crate) ended_at: Timestamp,
     pub(crate) status: Option<u64>,
-    /// Whether the receiver was never reached.
+    /// Whether the request never reached the receiver.
     pub(crate) unreached: bool,
 }
 
 impl AttemptRow {
-    /// Whether it was answered with 2xx.
+    /// Returns whether the receiver answered with 2xx.
     pub(crate) fn succeeded(&self) -> bool {
         self.status.is_some_and(|status| (200..300).contains(&status))
     }
 }
 
-/// A delivery as the log has it.
+/// A delivery as shown by the log.
 #[derive(Clone, Debug)]
 pub(crate) struct DeliveryRow {
     pub(crate) id: String,
@@ -176,7 +178,7 @@ pub(crate) struct DeliveryRow {
 }
 
 impl DeliveryRow {
-    /// Reads a delivery of the API.
+    /// Reads a delivery from the API's JSON.
     pub(crate) fn read(delivery: &Value) -> Self {
         let text = |name: &str| delivery[name].as_str().unwrap().to_owned();
         let attempt = |attempt: &Value| {
@@ -199,16 +201,16 @@ impl DeliveryRow {
     }
 }
 
-/// The log as the API shows it, and what the receivers saw.
+/// The log as the API shows it, and the requests that the receivers saw.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Facts {
+pub(crate) struct ObservedState {
     pub(crate) events: BTreeMap<String, Value>,
     pub(crate) deliveries: Vec<DeliveryRow>,
-    pub(crate) seen: Vec<Seen>,
+    pub(crate) seen: Vec<ReceivedRequest>,
 }
 
-impl Facts {
-    /// Reads the whole log and what every receiver saw.
+impl ObservedState {
+    /// Reads the whole log and the requests of every receiver.
     pub(crate) async fn gather(api: &ApiClient, receivers: impl Iterator<Item = &Receiver>) -> Self {
         let mut events = BTreeMap::new();
         for head in api.list("/v1/events").await {

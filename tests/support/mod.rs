@@ -1,13 +1,15 @@
-//! What the tests of the whole daemon share: receivers, a client of the API, the ledger with its laws, and the
-//! daemon itself, in process or as the real executable.
+//! Support shared by the tests of the whole daemon.
+//!
+//! It has receivers, a client of the API, the ledger with its laws, and the daemon itself, in process or as
+//! the real executable.
 
 pub(crate) mod client;
 pub(crate) mod daemon;
 pub(crate) mod laws;
 pub(crate) mod ledger;
-pub(crate) mod listener;
 pub(crate) mod process;
 pub(crate) mod receiver;
+pub(crate) mod stream_reader;
 pub(crate) mod trace;
 
 use std::str::FromStr;
@@ -15,7 +17,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-/// The value of an environment variable, or `default` if it is not set.
+/// Returns the value of an environment variable, or `default` if it is not set.
 pub(crate) fn variable<T: FromStr>(name: &str, default: T) -> T {
     match std::env::var(name) {
         Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name}='{text}' cannot be read")),
@@ -23,16 +25,16 @@ pub(crate) fn variable<T: FromStr>(name: &str, default: T) -> T {
     }
 }
 
-/// A data directory in memory where the machine has such a place: for tests that never cut the power, and
-/// whose speed should not hang on the disk.
+/// Creates a temporary data directory in memory, if the machine has one. Use it for tests that never cut the
+/// power and whose speed should not depend on the disk.
 pub(crate) fn memory_dir() -> TempDir {
     TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()).unwrap()
 }
 
-/// Asks again and again until the answer is there.
+/// Repeats `ask` until it returns a value.
 ///
 /// # Panics
-/// After `limit`, with what was waited for.
+/// After `limit`, with what it waited for.
 pub(crate) async fn eventually<T>(
     what: &str,
     limit: Duration,
@@ -49,8 +51,8 @@ pub(crate) async fn eventually<T>(
     }
 }
 
-/// Lets time pass, which is virtual on a paused clock: how long a receiver takes, or a person until the next act.
-/// Never to wait for a result: see [`eventually`].
+/// Lets time pass, which is virtual on a paused clock. It stands for the time that a receiver or a person
+/// takes. Never use it to wait for a result: see [`eventually`].
 pub(crate) async fn passes(time: Duration) {
     tokio::time::sleep_until(tokio::time::Instant::now() + time).await;
 }

@@ -12,52 +12,56 @@ use tempfile::TempDir;
 
 use super::client::ApiClient;
 
-/// How long a start may take, recovery included.
+/// The time within which the daemon must be ready, including recovery.
 const READY_WITHIN: Duration = Duration::from_mins(1);
 
-/// A config file, a data directory and an address that a daemon can be started on again and again.
-pub(crate) struct Site {
+/// A config file, a data directory and an address on which a daemon can be started repeatedly.
+pub(crate) struct DaemonSetup {
     pub(crate) address: SocketAddr,
     pub(crate) dir: TempDir,
 }
 
-impl Site {
-    /// A site in `dir` with the settings of every test, then `settings`.
+impl DaemonSetup {
+    /// Creates the setup in `dir` with the settings of every test, then `settings`.
     pub(crate) fn new(dir: TempDir, settings: &str) -> Self {
-        // The port is free now and stays ours in all likelihood: a killed daemon has to come back on it.
+        // The port is free now and very likely stays free. A killed daemon must be able to bind it again.
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let site = Self { address, dir };
-        site.configure(settings);
-        site
+        let setup = Self { address, dir };
+        setup.configure(settings);
+        setup
     }
 
-    /// Writes the config file anew: the settings of every test, then `settings`.
+    /// Rewrites the config file with the settings of every test, then `settings`.
     pub(crate) fn configure(&self, settings: &str) {
         let text = super::daemon::config(&self.data(), settings);
         let text = text.replace("127.0.0.1:0", &self.address.to_string());
         std::fs::write(self.dir.path().join("config.toml"), text).unwrap();
     }
 
-    /// Where the data is.
+    /// Returns the data directory.
     pub(crate) fn data(&self) -> PathBuf {
         self.dir.path().join("data")
     }
 
-    /// What the daemon said so far.
+    /// Returns the daemon's log so far.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
     }
 
-    /// Starts the executable, by way of `wrapper` if there is one; it is killed when dropped. It is that of this build,
-    /// or the one that `POSTRIDER_EXECUTABLE` names: of a release, where something is measured.
-    pub(crate) fn spawn(&self, wrapper: &[&str]) -> Running {
-        Running(self.command(wrapper).spawn().unwrap())
+    /// Starts the executable, through `wrapper` if it is not empty. Dropping the result kills the process.
+    /// `POSTRIDER_EXECUTABLE` can name another executable, such as a release build to measure.
+    pub(crate) fn spawn(&self, wrapper: &[&str]) -> RunningDaemon {
+        RunningDaemon(self.command(wrapper).spawn().unwrap())
     }
 
-    /// Starts the executable as a service manager does: with these variables, and `listener`, if there
-    /// is one, as the socket that is handed over.
-    pub(crate) fn spawn_as_service(&self, variables: &[(&str, &str)], listener: Option<OwnedFd>) -> Running {
-        // The number of the process, which it has to be told, is known to itself alone.
+    /// Starts the executable as a service manager does, with these environment variables. `listener` is
+    /// passed on as an inherited socket.
+    pub(crate) fn spawn_as_service(
+        &self,
+        variables: &[(&str, &str)],
+        listener: Option<OwnedFd>,
+    ) -> RunningDaemon {
+        // The daemon must get its own process id in a variable, which only the new process itself knows.
         let hand_over =
             ["sh", "-c", "exec 3<&0 0</dev/null; export LISTEN_FDS=1 LISTEN_PID=$$; exec \"$@\"", "sh"];
         let wrapper = if listener.is_some() { &hand_over[..] } else { &[] };
@@ -66,7 +70,7 @@ impl Site {
         if let Some(listener) = listener {
             command.stdin(Stdio::from(listener));
         }
-        Running(command.spawn().unwrap())
+        RunningDaemon(command.spawn().unwrap())
     }
 
     fn command(&self, wrapper: &[&str]) -> Command {
@@ -91,7 +95,7 @@ impl Site {
     ///
     /// # Panics
     /// If the process ends or the time is over, with its log.
-    pub(crate) async fn ready(&self, running: &mut Running) -> ApiClient {
+    pub(crate) async fn ready(&self, running: &mut RunningDaemon) -> ApiClient {
         let ask = async || {
             let ended = running.0.try_wait().unwrap();
             assert!(ended.is_none(), "the daemon ended with {ended:?}:\n{}", self.log());
@@ -103,11 +107,11 @@ impl Site {
     }
 }
 
-/// A child process, killed when dropped.
-pub(crate) struct Running(Child);
+/// A child process. Dropping it kills the process.
+pub(crate) struct RunningDaemon(Child);
 
-impl Running {
-    /// The process id.
+impl RunningDaemon {
+    /// Returns the process id.
     pub(crate) fn id(&self) -> u32 {
         self.0.id()
     }
@@ -120,12 +124,12 @@ impl Running {
         kill_process(self.pid(), signal).unwrap();
     }
 
-    /// How much memory it has in use, in KiB.
+    /// Returns the resident memory in KiB.
     pub(crate) fn memory_kib(&self) -> u64 {
         self.status("VmRSS:").trim_end_matches(" kB").parse().unwrap()
     }
 
-    /// How many threads it has.
+    /// Returns the number of threads.
     pub(crate) fn threads(&self) -> u64 {
         self.status("Threads:").parse().unwrap()
     }
@@ -135,12 +139,12 @@ impl Running {
         status.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().to_owned()
     }
 
-    /// How many files it has open.
+    /// Returns the number of open files.
     pub(crate) fn open_files(&self) -> u64 {
         std::fs::read_dir(format!("/proc/{}/fd", self.id())).unwrap().count().try_into().unwrap()
     }
 
-    /// Changes how many files it may have open, within what it may raise that to itself.
+    /// Sets the soft limit of open files.
     pub(crate) fn allow_open_files(&self, current: u64) {
         let limits = std::fs::read_to_string(format!("/proc/{}/limits", self.id())).unwrap();
         let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
@@ -148,43 +152,43 @@ impl Running {
         prlimit(Some(self.pid()), Resource::Nofile, Rlimit { current: Some(current), maximum }).unwrap();
     }
 
-    /// SIGTERM.
+    /// Sends SIGTERM to the process.
     pub(crate) fn terminate(&self) {
         self.signal(Signal::TERM);
     }
 
-    /// SIGHUP.
+    /// Sends SIGHUP to the process.
     pub(crate) fn hang_up(&self) {
         self.signal(Signal::HUP);
     }
 
-    /// SIGTERM to the child of this process, for a daemon that runs under a wrapper.
+    /// Sends SIGTERM to the child of this process, for a daemon that runs under a wrapper.
     pub(crate) fn terminate_child(&self) {
         let children = format!("/proc/{0}/task/{0}/children", self.id());
         let child = std::fs::read_to_string(children).unwrap();
         kill_process(child.trim().parse().ok().and_then(Pid::from_raw).unwrap(), Signal::TERM).unwrap();
     }
 
-    /// How the process ended, if it has.
+    /// Returns the exit status if the process has ended.
     pub(crate) fn has_ended(&mut self) -> Option<ExitStatus> {
         self.0.try_wait().unwrap()
     }
 
-    /// SIGKILL, and the end of the process.
+    /// Sends SIGKILL and waits for the end of the process.
     pub(crate) fn kill(mut self) -> ExitStatus {
         self.0.kill().unwrap();
         self.0.wait().unwrap()
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningDaemon {
     fn drop(&mut self) {
         drop(self.0.kill());
         drop(self.0.wait());
     }
 }
 
-/// Whether the program can be started.
+/// Returns whether the program can be started.
 pub(crate) fn is_installed(program: &str) -> bool {
     let paths = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&paths).any(|path: PathBuf| Path::new(&path).join(program).is_file())

@@ -1,6 +1,6 @@
 //! A receiver that records every request and answers by a script.
 //!
-//! It is a task of the test's own runtime, as everything must be that takes part in paused time.
+//! It runs as a task of the test's runtime, as everything that takes part in paused time must.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -25,73 +25,73 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// What a receiver does with one request.
+/// The receiver's reaction to one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Reply {
-    /// Answers at once with this status.
+    /// Answers immediately with this status.
     Status(u16),
     /// Answers with this status and `Retry-After` in seconds.
     RetryAfter(u16, u64),
-    /// Answers with this status after a while.
+    /// Answers with this status after the delay.
     Slow(Duration, u16),
-    /// Takes the request and never answers.
+    /// Reads the request and never answers.
     Hang,
-    /// Answers 200 at once, with a body of which a byte comes each second and no end.
+    /// Answers 200 immediately with an endless body that gets one byte a second.
     Drip,
 }
 
 impl Reply {
-    /// Whether it is a complete 2xx, as far as the receiver is concerned.
+    /// Returns whether the reply is a complete 2xx from the receiver's point of view.
     pub(crate) fn is_success(&self) -> bool {
         matches!(self, Self::Status(status) | Self::Slow(_, status) if (200..300).contains(status))
     }
 }
 
-/// One request as the receiver saw it.
+/// A request that the receiver saw.
 #[derive(Clone, Debug)]
-pub(crate) struct Seen {
-    /// When its body was complete.
+pub(crate) struct ReceivedRequest {
+    /// The time at which the request's body was complete.
     pub(crate) at: Timestamp,
-    /// The path that was asked for.
+    /// The requested path.
     pub(crate) path: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
-    /// What the script decided.
+    /// The reply that the script chose.
     pub(crate) reply: Reply,
 }
 
-impl Seen {
-    /// A header's text; empty if it is not there.
+impl ReceivedRequest {
+    /// Returns the value of a header, or an empty string if the header is missing.
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
-    /// The delivery's id; empty for a health check.
+    /// Returns the delivery's id, or an empty string for a health check.
     pub(crate) fn delivery(&self) -> &str {
         self.header("postrider-delivery-id")
     }
 
-    /// The event's id.
+    /// Returns the event's id.
     pub(crate) fn event(&self) -> &str {
         self.header("webhook-id")
     }
 
-    /// The number of the attempt, 0 if there is none.
+    /// Returns the number of the attempt, or 0 if there is none.
     pub(crate) fn attempt(&self) -> u64 {
         self.header("postrider-attempt").parse().unwrap_or_default()
     }
 
-    /// The body as JSON.
+    /// Returns the body as JSON.
     pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap()
     }
 
-    /// How many signatures it carries.
+    /// Returns the number of signatures in the request.
     pub(crate) fn signatures(&self) -> usize {
         self.header("webhook-signature").split(' ').count()
     }
 
-    /// Whether `secret` signed it, by the published verifier, for a time near that of its arrival.
+    /// Verifies the signature with `secret` and the published verifier, at about the time of arrival.
     pub(crate) fn is_signed_with(&self, secret: &str) -> bool {
         const SKEW_SECS: u64 = 60;
         let at = self.header("webhook-timestamp").parse::<i64>().unwrap_or_default();
@@ -102,15 +102,15 @@ impl Seen {
     }
 }
 
-/// Decides on each request; the reply in `Seen` is not meaningful yet.
-pub(crate) type Script = Box<dyn FnMut(&Seen) -> Reply + Send>;
+/// Chooses the reply to each request. The `reply` of the request it gets is not set yet.
+pub(crate) type Script = Box<dyn FnMut(&ReceivedRequest) -> Reply + Send>;
 
-/// The same reply for ever.
+/// Returns a script that always gives the same reply.
 pub(crate) fn always(reply: Reply) -> Script {
     Box::new(move |_| reply.clone())
 }
 
-/// 500 with probability `share`, else 200.
+/// Returns a script that answers 500 with probability `share`, else 200.
 pub(crate) fn failing(share: f64, seed: u64) -> Script {
     let mut rng = StdRng::seed_from_u64(seed);
     Box::new(move |_| Reply::Status(if rng.random_bool(share) { 500 } else { 200 }))
@@ -119,22 +119,22 @@ pub(crate) fn failing(share: f64, seed: u64) -> Script {
 struct State {
     clock: Clock,
     script: Mutex<Script>,
-    seen: Mutex<Vec<Seen>>,
+    seen: Mutex<Vec<ReceivedRequest>>,
     count: watch::Sender<usize>,
     open: Mutex<(usize, usize)>,
     connections: watch::Sender<usize>,
 }
 
-/// A receiver on its own port of 127.0.0.1, gone when dropped.
+/// A receiver on its own port of 127.0.0.1. Dropping it ends it.
 pub(crate) struct Receiver {
     address: SocketAddr,
     state: Arc<State>,
-    /// Dropping it ends the listener and every connection.
+    /// Dropping this ends the listener and every connection.
     _server: JoinSet<()>,
 }
 
 impl Receiver {
-    /// A receiver that answers by `script`.
+    /// Starts a receiver that answers by `script`.
     pub(crate) async fn start(clock: Clock, script: Script) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -151,31 +151,31 @@ impl Receiver {
         Self { address, state, _server: server }
     }
 
-    /// Where it listens, as a URL.
+    /// Returns the receiver's URL.
     pub(crate) fn url(&self) -> String {
         format!("http://{}/hook", self.address)
     }
 
-    /// Answers by another script from now on.
+    /// Replaces the script.
     pub(crate) fn answer(&self, script: Script) {
         *self.state.script.lock().unwrap() = script;
     }
 
-    /// Every request so far.
-    pub(crate) fn seen(&self) -> Vec<Seen> {
+    /// Returns every request so far.
+    pub(crate) fn seen(&self) -> Vec<ReceivedRequest> {
         self.state.seen.lock().unwrap().clone()
     }
 
-    /// How many requests there were so far.
+    /// Returns the number of requests so far.
     pub(crate) fn count(&self) -> usize {
         *self.state.count.borrow()
     }
 
-    /// Waits until there were `count` requests, and returns them all.
+    /// Waits for `count` requests and returns all of them.
     ///
     /// # Panics
-    /// After a day, which only passes on paused time.
-    pub(crate) async fn wait_for(&self, count: usize) -> Vec<Seen> {
+    /// After a day, which passes only on paused time.
+    pub(crate) async fn wait_for(&self, count: usize) -> Vec<ReceivedRequest> {
         let mut counter = self.state.count.subscribe();
         let reached = counter.wait_for(|seen| *seen >= count);
         let waited = tokio::time::timeout(Duration::from_hours(24), reached).await.map(drop);
@@ -183,9 +183,10 @@ impl Receiver {
         self.seen()
     }
 
-    /// Waits until everything that a sender which is gone has sent is read, and its connections are.
+    /// Waits until the receiver has read everything from a sender that has ended, and its connections are
+    /// closed.
     pub(crate) async fn settled(&self) {
-        // Connections are taken in turn: once this one is answered, all before it have been taken.
+        // Connections are accepted in order. Once this one is answered, all earlier ones have been accepted.
         let mut last = TcpStream::connect(self.address).await.unwrap();
         last.write_all(b"no request\r\n\r\n").await.unwrap();
         last.read_to_end(&mut Vec::new()).await.unwrap();
@@ -193,7 +194,7 @@ impl Receiver {
         self.state.connections.subscribe().wait_for(|open| *open == 0).await.unwrap();
     }
 
-    /// The most requests that were open at once.
+    /// Returns the highest number of simultaneously open requests.
     pub(crate) fn most_at_once(&self) -> usize {
         self.state.open.lock().unwrap().1
     }
@@ -212,7 +213,7 @@ async fn accept(listener: TcpListener, state: Arc<State>) {
 async fn converse(stream: TcpStream, state: Arc<State>) {
     stream.set_nodelay(true).unwrap();
     let service = service_fn(|request| serve(request, &state));
-    // A sender that hangs up, as a killed daemon does, is no concern of the receiver.
+    // A sender that disconnects, as a killed daemon does, is not an error of the receiver.
     drop(http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
     state.connections.send_modify(|open| *open -= 1);
 }
@@ -229,7 +230,8 @@ async fn serve(request: Request<Incoming>, state: &State) -> Result<Response<Bod
 
 fn record(state: &State, head: Parts, body: Bytes) -> Reply {
     let path = head.uri.path().to_owned();
-    let mut seen = Seen { at: state.clock.now(), path, headers: head.headers, body, reply: Reply::Hang };
+    let mut seen =
+        ReceivedRequest { at: state.clock.now(), path, headers: head.headers, body, reply: Reply::Hang };
     let reply = (state.script.lock().unwrap())(&seen);
     seen.reply = reply.clone();
     let mut all = state.seen.lock().unwrap();
@@ -266,7 +268,7 @@ fn drops() -> impl futures_util::Stream<Item = Result<Frame<Bytes>, Infallible>>
     })
 }
 
-/// Counts a request as open while it lives, also when its connection is cut.
+/// Counts a request as open until it is dropped, even if its connection is cut.
 struct Open<'a>(&'a State);
 
 impl<'a> Open<'a> {

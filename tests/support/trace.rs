@@ -1,20 +1,20 @@
-//! What `strace -f -y` wrote down, read back: system calls with their beginning and their end.
+//! Reads the output of `strace -f -y`: system calls with their beginning and their end.
 
 use std::collections::HashMap;
 
-/// A system call. Its place in the trace is that of its lines, in the order that the kernel saw them.
+/// A system call. Its position in the trace is the order in which the kernel saw it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Call {
-    /// The line on which it began.
+    /// The line on which the call began.
     pub(crate) begin: usize,
-    /// The line on which it was over.
+    /// The line on which the call ended.
     pub(crate) end: usize,
-    /// `fdatasync(8</data/db>) = 0`, without the process id.
+    /// The call and its result, such as `fdatasync(8</data/db>) = 0`, without the process id.
     pub(crate) text: String,
 }
 
 impl Call {
-    /// A sync of the store's data file that succeeded.
+    /// Returns whether the call is a successful sync of the store's data file.
     pub(crate) fn is_sync_of(&self, data: &str) -> bool {
         let sync = self.text.starts_with("fdatasync(") || self.text.starts_with("fsync(");
         let file = self.text.split_once('<').and_then(|(_, rest)| rest.split_once('>'));
@@ -22,7 +22,7 @@ impl Call {
         sync && of_data && self.text.ends_with("= 0")
     }
 
-    /// The socket that it reads from or writes to.
+    /// Returns the socket that the call reads from or writes to.
     fn socket(&self) -> Option<&str> {
         let (_, rest) = self.text.split_once("<socket:[")?;
         rest.split_once(']').map(|(inode, _)| inode)
@@ -55,15 +55,15 @@ pub(crate) fn read(trace: &str) -> Vec<Call> {
 /// A request to `POST /v1/events` that was answered with 202.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Accepted {
-    /// The line on which its beginning had been read.
+    /// The line on which the beginning of the request had been read.
     pub(crate) read: usize,
-    /// The line on which the answer began to be written.
+    /// The line on which the daemon began to write the response.
     pub(crate) answered: usize,
-    /// Whether a sync of the data file began after the one and was over before the other.
+    /// Whether a sync of the data file began after the read and ended before the response.
     pub(crate) synced: bool,
 }
 
-/// Every 202 of the trace, in order.
+/// Returns every 202 of the trace, in order.
 pub(crate) fn accepted(calls: &[Call], data: &str) -> Vec<Accepted> {
     let syncs: Vec<&Call> = calls.iter().filter(|call| call.is_sync_of(data)).collect();
     let mut reading: HashMap<&str, usize> = HashMap::new();

@@ -1,7 +1,8 @@
-//! A web page in a real browser: of another site it gets nothing from a daemon on loopback without keys; of the
-//! daemon's own it may do everything.
+//! Pages in a real browser: another site's page gets nothing from a daemon on loopback without keys, and the
+//! daemon's own page may do everything.
 //!
-//! Needs chromium and chromedriver, which `scripts/test` installs: `cargo test --test web_page browser:: -- --ignored`.
+//! Needs chromium and chromedriver, which `scripts/test` installs: `cargo test --test web_page browser:: --
+//! --ignored`.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -10,7 +11,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::driver::{Browser, Manner};
+use crate::driver::{Browser, BrowserOptions};
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
@@ -30,10 +31,10 @@ use tokio_util::sync::CancellationToken;
 use crate::support::client::ApiClient;
 
 const CALLS: &str = include_str!("calls.js");
-/// A name that the browser takes for this machine's, as a rebound one would be.
+/// A host name that the browser resolves to this machine, as after DNS rebinding.
 const REBOUND: &str = "evil.test";
 
-/// One request as the daemon answered it.
+/// A request and the daemon's response to it.
 #[derive(Clone, Debug)]
 struct Answered {
     method: String,
@@ -42,7 +43,7 @@ struct Answered {
     status: StatusCode,
 }
 
-/// What the daemon answered since it was last asked.
+/// The daemon's responses since the last look.
 #[derive(Clone, Default)]
 struct Record(Arc<Mutex<Vec<Answered>>>);
 
@@ -58,7 +59,7 @@ impl Record {
         let cors = response.headers().keys().find(|name| name.as_str().starts_with("access-control-"));
         assert_eq!(cors, None, "{method} {path}");
         let site = site.unwrap_or_default();
-        // The browser asks for this by itself, of whatever it shows; the daemon has none.
+        // The browser requests this icon for every page, and the daemon has none.
         if path != "/favicon.ico" {
             self.0.lock().unwrap().push(Answered { method, path, site, status: response.status() });
         }
@@ -66,7 +67,7 @@ impl Record {
     }
 }
 
-/// Servers of the test, ended with it.
+/// The test's servers. Dropping it ends them.
 struct Servers {
     stop: CancellationToken,
     tasks: JoinSet<()>,
@@ -81,18 +82,18 @@ impl Servers {
     }
 }
 
-/// A site with empty pages and a redirect to the daemon.
+/// Returns a site with empty pages and a redirect to the daemon.
 fn other_site(daemon: SocketAddr) -> Router {
     let page = async || Html("<!doctype html><title>another site</title><body></body>");
     let to = format!("http://{daemon}/v1/events");
     let redirect = async move || (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, to.clone())]);
-    // A page without an origin, whose `Origin` is "null".
+    // A sandboxed page has no origin, so its `Origin` is "null".
     let sandbox = [(header::CONTENT_SECURITY_POLICY, "sandbox allow-scripts allow-forms")];
     let sandboxed = async move || (sandbox, page().await);
     Router::new().route("/", get(page)).route("/sandboxed", get(sandboxed)).route("/redirect", any(redirect))
 }
 
-/// A daemon on loopback without keys, behind a record of what it answers; and a site that is not its own.
+/// A daemon on loopback without keys, behind a recorder of its responses, and another site.
 struct World {
     api: ApiClient,
     record: Record,
@@ -123,16 +124,16 @@ impl World {
         Self { api, record, address, other, subscription, _servers: servers, _daemon: daemon, _data: data }
     }
 
-    /// All that a page of another site must not change.
+    /// Returns everything that a page of another site must not change.
     async fn state(&self) -> [Vec<Value>; 2] {
         let state = [self.api.list("/v1/subscriptions").await, self.api.list("/v1/events").await];
-        // These requests were no page's.
+        // These requests did not come from a page.
         self.record.take();
         state
     }
 }
 
-/// What came of each attempt of the page that the browser shows, and what the daemon answered meanwhile.
+/// Runs every attempt of the page in the browser. Returns their results and the daemon's responses.
 async fn attempt(world: &World, browser: &Client, base: &str) -> (BTreeMap<String, Value>, Vec<Answered>) {
     world.record.take();
     let told = browser.execute_async(CALLS, vec![json!(base), json!(world.subscription)]).await.unwrap();
@@ -141,7 +142,7 @@ async fn attempt(world: &World, browser: &Client, base: &str) -> (BTreeMap<Strin
     (told, world.record.take())
 }
 
-/// How many requests came, which all have to have been refused.
+/// Asserts that there were requests and that the daemon refused all of them.
 fn all_refused(what: &str, answered: &[Answered], paths: &[&str]) {
     for one in answered {
         assert_eq!(one.status, StatusCode::FORBIDDEN, "{what}: {one:?}");
@@ -155,7 +156,7 @@ fn all_refused(what: &str, answered: &[Answered], paths: &[&str]) {
 async fn from_another_site(world: &World, browser: &Client) {
     let before = world.state().await;
     let port = world.other.port();
-    // Another site, and another port of the same machine, which a browser takes for the same site.
+    // Another site, and another port of the same machine, which a browser treats as the same site.
     for (page, site) in [
         (format!("http://{REBOUND}:{port}/"), "cross-site"),
         (format!("http://127.0.0.1:{port}/"), "same-site"),
@@ -206,7 +207,8 @@ async fn from_another_site(world: &World, browser: &Client) {
 const WITHIN: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// A name of the attacker's that points to this machine: to the browser the daemon is then the page's own site.
+/// Tries a host name of the attacker that points to this machine. For the browser the daemon is then the
+/// page's own site.
 async fn by_a_rebound_name(world: &World, browser: &Client) {
     let before = world.state().await;
     let base = format!("http://{REBOUND}:{}", world.address.port());
@@ -217,14 +219,14 @@ async fn by_a_rebound_name(world: &World, browser: &Client) {
     for (name, outcome) in &told {
         let text = outcome["text"].as_str().unwrap();
         assert!(!text.contains(&world.subscription) && !text.contains("items"), "{name}: {text}");
-        // It is its own site, so that it may read: that it is refused.
+        // The page is on its own site, so it can read that it is refused.
         read += usize::from(text.contains("urn:postrider:problem:forbidden"));
     }
     assert!(read > 20, "{told:#?}");
     assert_eq!(world.state().await, before);
 }
 
-/// The positive control: the same attempts from the daemon's own site do what they say.
+/// The positive control: the same attempts from the daemon's own site succeed.
 async fn from_its_own_site(world: &World, browser: &Client) {
     let base = format!("http://localhost:{}", world.address.port());
     let [_, events] = world.state().await;
@@ -238,7 +240,7 @@ async fn from_its_own_site(world: &World, browser: &Client) {
     assert!(told["iframe"]["text"].as_str().unwrap().contains(&world.subscription), "{}", told["iframe"]);
     assert_eq!(told["post json /v1/events"]["status"], 202);
     assert_eq!(told["post json /v1/subscriptions"]["status"], 201);
-    // What a form can send is refused here too.
+    // Content types that a form can send are refused here too.
     assert_eq!(told["post text /v1/events"]["status"], 415);
     assert_eq!((&told["patch"]["status"], &told["delete"]["status"]), (&json!(200), &json!(204)));
     let done = answered.iter().filter(|one| one.status.is_success()).count();
@@ -252,9 +254,9 @@ async fn from_its_own_site(world: &World, browser: &Client) {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs chromium and chromedriver"]
-async fn a_page_of_another_site_gets_nothing_and_one_of_its_own_everything() {
+async fn pages_of_other_sites_cannot_call_the_api_and_its_own_page_can() {
     let world = World::start().await;
-    let manner = Manner { language: "en-GB", rebound: Some(REBOUND), ..Manner::default() };
+    let manner = BrowserOptions { language: "en-GB", rebound: Some(REBOUND), ..BrowserOptions::default() };
     let browser = Browser::start_as(&format!("http://{}", world.address), &manner).await;
     from_another_site(&world, browser.driver()).await;
     by_a_rebound_name(&world, browser.driver()).await;

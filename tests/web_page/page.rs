@@ -1,6 +1,7 @@
-//! The web page in a real browser, against the real executable, with receivers that really get the webhooks.
+//! The web page in a real browser, against the real executable, with receivers that get the webhooks.
 //!
-//! Needs chromium and chromedriver, which `scripts/test` installs: `cargo test --test web_page page:: -- --ignored`.
+//! Needs chromium and chromedriver, which `scripts/test` installs: `cargo test --test web_page page:: --
+//! --ignored`.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -8,10 +9,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::driver::{Browser, Manner};
+use crate::driver::{Browser, BrowserOptions};
 use crate::support::client::{ApiClient, event};
-use crate::support::process::{Running, Site};
-use crate::support::receiver::{Receiver, Reply, Seen, always};
+use crate::support::process::{DaemonSetup, RunningDaemon};
+use crate::support::receiver::{ReceivedRequest, Receiver, Reply, always};
 use fantoccini::key::Key;
 use http::Method;
 use postrider::model::time::Clock;
@@ -42,20 +43,20 @@ company = "globex"
 id = "shop"
 "#;
 
-/// A daemon, a client of its API, and how to reach its page.
+/// A daemon, a client of its API, and the address of its page.
 struct Served {
     api: ApiClient,
     base: String,
-    _site: Site,
-    _running: Running,
+    _setup: DaemonSetup,
+    _running: RunningDaemon,
 }
 
 impl Served {
     async fn start(settings: &str) -> Self {
-        let site = Site::new(crate::support::memory_dir(), &format!("{settings}{CATALOG}"));
-        let mut running = site.spawn(&[]);
-        let api = site.ready(&mut running).await;
-        Self { api, base: format!("http://{}", site.address), _site: site, _running: running }
+        let setup = DaemonSetup::new(crate::support::memory_dir(), &format!("{settings}{CATALOG}"));
+        let mut running = setup.spawn(&[]);
+        let api = setup.ready(&mut running).await;
+        Self { api, base: format!("http://{}", setup.address), _setup: setup, _running: running }
     }
 }
 
@@ -63,7 +64,7 @@ async fn receiver(reply: Reply) -> Receiver {
     Receiver::start(Clock::system(), always(reply)).await
 }
 
-async fn got(receiver: &Receiver, count: usize) -> Vec<Seen> {
+async fn got(receiver: &Receiver, count: usize) -> Vec<ReceivedRequest> {
     let what = format!("{count} requests have come");
     let pause = Duration::from_millis(20);
     crate::support::eventually(&what, ARRIVES_WITHIN, pause, async || {
@@ -75,7 +76,7 @@ async fn got(receiver: &Receiver, count: usize) -> Vec<Seen> {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a browser; scripts/test runs it"]
-async fn a_first_visit_ends_with_a_webhook_by_clicking_only() {
+async fn a_first_visitor_creates_a_webhook_by_clicking_only() {
     let served = Served::start("").await;
     let receiver = receiver(Reply::Status(200)).await;
     let browser = Browser::start(&served.base).await;
@@ -119,7 +120,7 @@ async fn a_first_visit_ends_with_a_webhook_by_clicking_only() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a browser; scripts/test runs it"]
-async fn the_preview_agrees_with_what_then_arrives() {
+async fn the_preview_matches_the_events_that_are_then_delivered() {
     let served = Served::start("").await;
     let receiver = receiver(Reply::Status(200)).await;
     let mut events = Vec::new();
@@ -160,7 +161,7 @@ async fn the_preview_agrees_with_what_then_arrives() {
     let seen = got(&receiver, 3).await;
     let arrived: BTreeSet<String> = seen
         .iter()
-        .map(Seen::json)
+        .map(ReceivedRequest::json)
         .filter(|body| body["data"]["n"] != 99)
         .map(|body| format!("{} {}/{}", text(&body["type"]), text(&body["company"]), text(&body["project"])))
         .collect();
@@ -176,10 +177,10 @@ fn text(value: &Value) -> &str {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a browser; scripts/test runs it"]
-async fn a_receiver_fails_is_mended_and_gets_what_was_held() {
+async fn a_repaired_receiver_gets_its_held_deliveries() {
     let served = Served::start("").await;
     let receiver = receiver(Reply::Status(503)).await;
-    // One at a time, so that the first failure finds the other three unsent.
+    // One request at a time, so that the first failure leaves the other three unsent.
     let members = json!({"name": "crm", "url": receiver.url(), "retry_schedule": [], "max_in_flight": 1});
     let subscription = served.api.subscribe(&members).await;
     let path = format!("/subscriptions/{}", text(&subscription["id"]));
@@ -189,7 +190,7 @@ async fn a_receiver_fails_is_mended_and_gets_what_was_held() {
     for n in 0..4 {
         served.api.accepted(&event("TODO_CREATED", "acme/website", n)).await;
     }
-    // The page is not loaded again: it tells by itself.
+    // The page updates itself without a reload.
     browser.until_shows("after the attempts of a delivery were used up: 503 from 127.0.0.1.").await;
     browser.until_shows("deliveries are held; nothing is lost.").await;
     browser.click_text("Switch on").await;
@@ -209,7 +210,7 @@ async fn a_receiver_fails_is_mended_and_gets_what_was_held() {
         .collect();
     assert!(held.len() <= 3);
     let seen = got(&receiver, before + 4).await;
-    let bodies: Vec<Value> = seen[before..].iter().map(Seen::json).collect();
+    let bodies: Vec<Value> = seen[before..].iter().map(ReceivedRequest::json).collect();
     assert_eq!(bodies[0]["type"], "webhook.health_check");
     assert_eq!(bodies.len(), 4, "the check and what was held: {bodies:?}");
 
@@ -224,9 +225,9 @@ async fn a_receiver_fails_is_mended_and_gets_what_was_held() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a browser; scripts/test runs it"]
-async fn the_language_is_the_browsers_until_another_is_chosen() {
+async fn the_page_uses_the_browsers_language_until_another_is_chosen() {
     let served = Served::start("").await;
-    let swedish = Manner { language: "sv-SE", ..Manner::default() };
+    let swedish = BrowserOptions { language: "sv-SE", ..BrowserOptions::default() };
     let browser = Browser::start_as(&served.base, &swedish).await;
     browser.open("/subscriptions").await;
     browser.until_shows("Ingen vill få veta något ännu").await;
@@ -240,7 +241,7 @@ async fn the_language_is_the_browsers_until_another_is_chosen() {
     assert!(browser.driver().get_all_cookies().await.unwrap().is_empty(), "a cookie without a login");
 }
 
-/// Tabs on until the element of that selector has the focus.
+/// Presses Tab until the element that matches the selector has the focus.
 async fn tab_to(browser: &Browser, css: &str) {
     const TABS_MAX: usize = 80;
     let keys = Key::Tab.to_string();
@@ -261,7 +262,7 @@ async fn press(browser: &Browser, keys: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a browser; scripts/test runs it"]
-async fn the_keyboard_is_enough() {
+async fn every_action_works_by_keyboard() {
     let served = Served::start("").await;
     let receiver = receiver(Reply::Status(200)).await;
     let browser = Browser::start(&served.base).await;
@@ -288,7 +289,7 @@ async fn the_keyboard_is_enough() {
 async fn everything_works_without_script() {
     let served = Served::start("").await;
     let receiver = receiver(Reply::Status(200)).await;
-    let plain = Manner { language: "en", has_no_script: true, ..Manner::default() };
+    let plain = BrowserOptions { language: "en", has_no_script: true, ..BrowserOptions::default() };
     let browser = Browser::start_as(&served.base, &plain).await;
     browser.open("/subscriptions/new").await;
     browser.fill("#url", &receiver.url()).await;
@@ -311,7 +312,7 @@ async fn everything_works_without_script() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a browser; scripts/test runs it"]
-async fn what_is_past_is_delivered_again() {
+async fn past_events_are_delivered_again() {
     let served = Served::start("").await;
     let receiver = receiver(Reply::Status(200)).await;
     for n in 0..3 {
@@ -322,7 +323,7 @@ async fn what_is_past_is_delivered_again() {
     let subscription = served.api.subscribe(&members).await;
     let browser = Browser::start(&served.base).await;
     browser.open(&format!("/subscriptions/{}", text(&subscription["id"]))).await;
-    // By the keyboard alone.
+    // Uses the keyboard alone.
     tab_to(&browser, "a[href$='/replay']").await;
     press(&browser, &Key::Enter.to_string()).await;
     browser.until_shows("Nothing is sent until you have seen how much it is.").await;
@@ -333,7 +334,7 @@ async fn what_is_past_is_delivered_again() {
     tab_to(&browser, "#counted button.primary").await;
     press(&browser, &Key::Enter.to_string()).await;
     browser.until_shows("It has begun, and goes on by itself.").await;
-    let bodies: Vec<Value> = got(&receiver, 3).await.iter().map(Seen::json).collect();
+    let bodies: Vec<Value> = got(&receiver, 3).await.iter().map(ReceivedRequest::json).collect();
     assert!(bodies.iter().all(|body| body["type"] == "TODO_CREATED"), "{bodies:?}");
     browser.until_shows("3 deliveries made.").await;
     browser.until_shows("Done").await;
@@ -356,16 +357,16 @@ async fn what_is_past_is_delivered_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a browser; scripts/test runs it"]
-async fn a_replay_shows_how_far_it_is_and_can_be_stopped_without_script() {
+async fn a_replay_shows_its_progress_and_can_be_cancelled_without_script() {
     let served = Served::start("[api]\nreplay_backlog_max = 2\n").await;
     let receiver = receiver(Reply::Status(200)).await;
     for n in 0..9 {
         served.api.accepted(&event("TODO_CREATED", "acme/website", n)).await;
     }
-    // Switched off, it holds what is made, so that the replay waits for room.
+    // The subscription is disabled and holds its deliveries, so the replay waits for its backlog.
     let members = json!({"name": "crm", "url": receiver.url(), "enabled": false});
     let subscription = served.api.subscribe(&members).await;
-    let plain = Manner { language: "en", has_no_script: true, ..Manner::default() };
+    let plain = BrowserOptions { language: "en", has_no_script: true, ..BrowserOptions::default() };
     let browser = Browser::start_as(&served.base, &plain).await;
     browser.open(&format!("/subscriptions/{}", text(&subscription["id"]))).await;
     browser.click_text("Deliver again").await;
@@ -389,7 +390,7 @@ async fn a_replay_shows_how_far_it_is_and_can_be_stopped_without_script() {
     got(&receiver, 2).await;
 }
 
-/// A key for tests, and its digest.
+/// Returns a key for tests and its digest.
 fn key(name: &str) -> (String, String) {
     let key = format!("{name}-key-for-tests-only");
     let digest = ring::digest::digest(&ring::digest::SHA256, key.as_bytes());
@@ -398,17 +399,17 @@ fn key(name: &str) -> (String, String) {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a browser; scripts/test runs it"]
-async fn with_keys_people_log_in_and_may_do_what_their_key_may() {
+async fn login_grants_the_role_of_the_key() {
     let (admin, admin_digest) = key("admin");
     let (read, read_digest) = key("read");
     let keys =
         [("boss", "admin", &admin_digest), ("looker", "read", &read_digest)].map(|(name, role, sha256)| {
             format!("[[auth.keys]]\nname = \"{name}\"\nrole = \"{role}\"\nsha256 = \"{sha256}\"\n")
         });
-    let site = Site::new(crate::support::memory_dir(), &format!("{}{CATALOG}", keys.concat()));
-    let mut running = site.spawn(&[]);
-    site.ready(&mut running).await;
-    let browser = Browser::start(&format!("http://{}", site.address)).await;
+    let setup = DaemonSetup::new(crate::support::memory_dir(), &format!("{}{CATALOG}", keys.concat()));
+    let mut running = setup.spawn(&[]);
+    setup.ready(&mut running).await;
+    let browser = Browser::start(&format!("http://{}", setup.address)).await;
     browser.open("/subscriptions").await;
     browser.until_shows("This daemon is protected by keys.").await;
     browser.fill("#key", "guess").await;
@@ -436,7 +437,7 @@ async fn with_keys_people_log_in_and_may_do_what_their_key_may() {
     drop(running);
 }
 
-/// Where `scripts/test` puts axe-core, unless told otherwise.
+/// Returns the path to axe-core, by default where `scripts/test` installs it.
 fn axe() -> String {
     let folder = std::env::var("AXE_CORE").unwrap_or_else(|_| {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -455,7 +456,7 @@ axe.run({resultTypes: ["violations"]}).then((found) => done(found.violations
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a browser and axe-core; scripts/test runs it"]
-async fn no_view_keeps_anybody_out() {
+async fn every_view_passes_the_accessibility_checker() {
     let served = Served::start("").await;
     let (good, bad) = (receiver(Reply::Status(200)).await, receiver(Reply::Status(500)).await);
     for (name, receiver) in [("good", &good), ("bad", &bad)] {
@@ -496,7 +497,7 @@ async fn no_view_keeps_anybody_out() {
     let browser = Browser::start(&served.base).await;
     let axe = axe();
     let mut problems = Vec::new();
-    // A desk, the same at a zoom of 200 %, and a phone.
+    // A desktop, the same at a zoom of 200 %, and a phone.
     for (width, scheme) in [(1440, "light"), (720, "dark"), (390, "light")] {
         browser.screen(width, 900, scheme).await;
         for view in &views {
@@ -515,7 +516,7 @@ async fn no_view_keeps_anybody_out() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a browser; scripts/test runs it"]
-async fn the_tail_shows_what_happens_as_it_happens() {
+async fn the_live_view_shows_events_as_they_happen() {
     let served = Served::start("").await;
     let receiver = receiver(Reply::Status(200)).await;
     served.api.subscribe(&json!({"name": "crm", "url": receiver.url()})).await;

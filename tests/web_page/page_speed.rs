@@ -1,7 +1,8 @@
-//! How long the web page's views take with 10,000 subscriptions and 1,000,000 deliveries, what they weigh, and how soon
-//! a browser paints. Prints figures; fails where a view is slow.
+//! Measures the web page's views with 10,000 subscriptions and 1,000,000 deliveries: response times, sizes,
+//! and time to first paint. Prints the figures and fails if a view is slow.
 //!
-//! `POSTRIDER_EXECUTABLE=target/release/postrider cargo test --test web_page page_speed:: -- --ignored --nocapture`
+//! `POSTRIDER_EXECUTABLE=target/release/postrider cargo test --test web_page page_speed:: -- --ignored
+//! --nocapture`
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use crate::driver::Browser;
 use crate::support::client::ApiClient;
-use crate::support::process::{Running, Site};
+use crate::support::process::{DaemonSetup, RunningDaemon};
 use crate::support::receiver::{Receiver, Reply, always};
 use futures_util::StreamExt as _;
 use futures_util::stream;
@@ -17,29 +18,31 @@ use http::{HeaderMap, Method};
 use postrider::model::time::Clock;
 use serde_json::{Value, json};
 
-/// How often each view is asked for.
+/// The number of requests per view.
 const ASKED: usize = 20;
-/// The longest that half of the answers of a view may take.
+/// The longest median response time of a view.
 const HALF_MAX: Duration = Duration::from_millis(100);
-/// How often the browser loads the page anew.
+/// The number of page loads in the browser.
 const LOADS: usize = 10;
-/// Subscriptions that want every event: one receiver is there, the others are not, so that theirs are held.
+/// The number of subscriptions that want every event. One receiver answers, the others are gone, so that
+/// their deliveries are held.
 const HOT: usize = 20;
 const BATCH: usize = 500;
 const AT_ONCE: usize = 16;
 
-/// A daemon as people run it: on the disk, with the cache of the defaults.
-async fn daemon() -> (Site, Running, ApiClient) {
-    let site = Site::new(tempfile::TempDir::new().unwrap(), "[log]\nlevel = \"error\"\n");
-    let path = site.dir.path().join("config.toml");
+/// Starts a daemon as users run it: on the disk, with the default cache.
+async fn daemon() -> (DaemonSetup, RunningDaemon, ApiClient) {
+    let setup = DaemonSetup::new(tempfile::TempDir::new().unwrap(), "[log]\nlevel = \"error\"\n");
+    let path = setup.dir.path().join("config.toml");
     let config = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, config.replace("cache = \"16MiB\"\n", "")).unwrap();
-    let mut running = site.spawn(&[]);
-    let api = site.ready(&mut running).await;
-    (site, running, api)
+    let mut running = setup.spawn(&[]);
+    let api = setup.ready(&mut running).await;
+    (setup, running, api)
 }
 
-/// Makes `count` subscriptions, the first of them [`HOT`]. Answers with the ids of the hot ones, the good one first.
+/// Creates `count` subscriptions, of which the first [`HOT`] want every event. Returns the ids of these, the
+/// answering one first.
 async fn subscribe(api: &ApiClient, receiver: &Receiver, count: usize) -> Vec<String> {
     let mut hot = Vec::new();
     for n in 0..HOT.min(count) {
@@ -58,7 +61,7 @@ async fn subscribe(api: &ApiClient, receiver: &Receiver, count: usize) -> Vec<St
     hot
 }
 
-/// Submits events until there are `deliveries` of the hot subscriptions.
+/// Submits events until the hot subscriptions have this many deliveries.
 async fn fill(api: &ApiClient, deliveries: usize) {
     let batches = stream::iter(0..deliveries / HOT / BATCH);
     let filled = batches.for_each_concurrent(AT_ONCE / 4, async |batch| {
@@ -77,7 +80,7 @@ async fn fill(api: &ApiClient, deliveries: usize) {
     filled.await;
 }
 
-/// Half of the answers took no longer, the longest, and the bytes of one as a browser gets it.
+/// Returns the median and the longest response time, and the compressed size of a response.
 async fn measure(api: &ApiClient, path: &str) -> (Duration, Duration, usize) {
     let mut lengths = Vec::with_capacity(ASKED);
     let mut bytes = 0;
@@ -96,10 +99,10 @@ async fn measure(api: &ApiClient, path: &str) -> (Duration, Duration, usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "measures: run it by hand with the executable of a release"]
-async fn many_subscriptions_and_deliveries_do_not_slow_a_view() {
+async fn views_stay_fast_with_many_subscriptions_and_deliveries() {
     let subscriptions = crate::support::variable("SUBSCRIPTIONS", 10_000);
     let deliveries = crate::support::variable("DELIVERIES", 1_000_000);
-    let (_site, running, api) = daemon().await;
+    let (_setup, running, api) = daemon().await;
     let receiver = Receiver::start(Clock::system(), always(Reply::Status(200))).await;
     let began = tokio::time::Instant::now();
     let hot = subscribe(&api, &receiver, subscriptions).await;
@@ -152,7 +155,7 @@ async fn many_subscriptions_and_deliveries_do_not_slow_a_view() {
         let shown = path.replace(&event, "…").replace(delivery.as_str().unwrap(), "…");
         let shown = hot.iter().fold(shown, |shown, id| shown.replace(id, "…"));
         println!("{:>7.1} ms {:>7.1} ms {bytes:>7} B  {shown}", ms(half), ms(longest));
-        // Counting is asked for, and may look at all of the log.
+        // Counts are optional and may look at the whole log.
         if half > HALF_MAX && !path.contains("count=1") {
             slow.push(shown);
         }
@@ -164,7 +167,7 @@ async fn many_subscriptions_and_deliveries_do_not_slow_a_view() {
     assert!(slow.is_empty(), "{slow:?}");
 }
 
-/// How long half of the editor's answers take no longer than, with a filter that is tried on the newest events.
+/// Returns the median response time of the editor with a filter that runs on the newest events.
 async fn typing(api: &ApiClient) -> Duration {
     let page = api.call(Method::GET, "/subscriptions/new", "", "").await.unwrap();
     let page = String::from_utf8_lossy(&page.body).into_owned();
@@ -202,12 +205,12 @@ found();
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "measures: run it by hand with the executable of a release"]
-async fn the_first_load_paints_soon() {
-    let (site, _running, api) = daemon().await;
+async fn the_first_load_paints_within_its_limit() {
+    let (setup, _running, api) = daemon().await;
     let receiver = Receiver::start(Clock::system(), always(Reply::Status(200))).await;
     subscribe(&api, &receiver, HOT).await;
     fill(&api, HOT * BATCH).await;
-    let browser = Browser::start(&format!("http://{}", site.address)).await;
+    let browser = Browser::start(&format!("http://{}", setup.address)).await;
     for path in ["/", "/subscriptions", "/deliveries"] {
         let (mut paints, mut first) = (Vec::new(), Value::Null);
         for _ in 0..LOADS {

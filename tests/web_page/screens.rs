@@ -1,6 +1,7 @@
-//! Pictures of every view of the web page, to be looked at: at the width of a desk and of a phone, in both schemes.
+//! Takes screenshots of every view for people to look at: desktop and phone width, light and dark.
 //!
-//! `cargo test --test web_page screens:: -- --ignored`; they are in `target/screens`, or the folder that `SCREENS` names.
+//! `cargo test --test web_page screens:: -- --ignored` puts them into `target/screens`, or the folder that
+//! `SCREENS` names.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -9,19 +10,19 @@ use std::time::Duration;
 
 use crate::driver::Browser;
 use crate::support::client::ApiClient;
-use crate::support::process::Site;
-use crate::support::receiver::{Receiver, Reply, Script, Seen, always};
+use crate::support::process::DaemonSetup;
+use crate::support::receiver::{ReceivedRequest, Receiver, Reply, Script, always};
 use postrider::model::time::Clock;
 use serde_json::{Value, json};
 
 const SCREENS: [(&str, u32, u32); 2] = [("desk", 1440, 1000), ("phone", 390, 844)];
-/// A picture is of the whole page, up to this.
+/// The largest height of a screenshot, which shows the whole page.
 const HEIGHT_MAX: u32 = 2600;
 const SCHEMES: [&str; 2] = ["light", "dark"];
-/// What is refused by the second receiver is told by its amount.
+/// The amount above which the second receiver refuses an event.
 const REFUSED: f64 = 80.5;
 const WITHIN: Duration = Duration::from_secs(30);
-/// The key of the daemon whose log-in is pictured, and its digest, are of no use elsewhere.
+/// The key of the daemon whose login page is captured. It is valid nowhere else.
 const KEY: &str = "[[auth.keys]]\nname = \"ops\"\nrole = \"admin\"\nsha256 = \
                    \"0000000000000000000000000000000000000000000000000000000000000000\"\n";
 
@@ -59,7 +60,7 @@ fn settings() -> String {
     types.chain(projects).collect()
 }
 
-/// What happened before the pictures are taken: the subscriptions by name.
+/// Creates the history that the screenshots show. Returns the subscriptions by name.
 async fn happen(api: &ApiClient, receivers: &[Receiver; 4]) -> Vec<Value> {
     let [good, flaky, broken, slow] = receivers.each_ref().map(Receiver::url);
     let mut subscriptions = Vec::new();
@@ -87,7 +88,7 @@ async fn happen(api: &ApiClient, receivers: &[Receiver; 4]) -> Vec<Value> {
     subscriptions
 }
 
-/// Where the pictures go.
+/// Returns the folder for the screenshots.
 fn folder() -> PathBuf {
     let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/screens");
     let folder: PathBuf = crate::support::variable("SCREENS", default);
@@ -95,7 +96,7 @@ fn folder() -> PathBuf {
     folder
 }
 
-/// Takes the four pictures of a view.
+/// Takes the four screenshots of a view.
 async fn picture(browser: &Browser, name: &str, path: &str, shows: &str) {
     for (screen, width, height) in SCREENS {
         for scheme in SCHEMES {
@@ -108,14 +109,14 @@ async fn picture(browser: &Browser, name: &str, path: &str, shows: &str) {
     }
 }
 
-async fn started(settings: &str) -> (Site, crate::support::process::Running, ApiClient) {
-    let site = Site::new(crate::support::memory_dir(), settings);
-    let mut running = site.spawn(&[]);
-    let api = site.ready(&mut running).await;
-    (site, running, api)
+async fn started(settings: &str) -> (DaemonSetup, crate::support::process::RunningDaemon, ApiClient) {
+    let setup = DaemonSetup::new(crate::support::memory_dir(), settings);
+    let mut running = setup.spawn(&[]);
+    let api = setup.ready(&mut running).await;
+    (setup, running, api)
 }
 
-/// The newest delivery that the search finds, once there is one.
+/// Waits for the newest delivery that the search finds.
 async fn delivery(api: &ApiClient, search: &str) -> String {
     let pause = Duration::from_millis(100);
     crate::support::eventually(search, WITHIN, pause, async || {
@@ -127,7 +128,7 @@ async fn delivery(api: &ApiClient, search: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes pictures: run it by hand"]
-async fn every_view_is_pictured() {
+async fn every_view_is_captured() {
     let (empty, _empty, _) = started("").await;
     let browser = Browser::start(&format!("http://{}", empty.address)).await;
     picture(&browser, "welcome", "/", "Three steps").await;
@@ -135,10 +136,10 @@ async fn every_view_is_pictured() {
     let browser = Browser::start(&format!("http://{}", locked.address)).await;
     picture(&browser, "login", "/login", "protected by keys").await;
 
-    let (site, _running, api) = started(&settings()).await;
+    let (setup, _running, api) = started(&settings()).await;
     let replies: [Script; 4] = [
         always(Reply::Status(204)),
-        Box::new(|seen: &Seen| {
+        Box::new(|seen: &ReceivedRequest| {
             Reply::Status(if seen.json()["data"]["amount"] == REFUSED { 500 } else { 200 })
         }),
         always(Reply::Status(503)),
@@ -158,7 +159,7 @@ async fn every_view_is_pictured() {
     let event = event.as_str().unwrap();
     let job = api.post(&format!("/v1/subscriptions/{}/replay", id(0)), &json!({})).await.expect(202);
 
-    let browser = Browser::start(&format!("http://{}", site.address)).await;
+    let browser = Browser::start(&format!("http://{}", setup.address)).await;
     for (name, path, shows) in [
         ("overview", "/".to_owned(), "Newest deliveries"),
         ("subscriptions", "/subscriptions".to_owned(), "Data warehouse"),
@@ -181,7 +182,7 @@ async fn every_view_is_pictured() {
     live(&browser, &api).await;
 }
 
-/// The tail shows what happens while it is looked at.
+/// Captures the live view while events happen.
 async fn live(browser: &Browser, api: &ApiClient) {
     for (screen, width, height) in SCREENS {
         for scheme in SCHEMES {

@@ -1,10 +1,12 @@
-//! Who may call: keys with roles, and the guard of a daemon without keys.
+//! Access control: keys with roles, and the checks of a daemon without keys.
 //!
-//! Without keys only loopback and Unix sockets are served. A web page in the user's browser can reach loopback
-//! too, so there `Host` must name loopback (against DNS rebinding) and `Origin`, if there is one, must be the
-//! daemon's own (against cross-site requests). With or without keys, what a browser itself says comes from
-//! another site is refused, its preflights too, and no answer ever has a CORS header: no page of another site
-//! reads anything, and none sends a body, which would have to be `application/json` (a form cannot be).
+//! With keys, a request needs one whose role permits the route. Without keys, the daemon serves only loopback and Unix
+//! sockets.
+//!
+//! Web pages from other sites cannot call the API, even from a browser on the same machine. With or without keys, the
+//! [`browser`](super::browser) checks refuse their requests and preflights, and no response carries a CORS header. A
+//! page could still send an HTML form without any of these signs, but a form cannot be of a
+//! [media type](crate::api::request::media_type) that the API reads.
 
 use std::sync::Arc;
 
@@ -16,24 +18,25 @@ use ring::digest::{SHA256, digest};
 use subtle::ConstantTimeEq as _;
 
 use super::browser::{check_host, is_navigation, refuse_other_sites};
-use super::throttle::Throttle;
+use super::throttle::AuthThrottle;
 use crate::api::caller::{Caller, Peer};
-use crate::api::problem::{ApiError, mend};
+use crate::api::error::{ApiError, into_problem};
 use crate::api::request::media_type;
 use crate::config::{Config, Key, Role};
 use crate::model::time::Clock;
 
-/// What a route asks of its caller.
+/// The requirement of a route to its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Need {
-    /// Nothing: probes.
+enum Requirement {
+    /// None. Probes are open to everybody.
     Open,
-    /// A key with this role, or with [`Role::Admin`].
+    /// A key with this role or with [`Role::Admin`].
     Role(Role),
 }
 
-impl Need {
-    /// Events in need `ingest`, reading needs `read`, everything else `admin`, routes that do not exist too.
+impl Requirement {
+    /// Returns the requirement of a route: `ingest` to submit or match events, `read` for every other GET, and `admin`
+    /// for everything else, including routes that do not exist.
     fn of(method: &Method, path: &str) -> Self {
         match (method, path) {
             (_, "/healthz" | "/readyz") => Self::Open,
@@ -44,95 +47,102 @@ impl Need {
     }
 }
 
-/// The guard's state: the present keys, and the failures of late.
+/// The access check of a router: the current keys, and the recent authentication failures.
+///
+/// Cheap to clone; clones share one state.
 #[derive(Clone)]
-pub struct Gate {
+pub struct AccessGuard {
     config: Arc<dyn Fn() -> Arc<Config> + Send + Sync>,
-    failures: Arc<Throttle>,
+    failures: Arc<AuthThrottle>,
 }
 
-impl Gate {
-    /// A guard that asks `config` for the keys at each request, so that a reload takes effect at once.
+impl AccessGuard {
+    /// Creates a guard that takes the keys from `config` at each request, so that a reload takes effect immediately.
     pub fn new(config: impl Fn() -> Arc<Config> + Send + Sync + 'static, clock: Clock) -> Self {
-        Self { config: Arc::new(config), failures: Arc::new(Throttle::new(clock)) }
+        Self { config: Arc::new(config), failures: Arc::new(AuthThrottle::new(clock)) }
     }
 
-    fn admit(&self, request: &Request) -> Result<Caller, ApiError> {
+    fn authorize(&self, request: &Request) -> Result<Caller, ApiError> {
         refuse_other_sites(request)?;
         let config = (self.config)();
         let peer = request.extensions().get::<Peer>().copied();
         if config.auth.keys.is_empty() {
-            return admit_local(peer, request);
+            return authorize_local(peer, request);
         }
-        let Need::Role(role) = Need::of(request.method(), request.uri().path()) else {
+        let Requirement::Role(role) = Requirement::of(request.method(), request.uri().path()) else {
             return Ok(Caller::local());
         };
-        let admitted = admit_key(&config.auth.keys, role, request.headers());
-        if matches!(admitted, Err(ApiError::Unauthorized(_))) {
-            self.failures.count(peer.and_then(Peer::source))?;
+        let caller = authorize_key(&config.auth.keys, role, request.headers());
+        if matches!(caller, Err(ApiError::Unauthorized(_))) {
+            self.failures.record(peer.and_then(Peer::source))?;
         }
-        admitted
+        caller
     }
 
-    /// Whether keys are configured.
+    /// Returns whether keys are configured.
     pub fn has_keys(&self) -> bool {
         !(self.config)().auth.keys.is_empty()
     }
 
-    /// What holds for a request for the web page before it is known who looks: not sent by a page of another
-    /// site, and without keys only from this machine. A link of another site may lead to the page.
+    /// Checks a request for the web page before its viewer is known.
+    ///
+    /// Refuses requests of pages from other sites and, without keys, from other machines. Links from other sites to the
+    /// page are permitted.
     ///
     /// # Errors
-    /// As the API refuses it.
-    pub fn admit_page(&self, request: &Request) -> Result<(), ApiError> {
+    /// `forbidden`.
+    pub fn authorize_page(&self, request: &Request) -> Result<(), ApiError> {
         if !is_navigation(request) {
             refuse_other_sites(request)?;
         }
         if self.has_keys() {
             return Ok(());
         }
-        admit_local(request.extensions().get::<Peer>().copied(), request).map(drop)
+        authorize_local(request.extensions().get::<Peer>().copied(), request).map(drop)
     }
 
-    /// The key that a person gives at the page's door. Failures count as they do for the API.
+    /// Returns the configured key that a person enters on the login page.
+    ///
+    /// Failures count towards the same limit as those of the API.
     ///
     /// # Errors
-    /// If it is not known, or too many were tried from there.
-    pub fn check_key(&self, peer: Option<Peer>, key: &str) -> Result<Key, ApiError> {
+    /// `unauthorized` if the key is unknown, or `too-many-requests` after too many failures of the peer.
+    pub fn authenticate(&self, peer: Option<Peer>, key: &str) -> Result<Key, ApiError> {
         let config = (self.config)();
-        if let Some(key) = find(&config.auth.keys, key) {
+        if let Some(key) = find_key(&config.auth.keys, key) {
             return Ok(key.clone());
         }
-        self.failures.count(peer.and_then(Peer::source))?;
-        Err(ApiError::Unauthorized("the key is not one of [[auth.keys]]"))
+        self.failures.record(peer.and_then(Peer::source))?;
+        Err(ApiError::Unauthorized("unknown API key: use one of [[auth.keys]]"))
     }
 
-    /// The key with that digest, if it is configured still.
-    pub fn key_of(&self, sha256: &[u8; 32]) -> Option<Key> {
+    /// Returns the key with this SHA-256 digest; `None` if it is no longer configured.
+    pub fn key_by_digest(&self, sha256: &[u8; 32]) -> Option<Key> {
         (self.config)().auth.keys.iter().find(|key| key.sha256 == *sha256).cloned()
     }
 }
 
-/// The middleware of every route: lets the request in with its [`Caller`], or answers for it. Answers of the
-/// framework come out as problems.
-pub async fn guard(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
-    match gate.admit(&request).and_then(|caller| media_type::check(&request).map(|()| caller)) {
+/// Checks a request before its handler runs. The middleware of every route.
+///
+/// Adds the [`Caller`] to the request, or answers with an error. Error responses of the framework become problems.
+pub async fn check_access(State(guard): State<AccessGuard>, mut request: Request, next: Next) -> Response {
+    match guard.authorize(&request).and_then(|caller| media_type::check(&request).map(|()| caller)) {
         Ok(caller) => {
             request.extensions_mut().insert(caller);
-            mend(next.run(request).await)
+            into_problem(next.run(request).await)
         }
         Err(failure) => failure.into_response(),
     }
 }
 
-fn admit_local(peer: Option<Peer>, request: &Request) -> Result<Caller, ApiError> {
+fn authorize_local(peer: Option<Peer>, request: &Request) -> Result<Caller, ApiError> {
     match peer.filter(|peer| peer.is_local()) {
         Some(Peer::Unix) => {}
         Some(Peer::Tcp(_)) => check_host(request, "http://")?,
         Some(Peer::Tls(_)) => check_host(request, "https://")?,
         None => {
             return Err(ApiError::Forbidden(
-                "no keys are configured, so that only loopback and Unix sockets are served: add [[auth.keys]]"
+                "no API keys are configured, so the daemon serves only this machine: add [[auth.keys]] to the config"
                     .to_owned(),
             ));
         }
@@ -140,18 +150,20 @@ fn admit_local(peer: Option<Peer>, request: &Request) -> Result<Caller, ApiError
     Ok(Caller::local())
 }
 
-fn admit_key(keys: &[Key], needed: Role, headers: &HeaderMap) -> Result<Caller, ApiError> {
+fn authorize_key(keys: &[Key], needed: Role, headers: &HeaderMap) -> Result<Caller, ApiError> {
     let Some(token) = bearer(headers) else {
-        return Err(ApiError::Unauthorized("send a key as 'Authorization: Bearer KEY'"));
+        return Err(ApiError::Unauthorized("no API key: send one as 'Authorization: Bearer KEY'"));
     };
-    let Some(key) = find(keys, token) else {
-        return Err(ApiError::Unauthorized("the key is not one of [[auth.keys]]"));
+    let Some(key) = find_key(keys, token) else {
+        return Err(ApiError::Unauthorized("unknown API key: use one of [[auth.keys]]"));
     };
     if key.role == needed || key.role == Role::Admin {
         return Ok(Caller::with_key(&key.name));
     }
     let (name, has, needs) = (&key.name, key.role.as_str(), needed.as_str());
-    Err(ApiError::Forbidden(format!("key '{name}' has the role {has}: this needs {needs} (or admin)")))
+    Err(ApiError::Forbidden(format!(
+        "API key '{name}' has the role {has}: this route requires {needs} or admin"
+    )))
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -161,8 +173,10 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     (values.next().is_none() && scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
 }
 
-/// Compares with every key, each in constant time: how long it takes tells nothing of the keys.
-fn find<'k>(keys: &'k [Key], token: &str) -> Option<&'k Key> {
+/// Returns the configured key that `token` is.
+///
+/// Compares the digests of all keys in constant time, so that the duration reveals nothing about the keys.
+fn find_key<'k>(keys: &'k [Key], token: &str) -> Option<&'k Key> {
     let given = digest(&SHA256, token.as_bytes());
     let mut found = None;
     for key in keys {

@@ -1,4 +1,4 @@
-//! Tables of callers and what they may do.
+//! Tables of callers and the routes that they can use.
 
 use http::StatusCode;
 
@@ -16,30 +16,30 @@ fn key(name: &str, role: Role) -> Key {
     Key { name: name.to_owned(), role, sha256 }
 }
 
-fn gate(keys: Vec<Key>) -> Gate {
+fn gate(keys: Vec<Key>) -> AccessGuard {
     let config = Arc::new(Config { auth: Auth { keys }, ..Config::default() });
-    Gate::new(move || Arc::clone(&config), Clock::system())
+    AccessGuard::new(move || Arc::clone(&config), Clock::system())
 }
 
-fn admit(gate: &Gate, peer: Peer, method: &Method, path: &str, headers: &[(&str, &str)]) -> u16 {
+fn authorize(gate: &AccessGuard, peer: Peer, method: &Method, path: &str, headers: &[(&str, &str)]) -> u16 {
     let mut request = http::Request::builder().method(method).uri(path);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
     let request = request.extension(peer).body(axum::body::Body::empty()).unwrap();
-    match gate.admit(&request) {
+    match gate.authorize(&request) {
         Ok(_) => StatusCode::OK.as_u16(),
         Err(failure) => failure.into_response().status().as_u16(),
     }
 }
 
 #[test]
-fn every_role_reaches_its_routes_and_no_others() {
+fn each_role_permits_its_routes_and_no_others() {
     let keys = || vec![key("in", Role::Ingest), key("rd", Role::Read), key("ad", Role::Admin)];
     let (get, post) = (Method::GET, Method::POST);
     #[rustfmt::skip]
     let table: [(&Method, &str, [u16; 5]); 15] = [
-        // no key, a wrong key, ingest, read, admin
+        // no key, an unknown key, ingest, read, admin
         (&get, "/healthz", [200, 200, 200, 200, 200]),
         (&get, "/readyz", [200, 200, 200, 200, 200]),
         (&post, "/readyz", [200, 200, 200, 200, 200]),
@@ -62,16 +62,16 @@ fn every_role_reaches_its_routes_and_no_others() {
         let seen = bearers.map(|bearer| {
             let header = [("authorization", bearer)];
             let headers = if bearer.is_empty() { &[][..] } else { &header[..] };
-            admit(&gate, FAR, method, path, headers)
+            authorize(&gate, FAR, method, path, headers)
         });
         assert_eq!(seen, expected, "{method} {path}");
     }
 }
 
 #[test]
-fn a_key_is_one_bearer_token() {
+fn a_key_is_accepted_as_a_single_bearer_token_only() {
     let gate = gate(vec![key("ad", Role::Admin)]);
-    let seen = |headers: &[(&str, &str)]| admit(&gate, FAR, &Method::GET, "/v1/events", headers);
+    let seen = |headers: &[(&str, &str)]| authorize(&gate, FAR, &Method::GET, "/v1/events", headers);
     assert_eq!(seen(&[("authorization", "Bearer ad")]), 200);
     for bad in ["ad", "Basic ad", "Bearer", "Bearer ", "Bearer ad x", "Bearerad"] {
         assert_eq!(seen(&[("authorization", bad)]), 401, "{bad}");
@@ -80,20 +80,20 @@ fn a_key_is_one_bearer_token() {
 }
 
 #[test]
-fn without_keys_only_this_machine_is_served() {
+fn without_keys_only_local_peers_are_served() {
     let gate = gate(Vec::new());
     let host = [("host", "localhost")];
     for (peer, expected) in [(LOCAL, 200), (Peer::Unix, 200), (FAR, 403)] {
-        assert_eq!(admit(&gate, peer, &Method::POST, "/v1/events", &host), expected, "{peer:?}");
+        assert_eq!(authorize(&gate, peer, &Method::POST, "/v1/events", &host), expected, "{peer:?}");
     }
     let bare = http::Request::get("/v1/events").body(axum::body::Body::empty()).unwrap();
-    assert!(matches!(gate.admit(&bare), Err(ApiError::Forbidden(_))));
+    assert!(matches!(gate.authorize(&bare), Err(ApiError::Forbidden(_))));
 }
 
 #[test]
-fn on_loopback_a_web_page_of_another_site_gets_nowhere() {
+fn without_keys_web_pages_from_other_sites_are_refused() {
     let gate = gate(Vec::new());
-    let seen = |path: &str, headers: &[(&str, &str)]| admit(&gate, LOCAL, &Method::POST, path, headers);
+    let seen = |path: &str, headers: &[(&str, &str)]| authorize(&gate, LOCAL, &Method::POST, path, headers);
     for host in ["localhost", "LOCALHOST:8740", "127.0.0.1:1", "[::1]:8740", "[::1]"] {
         assert_eq!(seen("/v1/events", &[("host", host)]), 200, "{host}");
         let origin = format!("http://{host}");
@@ -113,11 +113,11 @@ fn on_loopback_a_web_page_of_another_site_gets_nowhere() {
 }
 
 #[test]
-fn what_a_browser_says_comes_from_another_site_is_refused_with_and_without_keys() {
+fn requests_marked_as_cross_site_are_refused_with_and_without_keys() {
     let (with_keys, without) = (gate(vec![key("ad", Role::Admin)]), gate(Vec::new()));
     let own = [("authorization", "Bearer ad"), ("host", "localhost")];
-    let seen = |gate: &Gate, method: &Method, path: &str, more: &[(&str, &str)]| {
-        admit(gate, LOCAL, method, path, &[&own[..], more].concat())
+    let seen = |gate: &AccessGuard, method: &Method, path: &str, more: &[(&str, &str)]| {
+        authorize(gate, LOCAL, method, path, &[&own[..], more].concat())
     };
     for gate in [&with_keys, &without] {
         for path in ["/v1/events", "/healthz", "/openapi.json"] {
@@ -137,24 +137,24 @@ fn what_a_browser_says_comes_from_another_site_is_refused_with_and_without_keys(
 }
 
 #[test]
-fn without_keys_probes_are_no_more_open_to_other_names_than_the_rest() {
+fn without_keys_probes_require_a_loopback_host() {
     let gate = gate(Vec::new());
     for (host, expected) in [("localhost", 200), ("evil.example", 403)] {
-        assert_eq!(admit(&gate, LOCAL, &Method::GET, "/healthz", &[("host", host)]), expected);
+        assert_eq!(authorize(&gate, LOCAL, &Method::GET, "/healthz", &[("host", host)]), expected);
     }
 }
 
 #[test]
-fn the_origin_has_the_scheme_of_the_listener() {
+fn the_scheme_of_the_origin_must_be_that_of_the_listener() {
     let gate = gate(Vec::new());
     let Peer::Tcp(address) = LOCAL else { panic!("{LOCAL:?}") };
     let seen = |peer, origin| {
         let headers = [("host", "localhost:2"), ("origin", origin)];
-        admit(&gate, peer, &Method::POST, "/v1/events", &headers)
+        authorize(&gate, peer, &Method::POST, "/v1/events", &headers)
     };
     let (plain, tls) = ("http://localhost:2", "https://localhost:2");
     assert_eq!((seen(LOCAL, plain), seen(LOCAL, tls)), (200, 403));
     assert_eq!((seen(Peer::Tls(address), plain), seen(Peer::Tls(address), tls)), (403, 200));
     let elsewhere = [("host", "evil.example")];
-    assert_eq!(admit(&gate, Peer::Tls(address), &Method::GET, "/v1/events", &elsewhere), 403);
+    assert_eq!(authorize(&gate, Peer::Tls(address), &Method::GET, "/v1/events", &elsewhere), 403);
 }

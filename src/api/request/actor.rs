@@ -1,4 +1,4 @@
-//! Who makes a call, for the audit log.
+//! The actor of a request, for the audit log.
 
 use std::convert::Infallible;
 
@@ -8,11 +8,11 @@ use http::request::Parts;
 use crate::api::caller::{Caller, Peer};
 use crate::flow::audit::Actor;
 
-/// The actor of a handler that changes something.
+/// Extracts the actor that a change is audited under: the caller's name and address.
 #[derive(Clone, Debug)]
-pub struct By(pub Actor);
+pub struct AuditActor(pub Actor);
 
-impl<S: Sync> FromRequestParts<S> for By {
+impl<S: Sync> FromRequestParts<S> for AuditActor {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {

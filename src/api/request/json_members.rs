@@ -1,4 +1,4 @@
-//! The members of a small JSON body, read one by one so that all problems are told at once.
+//! A reader of small JSON bodies that reports all problems at once.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,38 +7,38 @@ use axum::extract::Request;
 use serde_json::{Map, Value};
 
 use super::body;
-use crate::api::problem::ApiError;
+use crate::api::error::ApiError;
 use crate::flow::Flow;
 use crate::model::pointer;
 use crate::model::problem::{Problem, nearest};
 use crate::model::setting::reader::kind;
 
-/// The members that a body gives. `null` is as good as left out.
+/// The members of a JSON object, and the problems found in them so far. A member that is null counts as left out.
 #[derive(Debug)]
-pub struct Members {
+pub struct JsonMembers {
     given: Map<String, Value>,
     problems: Vec<Problem>,
 }
 
-impl Members {
-    /// Reads a body that may be left out; only the names in `known` may be in it.
+impl JsonMembers {
+    /// Reads an optional body. Members other than those of `known` are problems.
     ///
     /// # Errors
-    /// When it is no object of JSON, or not to be read at all.
+    /// See [`body::read`], and if the body is not a JSON object.
     pub async fn read(request: Request, flow: &Flow, known: &[&str]) -> Result<Self, ApiError> {
-        Self::of(&body::read_optional_json(request, flow).await?, known)
+        Self::from_bytes(&body::read_optional_json(request, flow).await?, known)
     }
 
-    /// Reads the members of a body that may be empty; only the names in `known` may be in it.
+    /// Reads the members of a body, or none if it is empty. Members other than those of `known` are problems.
     ///
     /// # Errors
-    /// When it is no object of JSON.
-    pub fn of(text: &[u8], known: &[&str]) -> Result<Self, ApiError> {
+    /// `malformed` if the body is not a JSON object.
+    pub fn from_bytes(text: &[u8], known: &[&str]) -> Result<Self, ApiError> {
         let given = if text.is_empty() { Map::new() } else { body::members(text)? };
         Ok(Self::new(given, known))
     }
 
-    /// Takes members of which only the names in `known` may be there.
+    /// Creates a reader of these members. Members other than those of `known` are problems.
     pub fn new(given: Map<String, Value>, known: &[&str]) -> Self {
         let unknown = given.keys().filter(|name| !known.contains(&name.as_str()));
         let problems = unknown.map(|name| {
@@ -47,7 +47,7 @@ impl Members {
                 |near| format!("did you mean '{near}'?"),
             );
             let pointer = format!("/{}", pointer::escape(name));
-            Problem::new(pointer, format_args!("is not a member here: {hint}"))
+            Problem::new(pointer, format_args!("is not a known member: {hint}"))
         });
         let problems = problems.collect();
         Self { given, problems }
@@ -57,27 +57,30 @@ impl Members {
         self.given.remove(name).filter(|value| !value.is_null())
     }
 
-    /// Notes what is wrong with a member.
-    pub fn refuse(&mut self, name: &str, detail: impl fmt::Display) {
+    /// Records a problem of a member.
+    pub fn add_problem(&mut self, name: &str, detail: impl fmt::Display) {
         self.problems.push(Problem::new(format!("/{name}"), detail));
     }
 
-    /// A text that says what is wrong with it by itself.
-    pub fn text<T: FromStr<Err: fmt::Display>>(&mut self, name: &str) -> Option<T> {
+    /// Returns a member parsed from its string; `None` if it is left out or invalid.
+    pub fn get<T: FromStr<Err: fmt::Display>>(&mut self, name: &str) -> Option<T> {
         let value = self.take(name)?;
         self.parse(name, &value)
     }
 
-    /// A list of such texts, of which at most `most` may be given, and at least one.
-    pub fn texts<T: FromStr<Err: fmt::Display>>(&mut self, name: &str, most: usize) -> Option<Vec<T>> {
+    /// Returns a member parsed from its list of 1 to `most` strings; `None` if it is left out or invalid.
+    pub fn get_list<T: FromStr<Err: fmt::Display>>(&mut self, name: &str, most: usize) -> Option<Vec<T>> {
         let value = self.take(name)?;
         let Value::Array(list) = value else {
-            self.refuse(name, format_args!("is {}: expected a list of strings", kind(&value)));
+            self.add_problem(name, format_args!("is {}: expected a list of strings", kind(&value)));
             return None;
         };
         if list.is_empty() || list.len() > most {
             let count = list.len();
-            self.refuse(name, format_args!("has {count} items: give 1 to {most}, or leave it out"));
+            self.add_problem(
+                name,
+                format_args!("has {count} items: give 1 to {most}, or leave the member out"),
+            );
             return None;
         }
         let read =
@@ -86,27 +89,27 @@ impl Members {
         read.into_iter().collect()
     }
 
-    /// A truth value.
-    pub fn flag(&mut self, name: &str) -> Option<bool> {
+    /// Returns a boolean member; `None` if it is left out or invalid.
+    pub fn get_bool(&mut self, name: &str) -> Option<bool> {
         let value = self.take(name)?;
         if !value.is_boolean() {
-            self.refuse(name, format_args!("is {}: expected true or false", kind(&value)));
+            self.add_problem(name, format_args!("is {}: expected true or false", kind(&value)));
         }
         value.as_bool()
     }
 
     fn parse<T: FromStr<Err: fmt::Display>>(&mut self, name: &str, value: &Value) -> Option<T> {
         let Some(text) = value.as_str() else {
-            self.refuse(name, format_args!("is {}: expected a string", kind(value)));
+            self.add_problem(name, format_args!("is {}: expected a string", kind(value)));
             return None;
         };
-        text.parse().map_err(|error| self.refuse(name, error)).ok()
+        text.parse().map_err(|error| self.add_problem(name, error)).ok()
     }
 
-    /// Ends the reading.
+    /// Finishes reading.
     ///
     /// # Errors
-    /// Everything that was wrong.
+    /// `invalid-input` with all problems, if there are any.
     pub fn finish(self) -> Result<(), ApiError> {
         if self.problems.is_empty() { Ok(()) } else { Err(ApiError::Invalid(self.problems)) }
     }
@@ -123,8 +126,9 @@ mod tests {
     type Read = (Option<Timestamp>, Option<Vec<DeliveryState>>, Option<bool>);
 
     fn read(body: &Value) -> Result<Read, Vec<String>> {
-        let mut members = Members::new(body.as_object().unwrap().clone(), &["since", "states", "dry_run"]);
-        let read = (members.text("since"), members.texts("states", 3), members.flag("dry_run"));
+        let mut members =
+            JsonMembers::new(body.as_object().unwrap().clone(), &["since", "states", "dry_run"]);
+        let read = (members.get("since"), members.get_list("states", 3), members.get_bool("dry_run"));
         match members.finish() {
             Ok(()) => Ok(read),
             Err(ApiError::Invalid(problems)) => Err(problems.into_iter().map(|one| one.pointer).collect()),
@@ -142,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn every_bad_member_is_told() {
+    fn every_invalid_member_is_reported() {
         let body = json!({"sinc/e": 1, "since": "x", "states": ["held", 1, "gone"], "dry_run": 1});
         let expected = ["/sinc~1e", "/since", "/states/1", "/states/2", "/dry_run"];
         assert_eq!(read(&body), Err(expected.map(str::to_owned).to_vec()));

@@ -4,7 +4,7 @@ use axum::body::HttpBody as _;
 use axum::extract::Request;
 use http::{HeaderMap, header};
 
-use crate::api::problem::ApiError;
+use crate::api::error::ApiError;
 
 /// The media types of bodies that some route reads, for error texts.
 pub const ANY_KNOWN: &str = "application/json or application/x-ndjson";
@@ -51,5 +51,5 @@ pub fn check(request: &Request) -> Result<(), ApiError> {
 pub fn unsupported(headers: &HeaderMap, expected: &'static str) -> ApiError {
     let given = headers.get(header::CONTENT_TYPE);
     let given = given.map_or_else(|| "missing".to_owned(), |given| format!("{given:?}"));
-    ApiError::MediaType { given, expected }
+    ApiError::UnsupportedMediaType { given, expected }
 }

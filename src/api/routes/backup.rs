@@ -1,4 +1,4 @@
-//! A backup of everything, as a body that is made while it is read.
+//! `POST /v1/backup`: backups of the data directory.
 
 use axum::body::Body;
 use axum::extract::State;
@@ -7,34 +7,39 @@ use futures_util::stream;
 use http::{Uri, header};
 use tokio::sync::mpsc;
 
-use crate::api::openapi::responses::{Common, InConflict, NotNow};
-use crate::api::problem::ApiError;
-use crate::api::request::actor::By;
-use crate::api::request::query::Params;
-use crate::api::state::Api;
+use crate::api::error::ApiError;
+use crate::api::openapi::responses::{CommonErrors, ConflictError, UnavailableError};
+use crate::api::request::actor::AuditActor;
+use crate::api::request::query::QueryParams;
+use crate::api::state::ApiState;
 use crate::store::BackupError;
 
-/// How many pieces are read ahead of the connection.
+/// How many pieces of the backup are prepared before the caller reads them.
 const PIECES_AHEAD: usize = 2;
 
-/// Take a backup.
+/// Takes a backup of the whole log.
 ///
-/// The whole log as it is when the body ends, and a checksum: `postrider restore` makes a data directory of it. Everything
-/// goes on meanwhile. Secrets in it are sealed with the key file, which is not in it. A body that breaks off is no
-/// backup. One is taken at a time.
+/// The body is a file for `postrider restore`, which creates a data directory from it. It holds the log as of the end of
+/// the response, followed by a checksum. The daemon continues to work meanwhile. The secrets in the backup are encrypted
+/// with the key file, which the backup does not contain. A response that ends early is not a valid backup. Only one
+/// backup can run at a time.
 #[utoipa::path(
     post, path = "/v1/backup", tag = "daemon", operation_id = "take_backup",
     responses(
-        (status = 200, description = "The backup", body = String, content_type = "application/octet-stream", example = json!("postrider backup…")),
-        Common, InConflict, NotNow,
+        (status = 200, description = "The backup.", body = String, content_type = "application/octet-stream", example = json!("postrider backup…")),
+        CommonErrors, ConflictError, UnavailableError,
     ),
 )]
-pub async fn backup(State(api): State<Api>, by: By, uri: Uri) -> Result<Response, ApiError> {
-    Params::new(&uri, &[]).finish()?;
-    let backup = api.flow.begin_backup(&by.0).await?;
+pub async fn backup(
+    State(api): State<ApiState>,
+    AuditActor(actor): AuditActor,
+    uri: Uri,
+) -> Result<Response, ApiError> {
+    QueryParams::new(&uri, &[]).finish()?;
+    let backup = api.flow.begin_backup(&actor).await?;
     let (sender, pieces) = mpsc::channel(PIECES_AHEAD);
     let flow = api.flow.clone();
-    // It ends by itself when the body is read to its end, or dropped.
+    // The task ends when the caller has read the whole body, or has disconnected.
     api.tasks.spawn(async move { flow.pour(backup, sender).await });
     let body = stream::unfold(pieces, async |mut pieces| Some((pieces.recv().await?, pieces)));
     let headers = [(header::CONTENT_TYPE, "application/octet-stream"), (header::CACHE_CONTROL, "no-store")];
@@ -44,7 +49,7 @@ pub async fn backup(State(api): State<Api>, by: By, uri: Uri) -> Result<Response
 impl From<BackupError> for ApiError {
     fn from(error: BackupError) -> Self {
         match error {
-            BackupError::Busy => Self::Conflict("another backup is under way: wait for its end".to_owned()),
+            BackupError::Busy => Self::Conflict("another backup is running: wait until it ends".to_owned()),
             BackupError::Overrun | BackupError::Store(_) => Self::internal(&error),
         }
     }

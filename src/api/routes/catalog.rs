@@ -1,4 +1,4 @@
-//! The catalog: event types and projects, from the config file and as the log has seen them.
+//! The catalog: the event types and projects that the config file lists or that the log has events of.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -7,33 +7,37 @@ use axum::Json;
 use axum::extract::State;
 use http::Uri;
 
-use crate::api::openapi::responses::Common;
-use crate::api::problem::ApiError;
-use crate::api::request::query::Params;
-use crate::api::state::Api;
+use crate::api::error::ApiError;
+use crate::api::openapi::parameters::Paging;
+use crate::api::openapi::responses::CommonErrors;
+use crate::api::request::query::QueryParams;
+use crate::api::state::ApiState;
 use crate::api::wire::catalog::{EventTypeBody, ProjectBody};
-use crate::api::wire::list::List;
+use crate::api::wire::list::ListBody;
 use crate::api::wire::schema::{EventTypeText, ProjectKeyText};
 use crate::model::name::{CompanyId, EventType, NameError, ProjectId};
 use crate::store::{Seen, SeenProject};
 
-/// The known event types, by name: those of the config file's catalog, and those that the log has events of.
+/// Returns a list of the known event types, ordered by name.
 ///
-/// Of more than 100,000 types in the log some are not listed.
+/// A known event type is listed in the config file, or the log has events of it. If the log has events of more than
+/// 100,000 types, the list does not contain all of them.
 #[utoipa::path(
     get, path = "/v1/event-types", tag = "catalog", operation_id = "list_event_types",
     params(
-        ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "How many items; 50 if left out"),
-        ("cursor" = inline(Option<EventTypeText>), Query, description = "`next_cursor` of the page before"),
+        Paging::<EventTypeText>,
     ),
-    responses((status = 200, description = "A page", body = List<EventTypeBody>), Common),
+    responses((status = 200, description = "A page of event types.", body = ListBody<EventTypeBody>), CommonErrors),
 )]
-pub async fn event_types(State(api): State<Api>, uri: Uri) -> Result<Json<List<EventTypeBody>>, ApiError> {
-    let mut params = Params::new(&uri, &["limit", "cursor"]);
+pub async fn event_types(
+    State(api): State<ApiState>,
+    uri: Uri,
+) -> Result<Json<ListBody<EventTypeBody>>, ApiError> {
+    let mut params = QueryParams::new(&uri, &["limit", "cursor"]);
     let (limit, after) = (params.limit(), params.get::<EventType>("cursor"));
     params.finish()?;
     let (config, reader) = (api.flow.config(), api.flow.reader());
-    // One more than fits tells that there is a next page.
+    // One more than the page holds shows whether there is a next page.
     let seen = reader.seen_types(after.as_ref(), limit + 1).items;
     let configured = config.event_types.iter().map(|entry| (entry.name.clone(), entry));
     let merged = merge(seen, configured, after.as_ref(), |name| reader.seen_type(name));
@@ -41,20 +45,22 @@ pub async fn event_types(State(api): State<Api>, uri: Uri) -> Result<Json<List<E
     Ok(Json(page(items, limit, EventTypeBody::cursor)))
 }
 
-/// The known projects, by company and id, those without a company first: those of the config file's catalog, and those
-/// that the log has events of.
+/// Returns a list of the known projects, ordered by company and id. Projects without a company come first.
 ///
-/// Of more than 100,000 projects in the log some are not listed.
+/// A known project is listed in the config file, or the log has events of it. If the log has events of more than 100,000
+/// projects, the list does not contain all of them.
 #[utoipa::path(
     get, path = "/v1/projects", tag = "catalog", operation_id = "list_projects",
     params(
-        ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "How many items; 50 if left out"),
-        ("cursor" = inline(Option<ProjectKeyText>), Query, description = "`next_cursor` of the page before"),
+        Paging::<ProjectKeyText>,
     ),
-    responses((status = 200, description = "A page", body = List<ProjectBody>), Common),
+    responses((status = 200, description = "A page of projects.", body = ListBody<ProjectBody>), CommonErrors),
 )]
-pub async fn projects(State(api): State<Api>, uri: Uri) -> Result<Json<List<ProjectBody>>, ApiError> {
-    let mut params = Params::new(&uri, &["limit", "cursor"]);
+pub async fn projects(
+    State(api): State<ApiState>,
+    uri: Uri,
+) -> Result<Json<ListBody<ProjectBody>>, ApiError> {
+    let mut params = QueryParams::new(&uri, &["limit", "cursor"]);
     let (limit, after) = (params.limit(), params.get::<ProjectKey>("cursor").map(|key| key.0));
     params.finish()?;
     let (config, reader) = (api.flow.config(), api.flow.reader());
@@ -65,7 +71,7 @@ pub async fn projects(State(api): State<Api>, uri: Uri) -> Result<Json<List<Proj
     Ok(Json(page(items, limit, ProjectBody::cursor)))
 }
 
-/// Names that were seen and names that are configured, in one order.
+/// Merges the names in the log with the names in the config file, in one order.
 fn merge<'c, K: Ord, E>(
     seen: Vec<(K, Seen)>,
     configured: impl Iterator<Item = (K, &'c E)>,
@@ -81,14 +87,14 @@ fn merge<'c, K: Ord, E>(
     merged
 }
 
-/// The first `limit` of what is left, and where the next page begins.
-fn page<T>(mut rest: impl Iterator<Item = T>, limit: usize, cursor: impl Fn(&T) -> String) -> List<T> {
+/// Returns the page of the first `limit` items, with the cursor of the next page.
+fn page<T>(mut rest: impl Iterator<Item = T>, limit: usize, cursor: impl Fn(&T) -> String) -> ListBody<T> {
     let items: Vec<T> = rest.by_ref().take(limit).collect();
     let next_cursor = rest.next().and(items.last()).map(cursor);
-    List { items, next_cursor }
+    ListBody { items, next_cursor }
 }
 
-/// Where a project stands in the list, written `company/project`, or `project`.
+/// The cursor of a project: `company/project`, or `project` for one without a company.
 struct ProjectKey(SeenProject);
 
 impl FromStr for ProjectKey {

@@ -10,10 +10,10 @@ use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{Gauge, GaugeVec, IntCounterVec, Opts, Registry, TEXT_FORMAT, TextEncoder};
 
-use crate::api::openapi::responses::Common;
-use crate::api::problem::ApiError;
-use crate::api::request::query::Params;
-use crate::api::state::{Api, blocking};
+use crate::api::error::ApiError;
+use crate::api::openapi::responses::CommonErrors;
+use crate::api::request::query::QueryParams;
+use crate::api::state::{ApiState, run_blocking};
 use crate::flow::Flow;
 use crate::flow::gauges::Gauges;
 use crate::flow::numbers::Numbers;
@@ -29,11 +29,11 @@ use crate::store::StoreError;
     responses((
         status = 200, description = "Every metric", body = String, content_type = "text/plain",
         example = json!("# HELP postrider_lanes_in_trouble Subscriptions that …\n# TYPE postrider_lanes_in_trouble gauge\npostrider_lanes_in_trouble 0\n"),
-    ), Common),
+    ), CommonErrors),
 )]
-pub async fn metrics(State(api): State<Api>, uri: Uri) -> Result<impl IntoResponse, ApiError> {
-    Params::new(&uri, &[]).finish()?;
-    let text = blocking(move || text(&api.flow)).await?;
+pub async fn metrics(State(api): State<ApiState>, uri: Uri) -> Result<impl IntoResponse, ApiError> {
+    QueryParams::new(&uri, &[]).finish()?;
+    let text = run_blocking(move || text(&api.flow)).await?;
     Ok(([(header::CONTENT_TYPE, TEXT_FORMAT)], text))
 }
 

@@ -6,14 +6,16 @@
 
 pub mod backup;
 pub mod catalog;
+pub mod deliveries;
 pub mod events;
-pub mod intervene;
-pub mod log;
+pub mod matches;
 pub mod metrics;
 pub mod openapi;
 pub mod probes;
 pub mod replays;
-pub mod secrets;
+pub mod rotate_secret;
+pub mod samples;
 pub mod stats;
 pub mod stream;
+pub mod submit;
 pub mod subscriptions;

@@ -1,4 +1,4 @@
-//! Delivering again from the log: an event, or a subscription's past as a job.
+//! Replays: deliver an event again, or the past events of a subscription.
 
 use std::time::Duration;
 
@@ -7,193 +7,192 @@ use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, Uri, header};
 
-use crate::api::openapi::responses::{BadBody, Common, InConflict, NotNow, NotThere};
-use crate::api::problem::ApiError;
-use crate::api::request::actor::By;
+use super::{events, subscriptions};
+use crate::api::error::ApiError;
+use crate::api::openapi::parameters::{IdempotencyKey, Paging};
+use crate::api::openapi::responses::{
+    BodyErrors, CommonErrors, ConflictError, NotFoundError, UnavailableError,
+};
+use crate::api::request::actor::AuditActor;
 use crate::api::request::body;
-use crate::api::request::idempotency::{Keyed, replayed};
-use crate::api::request::json_members::Members;
-use crate::api::request::query::Params;
-use crate::api::state::Api;
-use crate::api::wire::list::List;
+use crate::api::request::idempotency::{IdempotencyKeyHeader, mark_replayed};
+use crate::api::request::json_members::JsonMembers;
+use crate::api::request::query::QueryParams;
+use crate::api::state::ApiState;
+use crate::api::wire::list::ListBody;
 use crate::api::wire::replay::{
     EventReplayInputBody, RedeliveredBody, ReplayBody, ReplayCountBody, ReplayInputBody,
 };
-use crate::api::wire::schema::{EventIdText, IdempotencyKeyText, ReplayIdText, SubscriptionIdText};
+use crate::api::wire::schema::{EventIdText, ReplayIdText, SubscriptionIdText};
 use crate::flow::replay::{REPLAYED_STATES, ReplayAsk};
 use crate::model::delivery::DeliveryState;
-use crate::model::id::{EventId, ReplayId, SubscriptionId};
+use crate::model::id::{ReplayId, SubscriptionId};
 use crate::model::time::Timestamp;
 
-/// The most subscriptions that one call names.
+/// The most subscriptions that one request can name.
 const SUBSCRIPTIONS_MAX: usize = 1000;
 
-/// Delivers an event again: to the subscriptions named, or to all that match it now.
+/// Replays an event.
 ///
-/// Each gets a new delivery with a whole retry schedule; earlier ones stay as they are. A subscription that the event
-/// is on its way to already is passed over.
+/// The event gets a new delivery to each subscription that you name, or to each that matches it now. A new delivery has
+/// a retry schedule of its own. Earlier deliveries stay unchanged. A subscription that still has an unfinished delivery of
+/// the event is skipped.
 #[utoipa::path(
     post, path = "/v1/events/{id}/replay", tag = "replays", operation_id = "replay_event",
-    params(
-        ("id" = inline(EventIdText), Path, description = "The event's id"),
-        ("Idempotency-Key" = inline(Option<IdempotencyKeyText>), Header, description = "The same call again within 24 h gets the same answer"),
-    ),
+    params(("id" = inline(EventIdText), Path, description = "The event's id."), IdempotencyKey),
     request_body = Option<EventReplayInputBody>,
     responses(
-        (status = 202, description = "The new deliveries, on stable storage", body = RedeliveredBody,
-            headers(("Idempotency-Replayed" = String, description = "`true` if this is the answer to an earlier call"))),
-        Common, BadBody, NotThere, InConflict, NotNow,
+        (
+            status = 202, description = "The new deliveries are on stable storage.", body = RedeliveredBody,
+            headers(("Idempotency-Replayed" = String, description = "`true` if this is the response to an earlier request with the same key.")),
+        ),
+        CommonErrors, BodyErrors, NotFoundError, ConflictError, UnavailableError,
     ),
 )]
 pub async fn replay_event(
-    State(api): State<Api>,
+    State(api): State<ApiState>,
     Path(text): Path<String>,
-    By(actor): By,
-    keyed: Keyed,
+    AuditActor(actor): AuditActor,
+    key: IdempotencyKeyHeader,
     request: Request,
 ) -> Result<Response, ApiError> {
-    Params::new(request.uri(), &[]).finish()?;
-    let id: EventId = text.parse().map_err(|_| ApiError::no_such("event", &text))?;
+    QueryParams::new(request.uri(), &[]).finish()?;
+    let id = events::read_id(&text)?;
     let bytes = body::read_optional_json(request, &api.flow).await?;
-    let once = keyed.once(&bytes);
-    let mut members = Members::of(&bytes, &["subscriptions"])?;
-    let subscriptions = members.texts::<SubscriptionId>("subscriptions", SUBSCRIPTIONS_MAX);
+    let once = key.with_body(&bytes);
+    let mut members = JsonMembers::from_bytes(&bytes, &["subscriptions"])?;
+    let subscriptions = members.get_list::<SubscriptionId>("subscriptions", SUBSCRIPTIONS_MAX);
     members.finish()?;
-    let flow = api.flow.clone();
-    let change = async move {
-        let redelivered = flow.replay_event(actor, id, subscriptions, once).await?;
-        Ok(redelivered)
-    };
-    let redelivered = api.carry_out(change).await?;
-    let answer = (StatusCode::ACCEPTED, Json(RedeliveredBody::from(&redelivered))).into_response();
-    Ok(replayed(answer, redelivered.is_repeat))
+    let redelivered = api.flow.replay_event(actor, id, subscriptions, once).await?;
+    let response = (StatusCode::ACCEPTED, Json(RedeliveredBody::from(&redelivered))).into_response();
+    Ok(mark_replayed(response, redelivered.is_repeat))
 }
 
-/// Delivers a subscription's past again, as a job; with `dry_run` it only counts.
+/// Starts a replay of a subscription's past events.
 ///
-/// Without `states`: every event of the span that the subscription matches now, filter included, also from before it
-/// existed. With `states`: the events whose newest delivery to it stands so. Events on their way to it are passed over.
-/// Each gets a new delivery with a whole retry schedule; earlier ones stay as they are. The job goes on over restarts,
-/// and waits while `api.replay_backlog_max` deliveries of the subscription are waiting.
+/// A replay is a job that creates a new delivery for each selected event. Each has a retry schedule of its own, and
+/// earlier deliveries stay unchanged. Without `states`, the replay selects every event of the time range that the
+/// subscription matches now, including its filter, even events from before the subscription existed. With `states`, it
+/// selects the events whose newest delivery to the subscription is in one of these states. Events that still have an
+/// unfinished delivery to the subscription are skipped.
+///
+/// A replay continues after a restart. It pauses while `api.replay_backlog_max` deliveries of the subscription wait. With
+/// `dry_run`, the request only counts the events.
 #[utoipa::path(
     post, path = "/v1/subscriptions/{id}/replay", tag = "replays", operation_id = "replay_subscription",
-    params(
-        ("id" = inline(SubscriptionIdText), Path, description = "The subscription's id"),
-        ("Idempotency-Key" = inline(Option<IdempotencyKeyText>), Header, description = "The same call again within 24 h gets the same answer"),
-    ),
+    params(("id" = inline(SubscriptionIdText), Path, description = "The subscription's id."), IdempotencyKey),
     request_body = Option<ReplayInputBody>,
     responses(
-        (status = 200, description = "With `dry_run`: how many events", body = ReplayCountBody),
-        (status = 202, description = "The job, on stable storage", body = ReplayBody,
+        (status = 200, description = "The number of events, for `dry_run`.", body = ReplayCountBody),
+        (
+            status = 202, description = "The replay is on stable storage.", body = ReplayBody,
             headers(
-                ("Location" = String, description = "Where it is"),
-                ("Idempotency-Replayed" = String, description = "`true` if this is the answer to an earlier call"),
-            )),
-        Common, BadBody, NotThere, InConflict, NotNow,
+                ("Location" = String, description = "The path of the replay."),
+                ("Idempotency-Replayed" = String, description = "`true` if this is the response to an earlier request with the same key."),
+            ),
+        ),
+        CommonErrors, BodyErrors, NotFoundError, ConflictError, UnavailableError,
     ),
 )]
 pub async fn replay_subscription(
-    State(api): State<Api>,
+    State(api): State<ApiState>,
     Path(text): Path<String>,
-    By(actor): By,
-    keyed: Keyed,
+    AuditActor(actor): AuditActor,
+    key: IdempotencyKeyHeader,
     request: Request,
 ) -> Result<Response, ApiError> {
-    Params::new(request.uri(), &[]).finish()?;
-    let subscription: SubscriptionId = text.parse().map_err(|_| ApiError::no_such("subscription", &text))?;
+    QueryParams::new(request.uri(), &[]).finish()?;
+    let subscription = subscriptions::read_id(&text)?;
     let bytes = body::read_optional_json(request, &api.flow).await?;
-    let once = keyed.once(&bytes);
+    let once = key.with_body(&bytes);
     let (ask, is_dry_run) = read_ask(subscription, &bytes)?;
     if is_dry_run {
         let matching = api.flow.count_replay(ask, Duration::MAX).await?.matching;
         return Ok(Json(ReplayCountBody { matching }).into_response());
     }
-    let flow = api.flow.clone();
-    let change = async move {
-        let (job, is_repeat) = flow.start_replay(actor, ask, once).await?;
-        Ok((job, is_repeat))
-    };
-    let (job, is_repeat) = api.carry_out(change).await?;
+    let (job, is_repeat) = api.flow.start_replay(actor, ask, once).await?;
     let location = [(header::LOCATION, format!("/v1/replays/{}", job.id))];
-    let answer = (StatusCode::ACCEPTED, location, Json(ReplayBody::from(&job))).into_response();
-    Ok(replayed(answer, is_repeat))
+    let response = (StatusCode::ACCEPTED, location, Json(ReplayBody::from(&job))).into_response();
+    Ok(mark_replayed(response, is_repeat))
 }
 
+/// Reads the body of a replay; returns what it asks for, and whether it is a dry run.
 fn read_ask(subscription: SubscriptionId, body: &[u8]) -> Result<(ReplayAsk, bool), ApiError> {
-    let mut members = Members::of(body, &["since", "until", "states", "dry_run"])?;
-    let since: Option<Timestamp> = members.text("since");
-    let until: Option<Timestamp> = members.text("until");
-    let mut states: Vec<DeliveryState> = members.texts("states", REPLAYED_STATES.len()).unwrap_or_default();
-    let is_dry_run = members.flag("dry_run").unwrap_or(false);
+    let mut members = JsonMembers::from_bytes(body, &["since", "until", "states", "dry_run"])?;
+    let since: Option<Timestamp> = members.get("since");
+    let until: Option<Timestamp> = members.get("until");
+    let mut states: Vec<DeliveryState> =
+        members.get_list("states", REPLAYED_STATES.len()).unwrap_or_default();
+    let is_dry_run = members.get_bool("dry_run").unwrap_or(false);
     for (index, state) in states.iter().enumerate().filter(|(_, state)| !REPLAYED_STATES.contains(state)) {
-        let detail = format!("'{}' is no end: expected succeeded, exhausted or cancelled", state.as_str());
-        members.refuse(&format!("states/{index}"), detail);
+        let detail =
+            format!("'{}' is not a final state: expected succeeded, exhausted or cancelled", state.as_str());
+        members.add_problem(&format!("states/{index}"), detail);
     }
     states.dedup();
     let ask = ReplayAsk { subscription, since, until, states };
     if let Some(problem) = ask.problem() {
-        members.refuse("until", problem);
+        members.add_problem("until", problem);
     }
     members.finish()?;
     Ok((ask, is_dry_run))
 }
 
-/// The replays that the log still has, newest first.
+/// Returns a list of the replays in the log, newest first.
 #[utoipa::path(
     get, path = "/v1/replays", tag = "replays", operation_id = "list_replays",
-    params(
-        ("limit" = Option<u32>, Query, description = "1 to 500, 50 if left out", minimum = 1, maximum = 500),
-        ("cursor" = inline(Option<ReplayIdText>), Query, description = "`next_cursor` of the page before"),
-    ),
-    responses((status = 200, description = "A page", body = List<ReplayBody>), Common),
+    params(Paging::<ReplayIdText>),
+    responses((status = 200, description = "A page of replays.", body = ListBody<ReplayBody>), CommonErrors),
 )]
-pub async fn list(State(api): State<Api>, uri: Uri) -> Result<Json<List<ReplayBody>>, ApiError> {
-    let mut params = Params::new(&uri, &["limit", "cursor"]);
+pub async fn list(State(api): State<ApiState>, uri: Uri) -> Result<Json<ListBody<ReplayBody>>, ApiError> {
+    let mut params = QueryParams::new(&uri, &["limit", "cursor"]);
     let (limit, before) = (params.limit(), params.get::<ReplayId>("cursor"));
     params.finish()?;
+    // One more than the page holds shows whether there is a next page.
     let jobs = api.flow.replays(before, limit + 1).await.map_err(|error| ApiError::internal(&error))?;
-    let shown = jobs.get(..limit).unwrap_or(&jobs);
-    let next_cursor = shown.last().filter(|_| shown.len() < jobs.len()).map(|job| job.id.to_string());
-    Ok(Json(List { items: shown.iter().map(ReplayBody::from).collect(), next_cursor }))
+    let page = jobs.get(..limit).unwrap_or(&jobs);
+    let next_cursor = page.last().filter(|_| page.len() < jobs.len()).map(|job| job.id.to_string());
+    Ok(Json(ListBody { items: page.iter().map(ReplayBody::from).collect(), next_cursor }))
 }
 
-/// One replay, as far as it is.
+/// Returns a replay and its progress.
 #[utoipa::path(
     get, path = "/v1/replays/{id}", tag = "replays", operation_id = "get_replay",
-    params(("id" = inline(ReplayIdText), Path, description = "The replay's id")),
-    responses((status = 200, description = "The replay", body = ReplayBody), Common, NotThere),
+    params(("id" = inline(ReplayIdText), Path, description = "The replay's id.")),
+    responses((status = 200, description = "The replay.", body = ReplayBody), CommonErrors, NotFoundError),
 )]
 pub async fn get(
-    State(api): State<Api>,
+    State(api): State<ApiState>,
     Path(text): Path<String>,
     uri: Uri,
 ) -> Result<Json<ReplayBody>, ApiError> {
-    Params::new(&uri, &[]).finish()?;
+    QueryParams::new(&uri, &[]).finish()?;
     Ok(Json(ReplayBody::from(&api.flow.replay(read_id(&text)?).await?)))
 }
 
-/// Stops a replay from making more deliveries. Those that it has made go on.
+/// Cancels a replay.
+///
+/// The replay creates no more deliveries. The deliveries that it has created continue.
 #[utoipa::path(
     post, path = "/v1/replays/{id}/cancel", tag = "replays", operation_id = "cancel_replay",
-    params(("id" = inline(ReplayIdText), Path, description = "The replay's id")),
-    responses((status = 200, description = "Cancelled", body = ReplayBody), Common, NotThere, InConflict, NotNow),
+    params(("id" = inline(ReplayIdText), Path, description = "The replay's id.")),
+    responses(
+        (status = 200, description = "The cancelled replay.", body = ReplayBody),
+        CommonErrors, NotFoundError, ConflictError, UnavailableError,
+    ),
 )]
 pub async fn cancel(
-    State(api): State<Api>,
+    State(api): State<ApiState>,
     Path(text): Path<String>,
-    By(actor): By,
+    AuditActor(actor): AuditActor,
     uri: Uri,
 ) -> Result<Json<ReplayBody>, ApiError> {
-    Params::new(&uri, &[]).finish()?;
-    let id = read_id(&text)?;
-    let flow = api.flow.clone();
-    let change = async move {
-        let job = flow.cancel_replay(actor, id).await?;
-        Ok(job)
-    };
-    Ok(Json(ReplayBody::from(&api.carry_out(change).await?)))
+    QueryParams::new(&uri, &[]).finish()?;
+    let job = api.flow.cancel_replay(actor, read_id(&text)?).await?;
+    Ok(Json(ReplayBody::from(&job)))
 }
 
+/// Parses a replay's id. A malformed id is answered with 404.
 fn read_id(text: &str) -> Result<ReplayId, ApiError> {
-    text.parse().map_err(|_| ApiError::no_such("replay", text))
+    text.parse().map_err(|_| ApiError::not_found("replay", text))
 }

@@ -1,28 +1,28 @@
-//! The daemon in numbers.
+//! `GET /v1/stats`: the statistics of the daemon.
 
 use axum::Json;
 use axum::extract::State;
 use http::Uri;
 
-use crate::api::openapi::responses::Common;
-use crate::api::problem::ApiError;
-use crate::api::request::query::Params;
-use crate::api::state::{Api, blocking};
-use crate::api::wire::stats::NumbersBody;
+use crate::api::error::ApiError;
+use crate::api::openapi::responses::CommonErrors;
+use crate::api::request::query::QueryParams;
+use crate::api::state::{ApiState, run_blocking};
+use crate::api::wire::stats::DaemonStatsBody;
 
-/// The daemon in numbers, now.
+/// Returns the statistics of the daemon.
 ///
-/// Deliveries and subscriptions are counted as they stand; events and attempts since the start of the process; rates
-/// and percentiles over the last minute.
+/// Deliveries and subscriptions are counted as of now. Events and attempts are counted since the start of the process.
+/// Rates and percentiles cover the last minute.
 #[utoipa::path(
     get, path = "/v1/stats", tag = "daemon", operation_id = "get_stats",
-    responses((status = 200, description = "Every number", body = NumbersBody), Common),
+    responses((status = 200, description = "The statistics.", body = DaemonStatsBody), CommonErrors),
 )]
-pub async fn stats(State(api): State<Api>, uri: Uri) -> Result<Json<NumbersBody>, ApiError> {
-    Params::new(&uri, &[]).finish()?;
-    blocking(move || {
+pub async fn stats(State(api): State<ApiState>, uri: Uri) -> Result<Json<DaemonStatsBody>, ApiError> {
+    QueryParams::new(&uri, &[]).finish()?;
+    run_blocking(move || {
         let numbers = api.flow.numbers().map_err(|error| ApiError::internal(&error))?;
-        Ok(Json(NumbersBody::new(&numbers, api.flow.config().storage.disk_reserve)))
+        Ok(Json(DaemonStatsBody::new(&numbers, api.flow.config().storage.disk_reserve)))
     })
     .await
 }

@@ -15,12 +15,12 @@ use futures_util::stream;
 use http::{HeaderMap, Uri, header};
 use tokio::time::{Instant, timeout_at};
 
-use crate::api::openapi::responses::Common;
-use crate::api::problem::ApiError;
-use crate::api::request::query::Params;
-use crate::api::state::Api;
+use crate::api::error::ApiError;
+use crate::api::openapi::responses::CommonErrors;
+use crate::api::request::query::QueryParams;
+use crate::api::state::ApiState;
 use crate::api::wire::schema::{HappeningKind, StreamIdText, SubscriptionIdText};
-use crate::api::wire::stream::{GapBody, HappeningBody, Happenings};
+use crate::api::wire::stream::{GapBody, Happenings, StreamEventBody};
 use crate::flow::Flow;
 use crate::flow::stream::{Gap, Heard, Kind, Listener, Told};
 use crate::model::id::SubscriptionId;
@@ -45,9 +45,9 @@ const LAST_EVENT_ID: &str = "last-event-id";
         ("subscription" = inline(Option<SubscriptionIdText>), Query, description = "Only what is about this subscription; accepted events are about none"),
         ("Last-Event-ID" = inline(Option<StreamIdText>), Header, description = "The last `id` that was heard"),
     ),
-    responses((status = 200, description = "Events without end", body = Happenings, content_type = "text/event-stream"), Common),
+    responses((status = 200, description = "Events without end", body = Happenings, content_type = "text/event-stream"), CommonErrors),
 )]
-pub async fn stream(State(api): State<Api>, headers: HeaderMap, uri: Uri) -> Result<Response, ApiError> {
+pub async fn stream(State(api): State<ApiState>, headers: HeaderMap, uri: Uri) -> Result<Response, ApiError> {
     answer(&api.flow, &headers, &uri)
 }
 
@@ -56,11 +56,11 @@ pub async fn stream(State(api): State<Api>, headers: HeaderMap, uri: Uri) -> Res
 /// # Errors
 /// As the route refuses it.
 pub fn answer(flow: &Flow, headers: &HeaderMap, uri: &Uri) -> Result<Response, ApiError> {
-    let mut params = Params::new(uri, &["types", "subscription"]);
-    let filter = Filter { kinds: params.all("types"), subscription: params.get("subscription") };
+    let mut params = QueryParams::new(uri, &["types", "subscription"]);
+    let filter = Filter { kinds: params.get_list("types"), subscription: params.get("subscription") };
     params.finish()?;
     let last = last_event_id(headers)?;
-    let (listener, gap) = flow.listen(last).ok_or(ApiError::TooMany {
+    let (listener, gap) = flow.listen(last).ok_or(ApiError::TooManyRequests {
         detail: "api.stream_readers_max readers are there already: come back later",
         retry_after: RETRY_AFTER,
     })?;
@@ -152,7 +152,7 @@ impl Reader {
 
 fn render(told: &Told) -> Bytes {
     let mut text = Vec::with_capacity(320);
-    write(&mut text, told.number, told.happening.kind().as_str(), &HappeningBody::from(&told.happening));
+    write(&mut text, told.number, told.happening.kind().as_str(), &StreamEventBody::from(&told.happening));
     text.into()
 }
 

@@ -1,257 +1,255 @@
-//! Subscriptions: list, create, show, change, delete, switch on and off.
+//! Subscriptions: list, create, get, change, delete, enable and disable.
 
 use axum::Json;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode, Uri, header};
 
-use crate::api::openapi::responses::{BadBody, Common, InConflict, NotNow, NotThere, Outdated};
-use crate::api::problem::ApiError;
-use crate::api::request::actor::By;
+use crate::api::error::ApiError;
+use crate::api::openapi::parameters::{IdempotencyKey, IfMatch, Paging};
+use crate::api::openapi::responses::{
+    BodyErrors, CommonErrors, ConflictError, NotFoundError, PreconditionError, UnavailableError,
+};
+use crate::api::request::actor::AuditActor;
 use crate::api::request::body;
-use crate::api::request::idempotency::{Keyed, replayed};
+use crate::api::request::idempotency::{IdempotencyKeyHeader, mark_replayed};
 use crate::api::request::if_match::{etag, if_match};
-use crate::api::request::query::Params;
-use crate::api::state::{Api, blocking};
+use crate::api::request::query::QueryParams;
+use crate::api::state::{ApiState, run_blocking};
 use crate::api::wire::delivery::AttemptBody;
-use crate::api::wire::list::List;
-use crate::api::wire::schema::{EntityTagText, IdempotencyKeyText, IfMatchText, SubscriptionIdText};
+use crate::api::wire::list::ListBody;
+use crate::api::wire::schema::{EntityTagText, SubscriptionIdText};
 use crate::api::wire::subscription::{ChangeBody, EnabledBody, NewSubscription, SubscriptionBody};
-use crate::flow::audit::Actor;
 use crate::flow::enable::Enabled;
-use crate::flow::version::Expected;
 use crate::flow::{Entry, Flow};
 use crate::model::id::SubscriptionId;
 use crate::model::input::SubscriptionInput;
 
-/// The subscriptions, in the order of their ids.
+/// Returns a list of subscriptions, oldest first.
 #[utoipa::path(
     get, path = "/v1/subscriptions", tag = "subscriptions", operation_id = "list_subscriptions",
-    params(
-        ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "How many items; 50 if left out"),
-        ("cursor" = inline(Option<SubscriptionIdText>), Query, description = "`next_cursor` of the page before"),
-    ),
-    responses((status = 200, description = "A page", body = List<SubscriptionBody>), Common),
+    params(Paging::<SubscriptionIdText>),
+    responses((status = 200, description = "A page of subscriptions.", body = ListBody<SubscriptionBody>), CommonErrors),
 )]
-pub async fn list(State(api): State<Api>, uri: Uri) -> Result<Json<List<SubscriptionBody>>, ApiError> {
-    let mut params = Params::new(&uri, &["limit", "cursor"]);
+pub async fn list(
+    State(api): State<ApiState>,
+    uri: Uri,
+) -> Result<Json<ListBody<SubscriptionBody>>, ApiError> {
+    let mut params = QueryParams::new(&uri, &["limit", "cursor"]);
     let (limit, after) = (params.limit(), params.get::<SubscriptionId>("cursor"));
     params.finish()?;
-    blocking(move || {
+    run_blocking(move || {
         let all = api.flow.subscriptions();
         let first = after.map_or(0, |after| all.partition_point(|entry| entry.subscription.id <= after));
         let rest = all.get(first..).unwrap_or_default();
-        let shown = rest.get(..limit).unwrap_or(rest);
-        let has_more = shown.len() < rest.len();
-        let next_cursor = shown.last().filter(|_| has_more).map(|entry| entry.subscription.id.to_string());
-        let items = shown.iter().map(|entry| show(&api.flow, entry)).collect::<Result<_, _>>()?;
-        Ok(Json(List { items, next_cursor }))
+        let page = rest.get(..limit).unwrap_or(rest);
+        let has_more = page.len() < rest.len();
+        let next_cursor = page.last().filter(|_| has_more).map(|entry| entry.subscription.id.to_string());
+        let items = page.iter().map(|entry| show(&api.flow, entry)).collect::<Result<_, _>>()?;
+        Ok(Json(ListBody { items, next_cursor }))
     })
     .await
 }
 
-/// Makes a subscription. Its secret is shown in this answer and never again.
+/// Creates a subscription.
+///
+/// The response contains the signing secret. It is the only response that ever does, so store the secret now.
 #[utoipa::path(
     post, path = "/v1/subscriptions", tag = "subscriptions", operation_id = "create_subscription",
-    params(("Idempotency-Key" = inline(Option<IdempotencyKeyText>), Header, description = "The same call again within 24 h gets the same answer")),
+    params(IdempotencyKey),
     request_body = NewSubscription,
     responses(
         (
-            status = 201, description = "Made, with its secret", body = SubscriptionBody,
+            status = 201, description = "The new subscription, with its secret.", body = SubscriptionBody,
             headers(
-                ("Location" = String, description = "Its path"),
-                ("ETag" = inline(EntityTagText), description = "Its version"),
-                ("Idempotency-Replayed" = String, description = "`true` if this is the answer to an earlier call"),
+                ("Location" = String, description = "The path of the subscription."),
+                ("ETag" = inline(EntityTagText), description = "The version of the subscription, for `If-Match`."),
+                ("Idempotency-Replayed" = String, description = "`true` if this is the response to an earlier request with the same key."),
             ),
         ),
-        Common, BadBody, InConflict, NotNow,
+        CommonErrors, BodyErrors, ConflictError, UnavailableError,
     ),
 )]
 pub async fn create(
-    State(api): State<Api>,
-    By(actor): By,
-    keyed: Keyed,
+    State(api): State<ApiState>,
+    AuditActor(actor): AuditActor,
+    key: IdempotencyKeyHeader,
     request: Request,
 ) -> Result<Response, ApiError> {
-    Params::new(request.uri(), &[]).finish()?;
+    QueryParams::new(request.uri(), &[]).finish()?;
     let bytes = body::read_json(request, &api.flow).await?;
-    let once = keyed.once(&bytes);
+    let once = key.with_body(&bytes);
     let input = SubscriptionInput::read(&body::members(&bytes)?).map_err(ApiError::Invalid)?;
-    let flow = api.flow.clone();
-    let change = async move {
-        let (entry, is_repeat) = flow.create(actor, input, once).await?;
-        Ok((entry, is_repeat))
-    };
-    let (entry, is_repeat) = api.carry_out(change).await?;
+    let (entry, is_repeat) = api.flow.create(actor, input, once).await?;
     let location = format!("/v1/subscriptions/{}", entry.subscription.id);
     let headers = [(header::LOCATION, location.as_str()), (header::CACHE_CONTROL, "no-store")];
-    let made = entry.clone();
-    // Once it has been changed, its secret may be another than the one that this key's first call was told.
-    let shown = answer(api, entry, move |flow| {
-        let shown = show(flow, &made)?;
-        Ok(if made.is_as_made() { shown.revealing(&made) } else { shown })
-    });
-    Ok(replayed((StatusCode::CREATED, headers, shown.await?).into_response(), is_repeat))
+    // A repeated request shows the secret only if the subscription has not changed since: its secret may be another
+    // one by now.
+    let response =
+        respond(api, entry, |body, entry| if entry.is_as_made() { body.revealing(entry) } else { body });
+    Ok(mark_replayed((StatusCode::CREATED, headers, response.await?).into_response(), is_repeat))
 }
 
-/// One subscription.
+/// Returns a subscription.
 #[utoipa::path(
     get, path = "/v1/subscriptions/{id}", tag = "subscriptions", operation_id = "get_subscription",
-    params(("id" = inline(SubscriptionIdText), Path, description = "The subscription's id")),
-    responses((status = 200, description = "The subscription", body = SubscriptionBody, headers(("ETag" = inline(EntityTagText), description = "Its version"))), Common, NotThere),
+    params(("id" = inline(SubscriptionIdText), Path, description = "The subscription's id.")),
+    responses(
+        (
+            status = 200, description = "The subscription.", body = SubscriptionBody,
+            headers(("ETag" = inline(EntityTagText), description = "The version of the subscription, for `If-Match`.")),
+        ),
+        CommonErrors, NotFoundError,
+    ),
 )]
-pub async fn get(State(api): State<Api>, Path(id): Path<String>, uri: Uri) -> Result<Response, ApiError> {
-    Params::new(&uri, &[]).finish()?;
-    let entry = api.flow.subscription(read_id(&id)?).ok_or_else(|| ApiError::no_such("subscription", id))?;
-    let shown = entry.clone();
-    answer(api, entry, move |flow| show(flow, &shown)).await
+pub async fn get(
+    State(api): State<ApiState>,
+    Path(id): Path<String>,
+    uri: Uri,
+) -> Result<Response, ApiError> {
+    QueryParams::new(&uri, &[]).finish()?;
+    let entry =
+        api.flow.subscription(read_id(&id)?).ok_or_else(|| ApiError::not_found("subscription", id))?;
+    respond(api, entry, |body, _| body).await
 }
 
-/// Changes a subscription: a member given replaces, null goes back to the default (RFC 7396).
+/// Changes a subscription.
 ///
-/// `enabled` switches it on or off after the other members have changed, as `/enable` and `/disable` do.
+/// The change is a JSON Merge Patch (RFC 7396): members that you give replace the current values, null restores the
+/// default, and members that you leave out stay unchanged. `enabled` enables or disables the subscription after all
+/// other members have changed, in the same way as `/enable` and `/disable`.
 #[utoipa::path(
     patch, path = "/v1/subscriptions/{id}", tag = "subscriptions", operation_id = "change_subscription",
-    params(
-        ("id" = inline(SubscriptionIdText), Path, description = "The subscription's id"),
-        ("If-Match" = inline(Option<IfMatchText>), Header, description = "Its `ETag` as it was read: refuses to change another version"),
-    ),
+    params(("id" = inline(SubscriptionIdText), Path, description = "The subscription's id."), IfMatch),
     request_body = ChangeBody,
-    responses((status = 200, description = "As it is now", body = SubscriptionBody, headers(("ETag" = inline(EntityTagText), description = "Its version"))), Common, Outdated, BadBody, NotThere, InConflict, NotNow),
+    responses(
+        (
+            status = 200, description = "The changed subscription.", body = SubscriptionBody,
+            headers(("ETag" = inline(EntityTagText), description = "The version of the subscription, for `If-Match`.")),
+        ),
+        CommonErrors, PreconditionError, BodyErrors, NotFoundError, ConflictError, UnavailableError,
+    ),
 )]
 pub async fn change(
-    State(api): State<Api>,
+    State(api): State<ApiState>,
     Path(text): Path<String>,
-    By(actor): By,
+    AuditActor(actor): AuditActor,
     request: Request,
 ) -> Result<Response, ApiError> {
-    Params::new(request.uri(), &[]).finish()?;
+    QueryParams::new(request.uri(), &[]).finish()?;
     let id = read_id(&text)?;
     let expected = if_match(request.headers())?;
     let members = body::read_members(request, &api.flow).await?;
     let entry = api.flow.change(actor, id, expected, members).await?;
-    let shown = entry.clone();
-    answer(api, entry, move |flow| show(flow, &shown)).await
+    respond(api, entry, |body, _| body).await
 }
 
-/// Deletes a subscription. What was unfinished is cancelled; what was delivered stays in the log.
+/// Deletes a subscription.
+///
+/// Its unfinished deliveries are cancelled. Its finished deliveries stay in the log.
 #[utoipa::path(
     delete, path = "/v1/subscriptions/{id}", tag = "subscriptions", operation_id = "delete_subscription",
-    params(
-        ("id" = inline(SubscriptionIdText), Path, description = "The subscription's id"),
-        ("If-Match" = inline(Option<IfMatchText>), Header, description = "Its `ETag` as it was read: refuses to change another version"),
+    params(("id" = inline(SubscriptionIdText), Path, description = "The subscription's id."), IfMatch),
+    responses(
+        (status = 204, description = "The subscription is deleted."),
+        CommonErrors, PreconditionError, NotFoundError, ConflictError, UnavailableError,
     ),
-    responses((status = 204, description = "Deleted"), Common, Outdated, NotThere, InConflict, NotNow),
 )]
 pub async fn delete(
-    State(api): State<Api>,
+    State(api): State<ApiState>,
     Path(id): Path<String>,
-    By(actor): By,
+    AuditActor(actor): AuditActor,
     headers: HeaderMap,
     uri: Uri,
 ) -> Result<StatusCode, ApiError> {
-    Params::new(&uri, &[]).finish()?;
+    QueryParams::new(&uri, &[]).finish()?;
     let (id, expected) = (read_id(&id)?, if_match(&headers)?);
-    let flow = api.flow.clone();
-    let change = async move {
-        flow.delete(actor, id, expected).await?;
-        Ok(StatusCode::NO_CONTENT)
-    };
-    api.carry_out(change).await
+    api.flow.delete(actor, id, expected).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
-/// Switches a subscription on. After bad health a signed health check goes first and must be answered with 2xx.
+/// Enables a subscription.
+///
+/// Held deliveries become due. If the receiver was failing, or the daemon disabled the subscription because of it, the
+/// daemon first sends a signed health check. The receiver must answer it with 2xx, or the subscription stays disabled.
 #[utoipa::path(
     post, path = "/v1/subscriptions/{id}/enable", tag = "subscriptions", operation_id = "enable_subscription",
-    params(
-        ("id" = inline(SubscriptionIdText), Path, description = "The subscription's id"),
-        ("If-Match" = inline(Option<IfMatchText>), Header, description = "Its `ETag` as it was read: refuses to change another version"),
+    params(("id" = inline(SubscriptionIdText), Path, description = "The subscription's id."), IfMatch),
+    responses(
+        (
+            status = 200, description = "The enabled subscription, with its health check if one was sent.", body = EnabledBody,
+            headers(("ETag" = inline(EntityTagText), description = "The version of the subscription, for `If-Match`.")),
+        ),
+        CommonErrors, PreconditionError, NotFoundError, ConflictError, UnavailableError,
     ),
-    responses((status = 200, description = "Switched on, with the health check if one was sent", body = EnabledBody, headers(("ETag" = inline(EntityTagText), description = "Its version"))), Common, Outdated, NotThere, InConflict, NotNow),
 )]
 pub async fn enable(
-    State(api): State<Api>,
+    State(api): State<ApiState>,
     Path(id): Path<String>,
-    By(actor): By,
+    AuditActor(actor): AuditActor,
     headers: HeaderMap,
     uri: Uri,
 ) -> Result<Response, ApiError> {
-    Params::new(&uri, &[]).finish()?;
+    QueryParams::new(&uri, &[]).finish()?;
     let expected = if_match(&headers)?;
-    let Enabled { entry, check, .. } = switch_on(&api, actor, read_id(&id)?, expected).await?;
-    let (shown, health_check) = (entry.clone(), check.as_ref().map(AttemptBody::from));
-    answer(api, entry, move |flow| Ok(EnabledBody { subscription: show(flow, &shown)?, health_check })).await
+    let Enabled { entry, check, .. } = api.flow.enable(actor, read_id(&id)?, expected).await?;
+    let health_check = check.as_ref().map(AttemptBody::from);
+    respond(api, entry, |subscription, _| EnabledBody { subscription, health_check }).await
 }
 
-/// Switches a subscription off: it matches nothing until it is switched on again.
+/// Disables a subscription.
+///
+/// A subscription that you disable matches no new events. Its unfinished deliveries are held until you enable it again.
 #[utoipa::path(
     post, path = "/v1/subscriptions/{id}/disable", tag = "subscriptions", operation_id = "disable_subscription",
-    params(
-        ("id" = inline(SubscriptionIdText), Path, description = "The subscription's id"),
-        ("If-Match" = inline(Option<IfMatchText>), Header, description = "Its `ETag` as it was read: refuses to change another version"),
+    params(("id" = inline(SubscriptionIdText), Path, description = "The subscription's id."), IfMatch),
+    responses(
+        (
+            status = 200, description = "The disabled subscription.", body = SubscriptionBody,
+            headers(("ETag" = inline(EntityTagText), description = "The version of the subscription, for `If-Match`.")),
+        ),
+        CommonErrors, PreconditionError, NotFoundError, ConflictError, UnavailableError,
     ),
-    responses((status = 200, description = "Switched off", body = SubscriptionBody, headers(("ETag" = inline(EntityTagText), description = "Its version"))), Common, Outdated, NotThere, NotNow),
 )]
 pub async fn disable(
-    State(api): State<Api>,
+    State(api): State<ApiState>,
     Path(id): Path<String>,
-    By(actor): By,
+    AuditActor(actor): AuditActor,
     headers: HeaderMap,
     uri: Uri,
 ) -> Result<Response, ApiError> {
-    Params::new(&uri, &[]).finish()?;
+    QueryParams::new(&uri, &[]).finish()?;
     let expected = if_match(&headers)?;
-    let entry = switch_off(&api, actor, read_id(&id)?, expected).await?;
-    let shown = entry.clone();
-    answer(api, entry, move |flow| show(flow, &shown)).await
+    let entry = api.flow.disable(actor, read_id(&id)?, expected).await?;
+    respond(api, entry, |body, _| body).await
 }
 
-async fn switch_on(
-    api: &Api,
-    actor: Actor,
-    id: SubscriptionId,
-    expected: Expected,
-) -> Result<Enabled, ApiError> {
-    let flow = api.flow.clone();
-    let change = async move {
-        let enabled = flow.enable(actor, id, expected).await?;
-        Ok(enabled)
-    };
-    api.carry_out(change).await
-}
-
-async fn switch_off(
-    api: &Api,
-    actor: Actor,
-    id: SubscriptionId,
-    expected: Expected,
-) -> Result<Entry, ApiError> {
-    let flow = api.flow.clone();
-    let change = async move {
-        let entry = flow.disable(actor, id, expected).await?;
-        Ok(entry)
-    };
-    api.carry_out(change).await
-}
-
-/// An id that cannot be one names nothing.
+/// Parses a subscription's id. A malformed id is answered with 404.
+///
+/// # Errors
+/// `not-found`.
 pub fn read_id(text: &str) -> Result<SubscriptionId, ApiError> {
-    text.parse().map_err(|_| ApiError::no_such("subscription", text))
+    text.parse().map_err(|_| ApiError::not_found("subscription", text))
 }
 
-/// Its statistics come from the log, so this is for where blocking is allowed.
-pub fn show(flow: &Flow, entry: &Entry) -> Result<SubscriptionBody, ApiError> {
+/// Returns the JSON form of a subscription. Reads its statistics from the log, so it must run where blocking is allowed.
+fn show(flow: &Flow, entry: &Entry) -> Result<SubscriptionBody, ApiError> {
     let stats = flow.stats(entry.subscription.id).map_err(|error| ApiError::internal(&error))?;
     Ok(SubscriptionBody::new(entry, stats, flow.now()))
 }
 
-/// What `show` makes of the subscription, with its `ETag`.
-pub async fn answer<T: serde::Serialize + Send + 'static>(
-    api: Api,
+/// Returns the response that shows a subscription, in the form that `finish` gives it, with its `ETag`.
+///
+/// # Errors
+/// `internal`, if the statistics of the subscription cannot be read.
+pub async fn respond<T: serde::Serialize + Send + 'static>(
+    api: ApiState,
     entry: Entry,
-    show: impl FnOnce(&Flow) -> Result<T, ApiError> + Send + 'static,
+    finish: impl FnOnce(SubscriptionBody, &Entry) -> T + Send + 'static,
 ) -> Result<Response, ApiError> {
-    let mut response = blocking(move || Ok(Json(show(&api.flow)?))).await?.into_response();
-    response.headers_mut().extend(etag(&entry).map(|etag| (header::ETAG, etag)));
+    let etag = etag(&entry);
+    let body = run_blocking(move || Ok(finish(show(&api.flow, &entry)?, &entry))).await?;
+    let mut response = Json(body).into_response();
+    response.headers_mut().extend(etag.map(|etag| (header::ETAG, etag)));
     Ok(response)
 }

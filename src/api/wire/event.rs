@@ -1,6 +1,6 @@
 //! Events: submitted, accepted, matched, shown.
 //!
-//! [`EventInput`], [`Submitted`] and [`Answered`] are for the OpenAPI document alone: `submission` reads without
+//! [`EventInput`], [`SubmitRequest`] and [`SubmitResponse`] are for the OpenAPI document alone: `submission` reads without
 //! building them, and `events` writes its answers by hand.
 
 use serde::Serialize;
@@ -52,11 +52,11 @@ pub struct EventInput {
 /// What `POST /v1/events` takes: one event, or a list.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
-#[schema(examples(json!({
+#[schema(as = Submitted, examples(json!({
     "type": "TODO_CREATED", "project": "website", "company": "acme", "data": { "title": "Hello" },
     "id": "order-4711", "occurred_at": "2026-01-31T08:00:00.000Z",
 })))]
-pub enum Submitted {
+pub enum SubmitRequest {
     /// One.
     One(EventInput),
     /// All of them or none; at most `server.batch_events_max`.
@@ -86,8 +86,8 @@ const LINES: &str =
 /// What `POST /v1/events` answers: to one event, or to a list.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
-#[schema(examples(json!({ "id": "evt_01K3Z9QJ5M8W2R4T6Y8A0C2E4G", "matched": 2, "duplicate": false })))]
-pub enum Answered {
+#[schema(as = Answered, examples(json!({ "id": "evt_01K3Z9QJ5M8W2R4T6Y8A0C2E4G", "matched": 2, "duplicate": false })))]
+pub enum SubmitResponse {
     /// To one.
     One(AcceptedBody),
     /// To a list, in its order.

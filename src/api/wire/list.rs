@@ -5,7 +5,8 @@ use utoipa::ToSchema;
 
 /// One page of a list.
 #[derive(Serialize, ToSchema)]
-pub struct List<T> {
+#[schema(as = List)]
+pub struct ListBody<T> {
     /// The items of this page. A page can be shorter than `limit`, or empty, although more pages follow.
     pub items: Vec<T>,
     /// The `cursor` of the next page; null on the last page.

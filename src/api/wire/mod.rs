@@ -7,6 +7,7 @@ pub mod delivery;
 pub mod event;
 pub mod list;
 pub mod replay;
+pub mod rotation;
 pub mod sample;
 pub mod schema;
 mod setting_schema;

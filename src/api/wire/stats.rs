@@ -37,7 +37,7 @@ use crate::model::time::Timestamp;
     "stream": { "readers": 1, "readers_max": 64 },
     "disk": { "log_bytes": 104_857_600, "free_bytes": 53_687_091_200_u64, "reserve_bytes": 536_870_912 },
 })))]
-pub struct NumbersBody {
+pub struct DaemonStatsBody {
     /// The daemon's version.
     version: &'static str,
     /// When it started.
@@ -170,7 +170,7 @@ pub struct DiskNumbers {
     reserve_bytes: u64,
 }
 
-impl NumbersBody {
+impl DaemonStatsBody {
     /// The numbers as they show.
     pub fn new(numbers: &Numbers, reserve_bytes: u64) -> Self {
         let Numbers { started_at, uptime, passed, deliveries, queued, subscriptions, .. } = *numbers;

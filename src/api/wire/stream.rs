@@ -20,7 +20,7 @@ use crate::model::time::{Timestamp, millis};
 #[derive(Serialize, ToSchema)]
 #[schema(as = Happening)]
 #[serde(untagged)]
-pub enum HappeningBody {
+pub enum StreamEventBody {
     /// `event.accepted`
     EventAccepted(EventAcceptedBody),
     /// `attempt.finished`
@@ -33,7 +33,7 @@ pub enum HappeningBody {
     Gap(GapBody),
 }
 
-/// In the document: server-sent events, each with a [`HappeningBody`] for its data.
+/// In the document: server-sent events, each with a [`StreamEventBody`] for its data.
 pub struct Happenings;
 
 const EXAMPLE: &str = concat!(
@@ -47,7 +47,7 @@ impl PartialSchema for Happenings {
         Object::builder()
             .schema_type(Type::String)
             .description(Some("Server-sent events; the data of each is JSON in one line."))
-            .content_schema(Some(Ref::from_schema_name(HappeningBody::name())))
+            .content_schema(Some(Ref::from_schema_name(StreamEventBody::name())))
             .examples([EXAMPLE])
             .into()
     }
@@ -55,8 +55,8 @@ impl PartialSchema for Happenings {
 
 impl ToSchema for Happenings {
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
-        schemas.push((HappeningBody::name().into_owned(), HappeningBody::schema()));
-        HappeningBody::schemas(schemas);
+        schemas.push((StreamEventBody::name().into_owned(), StreamEventBody::schema()));
+        StreamEventBody::schemas(schemas);
     }
 }
 
@@ -170,7 +170,7 @@ impl From<Gap> for GapBody {
     }
 }
 
-impl From<&Happening> for HappeningBody {
+impl From<&Happening> for StreamEventBody {
     fn from(happening: &Happening) -> Self {
         match happening {
             Happening::EventAccepted { event, event_type, project, company, matched } => {

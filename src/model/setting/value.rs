@@ -95,6 +95,9 @@ mod tests {
     #[test]
     fn an_unknown_word_is_refused_with_the_list_of_words() {
         let message = "xml".parse::<Format>().unwrap_err();
-        assert_eq!(message.to_string(), "'xml' is none of \"standard\", \"blue\", \"raw\", \"cloudevents\"");
+        assert_eq!(
+            message.to_string(),
+            "'xml' is not a known value: expected one of \"standard\", \"blue\", \"raw\", \"cloudevents\""
+        );
     }
 }

@@ -1,11 +1,12 @@
-//! What a disk holds after the power went: everything that was synced, and of the rest what chance leaves.
+//! Builds the contents of a disk after a power cut: everything synced, and a random part of the rest.
 //!
-//! - `Ordered`: a file's writes since its last sync reach the disk in order, up to one that may be torn at a sector,
-//!   and none of them beyond the length that was synced.
-//! - `Scattered`: each page of 4 KiB is as one of its writes since the last sync left it, or as it was synced,
-//!   whatever the pages beside it are; so is the length. It is a device with a volatile cache.
+//! - `Ordered`: a file's writes since its last sync reach the disk in order, up to one that may be torn at a
+//!   sector. None of them is beyond the synced length.
+//! - `Scattered`: each page of 4 KiB is as one of its writes since the last sync left it, or as synced,
+//!   independently of its neighbours. The same holds for the length. This models a device with a volatile
+//!   cache.
 //!
-//! In both, a folder's entries are those of its last sync and a random number of the changes after it, in order; a
+//! In both models a folder has the entries of its last sync and a random number of later changes, in order. A
 //! sync of a file does not make its entry durable.
 
 use std::collections::{BTreeMap, HashMap};
@@ -23,9 +24,9 @@ const SECTOR: usize = 512;
 pub(crate) enum Model {
     Ordered,
     Scattered,
-    /// As `Scattered`, but syncs of files do nothing.
+    /// As `Scattered`, but syncs of files have no effect.
     Lying,
-    /// Nothing is lost: as after the end of the process alone.
+    /// Nothing is lost, as after the end of the process alone.
     Whole,
 }
 
@@ -47,7 +48,7 @@ enum Node {
     Folder,
 }
 
-/// What becomes of a folder's entries.
+/// A change of a folder's entries.
 #[derive(Clone, Debug)]
 enum Entry {
     Put(PathBuf, Node),
@@ -81,12 +82,12 @@ impl Entry {
 #[derive(Default)]
 struct Disk<'a> {
     files: Vec<File<'a>>,
-    /// As running programs see it.
+    /// The entries as running programs see them.
     names: BTreeMap<PathBuf, Node>,
-    /// As it is on the disk for certain.
+    /// The entries that are certainly on the disk.
     durable: BTreeMap<PathBuf, Node>,
     pending: Vec<Entry>,
-    /// Whether a sync of a file does anything.
+    /// Whether a sync of a file has an effect.
     syncs: bool,
 }
 
@@ -116,7 +117,7 @@ impl<'a> Disk<'a> {
 
     fn enter(&mut self, entry: Entry) {
         entry.apply(&mut self.names);
-        // The watched directory itself is there: whoever set it up has seen to that.
+        // The watched directory itself exists: its creator has synced it.
         if entry.folder() == Path::new("") && matches!(&entry, Entry::Put(path, _) if path == Path::new("")) {
             return;
         }
@@ -160,7 +161,7 @@ impl<'a> Disk<'a> {
         }
     }
 
-    /// The entries that chance leaves.
+    /// Returns the entries that survive by chance.
     fn surviving(&self, model: Model, rng: &mut StdRng) -> BTreeMap<PathBuf, Node> {
         let mut names = self.durable.clone();
         let mut left: HashMap<&Path, usize> = HashMap::new();
@@ -247,7 +248,8 @@ fn scattered(file: &File<'_>, rng: &mut StdRng) -> Vec<u8> {
     bytes
 }
 
-/// Writes what the disk may hold if the power goes after the first `cut` operations into `target`, which is new.
+/// Writes the possible contents of the disk after a power cut behind the first `cut` operations into
+/// `target`, which must not exist.
 pub(crate) fn build(record: &Record, cut: usize, model: Model, seed: u64, target: &Path) {
     let disk = Disk::after(record, cut, model);
     let mut rng = StdRng::seed_from_u64(seed);
@@ -282,7 +284,7 @@ pub(crate) fn build(record: &Record, cut: usize, model: Model, seed: u64, target
     }
 }
 
-/// Every file below `root` with its content.
+/// Returns every file below `root` with its contents.
 pub(crate) fn files(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let (mut found, mut folders) = (BTreeMap::new(), vec![root.to_owned()]);
     while let Some(folder) = folders.pop() {

@@ -1,9 +1,9 @@
-//! A disk that can be watched and broken: the calls that change files, in the place of the C library's.
+//! A disk that can be watched and broken: replacements for the C library's calls that change files.
 //!
-//! As `sync_file_range` in the store, each definition below wins at link time over the shared library's, so that the
-//! standard library and sled call it. Outside of the one directory that is watched it only hands the call on. Within,
-//! one call at a time is done and written down, and the n-th can be made to fail or to be the last. A sync is not
-//! handed on: what it stands for is a mark in the record.
+//! Each definition below wins at link time over the shared library's, as `sync_file_range` does in the store,
+//! so the standard library and sled call it. Outside the watched directory it only forwards the call. Inside,
+//! it performs and records one call at a time, and can make the n-th call fail or be the last. Syncs are not
+//! forwarded: a mark in the record stands for them.
 
 pub(crate) mod image;
 pub(crate) mod record;
@@ -16,12 +16,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use record::{Op, Record};
 
-/// What happens to the n-th change of the watched directory.
+/// A fault of the n-th change of the watched directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// It alone fails, with this error number.
+    /// Only this change fails, with this error number.
     Error(u64, c_int),
-    /// It is half done if it is a write, else not at all, and neither is anything after it.
+    /// This change and all later ones fail. A write is half done, any other change is not done at all.
     Cut(u64),
 }
 
@@ -38,38 +38,38 @@ fn watch() -> MutexGuard<'static, Option<Watch>> {
     WATCH.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Watches `root`, which need not be there yet, until [`stop`].
+/// Watches `root`, which need not exist yet, until [`stop`].
 pub(crate) fn start(root: &Path, fault: Option<Fault>) {
     let root = root.parent().unwrap().canonicalize().unwrap().join(root.file_name().unwrap());
     let old = watch().replace(Watch { record: Record::new(root), fault, changes: 0, fired: false });
     assert!(old.is_none(), "one directory at a time");
 }
 
-/// How many operations have been written down.
+/// Returns the number of recorded operations.
 pub(crate) fn position() -> usize {
     watch().as_ref().map_or(0, |watch| watch.record.ops.len())
 }
 
-/// Whether the fault has come to pass.
+/// Returns whether the fault has occurred.
 pub(crate) fn fired() -> bool {
     watch().as_ref().is_some_and(|watch| watch.fired)
 }
 
-/// Ends the watch and gives what was written down.
+/// Stops watching and returns the record.
 pub(crate) fn stop() -> Record {
     watch().take().unwrap().record
 }
 
-/// Ends a watch that a test which failed has left.
+/// Ends a watch that a failed test left active.
 pub(crate) fn clear() {
     *watch() = None;
 }
 
-/// What a call is to do.
+/// The decision about a call.
 enum Verdict {
     Go,
     Fail(c_int),
-    /// Half of a write, then fail.
+    /// Do half of a write, then fail.
     Half,
 }
 
@@ -92,36 +92,36 @@ impl Watch {
 }
 
 fn refuse(number: c_int) -> c_int {
-    // SAFETY: the thread's own error number may always be written.
+    // SAFETY: a thread may always write its own error number.
     unsafe { *libc::__errno_location() = number };
     -1
 }
 
-/// What a call that answers with a small number answered.
+/// Converts the result of a call that returns a small number.
 fn number(result: c_long) -> c_int {
     c_int::try_from(result).unwrap_or(-1)
 }
 
-/// What a call that answers with a number of bytes answered.
+/// Converts the result of a call that returns a number of bytes.
 fn size(result: c_long) -> isize {
     isize::try_from(result).unwrap_or(-1)
 }
 
 fn path_of(text: *const c_char) -> PathBuf {
-    // SAFETY: the callers hand in what they were given as a path: a string that ends with a zero byte.
+    // SAFETY: the callers pass on a path they were given: a string that ends with a zero byte.
     let text = unsafe { CStr::from_ptr(text) };
     let path = Path::new(OsStr::from_bytes(text.to_bytes()));
-    // The directories above are there and are no links that a test makes.
+    // The directories above exist, and no test replaces them by links.
     if path.is_absolute() { path.to_owned() } else { std::env::current_dir().unwrap().join(path) }
 }
 
-/// The path of an open file; none of what is no file, or is unlinked.
+/// Returns the path of an open file, or `None` if it is not a file or is unlinked.
 fn path_of_file(fd: c_int) -> Option<PathBuf> {
     let path = std::fs::read_link(format!("/proc/self/fd/{fd}")).ok()?;
     (path.is_absolute() && !path.to_string_lossy().ends_with(" (deleted)")).then_some(path)
 }
 
-/// Does a call on a path in the watched directory; `go` does it, and `op` says what it was once it has succeeded.
+/// Performs a call on a path in the watched directory. `go` performs it, and `op` describes it after success.
 fn on_path(path: &Path, go: impl FnOnce() -> c_int, op: impl FnOnce() -> Option<Op>) -> c_int {
     let mut guard = watch();
     let Some(watch) = guard.as_mut().filter(|watch| path.starts_with(&watch.record.root)) else {
@@ -143,7 +143,7 @@ fn on_path(path: &Path, go: impl FnOnce() -> c_int, op: impl FnOnce() -> Option<
     }
 }
 
-/// Does a write of `length` bytes; `go` writes the first so many of them.
+/// Performs a write of `length` bytes. `go` writes the given number of them.
 fn on_write(
     fd: c_int,
     bytes: *const c_void,
@@ -161,7 +161,7 @@ fn on_write(
     let offset = offset.unwrap_or_else(|| unsafe { libc::lseek64(fd, 0, libc::SEEK_CUR) });
     let note = |watch: &mut Watch, done: isize| {
         if let Ok(done) = usize::try_from(done) {
-            // SAFETY: the kernel has just read as many bytes from there.
+            // SAFETY: the kernel has just read this many bytes from there.
             let bytes = unsafe { std::slice::from_raw_parts(bytes.cast::<u8>(), done) };
             watch.record.add(Op::Write {
                 path: path.clone(),
@@ -200,7 +200,7 @@ fn on_sync(fd: c_int, call: c_long) -> c_int {
 /// As `write(2)`.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn write(fd: c_int, bytes: *const c_void, length: usize) -> isize {
-    // SAFETY: the caller vouches for the bytes.
+    // SAFETY: the caller guarantees that the bytes are valid.
     on_write(fd, bytes, length, None, |length| {
         size(unsafe { libc::syscall(libc::SYS_write, fd, bytes, length) })
     })
@@ -210,7 +210,7 @@ unsafe extern "C" fn write(fd: c_int, bytes: *const c_void, length: usize) -> is
 /// As `pwrite(2)`.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn pwrite64(fd: c_int, bytes: *const c_void, length: usize, offset: i64) -> isize {
-    // SAFETY: the caller vouches for the bytes.
+    // SAFETY: the caller guarantees that the bytes are valid.
     let go = |length: usize| size(unsafe { libc::syscall(libc::SYS_pwrite64, fd, bytes, length, offset) });
     on_write(fd, bytes, length, Some(offset), go)
 }
@@ -243,7 +243,7 @@ unsafe extern "C" fn fdatasync(fd: c_int) -> c_int {
 /// As `open(2)`; the mode is read whether or not the flags ask for it.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn open64(path: *const c_char, flags: c_int, mode: c_uint) -> c_int {
-    // SAFETY: the caller vouches for the path.
+    // SAFETY: the caller guarantees that the path is valid.
     let go = || number(unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path, flags, mode) });
     if flags & (libc::O_CREAT | libc::O_TRUNC) == 0 {
         return go();
@@ -264,7 +264,7 @@ unsafe extern "C" fn open64(path: *const c_char, flags: c_int, mode: c_uint) -> 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn rename(from: *const c_char, to: *const c_char) -> c_int {
     let (old, new) = (path_of(from), path_of(to));
-    // SAFETY: the caller vouches for the paths.
+    // SAFETY: the caller guarantees that the paths are valid.
     let go =
         || number(unsafe { libc::syscall(libc::SYS_renameat2, libc::AT_FDCWD, from, libc::AT_FDCWD, to, 0) });
     on_path(&new, go, || Some(Op::Rename(old, new.clone())))
@@ -274,7 +274,7 @@ unsafe extern "C" fn rename(from: *const c_char, to: *const c_char) -> c_int {
 /// As `unlink(2)`.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn unlink(path: *const c_char) -> c_int {
-    // SAFETY: the caller vouches for the path.
+    // SAFETY: the caller guarantees that the path is valid.
     let go = || number(unsafe { libc::syscall(libc::SYS_unlinkat, libc::AT_FDCWD, path, 0) });
     let path = path_of(path);
     on_path(&path, go, || Some(Op::Unlink(path.clone())))
@@ -291,7 +291,7 @@ unsafe extern "C" fn linkat(
     flags: c_int,
 ) -> c_int {
     let (old, new) = (path_of(from), path_of(to));
-    // SAFETY: the caller vouches for the paths.
+    // SAFETY: the caller guarantees that the paths are valid.
     let go = || number(unsafe { libc::syscall(libc::SYS_linkat, from_folder, from, to_folder, to, flags) });
     on_path(&new, go, || Some(Op::Link(old, new.clone())))
 }
@@ -300,7 +300,7 @@ unsafe extern "C" fn linkat(
 /// As `mkdir(2)`.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn mkdir(path: *const c_char, mode: c_uint) -> c_int {
-    // SAFETY: the caller vouches for the path.
+    // SAFETY: the caller guarantees that the path is valid.
     let go = || number(unsafe { libc::syscall(libc::SYS_mkdirat, libc::AT_FDCWD, path, mode) });
     let path = path_of(path);
     on_path(&path, go, || Some(Op::Mkdir(path.clone())))

@@ -1,9 +1,9 @@
-//! What was done to a directory, in order.
+//! Records the operations on a directory, in order.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// A call that has succeeded. Paths are whole when they are handed in and below the root in the record.
+/// A successful call. Its paths are absolute when reported and relative to the root in the record.
 #[derive(Clone, Debug)]
 pub(crate) enum Op {
     Create(PathBuf),
@@ -17,11 +17,11 @@ pub(crate) enum Op {
     Mkdir(PathBuf),
 }
 
-/// Everything done to `root` since it was watched.
+/// All operations on `root` since the recording began.
 #[derive(Debug)]
 pub(crate) struct Record {
     pub(crate) root: PathBuf,
-    /// The files that were there before.
+    /// The files that existed before the recording.
     pub(crate) base: BTreeMap<PathBuf, Vec<u8>>,
     pub(crate) ops: Vec<Op>,
 }
@@ -48,7 +48,7 @@ impl Record {
         self.ops.push(op);
     }
 
-    /// How many syncs there are among the operations.
+    /// Returns the number of syncs among the operations.
     pub(crate) fn syncs(&self) -> usize {
         self.ops.iter().filter(|op| matches!(op, Op::SyncFile(_))).count()
     }

@@ -1,4 +1,4 @@
-//! Steps of every kind on a store, with what was acknowledged when, and what must hence be found later.
+//! Runs steps of every kind on a store and records which were acknowledged, and so must be found later.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -25,13 +25,13 @@ use tokio::time::advance;
 
 pub(crate) const EPOCH: Timestamp = Timestamp::from_millis(1_767_600_000_000);
 const KEPT: Duration = Duration::from_secs(90);
-/// How many events a burst has: some of them fill a segment of the index.
+/// The number of events in a burst. Some bursts fill a segment of the index.
 const BURST: usize = 300;
 const SUBSCRIPTIONS: u128 = 4;
-/// How many of the newest events and replays something is still done with.
+/// The number of newest events and replays that later steps still work on.
 const NEWEST: usize = 60;
 
-/// When a step was handed in and when it was acknowledged, as positions in the record of the disk.
+/// The positions in the disk record at which a step was submitted and acknowledged.
 #[derive(Clone, Copy, Debug)]
 struct Span {
     handed: usize,
@@ -39,12 +39,12 @@ struct Span {
 }
 
 impl Span {
-    /// Whether it must be found on a disk that was cut there.
+    /// Returns whether a disk cut at this position must hold the step's result.
     fn is_due(self, cut: usize) -> bool {
         self.acked <= cut
     }
 
-    /// Whether it may be.
+    /// Returns whether a disk cut at this position may hold the step's result.
     fn is_possible(self, cut: usize) -> bool {
         self.handed < cut
     }
@@ -58,7 +58,7 @@ struct Written {
     deliveries: Vec<(DeliveryId, SubscriptionId)>,
 }
 
-/// A delivery that a replay has made.
+/// A delivery that a replay created.
 #[derive(Clone, Copy, Debug)]
 struct Replayed {
     span: Span,
@@ -67,19 +67,19 @@ struct Replayed {
     subscription: SubscriptionId,
 }
 
-/// Brings what came of a step.
+/// Receives the result of a step.
 type Answer<T> = oneshot::Receiver<(Span, Result<T, StoreError>)>;
 
-/// A replay that was handed in.
+/// A submitted replay and the receiver of its result.
 type Replaying = (Vec<Redelivery>, Answer<Vec<Option<DeliveryId>>>);
 
-/// What was done and acknowledged.
+/// The acknowledged steps.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Facts {
     subscriptions: Vec<(Span, Subscription)>,
     events: Vec<Written>,
     replayed: Vec<Replayed>,
-    /// By delivery, in the order of the steps.
+    /// The settled states of each delivery, in the order of the steps.
     settled: BTreeMap<DeliveryId, Vec<(Span, Delivery)>>,
     sweeps: Vec<(Span, Timestamp)>,
 }
@@ -89,7 +89,7 @@ pub(crate) struct Bench {
     pub(crate) store: Store,
     pub(crate) reader: Reader,
     running: JoinSet<Result<(), StoreError>>,
-    /// What an opening found that nothing has happened to.
+    /// Deliveries found at the opening that have no row of their own yet.
     fresh: BTreeSet<DeliveryId>,
 }
 
@@ -119,7 +119,7 @@ impl Bench {
         running.join_next().await.unwrap().unwrap()
     }
 
-    /// Hands in a step; the answer comes with its span.
+    /// Submits a step. The answer arrives with its span.
     async fn hand<T: Send + 'static>(
         &self,
         send: impl FnOnce(Place, Box<dyn FnOnce(Result<T, StoreError>) + Send>),
@@ -129,7 +129,7 @@ impl Bench {
         let handed = super::position();
         let answer_with = move |result| {
             let span = Span { handed, acked: super::position() };
-            // Whoever asked may be gone.
+            // The requester may have been dropped.
             drop(sender.send((span, result)));
         };
         send(place, Box::new(answer_with));
@@ -156,7 +156,7 @@ fn subscription(id: u128) -> Subscription {
     }
 }
 
-/// Random steps, many of them waiting at once.
+/// Random steps, many of them in the queue at once.
 pub(crate) struct Work {
     pub(crate) clock: Clock,
     pub(crate) facts: Facts,
@@ -201,7 +201,7 @@ impl Work {
         }
     }
 
-    /// A round of steps that wait together; ends at the first that is not acknowledged.
+    /// Runs a round of concurrent steps. Ends at the first one that is not acknowledged.
     pub(crate) async fn round(&mut self, bench: &Bench) -> Result<(), StoreError> {
         advance(Duration::from_millis(self.rng.random_range(0..4_000))).await;
         let mut appends = Vec::new();
@@ -257,7 +257,7 @@ impl Work {
             for (id, target) in
                 appended.deliveries.iter().zip(&append.targets).filter(|(_, target)| target.queued)
             {
-                // Where it lies decides how it is settled.
+                // The place of a delivery decides how it is settled.
                 let waiting = Delivery::new(*id, appended.event.id, target.subscription);
                 self.facts.settled.insert(*id, vec![(span, waiting)]);
             }
@@ -271,7 +271,7 @@ impl Work {
         }
     }
 
-    /// The newest deliveries, each with its event and its subscription.
+    /// Returns the newest deliveries, each with its event and its subscription.
     fn newest(&self) -> Vec<(DeliveryId, EventId, SubscriptionId)> {
         let newest = self.facts.events.iter().rev().take(NEWEST);
         let newest = newest.flat_map(|event| event.deliveries.iter().map(|(id, of)| (*id, event.id, *of)));
@@ -279,7 +279,7 @@ impl Work {
         newest.chain(replayed.map(|one| (one.id, one.event, one.subscription))).collect()
     }
 
-    /// Gives some fresh deliveries a row in their lanes.
+    /// Writes rows into the lanes for some deliveries that have none.
     async fn park(&mut self, bench: &Bench) -> Result<Answer<()>, StoreError> {
         let mut list = Vec::new();
         for (id, event, of) in self.newest() {
@@ -290,7 +290,7 @@ impl Work {
         bench.hand(|place, done| place.park(list, done)).await
     }
 
-    /// Delivers some events once more.
+    /// Delivers some events again.
     async fn replay(&mut self, bench: &Bench) -> Result<Vec<Replaying>, StoreError> {
         let mut answers = Vec::new();
         let newest: Vec<EventId> = self.facts.events.iter().rev().take(NEWEST).map(|one| one.id).collect();
@@ -318,7 +318,7 @@ impl Work {
         }
     }
 
-    /// Settles some of the newest deliveries that wait, each once.
+    /// Settles some of the newest waiting deliveries once each.
     async fn settle(&mut self, bench: &Bench) -> Result<Vec<(DeliveryId, Answer<()>)>, StoreError> {
         let mut answers = Vec::new();
         for (id, event, of) in self.newest() {
@@ -333,7 +333,7 @@ impl Work {
             self.attempt(&mut delivery);
             let settlement = Settlement { delivery: delivery.clone(), due_was, health: self.health() };
             let answer = bench.hand(|place, done| place.settle(settlement, done)).await?;
-            // Until it is acknowledged.
+            // The span stays open until the step is acknowledged.
             let span = Span { handed: super::position(), acked: usize::MAX };
             self.facts.settled.entry(id).or_default().push((span, delivery));
             answers.push((id, answer));
@@ -385,12 +385,12 @@ impl Facts {
         self.events.len()
     }
 
-    /// How many events had been acknowledged by then.
+    /// Returns the number of events acknowledged before the cut.
     pub(crate) fn acked_by(&self, cut: usize) -> usize {
         self.events.iter().filter(|event| event.span.is_due(cut)).count()
     }
 
-    /// Holds an opened store against what had been acknowledged when the disk was cut; the first difference.
+    /// Compares an opened store with the steps acknowledged before the cut. Returns the first difference.
     pub(crate) fn check(&self, bench: &Bench, cut: usize) -> Result<(), String> {
         let fail = |error: StoreError| error.to_string();
         let reader = &bench.reader;
@@ -427,7 +427,7 @@ impl Facts {
         self.check_no_stranger(reader, cut)
     }
 
-    /// Its deliveries are those that it was given, and those of its replays; takes from the lanes what waits there.
+    /// Checks that an event has its own deliveries and those of its replays, and removes them from the lanes.
     fn check_deliveries(
         &self,
         bench: &Bench,
@@ -480,7 +480,7 @@ impl Facts {
         Ok(())
     }
 
-    /// Every event in the log was submitted, and is there once.
+    /// Checks that every event in the log was submitted and occurs once.
     fn check_no_stranger(&self, reader: &Reader, cut: usize) -> Result<(), String> {
         let fail = |error: StoreError| error.to_string();
         let mut seen = BTreeSet::new();
@@ -507,7 +507,7 @@ impl Facts {
         }
     }
 
-    /// The store goes on: what was acknowledged with an id of the sender's is known, and new events are taken.
+    /// Checks that the store still works: it recognises acknowledged sender ids and accepts new events.
     pub(crate) async fn go_on(&self, bench: &Bench, cut: usize) -> Result<(), String> {
         let fail = |error: StoreError| error.to_string();
         let own = self.events.iter().rev().filter(|event| event.span.is_due(cut));
@@ -528,7 +528,7 @@ impl Facts {
     }
 }
 
-/// Everything in the lanes, each once.
+/// Returns every delivery in the lanes and checks that each occurs once.
 fn lanes(reader: &Reader) -> Result<BTreeSet<DeliveryId>, StoreError> {
     let mut found = BTreeSet::new();
     for of in 1..=SUBSCRIPTIONS {

@@ -1,4 +1,4 @@
-//! A reader of `/v1/stream`: one connection, server-sent events out of its chunks.
+//! A reader of `/v1/stream`: one connection that parses server-sent events from the chunks.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -9,28 +9,28 @@ use tokio::net::{TcpSocket, TcpStream};
 
 /// One server-sent event.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Told {
+pub(crate) struct StreamMessage {
     pub(crate) id: u64,
     pub(crate) event: String,
     pub(crate) data: Value,
 }
 
-/// A reader.
-pub(crate) struct Listener {
+/// A connection to the stream.
+pub(crate) struct StreamReader {
     stream: TcpStream,
     bytes: Vec<u8>,
     text: String,
-    /// The lines of the answer's head.
+    /// The lines of the response's head.
     pub(crate) head: Vec<String>,
-    /// How many comments came.
+    /// The number of comments received.
     pub(crate) comments: usize,
 }
 
-impl Listener {
-    /// Asks for `/v1/stream` and what follows in `query`, and waits for the head of the answer.
+impl StreamReader {
+    /// Requests `/v1/stream` with `query` and waits for the head of the response.
     pub(crate) async fn start(address: SocketAddr, query: &str, last: Option<u64>) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
-        // Little fits on the way, so that who does not read is noticed soon.
+        // A small buffer makes the daemon notice a stalled reader soon.
         socket.set_recv_buffer_size(16 << 10).unwrap();
         let mut stream = socket.connect(address).await.unwrap();
         let last = last.map_or(String::new(), |last| format!("last-event-id: {last}\r\n"));
@@ -57,7 +57,7 @@ impl Listener {
         count > 0
     }
 
-    /// Takes whole chunks out of the bytes. False at the last one.
+    /// Removes whole chunks from the received bytes. Returns false at the last one.
     fn unchunk(&mut self) -> bool {
         while let Some(line) = self.bytes.windows(2).position(|two| two == b"\r\n") {
             let size = std::str::from_utf8(&self.bytes[..line]).unwrap();
@@ -75,8 +75,8 @@ impl Listener {
         true
     }
 
-    /// The next event; none when the stream has ended.
-    pub(crate) async fn next(&mut self) -> Option<Told> {
+    /// Returns the next event, or `None` at the end of the stream.
+    pub(crate) async fn next(&mut self) -> Option<StreamMessage> {
         loop {
             while let Some(end) = self.text.find("\n\n") {
                 let block: String = self.text.drain(..end + 2).collect();
@@ -92,7 +92,7 @@ impl Listener {
         }
     }
 
-    fn parse(&mut self, block: &str) -> Option<Told> {
+    fn parse(&mut self, block: &str) -> Option<StreamMessage> {
         let (mut id, mut event, mut data) = (None, None, None);
         for line in block.lines() {
             match line.split_once(": ").unwrap_or((line, "")) {
@@ -104,11 +104,11 @@ impl Listener {
                 other => panic!("{other:?}"),
             }
         }
-        Some(Told { id: id?, event: event?, data: data? })
+        Some(StreamMessage { id: id?, event: event?, data: data? })
     }
 
-    /// The next `count` events.
-    pub(crate) async fn take(&mut self, count: usize) -> Vec<Told> {
+    /// Returns the next `count` events.
+    pub(crate) async fn take(&mut self, count: usize) -> Vec<StreamMessage> {
         let mut told = Vec::with_capacity(count);
         while told.len() < count {
             let next = tokio::time::timeout(Duration::from_hours(1), self.next()).await;
