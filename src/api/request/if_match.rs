@@ -11,7 +11,7 @@ pub fn etag(entry: &Entry) -> Option<HeaderValue> {
     HeaderValue::from_str(&format!("\"{}\"", entry.version())).ok()
 }
 
-/// Reads `If-Match`.
+/// Reads the versions that `If-Match` permits.
 ///
 /// A missing header and `*` match every version. A weak tag, and a tag that the daemon did not issue, match none.
 ///

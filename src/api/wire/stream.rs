@@ -20,15 +20,15 @@ use crate::model::time::{Timestamp, millis};
 #[schema(as = StreamEvent)]
 #[serde(untagged)]
 pub enum StreamEventBody {
-    /// `event.accepted`
+    /// The data of `event.accepted`.
     EventAccepted(EventAcceptedBody),
-    /// `attempt.finished`
+    /// The data of `attempt.finished`.
     AttemptFinished(AttemptFinishedBody),
-    /// `delivery.settled`
+    /// The data of `delivery.settled`.
     DeliverySettled(DeliverySettledBody),
-    /// `subscription.changed`
+    /// The data of `subscription.changed`.
     SubscriptionChanged(SubscriptionChangedBody),
-    /// `stream.gap`
+    /// The data of `stream.gap`.
     Gap(GapBody),
 }
 
