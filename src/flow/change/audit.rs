@@ -28,7 +28,7 @@ impl Actor {
     }
 
     /// Writes a line of the audit log.
-    pub fn note(&self, action: Action, id: impl Display, detail: impl Display) {
+    pub fn record(&self, action: Action, id: impl Display, detail: impl Display) {
         let (by, from, action) = (self.by.as_str(), self.from.as_str(), action.as_str());
         tracing::info!(target: TARGET, by, from, action, %id, %detail, "audit");
     }

@@ -27,17 +27,17 @@ pub enum Conflict {
     },
     /// It was switched off again while it was checked.
     #[error("{0} has been switched off anew: look again, then enable it")]
-    SwitchedOff(SubscriptionId),
+    DisabledAgain(SubscriptionId),
     /// What the same call made before is gone.
     #[error("{0}, which was made with this idempotency key, has been deleted")]
-    MadeAndDeleted(SubscriptionId),
+    CreatedThenDeleted(SubscriptionId),
     /// More secrets than may sign side by side.
     #[error(
         "{count} secrets would sign side by side, more than {ACTIVE_SECRETS_MAX}: {}wait, or rotate with a grace of \"0ms\", which ends \
          all before at once",
         .first_end.map(|end| format!("the first of them ends at {end}: ")).unwrap_or_default()
     )]
-    Secrets {
+    TooManySecrets {
         /// How many they would be.
         count: usize,
         /// When the first of those before ends.
@@ -53,9 +53,9 @@ impl Localized for Conflict {
             Self::InFlight(id) => new("problem-is-attempted").with("id", id),
             Self::NoEvent(id) => new("problem-no-event").with("id", id),
             Self::Ended { id, state } => new("problem-ended").with("id", id).with_phrase("state", state),
-            Self::SwitchedOff(id) => new("problem-switched-off").with("id", id),
-            Self::MadeAndDeleted(id) => new("problem-made-and-deleted").with("id", id),
-            Self::Secrets { count, first_end } => {
+            Self::DisabledAgain(id) => new("problem-switched-off").with("id", id),
+            Self::CreatedThenDeleted(id) => new("problem-made-and-deleted").with("id", id),
+            Self::TooManySecrets { count, first_end } => {
                 let message = match first_end {
                     None => new("problem-secrets"),
                     Some(end) => new("problem-secrets-until").with("end", end),

@@ -15,7 +15,7 @@ pub struct Entry {
 
 impl Entry {
     /// Whether its settings and its secret are those that it was made with.
-    pub fn is_as_made(&self) -> bool {
+    pub fn is_unchanged(&self) -> bool {
         self.subscription.updated_at == self.subscription.created_at
     }
 }

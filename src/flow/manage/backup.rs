@@ -8,7 +8,7 @@ use crate::flow::inner::Flow;
 use crate::store::{Backup, BackupError, Place, StoreError};
 
 impl Flow {
-    /// Begins a backup; [`pour`](Self::pour) then takes it.
+    /// Begins a backup; [`stream_backup`](Self::stream_backup) then takes it.
     ///
     /// # Errors
     /// Another one is under way, or the store has failed.
@@ -18,12 +18,12 @@ impl Flow {
         if !begun {
             return Err(BackupError::Busy);
         }
-        actor.note(Action::BackupBegun, "", "");
+        actor.record(Action::BackupBegun, "", "");
         Ok(backup)
     }
 
     /// Takes a backup to its end, as fast as its pieces are fetched, or until nobody fetches them any more.
-    pub async fn pour(&self, mut backup: Backup, pieces: Sender<Result<Bytes, BackupError>>) {
+    pub async fn stream_backup(&self, mut backup: Backup, pieces: Sender<Result<Bytes, BackupError>>) {
         loop {
             let (given_back, piece) = match read(backup).await {
                 Ok(read) => read,

@@ -27,7 +27,7 @@ impl Flow {
                 Err(error) => Err(error),
             };
             let delivery = flow.release(&lane, id, outcome)?;
-            actor.note(Action::DeliveryRetried, id, "");
+            actor.record(Action::DeliveryRetried, id, "");
             Ok(delivery)
         };
         self.complete(change).await
@@ -42,7 +42,7 @@ impl Flow {
                 Err(error) => Err(error),
             };
             let delivery = flow.release(&lane, id, outcome)?;
-            actor.note(Action::DeliveryCancelled, id, "");
+            actor.record(Action::DeliveryCancelled, id, "");
             Ok(delivery)
         };
         self.complete(change).await

@@ -59,7 +59,7 @@ impl Flow {
         expected: &Expected,
     ) -> Result<Enabled, ChangeError> {
         let enabled = self.enable_managed(id, expected).await?;
-        actor.note(Action::SubscriptionEnabled, id, "");
+        actor.record(Action::SubscriptionEnabled, id, "");
         Ok(enabled)
     }
 
@@ -84,13 +84,13 @@ impl Flow {
         }
         // Before it is on, so that nothing goes out of turn; and not under the lock of all changes.
         while self.commit(|place, done| place.release(id, RELEASE_ROWS_MAX, done)).await? {}
-        self.switch_on(&lane, expected, disabled).await?;
+        self.publish_enabled(&lane, expected, disabled).await?;
         tracing::debug!(subscription = %id, name = subscription.spec.name, "enabled a subscription");
         Ok(Enabled { entry: lane.entry(), check })
     }
 
     /// Switches on what is switched off for that very reason; meanwhile others may have come to other ends.
-    async fn switch_on(
+    async fn publish_enabled(
         &self,
         lane: &Arc<Lane>,
         expected: &Expected,
@@ -106,7 +106,7 @@ impl Flow {
                 _ if state.is_deleted() => return Err(ChangeError::no_subscription(id)),
                 None => return Ok(()),
                 Some(is) if is != was => {
-                    return Err(Conflict::SwitchedOff(id).into());
+                    return Err(Conflict::DisabledAgain(id).into());
                 }
                 Some(_) => expected.check(&state.entry())?,
             }
@@ -145,7 +145,7 @@ impl Flow {
         expected: &Expected,
     ) -> Result<Entry, ChangeError> {
         let entry = self.disable_managed(id, expected).await?;
-        actor.note(Action::SubscriptionDisabled, id, "");
+        actor.record(Action::SubscriptionDisabled, id, "");
         Ok(entry)
     }
 

@@ -149,5 +149,5 @@ impl Flow {
 }
 
 fn note(action: Action, id: SubscriptionId, name: &str) {
-    Actor::config().note(action, id, name);
+    Actor::config().record(action, id, name);
 }

@@ -24,7 +24,7 @@ impl Flow {
     ) -> Result<Attempt, ChangeError> {
         let change = |flow: Self| async move {
             let attempt = flow.attempt_sample(id, event_type).await?;
-            actor.note(Action::SubscriptionTested, id, &attempt.outcome);
+            actor.record(Action::SubscriptionTested, id, &attempt.outcome);
             Ok(attempt)
         };
         self.complete(change).await

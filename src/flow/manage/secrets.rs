@@ -46,7 +46,7 @@ impl Flow {
         let change = |flow: Self| async move {
             let grace = rotation.grace;
             let entry = flow.rotate(id, &expected, rotation).await?;
-            actor.note(Action::SecretRotated, id, format_args!("grace {grace}"));
+            actor.record(Action::SecretRotated, id, format_args!("grace {grace}"));
             Ok(entry)
         };
         self.complete(change).await
@@ -112,7 +112,7 @@ impl Flow {
 
 fn too_many(secrets: &[SigningSecret]) -> ChangeError {
     let ends = secrets.iter().filter_map(|signing| signing.expires_at);
-    Conflict::Secrets { count: secrets.len(), first_end: ends.min() }.into()
+    Conflict::TooManySecrets { count: secrets.len(), first_end: ends.min() }.into()
 }
 
 /// The bounds of a grace, for an error.

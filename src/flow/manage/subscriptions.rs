@@ -39,7 +39,7 @@ impl Flow {
     }
 
     /// The oldest subscriptions, so many.
-    pub fn some_subscriptions(&self, most: usize) -> Vec<Entry> {
+    pub fn oldest_subscriptions(&self, most: usize) -> Vec<Entry> {
         self.lanes.all().iter().take(most).map(|lane| lane.entry()).collect()
     }
 
@@ -68,7 +68,7 @@ impl Flow {
             let (entry, is_repeat) = flow.create_managed(input, ManagedBy::Api, once).await?;
             if !is_repeat {
                 let Subscription { id, spec, .. } = &*entry.subscription;
-                actor.note(Action::SubscriptionCreated, id, &spec.name);
+                actor.record(Action::SubscriptionCreated, id, &spec.name);
             }
             Ok((entry, is_repeat))
         };
@@ -125,7 +125,7 @@ impl Flow {
 
     /// What became of a subscription that was made with an idempotency key.
     fn made_earlier(&self, id: SubscriptionId) -> Result<Entry, ChangeError> {
-        self.subscription(id).ok_or_else(|| Conflict::MadeAndDeleted(id).into())
+        self.subscription(id).ok_or_else(|| Conflict::CreatedThenDeleted(id).into())
     }
 
     /// Changes the settings that `members` names. `null` resets a setting to its default.
@@ -153,7 +153,7 @@ impl Flow {
         let enabled = members.remove("enabled").and_then(|value| value.as_bool());
         if !members.is_empty() {
             entry = self.change_settings(id, &expected, &members).await?;
-            actor.note(Action::SubscriptionChanged, id, names(&members));
+            actor.record(Action::SubscriptionChanged, id, names(&members));
             expected = Expected::OneOf(vec![entry.version()]);
         }
         match (enabled, entry.health.disabled.is_none()) {
@@ -241,7 +241,7 @@ impl Flow {
         let change = |flow: Self| async move {
             flow.owned_by_api(id)?;
             flow.delete_managed(id, &expected).await?;
-            actor.note(Action::SubscriptionDeleted, id, "");
+            actor.record(Action::SubscriptionDeleted, id, "");
             Ok(())
         };
         self.complete(change).await

@@ -20,9 +20,9 @@ const SLICE_MS: u128 = WINDOW.as_millis() / SLICES as u128;
 const BUCKETS: usize = 29 * 16;
 const MICROS_MAX: u64 = (1 << 32) - 1;
 
-/// Which way something took.
+/// Which stage something took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
+pub(super) enum Stage {
     /// From the submission of events until they were durable.
     Accept,
     /// From the making of a delivery until its first attempt began.
@@ -31,7 +31,7 @@ pub(super) enum Way {
     Attempt,
 }
 
-const WAYS: usize = 3;
+const STAGES: usize = 3;
 
 /// Sums since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -72,7 +72,7 @@ pub struct Latency {
 
 /// What the meter shows.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Reading {
+pub struct MeterReading {
     /// Since the start.
     pub totals: Totals,
     /// Events taken in per second, over the [`WINDOW`] or since the start if that is shorter.
@@ -107,7 +107,7 @@ struct Slice {
     number: u128,
     accepted: u64,
     attempts: u64,
-    times: [Times; WAYS],
+    times: [Times; STAGES],
 }
 
 #[derive(Clone, Debug)]
@@ -158,7 +158,7 @@ impl Meter {
         state.history.minute(self.minute(now)).accepted += events;
         if let Some(slice) = state.slice(number) {
             slice.accepted += events;
-            slice.took(Way::Accept, took);
+            slice.took(Stage::Accept, took);
         }
     }
 
@@ -184,15 +184,15 @@ impl Meter {
         }
         if let Some(slice) = state.slice(number) {
             slice.attempts += 1;
-            slice.took(Way::Attempt, took);
+            slice.took(Stage::Attempt, took);
             if let Some(waited) = waited {
-                slice.took(Way::FirstAttempt, waited);
+                slice.took(Stage::FirstAttempt, waited);
             }
         }
     }
 
     /// What has been counted by now.
-    pub(in crate::flow) fn read(&self, now: Instant) -> Reading {
+    pub(in crate::flow) fn read(&self, now: Instant) -> MeterReading {
         let number = self.slice_number(now);
         let first = number.saturating_sub(SLICES as u128 - 1);
         let state = self.lock();
@@ -209,13 +209,13 @@ impl Meter {
             let count = count as f64;
             (count / span_secs * 10.0).round() / 10.0
         };
-        Reading {
+        MeterReading {
             totals: state.totals,
             accepted_per_second: per_second(recent.iter().map(|slice| slice.accepted).sum()),
             attempts_per_second: per_second(recent.iter().map(|slice| slice.attempts).sum()),
-            accept: latency(&recent, Way::Accept),
-            first_attempt: latency(&recent, Way::FirstAttempt),
-            attempt: latency(&recent, Way::Attempt),
+            accept: latency(&recent, Stage::Accept),
+            first_attempt: latency(&recent, Stage::FirstAttempt),
+            attempt: latency(&recent, Stage::Attempt),
         }
     }
 }
@@ -238,9 +238,9 @@ impl State {
 }
 
 impl Slice {
-    fn took(&mut self, way: Way, time: Duration) {
+    fn took(&mut self, stage: Stage, time: Duration) {
         let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-        if let Some(times) = self.times.get_mut(way as usize) {
+        if let Some(times) = self.times.get_mut(stage as usize) {
             times.max = times.max.max(micros);
             if let Some(count) = times.buckets.get_mut(bucket(micros)) {
                 *count = count.saturating_add(1);
@@ -268,8 +268,8 @@ fn longest(bucket: usize) -> u64 {
     }
 }
 
-fn latency(slices: &[&Slice], way: Way) -> Latency {
-    let times: Vec<&Times> = slices.iter().filter_map(|slice| slice.times.get(way as usize)).collect();
+fn latency(slices: &[&Slice], stage: Stage) -> Latency {
+    let times: Vec<&Times> = slices.iter().filter_map(|slice| slice.times.get(stage as usize)).collect();
     let mut sums = vec![0_u64; BUCKETS];
     for times in &times {
         for (sum, count) in sums.iter_mut().zip(times.buckets.iter()) {

@@ -35,14 +35,14 @@ impl Flow {
     /// Mails notices, for ever.
     pub(in crate::flow) async fn run_mail(self) {
         loop {
-            if let Err(error) = self.mail_what_waits().await {
+            if let Err(error) = self.mail_pending().await {
                 tracing::error!(%error, "failed to find out what is to be mailed");
             }
             self.mail_wake.notified().await;
         }
     }
 
-    async fn mail_what_waits(&self) -> Result<(), StoreError> {
+    async fn mail_pending(&self) -> Result<(), StoreError> {
         let bookmark = self.bookmark.clone();
         let mut reached = self.read(move |_| bookmark.read()).await?;
         while self.config.load().mail.smtp.is_some() {
@@ -68,7 +68,7 @@ impl Flow {
             for tried in 0_usize.. {
                 let config = self.config.load_full();
                 let Some(server) = &config.mail.smtp else { return };
-                let error = match send(server, letter(&config.mail, event, &to)).await {
+                let error = match send(server, compose(&config.mail, event, &to)).await {
                     Ok(()) => {
                         tracing::info!(event = %event.id, kind = %event.content.event_type, %to, "mailed a notice");
                         break;
@@ -135,7 +135,7 @@ fn text<'a>(data: &'a Value, name: &str) -> Option<&'a str> {
     data.get(name).and_then(Value::as_str)
 }
 
-fn letter<'a>(config: &'a MailConfig, event: &Event, to: &'a EmailAddress) -> Mail<'a> {
+fn compose<'a>(config: &'a MailConfig, event: &Event, to: &'a EmailAddress) -> Mail<'a> {
     let (kind, data) = (event.content.event_type.as_str(), data(event));
     let what = text(&data, "name").map_or_else(|| "storage".to_owned(), |name| format!("'{name}'"));
     let what: String = what.chars().filter(|character| !character.is_control()).collect();
@@ -148,7 +148,7 @@ fn letter<'a>(config: &'a MailConfig, event: &Event, to: &'a EmailAddress) -> Ma
         })
         .collect();
     let (at, id) = (event.occurred_at(), event.id);
-    let body = format!("{}\n\n{lines}\nat: {at}\ntype: {kind}\nevent: {id}\n", sentence(kind));
+    let body = format!("{}\n\n{lines}\nat: {at}\ntype: {kind}\nevent: {id}\n", explanation(kind));
     Mail {
         from: &config.from,
         to,
@@ -160,7 +160,7 @@ fn letter<'a>(config: &'a MailConfig, event: &Event, to: &'a EmailAddress) -> Ma
 }
 
 /// What a notice means, and what is to be done.
-fn sentence(kind: &str) -> &'static str {
+fn explanation(kind: &str) -> &'static str {
     match kind.parse() {
         Ok(NoticeKind::SubscriptionDisabled) => {
             "The subscription was switched off, since its receiver did not take a delivery. Its deliveries are held: mend the \

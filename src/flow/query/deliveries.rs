@@ -22,11 +22,11 @@ pub struct DeliveryFilter {
 }
 
 impl DeliveryFilter {
-    fn asks_for_events(&self) -> bool {
+    fn needs_event(&self) -> bool {
         self.event_type.is_some() || self.project.is_some() || self.company.is_some()
     }
 
-    fn wants(&self, content: &EventContent) -> bool {
+    fn matches(&self, content: &EventContent) -> bool {
         self.event_type.as_ref().is_none_or(|wanted| *wanted == content.event_type)
             && self.project.as_ref().is_none_or(|wanted| *wanted == content.project)
             && self.company.as_ref().is_none_or(|wanted| Some(wanted) == content.company.as_ref())
@@ -34,37 +34,37 @@ impl DeliveryFilter {
 }
 
 impl Flow {
-    /// The deliveries that `query` asks for and that `narrowing` lets through, newest first.
+    /// The deliveries that `query` asks for and that `filter` lets through, newest first.
     ///
     /// Blocks, some milliseconds at most; where events are asked for, some tens.
     pub fn deliveries(
         &self,
         mut query: DeliveryQuery,
-        narrowing: &DeliveryFilter,
+        filter: &DeliveryFilter,
     ) -> Result<Page<Delivery, DeliveryId>, StoreError> {
-        if !narrowing.states.is_empty() {
-            query.progress = kinds(&narrowing.states);
-            self.tell_lanes_apart(&mut query, &narrowing.states);
+        if !filter.states.is_empty() {
+            query.progress = kinds(&filter.states);
+            self.narrow_lanes(&mut query, &filter.states);
         }
         let mut failure = None;
         let page = self.reader.deliveries(&query, |delivery| {
-            let shows = narrowing.states.is_empty() || narrowing.states.contains(&self.view(delivery).state);
-            shows && self.is_of(delivery, narrowing).unwrap_or_else(|error| failure.replace(error).is_some())
+            let shows = filter.states.is_empty() || filter.states.contains(&self.view(delivery).state);
+            shows && self.matches_event(delivery, filter).unwrap_or_else(|error| failure.replace(error).is_some())
         })?;
         failure.map_or(Ok(page), Err)
     }
 
     /// Whether a delivery's event is one of those asked for.
-    fn is_of(&self, delivery: &Delivery, narrowing: &DeliveryFilter) -> Result<bool, StoreError> {
-        if !narrowing.asks_for_events() {
+    fn matches_event(&self, delivery: &Delivery, filter: &DeliveryFilter) -> Result<bool, StoreError> {
+        if !filter.needs_event() {
             return Ok(true);
         }
         let head = self.reader.event_head(delivery.event)?;
-        Ok(head.is_some_and(|head| narrowing.wants(&head.content)))
+        Ok(head.is_some_and(|head| filter.matches(&head.content)))
     }
 
     /// Has the query pass only the lanes in which deliveries in these states can be.
-    fn tell_lanes_apart(&self, query: &mut DeliveryQuery, states: &[DeliveryState]) {
+    fn narrow_lanes(&self, query: &mut DeliveryQuery, states: &[DeliveryState]) {
         let wants = |state| states.contains(&state);
         let (pending, held) = (wants(DeliveryState::Pending), wants(DeliveryState::Held));
         if (pending && held) || !query.progress.contains(&ProgressKind::Waiting) {

@@ -2,5 +2,5 @@
 
 pub mod deliveries;
 pub mod gauges;
-pub mod numbers;
+pub mod daemon_stats;
 pub mod status;

@@ -25,7 +25,7 @@ pub struct DeliveryView {
 pub enum Reason {
     /// A person gave it up.
     #[error("cancelled by hand")]
-    ByHand,
+    CancelledManually,
     /// Its subscription was deleted.
     #[error("subscription '{name}' was deleted at {at}")]
     Deleted {
@@ -39,13 +39,13 @@ pub enum Reason {
     DeletedLongAgo,
     /// A person switched the subscription off.
     #[error("held since {since}: switched off by hand")]
-    SwitchedOff {
+    DisabledManually {
         /// Since when.
         since: Timestamp,
     },
     /// The subscription was switched off for its health.
     #[error("held since {since}: switched off ({reason}): {detail}")]
-    Ill {
+    Unhealthy {
         /// Since when.
         since: Timestamp,
         /// What for.
@@ -55,13 +55,13 @@ pub enum Reason {
     },
     /// The receiver asked for a rest.
     #[error("the receiver asked to be left alone until {until}")]
-    Resting {
+    Paused {
         /// Its end.
         until: Timestamp,
     },
     /// Another delivery asks whether the receiver answers again.
     #[error("waits until the receiver answers again; {probe} asks it")]
-    Probed {
+    WaitsForProbe {
         /// That delivery.
         probe: DeliveryId,
     },
@@ -75,7 +75,7 @@ pub enum Reason {
     },
     /// Others go before it.
     #[error("waits for its turn; {in_flight} are out to this receiver")]
-    Turn {
+    WaitsForTurn {
         /// How many requests are out to the receiver.
         in_flight: usize,
     },
@@ -83,7 +83,7 @@ pub enum Reason {
 
 /// A subscription's deliveries in numbers, over what the log still has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
+pub struct DeliveryStats {
     /// Waiting, and its subscription is on.
     pub pending: u64,
     /// Waiting, and its subscription is off.
@@ -140,7 +140,7 @@ impl Flow {
     /// A subscription's deliveries in numbers.
     ///
     /// Blocks: reads up to 1,024 rows to find the oldest that waits.
-    pub fn stats(&self, id: SubscriptionId) -> Result<Stats, StoreError> {
+    pub fn stats(&self, id: SubscriptionId) -> Result<DeliveryStats, StoreError> {
         let tally = self.reader.tally(id);
         let (in_flight, is_off) = self.lanes.get(id).map_or((0, true), |lane| {
             let state = lane.lock();
@@ -148,7 +148,7 @@ impl Flow {
         });
         let waiting = tally.waiting.saturating_sub(in_flight);
         let errors = self.index.filter_errors(id);
-        Ok(Stats {
+        Ok(DeliveryStats {
             pending: if is_off { 0 } else { waiting },
             held: if is_off { waiting } else { 0 },
             in_flight,
@@ -168,7 +168,7 @@ impl Flow {
             Progress::Exhausted => (DeliveryState::Exhausted, None),
             Progress::Waiting { due } => self.view_waiting(delivery, due),
             Progress::Cancelled => {
-                let reason = self.deletion(delivery.subscription).unwrap_or(Reason::ByHand);
+                let reason = self.deletion(delivery.subscription).unwrap_or(Reason::CancelledManually);
                 (DeliveryState::Cancelled, Some(reason))
             }
         };
@@ -191,8 +191,8 @@ impl Flow {
         if let Some(disabled) = &state.health.disabled {
             let since = disabled.at;
             let reason = match disabled.reason {
-                DisabledReason::Manual => Reason::SwitchedOff { since },
-                reason => Reason::Ill { since, reason, detail: disabled.detail.clone() },
+                DisabledReason::Manual => Reason::DisabledManually { since },
+                reason => Reason::Unhealthy { since, reason, detail: disabled.detail.clone() },
             };
             return (DeliveryState::Held, Some(reason));
         }
@@ -202,11 +202,11 @@ impl Flow {
 
 fn waits_for(state: &LaneState, delivery: &Delivery, due: Timestamp, now: Timestamp) -> Reason {
     if let Some(until) = state.paused_until(now) {
-        return Reason::Resting { until };
+        return Reason::Paused { until };
     }
     match state.probe() {
-        Some(probe) if probe != delivery.id => Reason::Probed { probe },
+        Some(probe) if probe != delivery.id => Reason::WaitsForProbe { probe },
         _ if due > now => Reason::Due { attempt: delivery.next_attempt(), at: due },
-        _ => Reason::Turn { in_flight: state.in_flight() },
+        _ => Reason::WaitsForTurn { in_flight: state.in_flight() },
     }
 }

@@ -50,7 +50,7 @@ impl Flow {
             let redelivered = flow.redeliver(id, subscriptions, once).await?;
             if !redelivered.is_repeat {
                 let made = redelivered.deliveries.len();
-                actor.note(Action::EventReplayed, id, format_args!("deliveries={made}"));
+                actor.record(Action::EventReplayed, id, format_args!("deliveries={made}"));
             }
             Ok(redelivered)
         };
@@ -67,7 +67,7 @@ impl Flow {
         let event = self.read(move |reader| reader.event(id)).await?.ok_or_else(not_found)?;
         let event = Arc::new(event);
         let lanes = match subscriptions {
-            Some(subscriptions) => self.named(&subscriptions)?,
+            Some(subscriptions) => self.find_lanes(&subscriptions)?,
             None => self.matching(&event),
         };
         let found = self.read(move |reader| {
@@ -85,7 +85,7 @@ impl Flow {
         self.create_redeliveries(event, lanes, skipped, once).await
     }
 
-    fn named(&self, subscriptions: &[SubscriptionId]) -> Result<Vec<Arc<Lane>>, ChangeError> {
+    fn find_lanes(&self, subscriptions: &[SubscriptionId]) -> Result<Vec<Arc<Lane>>, ChangeError> {
         let (mut lanes, mut problems): (Vec<Arc<Lane>>, _) = (Vec::new(), Vec::new());
         for (index, id) in subscriptions.iter().enumerate() {
             match self.lanes.get(*id) {

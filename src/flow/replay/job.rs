@@ -60,7 +60,7 @@ impl Flow {
             let (job, is_repeat) = flow.start_job(request, once).await?;
             if !is_repeat {
                 let detail = format_args!("subscription={}", job.subscription);
-                actor.note(Action::ReplayStarted, job.id, detail);
+                actor.record(Action::ReplayStarted, job.id, detail);
             }
             Ok((job, is_repeat))
         };
@@ -150,7 +150,7 @@ impl Flow {
     pub async fn cancel_replay(&self, actor: Actor, id: ReplayId) -> Result<ReplayJob, ChangeError> {
         let change = |flow: Self| async move {
             let job = flow.cancel_job(id).await?;
-            actor.note(Action::ReplayCancelled, id, format_args!("made={}", job.made));
+            actor.record(Action::ReplayCancelled, id, format_args!("made={}", job.made));
             Ok(job)
         };
         self.complete(change).await
