@@ -75,7 +75,9 @@ fn why(v: &Viewer, reason: &Reason) -> String {
         Reason::Deleted { name, at } => v.t2("why-deleted", "name", name.clone(), "at", v.clock(at)),
         Reason::DeletedLongAgo => v.t("why-deleted-long-ago"),
         Reason::DisabledManually { since } => v.t1("why-switched-off", "at", v.clock(since)),
-        Reason::Unhealthy { since, detail, .. } => v.t2("why-ill", "at", v.clock(since), "detail", detail.clone()),
+        Reason::Unhealthy { since, detail, .. } => {
+            v.t2("why-ill", "at", v.clock(since), "detail", detail.clone())
+        }
         Reason::Paused { until } => v.t1("why-resting", "at", v.clock(until)),
         Reason::WaitsForProbe { probe } => v.t1("why-probed", "probe", probe.to_string()),
         Reason::Due { attempt, at } => v.t2("why-due", "n", *attempt, "at", v.clock(at)),

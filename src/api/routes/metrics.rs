@@ -15,8 +15,8 @@ use crate::api::openapi::responses::CommonErrors;
 use crate::api::request::query::QueryParams;
 use crate::api::state::{ApiState, run_blocking};
 use crate::flow::Flow;
-use crate::flow::query::gauges::Gauges;
 use crate::flow::query::daemon_stats::DaemonStats;
+use crate::flow::query::gauges::Gauges;
 use crate::model::attempt::ErrorClass;
 use crate::model::time::Timestamp;
 use crate::store::StoreError;
@@ -137,7 +137,12 @@ impl MetricSet {
     }
 
     /// Adds the counters and histograms of events and attempts since the start.
-    fn throughput(&mut self, flow: &Flow, numbers: &DaemonStats, gauges: &Gauges) -> Result<(), MetricsError> {
+    fn throughput(
+        &mut self,
+        flow: &Flow,
+        numbers: &DaemonStats,
+        gauges: &Gauges,
+    ) -> Result<(), MetricsError> {
         let (totals, timings) = (&numbers.passed.totals, flow.timings());
         let mut one = |name: &str, help: &str, count| self.counters(name, help, None, [(None, count)]);
         one("events_accepted_total", "Events accepted.", totals.accepted)?;

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::schema::Time;
 use crate::flow::measure::meter::{Latency, MeterReading};
-use crate::flow::query::daemon_stats::{DeliveryCounts, HealthCounts, DaemonStats};
+use crate::flow::query::daemon_stats::{DaemonStats, DeliveryCounts, HealthCounts};
 use crate::model::attempt::ErrorClass;
 use crate::model::time::Timestamp;
 

@@ -1,46 +1,46 @@
-//! What keeps a change from being made in the present state.
+//! Why the present state does not allow a change.
 
 use crate::model::id::{DeliveryId, EventId, SubscriptionId};
 use crate::model::problem::{Localized, Message};
 use crate::model::time::Timestamp;
 use crate::rules::rotation::ACTIVE_SECRETS_MAX;
 
-/// Why something does not fit the present state.
+/// Why the present state does not allow a change.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Conflict {
-    /// Nobody is there to deliver to.
+    /// The subscription of the delivery was deleted.
     #[error("the subscription {0} of this delivery is deleted")]
     NoSubscription(SubscriptionId),
-    /// A request of it is out.
+    /// A request of the delivery is in flight.
     #[error("{0} is being attempted right now: wait for its answer")]
     InFlight(DeliveryId),
-    /// Retention has taken what would be sent.
+    /// Retention has removed the event of the delivery.
     #[error("the event {0} of this delivery is no longer in the log")]
     NoEvent(EventId),
-    /// It is over.
+    /// The delivery or replay has ended.
     #[error("{id} has ended already: it is {state}")]
     Ended {
-        /// The delivery or replay.
+        /// The id of the delivery or replay.
         id: String,
-        /// The word of its state.
+        /// The final state.
         state: &'static str,
     },
-    /// It was switched off again while it was checked.
+    /// The subscription was disabled again during its health check.
     #[error("{0} has been switched off anew: look again, then enable it")]
     DisabledAgain(SubscriptionId),
-    /// What the same call made before is gone.
+    /// The subscription that an earlier call with the same key created was deleted.
     #[error("{0}, which was made with this idempotency key, has been deleted")]
     CreatedThenDeleted(SubscriptionId),
-    /// More secrets than may sign side by side.
+    /// More secrets would sign side by side than are allowed.
     #[error(
         "{count} secrets would sign side by side, more than {ACTIVE_SECRETS_MAX}: {}wait, or rotate with a grace of \"0ms\", which ends \
          all before at once",
         .first_end.map(|end| format!("the first of them ends at {end}: ")).unwrap_or_default()
     )]
     TooManySecrets {
-        /// How many they would be.
+        /// The number of secrets that would sign.
         count: usize,
-        /// When the first of those before ends.
+        /// When the first of the earlier secrets expires.
         first_end: Option<Timestamp>,
     },
 }

@@ -1,4 +1,4 @@
-//! Lists of deliveries by how they show: in flight and held are facts of the lanes, not of the log.
+//! Lists of deliveries by their visible state. Which deliveries are in flight or held, only the lanes know.
 
 use crate::model::delivery::{Delivery, DeliveryState};
 use crate::model::event::EventContent;
@@ -8,16 +8,16 @@ use crate::store::{DeliveryQuery, Page, ProgressKind, StoreError};
 
 use crate::flow::inner::Flow;
 
-/// What narrows a list beside what the log's index knows of deliveries; what is none, or empty, lets all through.
+/// A filter of deliveries in addition to a [`DeliveryQuery`]. An empty or missing member matches everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeliveryFilter {
-    /// Those that show as one of these.
+    /// Matches deliveries in one of these states.
     pub states: Vec<DeliveryState>,
-    /// Those of events of this type.
+    /// Matches deliveries of events of this type.
     pub event_type: Option<EventType>,
-    /// Those of events of this project.
+    /// Matches deliveries of events of this project.
     pub project: Option<ProjectId>,
-    /// Those of events of this company.
+    /// Matches deliveries of events of this company.
     pub company: Option<CompanyId>,
 }
 
@@ -34,9 +34,9 @@ impl DeliveryFilter {
 }
 
 impl Flow {
-    /// The deliveries that `query` asks for and that `filter` lets through, newest first.
+    /// Returns the deliveries that match `query` and `filter`, newest first.
     ///
-    /// Blocks, some milliseconds at most; where events are asked for, some tens.
+    /// Blocks for a few milliseconds; for tens of milliseconds if the filter needs the events.
     pub fn deliveries(
         &self,
         mut query: DeliveryQuery,
@@ -49,12 +49,15 @@ impl Flow {
         let mut failure = None;
         let page = self.reader.deliveries(&query, |delivery| {
             let shows = filter.states.is_empty() || filter.states.contains(&self.view(delivery).state);
-            shows && self.matches_event(delivery, filter).unwrap_or_else(|error| failure.replace(error).is_some())
+            shows
+                && self
+                    .matches_event(delivery, filter)
+                    .unwrap_or_else(|error| failure.replace(error).is_some())
         })?;
         failure.map_or(Ok(page), Err)
     }
 
-    /// Whether a delivery's event is one of those asked for.
+    /// Returns whether the event of a delivery matches the filter.
     fn matches_event(&self, delivery: &Delivery, filter: &DeliveryFilter) -> Result<bool, StoreError> {
         if !filter.needs_event() {
             return Ok(true);
@@ -63,7 +66,7 @@ impl Flow {
         Ok(head.is_some_and(|head| filter.matches(&head.content)))
     }
 
-    /// Has the query pass only the lanes in which deliveries in these states can be.
+    /// Restricts the query to lanes that can have deliveries in these states.
     fn narrow_lanes(&self, query: &mut DeliveryQuery, states: &[DeliveryState]) {
         let wants = |state| states.contains(&state);
         let (pending, held) = (wants(DeliveryState::Pending), wants(DeliveryState::Held));
@@ -86,7 +89,7 @@ impl Flow {
     }
 }
 
-/// How deliveries in these states stand in the log.
+/// Returns the stored states of deliveries that are in these visible states.
 fn kinds(states: &[DeliveryState]) -> Vec<ProgressKind> {
     let mut kinds = Vec::new();
     for state in states {

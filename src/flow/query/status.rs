@@ -1,4 +1,4 @@
-//! Where things stand, in words.
+//! The visible state of deliveries and subscriptions, with the reasons.
 
 use crate::model::delivery::{Delivery, DeliveryState, Progress};
 use crate::model::event::EventContent;
@@ -11,96 +11,96 @@ use crate::store::StoreError;
 use crate::flow::inner::Flow;
 use crate::flow::lane::LaneState;
 
-/// How a delivery shows.
+/// The visible state of a delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeliveryView {
-    /// Its state.
+    /// The state.
     pub state: DeliveryState,
-    /// Why it is there, where that does not go without saying.
+    /// The reason for the state, unless it is obvious.
     pub reason: Option<Reason>,
 }
 
-/// Why a delivery is where it is.
+/// Why a delivery is in its state.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Reason {
-    /// A person gave it up.
+    /// Somebody cancelled the delivery.
     #[error("cancelled by hand")]
     CancelledManually,
-    /// Its subscription was deleted.
+    /// The subscription was deleted.
     #[error("subscription '{name}' was deleted at {at}")]
     Deleted {
-        /// The subscription's name.
+        /// The name of the subscription.
         name: String,
-        /// When.
+        /// When the subscription was deleted.
         at: Timestamp,
     },
-    /// Its subscription was deleted, so long ago that nothing more is known.
+    /// The subscription was deleted so long ago that its name is no longer known.
     #[error("its subscription is deleted")]
     DeletedLongAgo,
-    /// A person switched the subscription off.
+    /// Somebody disabled the subscription.
     #[error("held since {since}: switched off by hand")]
     DisabledManually {
-        /// Since when.
+        /// When the subscription was disabled.
         since: Timestamp,
     },
-    /// The subscription was switched off for its health.
+    /// The subscription was disabled for its health.
     #[error("held since {since}: switched off ({reason}): {detail}")]
     Unhealthy {
-        /// Since when.
+        /// When the subscription was disabled.
         since: Timestamp,
-        /// What for.
+        /// Why the subscription was disabled.
         reason: DisabledReason,
         /// The answer that led to it.
         detail: String,
     },
-    /// The receiver asked for a rest.
+    /// The receiver asked for a pause with `Retry-After`.
     #[error("the receiver asked to be left alone until {until}")]
     Paused {
-        /// Its end.
+        /// The end of the pause.
         until: Timestamp,
     },
-    /// Another delivery asks whether the receiver answers again.
+    /// Only the probe is sent until the receiver recovers.
     #[error("waits until the receiver answers again; {probe} asks it")]
     WaitsForProbe {
-        /// That delivery.
+        /// The delivery that is the probe.
         probe: DeliveryId,
     },
-    /// It is not time yet.
+    /// The next attempt is not due yet.
     #[error("attempt {attempt} is due at {at}")]
     Due {
-        /// Which attempt is next.
+        /// The number of the next attempt.
         attempt: u32,
-        /// When.
+        /// When the attempt is due.
         at: Timestamp,
     },
-    /// Others go before it.
+    /// Other deliveries go first.
     #[error("waits for its turn; {in_flight} are out to this receiver")]
     WaitsForTurn {
-        /// How many requests are out to the receiver.
+        /// The number of requests in flight to this receiver.
         in_flight: usize,
     },
 }
 
-/// A subscription's deliveries in numbers, over what the log still has.
+/// The deliveries of a subscription in the log, by state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeliveryStats {
-    /// Waiting, and its subscription is on.
+    /// Waiting, and the subscription is enabled.
     pub pending: u64,
-    /// Waiting, and its subscription is off.
+    /// Waiting, and the subscription is disabled.
     pub held: u64,
     /// Being attempted.
     pub in_flight: u64,
-    /// Taken by the receiver.
+    /// Accepted by the receiver.
     pub succeeded: u64,
-    /// Attempts used up.
+    /// Out of attempts.
     pub exhausted: u64,
-    /// Given up on.
+    /// Cancelled.
     pub cancelled: u64,
-    /// When the oldest that waits was accepted.
+    /// When the oldest waiting delivery was accepted.
     pub oldest_waiting_at: Option<Timestamp>,
-    /// How often the filter failed while running, since the start.
+    /// How often the filter has failed since the start of the daemon.
     pub filter_errors: u64,
-    /// How it last did.
+    /// The newest failure of the filter.
     pub last_filter_error: Option<String>,
 }
 
@@ -109,14 +109,14 @@ pub struct DeliveryStats {
 pub struct Explanation {
     /// The subscription.
     pub subscription: SubscriptionId,
-    /// Its name.
+    /// The name of the subscription.
     pub name: String,
-    /// Whether it matches and, if not, the first reason.
+    /// Whether the subscription matches, or the first reason why not.
     pub verdict: MatchOutcome,
 }
 
 impl Flow {
-    /// For every subscription, whether it would get the event; ordered by id.
+    /// Returns for each subscription whether it would get the event, in the order of their ids.
     pub fn explain(&self, content: &EventContent) -> Vec<Explanation> {
         let snapshot = self.index.snapshot();
         let candidate = Candidate { content, arrived_at: self.clock.now() };
@@ -137,9 +137,9 @@ impl Flow {
             .collect()
     }
 
-    /// A subscription's deliveries in numbers.
+    /// Returns the deliveries of a subscription by state.
     ///
-    /// Blocks: reads up to 1,024 rows to find the oldest that waits.
+    /// Blocks: reads up to 1,024 rows to find the oldest waiting delivery.
     pub fn stats(&self, id: SubscriptionId) -> Result<DeliveryStats, StoreError> {
         let tally = self.reader.tally(id);
         let (in_flight, is_off) = self.lanes.get(id).map_or((0, true), |lane| {
@@ -161,7 +161,7 @@ impl Flow {
         })
     }
 
-    /// Where a delivery stands and why.
+    /// Returns the visible state of a delivery and the reason for it.
     pub fn view(&self, delivery: &Delivery) -> DeliveryView {
         let (state, reason) = match delivery.progress {
             Progress::Succeeded => (DeliveryState::Succeeded, None),
