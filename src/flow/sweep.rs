@@ -21,7 +21,7 @@ impl Flow {
     pub(super) async fn run_sweep(self) {
         loop {
             if let Err(error) = self.drop_expired_secrets().await {
-                return tracing::error!(%error, "failed to drop secrets whose grace is over");
+                return tracing::error!(%error, "failed to remove secrets whose grace period is over");
             }
             match self.sweep().await {
                 Ok(0) => tokio::time::sleep(EVERY).await,

@@ -12,13 +12,13 @@ pub enum Conflict {
     #[error("the subscription {0} of this delivery is deleted")]
     NoSubscription(SubscriptionId),
     /// A request of the delivery is in flight.
-    #[error("{0} is being attempted right now: wait for its answer")]
+    #[error("a request of {0} is in flight: wait until it ends")]
     InFlight(DeliveryId),
     /// Retention has removed the event of the delivery.
     #[error("the event {0} of this delivery is no longer in the log")]
     NoEvent(EventId),
     /// The delivery or replay has ended.
-    #[error("{id} has ended already: it is {state}")]
+    #[error("{id} has already ended: it is {state}")]
     Ended {
         /// The id of the delivery or replay.
         id: String,
@@ -26,16 +26,16 @@ pub enum Conflict {
         state: &'static str,
     },
     /// The subscription was disabled again during its health check.
-    #[error("{0} has been switched off anew: look again, then enable it")]
+    #[error("{0} was disabled again during the health check: read it again, then enable it")]
     DisabledAgain(SubscriptionId),
     /// The subscription that an earlier call with the same key created was deleted.
-    #[error("{0}, which was made with this idempotency key, has been deleted")]
+    #[error("{0}, which was created with this idempotency key, has been deleted")]
     CreatedThenDeleted(SubscriptionId),
     /// More secrets would sign side by side than are allowed.
     #[error(
-        "{count} secrets would sign side by side, more than {ACTIVE_SECRETS_MAX}: {}wait, or rotate with a grace of \"0ms\", which ends \
-         all before at once",
-        .first_end.map(|end| format!("the first of them ends at {end}: ")).unwrap_or_default()
+        "{count} secrets would sign side by side, more than the {ACTIVE_SECRETS_MAX} that are allowed: {}, or rotate with a \
+         grace of \"0ms\" to revoke all earlier secrets immediately",
+        .first_end.map_or_else(|| "wait".to_owned(), |end| format!("wait until {end}, when the first of them expires"))
     )]
     TooManySecrets {
         /// The number of secrets that would sign.

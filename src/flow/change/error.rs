@@ -18,22 +18,22 @@ pub enum ChangeError {
         id: String,
     },
     /// The subscription is managed by the config file.
-    #[error("subscription '{name}' comes from the config file: change it there and reload (SIGHUP)")]
+    #[error("subscription '{name}' is managed by the config file: change it there and reload (SIGHUP)")]
     ManagedByConfig {
         /// The name of the subscription.
         name: String,
     },
     /// The input is invalid.
-    #[error("{} of the input cannot be used", .0.len())]
+    #[error("invalid input: {} problems", .0.len())]
     Invalid(Vec<Problem>),
     /// The receiver failed the health check, so the subscription stays disabled.
-    #[error("the receiver did not pass the health check ({}): the subscription stays disabled", .attempt.outcome)]
+    #[error("the receiver failed the health check ({}): the subscription stays disabled", .attempt.outcome)]
     CheckFailed {
         /// The attempt that was the health check.
         attempt: Box<Attempt>,
     },
     /// The subscription is no longer at the version that the change was made for.
-    #[error("the subscription {id} has been changed meanwhile: get it again")]
+    #[error("the subscription {id} has changed since you read it: read it again, then repeat the change")]
     Outdated {
         /// The id of the subscription.
         id: SubscriptionId,
@@ -48,7 +48,7 @@ pub enum ChangeError {
         detail: &'static str,
     },
     /// The idempotency key was used with another request.
-    #[error("this idempotency key was used with another body: take a new key for a new request")]
+    #[error("this idempotency key was used with another body: use a new key for a new request")]
     KeyReused,
     /// The change panicked. Part of it may be in force.
     #[error("a bug: the change panicked and may be in force in part: {cause}")]
@@ -57,10 +57,10 @@ pub enum ChangeError {
         cause: String,
     },
     /// The daemon is stopping.
-    #[error("the daemon is stopping: try again when it has started")]
+    #[error("the daemon is stopping: try again after it has restarted")]
     Stopping,
     /// The log failed.
-    #[error("the change could not be made durable: {0}")]
+    #[error("failed to make the change durable: {0}")]
     Store(#[from] StoreError),
 }
 

@@ -70,7 +70,7 @@ impl Flow {
             subscription.secrets.first().map_or(SecretKind::HmacSha256, |signing| signing.secret.kind());
         let secret = rotation.secret.unwrap_or_else(|| self.new_secret(kind));
         if subscription.secrets.first().is_some_and(|signing| signing.secret == secret) {
-            let detail = "is the present secret already: leave it out, and one is made";
+            let detail = "is already the present secret: leave it out to have one generated";
             return Err(ChangeError::Invalid(vec![Problem::new("/secret", detail)]));
         }
         // Versions include this time: two changes within a millisecond must differ.
@@ -106,7 +106,7 @@ impl Flow {
             let secrets = active(&present.secrets, self.clock.now()).cloned().collect();
             let subscription = Subscription { secrets, ..Subscription::clone(&present) };
             self.replace(&mut index, &lane, subscription).await?;
-            tracing::debug!(subscription = %lane.id, "dropped secrets whose grace is over");
+            tracing::debug!(subscription = %lane.id, "removed secrets whose grace period is over");
         }
         Ok(())
     }

@@ -174,7 +174,7 @@ impl Flow {
         let input = SubscriptionInput::read_change(&present.subscription.spec, members)
             .map_err(ChangeError::Invalid)?;
         if input.secret.is_some() {
-            let detail = "cannot be changed so: POST to rotate-secret";
+            let detail = "cannot be changed here: use POST /v1/subscriptions/{id}/rotate-secret";
             return Err(ChangeError::Invalid(vec![Problem::new("/secret", detail)]));
         }
         self.change_spec(id, expected, input.spec, None).await
@@ -288,7 +288,7 @@ impl Flow {
                 Ok(true) => {}
                 Ok(false) => return,
                 Err(error) => {
-                    return tracing::error!(subscription = %id, %error, "failed to clear what a deleted one left");
+                    return tracing::error!(subscription = %id, %error, "failed to clear the queue of a deleted subscription");
                 }
             }
         }

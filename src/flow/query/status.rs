@@ -24,7 +24,7 @@ pub struct DeliveryView {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Reason {
     /// Somebody cancelled the delivery.
-    #[error("cancelled by hand")]
+    #[error("cancelled manually")]
     CancelledManually,
     /// The subscription was deleted.
     #[error("subscription '{name}' was deleted at {at}")]
@@ -38,13 +38,13 @@ pub enum Reason {
     #[error("its subscription is deleted")]
     DeletedLongAgo,
     /// Somebody disabled the subscription.
-    #[error("held since {since}: switched off by hand")]
+    #[error("held since {since}: the subscription was disabled manually")]
     DisabledManually {
         /// When the subscription was disabled.
         since: Timestamp,
     },
     /// The subscription was disabled for its health.
-    #[error("held since {since}: switched off ({reason}): {detail}")]
+    #[error("held since {since}: the subscription was disabled ({reason}): {detail}")]
     Unhealthy {
         /// When the subscription was disabled.
         since: Timestamp,
@@ -54,13 +54,13 @@ pub enum Reason {
         detail: String,
     },
     /// The receiver asked for a pause with `Retry-After`.
-    #[error("the receiver asked to be left alone until {until}")]
+    #[error("paused until {until}, as the receiver asked")]
     Paused {
         /// The end of the pause.
         until: Timestamp,
     },
     /// Only the probe is sent until the receiver recovers.
-    #[error("waits until the receiver answers again; {probe} asks it")]
+    #[error("waits until the receiver recovers; {probe} is tried meanwhile")]
     WaitsForProbe {
         /// The delivery that is the probe.
         probe: DeliveryId,
@@ -74,7 +74,7 @@ pub enum Reason {
         at: Timestamp,
     },
     /// Other deliveries go first.
-    #[error("waits for its turn; {in_flight} are out to this receiver")]
+    #[error("waits for its turn; {in_flight} requests to this receiver are in flight")]
     WaitsForTurn {
         /// The number of requests in flight to this receiver.
         in_flight: usize,
