@@ -1,10 +1,8 @@
 //! Subscriptions and events of known shapes, the same for every way of matching them.
 
-use std::collections::BTreeMap;
-
 use postrider::model::event::EventContent;
 use postrider::model::selector::{EventSelector, ProjectSelector};
-use postrider::model::subscription::{Format, Ordering, SubscriptionSpec};
+use postrider::model::subscription::SubscriptionSpec;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
@@ -230,20 +228,9 @@ impl Wish {
         let projects: Vec<String> =
             projects.chain(companies).chain(except_projects).chain(all(self.is_for_all_projects())).collect();
         SubscriptionSpec {
-            name: String::new(),
-            url: "https://receiver.example/".parse().unwrap(),
             events: EventSelector::parse(&events).unwrap(),
             projects: ProjectSelector::parse(&projects).unwrap(),
-            filter: None,
-            format: Format::Standard,
-            headers: BTreeMap::new(),
-            timeout: None,
-            retry_schedule: None,
-            max_in_flight: None,
-            rate_limit: None,
-            ordering: Ordering::None,
-            tls: postrider::model::tls::Tls::default(),
-            notify_email: None,
+            ..SubscriptionSpec::example()
         }
     }
 }
