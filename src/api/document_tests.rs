@@ -1,4 +1,4 @@
-//! The document holds together, and says what the code does.
+//! Tests that the OpenAPI document is consistent and describes what the code does.
 
 use std::str::FromStr;
 
@@ -25,7 +25,7 @@ fn document() -> Value {
     serde_json::from_str(&DOCUMENT).unwrap()
 }
 
-/// Every operation: its method and path, and what it says.
+/// Returns every operation, with its method and path.
 fn operations(document: &Value) -> Vec<(String, &Value)> {
     let paths = document["paths"].as_object().unwrap().iter();
     let of = |(path, item): (&String, &'_ Value)| (path.clone(), item.as_object().unwrap().clone());
@@ -36,7 +36,7 @@ fn operations(document: &Value) -> Vec<(String, &Value)> {
 }
 
 #[test]
-fn every_reference_leads_somewhere() {
+fn every_reference_has_a_target() {
     let document = document();
     let text = document.to_string();
     let references: Vec<_> =
@@ -68,7 +68,7 @@ fn every_body_has_an_example() {
 }
 
 #[test]
-fn refusals_follow_from_what_a_route_is() {
+fn each_route_lists_the_errors_that_it_can_return() {
     let document = document();
     for (name, operation) in operations(&document) {
         let statuses = operation["responses"].as_object().unwrap();
@@ -93,7 +93,7 @@ fn pattern<T: PartialSchema>() -> Regex {
     Regex::new(schema["pattern"].as_str().unwrap()).unwrap()
 }
 
-/// What the pattern says of each text is what the model says.
+/// Asserts that the pattern of `T` accepts exactly those texts that the model accepts.
 fn agree<T: PartialSchema>(texts: &[&str], is_read: impl Fn(&str) -> bool) {
     let pattern = pattern::<T>();
     let (mut good, mut bad) = (0, 0);
@@ -109,14 +109,14 @@ fn reads<T: FromStr>(text: &str) -> bool {
     text.parse::<T>().is_ok()
 }
 
-/// Whether a subscription may have this member.
+/// Returns whether the model accepts this member of a subscription.
 fn takes(member: &str, value: &Value) -> bool {
     let members = serde_json::json!({ "url": "https://crm.example/", member: value });
     SubscriptionInput::read(members.as_object().unwrap()).is_ok()
 }
 
 #[test]
-fn patterns_of_names_say_what_the_model_reads() {
+fn patterns_of_names_accept_what_the_model_accepts() {
     let ulid = "01K3Z9QJ5M8W2R4T6Y8A0C2E4G";
     let [event, subscription, delivery] = ["evt_", "sub_", "dlv_"].map(|prefix| format!("{prefix}{ulid}"));
     let beyond = format!("evt_8{}", &ulid[1..]);
@@ -140,7 +140,7 @@ fn patterns_of_names_say_what_the_model_reads() {
 }
 
 #[test]
-fn patterns_of_names_and_addresses_for_people_bound_their_length() {
+fn patterns_of_display_names_and_addresses_accept_what_the_model_accepts() {
     let text = |member: &'static str| move |text: &str| takes(member, &text.into());
     let (long, longer) = ("å".repeat(128), "n".repeat(129));
     agree::<schema::NameText>(
@@ -170,7 +170,7 @@ fn patterns_of_names_and_addresses_for_people_bound_their_length() {
 }
 
 #[test]
-fn patterns_of_settings_say_what_the_model_reads() {
+fn patterns_of_settings_accept_what_the_model_accepts() {
     let text = |member: &'static str| move |text: &str| takes(member, &text.into());
     agree::<schema::RateText>(&["1/s", "4199999999/h", "0/s", "50", "1/d", "-1/s", ""], reads::<RateLimit>);
     let timeouts = ["100ms", "99ms", "60000ms", "60001ms", "1s", "60s", "61s", "1m", "2m", "0s", "", "soon"];
@@ -212,7 +212,7 @@ fn patterns_of_settings_say_what_the_model_reads() {
     for length in 20..70 {
         let key = STANDARD.encode(vec![7; length]);
         secrets.push(format!("whsec_{key}"));
-        // Of 64 bytes, only a key and its own public half.
+        // Among keys of 64 bytes, only one with its own public half is valid.
         secrets.extend((length != 64).then(|| format!("whsk_{key}")));
     }
     secrets.push(Secret::of_kind(SecretKind::Ed25519, [7; 32]).reveal().to_owned());

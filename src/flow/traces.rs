@@ -13,7 +13,7 @@ use crate::model::attempt::{Attempt, Outcome};
 use crate::model::delivery::Delivery;
 use crate::model::event::{Event, EventContent};
 use crate::model::id::{DeliveryId, EventId};
-use crate::model::span::{AttemptFailure, Span, SpanExporter, SpanKind};
+use crate::model::span::{AttemptFailure, Span, SpanExporter, SpanOperation};
 use crate::model::subscription::Subscription;
 use crate::model::time::Clock;
 use crate::model::trace::{SpanId, TraceContext, TraceId};
@@ -61,7 +61,7 @@ impl Traces {
             start: clock.since_epoch().saturating_sub(took),
             took,
             event: event.id,
-            kind: SpanKind::Acceptance {
+            operation: SpanOperation::Acceptance {
                 event_type: event_type.clone(),
                 project: project.clone(),
                 company: company.clone(),
@@ -98,7 +98,7 @@ impl Traces {
             start: clock.since_epoch().saturating_sub(attempt.duration),
             took: attempt.duration,
             event: event.id,
-            kind: SpanKind::Attempt {
+            operation: SpanOperation::Attempt {
                 delivery: delivery.id,
                 subscription: subscription.id,
                 name: spec.name.clone(),

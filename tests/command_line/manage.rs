@@ -14,7 +14,7 @@ use crate::support::receiver::{Receiver, Reply, always};
 
 /// A daemon and commands that call it.
 struct Bench {
-    site: DaemonSetup,
+    setup: DaemonSetup,
     _running: RunningDaemon,
 }
 
@@ -24,10 +24,10 @@ impl Bench {
     }
 
     async fn start_with(settings: &str) -> Self {
-        let site = DaemonSetup::new(crate::support::memory_dir(), settings);
-        let mut running = site.spawn(&[]);
-        site.ready(&mut running).await;
-        Self { site, _running: running }
+        let setup = DaemonSetup::new(crate::support::memory_dir(), settings);
+        let mut running = setup.spawn(&[]);
+        setup.ready(&mut running).await;
+        Self { setup, _running: running }
     }
 
     fn command(&self, args: &[&str]) -> Command {
@@ -37,7 +37,7 @@ impl Bench {
             .env_remove("POSTRIDER_KEY")
             .env_remove("POSTRIDER_WEBHOOK_SECRET")
             .stdin(Stdio::null());
-        command.env("POSTRIDER_SERVER", format!("http://{}", self.site.address));
+        command.env("POSTRIDER_SERVER", format!("http://{}", self.setup.address));
         command
     }
 
@@ -227,17 +227,17 @@ async fn commands_find_the_daemon_by_its_config_and_send_the_key() {
     let socket = directory.path().join("p.sock");
     let key = "prk_test";
     let digest = hex::encode(ring::digest::digest(&ring::digest::SHA256, key.as_bytes()));
-    let site = DaemonSetup::new(
+    let setup = DaemonSetup::new(
         directory,
         &format!("[[auth.keys]]\nname = \"a\"\nrole = \"admin\"\nsha256 = \"{digest}\"\n"),
     );
-    let file = site.dir.path().join("config.toml");
+    let file = setup.dir.path().join("config.toml");
     let text = std::fs::read_to_string(&file).unwrap();
-    let listen = format!("listen = [\"unix:{}\", \"{}\"]", socket.display(), site.address);
-    std::fs::write(&file, text.replace(&format!("listen = [\"{}\"]", site.address), &listen)).unwrap();
-    let mut running = site.spawn(&[]);
-    site.ready(&mut running).await;
-    let bench = Bench { site, _running: running };
+    let listen = format!("listen = [\"unix:{}\", \"{}\"]", socket.display(), setup.address);
+    std::fs::write(&file, text.replace(&format!("listen = [\"{}\"]", setup.address), &listen)).unwrap();
+    let mut running = setup.spawn(&[]);
+    setup.ready(&mut running).await;
+    let bench = Bench { setup, _running: running };
     let mut command = bench.command(&["subscriptions", "list", "--config", file.to_str().unwrap()]);
     command.env_remove("POSTRIDER_SERVER");
     let refused = tokio::task::spawn_blocking(move || (command.output().unwrap(), command)).await.unwrap();

@@ -52,12 +52,12 @@ mod tests {
 
     /// Starts a daemon with a receiver that is subscribed to everything, and a client.
     async fn start() -> (DaemonSetup, RunningDaemon, ApiClient, Receiver) {
-        let site = DaemonSetup::new(memory_dir(), "");
-        let mut running = site.spawn(&[]);
-        let api = site.ready(&mut running).await;
+        let setup = DaemonSetup::new(memory_dir(), "");
+        let mut running = setup.spawn(&[]);
+        let api = setup.ready(&mut running).await;
         let receiver = Receiver::start(Clock::system(), always(Reply::Status(200))).await;
         api.subscribe(&json!({"url": receiver.url()})).await;
-        (site, running, api, receiver)
+        (setup, running, api, receiver)
     }
 
     /// Opens a connection from one of several addresses, so that ports do not run out. Returns `None` if it
@@ -81,17 +81,17 @@ mod tests {
     async fn slow_clients_do_not_delay_other_clients() {
         let held_max = usize::try_from(raise_open_files()).unwrap_or(usize::MAX) - 500;
         assert!(HELD < held_max, "too few files may be open for this test: raise `ulimit -Hn`");
-        let (site, mut running, _, receiver) = start().await;
+        let (setup, mut running, _, receiver) = start().await;
         let memory = running.memory_kib();
         for (round, (name, beginning)) in BEGINNINGS.into_iter().enumerate() {
             let mut held = Vec::with_capacity(HELD);
             for number in 0..HELD {
-                let Some(mut stream) = connect(site.address, number).await else { continue };
+                let Some(mut stream) = connect(setup.address, number).await else { continue };
                 // A connection that has been evicted already cannot write, which is fine.
                 drop(stream.write_all(beginning.as_bytes()).await);
                 held.push(stream);
             }
-            let took = honest(site.address, round as u64).await;
+            let took = honest(setup.address, round as u64).await;
             let growth = running.memory_kib().saturating_sub(memory);
             println!(
                 "{name}: {} held, an honest client waited {took:?}, memory grew by {growth} KiB",
@@ -100,7 +100,7 @@ mod tests {
             assert!(held.len() > PLACES && growth < MEMORY_GROWTH_KIB_MAX, "{name}: {growth} KiB");
             receiver.wait_for(round + 1).await;
         }
-        assert!(running.has_ended().is_none(), "{}", site.log());
+        assert!(running.has_ended().is_none(), "{}", setup.log());
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -108,10 +108,10 @@ mod tests {
         // The daemon's limit is 30 s for each part, which its own tests check on the paused clock. A dripping
         // client cannot extend it, since it counts from the beginning.
         const LONGEST: Duration = Duration::from_secs(35);
-        let (site, _running, api, _) = start().await;
+        let (setup, _running, api, _) = start().await;
         let mut drips = JoinSet::new();
         for (name, beginning) in &BEGINNINGS[2..4] {
-            let mut stream = TcpStream::connect(site.address).await.unwrap();
+            let mut stream = TcpStream::connect(setup.address).await.unwrap();
             stream.write_all(beginning.as_bytes()).await.unwrap();
             drips.spawn(async move {
                 let began = Instant::now();
@@ -131,7 +131,7 @@ mod tests {
         }
         // The earlier connection may have reached its idle limit, so this uses a new one.
         drop(api);
-        assert!(ApiClient::new(site.address).list("/v1/events").await.is_empty());
+        assert!(ApiClient::new(setup.address).list("/v1/events").await.is_empty());
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -141,14 +141,14 @@ mod tests {
         let allowed = usize::try_from(raise_open_files()).unwrap_or(usize::MAX);
         // The test's own share of file descriptors, and the ports of eight addresses.
         let open_max = (allowed / 2).min(8 * 20_000).min(tries);
-        let (site, mut running, _, receiver) = start().await;
+        let (setup, mut running, _, receiver) = start().await;
         let memory = running.memory_kib();
         let (mut held, mut refused, mut honest_count, mut longest) =
             (VecDeque::with_capacity(open_max), 0, 0, Duration::ZERO);
         for first in (0..tries).step_by(AT_ONCE) {
             let mut connecting = JoinSet::new();
             for number in first..tries.min(first + AT_ONCE) {
-                connecting.spawn(connect(site.address, number));
+                connecting.spawn(connect(setup.address, number));
             }
             while let Some(connected) = connecting.join_next().await {
                 match connected.unwrap() {
@@ -160,7 +160,7 @@ mod tests {
                 held.pop_front();
             }
             if (first / AT_ONCE).is_multiple_of(16) {
-                longest = longest.max(honest(site.address, honest_count).await);
+                longest = longest.max(honest(setup.address, honest_count).await);
                 honest_count += 1;
             }
         }
@@ -171,16 +171,16 @@ mod tests {
         );
         assert!(growth < MEMORY_GROWTH_KIB_MAX, "memory grew by {growth} KiB");
         drop(held);
-        honest(site.address, honest_count).await;
+        honest(setup.address, honest_count).await;
         receiver.wait_for(usize::try_from(honest_count).unwrap() + 1).await;
-        assert!(running.has_ended().is_none(), "{}", site.log());
+        assert!(running.has_ended().is_none(), "{}", setup.log());
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn the_daemon_recovers_after_running_out_of_file_descriptors() {
         const WITHIN: Duration = Duration::from_secs(20);
         const PAUSE: Duration = Duration::from_millis(20);
-        let (site, mut running, api, receiver) = start().await;
+        let (setup, mut running, api, receiver) = start().await;
         for n in 0..5 {
             api.accepted(&event("A", "p", n)).await;
         }
@@ -199,11 +199,11 @@ mod tests {
             passes(PAUSE).await;
         }
         // A new connection waits.
-        let mut stranger = TcpStream::connect(site.address).await.unwrap();
+        let mut stranger = TcpStream::connect(setup.address).await.unwrap();
         stranger.write_all(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
-        let told = async || site.log().contains("failed to accept a connection").then_some(());
+        let told = async || setup.log().contains("failed to accept a connection").then_some(());
         eventually("the log tells of it", WITHIN, PAUSE, told).await;
-        assert!(running.has_ended().is_none(), "{}", site.log());
+        assert!(running.has_ended().is_none(), "{}", setup.log());
         running.allow_open_files(open + 100);
         let mut answer = [0; 16];
         stranger.read_exact(&mut answer).await.unwrap();
@@ -217,6 +217,6 @@ mod tests {
         assert!(!attempts.is_empty() && attempts.iter().all(|attempts| *attempts == 1), "{attempts:?}");
         let listed = api.list("/v1/deliveries").await;
         assert!(listed.len() > 5 && listed.iter().all(|delivery| delivery["state"] == "succeeded"));
-        println!("{} deliveries, {} lines of log", listed.len(), site.log().lines().count());
+        println!("{} deliveries, {} lines of log", listed.len(), setup.log().lines().count());
     }
 }

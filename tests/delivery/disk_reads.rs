@@ -23,9 +23,9 @@ mod tests {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn many_lanes_with_a_backlog_share_a_few_reader_threads() {
         // Each lane holds one delivery in memory and reads each of the others.
-        let site = DaemonSetup::new(memory_dir(), "lane_page = 1\n");
-        let mut running = site.spawn(&[]);
-        let api = site.ready(&mut running).await;
+        let setup = DaemonSetup::new(memory_dir(), "lane_page = 1\n");
+        let mut running = setup.spawn(&[]);
+        let api = setup.ready(&mut running).await;
         let receiver = Receiver::start(Clock::system(), always(Reply::Status(503))).await;
         for number in 0..LANES {
             let url = format!("{}{number}", receiver.url());
@@ -37,7 +37,7 @@ mod tests {
         running.kill();
         receiver.answer(always(Reply::Status(200)));
         let before = receiver.seen().iter().filter(|seen| seen.reply.is_success()).count();
-        let mut running = site.spawn(&[]);
+        let mut running = setup.spawn(&[]);
         let mut most = 0;
         while receiver.seen().iter().filter(|seen| seen.reply.is_success()).count() < before + LANES {
             most = most.max(running.threads());
@@ -45,6 +45,6 @@ mod tests {
         }
         println!("{most} threads at most");
         assert!(most <= THREADS_MAX, "{most} threads");
-        assert!(running.has_ended().is_none(), "{}", site.log());
+        assert!(running.has_ended().is_none(), "{}", setup.log());
     }
 }

@@ -190,9 +190,9 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_hostile_receiver_costs_one_attempt_and_does_not_affect_others() {
-        let site = DaemonSetup::new(memory_dir(), SETTINGS);
-        let mut running = site.spawn(&[]);
-        let api = site.ready(&mut running).await;
+        let setup = DaemonSetup::new(memory_dir(), SETTINGS);
+        let mut running = setup.spawn(&[]);
+        let api = setup.ready(&mut running).await;
         let honest = Receiver::start(Clock::system(), always(Reply::Status(200))).await;
         api.subscribe(&json!({"url": honest.url()})).await;
         let mut rude = Vec::new();
@@ -221,6 +221,6 @@ mod tests {
         assert!(growth < MEMORY_GROWTH_KIB_MAX, "memory grew by {growth} KiB");
         api.accepted(&event("A", "p", 2)).await;
         honest.wait_for(2).await;
-        assert!(running.has_ended().is_none(), "{}", site.log());
+        assert!(running.has_ended().is_none(), "{}", setup.log());
     }
 }

@@ -52,8 +52,8 @@ async fn notices(api: &ApiClient) -> Vec<Value> {
     events
 }
 
-async fn health(world: &TestDaemon, id: &str) -> String {
-    world.api.subscription(id).await["health"].as_str().unwrap().to_owned()
+async fn health(daemon: &TestDaemon, id: &str) -> String {
+    daemon.api.subscription(id).await["health"].as_str().unwrap().to_owned()
 }
 
 fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -62,78 +62,78 @@ fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
 
 #[tokio::test(start_paused = true)]
 async fn subscribers_get_notices_of_failing_disabled_and_recovered() {
-    let mut world = TestDaemon::start().await;
-    let (everything, _) = world.subscribed(json!({"name": "everything"})).await;
-    let (alarms, _) = world.subscribed(alarm(&json!({}))).await;
-    let ill = world.receiver(always(Reply::Status(500))).await;
+    let mut daemon = TestDaemon::start().await;
+    let (everything, _) = daemon.subscribed(json!({"name": "everything"})).await;
+    let (alarms, _) = daemon.subscribed(alarm(&json!({}))).await;
+    let ill = daemon.receiver(always(Reply::Status(500))).await;
     // The failing subscription asks for notices itself and gets none about itself.
     let members = json!({"name": "ill", "events": ["A", "postrider.*"], "retry_schedule": ["1s", "1s"]});
-    let made = world.subscribe(&ill, members).await;
+    let made = daemon.subscribe(&ill, members).await;
     let id = made["id"].as_str().unwrap();
-    world.api.accepted(&event("A", "p", 1)).await;
-    world.until("it is off", async || (health(&world, id).await == "disabled").then_some(())).await;
+    daemon.api.accepted(&event("A", "p", 1)).await;
+    daemon.until("it is off", async || (health(&daemon, id).await == "disabled").then_some(())).await;
     alarms.wait_for(2).await;
     assert_eq!(told(&alarms), pairs(&[("subscription.failing", "ill"), ("subscription.disabled", "ill")]));
     let last = alarms.seen().last().unwrap().json();
     assert_eq!((&last["project"], &last["data"]["subscription"]), (&json!("postrider"), &json!(id)));
     assert_eq!(last["data"]["disabled_reason"], "exhausted");
     ill.answer(always(Reply::Status(200)));
-    world.api.command(&format!("/v1/subscriptions/{id}/enable")).await.expect(200);
+    daemon.api.command(&format!("/v1/subscriptions/{id}/enable")).await.expect(200);
     alarms.wait_for(3).await;
     assert_eq!(told(&alarms)[2], ("subscription.recovered".to_owned(), "ill".to_owned()));
-    world.pass(60).await;
+    daemon.pass(60).await;
     assert_eq!(alarms.count(), 3);
     let of_notices = |receiver: &Receiver| {
         receiver.seen().iter().filter(|seen| seen.json()["project"] == "postrider").count()
     };
     assert_eq!((of_notices(&alarms), of_notices(&ill), of_notices(&everything)), (3, 0, 0));
     assert!(everything.count() > 0 && ill.count() > 0);
-    world.stop().await;
+    daemon.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_manual_disable_or_a_single_failure_raises_no_notice() {
-    let world = TestDaemon::start().await;
-    let (alarms, _) = world.subscribed(alarm(&json!({}))).await;
+    let daemon = TestDaemon::start().await;
+    let (alarms, _) = daemon.subscribed(alarm(&json!({}))).await;
     let (flaky, made) =
-        world.subscribed(json!({"name": "flaky", "events": ["A"], "retry_schedule": ["1s", "1s"]})).await;
+        daemon.subscribed(json!({"name": "flaky", "events": ["A"], "retry_schedule": ["1s", "1s"]})).await;
     let path = format!("/v1/subscriptions/{}", made["id"].as_str().unwrap());
     flaky.answer(crate::support::receiver::failing(0.3, 5));
     for n in 0..6 {
-        world.api.accepted(&event("A", "p", n)).await;
-        world.pass(20).await;
+        daemon.api.accepted(&event("A", "p", n)).await;
+        daemon.pass(20).await;
     }
     assert!(flaky.count() > 6);
     flaky.answer(always(Reply::Status(200)));
-    world.api.accepted(&event("A", "p", 6)).await;
-    world.pass(20).await;
+    daemon.api.accepted(&event("A", "p", 6)).await;
+    daemon.pass(20).await;
     let before = alarms.count();
     for action in ["disable", "enable"] {
-        world.api.command(&format!("{path}/{action}")).await.expect(200);
-        world.pass(20).await;
+        daemon.api.command(&format!("{path}/{action}")).await.expect(200);
+        daemon.pass(20).await;
     }
     assert_eq!(alarms.count(), before);
     // Two failures in a row raise a notice, and so does the recovery.
     flaky.answer(always(Reply::Status(500)));
-    world.api.accepted(&event("A", "p", 7)).await;
+    daemon.api.accepted(&event("A", "p", 7)).await;
     alarms.wait_for(before + 1).await;
     assert_eq!(told(&alarms).last().unwrap().0, "subscription.failing");
 }
 
 #[tokio::test(start_paused = true)]
 async fn failing_notices_raise_no_further_notices() {
-    let mut world = TestDaemon::start().await;
-    let dead = world.receiver(always(Reply::Status(500))).await;
-    let (well, _) = world.subscribed(alarm(&json!({"name": "well"}))).await;
+    let mut daemon = TestDaemon::start().await;
+    let dead = daemon.receiver(always(Reply::Status(500))).await;
+    let (well, _) = daemon.subscribed(alarm(&json!({"name": "well"}))).await;
     let schedule = json!({"retry_schedule": ["1s", "1s", "1s"]});
     for name in ["first", "second"] {
         let mut members = alarm(&schedule);
         members["name"] = json!(name);
-        world.subscribe(&dead, members).await;
+        daemon.subscribe(&dead, members).await;
     }
-    world.subscribe(&dead, json!({"name": "ill", "events": ["A"], "retry_schedule": ["1s", "1s"]})).await;
-    world.api.accepted(&event("A", "p", 1)).await;
-    world.pass(3600).await;
+    daemon.subscribe(&dead, json!({"name": "ill", "events": ["A"], "retry_schedule": ["1s", "1s"]})).await;
+    daemon.api.accepted(&event("A", "p", 1)).await;
+    daemon.pass(3600).await;
     // Neither is reported as failing. The notice that one is disabled goes out once, and not to itself.
     let told = told(&well);
     let count = |kind: &str, name: &str| {
@@ -146,47 +146,47 @@ async fn failing_notices_raise_no_further_notices() {
     assert_eq!(told.len(), 4, "{told:?}");
     let about = |seen: &crate::support::receiver::ReceivedRequest| seen.json()["data"]["name"].clone();
     assert!(dead.seen().iter().any(|seen| about(seen) == "ill"));
-    world.stop().await;
+    daemon.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_notice_repeated_after_a_crash_is_one_event() {
-    let mut world = TestDaemon::start().await;
-    let dead = world.receiver(always(Reply::Status(410))).await;
-    let (alarms, _) = world.subscribed(alarm(&json!({}))).await;
-    let made = world.subscribe(&dead, json!({"name": "ill", "events": ["A"]})).await;
-    world.api.accepted(&event("A", "p", 1)).await;
+    let mut daemon = TestDaemon::start().await;
+    let dead = daemon.receiver(always(Reply::Status(410))).await;
+    let (alarms, _) = daemon.subscribed(alarm(&json!({}))).await;
+    let made = daemon.subscribe(&dead, json!({"name": "ill", "events": ["A"]})).await;
+    daemon.api.accepted(&event("A", "p", 1)).await;
     alarms.wait_for(1).await;
-    world
+    daemon
         .until("it is off", async || {
-            (health(&world, made["id"].as_str().unwrap()).await == "disabled").then_some(())
+            (health(&daemon, made["id"].as_str().unwrap()).await == "disabled").then_some(())
         })
         .await;
     for _ in 0..2 {
-        world.kill().await;
-        world.revive().await;
-        world.pass(60).await;
+        daemon.kill().await;
+        daemon.revive().await;
+        daemon.pass(60).await;
     }
-    let seen = notices(&world.api).await;
+    let seen = notices(&daemon.api).await;
     assert_eq!(seen.len(), 1, "{seen:?}");
     assert_eq!(told(&alarms), pairs(&[("subscription.disabled", "ill")]));
-    world.stop().await;
+    daemon.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn reserved_event_types_cannot_be_submitted() {
-    let world = TestDaemon::start().await;
-    let (alarms, made) = world.subscribed(alarm(&json!({}))).await;
+    let daemon = TestDaemon::start().await;
+    let (alarms, made) = daemon.subscribed(alarm(&json!({}))).await;
     let own = event("postrider.subscription.disabled", "postrider", 1);
-    let refused = world.api.submit(&own).await.unwrap().expect(422);
+    let refused = daemon.api.submit(&own).await.unwrap().expect(422);
     assert_eq!(refused["errors"][0]["pointer"], "/type");
     assert!(refused["errors"][0]["detail"].as_str().unwrap().contains("only the daemon"), "{refused}");
-    let refused = world.api.submit(&json!([event("A", "p", 1), own])).await.unwrap().expect(422);
+    let refused = daemon.api.submit(&json!([event("A", "p", 1), own])).await.unwrap().expect(422);
     assert_eq!(refused["errors"][0]["pointer"], "/1/type");
     // The notices' project is open to everybody, and so is asking who would get a notice.
-    world.api.accepted(&event("A", "postrider", 1)).await;
-    let (_everything, other) = world.subscribed(json!({"name": "everything"})).await;
-    let answer = world.api.post("/v1/match", &own).await.expect(200);
+    daemon.api.accepted(&event("A", "postrider", 1)).await;
+    let (_everything, other) = daemon.subscribed(json!({"name": "everything"})).await;
+    let answer = daemon.api.post("/v1/match", &own).await.expect(200);
     for (id, matches) in [(&made["id"], true), (&other["id"], false)] {
         let item =
             answer["items"].as_array().unwrap().iter().find(|item| item["subscription"] == *id).unwrap();
@@ -197,12 +197,12 @@ async fn reserved_event_types_cannot_be_submitted() {
 
 #[tokio::test(start_paused = true)]
 async fn a_full_disk_raises_a_notice_while_events_are_refused() {
-    let mut world = TestDaemon::start().await;
-    let (alarms, _) = world.subscribed(alarm(&json!({}))).await;
+    let mut daemon = TestDaemon::start().await;
+    let (alarms, _) = daemon.subscribed(alarm(&json!({}))).await;
     let reserve = async |bytes: u64| {
-        let mut config = Config::clone(&world.flow().config());
+        let mut config = Config::clone(&daemon.flow().config());
         config.storage.disk_reserve = bytes;
-        world.flow().apply(Arc::new(config)).await.unwrap();
+        daemon.flow().apply(Arc::new(config)).await.unwrap();
     };
     reserve(1 << 50).await;
     alarms.wait_for(1).await;
@@ -211,28 +211,28 @@ async fn a_full_disk_raises_a_notice_while_events_are_refused() {
         (&first["type"], &first["data"]["reserve_bytes"]),
         (&json!("postrider.storage.low"), &json!(1_u64 << 50))
     );
-    world.api.submit(&event("A", "p", 1)).await.unwrap().expect(507);
-    world.pass(120).await;
+    daemon.api.submit(&event("A", "p", 1)).await.unwrap().expect(507);
+    daemon.pass(120).await;
     assert_eq!(alarms.count(), 1, "it is told once");
     reserve(1 << 20).await;
     alarms.wait_for(2).await;
     assert_eq!(told(&alarms)[1].0, "storage.recovered");
-    world.stop().await;
+    daemon.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn notices_without_a_subscriber_are_not_written() {
-    let world = TestDaemon::start().await;
-    let dead = world.receiver(always(Reply::Status(410))).await;
-    let made = world.subscribe(&dead, json!({"name": "ill"})).await;
-    world.api.accepted(&event("A", "p", 1)).await;
-    world
+    let daemon = TestDaemon::start().await;
+    let dead = daemon.receiver(always(Reply::Status(410))).await;
+    let made = daemon.subscribe(&dead, json!({"name": "ill"})).await;
+    daemon.api.accepted(&event("A", "p", 1)).await;
+    daemon
         .until("it is off", async || {
-            (health(&world, made["id"].as_str().unwrap()).await == "disabled").then_some(())
+            (health(&daemon, made["id"].as_str().unwrap()).await == "disabled").then_some(())
         })
         .await;
-    world.pass(60).await;
-    assert_eq!(world.api.list("/v1/events").await.len(), 1);
+    daemon.pass(60).await;
+    assert_eq!(daemon.api.list("/v1/events").await.len(), 1);
 }
 
 const WITHIN: Duration = Duration::from_mins(2);
@@ -314,20 +314,21 @@ async fn lose(api: &ApiClient, name: &str, notify: Option<&str>) {
 #[ignore = "needs a mail server in Python: scripts/test installs it"]
 async fn mail_is_sent_after_an_outage_of_the_mail_server() {
     let port = free_port();
-    let site = DaemonSetup::new(crate::support::memory_dir(), &settings(&format!("smtp://127.0.0.1:{port}")));
-    let mut running = site.spawn(&[]);
-    let api = site.ready(&mut running).await;
+    let setup =
+        DaemonSetup::new(crate::support::memory_dir(), &settings(&format!("smtp://127.0.0.1:{port}")));
+    let mut running = setup.spawn(&[]);
+    let api = setup.ready(&mut running).await;
     // No mail server is running yet: the notice waits, and deliveries do not.
     lose(&api, "crm", Some("crm-team@acme.example")).await;
     crate::support::eventually("it was tried", WITHIN, PAUSE, async || {
-        site.log().contains("trying again").then_some(())
+        setup.log().contains("trying again").then_some(())
     })
     .await;
     // After a kill and a start the daemon still sends the mail.
     running.kill();
     let server = MailServer::start(port, &[]);
-    let mut running = site.spawn(&[]);
-    let api = site.ready(&mut running).await;
+    let mut running = setup.spawn(&[]);
+    let api = setup.ready(&mut running).await;
     for to in ["ops@acme.example", "crm-team@acme.example"] {
         let mail = server.mail();
         assert_eq!((&mail["to"], &mail["sender"]), (&json!([to]), &json!("postrider@acme.example")));
@@ -354,8 +355,8 @@ async fn mail_is_sent_after_an_outage_of_the_mail_server() {
     // A clean restart repeats no mail.
     running.terminate();
     crate::support::eventually("it has ended", WITHIN, PAUSE, async || running.has_ended()).await;
-    let mut running = site.spawn(&[]);
-    let api = site.ready(&mut running).await;
+    let mut running = setup.spawn(&[]);
+    let api = setup.ready(&mut running).await;
     lose(&api, "after", None).await;
     assert_eq!(server.mail()["headers"]["subject"], "[Postrider] 'after': disabled");
     assert_eq!(server.port, port);
@@ -372,10 +373,10 @@ async fn mail_uses_tls_and_a_password_and_never_falls_back_to_plain_text() {
     std::fs::write(&key_file, key.serialize_pem()).unwrap();
     let server = MailServer::start(free_port(), &[&cert, &key_file]);
     let smtp = |port: u16| settings(&format!("smtp://postrider:s3cret%2F%3F@localhost:{port}?tls=required"));
-    let site = DaemonSetup::new(crate::support::memory_dir(), &smtp(server.port));
+    let setup = DaemonSetup::new(crate::support::memory_dir(), &smtp(server.port));
     let trust = format!("SSL_CERT_FILE={}", cert.display());
-    let mut running = site.spawn(&["env", &trust]);
-    let api = site.ready(&mut running).await;
+    let mut running = setup.spawn(&["env", &trust]);
+    let api = setup.ready(&mut running).await;
     lose(&api, "crm", None).await;
     let mail = server.mail();
     assert_eq!(
@@ -384,17 +385,17 @@ async fn mail_uses_tls_and_a_password_and_never_falls_back_to_plain_text() {
     );
     // A server without TLS gets neither the password nor the mail.
     let plain = MailServer::start(free_port(), &[]);
-    site.configure(&smtp(plain.port));
+    setup.configure(&smtp(plain.port));
     running.hang_up();
     crate::support::eventually("the config is in force", WITHIN, PAUSE, async || {
-        site.log().contains("reloaded the configuration").then_some(())
+        setup.log().contains("reloaded the configuration").then_some(())
     })
     .await;
     lose(&api, "next", None).await;
     crate::support::eventually("it was tried", WITHIN, PAUSE, async || {
-        site.log().contains("trying again").then_some(())
+        setup.log().contains("trying again").then_some(())
     })
     .await;
     assert!(plain.heard.try_recv().is_err());
-    assert!(!site.log().contains("s3cret"), "{}", site.log());
+    assert!(!setup.log().contains("s3cret"), "{}", setup.log());
 }

@@ -101,67 +101,67 @@ mod tests {
         drop(builder.serve_connection(TokioIo::new(stream), service).await);
     }
 
-    async fn submit(world: &TestDaemon, n: u64) {
-        world.api.accepted(&event("TODO_CREATED", "acme/website", n)).await;
+    async fn submit(daemon: &TestDaemon, n: u64) {
+        daemon.api.accepted(&event("TODO_CREATED", "acme/website", n)).await;
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_client_certificate_is_presented_to_the_receiver_and_its_key_is_never_shown() {
-        let mut world = TestDaemon::start().await;
+        let mut daemon = TestDaemon::start().await;
         let authority = authority();
         let receiver = Receiver::start(&authority).await;
         let (certificate, key) = issue(&authority, "postrider");
         let url = format!("https://{}/hook", receiver.address);
         let mut members = json!({"url": url, "tls_ca": authority.pem()});
-        let stranger = world.api.subscribe(&members).await;
+        let stranger = daemon.api.subscribe(&members).await;
         assert_eq!((&stranger["tls_client"], &stranger["tls_client_cert"]), (&Value::Null, &Value::Null));
         members["tls_client_cert"] = json!(certificate.pem());
         members["tls_client_key"] = json!(key.serialize_pem());
-        let created = world.api.subscribe(&members).await;
+        let created = daemon.api.subscribe(&members).await;
         let path = format!("/v1/subscriptions/{}", created["id"].as_str().unwrap());
         let shown = json!({"subject": "CN=postrider", "expires_at": "2031-02-03T00:00:00.000Z"});
         assert_eq!((&created["tls_client"], &created["tls_ca"]), (&shown, &json!(authority.pem())));
 
-        submit(&world, 1).await;
+        submit(&daemon, 1).await;
         receiver.has_taken(1).await;
         let failing = async || {
-            let stranger = world.api.subscription(stranger["id"].as_str().unwrap()).await;
+            let stranger = daemon.api.subscription(stranger["id"].as_str().unwrap()).await;
             (stranger["health"] == "failing").then_some(())
         };
-        world.until("the one without a certificate is refused", failing).await;
+        daemon.until("the one without a certificate is refused", failing).await;
         assert_eq!(*receiver.taken.borrow(), 1);
 
-        world.restart().await;
-        submit(&world, 2).await;
+        daemon.restart().await;
+        submit(&daemon, 2).await;
         receiver.has_taken(2).await;
-        let changed = world.api.patch(&path, &json!({"name": "crm"})).await;
+        let changed = daemon.api.patch(&path, &json!({"name": "crm"})).await;
         assert_eq!((&changed["name"], &changed["tls_client"]), (&json!("crm"), &shown));
-        submit(&world, 3).await;
+        submit(&daemon, 3).await;
         receiver.has_taken(3).await;
         for path in ["/v1/subscriptions", &path, "/v1/deliveries"] {
-            let answer = world.api.call(Method::GET, path, "", "").await.unwrap();
+            let answer = daemon.api.call(Method::GET, path, "", "").await.unwrap();
             let text = String::from_utf8(answer.body.to_vec()).unwrap();
             assert!(
                 text.len() > 100 && !text.contains("PRIVATE") && !text.contains("tls_client_key"),
                 "{text}"
             );
         }
-        let dropped = world.api.patch(&path, &json!({"tls_client_cert": null})).await;
+        let dropped = daemon.api.patch(&path, &json!({"tls_client_cert": null})).await;
         assert_eq!(dropped["tls_client"], Value::Null);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_private_key_of_another_certificate_is_refused() {
-        let world = TestDaemon::start().await;
+        let daemon = TestDaemon::start().await;
         let authority = authority();
         let ((certificate, key), (_, other)) = (issue(&authority, "us"), issue(&authority, "us"));
         let mut members = json!({
             "url": "https://127.0.0.1/", "tls_client_cert": certificate.pem(), "tls_client_key": other.serialize_pem(),
         });
-        let refused = world.api.post("/v1/subscriptions", &members).await.expect(422);
+        let refused = daemon.api.post("/v1/subscriptions", &members).await.expect(422);
         assert_eq!(refused["errors"][0]["pointer"], "/tls_client_key");
         assert!(!refused.to_string().contains("PRIVATE"), "{refused}");
         members["tls_client_key"] = json!(key.serialize_pem());
-        world.api.post("/v1/subscriptions", &members).await.expect(201);
+        daemon.api.post("/v1/subscriptions", &members).await.expect(201);
     }
 }

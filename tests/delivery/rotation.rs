@@ -29,33 +29,33 @@ fn path(subscription: &Value, rest: &str) -> String {
 }
 
 /// Submits one more event and returns the request that the receiver gets.
-async fn next(world: &TestDaemon, receiver: &Receiver) -> ReceivedRequest {
+async fn next(daemon: &TestDaemon, receiver: &Receiver) -> ReceivedRequest {
     let before = receiver.seen().len();
-    world.api.accepted(&event("T", "p", before as u64)).await;
-    world.until("it arrives", async || receiver.seen().get(before).cloned()).await
+    daemon.api.accepted(&event("T", "p", before as u64)).await;
+    daemon.until("it arrives", async || receiver.seen().get(before).cloned()).await
 }
 
 /// Returns the number of secrets in the log.
-fn stored(world: &TestDaemon, subscription: &Value) -> usize {
+fn stored(daemon: &TestDaemon, subscription: &Value) -> usize {
     let id = text(subscription, "id").parse().unwrap();
-    world.reader().subscription(id).unwrap().unwrap().secrets.len()
+    daemon.reader().subscription(id).unwrap().unwrap().secrets.len()
 }
 
-async fn rotate(world: &TestDaemon, subscription: &Value, body: &Value) -> Value {
-    let rotated = world.api.post(&path(subscription, "/rotate-secret"), body).await;
+async fn rotate(daemon: &TestDaemon, subscription: &Value, body: &Value) -> Value {
+    let rotated = daemon.api.post(&path(subscription, "/rotate-secret"), body).await;
     assert_eq!(rotated.headers["cache-control"], "no-store");
     rotated.expect(200)
 }
 
 #[tokio::test(start_paused = true)]
 async fn old_and_new_secrets_sign_until_the_grace_period_ends() {
-    let mut world = TestDaemon::start().await;
-    let (receiver, made) = world.subscribed(json!({})).await;
+    let mut daemon = TestDaemon::start().await;
+    let (receiver, made) = daemon.subscribed(json!({})).await;
     let old = text(&made, "secret").to_owned();
-    let rotated = world.api.command(&path(&made, "/rotate-secret")).await.expect(200);
+    let rotated = daemon.api.command(&path(&made, "/rotate-secret")).await.expect(200);
     let new = text(&rotated, "secret").to_owned();
     assert!(new != old && new.starts_with("whsec_"));
-    let shown = world.api.subscription(text(&made, "id")).await;
+    let shown = daemon.api.subscription(text(&made, "id")).await;
     assert_eq!(shown.get("secret"), None, "shown once");
     let secrets = shown["secrets"].as_array().unwrap();
     assert_eq!((secrets.len(), &secrets[0]["expires_at"]), (2, &Value::Null));
@@ -67,51 +67,51 @@ async fn old_and_new_secrets_sign_until_the_grace_period_ends() {
 
     let both =
         |seen: &ReceivedRequest| (seen.is_signed_with(&new), seen.is_signed_with(&old), seen.signatures());
-    assert_eq!(both(&next(&world, &receiver).await), (true, true, 2));
-    world.pass(12 * HOUR).await;
-    world.restart().await;
-    assert_eq!(both(&next(&world, &receiver).await), (true, true, 2), "a restart keeps both");
-    world.pass(12 * HOUR - 30).await;
-    assert_eq!(both(&next(&world, &receiver).await), (true, true, 2), "to the last");
-    world.pass(60).await;
-    assert_eq!(both(&next(&world, &receiver).await), (true, false, 1), "and no longer");
-    let shown = world.api.subscription(text(&made, "id")).await;
+    assert_eq!(both(&next(&daemon, &receiver).await), (true, true, 2));
+    daemon.pass(12 * HOUR).await;
+    daemon.restart().await;
+    assert_eq!(both(&next(&daemon, &receiver).await), (true, true, 2), "a restart keeps both");
+    daemon.pass(12 * HOUR - 30).await;
+    assert_eq!(both(&next(&daemon, &receiver).await), (true, true, 2), "to the last");
+    daemon.pass(60).await;
+    assert_eq!(both(&next(&daemon, &receiver).await), (true, false, 1), "and no longer");
+    let shown = daemon.api.subscription(text(&made, "id")).await;
     assert_eq!(shown["secrets"].as_array().unwrap().len(), 1);
-    world.until("the log has dropped it", async || (stored(&world, &made) == 1).then_some(())).await;
-    world.kill().await;
-    world.revive().await;
-    assert_eq!(both(&next(&world, &receiver).await), (true, false, 1));
+    daemon.until("the log has dropped it", async || (stored(&daemon, &made) == 1).then_some(())).await;
+    daemon.kill().await;
+    daemon.revive().await;
+    assert_eq!(both(&next(&daemon, &receiver).await), (true, false, 1));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_zero_grace_period_revokes_all_earlier_secrets_immediately() {
-    let world = TestDaemon::start().await;
-    let (receiver, made) = world.subscribed(json!({})).await;
-    let second = rotate(&world, &made, &json!({"grace": "1h"})).await;
-    let third = rotate(&world, &made, &json!({"grace": "0s", "secret": OF_CONFIG[0]})).await;
+    let daemon = TestDaemon::start().await;
+    let (receiver, made) = daemon.subscribed(json!({})).await;
+    let second = rotate(&daemon, &made, &json!({"grace": "1h"})).await;
+    let third = rotate(&daemon, &made, &json!({"grace": "0s", "secret": OF_CONFIG[0]})).await;
     assert_eq!(text(&third, "secret"), OF_CONFIG[0]);
-    assert_eq!((third["secrets"].as_array().unwrap().len(), stored(&world, &made)), (1, 1));
-    let seen = next(&world, &receiver).await;
+    assert_eq!((third["secrets"].as_array().unwrap().len(), stored(&daemon, &made)), (1, 1));
+    let seen = next(&daemon, &receiver).await;
     let signed = [&made, &second, &third].map(|one| seen.is_signed_with(text(one, "secret")));
     assert_eq!(signed, [false, false, true]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn rotating_back_makes_the_former_secret_current_again() {
-    let world = TestDaemon::start().await;
-    let (receiver, made) = world.subscribed(json!({})).await;
-    let second = rotate(&world, &made, &json!({})).await;
-    let back = rotate(&world, &made, &json!({"secret": made["secret"], "grace": "2h"})).await;
+    let daemon = TestDaemon::start().await;
+    let (receiver, made) = daemon.subscribed(json!({})).await;
+    let second = rotate(&daemon, &made, &json!({})).await;
+    let back = rotate(&daemon, &made, &json!({"secret": made["secret"], "grace": "2h"})).await;
     assert_eq!(back["secrets"].as_array().unwrap().len(), 2);
-    world.pass(3 * HOUR).await;
-    let seen = next(&world, &receiver).await;
+    daemon.pass(3 * HOUR).await;
+    let seen = next(&daemon, &receiver).await;
     assert!(seen.is_signed_with(text(&made, "secret")) && !seen.is_signed_with(text(&second, "secret")));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_refused_rotation_explains_itself_and_changes_nothing() {
-    let world = TestDaemon::start().await;
-    let (receiver, made) = world.subscribed(json!({})).await;
+    let daemon = TestDaemon::start().await;
+    let (receiver, made) = daemon.subscribed(json!({})).await;
     let rotation = path(&made, "/rotate-secret");
     for (body, pointer) in [
         (json!({"grace": "31d"}), "/grace"),
@@ -120,23 +120,23 @@ async fn a_refused_rotation_explains_itself_and_changes_nothing() {
         (json!({"secret": made["secret"]}), "/secret"),
         (json!({"secrets": []}), "/secrets"),
     ] {
-        let problem = world.api.post(&rotation, &body).await.expect(422);
+        let problem = daemon.api.post(&rotation, &body).await.expect(422);
         assert_eq!(problem["errors"][0]["pointer"], pointer, "{problem}");
         assert!(!problem.to_string().contains("hush"), "{problem}");
     }
-    let form = world.api.call(Method::POST, &rotation, "text/plain", "{}").await.unwrap();
+    let form = daemon.api.call(Method::POST, &rotation, "text/plain", "{}").await.unwrap();
     assert_eq!(form.status, 415);
-    world.api.post(&rotation, &json!([])).await.expect(400);
+    daemon.api.post(&rotation, &json!([])).await.expect(400);
     let nobody = "/v1/subscriptions/sub_00000000000000000000000000/rotate-secret";
-    world.api.command(nobody).await.expect(404);
-    assert_eq!(next(&world, &receiver).await.signatures(), 1, "nothing of that has changed it");
+    daemon.api.command(nobody).await.expect(404);
+    assert_eq!(next(&daemon, &receiver).await.signatures(), 1, "nothing of that has changed it");
 
     for active in 2..=4 {
-        let rotated = rotate(&world, &made, &json!({"grace": format!("{active}h")})).await;
+        let rotated = rotate(&daemon, &made, &json!({"grace": format!("{active}h")})).await;
         assert_eq!(rotated["secrets"].as_array().unwrap().len(), active);
     }
-    let problem = world.api.command(&rotation).await.expect(409);
-    let first_end = world.api.subscription(text(&made, "id")).await["secrets"]
+    let problem = daemon.api.command(&rotation).await.expect(409);
+    let first_end = daemon.api.subscription(text(&made, "id")).await["secrets"]
         .as_array()
         .unwrap()
         .iter()
@@ -144,9 +144,9 @@ async fn a_refused_rotation_explains_itself_and_changes_nothing() {
         .min()
         .unwrap();
     assert!(text(&problem, "detail").contains(&first_end), "{problem}");
-    assert_eq!(next(&world, &receiver).await.signatures(), 4);
-    world.pass(2 * HOUR + 1).await;
-    world.api.command(&rotation).await.expect(200);
+    assert_eq!(next(&daemon, &receiver).await.signatures(), 4);
+    daemon.pass(2 * HOUR + 1).await;
+    daemon.api.command(&rotation).await.expect(200);
 }
 
 /// Returns whether the public key verifies a `v1a` signature of the request, by the library alone.
@@ -162,10 +162,10 @@ fn is_signed_for(seen: &ReceivedRequest, public_key: &str) -> bool {
 
 #[tokio::test(start_paused = true)]
 async fn hmac_and_ed25519_secrets_sign_in_one_header_during_a_rotation() {
-    let mut world = TestDaemon::start().await;
-    let (receiver, made) = world.subscribed(json!({"format": "blue"})).await;
+    let mut daemon = TestDaemon::start().await;
+    let (receiver, made) = daemon.subscribed(json!({"format": "blue"})).await;
     let pair = Secret::of_kind(SecretKind::Ed25519, [5; 32]);
-    let rotated = rotate(&world, &made, &json!({"secret": pair.reveal(), "grace": "1h"})).await;
+    let rotated = rotate(&daemon, &made, &json!({"secret": pair.reveal(), "grace": "1h"})).await;
     let public_key = text(&rotated["secrets"][0], "public_key").to_owned();
     assert_eq!(
         (text(&rotated, "secret"), public_key.clone()),
@@ -174,27 +174,27 @@ async fn hmac_and_ed25519_secrets_sign_in_one_header_during_a_rotation() {
     assert_eq!(text(&rotated["secrets"][0], "kind"), "ed25519");
     assert_eq!(rotated["secrets"][1].get("public_key"), None);
 
-    let seen = next(&world, &receiver).await;
+    let seen = next(&daemon, &receiver).await;
     let old = text(&made, "secret");
     assert!(seen.is_signed_with(old) && is_signed_for(&seen, &public_key) && seen.signatures() == 2);
     assert_ne!(seen.header("x-signature"), "", "Blue's signature is of the HMAC secret while there is one");
-    world.pass(2 * HOUR).await;
-    world.restart().await;
-    let seen = next(&world, &receiver).await;
+    daemon.pass(2 * HOUR).await;
+    daemon.restart().await;
+    let seen = next(&daemon, &receiver).await;
     assert!(!seen.is_signed_with(old) && is_signed_for(&seen, &public_key) && seen.signatures() == 1);
     assert_eq!(seen.header("x-signature"), "");
 
     // A generated secret has the kind of the previous one.
-    let third = world.api.command(&path(&made, "/rotate-secret")).await.expect(200);
+    let third = daemon.api.command(&path(&made, "/rotate-secret")).await.expect(200);
     assert!(text(&third, "secret").starts_with("whsk_") && text(&third, "secret") != pair.reveal());
-    let seen = next(&world, &receiver).await;
+    let seen = next(&daemon, &receiver).await;
     for secret in third["secrets"].as_array().unwrap() {
         assert!(is_signed_for(&seen, text(secret, "public_key")), "{secret}");
     }
-    let (other, from_the_first) = world.subscribed(json!({"secret": pair.reveal()})).await;
+    let (other, from_the_first) = daemon.subscribed(json!({"secret": pair.reveal()})).await;
     assert_eq!(text(&from_the_first["secrets"][0], "public_key"), public_key);
-    next(&world, &receiver).await;
-    let seen = world.until("it arrives", async || other.seen().first().cloned()).await;
+    next(&daemon, &receiver).await;
+    let seen = daemon.until("it arrives", async || other.seen().first().cloned()).await;
     assert!(is_signed_for(&seen, &public_key));
 }
 
@@ -204,8 +204,8 @@ fn of_config(receiver: &Receiver, secret: &str) -> String {
 
 #[tokio::test(start_paused = true)]
 async fn a_secret_changed_in_the_config_file_signs_together_with_the_previous_one() {
-    let mut world = TestDaemon::start().await;
-    let (receiver, other) = world.subscribed(json!({"enabled": false})).await;
+    let mut daemon = TestDaemon::start().await;
+    let (receiver, other) = daemon.subscribed(json!({"enabled": false})).await;
     let [first, second, third] = OF_CONFIG;
     let signed = |seen: &ReceivedRequest| OF_CONFIG.map(|secret| seen.is_signed_with(secret));
     for (secret, hours, expected) in [
@@ -215,14 +215,14 @@ async fn a_secret_changed_in_the_config_file_signs_together_with_the_previous_on
         (third, 1, [false, false, true]),
         (second, 1, [false, true, true]),
     ] {
-        world.settings = of_config(&receiver, secret);
-        world.restart().await;
-        assert_eq!(signed(&next(&world, &receiver).await), expected, "{secret}");
-        world.pass(hours * HOUR).await;
+        daemon.settings = of_config(&receiver, secret);
+        daemon.restart().await;
+        assert_eq!(signed(&next(&daemon, &receiver).await), expected, "{secret}");
+        daemon.pass(hours * HOUR).await;
     }
-    let all = world.api.list("/v1/subscriptions").await;
+    let all = daemon.api.list("/v1/subscriptions").await;
     let crm = all.iter().find(|one| one["name"] == "crm").unwrap();
-    let problem = world.api.command(&path(crm, "/rotate-secret")).await.expect(409);
+    let problem = daemon.api.command(&path(crm, "/rotate-secret")).await.expect(409);
     assert_eq!(problem["type"], "urn:postrider:problem:managed-by-config");
     assert!(text(&problem, "detail").contains("config file"), "{problem}");
     assert_eq!(other["managed_by"], "api");

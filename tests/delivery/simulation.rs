@@ -103,7 +103,7 @@ mod tests {
 
     /// One simulated week.
     struct Week {
-        world: TestDaemon,
+        daemon: TestDaemon,
         ledger: Ledger,
         rng: StdRng,
         receivers: Vec<Receiver>,
@@ -115,16 +115,16 @@ mod tests {
 
     impl Week {
         async fn begin(seed: u64) -> Self {
-            let world = TestDaemon::start_with("", seed).await;
+            let daemon = TestDaemon::start_with("", seed).await;
             let mut rng = StdRng::seed_from_u64(seed);
             let mut receivers = Vec::new();
             for _ in 0..RECEIVERS {
-                let script = weather(world.clock.now(), &mut rng);
-                receivers.push(world.receiver(script).await);
+                let script = weather(daemon.clock.now(), &mut rng);
+                receivers.push(daemon.receiver(script).await);
             }
             let ledger = Ledger::new(JITTER);
             let (repeatable, done) = (Vec::new(), BTreeMap::new());
-            let mut week = Self { world, ledger, rng, receivers, repeatable, count: 0, done };
+            let mut week = Self { daemon, ledger, rng, receivers, repeatable, count: 0, done };
             for _ in 0..=SUBSCRIPTIONS.start {
                 week.create().await;
             }
@@ -132,8 +132,8 @@ mod tests {
         }
 
         async fn live(&mut self) {
-            let end = self.world.clock.now().after(WEEK);
-            while self.world.clock.now() < end {
+            let end = self.daemon.clock.now().after(WEEK);
+            while self.daemon.clock.now() < end {
                 let pause = match self.rng.random_range(0..10) {
                     0..4 => self.rng.random_range(0..15_000),
                     _ => self.rng.random_range(60_000..5_400_000),
@@ -165,7 +165,7 @@ mod tests {
                 "create" => self.create().await,
                 "delete" => self.delete().await,
                 "edit" => self.edit().await,
-                "restart" => self.world.restart().await,
+                "restart" => self.daemon.restart().await,
                 "kill" => self.kill().await,
                 _ => self.kill_while_submitting().await,
             }
@@ -188,7 +188,7 @@ mod tests {
 
         async fn submit_all(&mut self, events: &[Value]) {
             let expected: Vec<Accepted> = events.iter().map(|event| self.ledger.expect(event)).collect();
-            let answer = self.world.api.accepted(&json!(events)).await;
+            let answer = self.daemon.api.accepted(&json!(events)).await;
             let results = answer["results"].as_array().unwrap();
             assert_eq!(results.len(), expected.len());
             for (expected, result) in expected.into_iter().zip(results) {
@@ -206,14 +206,14 @@ mod tests {
             }
             let again = pick(&mut self.rng, &self.repeatable).clone();
             let expected = self.ledger.expect(&again);
-            let result = self.world.api.accepted(&again).await;
+            let result = self.daemon.api.accepted(&again).await;
             let known = self.ledger.accepted.contains_key(result["id"].as_str().unwrap());
             assert_eq!(result["duplicate"], known, "{result}");
             self.ledger.note(expected, &result);
         }
 
         async fn create(&mut self) {
-            if self.world.api.list("/v1/subscriptions").await.len() >= SUBSCRIPTIONS.end {
+            if self.daemon.api.list("/v1/subscriptions").await.len() >= SUBSCRIPTIONS.end {
                 return;
             }
             let mut members = made_up_selectors(&mut self.rng);
@@ -222,7 +222,7 @@ mod tests {
             members["ordering"] = pick(&mut self.rng, &["none", "none", "none", "fifo"]).to_owned().into();
             members["max_in_flight"] = json!(pick(&mut self.rng, &[1, 2, 16]));
             let receiver = pick(&mut self.rng, &self.receivers);
-            let created = self.world.subscribe(receiver, members.clone()).await;
+            let created = self.daemon.subscribe(receiver, members.clone()).await;
             members["secret"] = created["secret"].clone();
             let known = ExpectedSubscription::new(&members, &SCHEDULE_SECS.map(Duration::from_secs));
             self.ledger.subscribed(created["id"].as_str().unwrap(), known);
@@ -230,7 +230,7 @@ mod tests {
 
         /// Returns the ids of the listed subscriptions for which `which` holds.
         async fn those(&self, which: impl Fn(&Value) -> bool) -> Vec<String> {
-            let listed = self.world.api.list("/v1/subscriptions").await;
+            let listed = self.daemon.api.list("/v1/subscriptions").await;
             let id = |subscription: &Value| subscription["id"].as_str().unwrap().to_owned();
             listed.iter().filter(|subscription| which(subscription)).map(id).collect()
         }
@@ -241,8 +241,8 @@ mod tests {
                 return;
             }
             let id = pick(&mut self.rng, &ids);
-            self.world.api.delete(&format!("/v1/subscriptions/{id}")).await;
-            let now = self.world.clock.now();
+            self.daemon.api.delete(&format!("/v1/subscriptions/{id}")).await;
+            let now = self.daemon.clock.now();
             let known = self.ledger.known(id);
             (known.active, known.deleted_at) = (false, Some(now));
         }
@@ -256,7 +256,7 @@ mod tests {
             if self.rng.random_bool(0.3) {
                 change["url"] = json!(pick(&mut self.rng, &self.receivers).url());
             }
-            self.world.api.patch(&format!("/v1/subscriptions/{id}"), &change).await;
+            self.daemon.api.patch(&format!("/v1/subscriptions/{id}"), &change).await;
             let known = self.ledger.known(&id);
             (known.events, known.projects) = (edited.events, edited.projects);
         }
@@ -267,7 +267,7 @@ mod tests {
                 return;
             }
             let id = pick(&mut self.rng, &ids);
-            self.world.api.command(&format!("/v1/subscriptions/{id}/disable")).await.expect(200);
+            self.daemon.api.command(&format!("/v1/subscriptions/{id}/disable")).await.expect(200);
             self.ledger.known(id).active = false;
         }
 
@@ -277,13 +277,13 @@ mod tests {
                 if !self.rng.random_bool(likelihood) {
                     continue;
                 }
-                let before = self.world.clock.now();
-                let answer = self.world.api.command(&format!("/v1/subscriptions/{id}/enable")).await;
+                let before = self.daemon.clock.now();
+                let answer = self.daemon.api.command(&format!("/v1/subscriptions/{id}/enable")).await;
                 if answer.status.as_u16() == 409 {
                     continue;
                 }
                 assert_eq!(answer.expect(200)["enabled"], true);
-                let after = self.world.clock.now();
+                let after = self.daemon.clock.now();
                 let known = self.ledger.known(&id);
                 known.active = true;
                 known.enabled_at.extend([before, after]);
@@ -297,12 +297,12 @@ mod tests {
         }
 
         async fn die(&mut self) {
-            self.world.kill().await;
+            self.daemon.kill().await;
             self.ledger.crashes += 1;
             if self.rng.random_bool(0.3) {
-                self.world.pass(self.rng.random_range(0..4 * HOUR)).await;
+                self.daemon.pass(self.rng.random_range(0..4 * HOUR)).await;
             }
-            self.world.revive().await;
+            self.daemon.revive().await;
         }
 
         /// Kills the daemon at a random moment of a submission. Events with a sender's id are then submitted
@@ -314,7 +314,7 @@ mod tests {
             let body = json!(events);
             let answer = tokio::select! {
                 biased;
-                answer = self.world.api.submit(&body) => answer,
+                answer = self.daemon.api.submit(&body) => answer,
                 () = turn(turns) => Err(CallError::Unanswered("the daemon died".to_owned())),
             };
             if let Ok(answer) = answer {
@@ -337,24 +337,24 @@ mod tests {
         /// Makes every receiver well and waits until everything has gone out.
         async fn calm_down(&mut self) {
             self.receivers.iter().for_each(|receiver| receiver.answer(always(Reply::Status(200))));
-            let until = self.world.clock.now().after(Duration::from_secs(CALM_WITHIN));
+            let until = self.daemon.clock.now().after(Duration::from_secs(CALM_WITHIN));
             loop {
                 self.mend(1.0).await;
-                let unfinished = self.world.api.unfinished().await;
+                let unfinished = self.daemon.api.unfinished().await;
                 if unfinished == 0 {
                     return;
                 }
-                if self.world.clock.now() > until {
-                    let stuck = self.world.api.list("/v1/deliveries?state=pending,held,in_flight").await;
+                if self.daemon.clock.now() > until {
+                    let stuck = self.daemon.api.list("/v1/deliveries?state=pending,held,in_flight").await;
                     panic!("{unfinished} deliveries are stuck: {:#?}", stuck.first());
                 }
-                self.world.pass(600).await;
+                self.daemon.pass(600).await;
             }
         }
 
         /// Checks that the subscriptions' own counts agree with the log.
         async fn check_stats(&self, facts: &ObservedState) {
-            for subscription in self.world.api.list("/v1/subscriptions").await {
+            for subscription in self.daemon.api.list("/v1/subscriptions").await {
                 for state in ["succeeded", "exhausted", "cancelled"] {
                     let of = facts.deliveries.iter().filter(|row| subscription["id"] == row.subscription);
                     let count = of.filter(|row| row.state == state).count();
@@ -367,11 +367,11 @@ mod tests {
             let mut week = Self::begin(seed).await;
             week.live().await;
             week.calm_down().await;
-            let facts = ObservedState::gather(&week.world.api, week.receivers.iter()).await;
+            let facts = ObservedState::gather(&week.daemon.api, week.receivers.iter()).await;
             let report = week.ledger.check(&facts);
             report.assert_lawful();
             week.check_stats(&facts).await;
-            week.world.stop().await;
+            week.daemon.stop().await;
             (report, week.done)
         }
     }

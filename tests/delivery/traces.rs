@@ -30,33 +30,33 @@ fn told(seen: &ReceivedRequest) -> (&str, &str) {
 
 #[tokio::test(start_paused = true)]
 async fn receivers_get_the_submitters_trace_context_across_retries_restarts_and_replays() {
-    let mut world = TestDaemon::start().await;
-    let (hook, made) = world.subscribed(json!({"name": "crm", "headers": {"traceparent": "mine"}})).await;
+    let mut daemon = TestDaemon::start().await;
+    let (hook, made) = daemon.subscribed(json!({"name": "crm", "headers": {"traceparent": "mine"}})).await;
     hook.answer(always(Reply::Status(500)));
     let headers = [("traceparent", PARENT), ("tracestate", "a=1"), ("tracestate", "b=2")];
-    let first = submit(&world.api, &headers, &event("A", "p", 1)).await;
+    let first = submit(&daemon.api, &headers, &event("A", "p", 1)).await;
     hook.wait_for(1).await;
-    world.kill().await;
+    daemon.kill().await;
     hook.answer(always(Reply::Status(200)));
-    world.revive().await;
+    daemon.revive().await;
     hook.wait_for(2).await;
     let pair = json!([event("A", "p", 2), event("A", "p", 3)]);
-    submit(&world.api, &headers[..1], &pair).await;
+    submit(&daemon.api, &headers[..1], &pair).await;
     hook.wait_for(4).await;
     let replay = format!("/v1/events/{}/replay", first["id"].as_str().unwrap());
     let id = made["id"].as_str().unwrap();
-    world.api.post(&replay, &json!({"subscriptions": [id]})).await.expect(202);
+    daemon.api.post(&replay, &json!({"subscriptions": [id]})).await.expect(202);
     let seen = hook.wait_for(5).await;
     let expected =
         [(PARENT, "a=1,b=2"), (PARENT, "a=1,b=2"), (PARENT, ""), (PARENT, ""), (PARENT, "a=1,b=2")];
     assert_eq!(seen.iter().map(told).collect::<Vec<_>>(), expected);
     assert_eq!(seen.iter().map(ReceivedRequest::attempt).collect::<Vec<_>>(), [1, 2, 1, 1, 1]);
     // Without a trace context, the receiver gets the subscription's own header.
-    submit(&world.api, &[("tracestate", "a=1")], &event("A", "p", 4)).await;
-    submit(&world.api, &[("traceparent", "00-0-0-0")], &event("A", "p", 5)).await;
+    submit(&daemon.api, &[("tracestate", "a=1")], &event("A", "p", 4)).await;
+    submit(&daemon.api, &[("traceparent", "00-0-0-0")], &event("A", "p", 5)).await;
     let seen = hook.wait_for(7).await;
     assert_eq!(seen[5..].iter().map(told).collect::<Vec<_>>(), [("mine", ""), ("mine", "")]);
-    world.stop().await;
+    daemon.stop().await;
 }
 
 #[cfg(feature = "otel")]
@@ -155,35 +155,35 @@ mod collector {
     }
 
     /// Starts a collector that gives this reply, and a daemon that exports its traces to it.
-    async fn site(reply: Reply, ratio: f64) -> (Receiver, DaemonSetup) {
+    async fn setup(reply: Reply, ratio: f64) -> (Receiver, DaemonSetup) {
         let collector = Receiver::start(Clock::system(), always(reply)).await;
         let endpoint = collector.url().replace("/hook", "/otlp/");
         let settings = format!("[otlp]\nendpoint = \"{endpoint}\"\nsample_ratio = {ratio:?}\n");
         (collector, DaemonSetup::new(crate::support::memory_dir(), &settings))
     }
 
-    async fn start(site: &DaemonSetup) -> (RunningDaemon, ApiClient) {
+    async fn start(setup: &DaemonSetup) -> (RunningDaemon, ApiClient) {
         let mut running =
-            site.spawn_as_service(&[("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20abc")], None);
-        let api = site.ready(&mut running).await;
+            setup.spawn_as_service(&[("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20abc")], None);
+        let api = setup.ready(&mut running).await;
         (running, api)
     }
 
     #[tokio::test]
     async fn one_trace_spans_from_the_submitter_to_the_last_attempt() {
-        let (collector, site) = site(Reply::Status(200), 1.0).await;
+        let (collector, setup) = setup(Reply::Status(200), 1.0).await;
         let hook = Receiver::start(Clock::system(), always(Reply::Status(503))).await;
-        let (running, api) = start(&site).await;
+        let (running, api) = start(&setup).await;
         let made = json!({"name": "crm", "url": hook.url(), "retry_schedule": ["1s", "1s"]});
         let subscription = api.subscribe(&made).await;
         let began = Clock::system().since_epoch().as_nanos();
         let headers = [("traceparent", PARENT), ("tracestate", "a=1")];
         let accepted = submit(&api, &headers, &event("A", "acme/p", 1)).await;
         hook.wait_for(1).await;
-        ended(running, &site).await;
+        ended(running, &setup).await;
         let before = spans(&collector).len();
         hook.answer(always(Reply::Status(200)));
-        let (running, _) = start(&site).await;
+        let (running, _) = start(&setup).await;
         let seen = hook.wait_for(2).await;
         let all = collected(&collector, 3).await;
         // The first two spans were exported before the daemon ended.
@@ -234,20 +234,20 @@ mod collector {
                 ("http.request.resend_count", "1"),
             ],
         );
-        ended(running, &site).await;
+        ended(running, &setup).await;
     }
 
     #[tokio::test]
     async fn the_daemon_starts_a_trace_if_the_submitter_sends_none() {
-        let (collector, site) = site(Reply::Status(200), 1.0).await;
+        let (collector, setup) = setup(Reply::Status(200), 1.0).await;
         let hook = Receiver::start(Clock::system(), always(Reply::Status(200))).await;
-        let (running, api) = start(&site).await;
+        let (running, api) = start(&setup).await;
         api.subscribe(&json!({"name": "crm", "url": hook.url()})).await;
         // A trace that its submitter did not sample is not exported.
         submit(&api, &[("traceparent", &PARENT.replace("-01", "-00"))], &event("A", "p", 1)).await;
         submit(&api, &[], &event("A", "p", 2)).await;
         let seen = hook.wait_for(2).await;
-        ended(running, &site).await;
+        ended(running, &setup).await;
         let all = spans(&collector);
         let [root, attempt] = &all[..] else { panic!("{all:#?}") };
         assert_eq!((root.parent.as_str(), &attempt.parent, &attempt.trace), ("", &root.id, &root.trace));
@@ -261,29 +261,29 @@ mod collector {
 
     #[tokio::test]
     async fn a_collector_that_never_answers_delays_nothing() {
-        let (collector, site) = site(Reply::Hang, 1.0).await;
+        let (collector, setup) = setup(Reply::Hang, 1.0).await;
         let hook = Receiver::start(Clock::system(), always(Reply::Status(200))).await;
-        let (running, api) = start(&site).await;
+        let (running, api) = start(&setup).await;
         api.subscribe(&json!({"name": "crm", "url": hook.url()})).await;
         for n in 0..20 {
             submit(&api, &[], &event("A", "p", n)).await;
         }
         hook.wait_for(20).await;
         collector.wait_for(1).await;
-        ended(running, &site).await;
-        assert!(site.log().contains("the last traces did not reach the collector"), "{}", site.log());
+        ended(running, &setup).await;
+        assert!(setup.log().contains("the last traces did not reach the collector"), "{}", setup.log());
     }
 
     #[tokio::test]
     async fn a_sample_ratio_of_zero_exports_no_trace_started_by_the_daemon() {
-        let (collector, site) = site(Reply::Status(200), 0.0).await;
+        let (collector, setup) = setup(Reply::Status(200), 0.0).await;
         let hook = Receiver::start(Clock::system(), always(Reply::Status(200))).await;
-        let (running, api) = start(&site).await;
+        let (running, api) = start(&setup).await;
         api.subscribe(&json!({"name": "crm", "url": hook.url()})).await;
         submit(&api, &[], &event("A", "p", 1)).await;
         submit(&api, &[("traceparent", PARENT)], &event("A", "p", 2)).await;
         let seen = hook.wait_for(2).await;
-        ended(running, &site).await;
+        ended(running, &setup).await;
         assert!(spans(&collector).iter().all(|span| span.trace == TRACE));
         assert_eq!(spans(&collector).len(), 2);
         let unsampled = seen.iter().filter(|seen| seen.header("traceparent").ends_with("-00")).count();

@@ -47,7 +47,7 @@ fn blocks() -> BTreeMap<String, String> {
 
 /// A daemon on its own address, with a folder for the guide's files.
 struct Bench {
-    site: DaemonSetup,
+    setup: DaemonSetup,
     _running: RunningDaemon,
 }
 
@@ -58,10 +58,10 @@ impl Bench {
 
     /// Starts the daemon through `wrapper`.
     async fn start_by(wrapper: &[&str]) -> Self {
-        let site = DaemonSetup::new(crate::support::memory_dir(), "");
-        let mut running = site.spawn(wrapper);
-        site.ready(&mut running).await;
-        Self { site, _running: running }
+        let setup = DaemonSetup::new(crate::support::memory_dir(), "");
+        let mut running = setup.spawn(wrapper);
+        setup.ready(&mut running).await;
+        Self { setup, _running: running }
     }
 
     /// Writes a block to a file and replaces the guide's addresses by those of this test.
@@ -69,16 +69,16 @@ impl Bench {
         let block = blocks().remove(info).unwrap_or_else(|| panic!("the guide has no block '{info}'"));
         assert!(!block.trim().is_empty(), "an empty block '{info}'");
         let text = block
-            .replace("127.0.0.1:8740", &self.site.address.to_string())
+            .replace("127.0.0.1:8740", &self.setup.address.to_string())
             .replace("127.0.0.1:9000", &receiver.to_string());
-        let path = self.site.dir.path().join(name);
+        let path = self.setup.dir.path().join(name);
         std::fs::write(&path, text).unwrap();
         path
     }
 
     /// Runs a program of the guide to its end and returns its output.
     async fn run(&self, mut program: Command) -> String {
-        program.current_dir(self.site.dir.path()).stdin(Stdio::null());
+        program.current_dir(self.setup.dir.path()).stdin(Stdio::null());
         let output = tokio::task::spawn_blocking(move || program.output().unwrap()).await.unwrap();
         let (told, errors) =
             (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -194,7 +194,7 @@ impl Drop for Program {
 async fn receives(program: &[&str], info: &str, file: &str) {
     let bench = Bench::start().await;
     let mut receiver = Program::start(&bench, program, info, file).await;
-    let api = ApiClient::new(bench.site.address);
+    let api = ApiClient::new(bench.setup.address);
     let url = format!("http://{}/hooks", receiver.address);
     let other = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
     let genuine = json!({"name": "genuine", "url": url, "secret": SECRET, "events": ["GOOD"]});
@@ -254,7 +254,7 @@ async fn configure_for_blue(bench: &Bench, api: &ApiClient, receiver: SocketAddr
     script.env("PATH", format!("{}:{path}", executable.parent().unwrap().display()));
     bench.run(script).await;
     let settings = std::fs::read_to_string(bench.write("toml blue", "blue.toml", receiver)).unwrap();
-    let config = bench.site.dir.path().join("config.toml");
+    let config = bench.setup.dir.path().join("config.toml");
     let before = std::fs::read_to_string(&config).unwrap();
     std::fs::write(&config, before + &settings).unwrap();
     let (limit, pause) = (Duration::from_mins(1), Duration::from_millis(10));
@@ -271,7 +271,7 @@ async fn configure_for_blue(bench: &Bench, api: &ApiClient, receiver: SocketAddr
 async fn a_receiver_written_for_blue_accepts_only_genuine_requests() {
     let bench = Bench::start_by(&["env", &format!("WEBHOOK_SECRET={SECRET}")]).await;
     let mut node = Program::start(&bench, &["node"], "js blue.mjs", "blue.mjs").await;
-    let api = ApiClient::new(bench.site.address);
+    let api = ApiClient::new(bench.setup.address);
     configure_for_blue(&bench, &api, node.address).await;
     let event: Value = serde_json::from_str(&blocks()["json blue-event"]).unwrap();
 

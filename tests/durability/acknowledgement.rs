@@ -55,27 +55,27 @@ mod tests {
     /// point.
     async fn traced(work: impl AsyncFnOnce(&DaemonSetup)) -> (Vec<Call>, String) {
         // The test uses the disk that a daemon would use. In memory a sync costs nothing and groups nothing.
-        let site = DaemonSetup::new(TempDir::new().unwrap(), "");
-        let output = site.dir.path().join("trace");
+        let setup = DaemonSetup::new(TempDir::new().unwrap(), "");
+        let output = setup.dir.path().join("trace");
         let options = ["strace", "-f", "-qq", "-y", "-s", "48", "-e", "signal=none", "-e", CALLS, "-o"];
         let wrapper: Vec<&str> = options.into_iter().chain([output.to_str().unwrap()]).collect();
-        let mut running = site.spawn(&wrapper);
-        site.ready(&mut running).await;
-        work(&site).await;
+        let mut running = setup.spawn(&wrapper);
+        setup.ready(&mut running).await;
+        work(&setup).await;
         running.terminate_child();
         let ended = async || running.has_ended();
         eventually("strace has ended", Duration::from_secs(30), Duration::from_millis(10), ended).await;
-        let data = site.data().to_str().unwrap().to_owned();
+        let data = setup.data().to_str().unwrap().to_owned();
         (trace::read(&std::fs::read_to_string(Path::new(&output)).unwrap()), data)
     }
 
     #[tokio::test]
     async fn the_sync_counter_increases_before_each_202() {
-        let world = TestDaemon::start().await;
+        let daemon = TestDaemon::start().await;
         for n in 0..ALONE {
-            let before = world.syncs();
-            world.api.accepted(&event("TODO_CREATED", "acme/website", n)).await;
-            assert!(world.syncs() > before, "event {n} was answered without a sync");
+            let before = daemon.syncs();
+            daemon.api.accepted(&event("TODO_CREATED", "acme/website", n)).await;
+            assert!(daemon.syncs() > before, "event {n} was answered without a sync");
         }
     }
 
@@ -90,8 +90,8 @@ mod tests {
             println!("strace is not installed: scripts/test installs it where it may");
             return;
         }
-        let (calls, data) = traced(async |site| {
-            let api = ApiClient::new(site.address);
+        let (calls, data) = traced(async |setup| {
+            let api = ApiClient::new(setup.address);
             for n in 0..ALONE {
                 api.accepted(&event("TODO_CREATED", "acme/website", n)).await;
             }
@@ -109,10 +109,10 @@ mod tests {
             println!("strace is not installed: scripts/test installs it where it may");
             return;
         }
-        let (calls, data) = traced(async |site| {
+        let (calls, data) = traced(async |setup| {
             let mut senders = JoinSet::new();
             for lane in 0..CONNECTIONS {
-                let api = ApiClient::new(site.address);
+                let api = ApiClient::new(setup.address);
                 senders.spawn(async move {
                     for n in 0..EACH {
                         api.accepted(&event("TODO_CREATED", "acme/website", lane * EACH + n)).await;
@@ -122,7 +122,7 @@ mod tests {
             while let Some(sender) = senders.join_next().await {
                 sender.unwrap();
             }
-            let listed = ApiClient::new(site.address).list("/v1/events").await;
+            let listed = ApiClient::new(setup.address).list("/v1/events").await;
             assert_eq!(json!(listed.len()), json!(CONNECTIONS * EACH));
         })
         .await;

@@ -63,23 +63,23 @@ mod tests {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_backup_taken_under_load_restores_completely() {
         let receiver = Receiver::start(Clock::system(), always(Reply::Status(200))).await;
-        let site = DaemonSetup::new(memory_dir(), &settings(&receiver));
-        let mut running = site.spawn(&[]);
-        let api = site.ready(&mut running).await;
+        let setup = DaemonSetup::new(memory_dir(), &settings(&receiver));
+        let mut running = setup.spawn(&[]);
+        let api = setup.ready(&mut running).await;
         let ledger = Arc::new(Mutex::new(Ledger::new(0.2)));
         let (id, subscription) = known(&api).await;
         ledger.lock().unwrap().subscribed(&id, subscription);
         let (sender, end) = watch::channel(false);
         let mut senders = JoinSet::new();
         for lane in 0..SENDERS {
-            senders.spawn(submit(ApiClient::new(site.address), ledger.clone(), end.clone(), lane));
+            senders.spawn(submit(ApiClient::new(setup.address), ledger.clone(), end.clone(), lane));
         }
         let enough = async || (ledger.lock().unwrap().accepted.len() >= BEFORE).then_some(());
         eventually("some events are there", Duration::from_mins(1), Duration::from_millis(5), enough).await;
 
         let before = ledger.lock().unwrap().clone();
-        let file = site.dir.path().join("backup");
-        let server = format!("http://{}", site.address);
+        let file = setup.dir.path().join("backup");
+        let server = format!("http://{}", setup.address);
         let taken = postrider(&["backup", text(&file), "--server", &server, "--json"]).await;
         assert!(taken.status.success(), "{}", String::from_utf8_lossy(&taken.stderr));
         let after = ledger.lock().unwrap().accepted.len();
@@ -89,19 +89,19 @@ mod tests {
         }
         running.kill();
         let all = ledger.lock().unwrap().clone();
-        restored(&site, &receiver, before, &all).await;
+        restored(&setup, &receiver, before, &all).await;
         println!("{} events before it, {after} at its end, {} in all", BEFORE, all.accepted.len());
     }
 
     /// Restores the backup as on another machine, and checks the laws on the result.
-    async fn restored(site: &DaemonSetup, receiver: &Receiver, mut before: Ledger, all: &Ledger) {
-        let file = site.dir.path().join("backup");
+    async fn restored(setup: &DaemonSetup, receiver: &Receiver, mut before: Ledger, all: &Ledger) {
+        let file = setup.dir.path().join("backup");
         let other = DaemonSetup::new(memory_dir(), &settings(receiver));
         let data = other.data();
         let refused = postrider(&["restore", text(&file), "--data-dir", text(&data)]).await;
         let said = String::from_utf8_lossy(&refused.stderr).into_owned();
         assert!(refused.status.code() == Some(1) && said.contains("--key FILE") && !data.exists(), "{said}");
-        let key = site.data().join("key");
+        let key = setup.data().join("key");
         let args = ["restore", text(&file), "--data-dir", text(&data), "--key", text(&key)];
         let done = postrider(&args).await;
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));

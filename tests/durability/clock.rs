@@ -40,14 +40,14 @@ mod tests {
 
     /// A daemon's setup with a clock that can be set.
     struct Watch {
-        site: DaemonSetup,
+        setup: DaemonSetup,
         wrapper: Vec<String>,
     }
 
     impl Watch {
         fn new(library: &str) -> Self {
-            let site = DaemonSetup::new(memory_dir(), SETTINGS);
-            let file = site.dir.path().join("clock");
+            let setup = DaemonSetup::new(memory_dir(), SETTINGS);
+            let file = setup.dir.path().join("clock");
             let wrapper = [
                 "env".to_owned(),
                 format!("LD_PRELOAD={library}"),
@@ -55,14 +55,14 @@ mod tests {
                 "FAKETIME_NO_CACHE=1".to_owned(),
                 "FAKETIME_DONT_FAKE_MONOTONIC=1".to_owned(),
             ];
-            let watch = Self { site, wrapper: wrapper.to_vec() };
+            let watch = Self { setup, wrapper: wrapper.to_vec() };
             watch.set("+0");
             watch
         }
 
         /// Sets the clock to this offset from the true time.
         fn set(&self, offset: &str) {
-            let path = self.site.dir.path().join("clock");
+            let path = self.setup.dir.path().join("clock");
             // The file is replaced atomically, since the daemon reads it each time that it asks for the time.
             std::fs::write(path.with_extension("new"), offset).unwrap();
             std::fs::rename(path.with_extension("new"), path).unwrap();
@@ -85,8 +85,8 @@ mod tests {
         let Some(library) = library() else { return };
         let watch = Watch::new(library);
         let wrapper: Vec<&str> = watch.wrapper.iter().map(String::as_str).collect();
-        let mut running = watch.site.spawn(&wrapper);
-        let api = watch.site.ready(&mut running).await;
+        let mut running = watch.setup.spawn(&wrapper);
+        let api = watch.setup.ready(&mut running).await;
         let receiver = Receiver::start(Clock::system(), always(Reply::Status(200))).await;
         api.subscribe(&json!({"url": receiver.url()})).await;
         let mut ids = Vec::new();
@@ -112,8 +112,8 @@ mod tests {
         running.kill();
         // Ids keep increasing across a restart, although by the clock the log is in the future.
         watch.set("-30h");
-        let mut running = watch.site.spawn(&wrapper);
-        let api = watch.site.ready(&mut running).await;
+        let mut running = watch.setup.spawn(&wrapper);
+        let api = watch.setup.ready(&mut running).await;
         let accepted = api.accepted(&event("A", "p", 1000)).await;
         assert!(accepted["id"].as_str().unwrap() > ids.last().unwrap().as_str(), "{accepted}");
         receiver.wait_for(ids.len() + 1).await;
@@ -124,8 +124,8 @@ mod tests {
         let Some(library) = library() else { return };
         let watch = Watch::new(library);
         let wrapper: Vec<&str> = watch.wrapper.iter().map(String::as_str).collect();
-        let mut running = watch.site.spawn(&wrapper);
-        let api = watch.site.ready(&mut running).await;
+        let mut running = watch.setup.spawn(&wrapper);
+        let api = watch.setup.ready(&mut running).await;
         let receiver = Receiver::start(Clock::system(), always(Reply::Status(500))).await;
         api.subscribe(&json!({"url": receiver.url()})).await;
         for n in 0..10 {

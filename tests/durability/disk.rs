@@ -88,10 +88,10 @@ mod tests {
     }
 
     /// Returns a setup whose data directory is its own disk.
-    fn site() -> Option<(DaemonSetup, Disk)> {
-        let site = DaemonSetup::new(TempDir::new().unwrap(), SETTINGS);
-        let disk = Disk::in_memory(&site.data())?;
-        Some((site, disk))
+    fn setup() -> Option<(DaemonSetup, Disk)> {
+        let setup = DaemonSetup::new(TempDir::new().unwrap(), SETTINGS);
+        let disk = Disk::in_memory(&setup.data())?;
+        Some((setup, disk))
     }
 
     async fn receiver(api: &ApiClient, reply: Reply) -> Receiver {
@@ -117,9 +117,9 @@ mod tests {
 
     #[tokio::test]
     async fn below_the_disk_reserve_events_are_refused_and_deliveries_continue() {
-        let Some((site, disk)) = site() else { return };
-        let mut running = site.spawn(&[]);
-        let api = site.ready(&mut running).await;
+        let Some((setup, disk)) = setup() else { return };
+        let mut running = setup.spawn(&[]);
+        let api = setup.ready(&mut running).await;
         let receiver = receiver(&api, Reply::Status(500)).await;
         for n in 0..20 {
             api.accepted(&event("A", "p", n)).await;
@@ -145,7 +145,7 @@ mod tests {
         eventually("events are taken again", WITHIN, PAUSE, taken_again).await;
         drained(&api).await;
         assert!(taken(&receiver).contains(&100));
-        assert!(running.has_ended().is_none(), "{}", site.log());
+        assert!(running.has_ended().is_none(), "{}", setup.log());
     }
 
     /// Submits events until one is refused. Returns the numbers of the accepted ones.
@@ -171,14 +171,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_disk_stops_the_process_and_loses_nothing() {
-        let Some((site, disk)) = site() else { return };
+        let Some((setup, disk)) = setup() else { return };
         // Without a reserve the log itself reaches the end of the disk.
         let wrapper = ["env", "POSTRIDER_STORAGE__DISK_RESERVE=0B"];
         let mut accepted = BTreeSet::new();
         let mut subscribed = None;
         for round in 0..3_u64 {
-            let mut running = site.spawn(&wrapper);
-            let api = site.ready(&mut running).await;
+            let mut running = setup.spawn(&wrapper);
+            let api = setup.ready(&mut running).await;
             let receiver = match subscribed.take() {
                 None => receiver(&api, Reply::Status(503)).await,
                 Some(receiver) => receiver,
@@ -186,14 +186,14 @@ mod tests {
             disk.fill(3 << 20);
             accepted.append(&mut submit_until_refused(&api, round * 1_000_000).await);
             let status = ended(&mut running).await;
-            let log = site.log();
+            let log = setup.log();
             assert_eq!(status.code(), Some(1), "{log}");
             assert!(log.contains("No space left"), "{log}");
             assert!(!log.contains("panicked at"), "{log}");
             // The disk is still full: the start either reports that or serves the existing data.
-            let mut again = site.spawn(&wrapper);
+            let mut again = setup.spawn(&wrapper);
             let answers = async || {
-                let answer = ApiClient::new(site.address).call(http::Method::GET, "/readyz", "", "").await;
+                let answer = ApiClient::new(setup.address).call(http::Method::GET, "/readyz", "", "").await;
                 (answer.is_ok() || again.has_ended().is_some()).then_some(())
             };
             eventually("the daemon serves or has ended", WITHIN, PAUSE, answers).await;
@@ -203,8 +203,8 @@ mod tests {
         }
         let receiver = subscribed.unwrap();
         receiver.answer(always(Reply::Status(200)));
-        let mut running = site.spawn(&wrapper);
-        let api = site.ready(&mut running).await;
+        let mut running = setup.spawn(&wrapper);
+        let api = setup.ready(&mut running).await;
         drained(&api).await;
         let taken = taken(&receiver);
         let lost: Vec<&u64> = accepted.difference(&taken).collect();
@@ -214,24 +214,24 @@ mod tests {
 
     #[tokio::test]
     async fn a_read_only_disk_prevents_the_start_and_is_named() {
-        let Some((site, disk)) = site() else { return };
-        let mut running = site.spawn(&[]);
-        let api = site.ready(&mut running).await;
+        let Some((setup, disk)) = setup() else { return };
+        let mut running = setup.spawn(&[]);
+        let api = setup.ready(&mut running).await;
         let receiver = receiver(&api, Reply::Status(500)).await;
         api.accepted(&event("A", "p", 1)).await;
         running.kill();
         disk.remount("ro").unwrap();
-        let mut running = site.spawn(&[]);
+        let mut running = setup.spawn(&[]);
         let status = ended(&mut running).await;
-        let log = site.log();
+        let log = setup.log();
         let last = log.lines().last().unwrap_or_default();
         println!("{last}");
         assert_eq!(status.code(), Some(1), "{log}");
         assert!(last.contains("Read-only file system") && last.contains("data"), "{log}");
         disk.remount("rw").unwrap();
         receiver.answer(always(Reply::Status(200)));
-        let mut running = site.spawn(&[]);
-        let api = site.ready(&mut running).await;
+        let mut running = setup.spawn(&[]);
+        let api = setup.ready(&mut running).await;
         drained(&api).await;
         assert_eq!(taken(&receiver), BTreeSet::from([1]));
     }
@@ -247,11 +247,11 @@ mod tests {
             println!("==> SKIPPED, NOT TESTED: {error}");
             return;
         }
-        let site = DaemonSetup::new(TempDir::new().unwrap(), SETTINGS);
-        let mount = || Disk::mount(&site.data(), "ext4", "loop,errors=remount-ro", image.to_str().unwrap());
+        let setup = DaemonSetup::new(TempDir::new().unwrap(), SETTINGS);
+        let mount = || Disk::mount(&setup.data(), "ext4", "loop,errors=remount-ro", image.to_str().unwrap());
         let Some(disk) = mount() else { return };
-        let mut running = site.spawn(&[]);
-        let api = site.ready(&mut running).await;
+        let mut running = setup.spawn(&[]);
+        let api = setup.ready(&mut running).await;
         let receiver = receiver(&api, Reply::Status(500)).await;
         let mut accepted: BTreeSet<u64> = BTreeSet::new();
         for n in 0..20 {
@@ -261,14 +261,14 @@ mod tests {
         disk.remount("abort").unwrap();
         accepted.append(&mut submit_until_refused(&api, 20).await);
         let status = ended(&mut running).await;
-        assert_eq!(status.code(), Some(1), "{}", site.log());
-        println!("{}", site.log().lines().last().unwrap_or_default());
+        assert_eq!(status.code(), Some(1), "{}", setup.log());
+        println!("{}", setup.log().lines().last().unwrap_or_default());
         drop(disk);
         run("fsck.ext4", &["-p", "-f", image.to_str().unwrap()]).unwrap_or_else(|error| println!("{error}"));
         let _disk = mount().unwrap();
         receiver.answer(always(Reply::Status(200)));
-        let mut running = site.spawn(&[]);
-        let api = site.ready(&mut running).await;
+        let mut running = setup.spawn(&[]);
+        let api = setup.ready(&mut running).await;
         drained(&api).await;
         let lost: Vec<u64> = accepted.difference(&taken(&receiver)).copied().collect();
         assert!(lost.is_empty(), "{lost:?}");

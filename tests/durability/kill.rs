@@ -70,7 +70,7 @@ mod tests {
     /// A submitter's view of the daemon: the current life, the ledger, and the signal to end.
     #[derive(Clone)]
     struct Desk {
-        site: Arc<DaemonSetup>,
+        setup: Arc<DaemonSetup>,
         ledger: Arc<Mutex<Ledger>>,
         /// The number of the daemon's current life, or `None` as the signal to end.
         life: watch::Receiver<Option<u64>>,
@@ -79,7 +79,7 @@ mod tests {
     impl Desk {
         /// Submits events until told to end, and then until every event with a sender's id has a response.
         async fn submit(mut self, lane: u64, mut rng: StdRng) {
-            let mut api = ApiClient::new(self.site.address);
+            let mut api = ApiClient::new(self.setup.address);
             let mut count = 0;
             while self.life.borrow().is_some() {
                 // An event with a sender's id can be submitted again.
@@ -110,7 +110,7 @@ mod tests {
                     Err(lost) => assert!(life.is_some(), "the last daemon does not answer: {lost:?}"),
                 }
                 // The daemon is dead: wait for its next life and submit again.
-                *api = ApiClient::new(self.site.address);
+                *api = ApiClient::new(self.setup.address);
                 drop(self.life.wait_for(|now| *now != life).await.unwrap());
             }
         }
@@ -170,14 +170,14 @@ mod tests {
 
     /// Kills the daemon `kills` times at random moments, and leaves the last one running.
     async fn spree(
-        site: &DaemonSetup,
+        setup: &DaemonSetup,
         kills: u64,
         life: &watch::Sender<Option<u64>>,
         rng: &mut StdRng,
     ) -> usize {
         let mut before_ready = 0;
         for kill in 1..=kills {
-            let mut running = site.spawn(&[]);
+            let mut running = setup.spawn(&[]);
             let moment = Duration::from_micros(rng.random_range(0..LIFE_MS_MAX * 1000));
             // The random moment is the point: some kills hit the start and the recovery, most the load.
             let killed_at = crate::support::passes(moment);
@@ -185,7 +185,7 @@ mod tests {
             tokio::select! {
                 biased;
                 () = &mut killed_at => before_ready += 1,
-                _ = site.ready(&mut running) => {
+                _ = setup.ready(&mut running) => {
                     life.send_replace(Some(kill));
                     killed_at.await;
                 }
@@ -205,20 +205,20 @@ mod tests {
         for (index, (_, share)) in subscriptions().iter().enumerate() {
             receivers.push(Receiver::start(Clock::system(), failing(*share, seed + index as u64)).await);
         }
-        let site = Arc::new(DaemonSetup::new(memory_dir(), &settings(&receivers)));
+        let setup = Arc::new(DaemonSetup::new(memory_dir(), &settings(&receivers)));
         let ledger = Arc::new(Mutex::new(Ledger::new(JITTER)));
-        note_subscriptions(&site, &ledger).await;
+        note_subscriptions(&setup, &ledger).await;
 
         let (life, watched) = watch::channel(Some(0));
-        let desk = Desk { site: Arc::clone(&site), ledger: Arc::clone(&ledger), life: watched };
+        let desk = Desk { setup: Arc::clone(&setup), ledger: Arc::clone(&ledger), life: watched };
         let mut submitters = JoinSet::new();
         for lane in 0..SUBMITTERS {
             submitters.spawn(desk.clone().submit(lane, StdRng::seed_from_u64(rng.random())));
         }
-        let before_ready = spree(&site, kills, &life, &mut rng).await;
+        let before_ready = spree(&setup, kills, &life, &mut rng).await;
 
-        let mut last = site.spawn(&[]);
-        let api = site.ready(&mut last).await;
+        let mut last = setup.spawn(&[]);
+        let api = setup.ready(&mut last).await;
         life.send_replace(None);
         while let Some(submitter) = submitters.join_next().await {
             submitter.unwrap();
@@ -239,9 +239,9 @@ mod tests {
     }
 
     /// Starts the daemon once, so that the config file's subscriptions get their ids, and stops it.
-    async fn note_subscriptions(site: &DaemonSetup, ledger: &Mutex<Ledger>) {
-        let mut running = site.spawn(&[]);
-        let api = site.ready(&mut running).await;
+    async fn note_subscriptions(setup: &DaemonSetup, ledger: &Mutex<Ledger>) {
+        let mut running = setup.spawn(&[]);
+        let api = setup.ready(&mut running).await;
         let listed = api.list("/v1/subscriptions").await;
         let schedule = [Duration::from_millis(WAIT_MS); RETRIES];
         for (members, _) in subscriptions() {

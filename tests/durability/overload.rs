@@ -178,9 +178,9 @@ mod tests {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn overload_is_refused_and_every_accepted_event_is_delivered() {
         let length = Duration::from_secs(variable("OVERLOAD_SECS", 5));
-        let site = DaemonSetup::new(TempDir::new().unwrap(), "");
-        let mut running = site.spawn(&WRAPPER);
-        let api = site.ready(&mut running).await;
+        let setup = DaemonSetup::new(TempDir::new().unwrap(), "");
+        let mut running = setup.spawn(&WRAPPER);
+        let api = setup.ready(&mut running).await;
         let (book, counts) = (Book::default(), Arc::new(Counts::default()));
         let (address, _server) = note_taken(book.clone()).await;
         api.subscribe(&json!({"url": format!("http://{address}/"), "events": ["LOAD"]})).await;
@@ -190,7 +190,7 @@ mod tests {
         let (stop, stopped) = watch::channel(false);
         let mut senders = JoinSet::new();
         for _ in 0..SENDERS {
-            senders.spawn(send(site.address, book.clone(), Arc::clone(&counts), stopped.clone()));
+            senders.spawn(send(setup.address, book.clone(), Arc::clone(&counts), stopped.clone()));
         }
         let most = watch_memory(&running, length).await;
         stop.send_replace(true);
@@ -219,7 +219,7 @@ mod tests {
         assert!(accepted > 0 && offered >= 3 * accepted, "that was no overload");
         assert!(most[0].max(most[1]) < MEMORY_KIB_MAX, "{most:?}");
         assert!(recovered < RECOVERED_WITHIN, "{recovered:?}");
-        assert!(running.has_ended().is_none(), "{}", site.log());
+        assert!(running.has_ended().is_none(), "{}", setup.log());
     }
 
     const KIB: usize = 1024;
@@ -245,15 +245,15 @@ mod tests {
 
     #[tokio::test]
     async fn body_memory_is_reserved_as_bytes_arrive_and_excess_requests_get_429() {
-        let site = DaemonSetup::new(TempDir::new().unwrap(), "");
-        let mut running = site.spawn(&["env", "POSTRIDER_SERVER__QUEUE_BYTES_MAX=1MiB"]);
-        let api = site.ready(&mut running).await;
+        let setup = DaemonSetup::new(TempDir::new().unwrap(), "");
+        let mut running = setup.spawn(&["env", "POSTRIDER_SERVER__QUEUE_BYTES_MAX=1MiB"]);
+        let api = setup.ready(&mut running).await;
         let pause = Duration::from_millis(5);
-        let slow = begin(site.address, 900 * KIB, 600 * KIB).await;
+        let slow = begin(setup.address, 900 * KIB, 600 * KIB).await;
         let taken = async || (held(&api).await == 600 * KIB).then_some(());
         eventually("the room is taken", RECOVERED_WITHIN, pause, taken).await;
 
-        let mut refused = begin(site.address, 900 * KIB, 500 * KIB).await;
+        let mut refused = begin(setup.address, 900 * KIB, 500 * KIB).await;
         let mut answer = Vec::new();
         refused.read_to_end(&mut answer).await.unwrap();
         let answer = String::from_utf8(answer).unwrap();

@@ -89,21 +89,21 @@ mod tests {
     }
 
     struct Run {
-        site: DaemonSetup,
+        setup: DaemonSetup,
         running: RunningDaemon,
         api: ApiClient,
     }
 
     impl Run {
-        async fn start(site: DaemonSetup) -> Self {
-            let mut running = site.spawn(&[]);
-            let api = site.ready(&mut running).await;
-            Self { site, running, api }
+        async fn start(setup: DaemonSetup) -> Self {
+            let mut running = setup.spawn(&[]);
+            let api = setup.ready(&mut running).await;
+            Self { setup, running, api }
         }
 
         async fn killed(self) -> Self {
             self.running.kill();
-            Self::start(self.site).await
+            Self::start(self.setup).await
         }
     }
 

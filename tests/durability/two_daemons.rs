@@ -10,13 +10,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_second_daemon_refuses_to_start_and_names_the_first() {
-        let site = DaemonSetup::new(memory_dir(), "");
-        let mut first = site.spawn(&[]);
-        let api = site.ready(&mut first).await;
+        let setup = DaemonSetup::new(memory_dir(), "");
+        let mut first = setup.spawn(&[]);
+        let api = setup.ready(&mut first).await;
         api.accepted(&event("TODO_CREATED", "acme/website", 1)).await;
 
         let beside = DaemonSetup::new(memory_dir(), "");
-        let settings = daemon::config(&site.data(), "");
+        let settings = daemon::config(&setup.data(), "");
         std::fs::write(beside.dir.path().join("config.toml"), settings).unwrap();
         let mut second = beside.spawn(&[]);
         let ended = async || second.has_ended();
@@ -30,8 +30,8 @@ mod tests {
         api.accepted(&event("TODO_CREATED", "acme/website", 2)).await;
         assert_eq!(api.list("/v1/events").await.len(), 2);
         first.kill();
-        let mut third = site.spawn(&[]);
-        let api = site.ready(&mut third).await;
+        let mut third = setup.spawn(&[]);
+        let api = setup.ready(&mut third).await;
         assert_eq!(api.list("/v1/events").await.len(), 2);
     }
 }

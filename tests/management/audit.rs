@@ -67,62 +67,62 @@ mod tests {
     async fn every_change_has_an_audit_line_and_a_refusal_has_none() {
         let log = Log::default();
         let _guard = log.start();
-        let world = TestDaemon::start_with("[api]\nreplay_backlog_max = 1\n", 1).await;
+        let daemon = TestDaemon::start_with("[api]\nreplay_backlog_max = 1\n", 1).await;
         let mut seen = BTreeSet::new();
-        let (receiver, subscription) = world.subscribed(json!({"name": "crm"})).await;
+        let (receiver, subscription) = daemon.subscribed(json!({"name": "crm"})).await;
         let subscription = id(&subscription).to_owned();
         let path = format!("/v1/subscriptions/{subscription}");
         expect(&log, &mut seen, "subscription.created", &subscription, "crm");
-        world.api.patch(&path, &json!({"timeout": "3s", "name": "erp"})).await;
+        daemon.api.patch(&path, &json!({"timeout": "3s", "name": "erp"})).await;
         expect(&log, &mut seen, "subscription.changed", &subscription, "name,timeout");
-        world.api.patch(&path, &json!({"enabled": false})).await;
+        daemon.api.patch(&path, &json!({"enabled": false})).await;
         expect(&log, &mut seen, "subscription.disabled", &subscription, "");
-        world.api.command(&format!("{path}/enable")).await.expect(200);
+        daemon.api.command(&format!("{path}/enable")).await.expect(200);
         expect(&log, &mut seen, "subscription.enabled", &subscription, "");
-        world.api.command(&format!("{path}/rotate-secret")).await.expect(200);
+        daemon.api.command(&format!("{path}/rotate-secret")).await.expect(200);
         expect(&log, &mut seen, "subscription.secret_rotated", &subscription, "grace 1d");
-        world.api.command(&format!("{path}/test")).await.expect(200);
+        daemon.api.command(&format!("{path}/test")).await.expect(200);
         expect(&log, &mut seen, "subscription.tested", &subscription, "200");
 
         receiver.answer(always(Reply::Status(500)));
-        let accepted = world.api.accepted(&event("T", "p", 1)).await;
+        let accepted = daemon.api.accepted(&event("T", "p", 1)).await;
         receiver.wait_for(2).await;
-        world.pass(1).await;
+        daemon.pass(1).await;
         assert_eq!(log.take(), Vec::<Value>::new(), "events and deliveries are no changes of anybody's");
         let delivery =
-            id(&world.api.list(&format!("/v1/events/{}/deliveries", id(&accepted))).await[0]).to_owned();
-        world.api.command(&format!("/v1/deliveries/{delivery}/cancel")).await.expect(200);
+            id(&daemon.api.list(&format!("/v1/events/{}/deliveries", id(&accepted))).await[0]).to_owned();
+        daemon.api.command(&format!("/v1/deliveries/{delivery}/cancel")).await.expect(200);
         expect(&log, &mut seen, "delivery.cancelled", &delivery, "");
-        world.api.command(&format!("/v1/deliveries/{delivery}/cancel")).await.expect(409);
-        world
+        daemon.api.command(&format!("/v1/deliveries/{delivery}/cancel")).await.expect(409);
+        daemon
             .api
             .call(Method::PATCH, &path, "application/json", "{\"timeout\":0}")
             .await
             .unwrap()
             .expect(422);
         assert_eq!(log.take(), Vec::<Value>::new());
-        world.api.command(&format!("/v1/deliveries/{delivery}/retry")).await.expect(200);
+        daemon.api.command(&format!("/v1/deliveries/{delivery}/retry")).await.expect(200);
         expect(&log, &mut seen, "delivery.retried", &delivery, "");
 
         receiver.answer(always(Reply::Status(200)));
         let quiet =
-            async || (world.api.subscription(&subscription).await["stats"]["pending"] == 0).then_some(());
-        world.until("nothing is pending", quiet).await;
+            async || (daemon.api.subscription(&subscription).await["stats"]["pending"] == 0).then_some(());
+        daemon.until("nothing is pending", quiet).await;
         // A delivery that stays in flight delays the subscription's replay.
         receiver.answer(always(Reply::Hang));
-        world.api.command(&format!("/v1/events/{}/replay", id(&accepted))).await.expect(202);
+        daemon.api.command(&format!("/v1/events/{}/replay", id(&accepted))).await.expect(202);
         expect(&log, &mut seen, "event.replayed", id(&accepted), "deliveries=1");
-        let job = world.api.command(&format!("{path}/replay")).await.expect(202);
+        let job = daemon.api.command(&format!("{path}/replay")).await.expect(202);
         expect(&log, &mut seen, "replay.started", id(&job), &format!("subscription={subscription}"));
-        let cancelled = world.api.command(&format!("/v1/replays/{}/cancel", id(&job))).await.expect(200);
+        let cancelled = daemon.api.command(&format!("/v1/replays/{}/cancel", id(&job))).await.expect(200);
         let made = format!("made={}", cancelled["made"]);
         expect(&log, &mut seen, "replay.cancelled", id(&job), &made);
 
-        let backup = world.api.call(Method::POST, "/v1/backup", "", "").await.unwrap();
+        let backup = daemon.api.call(Method::POST, "/v1/backup", "", "").await.unwrap();
         assert_eq!(backup.status, 200);
         expect(&log, &mut seen, "backup.begun", "", "");
 
-        world.api.delete(&path).await;
+        daemon.api.delete(&path).await;
         expect(&log, &mut seen, "subscription.deleted", &subscription, "");
         let all: BTreeSet<String> = Action::ALL.iter().map(|action| action.as_str().to_owned()).collect();
         assert_eq!(seen, all, "every action is tried here");

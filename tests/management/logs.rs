@@ -26,33 +26,33 @@ fn lines(log: &str) -> Vec<Value> {
 #[tokio::test]
 async fn sighup_changes_the_level_of_json_logs() {
     let log = |level: &str| format!("[log]\nformat = \"json\"\nlevel = \"{level}\"\n");
-    let site = DaemonSetup::new(crate::support::memory_dir(), &log("info"));
-    let mut running = site.spawn(&[]);
-    let api = site.ready(&mut running).await;
+    let setup = DaemonSetup::new(crate::support::memory_dir(), &log("info"));
+    let mut running = setup.spawn(&[]);
+    let api = setup.ready(&mut running).await;
     let accepted = async |level: &str| {
         let said =
             |line: &Value| line["fields"]["message"] == "created a subscription" && line["level"] == level;
         api.subscribe(&json!({"url": "http://127.0.0.1:9/"})).await;
-        lines(&site.log()).iter().filter(|line| said(line)).count()
+        lines(&setup.log()).iter().filter(|line| said(line)).count()
     };
     assert_eq!(accepted("DEBUG").await, 0);
-    site.configure(&log("debug"));
+    setup.configure(&log("debug"));
     running.hang_up();
     crate::support::eventually("the level is debug", WITHIN, PAUSE, async || {
         (accepted("DEBUG").await > 0).then_some(())
     })
     .await;
     // An invalid level changes nothing and is reported.
-    site.configure(&log("loud=?"));
+    setup.configure(&log("loud=?"));
     running.hang_up();
     crate::support::eventually("the mistake is said", WITHIN, PAUSE, async || {
-        site.log().contains("the configuration was not reloaded").then_some(())
+        setup.log().contains("the configuration was not reloaded").then_some(())
     })
     .await;
     let before = accepted("DEBUG").await;
     assert!(accepted("DEBUG").await > before);
     assert!(
-        lines(&site.log()).iter().all(|line| line["timestamp"].is_string() && line["target"].is_string())
+        lines(&setup.log()).iter().all(|line| line["timestamp"].is_string() && line["target"].is_string())
     );
 }
 
@@ -75,17 +75,17 @@ async fn a_dead_receiver_logs_at_most_one_line_a_minute() {
     let to = log.clone();
     let subscriber = tracing_subscriber::fmt().json().with_env_filter(EnvFilter::new("info"));
     let _log = tracing::subscriber::set_default(subscriber.with_writer(move || to.clone()).finish());
-    let mut world = TestDaemon::start().await;
-    let dead = world.receiver(always(Reply::Status(500))).await;
+    let mut daemon = TestDaemon::start().await;
+    let dead = daemon.receiver(always(Reply::Status(500))).await;
     let waits: Vec<&str> = std::iter::repeat_n("10s", 30).collect();
-    let made = world.subscribe(&dead, json!({"name": "dead", "retry_schedule": waits})).await;
+    let made = daemon.subscribe(&dead, json!({"name": "dead", "retry_schedule": waits})).await;
     let id = made["id"].as_str().unwrap();
     for n in 0..50 {
-        world.api.accepted(&event("A", "p", n)).await;
+        daemon.api.accepted(&event("A", "p", n)).await;
     }
-    world
+    daemon
         .until("it is switched off", async || {
-            let shown = world.api.subscription(id).await;
+            let shown = daemon.api.subscription(id).await;
             (shown["health"] == "disabled").then_some(())
         })
         .await;
@@ -100,5 +100,5 @@ async fn a_dead_receiver_logs_at_most_one_line_a_minute() {
         line["fields"]["message"].as_str().unwrap().starts_with("switched a subscription off")
     });
     assert_eq!(off.count(), 1);
-    world.stop().await;
+    daemon.stop().await;
 }

@@ -38,25 +38,27 @@ async fn text(api: &ApiClient) -> String {
 
 #[tokio::test(start_paused = true)]
 async fn metrics_count_events_deliveries_and_attempts() {
-    let mut world = TestDaemon::start_with("[api]\nmetrics_subscriptions_max = 1\n", 1).await;
-    let (_receiver, _) = world.subscribed(json!({"name": "well", "events": ["A"]})).await;
-    let down = world.receiver(always(Reply::Status(500))).await;
-    let ill = world.subscribe(&down, json!({"name": "ill", "events": ["B"], "retry_schedule": ["1h"]})).await;
+    let mut daemon = TestDaemon::start_with("[api]\nmetrics_subscriptions_max = 1\n", 1).await;
+    let (_receiver, _) = daemon.subscribed(json!({"name": "well", "events": ["A"]})).await;
+    let down = daemon.receiver(always(Reply::Status(500))).await;
+    let ill =
+        daemon.subscribe(&down, json!({"name": "ill", "events": ["B"], "retry_schedule": ["1h"]})).await;
     let (_other, _) =
-        world.subscribed(json!({"name": "other \"one\"", "events": ["A"], "filter": "event.data.n"})).await;
+        daemon.subscribed(json!({"name": "other \"one\"", "events": ["A"], "filter": "event.data.n"})).await;
     for n in 0..10 {
-        world.api.accepted(&event("A", "p", n)).await;
+        daemon.api.accepted(&event("A", "p", n)).await;
     }
     for n in 0..4 {
-        world.api.accepted(&event("B", "p", n)).await;
+        daemon.api.accepted(&event("B", "p", n)).await;
     }
-    world
+    daemon
         .until("two attempts have failed", async || {
-            (samples(&world.api).await["postrider_attempts_total{outcome=\"rejected\"}"] >= 2.0).then_some(())
+            (samples(&daemon.api).await["postrider_attempts_total{outcome=\"rejected\"}"] >= 2.0)
+                .then_some(())
         })
         .await;
-    world.pass(600).await;
-    let seen = samples(&world.api).await;
+    daemon.pass(600).await;
+    let seen = samples(&daemon.api).await;
     let is = |name: &str, expected: f64| {
         assert!((seen[name] - expected).abs() < 0.01, "{name}: {} and not {expected}", seen[name]);
     };
@@ -93,32 +95,32 @@ async fn metrics_count_events_deliveries_and_attempts() {
         assert!(seen[present] > 0.0, "{present}: {}", seen[present]);
     }
     // Held deliveries of a disabled subscription no longer count as a backlog.
-    world.api.command(&format!("/v1/subscriptions/{id}/disable")).await.expect(200);
-    let seen = samples(&world.api).await;
+    daemon.api.command(&format!("/v1/subscriptions/{id}/disable")).await.expect(200);
+    let seen = samples(&daemon.api).await;
     let state = |state: &str| seen[&format!("postrider_deliveries{{state=\"{state}\"}}")];
     assert!((state("held") - 4.0).abs() < 0.01 && state("pending") < 0.01, "{seen:?}");
     assert!(
         seen["postrider_oldest_pending_seconds"] < 0.01 && !seen.keys().any(|name| name.contains("\"ill\"")),
         "{seen:?}"
     );
-    world.stop().await;
+    daemon.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn only_subscriptions_with_the_largest_backlogs_have_their_own_series() {
-    let world = TestDaemon::start_with("[api]\nmetrics_subscriptions_max = 1\n", 1).await;
-    let down = world.receiver(always(Reply::Status(500))).await;
+    let daemon = TestDaemon::start_with("[api]\nmetrics_subscriptions_max = 1\n", 1).await;
+    let down = daemon.receiver(always(Reply::Status(500))).await;
     for (name, events) in [("five", "A"), ("three", "B"), ("two", "C"), ("one", "D")] {
-        world.subscribe(&down, json!({"name": name, "events": [events], "retry_schedule": ["1h"]})).await;
+        daemon.subscribe(&down, json!({"name": name, "events": [events], "retry_schedule": ["1h"]})).await;
     }
     // The oldest delivery belongs to 'one'.
     for (event_type, count) in [("D", 1), ("A", 5), ("B", 3), ("C", 2)] {
         for n in 0..count {
-            world.api.accepted(&event(event_type, "p", n)).await;
+            daemon.api.accepted(&event(event_type, "p", n)).await;
         }
-        world.pass(10).await;
+        daemon.pass(10).await;
     }
-    let seen = samples(&world.api).await;
+    let seen = samples(&daemon.api).await;
     let named: BTreeMap<&str, f64> = seen
         .iter()
         .filter(|(name, _)| name.starts_with("postrider_subscription_backlog"))
@@ -136,9 +138,9 @@ async fn metrics_require_the_read_role() {
             format!("[[auth.keys]]\nname = \"{role}\"\nrole = \"{role}\"\nsha256 = \"{sha256}\"\n")
         })
         .concat();
-    let world = TestDaemon::start_with(&keys, 1).await;
+    let daemon = TestDaemon::start_with(&keys, 1).await;
     for (key, expected) in [("nobody", 401), ("ingest", 403), ("read", 200), ("admin", 200)] {
-        let api = ApiClient::new(world.api.address).with_key(key);
+        let api = ApiClient::new(daemon.api.address).with_key(key);
         let answer = api.call(Method::GET, "/metrics", "", "").await.unwrap();
         assert_eq!(answer.status.as_u16(), expected, "{key}");
     }
@@ -171,8 +173,8 @@ fn named(text: &str) -> BTreeSet<String> {
 
 #[tokio::test(start_paused = true)]
 async fn the_dashboard_and_alerts_use_existing_metrics() {
-    let world = TestDaemon::start().await;
-    let text = text(&world.api).await;
+    let daemon = TestDaemon::start().await;
+    let text = text(&daemon.api).await;
     let shown: BTreeSet<&str> =
         text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
     let rules = std::fs::read_to_string(contrib("prometheus/postrider.rules.yml")).unwrap();
@@ -262,13 +264,13 @@ const PAUSE: Duration = Duration::from_millis(100);
 #[tokio::test]
 #[ignore = "needs promtool and prometheus: scripts/test runs it"]
 async fn prometheus_scrapes_the_output_and_answers_every_dashboard_query() {
-    let site = DaemonSetup::new(crate::support::memory_dir(), "");
-    let mut running = site.spawn(&[]);
-    let api = site.ready(&mut running).await;
+    let setup = DaemonSetup::new(crate::support::memory_dir(), "");
+    let mut running = setup.spawn(&[]);
+    let api = setup.ready(&mut running).await;
     let clock = postrider::model::time::Clock::system();
     let receiver = crate::support::receiver::Receiver::start(clock, always(Reply::Status(200))).await;
     api.subscribe(&json!({"url": receiver.url(), "name": "a name with \"quotes\" and \\"})).await;
-    let prometheus = Prometheus::start(site.address);
+    let prometheus = Prometheus::start(setup.address);
     let rate = "sum(rate(postrider_attempts_total{outcome=\"success\"}[30s])) > 0";
     crate::support::eventually("Prometheus has seen deliveries", WITHIN, PAUSE, async || {
         api.accepted(&event("A", "p", 1)).await;

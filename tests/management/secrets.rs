@@ -125,10 +125,10 @@ fn with_key(settings: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn secrets_never_appear_in_logs_responses_or_files() {
-    let site = DaemonSetup::new(memory_dir(), &with_key(""));
+    let setup = DaemonSetup::new(memory_dir(), &with_key(""));
     let receiver = Receiver::start(Clock::system(), always(Reply::Status(200))).await;
-    let mut running = site.spawn(&[]);
-    let api = site.ready(&mut running).await.with_key(KEY);
+    let mut running = setup.spawn(&[]);
+    let api = setup.ready(&mut running).await.with_key(KEY);
 
     let mine = format!("whsec_{}", STANDARD.encode([0xa7; 24]));
     let own = api.subscribe(&json!({"url": receiver.url(), "name": "own", "secret": mine})).await;
@@ -155,8 +155,8 @@ async fn secrets_never_appear_in_logs_responses_or_files() {
     }
     // A start reads everything again, and deleting rewrites the deleted rows once more.
     assert!(running.kill().code().is_none());
-    let mut running = site.spawn(&[]);
-    let api = site.ready(&mut running).await.with_key(KEY);
+    let mut running = setup.spawn(&[]);
+    let api = setup.ready(&mut running).await.with_key(KEY);
     api.delete(&format!("/v1/subscriptions/{}", own["id"].as_str().unwrap())).await;
     api.accepted(&event("T", "p", 2)).await;
     eventually("the others have it", WITHIN, PAUSE, async || (receiver.seen().len() == 5).then_some(()))
@@ -170,10 +170,10 @@ async fn secrets_never_appear_in_logs_responses_or_files() {
 
     let shown = seen.iter().any(|(_, text)| String::from_utf8_lossy(text).contains(&public_key));
     assert!(shown, "the public key is no secret");
-    let log = site.log();
+    let log = setup.log();
     assert!(log.contains("TRACE") && log.contains("subscription.created"), "{log}");
     seen.push(("the log".to_owned(), log.into_bytes()));
-    let data = files(&site.data());
+    let data = files(&setup.data());
     let needle = receiver.url();
     assert!(
         data.iter().any(|(_, bytes)| bytes.windows(needle.len()).any(|part| part == needle.as_bytes())),
@@ -192,18 +192,18 @@ async fn secrets_never_appear_in_logs_responses_or_files() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_daemon_without_its_key_file_refuses_to_start_and_explains() {
-    let site = DaemonSetup::new(memory_dir(), "");
-    let key = site.data().join("key");
-    let mut running = site.spawn(&[]);
-    let api = site.ready(&mut running).await;
+    let setup = DaemonSetup::new(memory_dir(), "");
+    let key = setup.data().join("key");
+    let mut running = setup.spawn(&[]);
+    let api = setup.ready(&mut running).await;
     let made: Value = api.subscribe(&json!({"url": "http://127.0.0.1:9/"})).await;
     running.kill();
     let kept = fs::read(&key).unwrap();
     let told = async |what: &str| {
-        let mut running = site.spawn(&[]);
+        let mut running = setup.spawn(&[]);
         let ended = eventually("it has ended", WITHIN, PAUSE, async || running.has_ended()).await;
         assert_eq!(ended.code(), Some(1));
-        let log = site.log();
+        let log = setup.log();
         assert!(log.contains(key.to_str().unwrap()) && log.contains(what), "{log}");
     };
     let set_mode = |mode: u32| {
@@ -222,7 +222,7 @@ async fn a_daemon_without_its_key_file_refuses_to_start_and_explains() {
     assert!(!key.exists());
     fs::write(&key, kept).unwrap();
     set_mode(0o600);
-    let mut running = site.spawn(&[]);
-    let api = site.ready(&mut running).await;
+    let mut running = setup.spawn(&[]);
+    let api = setup.ready(&mut running).await;
     assert_eq!(api.subscription(made["id"].as_str().unwrap()).await["name"], "127.0.0.1");
 }

@@ -38,8 +38,8 @@ struct Manager {
 }
 
 impl Manager {
-    fn new(site: &DaemonSetup) -> Self {
-        let path = site.dir.path().join("notify").to_str().unwrap().to_owned();
+    fn new(setup: &DaemonSetup) -> Self {
+        let path = setup.dir.path().join("notify").to_str().unwrap().to_owned();
         let socket = UnixDatagram::bind(&path).unwrap();
         socket.set_read_timeout(Some(WITHIN)).unwrap();
         Self { socket, path }
@@ -69,15 +69,15 @@ async fn ended(running: &mut RunningDaemon) -> bool {
 
 #[tokio::test]
 async fn the_service_manager_is_notified_of_each_state_change() {
-    let site = DaemonSetup::new(memory_dir(), "");
-    let manager = Manager::new(&site);
-    let mut running = site.spawn_as_service(&[("NOTIFY_SOCKET", &manager.path)], None);
-    let serving = format!("STATUS=serving {}", site.address);
+    let setup = DaemonSetup::new(memory_dir(), "");
+    let manager = Manager::new(&setup);
+    let mut running = setup.spawn_as_service(&[("NOTIFY_SOCKET", &manager.path)], None);
+    let serving = format!("STATUS=serving {}", setup.address);
     assert_eq!(manager.hear(), ["READY=1", &serving]);
-    let api = ApiClient::new(site.address);
+    let api = ApiClient::new(setup.address);
     api.call(http::Method::GET, "/readyz", "", "").await.unwrap().expect_text(200, "ready\n");
 
-    site.configure("[log]\nlevel = \"debug\"\n");
+    setup.configure("[log]\nlevel = \"debug\"\n");
     running.hang_up();
     let told = manager.hear();
     let at: u64 = told[1].strip_prefix("MONOTONIC_USEC=").unwrap().parse().unwrap();
@@ -87,7 +87,7 @@ async fn the_service_manager_is_notified_of_each_state_change() {
     assert!(at > 0 && Duration::from_micros(at) <= Duration::from_secs_f64(uptime + 0.1), "{at} {uptime}");
     assert_eq!(manager.hear(), ["READY=1", &serving]);
 
-    site.configure("[log]\nlevel = 7\n");
+    setup.configure("[log]\nlevel = 7\n");
     running.hang_up();
     // The daemon may have noticed the changed file on its own before.
     let refused = eventually("the bad file is refused", WITHIN, PAUSE, async || {
@@ -97,7 +97,7 @@ async fn the_service_manager_is_notified_of_each_state_change() {
         refused.await[1],
         format!("{serving}; the configuration was not reloaded, the log says why"),
         "{}",
-        site.log()
+        setup.log()
     );
     running.terminate();
     let stopping = eventually("it is stopping", WITHIN, PAUSE, async || {
@@ -109,11 +109,11 @@ async fn the_service_manager_is_notified_of_each_state_change() {
 
 #[tokio::test]
 async fn the_watchdog_is_notified_twice_per_interval() {
-    let site = DaemonSetup::new(memory_dir(), "");
-    let manager = Manager::new(&site);
+    let setup = DaemonSetup::new(memory_dir(), "");
+    let manager = Manager::new(&setup);
     let variables = [("NOTIFY_SOCKET", manager.path.as_str()), ("WATCHDOG_USEC", "400000")];
     let began = Instant::now();
-    let mut running = site.spawn_as_service(&variables, None);
+    let mut running = setup.spawn_as_service(&variables, None);
     assert_eq!(manager.hear()[0], "READY=1");
     for _ in 0..4 {
         assert_eq!(manager.hear(), ["WATCHDOG=1"]);
@@ -215,11 +215,11 @@ impl Found {
 async fn no_request_fails_over_restarts_on_a_socket_that_stays_open() {
     const RESTARTS: usize = 5;
     const SLOW: Duration = Duration::from_secs(3);
-    let site = DaemonSetup::new(memory_dir(), "[health]\ndisable = \"never\"\n");
-    let listener = TcpListener::bind(site.address).unwrap();
-    let start = || site.spawn_as_service(&[], Some(listener.try_clone().unwrap().into()));
+    let setup = DaemonSetup::new(memory_dir(), "[health]\ndisable = \"never\"\n");
+    let listener = TcpListener::bind(setup.address).unwrap();
+    let start = || setup.spawn_as_service(&[], Some(listener.try_clone().unwrap().into()));
     let mut running = start();
-    let api = site.ready(&mut running).await;
+    let api = setup.ready(&mut running).await;
     let receiver = Receiver::start(Clock::system(), always(Reply::Status(200))).await;
     api.subscribe(&json!({"name": "quick", "url": receiver.url()})).await;
     // A stop waits for attempts in flight, but submitters do not wait for it.
@@ -229,18 +229,18 @@ async fn no_request_fails_over_restarts_on_a_socket_that_stays_open() {
     let found = Arc::new(Found::default());
     let mut clients = JoinSet::new();
     for name in 0..16 {
-        clients.spawn(Arc::clone(&found).submit(site.address, name, name % 4 == 0));
+        clients.spawn(Arc::clone(&found).submit(setup.address, name, name % 4 == 0));
     }
     for restart in 0..RESTARTS {
         found.more(200).await;
         let before = slow.count();
-        ApiClient::new(site.address).accepted(&json!({"type": "SLOW", "project": "p"})).await;
+        ApiClient::new(setup.address).accepted(&json!({"type": "SLOW", "project": "p"})).await;
         if restart == 0 {
             eventually("a slow one is out", WITHIN, PAUSE, async || (slow.count() > before).then_some(()))
                 .await;
         }
         running.terminate();
-        assert!(ended(&mut running).await, "{}", site.log());
+        assert!(ended(&mut running).await, "{}", setup.log());
         running = start();
     }
     found.more(200).await;
@@ -258,7 +258,7 @@ async fn no_request_fails_over_restarts_on_a_socket_that_stays_open() {
     assert!(failures.is_empty(), "{failures:?}");
     assert!(longest < SLOW, "whoever submits waited for a slow receiver: {longest:?}");
 
-    let api = site.ready(&mut running).await;
+    let api = setup.ready(&mut running).await;
     let drained = async || (api.unfinished().await == 0).then_some(());
     eventually("all is delivered", WITHIN, Duration::from_millis(50), drained).await;
     let seen: BTreeSet<String> = receiver.seen().iter().map(|seen| seen.event().to_owned()).collect();
@@ -268,13 +268,13 @@ async fn no_request_fails_over_restarts_on_a_socket_that_stays_open() {
 
 #[tokio::test]
 async fn inherited_sockets_replace_the_configured_addresses() {
-    let site = DaemonSetup::new(memory_dir(), "");
-    let path = site.dir.path().join("s");
+    let setup = DaemonSetup::new(memory_dir(), "");
+    let path = setup.dir.path().join("s");
     let listener = UnixListener::bind(&path).unwrap();
-    let manager = Manager::new(&site);
-    let mut running = site.spawn_as_service(&[("NOTIFY_SOCKET", &manager.path)], Some(listener.into()));
+    let manager = Manager::new(&setup);
+    let mut running = setup.spawn_as_service(&[("NOTIFY_SOCKET", &manager.path)], Some(listener.into()));
     assert_eq!(manager.hear(), ["READY=1", &format!("STATUS=serving unix:{}", path.display())]);
-    assert!(std::net::TcpStream::connect(site.address).is_err());
+    assert!(std::net::TcpStream::connect(setup.address).is_err());
     let stream = tokio::net::UnixStream::connect(&path).await.unwrap();
     let io = hyper_util::rt::TokioIo::new(stream);
     let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
@@ -289,13 +289,13 @@ async fn inherited_sockets_replace_the_configured_addresses() {
 
 #[tokio::test]
 async fn a_public_listener_without_keys_is_refused_even_if_inherited() {
-    let site = DaemonSetup::new(memory_dir(), "");
+    let setup = DaemonSetup::new(memory_dir(), "");
     let listener = TcpListener::bind("0.0.0.0:0").unwrap();
-    let mut running = site.spawn_as_service(&[], Some(listener.into()));
+    let mut running = setup.spawn_as_service(&[], Some(listener.into()));
     assert!(!ended(&mut running).await);
     assert!(
-        site.log().contains("can be reached from other machines, but there is no API key"),
+        setup.log().contains("can be reached from other machines, but there is no API key"),
         "{}",
-        site.log()
+        setup.log()
     );
 }

@@ -253,11 +253,11 @@ async fn plain_http_to_a_tls_port_gets_an_error_or_is_closed() {
 async fn sighup_reloads_the_certificate_and_explains_a_bad_one() {
     let authority = Authority::new();
     let first = authority.issue();
-    let site = DaemonSetup::new(crate::support::memory_dir(), "");
-    let text = fs::read_to_string(site.dir.path().join("config.toml")).unwrap();
-    fs::write(site.dir.path().join("config.toml"), authority.configured(&text)).unwrap();
-    let mut running = site.spawn(&[]);
-    let connect = async || Kept::open(&authority, site.address).await.ok();
+    let setup = DaemonSetup::new(crate::support::memory_dir(), "");
+    let text = fs::read_to_string(setup.dir.path().join("config.toml")).unwrap();
+    fs::write(setup.dir.path().join("config.toml"), authority.configured(&text)).unwrap();
+    let mut running = setup.spawn(&[]);
+    let connect = async || Kept::open(&authority, setup.address).await.ok();
     let mut old = eventually("it serves", WITHIN, PAUSE, connect).await;
     assert_eq!(old.certificate, first);
 
@@ -269,9 +269,9 @@ async fn sighup_reloads_the_certificate_and_explains_a_bad_one() {
 
     fs::write(authority.files().key, KeyPair::generate().unwrap().serialize_pem()).unwrap();
     running.hang_up();
-    let is_told = async || site.log().contains("the one before stays in use").then_some(());
+    let is_told = async || setup.log().contains("the one before stays in use").then_some(());
     eventually("the log says why", WITHIN, PAUSE, is_told).await;
-    assert!(site.log().contains("KeyMismatch"), "{}", site.log());
+    assert!(setup.log().contains("KeyMismatch"), "{}", setup.log());
     assert_eq!(connect().await.unwrap().certificate, second);
     assert!(running.has_ended().is_none());
 
@@ -279,7 +279,7 @@ async fn sighup_reloads_the_certificate_and_explains_a_bad_one() {
     let send = |ca: bool| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_postrider"));
         command.env_remove("POSTRIDER_KEY").env_remove("POSTRIDER_CA");
-        let url = format!("https://localhost:{}", site.address.port());
+        let url = format!("https://localhost:{}", setup.address.port());
         command.args(["send", "--server", &url, "--type", "T", "--project", "p", "--json"]);
         if ca {
             command.arg("--ca").arg(authority.ca());

@@ -38,7 +38,7 @@ impl TestDaemon {
 
     /// Starts a daemon with additional settings in the syntax of the config file.
     pub(crate) async fn start_with(settings: &str, seed: u64) -> Self {
-        let mut world = Self {
+        let mut daemon = Self {
             clock: Clock::starting_at(EPOCH),
             api: ApiClient::new(SocketAddr::from(([127, 0, 0, 1], 1))),
             dir: super::memory_dir(),
@@ -47,8 +47,8 @@ impl TestDaemon {
             starts: 0,
             daemon: None,
         };
-        world.run().await;
-        world
+        daemon.run().await;
+        daemon
     }
 
     async fn run(&mut self) {

@@ -7,9 +7,9 @@ pub(crate) mod client;
 pub(crate) mod daemon;
 pub(crate) mod laws;
 pub(crate) mod ledger;
-pub(crate) mod listener;
 pub(crate) mod process;
 pub(crate) mod receiver;
+pub(crate) mod stream_reader;
 pub(crate) mod trace;
 
 use std::str::FromStr;

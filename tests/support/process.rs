@@ -26,9 +26,9 @@ impl DaemonSetup {
     pub(crate) fn new(dir: TempDir, settings: &str) -> Self {
         // The port is free now and very likely stays free. A killed daemon must be able to bind it again.
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let site = Self { address, dir };
-        site.configure(settings);
-        site
+        let setup = Self { address, dir };
+        setup.configure(settings);
+        setup
     }
 
     /// Rewrites the config file with the settings of every test, then `settings`.
@@ -152,12 +152,12 @@ impl RunningDaemon {
         prlimit(Some(self.pid()), Resource::Nofile, Rlimit { current: Some(current), maximum }).unwrap();
     }
 
-    /// Sends SIGTERM.
+    /// Sends SIGTERM to the process.
     pub(crate) fn terminate(&self) {
         self.signal(Signal::TERM);
     }
 
-    /// Sends SIGHUP.
+    /// Sends SIGHUP to the process.
     pub(crate) fn hang_up(&self) {
         self.signal(Signal::HUP);
     }

@@ -35,13 +35,13 @@ impl Answer {
 }
 
 async fn send(
-    world: &TestDaemon,
+    daemon: &TestDaemon,
     method: Method,
     path: &str,
     headers: &[(&str, &str)],
     body: &str,
 ) -> Answer {
-    let address: SocketAddr = world.api.address;
+    let address: SocketAddr = daemon.api.address;
     let stream = TcpStream::connect(address).await.unwrap();
     let (mut sender, connection) = handshake(TokioIo::new(stream)).await.unwrap();
     let mut request = Request::builder().method(method).uri(path).header("host", address.to_string());
@@ -61,8 +61,8 @@ async fn send(
     }
 }
 
-async fn get(world: &TestDaemon, path: &str) -> Answer {
-    send(world, Method::GET, path, &[], "").await
+async fn get(daemon: &TestDaemon, path: &str) -> Answer {
+    send(daemon, Method::GET, path, &[], "").await
 }
 
 /// Returns the token that a page puts into its forms.
@@ -73,11 +73,11 @@ fn token(page: &str) -> String {
 
 #[tokio::test(start_paused = true)]
 async fn every_page_has_a_content_security_policy_and_an_etag_and_no_cookie() {
-    let world = TestDaemon::start().await;
-    let (receiver, subscription) = world.subscribed(json!({"name": "<crm>"})).await;
-    let event = world.api.accepted(&crate::support::client::event("A", "acme/p", 1)).await;
+    let daemon = TestDaemon::start().await;
+    let (receiver, subscription) = daemon.subscribed(json!({"name": "<crm>"})).await;
+    let event = daemon.api.accepted(&crate::support::client::event("A", "acme/p", 1)).await;
     receiver.wait_for(1).await;
-    let delivery = world.api.list("/v1/deliveries").await[0]["id"].as_str().unwrap().to_owned();
+    let delivery = daemon.api.list("/v1/deliveries").await[0]["id"].as_str().unwrap().to_owned();
     let id = subscription["id"].as_str().unwrap();
     for path in [
         "/".to_owned(),
@@ -93,7 +93,7 @@ async fn every_page_has_a_content_security_policy_and_an_etag_and_no_cookie() {
         format!("/events/{}", event["id"].as_str().unwrap()),
         "/live".to_owned(),
     ] {
-        let page = get(&world, &path).await;
+        let page = get(&daemon, &path).await;
         assert_eq!(page.status, StatusCode::OK, "{path}: {}", page.text());
         let policy = page.header("content-security-policy");
         assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{path}: {policy}");
@@ -104,12 +104,12 @@ async fn every_page_has_a_content_security_policy_and_an_etag_and_no_cookie() {
             "{path}"
         );
         let known = [("if-none-match", page.header("etag"))];
-        let again = send(&world, Method::GET, &path, &known, "").await;
+        let again = send(&daemon, Method::GET, &path, &known, "").await;
         assert_eq!((again.status, again.body.len()), (StatusCode::NOT_MODIFIED, 0), "{path}");
     }
     // A form that creates something differs each time and is not cached.
     for path in ["/subscriptions/new".to_owned(), format!("/subscriptions/{id}/replay?count=1")] {
-        let (one, other) = (get(&world, &path).await, get(&world, &path).await);
+        let (one, other) = (get(&daemon, &path).await, get(&daemon, &path).await);
         assert_eq!((one.status, one.header("cache-control")), (StatusCode::OK, "no-store"), "{path}");
         assert!(one.header("content-security-policy").starts_with("default-src 'none'"), "{path}");
         assert_ne!(field(&one.text(), "once"), field(&other.text(), "once"), "{path}");
@@ -123,10 +123,10 @@ fn field(page: &str, name: &str) -> String {
 }
 
 /// Sends a form twice, as a double click does. Returns the redirect targets.
-async fn send_twice(world: &TestDaemon, path: &str, form: &str) -> [String; 2] {
+async fn send_twice(daemon: &TestDaemon, path: &str, form: &str) -> [String; 2] {
     let mut places = Vec::new();
     for _ in 0..2 {
-        let answer = send(world, Method::POST, path, &[("content-type", FORM)], form).await;
+        let answer = send(daemon, Method::POST, path, &[("content-type", FORM)], form).await;
         assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text());
         places.push(answer.header("location").to_owned());
     }
@@ -139,86 +139,86 @@ fn place(location: &str) -> &str {
 
 #[tokio::test(start_paused = true)]
 async fn submitting_a_form_twice_creates_one_subscription() {
-    let world = TestDaemon::start().await;
-    let receiver = world.receiver(always(Reply::Status(200))).await;
-    let page = get(&world, "/subscriptions/new").await.text();
+    let daemon = TestDaemon::start().await;
+    let receiver = daemon.receiver(always(Reply::Status(200))).await;
+    let page = get(&daemon, "/subscriptions/new").await.text();
     let (token, once) = (token(&page), field(&page, "once"));
     let form = format!("token={token}&once={once}&url={}&name=crm", receiver.url());
-    let [first, second] = send_twice(&world, "/subscriptions", &form).await;
+    let [first, second] = send_twice(&daemon, "/subscriptions", &form).await;
     assert_eq!(place(&first), place(&second));
-    assert_eq!(world.api.list("/v1/subscriptions").await.len(), 1);
+    assert_eq!(daemon.api.list("/v1/subscriptions").await.len(), 1);
     // The browser shows the second response. It has the secret while that is the created one.
     let secret = |page: &str| page.split_once("<code id=\"secret\">").map(|(_, rest)| rest[..40].to_owned());
-    let told = secret(&get(&world, &second).await.text());
+    let told = secret(&get(&daemon, &second).await.text());
     assert!(told.is_some());
-    assert_eq!(told, secret(&get(&world, &first).await.text()));
+    assert_eq!(told, secret(&get(&daemon, &first).await.text()));
 
     // Another form with the same key is not a repetition: it comes back with a new key.
     let other = form.replace("name=crm", "name=other");
-    let asked = send(&world, Method::POST, "/subscriptions", &[("content-type", FORM)], &other).await;
+    let asked = send(&daemon, Method::POST, "/subscriptions", &[("content-type", FORM)], &other).await;
     assert_eq!(asked.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(asked.text().contains("This form has been sent before"), "{}", asked.text());
     let fresh = field(&asked.text(), "once");
     assert_ne!(fresh, once);
-    send_twice(&world, "/subscriptions", &other.replace(&once, &fresh)).await;
-    assert_eq!(world.api.list("/v1/subscriptions").await.len(), 2);
+    send_twice(&daemon, "/subscriptions", &other.replace(&once, &fresh)).await;
+    assert_eq!(daemon.api.list("/v1/subscriptions").await.len(), 2);
 }
 
 #[tokio::test(start_paused = true)]
 async fn saving_the_same_settings_twice_succeeds() {
-    let world = TestDaemon::start().await;
-    let (receiver, subscription) = world.subscribed(json!({"name": "crm"})).await;
+    let daemon = TestDaemon::start().await;
+    let (receiver, subscription) = daemon.subscribed(json!({"name": "crm"})).await;
     let path = format!("/subscriptions/{}/edit", subscription["id"].as_str().unwrap());
-    let page = get(&world, &path).await.text();
+    let page = get(&daemon, &path).await.text();
     let (token, version) = (token(&page), field(&page, "version"));
     let form = format!("token={token}&version={version}&url={}&name=mine", receiver.url());
-    for location in send_twice(&world, &path, &form).await {
-        let told = get(&world, &location).await.text();
+    for location in send_twice(&daemon, &path, &form).await {
+        let told = get(&daemon, &location).await.text();
         assert!(told.contains("Saved."), "{told}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn submitting_a_replay_twice_creates_one_replay() {
-    let world = TestDaemon::start().await;
-    let events = [world.api.accepted(&crate::support::client::event("A", "acme/p", 1)).await];
-    let (receiver, subscription) = world.subscribed(json!({"name": "crm"})).await;
+    let daemon = TestDaemon::start().await;
+    let events = [daemon.api.accepted(&crate::support::client::event("A", "acme/p", 1)).await];
+    let (receiver, subscription) = daemon.subscribed(json!({"name": "crm"})).await;
     let id = subscription["id"].as_str().unwrap();
     let path = format!("/subscriptions/{id}/replay");
-    let page = get(&world, &format!("{path}?count=1")).await.text();
+    let page = get(&daemon, &format!("{path}?count=1")).await.text();
     assert!(page.contains("1 event would be delivered again."), "{page}");
     assert_eq!(receiver.count(), 0, "counting has sent something");
     let form = format!("token={}&once={}", token(&page), field(&page, "once"));
-    let [first, second] = send_twice(&world, &path, &form).await;
+    let [first, second] = send_twice(&daemon, &path, &form).await;
     assert_eq!(place(&first), place(&second));
     receiver.wait_for(1).await;
-    assert_eq!(world.api.list("/v1/replays").await.len(), 1);
+    assert_eq!(daemon.api.list("/v1/replays").await.len(), 1);
     // While its delivery is unfinished, the event would not be delivered once more.
-    let done = async || (world.api.unfinished().await == 0).then_some(());
-    world.until("the replay is over", done).await;
+    let done = async || (daemon.api.unfinished().await == 0).then_some(());
+    daemon.until("the replay is over", done).await;
 
     let event = events[0]["id"].as_str().unwrap();
-    let page = get(&world, &format!("/events/again?event={event}&to=crm")).await.text();
+    let page = get(&daemon, &format!("/events/again?event={event}&to=crm")).await.text();
     assert!(page.contains("1 event would go to crm."), "{page}");
     let form = format!("token={}&once={}&to={id}&event={event}", token(&page), field(&page, "once"));
-    for location in send_twice(&world, "/events/again", &form).await {
-        let told = get(&world, &location).await.text();
+    for location in send_twice(&daemon, "/events/again", &form).await {
+        let told = get(&daemon, &location).await.text();
         assert!(told.contains("1 new delivery is made."), "{told}");
     }
     receiver.wait_for(2).await;
-    assert_eq!(world.api.list(&format!("/v1/deliveries?subscription={id}")).await.len(), 2);
+    assert_eq!(daemon.api.list(&format!("/v1/deliveries?subscription={id}")).await.len(), 2);
 }
 
 #[tokio::test(start_paused = true)]
 async fn replay_errors_are_shown_beside_their_fields() {
-    let world = TestDaemon::start().await;
-    let (_, subscription) = world.subscribed(json!({"name": "crm"})).await;
-    let (_, twin) = world.subscribed(json!({"name": "twin"})).await;
-    world
+    let daemon = TestDaemon::start().await;
+    let (_, subscription) = daemon.subscribed(json!({"name": "crm"})).await;
+    let (_, twin) = daemon.subscribed(json!({"name": "twin"})).await;
+    daemon
         .api
         .patch(&format!("/v1/subscriptions/{}", twin["id"].as_str().unwrap()), &json!({"name": "crm"}))
         .await;
-    let event = world.api.accepted(&crate::support::client::event("B", "acme/p", 1)).await;
+    let event = daemon.api.accepted(&crate::support::client::event("B", "acme/p", 1)).await;
     let event = event["id"].as_str().unwrap();
     let id = subscription["id"].as_str().unwrap();
     let replay = format!("/subscriptions/{id}/replay?count=1");
@@ -231,15 +231,15 @@ async fn replay_errors_are_shown_beside_their_fields() {
         (format!("/events/again?type=B&to={id}"), "on its way already"),
         ("/deliveries?subscription=nobody".to_owned(), "there is no subscription"),
     ] {
-        let page = get(&world, &path).await;
+        let page = get(&daemon, &path).await;
         assert!(page.text().contains(expected), "{path}: {}", page.text());
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_form_from_another_site_changes_nothing() {
-    let world = TestDaemon::start().await;
-    let (_, subscription) = world.subscribed(json!({})).await;
+    let daemon = TestDaemon::start().await;
+    let (_, subscription) = daemon.subscribed(json!({})).await;
     let id = subscription["id"].as_str().unwrap();
     let posts = [
         "/subscriptions".to_owned(),
@@ -255,69 +255,70 @@ async fn a_form_from_another_site_changes_nothing() {
     let posts = posts.into_iter().chain(acts.map(|act| format!("/subscriptions/{id}/{act}")));
     for path in posts {
         for body in ["", "token=", "token=0123456789abcdef"] {
-            let refused = send(&world, Method::POST, &path, &[("content-type", FORM)], body).await;
+            let refused = send(&daemon, Method::POST, &path, &[("content-type", FORM)], body).await;
             assert_eq!(refused.status, StatusCode::FORBIDDEN, "{path} {body}");
         }
-        let token = token(&get(&world, "/subscriptions/new").await.text());
+        let token = token(&get(&daemon, "/subscriptions/new").await.text());
         let own = format!("token={token}");
         for (name, value) in [("sec-fetch-site", "cross-site"), ("origin", "http://evil.test")] {
             let headers = [("content-type", FORM), (name, value)];
-            let refused = send(&world, Method::POST, &path, &headers, &own).await;
+            let refused = send(&daemon, Method::POST, &path, &headers, &own).await;
             assert_eq!(refused.status, StatusCode::FORBIDDEN, "{path} {name}");
         }
-        let refused = send(&world, Method::POST, &path, &[("content-type", "text/plain")], &own).await;
+        let refused = send(&daemon, Method::POST, &path, &[("content-type", "text/plain")], &own).await;
         assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{path}");
     }
-    let now = world.api.subscription(id).await;
+    let now = daemon.api.subscription(id).await;
     assert_eq!((&now["enabled"], &now["updated_at"]), (&json!(true), &subscription["updated_at"]));
     // The same form with the token works.
-    let token = token(&get(&world, "/subscriptions/new").await.text());
+    let token = token(&get(&daemon, "/subscriptions/new").await.text());
     let headers = [("content-type", FORM), ("sec-fetch-site", "same-origin")];
     let path = format!("/subscriptions/{id}/disable");
-    let done = send(&world, Method::POST, &path, &headers, &format!("token={token}")).await;
+    let done = send(&daemon, Method::POST, &path, &headers, &format!("token={token}")).await;
     assert_eq!(done.status, StatusCode::SEE_OTHER, "{}", done.text());
-    assert_eq!(world.api.subscription(id).await["enabled"], false);
+    assert_eq!(daemon.api.subscription(id).await["enabled"], false);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_concurrent_edit_is_not_overwritten() {
-    let world = TestDaemon::start().await;
-    let (receiver, subscription) = world.subscribed(json!({"name": "crm"})).await;
+    let daemon = TestDaemon::start().await;
+    let (receiver, subscription) = daemon.subscribed(json!({"name": "crm"})).await;
     let id = subscription["id"].as_str().unwrap();
     let path = format!("/subscriptions/{id}/edit");
-    let page = get(&world, &path).await.text();
+    let page = get(&daemon, &path).await.text();
     let version = page.split_once("name=\"version\" value=\"").unwrap().1.split('"').next().unwrap();
-    world.api.patch(&format!("/v1/subscriptions/{id}"), &json!({"filter": "true"})).await;
+    daemon.api.patch(&format!("/v1/subscriptions/{id}"), &json!({"filter": "true"})).await;
     let form = format!("token={}&version={version}&url={}&name=mine", token(&page), receiver.url());
-    let answer = send(&world, Method::POST, &path, &[("content-type", FORM)], &form).await;
+    let answer = send(&daemon, Method::POST, &path, &[("content-type", FORM)], &form).await;
     assert_eq!(answer.status, StatusCode::SEE_OTHER);
-    let told = get(&world, answer.header("location")).await.text();
+    let told = get(&daemon, answer.header("location")).await.text();
     assert!(told.contains("That did not work"), "{told}");
-    let now = world.api.subscription(id).await;
+    let now = daemon.api.subscription(id).await;
     assert_eq!((&now["name"], &now["filter"]), (&json!("crm"), &json!("true")));
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_invalid_form_returns_with_its_input_and_errors() {
-    let world = TestDaemon::start().await;
-    let token = token(&get(&world, "/subscriptions/new").await.text());
+    let daemon = TestDaemon::start().await;
+    let token = token(&get(&daemon, "/subscriptions/new").await.text());
     let form =
         format!("token={token}&url=http%3A%2F%2F169.254.1.1%2Fx&name=%22%3Ex&filter=1+%2B&events_mode=only");
-    let answer = send(&world, Method::POST, "/subscriptions", &[("content-type", FORM)], &form).await;
+    let answer = send(&daemon, Method::POST, "/subscriptions", &[("content-type", FORM)], &form).await;
     assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
     let text = answer.text();
     assert!(text.contains("Pick at least one, or choose everything above."), "{text}");
     assert!(text.contains("value=\"&#34;&#62;x\"") && !text.contains("value=\"\">x"), "{text}");
     let members = json!({"url": "http://169.254.1.1/x", "filter": "1 +"});
-    let problem = world.api.post("/v1/subscriptions", &members).await.expect(422);
+    let problem = daemon.api.post("/v1/subscriptions", &members).await.expect(422);
     let form = format!("token={token}&url=http%3A%2F%2F169.254.1.1%2Fx&filter=1+%2B&events_mode=all");
-    let text = send(&world, Method::POST, "/subscriptions", &[("content-type", FORM)], &form).await.text();
+    let text = send(&daemon, Method::POST, "/subscriptions", &[("content-type", FORM)], &form).await.text();
     let text = text.replace("&#39;", "'").replace("&#34;", "\"").replace("&#60;", "<").replace("&#62;", ">");
     for error in problem["errors"].as_array().unwrap() {
         assert!(text.contains(error["detail"].as_str().unwrap()), "{error} is not in {text}");
     }
     let form = format!("{form}&timeout=soon&headers=Host:+x&max_in_flight=none");
-    let text = send(&world, Method::POST, "/sv/subscriptions", &[("content-type", FORM)], &form).await.text();
+    let text =
+        send(&daemon, Method::POST, "/sv/subscriptions", &[("content-type", FORM)], &form).await.text();
     for expected in [
         "rad 1, kolumn 4: uttrycket slutar för tidigt",
         "är inte en tidslängd som",
@@ -326,14 +327,14 @@ async fn an_invalid_form_returns_with_its_input_and_errors() {
     ] {
         assert!(text.contains(expected), "'{expected}' is not in {text}");
     }
-    assert!(world.api.list("/v1/subscriptions").await.is_empty());
+    assert!(daemon.api.list("/v1/subscriptions").await.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_invalid_search_finds_nothing() {
-    let world = TestDaemon::start().await;
-    let (receiver, _) = world.subscribed(json!({"name": "crm"})).await;
-    world.api.accepted(&crate::support::client::event("A", "acme/p", 1)).await;
+    let daemon = TestDaemon::start().await;
+    let (receiver, _) = daemon.subscribed(json!({"name": "crm"})).await;
+    daemon.api.accepted(&crate::support::client::event("A", "acme/p", 1)).await;
     receiver.wait_for(1).await;
     for (path, told) in [
         ("/deliveries?", "What was asked for cannot be read."),
@@ -341,7 +342,7 @@ async fn an_invalid_search_finds_nothing() {
         ("/events/again?to=crm&", "No event is chosen."),
     ] {
         let (all, none) =
-            (get(&world, path).await.text(), get(&world, &format!("{path}type=a+b")).await.text());
+            (get(&daemon, path).await.text(), get(&daemon, &format!("{path}type=a+b")).await.text());
         assert!(all.contains("acme/p") && !all.contains(told), "{path}: {all}");
         assert!(!none.contains("acme/p") && none.contains(told), "{path}: {none}");
     }
@@ -349,26 +350,26 @@ async fn an_invalid_search_finds_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn the_first_load_is_small_and_assets_are_cached() {
-    let world = TestDaemon::start().await;
-    let receiver = world.receiver(always(Reply::Status(200))).await;
+    let daemon = TestDaemon::start().await;
+    let receiver = daemon.receiver(always(Reply::Status(200))).await;
     for _ in 0..20 {
-        world.subscribe(&receiver, json!({"name": "a name of some length"})).await;
+        daemon.subscribe(&receiver, json!({"name": "a name of some length"})).await;
     }
     let accepts = [("accept-encoding", "br")];
     for path in ["/", "/subscriptions"] {
-        let page = send(&world, Method::GET, path, &accepts, "").await;
+        let page = send(&daemon, Method::GET, path, &accepts, "").await;
         assert_eq!(page.header("content-encoding"), "br");
-        let text = get(&world, path).await.text();
+        let text = get(&daemon, path).await.text();
         let assets: Vec<&str> = text.split('"').filter(|part| part.starts_with("/assets/")).collect();
         assert_eq!(assets.len(), 3, "{assets:?}");
         let mut weight = page.body.len();
         for asset in assets {
-            let answer = send(&world, Method::GET, asset, &accepts, "").await;
+            let answer = send(&daemon, Method::GET, asset, &accepts, "").await;
             assert_eq!(answer.header("content-encoding"), "br", "{asset}");
             assert!(answer.header("cache-control").contains("immutable"), "{asset}");
             weight += answer.body.len();
             let known = [("if-none-match", answer.header("etag"))];
-            let again = send(&world, Method::GET, asset, &known, "").await;
+            let again = send(&daemon, Method::GET, asset, &known, "").await;
             assert_eq!(again.status, StatusCode::NOT_MODIFIED, "{asset}");
         }
         println!("the first load of {path} has {weight} bytes");
@@ -378,27 +379,27 @@ async fn the_first_load_is_small_and_assets_are_cached() {
 
 #[tokio::test(start_paused = true)]
 async fn a_missing_page_is_html_and_a_missing_api_route_is_a_problem() {
-    let world = TestDaemon::start().await;
+    let daemon = TestDaemon::start().await;
     let person = [("accept", "text/html,application/xhtml+xml")];
     for path in ["/nothing", "/sv/events/evt_x", "/subscriptions/sub_00000000000000000000000000"] {
-        let page = send(&world, Method::GET, path, &person, "").await;
+        let page = send(&daemon, Method::GET, path, &person, "").await;
         assert_eq!(page.status, StatusCode::NOT_FOUND, "{path}");
         assert!(page.header("content-type").starts_with("text/html"), "{path}");
         assert!(!page.header("content-security-policy").is_empty(), "{path}");
     }
-    let call = send(&world, Method::GET, "/v1/nothing", &person, "").await;
+    let call = send(&daemon, Method::GET, "/v1/nothing", &person, "").await;
     assert_eq!(call.header("content-type"), "application/problem+json");
     let rebound = [("host", "evil.test")];
-    let refused = send(&world, Method::GET, "/", &rebound, "").await;
+    let refused = send(&daemon, Method::GET, "/", &rebound, "").await;
     assert_eq!(refused.status, StatusCode::FORBIDDEN);
 }
 
 #[tokio::test(start_paused = true)]
 async fn deliveries_are_found_by_event_type_and_project() {
-    let world = TestDaemon::start().await;
-    let (receiver, subscription) = world.subscribed(json!({"name": "crm"})).await;
+    let daemon = TestDaemon::start().await;
+    let (receiver, subscription) = daemon.subscribed(json!({"name": "crm"})).await;
     for (event_type, project) in [("A", "acme/p"), ("A", "globex/p"), ("B", "acme/q"), ("B", "p")] {
-        world.api.accepted(&crate::support::client::event(event_type, project, 1)).await;
+        daemon.api.accepted(&crate::support::client::event(event_type, project, 1)).await;
     }
     receiver.wait_for(4).await;
     let id = subscription["id"].as_str().unwrap();
@@ -412,9 +413,9 @@ async fn deliveries_are_found_by_event_type_and_project() {
         ("type=A&state=held", 0),
         ("", 4),
     ] {
-        let found = world.api.list(&format!("/v1/deliveries?subscription={id}&{search}")).await;
+        let found = daemon.api.list(&format!("/v1/deliveries?subscription={id}&{search}")).await;
         assert_eq!(found.len(), expected, "{search}");
-        let page = get(&world, &format!("/deliveries?subscription=crm&{search}")).await.text();
+        let page = get(&daemon, &format!("/deliveries?subscription=crm&{search}")).await.text();
         assert_eq!(page.matches("<td class=\"at-state\"><a class=\"state ").count(), expected, "{search}");
     }
 }

@@ -47,16 +47,16 @@ id = "shop"
 struct Served {
     api: ApiClient,
     base: String,
-    _site: DaemonSetup,
+    _setup: DaemonSetup,
     _running: RunningDaemon,
 }
 
 impl Served {
     async fn start(settings: &str) -> Self {
-        let site = DaemonSetup::new(crate::support::memory_dir(), &format!("{settings}{CATALOG}"));
-        let mut running = site.spawn(&[]);
-        let api = site.ready(&mut running).await;
-        Self { api, base: format!("http://{}", site.address), _site: site, _running: running }
+        let setup = DaemonSetup::new(crate::support::memory_dir(), &format!("{settings}{CATALOG}"));
+        let mut running = setup.spawn(&[]);
+        let api = setup.ready(&mut running).await;
+        Self { api, base: format!("http://{}", setup.address), _setup: setup, _running: running }
     }
 }
 
@@ -406,10 +406,10 @@ async fn login_grants_the_role_of_the_key() {
         [("boss", "admin", &admin_digest), ("looker", "read", &read_digest)].map(|(name, role, sha256)| {
             format!("[[auth.keys]]\nname = \"{name}\"\nrole = \"{role}\"\nsha256 = \"{sha256}\"\n")
         });
-    let site = DaemonSetup::new(crate::support::memory_dir(), &format!("{}{CATALOG}", keys.concat()));
-    let mut running = site.spawn(&[]);
-    site.ready(&mut running).await;
-    let browser = Browser::start(&format!("http://{}", site.address)).await;
+    let setup = DaemonSetup::new(crate::support::memory_dir(), &format!("{}{CATALOG}", keys.concat()));
+    let mut running = setup.spawn(&[]);
+    setup.ready(&mut running).await;
+    let browser = Browser::start(&format!("http://{}", setup.address)).await;
     browser.open("/subscriptions").await;
     browser.until_shows("This daemon is protected by keys.").await;
     browser.fill("#key", "guess").await;

@@ -32,13 +32,13 @@ const AT_ONCE: usize = 16;
 
 /// Starts a daemon as users run it: on the disk, with the default cache.
 async fn daemon() -> (DaemonSetup, RunningDaemon, ApiClient) {
-    let site = DaemonSetup::new(tempfile::TempDir::new().unwrap(), "[log]\nlevel = \"error\"\n");
-    let path = site.dir.path().join("config.toml");
+    let setup = DaemonSetup::new(tempfile::TempDir::new().unwrap(), "[log]\nlevel = \"error\"\n");
+    let path = setup.dir.path().join("config.toml");
     let config = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, config.replace("cache = \"16MiB\"\n", "")).unwrap();
-    let mut running = site.spawn(&[]);
-    let api = site.ready(&mut running).await;
-    (site, running, api)
+    let mut running = setup.spawn(&[]);
+    let api = setup.ready(&mut running).await;
+    (setup, running, api)
 }
 
 /// Creates `count` subscriptions, of which the first [`HOT`] want every event. Returns the ids of these, the
@@ -102,7 +102,7 @@ async fn measure(api: &ApiClient, path: &str) -> (Duration, Duration, usize) {
 async fn views_stay_fast_with_many_subscriptions_and_deliveries() {
     let subscriptions = crate::support::variable("SUBSCRIPTIONS", 10_000);
     let deliveries = crate::support::variable("DELIVERIES", 1_000_000);
-    let (_site, running, api) = daemon().await;
+    let (_setup, running, api) = daemon().await;
     let receiver = Receiver::start(Clock::system(), always(Reply::Status(200))).await;
     let began = tokio::time::Instant::now();
     let hot = subscribe(&api, &receiver, subscriptions).await;
@@ -206,11 +206,11 @@ found();
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "measures: run it by hand with the executable of a release"]
 async fn the_first_load_paints_within_its_limit() {
-    let (site, _running, api) = daemon().await;
+    let (setup, _running, api) = daemon().await;
     let receiver = Receiver::start(Clock::system(), always(Reply::Status(200))).await;
     subscribe(&api, &receiver, HOT).await;
     fill(&api, HOT * BATCH).await;
-    let browser = Browser::start(&format!("http://{}", site.address)).await;
+    let browser = Browser::start(&format!("http://{}", setup.address)).await;
     for path in ["/", "/subscriptions", "/deliveries"] {
         let (mut paints, mut first) = (Vec::new(), Value::Null);
         for _ in 0..LOADS {

@@ -110,10 +110,10 @@ async fn picture(browser: &Browser, name: &str, path: &str, shows: &str) {
 }
 
 async fn started(settings: &str) -> (DaemonSetup, crate::support::process::RunningDaemon, ApiClient) {
-    let site = DaemonSetup::new(crate::support::memory_dir(), settings);
-    let mut running = site.spawn(&[]);
-    let api = site.ready(&mut running).await;
-    (site, running, api)
+    let setup = DaemonSetup::new(crate::support::memory_dir(), settings);
+    let mut running = setup.spawn(&[]);
+    let api = setup.ready(&mut running).await;
+    (setup, running, api)
 }
 
 /// Waits for the newest delivery that the search finds.
@@ -136,7 +136,7 @@ async fn every_view_is_captured() {
     let browser = Browser::start(&format!("http://{}", locked.address)).await;
     picture(&browser, "login", "/login", "protected by keys").await;
 
-    let (site, _running, api) = started(&settings()).await;
+    let (setup, _running, api) = started(&settings()).await;
     let replies: [Script; 4] = [
         always(Reply::Status(204)),
         Box::new(|seen: &ReceivedRequest| {
@@ -159,7 +159,7 @@ async fn every_view_is_captured() {
     let event = event.as_str().unwrap();
     let job = api.post(&format!("/v1/subscriptions/{}/replay", id(0)), &json!({})).await.expect(202);
 
-    let browser = Browser::start(&format!("http://{}", site.address)).await;
+    let browser = Browser::start(&format!("http://{}", setup.address)).await;
     for (name, path, shows) in [
         ("overview", "/".to_owned(), "Newest deliveries"),
         ("subscriptions", "/subscriptions".to_owned(), "Data warehouse"),

@@ -1,10 +1,12 @@
-//! Who may call: keys with roles, and the check_access of a daemon without keys.
+//! Access control: keys with roles, and the checks of a daemon without keys.
 //!
-//! Without keys only loopback and Unix sockets are served. A web page in the user's browser can reach loopback
-//! too, so there `Host` must name loopback (against DNS rebinding) and `Origin`, if there is one, must be the
-//! daemon's own (against cross-site requests). With or without keys, what a browser itself says comes from
-//! another site is refused, its preflights too, and no answer ever has a CORS header: no page of another site
-//! reads anything, and none sends a body, which would have to be `application/json` (a form cannot be).
+//! With keys, a request needs one whose role permits the route. Without keys, the daemon serves only loopback and Unix
+//! sockets.
+//!
+//! Web pages from other sites cannot call the API, even from a browser on the same machine. With or without keys, the
+//! [`browser`](super::browser) checks refuse their requests and preflights, and no response carries a CORS header. A
+//! page could still send an HTML form without any of these signs, but a form cannot be of a
+//! [media type](crate::api::request::media_type) that the API reads.
 
 use std::sync::Arc;
 
@@ -23,17 +25,18 @@ use crate::api::request::media_type;
 use crate::config::{Config, Key, Role};
 use crate::model::time::Clock;
 
-/// What a route asks of its caller.
+/// The requirement of a route to its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Requirement {
-    /// Nothing: probes.
+    /// None. Probes are open to everybody.
     Open,
-    /// A key with this role, or with [`Role::Admin`].
+    /// A key with this role or with [`Role::Admin`].
     Role(Role),
 }
 
 impl Requirement {
-    /// Events in need `ingest`, reading needs `read`, everything else `admin`, routes that do not exist too.
+    /// Returns the requirement of a route: `ingest` to submit or match events, `read` for every other GET, and `admin`
+    /// for everything else, including routes that do not exist.
     fn of(method: &Method, path: &str) -> Self {
         match (method, path) {
             (_, "/healthz" | "/readyz") => Self::Open,
@@ -44,7 +47,9 @@ impl Requirement {
     }
 }
 
-/// The check_access's state: the present keys, and the failures of late.
+/// The access check of a router: the current keys, and the recent authentication failures.
+///
+/// Cheap to clone; clones share one state.
 #[derive(Clone)]
 pub struct AccessGuard {
     config: Arc<dyn Fn() -> Arc<Config> + Send + Sync>,
@@ -52,7 +57,7 @@ pub struct AccessGuard {
 }
 
 impl AccessGuard {
-    /// A check_access that asks `config` for the keys at each request, so that a reload takes effect at once.
+    /// Creates a guard that takes the keys from `config` at each request, so that a reload takes effect immediately.
     pub fn new(config: impl Fn() -> Arc<Config> + Send + Sync + 'static, clock: Clock) -> Self {
         Self { config: Arc::new(config), failures: Arc::new(AuthThrottle::new(clock)) }
     }
@@ -67,23 +72,25 @@ impl AccessGuard {
         let Requirement::Role(role) = Requirement::of(request.method(), request.uri().path()) else {
             return Ok(Caller::local());
         };
-        let admitted = authorize_key(&config.auth.keys, role, request.headers());
-        if matches!(admitted, Err(ApiError::Unauthorized(_))) {
+        let caller = authorize_key(&config.auth.keys, role, request.headers());
+        if matches!(caller, Err(ApiError::Unauthorized(_))) {
             self.failures.record(peer.and_then(Peer::source))?;
         }
-        admitted
+        caller
     }
 
-    /// Whether keys are configured.
+    /// Returns whether keys are configured.
     pub fn has_keys(&self) -> bool {
         !(self.config)().auth.keys.is_empty()
     }
 
-    /// What holds for a request for the web page before it is known who looks: not sent by a page of another
-    /// site, and without keys only from this machine. A link of another site may lead to the page.
+    /// Checks a request for the web page before its viewer is known.
+    ///
+    /// Refuses requests of pages from other sites and, without keys, from other machines. Links from other sites to the
+    /// page are permitted.
     ///
     /// # Errors
-    /// As the API refuses it.
+    /// `forbidden`.
     pub fn authorize_page(&self, request: &Request) -> Result<(), ApiError> {
         if !is_navigation(request) {
             refuse_other_sites(request)?;
@@ -94,27 +101,30 @@ impl AccessGuard {
         authorize_local(request.extensions().get::<Peer>().copied(), request).map(drop)
     }
 
-    /// The key that a person gives at the page's door. Failures count as they do for the API.
+    /// Returns the configured key that a person enters on the login page.
+    ///
+    /// Failures count towards the same limit as those of the API.
     ///
     /// # Errors
-    /// If it is not known, or too many were tried from there.
+    /// `unauthorized` if the key is unknown, or `too-many-requests` after too many failures of the peer.
     pub fn authenticate(&self, peer: Option<Peer>, key: &str) -> Result<Key, ApiError> {
         let config = (self.config)();
         if let Some(key) = find_key(&config.auth.keys, key) {
             return Ok(key.clone());
         }
         self.failures.record(peer.and_then(Peer::source))?;
-        Err(ApiError::Unauthorized("the key is not one of [[auth.keys]]"))
+        Err(ApiError::Unauthorized("unknown API key: use one of [[auth.keys]]"))
     }
 
-    /// The key with that digest, if it is configured still.
+    /// Returns the key with this SHA-256 digest; `None` if it is no longer configured.
     pub fn key_by_digest(&self, sha256: &[u8; 32]) -> Option<Key> {
         (self.config)().auth.keys.iter().find(|key| key.sha256 == *sha256).cloned()
     }
 }
 
-/// The middleware of every route: lets the request in with its [`Caller`], or answers for it. Answers of the
-/// framework come out as problems.
+/// Checks a request before its handler runs. The middleware of every route.
+///
+/// Adds the [`Caller`] to the request, or answers with an error. Error responses of the framework become problems.
 pub async fn check_access(State(guard): State<AccessGuard>, mut request: Request, next: Next) -> Response {
     match guard.authorize(&request).and_then(|caller| media_type::check(&request).map(|()| caller)) {
         Ok(caller) => {
@@ -132,7 +142,7 @@ fn authorize_local(peer: Option<Peer>, request: &Request) -> Result<Caller, ApiE
         Some(Peer::Tls(_)) => check_host(request, "https://")?,
         None => {
             return Err(ApiError::Forbidden(
-                "no keys are configured, so that only loopback and Unix sockets are served: add [[auth.keys]]"
+                "no API keys are configured, so the daemon serves only this machine: add [[auth.keys]] to the config"
                     .to_owned(),
             ));
         }
@@ -142,16 +152,18 @@ fn authorize_local(peer: Option<Peer>, request: &Request) -> Result<Caller, ApiE
 
 fn authorize_key(keys: &[Key], needed: Role, headers: &HeaderMap) -> Result<Caller, ApiError> {
     let Some(token) = bearer(headers) else {
-        return Err(ApiError::Unauthorized("send a key as 'Authorization: Bearer KEY'"));
+        return Err(ApiError::Unauthorized("no API key: send one as 'Authorization: Bearer KEY'"));
     };
     let Some(key) = find_key(keys, token) else {
-        return Err(ApiError::Unauthorized("the key is not one of [[auth.keys]]"));
+        return Err(ApiError::Unauthorized("unknown API key: use one of [[auth.keys]]"));
     };
     if key.role == needed || key.role == Role::Admin {
         return Ok(Caller::with_key(&key.name));
     }
     let (name, has, needs) = (&key.name, key.role.as_str(), needed.as_str());
-    Err(ApiError::Forbidden(format!("key '{name}' has the role {has}: this needs {needs} (or admin)")))
+    Err(ApiError::Forbidden(format!(
+        "API key '{name}' has the role {has}: this route requires {needs} or admin"
+    )))
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -161,7 +173,9 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     (values.next().is_none() && scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
 }
 
-/// Compares with every key, each in constant time: how long it takes tells nothing of the keys.
+/// Returns the configured key that `token` is.
+///
+/// Compares the digests of all keys in constant time, so that the duration reveals nothing about the keys.
 fn find_key<'k>(keys: &'k [Key], token: &str) -> Option<&'k Key> {
     let given = digest(&SHA256, token.as_bytes());
     let mut found = None;

@@ -1,4 +1,4 @@
-//! Tables of callers and what they may do.
+//! Tables of callers and the routes that they can use.
 
 use http::StatusCode;
 
@@ -34,12 +34,12 @@ fn authorize(gate: &AccessGuard, peer: Peer, method: &Method, path: &str, header
 }
 
 #[test]
-fn every_role_reaches_its_routes_and_no_others() {
+fn each_role_permits_its_routes_and_no_others() {
     let keys = || vec![key("in", Role::Ingest), key("rd", Role::Read), key("ad", Role::Admin)];
     let (get, post) = (Method::GET, Method::POST);
     #[rustfmt::skip]
     let table: [(&Method, &str, [u16; 5]); 15] = [
-        // no key, a wrong key, ingest, read, admin
+        // no key, an unknown key, ingest, read, admin
         (&get, "/healthz", [200, 200, 200, 200, 200]),
         (&get, "/readyz", [200, 200, 200, 200, 200]),
         (&post, "/readyz", [200, 200, 200, 200, 200]),
@@ -69,7 +69,7 @@ fn every_role_reaches_its_routes_and_no_others() {
 }
 
 #[test]
-fn a_key_is_one_bearer_token() {
+fn a_key_is_accepted_as_a_single_bearer_token_only() {
     let gate = gate(vec![key("ad", Role::Admin)]);
     let seen = |headers: &[(&str, &str)]| authorize(&gate, FAR, &Method::GET, "/v1/events", headers);
     assert_eq!(seen(&[("authorization", "Bearer ad")]), 200);
@@ -80,7 +80,7 @@ fn a_key_is_one_bearer_token() {
 }
 
 #[test]
-fn without_keys_only_this_machine_is_served() {
+fn without_keys_only_local_peers_are_served() {
     let gate = gate(Vec::new());
     let host = [("host", "localhost")];
     for (peer, expected) in [(LOCAL, 200), (Peer::Unix, 200), (FAR, 403)] {
@@ -91,7 +91,7 @@ fn without_keys_only_this_machine_is_served() {
 }
 
 #[test]
-fn on_loopback_a_web_page_of_another_site_gets_nowhere() {
+fn without_keys_web_pages_from_other_sites_are_refused() {
     let gate = gate(Vec::new());
     let seen = |path: &str, headers: &[(&str, &str)]| authorize(&gate, LOCAL, &Method::POST, path, headers);
     for host in ["localhost", "LOCALHOST:8740", "127.0.0.1:1", "[::1]:8740", "[::1]"] {
@@ -113,7 +113,7 @@ fn on_loopback_a_web_page_of_another_site_gets_nowhere() {
 }
 
 #[test]
-fn what_a_browser_says_comes_from_another_site_is_refused_with_and_without_keys() {
+fn requests_marked_as_cross_site_are_refused_with_and_without_keys() {
     let (with_keys, without) = (gate(vec![key("ad", Role::Admin)]), gate(Vec::new()));
     let own = [("authorization", "Bearer ad"), ("host", "localhost")];
     let seen = |gate: &AccessGuard, method: &Method, path: &str, more: &[(&str, &str)]| {
@@ -137,7 +137,7 @@ fn what_a_browser_says_comes_from_another_site_is_refused_with_and_without_keys(
 }
 
 #[test]
-fn without_keys_probes_are_no_more_open_to_other_names_than_the_rest() {
+fn without_keys_probes_require_a_loopback_host() {
     let gate = gate(Vec::new());
     for (host, expected) in [("localhost", 200), ("evil.example", 403)] {
         assert_eq!(authorize(&gate, LOCAL, &Method::GET, "/healthz", &[("host", host)]), expected);
@@ -145,7 +145,7 @@ fn without_keys_probes_are_no_more_open_to_other_names_than_the_rest() {
 }
 
 #[test]
-fn the_origin_has_the_scheme_of_the_listener() {
+fn the_scheme_of_the_origin_must_be_that_of_the_listener() {
     let gate = gate(Vec::new());
     let Peer::Tcp(address) = LOCAL else { panic!("{LOCAL:?}") };
     let seen = |peer, origin| {

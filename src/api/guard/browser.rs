@@ -12,10 +12,10 @@ use http::{HeaderName, HeaderValue, Method, header};
 
 use crate::api::error::ApiError;
 
-/// What browsers say of where a request comes from (Fetch Metadata); nothing else sends it.
+/// The header in which a browser states where a request comes from (Fetch Metadata). Other clients do not send it.
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Whether a person's browser goes to a page as a whole, which no other page can read.
+/// Returns whether a browser navigates to a page, as opposed to a request that another page makes and can read.
 pub fn is_navigation(request: &Request) -> bool {
     let says = |name: &str, value: &str| request.headers().get(name).is_some_and(|given| given == value);
     request.method() == Method::GET
@@ -23,21 +23,32 @@ pub fn is_navigation(request: &Request) -> bool {
         && says("sec-fetch-dest", "document")
 }
 
-/// Refuses what a browser says that a page of another site has asked for. Another port of the same machine is
-/// the same *site* to a browser, and refused all the same.
+/// Refuses a request that a browser marks as made by a page from another site.
+///
+/// For a browser, another port of the same machine is the same site. Its pages are refused too.
+///
+/// # Errors
+/// `forbidden`.
 pub fn refuse_other_sites(request: &Request) -> Result<(), ApiError> {
     let headers = request.headers();
     if request.method() == Method::OPTIONS && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD) {
-        return Err(ApiError::Forbidden("a preflight: pages of other sites may not call this".to_owned()));
+        return Err(ApiError::Forbidden(
+            "CORS preflight refused: web pages from other sites cannot call the API".to_owned(),
+        ));
     }
     let is_own = |site: &HeaderValue| matches!(site.as_bytes(), b"same-origin" | b"none");
     if headers.get_all(SEC_FETCH_SITE).iter().all(is_own) {
         return Ok(());
     }
-    Err(ApiError::Forbidden("Sec-Fetch-Site names another site: its pages may not call this".to_owned()))
+    Err(ApiError::Forbidden(
+        "Sec-Fetch-Site names another site: web pages from other sites cannot call the API".to_owned(),
+    ))
 }
 
-/// Loopback only: `Host` names loopback, and `Origin` is the same one by the same scheme.
+/// Refuses a request over loopback whose `Host` does not name loopback, or whose `Origin` is another one.
+///
+/// # Errors
+/// `forbidden`.
 pub fn check_host(request: &Request, scheme: &str) -> Result<(), ApiError> {
     let headers = request.headers();
     let named =
@@ -46,7 +57,7 @@ pub fn check_host(request: &Request, scheme: &str) -> Result<(), ApiError> {
     hosts.extend(request.uri().authority().cloned().map(Some));
     if hosts.is_empty() || !hosts.iter().all(|host| host.as_ref().is_some_and(is_loopback)) {
         return Err(ApiError::Forbidden(
-            "Host names another machine: without keys, call localhost, 127.0.0.1 or [::1]".to_owned(),
+            "Host names another machine: without API keys, call localhost, 127.0.0.1 or [::1]".to_owned(),
         ));
     }
     let is_own = |origin: &str| {
@@ -56,7 +67,9 @@ pub fn check_host(request: &Request, scheme: &str) -> Result<(), ApiError> {
     if headers.get_all(header::ORIGIN).iter().all(|origin| origin.to_str().is_ok_and(is_own)) {
         return Ok(());
     }
-    Err(ApiError::Forbidden("Origin is another site: a page of another site may not call this".to_owned()))
+    Err(ApiError::Forbidden(
+        "Origin names another site: web pages from other sites cannot call the API".to_owned(),
+    ))
 }
 
 fn is_loopback(authority: &Authority) -> bool {

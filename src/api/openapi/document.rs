@@ -1,4 +1,4 @@
-//! The OpenAPI document, made from the handlers themselves, and the route that shows it.
+//! The frame of the OpenAPI document, and the completion of what is generated from the handlers.
 
 use serde_json::{Map, Value};
 use utoipa::openapi::path::{Operation, PathItem};
@@ -9,41 +9,51 @@ use utoipa::{Modify, OpenApi as _};
 
 use super::responses;
 use crate::api::problem::ProblemBody;
-use crate::api::wire::schema::HappeningKind;
+use crate::api::wire::schema::StreamEventKind;
 
-const ABOUT: &str = "Events in, signed deliveries out, and everything about both.
+const DESCRIPTION: &str = "Postrider accepts events and delivers each one, signed, to every subscription that matches it. \
+With this API you submit events, manage subscriptions, and inspect, retry and replay deliveries.
 
-Times are RFC 3339 in UTC with milliseconds. Lists are `{\"items\": [...], \"next_cursor\": ...}`: give `next_cursor` as `cursor` \
-for the next page. Every refusal is `application/problem+json` (RFC 9457) and tells all problems at once. A method \
-that a path does not have is answered 405 with `Allow`, an unknown path 404; what is no HTTP request at all (a head \
-or a target that is too long) is answered without a body.
+## Conventions
 
-Where keys are configured each call needs one (`Authorization: Bearer ...`): with the role `ingest` for `POST \
-/v1/events` and `POST /v1/match`, `read` for every GET, `admin` for everything. Without keys the daemon serves \
-loopback and Unix sockets only, and needs none.";
+All times are RFC 3339 in UTC with milliseconds. A list returns one page, `{\"items\": [...], \"next_cursor\": ...}`: to get \
+the next page, pass `next_cursor` as `cursor`.
 
-/// What the document says beside its routes.
+## Errors
+
+Every error is a problem of RFC 9457 (`application/problem+json`). Its `type` is stable, and `errors` lists all problems \
+of the request at once. An unknown path is answered with 404, and a method that a path does not have with 405 and \
+`Allow`. A request that is not valid HTTP, such as one with a head that is too long, is answered without a body.
+
+## Authentication
+
+If API keys are configured, each request needs one: `Authorization: Bearer ...`. The role `ingest` permits `POST \
+/v1/events` and `POST /v1/match`, the role `read` permits every GET, and the role `admin` permits everything. Without \
+keys, the daemon serves only loopback and Unix sockets, and requests need no key.";
+
+/// The parts of the document that do not come from the routes.
 #[derive(utoipa::OpenApi)]
 #[openapi(
-    info(title = "Postrider", description = ABOUT, license(name = "Apache-2.0", identifier = "Apache-2.0")),
-    servers((url = "/", description = "The daemon that shows this document")),
-    components(schemas(ProblemBody, HappeningKind)),
-    modifiers(&Shared),
+    info(title = "Postrider", description = DESCRIPTION, license(name = "Apache-2.0", identifier = "Apache-2.0")),
+    servers((url = "/", description = "The daemon that serves this document.")),
+    components(schemas(ProblemBody, StreamEventKind)),
+    modifiers(&SharedComponents),
     security(("key" = [])),
     tags(
-        (name = "events", description = "What happened"),
-        (name = "deliveries", description = "Events on their way to subscriptions"),
-        (name = "subscriptions", description = "Who wants to be told of what"),
-        (name = "replays", description = "Delivering again from the log"),
-        (name = "daemon", description = "How the daemon is and what it can"),
+        (name = "events", description = "Submit events, and read the accepted ones."),
+        (name = "deliveries", description = "One delivery carries one event to one subscription."),
+        (name = "subscriptions", description = "A subscription receives the events that match it."),
+        (name = "replays", description = "A replay delivers events from the log again."),
+        (name = "catalog", description = "The known event types and projects."),
+        (name = "daemon", description = "The state of the daemon, live updates and backups."),
     ),
 )]
 struct Base;
 
-/// What all routes share: the key, and refusals.
-struct Shared;
+/// Adds the components that all routes share: the authentication scheme and the error responses.
+struct SharedComponents;
 
-impl Modify for Shared {
+impl Modify for SharedComponents {
     fn modify(&self, document: &mut OpenApi) {
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("key", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
@@ -53,12 +63,12 @@ impl Modify for Shared {
     }
 }
 
-/// The document before the routes are in it.
+/// Returns the document without any routes.
 pub fn base() -> OpenApi {
     Base::openapi()
 }
 
-/// The document with lists that refer to their items; as it comes, a generic type holds what it is made of.
+/// Makes each list refer to the schema of its items, which the generic type contains as a copy.
 fn with_references(mut document: OpenApi) -> OpenApi {
     let Some(components) = &mut document.components else { return document };
     for (name, schema) in &mut components.schemas {
@@ -72,7 +82,7 @@ fn with_references(mut document: OpenApi) -> OpenApi {
     document
 }
 
-/// The document with parameters that are there or not, but never null.
+/// Makes optional parameters never null: a parameter is given or left out.
 fn with_plain_parameters(mut document: OpenApi) -> OpenApi {
     let is_null = |item: &RefOr<Schema>| matches!(item, RefOr::T(Schema::Object(object)) if object.schema_type == SchemaType::Type(Type::Null));
     for operation in document.paths.paths.values_mut().flat_map(operations) {
@@ -88,7 +98,7 @@ fn with_plain_parameters(mut document: OpenApi) -> OpenApi {
     document
 }
 
-/// Every body of the document with an example: what its schema gives, where the route gives none.
+/// Gives each body without an example the one of its schema.
 fn with_examples(mut document: OpenApi) -> OpenApi {
     let schemas = document.components.clone().unwrap_or_default();
     let look_up = |name: &str| schemas.schemas.get(name);
@@ -120,7 +130,7 @@ fn give_example<'s>(content: &mut Content, look_up: &impl Fn(&str) -> Option<&'s
     }
 }
 
-/// An example of a schema: its own first one, or one made of those of its parts; none where a part has none.
+/// Returns the first example of a schema, or one built from the examples of its parts.
 fn example<'s>(
     schema: &RefOr<Schema>,
     look_up: &impl Fn(&str) -> Option<&'s RefOr<Schema>>,
@@ -155,7 +165,7 @@ fn example<'s>(
     }
 }
 
-/// Completes the document of all routes and returns it as JSON text.
+/// Completes the document of all routes, and returns it as JSON text.
 pub fn to_json(document: OpenApi) -> String {
     let document = with_examples(with_plain_parameters(with_references(document)));
     document.to_json().unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"))

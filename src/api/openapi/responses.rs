@@ -1,5 +1,7 @@
-//! In the OpenAPI document: which refusals a route has. Each is one response that all routes share, with a
-//! problem as the daemon really makes it for an example.
+//! The error responses of the OpenAPI document, which all routes share.
+//!
+//! A route lists the groups of errors that it can return. Each status is one shared response, whose examples are problems
+//! built by [`ApiError`] itself.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -35,23 +37,23 @@ macro_rules! error_responses {
 }
 
 error_responses! {
-    /// Of every route but the probes: what cannot be read, who may not call, and faults of the daemon.
+    /// The errors of every route except the probes: malformed requests, access control and internal errors.
     CommonErrors: 400 401 403 429 500;
-    /// Of a route about one thing, which may not exist.
+    /// The error of a route about a single resource, which may not exist.
     NotFoundError: 404;
-    /// Of a route that reads a body.
+    /// The errors of a route that reads a body.
     BodyErrors: 408 413 415 422;
-    /// Of a route whose request may not fit the present state of things.
+    /// The error of a route whose request may be impossible in the current state.
     ConflictError: 409;
-    /// Of a route that changes a version of something.
+    /// The error of a route that reads `If-Match`.
     PreconditionError: 412;
-    /// Of a route that writes to the log, or waits for what does.
+    /// The error of a route that writes to the log, or that needs a running engine.
     UnavailableError: 503;
-    /// Of a route that takes events.
+    /// The error of a route that accepts events.
     DiskFullError: 507;
 }
 
-/// The name of the shared response with this status.
+/// Returns the name of the shared response with this status.
 fn name(status: u16) -> &'static str {
     match status {
         400 => "Malformed",
@@ -71,7 +73,7 @@ fn name(status: u16) -> &'static str {
     }
 }
 
-/// Every shared response by its name.
+/// Returns every shared response with its name.
 pub fn shared() -> Vec<(String, Response)> {
     let mut by_status: BTreeMap<u16, Vec<ApiError>> = BTreeMap::new();
     for failure in examples() {
@@ -85,7 +87,7 @@ fn response(failures: Vec<ApiError>) -> Response {
     let mut response = ResponseBuilder::new();
     let mut titles = Vec::new();
     for failure in failures {
-        // `Connection` is between two machines: it does not reach the caller for certain.
+        // `Connection` applies to one hop only, so a proxy may not pass it on to the caller.
         if let Some((header, _)) = failure.header().filter(|(name, _)| name != CONNECTION) {
             response = response.header(header.as_str(), header_doc(header.as_str()));
         }
@@ -104,17 +106,17 @@ fn header_doc(name: &str) -> Header {
         let seconds = Object::builder().schema_type(Type::Integer).minimum(Some(1));
         Header::builder()
             .schema(Some(seconds))
-            .description(Some("Seconds to wait before the next try"))
+            .description(Some("The number of seconds to wait before a retry."))
             .build()
     } else {
         Header::builder()
             .schema(Some(Object::with_type(Type::String)))
-            .description(Some("How to send a key"))
+            .description(Some("The scheme in which to send an API key."))
             .build()
     }
 }
 
-/// One of each refusal.
+/// Returns an example of each error.
 fn examples() -> Vec<ApiError> {
     let name = "crm".to_owned();
     let attempt = Attempt {
@@ -129,22 +131,26 @@ fn examples() -> Vec<ApiError> {
             "?limt",
             "is not a parameter of this route: did you mean 'limit'?",
         )]),
-        ApiError::Unauthorized("send a key as 'Authorization: Bearer KEY'"),
-        ApiError::Forbidden("key 'crm' has the role read: this needs admin (or admin)".to_owned()),
+        ApiError::Unauthorized("no API key: send one as 'Authorization: Bearer KEY'"),
+        ApiError::Forbidden(
+            "API key 'crm' has the role read: this route requires ingest or admin".to_owned(),
+        ),
         ApiError::not_found("subscription", "sub_01K3Z9Q0B1D3F5H7K9M1P3R5T7"),
         ApiError::BodyTimeout(BODY_TIMEOUT),
-        ApiError::Conflict("the delivery has succeeded already".to_owned()),
+        ApiError::Conflict("the delivery has already succeeded".to_owned()),
         ApiError::ManagedByConfig(name),
         ApiError::HealthCheckFailed(Box::new(AttemptBody::from(&attempt))),
-        ApiError::PreconditionFailed("the subscription has changed since: get it again".to_owned()),
-        ApiError::TooLarge("the body has more than server.body_bytes_max = 1048576".to_owned()),
+        ApiError::PreconditionFailed(
+            "the subscription has changed since: get it again, then repeat the change".to_owned(),
+        ),
+        ApiError::TooLarge("the body is larger than server.body_bytes_max = 1048576 bytes".to_owned()),
         ApiError::UnsupportedMediaType { given: "\"text/plain\"".to_owned(), expected: "application/json" },
         ApiError::Invalid(vec![
             Problem::new("/url", "is missing: give the http or https URL of the receiver"),
             Problem::new("/timeout", "'5m' is out of range: expected 100ms to 60s"),
         ]),
         ApiError::TooManyRequests {
-            detail: "too many events wait to be stored: come back later",
+            detail: "too many events, or too many bytes of them, wait to be stored: retry later",
             retry_after: Duration::from_secs(1),
         },
         ApiError::Internal("9f86d081884c7d65".to_owned()),

@@ -1,4 +1,4 @@
-//! Who makes a call, for the audit log.
+//! The actor of a request, for the audit log.
 
 use std::convert::Infallible;
 
@@ -8,7 +8,7 @@ use http::request::Parts;
 use crate::api::caller::{Caller, Peer};
 use crate::flow::audit::Actor;
 
-/// The actor of a handler that changes something.
+/// Extracts the actor that a change is audited under: the caller's name and address.
 #[derive(Clone, Debug)]
 pub struct AuditActor(pub Actor);
 

@@ -1,4 +1,4 @@
-//! Request bodies: their type, their size and the time that they may take.
+//! Request bodies, with limits on their size and on the time that they may take.
 
 use std::time::Duration;
 
@@ -14,22 +14,27 @@ use crate::flow::Flow;
 use crate::flow::intake::Held;
 use crate::model::setting::reader::kind;
 
-/// How long a body may take from its head to its last byte.
+/// The longest time from the head of a request to the last byte of its body.
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A body, and the room that it takes.
+/// A request's body, with the memory reserved for it.
 #[derive(Debug)]
 pub struct Read {
-    /// What it is.
+    /// The media type of the body.
     pub media_type: MediaType,
-    /// All of it.
+    /// The whole body.
     pub bytes: Bytes,
-    /// To be kept for as long as the bytes are.
+    /// The reservation of the memory. Keep it as long as the bytes.
     pub held: Held,
 }
 
-/// Reads a body of JSON or lines, of at most `server.body_bytes_max` and within [`BODY_TIMEOUT`]. It takes room as it
-/// comes, so that a caller who sends nothing holds nothing.
+/// Reads a body of `application/json` or `application/x-ndjson`.
+///
+/// Memory is reserved as the body arrives, so that a caller who sends nothing reserves nothing.
+///
+/// # Errors
+/// If the body is of another media type, larger than `server.body_bytes_max`, not complete within [`BODY_TIMEOUT`], or if
+/// bodies already use as much memory as they may.
 pub async fn read(request: Request, flow: &Flow) -> Result<Read, ApiError> {
     let bytes_max = flow.config().server.body_bytes_max;
     read_within(request, bytes_max, |held, bytes| Ok(flow.hold(held, bytes)?)).await
@@ -49,24 +54,25 @@ async fn read_within(
     }
 }
 
-/// All of a body, and the room that it takes.
+/// Collects a whole body, and reserves memory for each piece of it.
 async fn collect(
     mut body: Body,
     bytes_max: usize,
     reserve: impl Fn(&mut Held, usize) -> Result<(), ApiError>,
 ) -> Result<(Bytes, Held), ApiError> {
     let too_large =
-        || ApiError::TooLarge(format!("the body has more than server.body_bytes_max = {bytes_max}"));
+        || ApiError::TooLarge(format!("the body is larger than server.body_bytes_max = {bytes_max} bytes"));
     if body.size_hint().lower() > bytes_max as u64 {
         return Err(too_large());
     }
     let mut held = Held::default();
     let mut whole = Bytes::new();
-    // What comes in more than one piece is copied together, so that no piece keeps the buffer that it was read into.
+    // A body of several pieces is copied into one buffer, so that its pieces do not keep the connection's read buffers
+    // alive.
     let mut pieces = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let frame =
-            frame.map_err(|error| ApiError::malformed(format_args!("the body broke off: {error}")))?;
+            frame.map_err(|error| ApiError::malformed(format_args!("the body ended early: {error}")))?;
         let Ok(piece) = frame.into_data() else { continue };
         if whole.len() + pieces.len() + piece.len() > bytes_max {
             return Err(too_large());
@@ -84,7 +90,10 @@ async fn collect(
     Ok((if pieces.is_empty() { whole } else { pieces.freeze() }, held))
 }
 
-/// Reads a body of `application/json` alone, as [`read`] does.
+/// Reads a body of `application/json`.
+///
+/// # Errors
+/// See [`read`].
 pub async fn read_json(request: Request, flow: &Flow) -> Result<Bytes, ApiError> {
     if MediaType::of(request.headers()) == Some(MediaType::Json) {
         return read(request, flow).await.map(|read| read.bytes);
@@ -92,21 +101,32 @@ pub async fn read_json(request: Request, flow: &Flow) -> Result<Bytes, ApiError>
     Err(unsupported(request.headers(), "application/json"))
 }
 
-/// Reads the members of a JSON object, as [`read_json`] does.
+/// Reads a body that is a JSON object, and returns its members.
+///
+/// # Errors
+/// See [`read`], and if the body is not a JSON object.
 pub async fn read_members(request: Request, flow: &Flow) -> Result<Map<String, Value>, ApiError> {
     members(&read_json(request, flow).await?)
 }
 
-/// The members of the JSON object that a body is.
+/// Returns the members of a JSON object.
+///
+/// # Errors
+/// If the body is not a JSON object.
 pub fn members(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
     match serde_json::from_slice(body) {
         Ok(Value::Object(members)) => Ok(members),
-        Ok(other) => Err(ApiError::malformed(format_args!("is {}: expected an object", kind(&other)))),
+        Ok(other) => Err(ApiError::malformed(format_args!("is {}: expected a JSON object", kind(&other)))),
         Err(error) => Err(ApiError::malformed(error)),
     }
 }
 
-/// As [`read_json`], of a body that may be left out, whatever its type then is said to be, or be null: it is empty then.
+/// Reads an optional body of `application/json`; returns no bytes if there is none, or if it is `null`.
+///
+/// Without a body, `Content-Type` is ignored.
+///
+/// # Errors
+/// See [`read`].
 pub async fn read_optional_json(request: Request, flow: &Flow) -> Result<Bytes, ApiError> {
     if request.body().is_end_stream() {
         return Ok(Bytes::new());
@@ -136,7 +156,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_json_and_lines_are_read() {
+    async fn bodies_of_other_media_types_are_refused() {
         for (text, expected) in [
             ("application/json", Some(MediaType::Json)),
             ("Application/JSON; charset=utf-8", Some(MediaType::Json)),
@@ -152,7 +172,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_has_a_bound_with_and_without_a_length() {
+    async fn the_size_of_a_body_is_limited_with_and_without_content_length() {
         for (body, fits) in [
             (Body::from("1234567890"), true),
             (Body::from("12345678901"), false),
@@ -167,7 +187,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_takes_room_as_it_comes_until_it_is_dropped() {
+    async fn a_body_reserves_memory_as_it_arrives_and_frees_it_when_dropped() {
         let room = Room::new(12);
         let read = read_within(request("application/json", chunks(2)), 100, within(&room)).await.unwrap();
         assert_eq!((&*read.bytes, room.held()), (&b"1234512345"[..], (10, 12)));
@@ -178,7 +198,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_body_that_does_not_end_is_given_up() {
+    async fn a_body_that_does_not_end_times_out() {
         let body = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
         let failure =
             read_within(request("application/json", body), 10, within(&Room::new(100))).await.unwrap_err();

@@ -1,4 +1,6 @@
-//! `Idempotency-Key`: a call made again within 24 hours does nothing again and gets the same answer.
+//! `Idempotency-Key`: a header that makes requests safe to retry.
+//!
+//! For 24 hours, a request with the same key and the same body does nothing and returns the response of the first one.
 
 use axum::extract::FromRequestParts;
 use axum::response::Response;
@@ -14,18 +16,20 @@ const HEADER: &str = "idempotency-key";
 const REPLAYED: &str = "idempotency-mark_replayed";
 const KEY_BYTES_MAX: usize = 255;
 
-/// The key of a call, if it has one.
+/// Extracts the idempotency key of a request, if it has one.
+///
+/// Keys of different callers or routes never collide.
 #[derive(Clone, Copy, Debug)]
 pub struct IdempotencyKeyHeader(Option<[u8; 16]>);
 
 impl IdempotencyKeyHeader {
-    /// The key that a form carries in the place of the header, for the caller and the route.
+    /// Returns the key that a form of the web page carries instead of the header.
     pub fn from_form(caller: &str, route: &str, key: &str) -> Self {
         let is_key = (1..=KEY_BYTES_MAX).contains(&key.len());
         Self(is_key.then(|| digest(&[caller.as_bytes(), route.as_bytes(), key.as_bytes()])))
     }
 
-    /// The key together with the body, which has to be the same each time.
+    /// Returns the key together with the body that every request with the key must have; `None` without a key.
     pub fn with_body(self, body: &[u8]) -> Option<OnceKey> {
         self.0.map(|key| OnceKey { key, fingerprint: digest(&[body]) })
     }
@@ -40,18 +44,20 @@ impl<S: Sync> FromRequestParts<S> for IdempotencyKeyHeader {
         let key = value.as_bytes();
         let is_visible = !key.is_empty() && key.iter().all(u8::is_ascii_graphic);
         if values.next().is_some() || !is_visible || key.len() > KEY_BYTES_MAX {
-            let detail =
-                format!("Idempotency-Key has to be one of 1 to {KEY_BYTES_MAX} visible ASCII characters");
+            let detail = format!(
+                "Idempotency-Key must be given once, and have 1 to {KEY_BYTES_MAX} visible ASCII characters"
+            );
             return Err(ApiError::malformed(detail));
         }
-        // Another caller's key, or another route's, is another key.
         let caller = parts.extensions.get::<Caller>().map_or("", Caller::name);
         let route = format!("{} {}", parts.method, parts.uri.path());
         Ok(Self(Some(digest(&[caller.as_bytes(), route.as_bytes(), key]))))
     }
 }
 
-/// Half of a SHA-256, with each part's length before it so that no two lists of parts are the same text.
+/// Returns the first half of the SHA-256 digest of all parts.
+///
+/// The length of each part precedes it, so that different lists of parts never have the same digest.
 fn digest(parts: &[&[u8]]) -> [u8; 16] {
     let mut context = Context::new(&SHA256);
     for part in parts {
@@ -63,10 +69,10 @@ fn digest(parts: &[&[u8]]) -> [u8; 16] {
     half
 }
 
-/// Marks the answer if it is that of an earlier call.
-pub fn mark_replayed(mut answer: Response, is_repeat: bool) -> Response {
+/// Adds `Idempotency-Replayed` to a response that repeats the result of an earlier request.
+pub fn mark_replayed(mut response: Response, is_repeat: bool) -> Response {
     if is_repeat {
-        answer.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     }
-    answer
+    response
 }

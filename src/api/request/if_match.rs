@@ -1,4 +1,4 @@
-//! `If-Match`: a change of what the caller saw, and of nothing else (RFC 9110, 13.1.1).
+//! `If-Match` and `ETag`: changes to the version of a subscription that the caller has seen (RFC 9110, 13.1.1).
 
 use http::{HeaderMap, HeaderValue, header};
 
@@ -6,23 +6,26 @@ use crate::api::error::ApiError;
 use crate::flow::Entry;
 use crate::flow::version::{Expected, Version};
 
-/// The `ETag` of a subscription: strong, and the same until a setting of it changes.
+/// Returns the `ETag` of a subscription. It is strong, and changes with each setting of the subscription.
 pub fn etag(entry: &Entry) -> Option<HeaderValue> {
     HeaderValue::from_str(&format!("\"{}\"", entry.version())).ok()
 }
 
-/// Reads `If-Match`. `*` and a missing header let every version through, weak tags and those of others none.
+/// Reads the versions that `If-Match` permits.
+///
+/// A missing header and `*` match every version. A weak tag, and a tag that the daemon did not issue, match none.
 ///
 /// # Errors
-/// When it is not a list of entity tags.
+/// `malformed` if the header is not `*` or a list of entity tags.
 pub fn if_match(headers: &HeaderMap) -> Result<Expected, ApiError> {
     let values: Vec<&HeaderValue> = headers.get_all(header::IF_MATCH).iter().collect();
     if values.is_empty() {
         return Ok(Expected::Any);
     }
-    let wrong = || ApiError::malformed("If-Match is not * or a list of entity tags such as \"0123…\"");
+    let malformed =
+        || ApiError::malformed("invalid If-Match: expected * or a list of entity tags such as \"0123…\"");
     let texts: Option<Vec<&str>> = values.iter().map(|value| value.to_str().ok()).collect();
-    let text = texts.ok_or_else(wrong)?.join(",");
+    let text = texts.ok_or_else(malformed)?.join(",");
     if text.trim() == "*" {
         return Ok(Expected::Any);
     }
@@ -31,12 +34,12 @@ pub fn if_match(headers: &HeaderMap) -> Result<Expected, ApiError> {
     while !rest.is_empty() {
         let (is_weak, quoted) = rest.strip_prefix("W/").map_or((false, rest), |rest| (true, rest));
         let (tag, after) =
-            quoted.strip_prefix('"').and_then(|rest| rest.split_once('"')).ok_or_else(wrong)?;
+            quoted.strip_prefix('"').and_then(|rest| rest.split_once('"')).ok_or_else(malformed)?;
         versions.extend(tag.parse::<Version>().ok().filter(|_| !is_weak));
         rest = match after.trim_start().strip_prefix(',') {
             Some(after) => after.trim_start(),
             None if after.trim().is_empty() => "",
-            None => return Err(wrong()),
+            None => return Err(malformed()),
         };
     }
     Ok(Expected::OneOf(versions))
@@ -52,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn only_strong_tags_of_ours_can_match() {
+    fn only_strong_tags_of_the_daemon_match() {
         let version = |text: &str| text.parse::<Version>().unwrap();
         let one = Some(Expected::OneOf(vec![version("1f")]));
         assert_eq!((read(&[]), read(&["*"])), (Some(Expected::Any), Some(Expected::Any)));

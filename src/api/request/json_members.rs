@@ -1,4 +1,4 @@
-//! The members of a small JSON body, read one by one so that all problems are told at once.
+//! A reader of small JSON bodies that reports all problems at once.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,7 +13,7 @@ use crate::model::pointer;
 use crate::model::problem::{Problem, nearest};
 use crate::model::setting::reader::kind;
 
-/// The members that a body gives. `null` is as good as left out.
+/// The members of a JSON object, and the problems found in them so far. A member that is null counts as left out.
 #[derive(Debug)]
 pub struct JsonMembers {
     given: Map<String, Value>,
@@ -21,24 +21,24 @@ pub struct JsonMembers {
 }
 
 impl JsonMembers {
-    /// Reads a body that may be left out; only the names in `known` may be in it.
+    /// Reads an optional body. Members other than those of `known` are problems.
     ///
     /// # Errors
-    /// When it is no object of JSON, or not to be read at all.
+    /// See [`body::read`], and if the body is not a JSON object.
     pub async fn read(request: Request, flow: &Flow, known: &[&str]) -> Result<Self, ApiError> {
         Self::from_bytes(&body::read_optional_json(request, flow).await?, known)
     }
 
-    /// Reads the members of a body that may be empty; only the names in `known` may be in it.
+    /// Reads the members of a body, or none if it is empty. Members other than those of `known` are problems.
     ///
     /// # Errors
-    /// When it is no object of JSON.
+    /// `malformed` if the body is not a JSON object.
     pub fn from_bytes(text: &[u8], known: &[&str]) -> Result<Self, ApiError> {
         let given = if text.is_empty() { Map::new() } else { body::members(text)? };
         Ok(Self::new(given, known))
     }
 
-    /// Takes members of which only the names in `known` may be there.
+    /// Creates a reader of these members. Members other than those of `known` are problems.
     pub fn new(given: Map<String, Value>, known: &[&str]) -> Self {
         let unknown = given.keys().filter(|name| !known.contains(&name.as_str()));
         let problems = unknown.map(|name| {
@@ -47,7 +47,7 @@ impl JsonMembers {
                 |near| format!("did you mean '{near}'?"),
             );
             let pointer = format!("/{}", pointer::escape(name));
-            Problem::new(pointer, format_args!("is not a member here: {hint}"))
+            Problem::new(pointer, format_args!("is not a known member: {hint}"))
         });
         let problems = problems.collect();
         Self { given, problems }
@@ -57,18 +57,18 @@ impl JsonMembers {
         self.given.remove(name).filter(|value| !value.is_null())
     }
 
-    /// Notes what is wrong with a member.
+    /// Records a problem of a member.
     pub fn add_problem(&mut self, name: &str, detail: impl fmt::Display) {
         self.problems.push(Problem::new(format!("/{name}"), detail));
     }
 
-    /// A text that says what is wrong with it by itself.
+    /// Returns a member parsed from its string; `None` if it is left out or invalid.
     pub fn get<T: FromStr<Err: fmt::Display>>(&mut self, name: &str) -> Option<T> {
         let value = self.take(name)?;
         self.parse(name, &value)
     }
 
-    /// A list of such texts, of which at most `most` may be given, and at least one.
+    /// Returns a member parsed from its list of 1 to `most` strings; `None` if it is left out or invalid.
     pub fn get_list<T: FromStr<Err: fmt::Display>>(&mut self, name: &str, most: usize) -> Option<Vec<T>> {
         let value = self.take(name)?;
         let Value::Array(list) = value else {
@@ -77,7 +77,10 @@ impl JsonMembers {
         };
         if list.is_empty() || list.len() > most {
             let count = list.len();
-            self.add_problem(name, format_args!("has {count} items: give 1 to {most}, or leave it out"));
+            self.add_problem(
+                name,
+                format_args!("has {count} items: give 1 to {most}, or leave the member out"),
+            );
             return None;
         }
         let read =
@@ -86,7 +89,7 @@ impl JsonMembers {
         read.into_iter().collect()
     }
 
-    /// A truth value.
+    /// Returns a boolean member; `None` if it is left out or invalid.
     pub fn get_bool(&mut self, name: &str) -> Option<bool> {
         let value = self.take(name)?;
         if !value.is_boolean() {
@@ -103,10 +106,10 @@ impl JsonMembers {
         text.parse().map_err(|error| self.add_problem(name, error)).ok()
     }
 
-    /// Ends the reading.
+    /// Finishes reading, and reports the problems found.
     ///
     /// # Errors
-    /// Everything that was wrong.
+    /// `invalid-input` with all problems, if there are any.
     pub fn finish(self) -> Result<(), ApiError> {
         if self.problems.is_empty() { Ok(()) } else { Err(ApiError::Invalid(self.problems)) }
     }
@@ -143,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn every_bad_member_is_told() {
+    fn every_invalid_member_is_reported() {
         let body = json!({"sinc/e": 1, "since": "x", "states": ["held", 1, "gone"], "dry_run": 1});
         let expected = ["/sinc~1e", "/since", "/states/1", "/states/2", "/dry_run"];
         assert_eq!(read(&body), Err(expected.map(str::to_owned).to_vec()));

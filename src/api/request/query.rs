@@ -1,4 +1,4 @@
-//! Query parameters: pages, filters, and a refusal of every one that is not known.
+//! A reader of query parameters that reports all problems at once.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,26 +10,26 @@ use url::form_urlencoded;
 use crate::api::error::ApiError;
 use crate::model::problem::{Problem, nearest};
 
-/// How many items a page has unless `limit` says otherwise.
+/// The most items of a page when the request has no `limit`.
 pub const LIMIT_DEFAULT: usize = 50;
-/// The most items that a page may have.
+/// The largest `limit`.
 pub const LIMIT_MAX: usize = 500;
 
-/// The query parameters of one request, read one by one so that all problems are told at once.
+/// The query parameters of a request, and the problems found in them so far.
 pub struct QueryParams {
     given: BTreeMap<String, String>,
     problems: Vec<Problem>,
 }
 
 impl QueryParams {
-    /// Splits the query of `uri`, in which only the names in `known` may be, once each.
+    /// Parses the query of `uri`. Parameters other than those of `known`, and repeated ones, are problems.
     pub fn new(uri: &Uri, known: &[&str]) -> Self {
         let mut params = Self { given: BTreeMap::new(), problems: Vec::new() };
         for (name, value) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
             if !known.contains(&&*name) {
                 params.add_problem(&name, unknown(&name, known));
             } else if params.given.insert(name.to_string(), value.into_owned()).is_some() {
-                params.add_problem(&name, "is there more than once: leave one");
+                params.add_problem(&name, "is given more than once: give it once");
             }
         }
         params
@@ -39,20 +39,20 @@ impl QueryParams {
         self.problems.push(Problem::new(format!("?{name}"), detail));
     }
 
-    /// The parameter's value, if it is there and can be read.
+    /// Returns the parsed value of a parameter; `None` if it is missing or invalid.
     pub fn get<T: FromStr<Err: fmt::Display>>(&mut self, name: &str) -> Option<T> {
         let parsed = self.given.get(name)?.parse();
         parsed.map_err(|error| self.add_problem(name, error)).ok()
     }
 
-    /// Every value of a parameter that is a list with commas; empty if it is not there.
+    /// Returns the parsed values of a comma-separated parameter; no values if it is missing or invalid.
     pub fn get_list<T: FromStr<Err: fmt::Display>>(&mut self, name: &str) -> Vec<T> {
         let Some(text) = self.given.get(name).cloned() else { return Vec::new() };
         let parsed: Result<Vec<T>, _> = text.split(',').map(str::parse).collect();
         parsed.map_err(|error| self.add_problem(name, error)).unwrap_or_default()
     }
 
-    /// How many items the page may have: [`LIMIT_DEFAULT`] unless given.
+    /// Returns the value of `limit`, or [`LIMIT_DEFAULT`] if it is missing or invalid.
     pub fn limit(&mut self) -> usize {
         let Some(text) = self.given.get("limit").cloned() else { return LIMIT_DEFAULT };
         match text.parse() {
@@ -67,10 +67,10 @@ impl QueryParams {
         }
     }
 
-    /// Ends the reading.
+    /// Finishes reading, and reports the problems found.
     ///
     /// # Errors
-    /// Everything that was wrong.
+    /// `malformed` with all problems, if there are any.
     pub fn finish(self) -> Result<(), ApiError> {
         if self.problems.is_empty() { Ok(()) } else { Err(ApiError::Malformed(self.problems)) }
     }
@@ -79,7 +79,9 @@ impl QueryParams {
 fn unknown(name: &str, known: &[&str]) -> String {
     match nearest(name, known.iter().copied()) {
         Some(near) => format!("is not a parameter of this route: did you mean '{near}'?"),
-        None if known.is_empty() => "is not a parameter of this route: it has none".to_owned(),
+        None if known.is_empty() => {
+            "is not a parameter of this route, which has none: leave it out".to_owned()
+        }
         None => format!("is not a parameter of this route: expected {}", known.join(", ")),
     }
 }
@@ -111,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn every_bad_parameter_is_told() {
+    fn every_invalid_parameter_is_reported() {
         let problems = read("limt=1&limit=0&cursor=x&state=held,gone&state=held").unwrap_err();
         let pointers: Vec<_> = problems.iter().map(|text| text.split(':').next().unwrap()).collect();
         assert_eq!(pointers, ["?limt", "?state", "?limit", "?cursor"]);

@@ -1,4 +1,4 @@
-//! An event's members where they lie in the body: the one pass over its JSON.
+//! The first pass over a submitted event: finds its members in the JSON text without parsing their values.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,22 +6,22 @@ use std::fmt;
 use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// The members of an event.
+/// The names of an event's members.
 pub const MEMBERS: [&str; 6] = ["type", "project", "company", "data", "id", "occurred_at"];
 
-/// The events of an array, as many as one request may have, and how many there are.
+/// The events of a JSON array.
 pub struct RawList<'a> {
-    /// Those that were looked at.
+    /// The first events, up to the limit of one request.
     pub events: Vec<RawEvent<'a>>,
-    /// All of them.
+    /// The number of all events in the array.
     pub count: usize,
 }
 
 impl<'a> RawList<'a> {
-    /// Reads an array of which at most `events_max` are looked at.
+    /// Reads an array, and keeps its first `events_max` events.
     ///
     /// # Errors
-    /// Where it is not JSON.
+    /// If the text is not valid JSON.
     pub fn read(text: &'a str, events_max: usize) -> Result<Self, serde_json::Error> {
         let mut deserializer = serde_json::Deserializer::from_str(text);
         let list = deserializer.deserialize_seq(ListVisitor { events_max })?;
@@ -56,21 +56,21 @@ impl<'de> Visitor<'de> for ListVisitor {
     }
 }
 
-/// An event's members where they lie in the body, not yet looked into.
+/// The members of an event as unparsed JSON text, borrowed from the request's body.
 #[derive(Default)]
 pub struct RawEvent<'a> {
-    /// The text of each of [`MEMBERS`], in that order.
+    /// The JSON text of each member, in the order of [`MEMBERS`].
     pub members: [Option<&'a RawValue>; MEMBERS.len()],
-    /// Names that are none of [`MEMBERS`].
+    /// The names of members that are not in [`MEMBERS`].
     pub unknown: Vec<String>,
-    /// Names that are there more than once.
+    /// The names of members that occur more than once.
     pub repeated: Vec<&'static str>,
-    /// What it is, if it is not an object.
-    pub other: Option<&'static str>,
+    /// The kind of value that was given instead of an object, such as `a list`.
+    pub not_an_object: Option<&'static str>,
 }
 
 impl<'a> RawEvent<'a> {
-    /// The text of the member of that place in [`MEMBERS`].
+    /// Returns the JSON text of the member with this index in [`MEMBERS`].
     pub fn get(&self, member: usize) -> Option<&'a RawValue> {
         self.members.get(member).copied().flatten()
     }
@@ -85,9 +85,9 @@ impl<'de> Deserialize<'de> for RawEvent<'de> {
 struct EventVisitor;
 
 impl EventVisitor {
-    #[expect(clippy::unnecessary_wraps, reason = "the visitor's methods return it as it is")]
-    fn other<'a, E>(kind: &'static str) -> Result<RawEvent<'a>, E> {
-        Ok(RawEvent { other: Some(kind), ..RawEvent::default() })
+    #[expect(clippy::unnecessary_wraps, reason = "the visitor's methods return this result unchanged")]
+    fn not_an_object<'a, E>(kind: &'static str) -> Result<RawEvent<'a>, E> {
+        Ok(RawEvent { not_an_object: Some(kind), ..RawEvent::default() })
     }
 }
 
@@ -100,10 +100,10 @@ impl<'de> Visitor<'de> for EventVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawEvent<'de>, A::Error> {
         let mut raw = RawEvent::default();
-        while let Some(Name(name)) = map.next_key()? {
+        while let Some(MemberName(name)) = map.next_key()? {
             let known = MEMBERS.iter().zip(raw.members.iter_mut()).find(|(member, _)| **member == name);
-            if let Some((member, place)) = known {
-                if place.replace(map.next_value()?).is_some() {
+            if let Some((member, value)) = known {
+                if value.replace(map.next_value()?).is_some() {
                     raw.repeated.push(member);
                 }
             } else {
@@ -116,50 +116,50 @@ impl<'de> Visitor<'de> for EventVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<RawEvent<'de>, A::Error> {
         while items.next_element::<IgnoredAny>()?.is_some() {}
-        Self::other("a list")
+        Self::not_an_object("a list")
     }
 
     fn visit_str<E: de::Error>(self, _: &str) -> Result<RawEvent<'de>, E> {
-        Self::other("a string")
+        Self::not_an_object("a string")
     }
 
     fn visit_bool<E: de::Error>(self, _: bool) -> Result<RawEvent<'de>, E> {
-        Self::other("a boolean")
+        Self::not_an_object("a boolean")
     }
 
     fn visit_unit<E: de::Error>(self) -> Result<RawEvent<'de>, E> {
-        Self::other("null")
+        Self::not_an_object("null")
     }
 
     fn visit_u64<E: de::Error>(self, _: u64) -> Result<RawEvent<'de>, E> {
-        Self::other("a number")
+        Self::not_an_object("a number")
     }
 
     fn visit_i64<E: de::Error>(self, _: i64) -> Result<RawEvent<'de>, E> {
-        Self::other("a number")
+        Self::not_an_object("a number")
     }
 
     fn visit_f64<E: de::Error>(self, _: f64) -> Result<RawEvent<'de>, E> {
-        Self::other("a number")
+        Self::not_an_object("a number")
     }
 }
 
-/// A member's name, borrowed unless it has escapes.
-struct Name<'a>(Cow<'a, str>);
+/// A member's name, borrowed unless it contains escapes.
+struct MemberName<'a>(Cow<'a, str>);
 
-impl<'de> Deserialize<'de> for Name<'de> {
+impl<'de> Deserialize<'de> for MemberName<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct NameVisitor;
         impl<'de> Visitor<'de> for NameVisitor {
-            type Value = Name<'de>;
+            type Value = MemberName<'de>;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a member's name")
             }
-            fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Name<'de>, E> {
-                Ok(Name(Cow::Borrowed(text)))
+            fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<MemberName<'de>, E> {
+                Ok(MemberName(Cow::Borrowed(text)))
             }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Name<'de>, E> {
-                Ok(Name(Cow::Owned(text.to_owned())))
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<MemberName<'de>, E> {
+                Ok(MemberName(Cow::Owned(text.to_owned())))
             }
         }
         deserializer.deserialize_str(NameVisitor)

@@ -1,7 +1,8 @@
-//! Reads submitted events: the hot path of everything that comes in.
+//! The reader of submitted events.
 //!
-//! A body is read once. JsonMembers are looked at where they lie in it; `data` is never parsed into a tree but kept
-//! as the very bytes that were sent. Every problem of every event is told at once, each with its pointer.
+//! Every event passes here, so the body is read only once, and members are parsed in place. `data` is never parsed into a
+//! tree: it is kept byte for byte as it was sent. All problems of all events are reported at once, each with the JSON
+//! pointer of its member.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -17,14 +18,15 @@ use crate::model::notice::{TYPE_PREFIX, is_daemon_event};
 use crate::model::pointer;
 use crate::model::problem::{Problem, nearest};
 
-/// How deep objects and lists may lie in each other in `data`.
+/// The deepest nesting of objects and lists in `data`.
 pub const NESTING_MAX: usize = 100;
 
-/// Data up to so many bytes is copied out of the request's body, so that it does not keep the connection's
-/// read buffer or the rest of a list in memory.
+/// The most bytes of `data` that are copied out of the request's body.
+///
+/// A copy does not keep the connection's read buffer or the rest of a list in memory.
 const COPY_BYTES_MAX: usize = 16 * 1024;
 
-// Places in MEMBERS.
+// Indices in MEMBERS.
 const TYPE: usize = 0;
 const PROJECT: usize = 1;
 const COMPANY: usize = 2;
@@ -32,32 +34,35 @@ const DATA: usize = 3;
 const ID: usize = 4;
 const OCCURRED_AT: usize = 5;
 
-/// What was submitted: one event, or a list to be answered as one.
+/// The events of a request: one event, or a list that is accepted as a whole or not at all.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Submission {
-    /// One object.
+    /// One JSON object.
     One(EventContent),
-    /// An array, or lines.
+    /// A JSON array, or lines.
     List(Vec<EventContent>),
 }
 
-/// Why a body is no submission.
+/// The reason that a body is not a valid submission.
 #[derive(Debug, PartialEq, Eq)]
 pub enum SubmissionError {
-    /// It is not JSON.
+    /// The body is not valid JSON.
     Malformed(Vec<Problem>),
-    /// JsonMembers of events have values that may not be.
+    /// Members of events have invalid values.
     Invalid(Vec<Problem>),
-    /// More events than one request may have.
+    /// The body has more events than one request can have.
     TooMany {
-        /// How many there are.
+        /// The number of events in the body.
         events: usize,
     },
 }
 
-/// Reads `application/json`: one event, or an array of at most `batch_events_max`.
+/// Reads a body of `application/json`: one event, or an array of at most `batch_events_max` events.
 ///
-/// A byte order mark is passed over, as RFC 8259 allows. An empty array is an empty list.
+/// A byte order mark is ignored, as RFC 8259 permits. An empty array is a valid, empty list.
+///
+/// # Errors
+/// See [`SubmissionError`].
 pub fn read_json(body: &Bytes, batch_events_max: usize) -> Result<Submission, SubmissionError> {
     let text = text(body)?;
     if text.trim_ascii_start().starts_with('[') {
@@ -75,14 +80,20 @@ pub fn read_json(body: &Bytes, batch_events_max: usize) -> Result<Submission, Su
     read_object(text, body, read_submitted).map(Submission::One)
 }
 
-/// Reads one event object, as `/v1/match` takes it.
+/// Reads one event that is not going to be accepted, for `/v1/match`. It may have a type of the daemon's own.
+///
+/// # Errors
+/// See [`SubmissionError`].
 pub fn read_one(body: &Bytes) -> Result<EventContent, SubmissionError> {
     read_object(text(body)?, body, read_event)
 }
 
-/// Reads `application/x-ndjson`: one event a line, at most `batch_events_max`. Blank lines are passed over.
+/// Reads a body of `application/x-ndjson`: one event a line, at most `batch_events_max` events. Blank lines are ignored.
 ///
-/// Pointers count events from 0, as in an array; each problem also names its line, counted from 1.
+/// JSON pointers count the events from 0, as in an array. Each problem also names its line, counted from 1.
+///
+/// # Errors
+/// See [`SubmissionError`].
 pub fn read_lines(body: &Bytes, batch_events_max: usize) -> Result<Submission, SubmissionError> {
     let text = text(body)?;
     let lines = || text.split('\n').zip(1_usize..).filter(|(line, _)| !line.trim_ascii().is_empty());
@@ -121,16 +132,16 @@ fn list_of(events: Vec<EventContent>, problems: Vec<Problem>) -> Result<Submissi
     if problems.is_empty() { Ok(Submission::List(events)) } else { Err(SubmissionError::Invalid(problems)) }
 }
 
-/// Reads an event, and notes what is wrong with it.
-type Read = fn(&RawEvent<'_>, &Bytes, &str, &mut Vec<Problem>) -> Option<EventContent>;
+/// Reads an event, and adds its problems to the list.
+type ReadEvent = fn(&RawEvent<'_>, &Bytes, &str, &mut Vec<Problem>) -> Option<EventContent>;
 
-fn read_object(text: &str, body: &Bytes, read: Read) -> Result<EventContent, SubmissionError> {
+fn read_object(text: &str, body: &Bytes, read: ReadEvent) -> Result<EventContent, SubmissionError> {
     let raw: RawEvent<'_> = serde_json::from_str(text).map_err(|error| malformed(&error))?;
     let mut problems = Vec::new();
     read(&raw, body, "", &mut problems).ok_or(SubmissionError::Invalid(problems))
 }
 
-/// As [`read_event`]; the daemon's own types are refused.
+/// Reads an event like [`read_event`], and refuses the types that are reserved for the daemon.
 fn read_submitted(
     raw: &RawEvent<'_>,
     body: &Bytes,
@@ -141,17 +152,20 @@ fn read_submitted(
     if !is_daemon_event(&event.event_type) {
         return Some(event);
     }
-    let mut reader = Reader { raw, pointer, problems, is_good: true };
-    reader.refuse(
+    let mut reader = EventReader { raw, pointer, problems, is_valid: true };
+    reader.add_problem(
         "type",
-        format_args!("'{}' begins with '{TYPE_PREFIX}': only the daemon tells of itself", event.event_type),
+        format_args!(
+            "'{}' begins with '{TYPE_PREFIX}': this prefix is reserved for events of the daemon",
+            event.event_type
+        ),
     );
     None
 }
 
 fn text(body: &Bytes) -> Result<&str, SubmissionError> {
     let text = std::str::from_utf8(body).map_err(|error| {
-        let detail = format!("is not UTF-8: byte {} belongs to no character", error.valid_up_to());
+        let detail = format!("is not UTF-8: byte {} is not part of a character", error.valid_up_to());
         SubmissionError::Malformed(vec![Problem::new("", detail)])
     })?;
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
@@ -163,48 +177,49 @@ fn malformed(error: &serde_json::Error) -> SubmissionError {
     SubmissionError::Malformed(vec![Problem::new("", format!("line {line}, column {column}: {cause}"))])
 }
 
-/// What serde says, without the place that it repeats.
+/// Returns the message of serde without the position that it ends with.
 fn cause(error: &serde_json::Error) -> String {
     let text = error.to_string();
     text.split_once(" at line ").map_or(text.as_str(), |(cause, _)| cause).to_owned()
 }
 
-/// The event, or none after adding everything that is wrong with it to `problems`.
+/// Returns the event, or `None` after adding all its problems to `problems`.
 fn read_event(
     raw: &RawEvent<'_>,
     body: &Bytes,
     pointer: &str,
     problems: &mut Vec<Problem>,
 ) -> Option<EventContent> {
-    let mut reader = Reader { raw, pointer, problems, is_good: true };
-    if let Some(kind) = raw.other {
-        reader.refuse("", format_args!("is {kind}: expected an event object"));
+    let mut reader = EventReader { raw, pointer, problems, is_valid: true };
+    if let Some(kind) = raw.not_an_object {
+        reader.add_problem("", format_args!("is {kind}: expected an event object"));
         return None;
     }
-    reader.refuse_names();
+    reader.check_names();
     let event_type = reader.required(TYPE);
     let project = reader.required(PROJECT);
     let company = reader.optional(COMPANY);
     let sender_id = reader.optional(ID);
     let occurred_at = reader.optional(OCCURRED_AT);
     let data = reader.data(body);
-    if !reader.is_good {
+    if !reader.is_valid {
         return None;
     }
     let (event_type, project) = (event_type?, project?);
     Some(EventContent { event_type, project, company, sender_id, occurred_at, data, trace: None })
 }
 
-struct Reader<'r, 'a> {
+/// The reader of one event.
+struct EventReader<'r, 'a> {
     raw: &'r RawEvent<'a>,
     pointer: &'r str,
     problems: &'r mut Vec<Problem>,
-    is_good: bool,
+    is_valid: bool,
 }
 
-impl<'a> Reader<'_, 'a> {
-    fn refuse(&mut self, name: &str, detail: impl fmt::Display) {
-        self.is_good = false;
+impl<'a> EventReader<'_, 'a> {
+    fn add_problem(&mut self, name: &str, detail: impl fmt::Display) {
+        self.is_valid = false;
         if self.problems.len() < PROBLEMS_MAX {
             let name = pointer::escape(name);
             let slash = if name.is_empty() { "" } else { "/" };
@@ -212,61 +227,61 @@ impl<'a> Reader<'_, 'a> {
         }
     }
 
-    fn refuse_names(&mut self) {
+    fn check_names(&mut self) {
         let raw = self.raw;
         for name in &raw.unknown {
             let hint = nearest(name, MEMBERS).map_or_else(
                 || format!("expected {}", MEMBERS.join(", ")),
                 |near| format!("did you mean '{near}'?"),
             );
-            self.refuse(name, format_args!("is not a member of an event: {hint}"));
+            self.add_problem(name, format_args!("is not a member of an event: {hint}"));
         }
         for name in &raw.repeated {
-            self.refuse(name, "is there more than once: leave one");
+            self.add_problem(name, "is given more than once: give it once");
         }
     }
 
     fn required<T: FromStr<Err: fmt::Display>>(&mut self, member: usize) -> Option<T> {
         let name = MEMBERS.get(member).copied().unwrap_or_default();
         match self.raw.get(member) {
-            Some(raw) if raw.get() != "null" => self.word(name, raw),
+            Some(raw) if raw.get() != "null" => self.parse(name, raw),
             _ => {
-                self.refuse(name, "is missing");
+                self.add_problem(name, "is missing");
                 None
             }
         }
     }
 
-    /// `null` counts as left out.
+    /// Returns a parsed member; `None` if it is left out, null or invalid.
     fn optional<T: FromStr<Err: fmt::Display>>(&mut self, member: usize) -> Option<T> {
         let name = MEMBERS.get(member).copied().unwrap_or_default();
         let raw = self.raw.get(member).filter(|raw| raw.get() != "null")?;
-        self.word(name, raw)
+        self.parse(name, raw)
     }
 
-    fn word<T: FromStr<Err: fmt::Display>>(&mut self, name: &str, raw: &'a RawValue) -> Option<T> {
+    fn parse<T: FromStr<Err: fmt::Display>>(&mut self, name: &str, raw: &'a RawValue) -> Option<T> {
         let Some(text) = string(raw) else {
-            self.refuse(name, format_args!("is {}: expected a string", kind(raw)));
+            self.add_problem(name, format_args!("is {}: expected a string", kind(raw)));
             return None;
         };
-        text.parse().map_err(|error| self.refuse(name, error)).ok()
+        text.parse().map_err(|error| self.add_problem(name, error)).ok()
     }
 
     fn data(&mut self, body: &Bytes) -> Option<Bytes> {
         let text = self.raw.get(DATA)?.get();
         if nesting(text) > NESTING_MAX {
-            self.refuse(
+            self.add_problem(
                 "data",
-                format_args!("has objects and lists more than {NESTING_MAX} deep in each other"),
+                format_args!("nests objects and lists more than {NESTING_MAX} levels deep"),
             );
         }
-        let is_most = text.len() >= body.len() / 2;
-        let shared = text.len() > COPY_BYTES_MAX && is_most;
+        let is_most_of_body = text.len() >= body.len() / 2;
+        let shared = text.len() > COPY_BYTES_MAX && is_most_of_body;
         Some(if shared { body.slice_ref(text.as_bytes()) } else { Bytes::copy_from_slice(text.as_bytes()) })
     }
 }
 
-/// The text of a JSON string, borrowed unless it has escapes; none for any other value.
+/// Returns the text of a JSON string, borrowed unless it contains escapes; `None` for any other value.
 fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
     let inner = raw.get().strip_prefix('"')?.strip_suffix('"')?;
     if inner.contains('\\') {
@@ -279,15 +294,16 @@ fn kind(raw: &RawValue) -> &'static str {
     match raw.get().as_bytes().first() {
         Some(b'{') => "an object",
         Some(b'[') => "a list",
-        Some(b'"') => "a string that is not Unicode",
+        Some(b'"') => "a string that is not valid Unicode",
         Some(b't' | b'f') => "a boolean",
         _ => "a number",
     }
 }
 
-/// How deep objects and lists lie in each other in valid JSON text.
+/// Returns how deep objects and lists nest in valid JSON text.
 ///
-/// Most texts have fewer brackets than may nest, which is counted quickly; only others are followed in full.
+/// The number of brackets is an upper bound, which is quick to count. Only a text with more brackets than
+/// [`NESTING_MAX`] is followed in full.
 fn nesting(text: &str) -> usize {
     let brackets = text.bytes().filter(|byte| matches!(byte, b'[' | b'{')).count();
     if brackets <= NESTING_MAX { brackets } else { nesting_exact(text) }

@@ -17,7 +17,7 @@ fn one(text: &str) -> EventContent {
     }
 }
 
-/// `pointer: detail` of each problem, whichever kind they are of.
+/// Returns `pointer: detail` of each problem of either kind.
 fn problems(result: Result<Submission, SubmissionError>) -> Vec<String> {
     match result {
         Err(SubmissionError::Malformed(problems) | SubmissionError::Invalid(problems)) => {
@@ -80,7 +80,7 @@ fn every_member_is_read() {
 }
 
 #[test]
-fn problems_are_told_all_at_once() {
+fn all_problems_are_reported_at_once() {
     let list = r#"[
         {"type":"a b","projct":"p"},
         7,
@@ -92,7 +92,7 @@ fn problems_are_told_all_at_once() {
         "/0/project: is missing",
         "/1: is a number: expected an event object",
         "/2/a~1b~0c: is not a member of an event: expected type, project, company, data, id, occurred_at",
-        "/2/type: is there more than once: leave one",
+        "/2/type: is given more than once: give it once",
         "/2/project: is a number: expected a string",
         "/2/company: is empty: a company id has 1 to 128 characters",
         "/2/id: 'a b' has ' ': an event's own id consists of visible ASCII characters",
@@ -104,7 +104,7 @@ fn problems_are_told_all_at_once() {
 }
 
 #[test]
-fn what_is_not_json_is_told_with_its_place() {
+fn invalid_json_is_reported_with_its_position() {
     for (text, expected) in [
         ("", "line 1, column 0: EOF while parsing a value"),
         ("{", "line 1, column 1: EOF while parsing an object"),
@@ -116,16 +116,16 @@ fn what_is_not_json_is_told_with_its_place() {
         assert_eq!(problems(json(text)), [expected], "{text}");
     }
     let body = Bytes::from_static(b"{\"type\":\"\xff\"}");
-    assert_eq!(problems(read_json(&body, 1)), ["is not UTF-8: byte 9 belongs to no character"]);
+    assert_eq!(problems(read_json(&body, 1)), ["is not UTF-8: byte 9 is not part of a character"]);
 }
 
 #[test]
-fn a_byte_order_mark_is_passed_over() {
+fn a_byte_order_mark_is_ignored() {
     assert_eq!(one("\u{feff}{\"type\":\"T\",\"project\":\"p\"}").event_type.as_str(), "T");
 }
 
 #[test]
-fn a_list_has_a_bound_and_may_be_empty() {
+fn the_length_of_a_list_is_limited_and_may_be_zero() {
     let event = r#"{"type":"T","project":"p"}"#;
     for (count, fits) in [(0, true), (1, true), (3, true), (4, false), (9, false)] {
         let array = format!("[{}]", vec![event; count].join(","));
@@ -141,7 +141,7 @@ fn a_list_has_a_bound_and_may_be_empty() {
 }
 
 #[test]
-fn lines_may_be_blank_and_bad_ones_are_told_by_number() {
+fn blank_lines_are_ignored_and_invalid_lines_are_reported_by_number() {
     let good =
         "\n{\"type\":\"T\",\"project\":\"p\"}\r\n  \n{\"type\":\"U\",\"project\":\"p\",\"data\":[1,  2]}";
     let Ok(Submission::List(events)) = lines(good) else { panic!("refused") };
@@ -153,7 +153,7 @@ fn lines_may_be_blank_and_bad_ones_are_told_by_number() {
 }
 
 #[test]
-fn data_nests_to_a_bound() {
+fn the_nesting_of_data_is_limited() {
     for (depth, fits) in [(1, true), (NESTING_MAX, true), (NESTING_MAX + 1, false), (50_000, false)] {
         let data = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
         let result = json(&format!("{{\"type\":\"T\",\"project\":\"p\",\"data\":{data}}}"));

@@ -1,4 +1,4 @@
-//! `traceparent` and `tracestate`: the trace that a call is part of (W3C Trace Context).
+//! `traceparent` and `tracestate`: the trace that a request is part of (W3C Trace Context).
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -10,8 +10,9 @@ use http::{HeaderMap, HeaderName};
 use crate::model::trace::TraceContext;
 use crate::rules::headers::{TRACEPARENT, TRACESTATE};
 
-/// The trace of a call, if it names one. What is no trace context is passed over, as the standard has it: a caller is
-/// never refused for what its tracing does.
+/// Extracts the trace of a request, if it names one.
+///
+/// Invalid headers are ignored, as the standard demands, so that a request never fails because of its tracing.
 #[derive(Clone, Debug)]
 pub struct TraceHeaders(pub Option<Arc<TraceContext>>);
 
@@ -26,7 +27,7 @@ impl<S: Sync> FromRequestParts<S> for TraceHeaders {
 fn read(headers: &HeaderMap) -> Option<TraceContext> {
     let parents = texts(headers, &TRACEPARENT)?;
     let [parent] = parents.as_slice() else { return None };
-    // Several are one list, as with any header.
+    // Several headers of one name form one list.
     let state = texts(headers, &TRACESTATE).map(|states| states.join(","));
     TraceContext::read(parent, state.as_deref())
 }
@@ -50,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn one_parent_and_all_its_states_are_read() {
+    fn one_traceparent_and_all_tracestates_are_read() {
         let expected = |state: Option<&str>| Some((PARENT.to_owned(), state.map(str::to_owned)));
         assert_eq!(of(&[("traceparent", PARENT)]), expected(None));
         let states = [("traceparent", PARENT), ("tracestate", "a=1"), ("tracestate", "b=2,c=3")];

@@ -24,7 +24,7 @@ use crate::store::OnceKey;
 
 /// Submits one or more events.
 ///
-/// The body is one event, a JSON array of events, or one event a line (`application/x-ndjson`). A list is accepted as a
+/// The body is one event, a JSON array of events, or one event per line (`application/x-ndjson`). A list is accepted as a
 /// whole or not at all. The response comes when the events and their deliveries are on stable storage. An event whose
 /// request fails with an error is never delivered.
 #[utoipa::path(
@@ -35,7 +35,7 @@ use crate::store::OnceKey;
         ("tracestate" = Option<String>, Header, description = "The vendor-specific part of the trace context. Deliveries carry it to the receivers."),
     ),
     request_body(
-        description = "One event, an array of events, or one event a line.",
+        description = "One event, an array of events, or one event per line.",
         content((SubmitRequest = "application/json"), (Lines = "application/x-ndjson")),
     ),
     responses(

@@ -1,7 +1,7 @@
-//! TLS of the listeners: a certificate and its key, exchanged while connections go on.
+//! TLS for the listeners, with a certificate that can be reloaded while connections are open.
 //!
-//! A connection keeps the certificate that it began with; a new one gets what was loaded last. Nothing is loaded in
-//! part: a bad pair leaves the one before in use.
+//! A connection keeps the certificate that it started with. New connections use the certificate that was loaded last. A
+//! certificate and its key are loaded together: if one of them is invalid, the previous pair stays in use.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,44 +19,44 @@ use tokio_rustls::server::TlsStream;
 
 use crate::config::TlsFiles;
 
-/// What is offered by ALPN, in the order of preference.
+/// The protocols offered by ALPN, in order of preference.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
-/// The first byte of a TLS connection: a record of the handshake.
+/// The first byte of every TLS connection: the type of a handshake record.
 const HANDSHAKE: u8 = 0x16;
-/// How much of what is no TLS is read before the connection is closed, so that its answer arrives.
+/// The most bytes of a plain HTTP request to read before closing the connection, so that the response arrives.
 const STRAY_BYTES_MAX: usize = 64 * 1024;
 const STRAY_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The answer to plain HTTP.
+/// The response to plain HTTP on a TLS port.
 const PLAIN: &str = "HTTP/1.1 400 Bad Request\r\nContent-Type: application/problem+json\r\nConnection: close\r\n\r\n\
-    {\"type\":\"urn:postrider:problem:malformed\",\"title\":\"The request cannot be read\",\"status\":400,\
-    \"detail\":\"this port speaks TLS: call it with https://\"}";
+    {\"type\":\"urn:postrider:problem:malformed\",\"title\":\"The request cannot be parsed\",\"status\":400,\
+    \"detail\":\"this port expects TLS: use https:// instead of http://\"}";
 
-/// Why a certificate and its key cannot be used.
+/// The reason that a certificate and its key cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file cannot be read, or is not PEM.
-    #[error("read {path}: {error}", path = path.display())]
+    #[error("cannot read {path}: {error}", path = path.display())]
     Read {
-        /// The file.
+        /// The file with the certificate or the key.
         path: PathBuf,
-        /// Why not.
+        /// The underlying error.
         error: pem::Error,
     },
-    /// The file has no certificate.
-    #[error("read {path}: it has no certificate: expected PEM with -----BEGIN CERTIFICATE-----", path = .0.display())]
+    /// The file contains no certificate.
+    #[error("{path} contains no certificate: expected PEM with -----BEGIN CERTIFICATE-----", path = .0.display())]
     NoCertificate(PathBuf),
-    /// The two cannot be used together.
-    #[error("use {cert} with {key}: {error}", cert = files.cert.display(), key = files.key.display())]
+    /// The certificate and the key cannot be used together.
+    #[error("cannot use certificate {cert} with key {key}: {error}", cert = files.cert.display(), key = files.key.display())]
     Pair {
-        /// The two files.
+        /// The files of the certificate and the key.
         files: TlsFiles,
-        /// Why not.
+        /// The underlying error.
         error: rustls::Error,
     },
 }
 
-/// What listeners take connections with. Cheap to clone; clones are the same.
+/// The certificate and key of the listeners. Cheap to clone; clones share one certificate.
 #[derive(Clone, Debug)]
 pub struct Tls(Arc<ArcSwap<Loaded>>);
 
@@ -67,18 +67,18 @@ struct Loaded {
 }
 
 impl Tls {
-    /// Loads a certificate, its chain after it, and its key.
+    /// Loads a certificate with its chain, and its key.
     ///
     /// # Errors
-    /// A file that cannot be read, or two that do not belong together.
+    /// If a file cannot be read, or the certificate and the key do not belong together.
     pub fn open(files: &TlsFiles) -> Result<Self, TlsError> {
         Ok(Self(Arc::new(ArcSwap::from_pointee(load(files)?))))
     }
 
-    /// Loads them again for new connections; tells whether the certificates are others than before.
+    /// Loads the files again, for new connections. Returns whether the certificates have changed.
     ///
     /// # Errors
-    /// As [`open`](Self::open); then those of before stay in use.
+    /// See [`open`](Self::open). After an error the previous certificate stays in use.
     pub fn reload(&self, files: &TlsFiles) -> Result<bool, TlsError> {
         let loaded = load(files)?;
         let before = self.0.load();
@@ -87,17 +87,19 @@ impl Tls {
         Ok(differs)
     }
 
-    /// Makes the handshake; none if the peer speaks plain HTTP, which has been answered.
+    /// Makes the TLS handshake on a connection.
+    ///
+    /// Returns `None` if the peer speaks plain HTTP. The peer gets a response that tells so.
     ///
     /// # Errors
-    /// A handshake that breaks off.
+    /// If the handshake fails.
     pub(super) async fn accept(
         &self,
         mut stream: TcpStream,
     ) -> std::io::Result<Option<TlsStream<TcpStream>>> {
         let mut first = [0];
         if stream.peek(&mut first).await? == 1 && first != [HANDSHAKE] {
-            refuse(&mut stream).await?;
+            refuse_plain_http(&mut stream).await?;
             return Ok(None);
         }
         let config = Arc::clone(&self.0.load().config);
@@ -105,13 +107,13 @@ impl Tls {
     }
 }
 
-/// Says what is wrong in a way that an HTTP client shows.
-async fn refuse(stream: &mut TcpStream) -> std::io::Result<()> {
+/// Answers a plain HTTP request with an error that an HTTP client can show.
+async fn refuse_plain_http(stream: &mut TcpStream) -> std::io::Result<()> {
     stream.write_all(PLAIN.as_bytes()).await?;
     stream.shutdown().await?;
     let mut rest = stream.take(STRAY_BYTES_MAX as u64);
     let mut sink = tokio::io::sink();
-    // Closing with bytes unread would take the answer back.
+    // If the connection were closed with unread bytes, the kernel would reset it and the peer would lose the response.
     match tokio::time::timeout(STRAY_TIMEOUT, tokio::io::copy(&mut rest, &mut sink)).await {
         Ok(copied) => copied.map(drop),
         Err(_) => Ok(()),
@@ -132,10 +134,10 @@ fn load(files: &TlsFiles) -> Result<Loaded, TlsError> {
     Ok(Loaded { config: Arc::new(config), chain })
 }
 
-/// The certificates of a PEM file, at least one.
+/// Returns the certificates of a PEM file, at least one.
 ///
 /// # Errors
-/// See [`TlsError`].
+/// If the file cannot be read or contains no certificate.
 pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     let chain = read.map_err(|error| read_error(path, error))?;
