@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderValue, header};
 
 use crate::api::error::ApiError;
 use crate::flow::Entry;
-use crate::flow::version::{Expected, Version};
+use crate::flow::{Expected, Version};
 
 /// Returns the `ETag` of a subscription. It is strong, and changes with each setting of the subscription.
 pub fn etag(entry: &Entry) -> Option<HeaderValue> {
