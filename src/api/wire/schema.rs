@@ -162,7 +162,7 @@ enum_schemas! {
     Health: subscription::Health::ALL;
     /// The reason that a subscription is disabled.
     DisabledReason: Reason::ALL;
-    /// Where a subscription is managed.
+    /// The place where a subscription is managed.
     ManagedBy: subscription::ManagedBy::ALL;
     /// The format of the body that a receiver gets.
     Format: subscription::Format::ALL;

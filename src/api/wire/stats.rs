@@ -6,8 +6,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::schema::Time;
-use crate::flow::meter::{Latency, Reading};
-use crate::flow::numbers::{Deliveries, Healths, Numbers};
+use crate::flow::measure::meter::{Latency, Reading};
+use crate::flow::query::numbers::{Deliveries, Healths, Numbers};
 use crate::model::attempt::ErrorClass;
 use crate::model::time::Timestamp;
 
@@ -81,7 +81,7 @@ pub struct EventNumbers {
 pub struct DeliveryNumbers {
     /// Waiting for their first attempt or for a retry.
     pending: u64,
-    /// Being attempted.
+    /// Being attempted now.
     in_flight: u64,
     /// Held while their subscription is disabled.
     held: u64,
@@ -96,7 +96,7 @@ pub struct DeliveryNumbers {
 /// The number of attempts since the daemon started, by outcome.
 #[derive(Serialize, ToSchema)]
 pub struct AttemptNumbers {
-    /// All attempts.
+    /// The number of all attempts.
     total: u64,
     /// Attempts answered with 2xx.
     succeeded: u64,
@@ -139,13 +139,13 @@ pub struct LatencyBody {
 /// The number of subscriptions, by health.
 #[derive(Serialize, ToSchema)]
 pub struct SubscriptionNumbers {
-    /// All subscriptions.
+    /// The number of all subscriptions.
     total: u64,
     /// Subscriptions whose newest attempt succeeded, or that have no attempt yet.
     healthy: u64,
     /// Subscriptions whose newest attempt failed.
     failing: u64,
-    /// Disabled subscriptions.
+    /// The number of disabled subscriptions.
     disabled: u64,
 }
 
