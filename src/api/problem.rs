@@ -26,7 +26,7 @@ pub struct ProblemBody {
     /// The HTTP status code.
     #[schema(minimum = 400, maximum = 599)]
     pub status: u16,
-    /// What went wrong with this request, and how to fix it.
+    /// The error of this request, and how to fix it.
     pub detail: String,
     /// The problems of single members or parameters of the request.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -52,6 +52,6 @@ pub struct MemberProblem {
     /// The JSON Pointer (RFC 6901) of the member; empty for the whole body, `?name` for a query parameter.
     #[schema(examples("/3/type", "?limit"))]
     pub pointer: String,
-    /// What is wrong with the value, and what is allowed.
+    /// The error of the value, and what is allowed.
     pub detail: String,
 }

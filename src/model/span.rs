@@ -21,12 +21,12 @@ pub struct Span {
     /// The event that was processed.
     pub event: EventId,
     /// The kind of step, with its details.
-    pub kind: SpanKind,
+    pub operation: SpanOperation,
 }
 
 /// The kind of step that a span describes.
 #[derive(Clone, Debug, PartialEq)]
-pub enum SpanKind {
+pub enum SpanOperation {
     /// The event was accepted and made durable.
     Acceptance {
         /// The event's type.

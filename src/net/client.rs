@@ -1,4 +1,4 @@
-//! One request, and what came of it.
+//! The HTTP client: makes a request to a receiver and reports its outcome.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,54 +19,56 @@ use crate::model::tls::Tls;
 use crate::rules::retry::{honors_retry_after, parse_retry_after};
 use crate::rules::target::{AllowedNetworks, ForbiddenAddress};
 
-/// How long to wait before connecting again when no file may be opened: that is no failure of the receiver.
+/// The wait before a new connection attempt after the process ran out of file descriptors.
+///
+/// Running out of file descriptors is not a failure of the receiver.
 const OUT_OF_FILES_WAIT: Duration = Duration::from_millis(100);
 
-/// How requests are made.
+/// The settings of a client.
 #[derive(Clone, Debug)]
 pub struct ClientOptions {
-    /// How long a connection may take, name and TLS included.
+    /// The time limit for establishing a connection, including name resolution and TLS.
     pub connect_timeout: Duration,
-    /// How much of an answer's body is read; a longer one is cut off.
+    /// The most bytes of a response body that are read. The rest is discarded.
     pub response_bytes_max: usize,
-    /// Which addresses may be called.
+    /// The addresses that may be called.
     pub networks: AllowedNetworks,
-    /// The proxy that receivers are called through, if they are.
+    /// The proxy for requests, if there is one.
     pub proxy: Option<Proxy>,
-    /// What a date in `Retry-After` is compared to.
+    /// The clock that dates in `Retry-After` are compared with.
     pub clock: Clock,
 }
 
-/// A client that cannot be made.
+/// The HTTP client cannot be created.
 #[derive(Debug, thiserror::Error)]
-#[error("set up the HTTP client: {0}")]
+#[error("the HTTP client cannot be set up: {0}")]
 pub struct ClientError(#[source] reqwest::Error);
 
-/// A POST to be made.
+/// A POST request to a receiver.
 #[derive(Clone, Debug)]
 pub struct Request<'a> {
-    /// Where to.
+    /// The receiver's URL.
     pub url: &'a Url,
-    /// All headers but those that HTTP itself needs.
+    /// All headers, except those that HTTP itself needs.
     pub headers: HeaderMap,
-    /// The body.
+    /// The request body.
     pub body: Bytes,
-    /// The deadline of the whole exchange, from the name to the last byte of the answer.
+    /// The time limit of the whole exchange, from name resolution to the last byte of the response.
     pub timeout: Duration,
-    /// Whom the receiver has to be vouched for by, and who the daemon says it is.
+    /// The trusted authorities and the client certificate for this receiver.
     pub tls: &'a Tls,
 }
 
-/// What came of a request.
+/// The result of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exchange {
-    /// Success, or how it failed.
+    /// The outcome: success, or the kind of failure.
     pub outcome: Outcome,
-    /// The beginning of the answer's body, at most [`EXCERPT_BYTES_MAX`] bytes.
+    /// The beginning of the response body, at most [`EXCERPT_BYTES_MAX`] bytes.
     pub excerpt: Vec<u8>,
 }
 
-/// Makes requests to receivers. Cheap to clone; clones share their connections.
+/// Makes requests to receivers. Cheap to clone: clones share their connections.
 #[derive(Clone)]
 pub struct Client {
     pool: Arc<ClientPool>,
@@ -76,7 +78,7 @@ pub struct Client {
     clock: Clock,
 }
 
-/// What is known of an answer while it comes in.
+/// The part of a response that has arrived so far.
 #[derive(Default)]
 struct PartialResponse {
     status: Option<u16>,
@@ -85,12 +87,14 @@ struct PartialResponse {
 }
 
 impl Client {
-    /// A client over `resolver`, unrestricted the system's certificate authorities.
+    /// Creates a client that resolves names with `resolver` and trusts the certificate authorities of the
+    /// system.
     ///
-    /// On a system without any it still calls `http` receivers; those of `https` fail with class `tls`.
+    /// If the system has no certificate authorities, the client still calls `http` receivers. Requests to
+    /// `https` receivers then fail with class `tls`.
     ///
     /// # Errors
-    /// TLS cannot be set up.
+    /// Returns an error if TLS or the proxy cannot be set up.
     pub fn new(options: ClientOptions, resolver: Arc<dyn Resolver>) -> Result<Self, ClientError> {
         super::crypto::install_provider();
         let ClientOptions { connect_timeout, response_bytes_max, networks, proxy, clock } = options;
@@ -99,12 +103,13 @@ impl Client {
         Ok(Self { pool: Arc::new(pool), resolver, connect_timeout, response_bytes_max, clock })
     }
 
-    /// Makes the request and waits for its answer, its deadline, or a failure.
+    /// Makes the request and waits for the response, the deadline or a failure.
     ///
-    /// The body is read to its end or to `response_bytes_max`, where the connection is dropped. A 2xx counts once
-    /// that is done; any other status counts as soon as it is known. Redirects are answers like any other.
+    /// The body is read to its end, or to `response_bytes_max`, where the connection is dropped. A 2xx status
+    /// counts as success once the body is read. Any other status counts as soon as it is known, and so do
+    /// redirects.
     ///
-    /// Cancel safe in that dropping it drops the connection; the receiver may have taken the request.
+    /// Dropping the future drops the connection. The receiver may have received the request.
     pub async fn post(&self, request: Request<'_>) -> Exchange {
         if let Err(error) = self.resolver.networks().check_url(request.url) {
             return Exchange { outcome: failure::forbidden(&error), excerpt: Vec::new() };
@@ -122,7 +127,8 @@ impl Client {
     async fn exchange(&self, request: Request<'_>, answer: &mut PartialResponse) -> Result<(), Outcome> {
         let failed = |error| failure::classify(&error, self.connect_timeout);
         if self.pool.is_proxied(request.url) {
-            // A direct connection vets the very address that it is made to; here the proxy makes it.
+            // A direct connection checks the address that it connects to. The proxy makes this connection
+            // itself.
             self.check_target(request.url).await.map_err(|error| failure::forbidden(&error))?;
         }
         let http = self.pool.client_for(request.url, request.tls).await.map_err(failed)?;
@@ -151,21 +157,23 @@ impl Client {
         Ok(())
     }
 
-    /// The HTTP clients beneath.
+    /// Returns the pool of HTTP clients.
     #[cfg(test)]
     pub(super) fn pool(&self) -> &ClientPool {
         &self.pool
     }
 
-    /// Lets go of the connections that were made with these TLS settings, which a subscription no longer has.
-    /// Another that has the same connects anew.
+    /// Drops the clients with these TLS settings, because a subscription no longer uses them. Their idle
+    /// connections close.
+    ///
+    /// Another subscription with the same settings connects again.
     pub fn forget(&self, tls: &Tls) {
         self.pool.forget(tls);
     }
 
-    /// Whether the URL may be called as things stand: its address, or one of those that its name has now.
+    /// Checks that the URL may be called now: its address, or at least one of the addresses of its name.
     ///
-    /// A name that does not resolve in time passes, since it may later; each attempt vets again.
+    /// A name that does not resolve in time passes, because it may resolve later. Each attempt checks again.
     pub async fn check_target(&self, url: &Url) -> Result<(), ForbiddenAddress> {
         self.resolver.networks().check_url(url)?;
         let Some(Host::Domain(name)) = url.host() else { return Ok(()) };
@@ -177,22 +185,25 @@ impl Client {
 }
 
 impl PartialResponse {
-    /// The end of it: with a 2xx, `failure` (of the rest of the answer) decides; any other status speaks for
-    /// itself.
+    /// Returns the result of the request.
+    ///
+    /// A 2xx status is a success unless reading the rest of the response gave a `failure`. Any other status
+    /// decides alone.
     fn into_exchange(self, failure: Option<Outcome>) -> Exchange {
         let outcome = match (self.status, failure) {
             (Some(status @ 200..300), None) => Outcome::Success { status },
             (None | Some(200..300), Some(failure)) => failure,
             (Some(status), _) => Outcome::Rejected { status, retry_after: self.retry_after },
-            (None, None) => {
-                Outcome::Failed { class: ErrorClass::Internal, detail: "no answer and no failure".to_owned() }
-            }
+            (None, None) => Outcome::Failed {
+                class: ErrorClass::Internal,
+                detail: "neither a response nor a failure".to_owned(),
+            },
         };
         Exchange { outcome, excerpt: self.excerpt }
     }
 }
 
-/// Without its connections.
+/// Omits the connections.
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Client").field("networks", self.resolver.networks()).finish_non_exhaustive()

@@ -1,8 +1,9 @@
-//! The pool to receivers: an HTTP client with its idle connections for each that may not share them.
+//! The pool of HTTP clients. Receivers share a client, and its idle connections, only if their TLS settings
+//! are equal.
 //!
-//! Receivers with TLS settings of their own have clients of their own, made when they are first used, so that a
-//! connection that was trusted for one subscription is never used for another. They are bounded: the one that
-//! was used longest ago makes room.
+//! A receiver with its own TLS settings gets its own client at its first use. So a connection that was
+//! trusted for one subscription is never used for another. The number of these clients is bounded: the least
+//! recently used one is evicted.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -14,26 +15,29 @@ use super::resolve::CheckedResolver;
 use crate::model::proxy::Proxy;
 use crate::model::tls::{Certificates, ClientIdentity, Tls, TlsId};
 
-/// How long an unused connection is kept for the next request to the same receiver.
+/// How long an idle connection is kept for the next request to the same receiver.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// How many of them are kept for each host: as many as requests are out at once, unless very many subscriptions
-/// share it. To connect anew costs more than all the rest of a delivery.
+/// The most idle connections per host. This covers all concurrent requests, unless very many subscriptions
+/// share a host.
+///
+/// A new connection costs more than the rest of a delivery.
 pub(super) const IDLE_PER_HOST_MAX: usize = 256;
-/// How often a receiver that has an HTTP/2 request is asked whether it is still there, and how long it has to say
-/// so. Without that one dead connection would take one request after another with it.
+/// The interval and the timeout of pings to a receiver with a running HTTP/2 request.
+///
+/// Without pings, a dead connection would fail one request after another.
 const PING_INTERVAL: Duration = Duration::from_secs(2);
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
-/// How many TLS identities have clients at once.
+/// The most TLS settings that have clients at the same time.
 const TLS_CLIENTS_MAX: usize = 256;
 
-/// A receiver's TLS settings, and whether it is called through the proxy.
+/// Identifies a client with its own TLS settings.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct PoolKey {
     tls: TlsId,
     is_proxied: bool,
 }
 
-/// See the module.
+/// HTTP clients by TLS settings, directly and through the proxy.
 pub(super) struct ClientPool {
     resolver: CheckedResolver,
     connect_timeout: Duration,
@@ -41,7 +45,7 @@ pub(super) struct ClientPool {
     direct: reqwest::Client,
     proxied: Option<reqwest::Client>,
     tls_clients: Mutex<TlsClients>,
-    /// Held while a client is made, so that requests that need the same one do not make one each.
+    /// Held while a client is built, so that concurrent requests do not build the same client twice.
     build_lock: tokio::sync::Mutex<()>,
 }
 
@@ -52,8 +56,9 @@ struct TlsClients {
 }
 
 impl ClientPool {
-    /// The pool to receivers without TLS settings of their own, who have to be vouched for by the system's
-    /// certificate authorities.
+    /// Creates the pool with the clients for receivers without their own TLS settings.
+    ///
+    /// These clients trust the certificate authorities of the system.
     pub(super) fn new(
         resolver: CheckedResolver,
         connect_timeout: Duration,
@@ -62,7 +67,7 @@ impl ClientPool {
         let make = |proxy: Option<&Proxy>| {
             let builder = || settings(&resolver, connect_timeout, proxy);
             builder()?.build().or_else(|error| {
-                tracing::warn!(%error, "no certificate authorities: no https receiver will be trusted; install ca-certificates or set SSL_CERT_FILE");
+                tracing::warn!(%error, "no certificate authorities found, so requests to https receivers will fail: install ca-certificates or set SSL_CERT_FILE");
                 builder()?.tls_certs_only([]).build()
             })
         };
@@ -79,12 +84,12 @@ impl ClientPool {
         })
     }
 
-    /// Whether the receiver is called through the proxy.
+    /// Returns whether the receiver is called through the proxy.
     pub(super) fn is_proxied(&self, url: &Url) -> bool {
         self.proxy.as_ref().is_some_and(|proxy| proxy.serves(url))
     }
 
-    /// The client for a receiver.
+    /// Returns the client for a receiver. Builds it if necessary.
     pub(super) async fn client_for(&self, url: &Url, tls: &Tls) -> Result<reqwest::Client, reqwest::Error> {
         let is_proxied = self.is_proxied(url);
         match (tls.id(), &self.proxied) {
@@ -110,7 +115,8 @@ impl ClientPool {
         })
     }
 
-    /// Makes the client where blocking is no harm: it may read the system's certificate authorities.
+    /// Builds the client on a thread that may block, because this can read the certificate authorities of the
+    /// system.
     async fn make(&self, key: PoolKey, tls: &Tls) -> Result<reqwest::Client, reqwest::Error> {
         let _making = self.build_lock.lock().await;
         if let Some(client) = self.find(key) {
@@ -132,22 +138,24 @@ impl ClientPool {
         Ok(client)
     }
 
-    /// Lets go of what is kept for these settings: their connections end once they are idle.
+    /// Drops the clients with these TLS settings. Their connections close once they are idle.
     pub(super) fn forget(&self, tls: &Tls) {
         let Some(id) = tls.id() else { return };
         let mut own = self.tls_clients.lock().unwrap_or_else(PoisonError::into_inner);
         own.clients.retain(|key, _| key.tls != id);
     }
 
-    /// How many clients there are beside everybody's.
+    /// Returns the number of clients with their own TLS settings.
     #[cfg(test)]
     pub(super) fn tls_client_count(&self) -> usize {
         self.tls_clients.lock().unwrap_or_else(PoisonError::into_inner).clients.len()
     }
 }
 
-/// Everything that a browser's client would do by itself is off. What stays on is sending a request again that
-/// an HTTP/2 receiver refused unprocessed, as it does to each once it renews a connection.
+/// Returns a builder for clients that do nothing on their own, such as following redirects.
+///
+/// One automatism stays on: a request that an HTTP/2 receiver refused without processing it is sent again.
+/// Receivers refuse requests like this when they renew a connection.
 fn settings(
     resolver: &CheckedResolver,
     connect_timeout: Duration,
@@ -164,7 +172,7 @@ fn settings(
         .http2_keep_alive_timeout(PING_TIMEOUT);
     Ok(match proxy {
         None => builder.dns_resolver(resolver.clone()),
-        // The proxy's own name is all that is resolved here, and the config file chose it.
+        // The client resolves only the name of the proxy, which the config file chose.
         Some(proxy) => {
             builder.dns_resolver(resolver.unrestricted()).proxy(reqwest::Proxy::all(proxy.url().clone())?)
         }

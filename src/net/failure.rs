@@ -1,6 +1,6 @@
-//! What went wrong with a request, in a class and a few words.
+//! Classification of request failures: an error class and a short description.
 //!
-//! The words never hold the URL: it may carry user info or a token.
+//! The description never contains the URL, because that can contain user info or a token.
 
 use std::error::Error;
 use std::io;
@@ -11,22 +11,24 @@ use crate::model::attempt::{ErrorClass, Outcome};
 use crate::model::time::{Interval, millis};
 use crate::rules::target::ForbiddenAddress;
 
-/// A URL whose host may not be called.
+/// Returns the failure of a request to a forbidden address.
 pub(super) fn forbidden(error: &ForbiddenAddress) -> Outcome {
     failed(ErrorClass::ForbiddenAddress, error)
 }
 
-/// No complete answer within the deadline; `status` is there if its head came in time.
+/// Returns the failure of a request without a complete response before the deadline.
+///
+/// `status` is the status of the response, if its head arrived in time.
 pub(super) fn timed_out(deadline: Duration, status: Option<u16>) -> Outcome {
     let deadline = shown(deadline);
     let detail = match status {
-        Some(status) => format!("answered {status}, but its body did not end within {deadline}"),
+        Some(status) => format!("answered {status}, but the body was not complete within {deadline}"),
         None => format!("no answer within {deadline}"),
     };
     Outcome::Failed { class: ErrorClass::Timeout, detail }
 }
 
-/// An error of the client; `connect_timeout` is what it was given.
+/// Classifies an error of the HTTP client. `connect_timeout` is the client's setting, for the description.
 pub(super) fn classify(error: &reqwest::Error, connect_timeout: Duration) -> Outcome {
     if let Some(outcome) = causes(error).find_map(classify_cause) {
         outcome
@@ -38,14 +40,15 @@ pub(super) fn classify(error: &reqwest::Error, connect_timeout: Duration) -> Out
         failed(ErrorClass::Connect, &innermost(error))
     } else {
         let words = innermost(error);
-        // HTTP/2 keeps the words of such an error only, and not what it was.
+        // HTTP/2 keeps only the text of such an error, not its type.
         let is_alert = words.starts_with("received fatal alert: ");
         failed(if is_alert { ErrorClass::Tls } else { ErrorClass::Protocol }, &words)
     }
 }
 
-/// Whether there was no connection because the process or the machine has as many files open as it may, which says
-/// nothing of the receiver.
+/// Returns whether no connection was possible because the process or the machine has too many open files.
+///
+/// This says nothing about the receiver.
 pub(super) fn is_out_of_files(error: &reqwest::Error) -> bool {
     causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).any(|error| {
         let error = error.raw_os_error().map(rustix::io::Errno::from_raw_os_error);
@@ -53,7 +56,7 @@ pub(super) fn is_out_of_files(error: &reqwest::Error) -> bool {
     })
 }
 
-/// The class of one link in the chain of causes, where it has one of its own.
+/// Classifies one error in the chain of causes, if it determines a class.
 fn classify_cause(cause: &(dyn Error + 'static)) -> Option<Outcome> {
     if let Some(error) = cause.downcast_ref::<ResolveError>() {
         let class = match error {
@@ -69,7 +72,7 @@ fn classify_cause(cause: &(dyn Error + 'static)) -> Option<Outcome> {
     Some(failed(ErrorClass::Connect, words))
 }
 
-/// What became of a connection, for the kinds that mean just that.
+/// Returns the description of an I/O error that is about the connection.
 const fn connection_words(kind: io::ErrorKind) -> Option<&'static str> {
     match kind {
         io::ErrorKind::ConnectionRefused => Some("connection refused"),
@@ -83,8 +86,9 @@ const fn connection_words(kind: io::ErrorKind) -> Option<&'static str> {
     }
 }
 
-/// The causes wrapped_cause an error, outermost first. An I/O error that wraps another is followed by it, which
-/// `source` would pass over.
+/// Returns the causes of an error, outermost first.
+///
+/// Includes errors that an I/O error wraps, which `source` would skip.
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(error.source(), |cause| wrapped_cause(*cause))
 }
@@ -96,7 +100,8 @@ fn wrapped_cause<'a>(cause: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error 
     }
 }
 
-/// The words of the deepest cause. Those of the client itself, which hold the URL, are the outermost.
+/// Returns the message of the innermost cause. The outermost messages come from the client and contain the
+/// URL.
 fn innermost(error: &reqwest::Error) -> String {
     causes(error).last().map_or_else(|| "the request failed".to_owned(), ToString::to_string)
 }

@@ -1,8 +1,9 @@
-//! The outbound HTTP client and its resolver; mail by SMTP; traces by OTLP.
+//! Outbound connections: the HTTP client and its resolver, mail by SMTP, and traces by OTLP.
 //!
-//! It makes one request and says what came of it: failures of receivers are data, never errors of ours. It
-//! never calls an address that is not allowed, follows no redirect, and reads no more of an answer than it must.
-//! It decides nothing about what follows, and keeps nothing but idle connections.
+//! The HTTP client makes one request and reports its outcome. Failures of receivers are data, not errors of
+//! the daemon. The client never calls a forbidden address, follows no redirect, and reads no more of a
+//! response than it needs. It does not decide what follows an outcome, and keeps no state except idle
+//! connections. The `flow` folder makes those decisions.
 
 mod client;
 mod client_pool;

@@ -1,7 +1,7 @@
-//! From names to addresses that may be called.
+//! Name resolution that returns only addresses that may be called.
 //!
-//! Resolving and vetting are one step, made anew for each connection, and the connection goes to the very
-//! addresses that were vetted: an answer that changes after a check (DNS rebinding) is checked again.
+//! Each new connection resolves and checks the name again, and connects to exactly the addresses that were
+//! checked. So a name whose addresses change after a check (DNS rebinding) does not bypass the check.
 
 use std::collections::HashMap;
 use std::io;
@@ -15,23 +15,25 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::rules::target::{AllowedNetworks, ForbiddenAddress};
 
-/// The addresses of a name, some time later.
+/// A future that resolves to the addresses of a name.
 pub type Resolution = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>>;
 
-/// Where addresses of names come from.
+/// A source of addresses for names.
 pub trait Resolver: Send + Sync + 'static {
-    /// All addresses of `name`, in the order in which they are to be tried.
+    /// Returns all addresses of `name`, in the order in which to try them.
     fn resolve(&self, name: &str) -> Resolution;
 }
 
-/// How many names the system is asked for at once. Each takes a thread, for as long as the system's resolver takes,
-/// which may be far longer than anybody waits: without a bound, names that nobody answers for would take all the
-/// threads that the log needs too.
+/// The most concurrent lookups by the system's resolver.
+///
+/// Each lookup occupies a thread for as long as the system takes, which can be far longer than any timeout.
+/// Without this bound, names that nobody answers for would occupy all threads, including those that the store
+/// needs.
 const LOOKUPS_MAX: usize = 128;
 
 /// The system's resolver, with its hosts file and search list.
 ///
-/// Those who ask for a name that is being looked up get that answer, so that a dead name takes one permit however
+/// Concurrent lookups of the same name share one result. So a name that hangs occupies one thread, even if
 /// many deliveries wait for it.
 #[derive(Clone, Debug)]
 pub struct SystemResolver(Arc<Lookups>);
@@ -42,7 +44,7 @@ struct Lookups {
     permits: Arc<Semaphore>,
 }
 
-/// The addresses, or why there are none.
+/// The addresses of a name, or the resolver's error message.
 type Answer = Result<Vec<IpAddr>, String>;
 
 impl Default for SystemResolver {
@@ -62,7 +64,7 @@ fn system_addresses(name: &str) -> io::Result<Vec<IpAddr>> {
     Ok((name, 0).to_socket_addrs()?.map(|address| address.ip()).collect())
 }
 
-/// Joins the look-up of that name, or begins one with `ask`, which may block.
+/// Joins the running lookup of `name`, or starts one with `ask`, which may block.
 async fn look_up(
     lookups: Arc<Lookups>,
     name: String,
@@ -81,7 +83,7 @@ async fn look_up(
 
 impl Lookups {
     fn running(&self) -> MutexGuard<'_, HashMap<String, watch::Receiver<Option<Answer>>>> {
-        // A panic while it was held leaves a map that is as good as before.
+        // A panic while the lock was held leaves the map valid.
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -108,18 +110,18 @@ impl Lookups {
     }
 }
 
-/// Why a name led to no address that may be called.
+/// Why a name has no address that may be called.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ResolveError {
-    /// It has none, or the resolver failed.
+    /// The name has no address, or the resolver failed.
     #[error("the name does not resolve: {0}")]
     Unresolved(#[source] io::Error),
-    /// All that it has are forbidden; this is the first of them.
+    /// All addresses of the name are forbidden. This is the first of them.
     #[error(transparent)]
     Forbidden(ForbiddenAddress),
 }
 
-/// A resolver that hands on only addresses that may be called.
+/// A resolver that returns only addresses that may be called.
 #[derive(Clone)]
 pub(super) struct CheckedResolver {
     resolver: Arc<dyn Resolver>,
@@ -131,7 +133,7 @@ impl CheckedResolver {
         Self { resolver, networks }
     }
 
-    /// The same, handing on all addresses: for names that the config file chose.
+    /// Returns a resolver that allows all addresses, for names that the config file chose.
     pub(super) fn unrestricted(&self) -> Self {
         let everywhere = vec![
             Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 0).into(),
@@ -144,7 +146,7 @@ impl CheckedResolver {
         &self.networks
     }
 
-    /// The addresses of `name` that may be called; at least one.
+    /// Returns the addresses of `name` that may be called. There is at least one.
     pub(super) async fn addresses(&self, name: &str) -> Result<Vec<IpAddr>, ResolveError> {
         let all = self.resolver.resolve(name).await.map_err(ResolveError::Unresolved)?;
         let mut forbidden = None;
@@ -183,7 +185,7 @@ mod tests {
     const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
     #[tokio::test]
-    async fn a_name_that_hangs_takes_one_place_and_no_more_than_there_are() {
+    async fn hanging_lookups_are_shared_and_bounded() {
         let resolver = SystemResolver::default();
         let asked = Arc::new(AtomicUsize::new(0));
         let mut gates = Vec::new();
@@ -193,7 +195,7 @@ mod tests {
             let asked = Arc::clone(&asked);
             let look_up = look_up(Arc::clone(&resolver.0), name.to_owned(), move |_| {
                 asked.fetch_add(1, Ordering::SeqCst);
-                // It opens by being dropped.
+                // The gate opens when it is dropped.
                 let _ = opened.recv();
                 Ok(vec![ADDRESS])
             });
@@ -205,7 +207,7 @@ mod tests {
             assert!(futures_util::poll!(look_up).is_pending());
         }
         assert_eq!(resolver.0.running().len(), LOOKUPS_MAX);
-        // Nobody waits for it any more, and its thread is still taken.
+        // The lookup still occupies its thread, although nothing waits for it any more.
         drop(waiting.remove(5));
         assert_eq!(resolver.0.permits.available_permits(), 0);
         drop(gates);
@@ -217,7 +219,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_system_is_asked() {
+    async fn system_resolver_resolves_localhost() {
         let resolver = SystemResolver::default();
         assert!(resolver.resolve("localhost").await.unwrap().iter().all(IpAddr::is_loopback));
         assert!(resolver.resolve("no such name").await.is_err());

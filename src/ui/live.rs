@@ -47,5 +47,5 @@ pub(super) async fn stream(
     headers: HeaderMap,
     uri: Uri,
 ) -> Result<Response, PageError> {
-    Ok(api::routes::stream::answer(&ui.flow, &headers, &uri)?)
+    Ok(api::routes::stream::respond(&ui.flow, &headers, &uri)?)
 }

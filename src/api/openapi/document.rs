@@ -9,7 +9,7 @@ use utoipa::{Modify, OpenApi as _};
 
 use super::responses;
 use crate::api::problem::ProblemBody;
-use crate::api::wire::schema::HappeningKind;
+use crate::api::wire::schema::StreamEventKind;
 
 const DESCRIPTION: &str = "Postrider accepts events and delivers each one, signed, to every subscription that matches it. \
 With this API you submit events, manage subscriptions, and inspect, retry and replay deliveries.
@@ -36,7 +36,7 @@ keys, the daemon serves only loopback and Unix sockets, and requests need no key
 #[openapi(
     info(title = "Postrider", description = DESCRIPTION, license(name = "Apache-2.0", identifier = "Apache-2.0")),
     servers((url = "/", description = "The daemon that serves this document.")),
-    components(schemas(ProblemBody, HappeningKind)),
+    components(schemas(ProblemBody, StreamEventKind)),
     modifiers(&SharedComponents),
     security(("key" = [])),
     tags(

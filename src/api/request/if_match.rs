@@ -4,14 +4,14 @@ use http::{HeaderMap, HeaderValue, header};
 
 use crate::api::error::ApiError;
 use crate::flow::Entry;
-use crate::flow::version::{Expected, Version};
+use crate::flow::{Expected, Version};
 
 /// Returns the `ETag` of a subscription. It is strong, and changes with each setting of the subscription.
 pub fn etag(entry: &Entry) -> Option<HeaderValue> {
     HeaderValue::from_str(&format!("\"{}\"", entry.version())).ok()
 }
 
-/// Reads `If-Match`.
+/// Reads the versions that `If-Match` permits.
 ///
 /// A missing header and `*` match every version. A weak tag, and a tag that the daemon did not issue, match none.
 ///

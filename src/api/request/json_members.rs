@@ -106,7 +106,7 @@ impl JsonMembers {
         text.parse().map_err(|error| self.add_problem(name, error)).ok()
     }
 
-    /// Finishes reading.
+    /// Finishes reading, and reports the problems found.
     ///
     /// # Errors
     /// `invalid-input` with all problems, if there are any.

@@ -12,9 +12,9 @@ pub const ANY_KNOWN: &str = "application/json or application/x-ndjson";
 /// A media type of bodies that some route reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MediaType {
-    /// `application/json`
+    /// A body of `application/json`.
     Json,
-    /// `application/x-ndjson`
+    /// A body of `application/x-ndjson`: one JSON value per line.
     Lines,
 }
 

@@ -67,7 +67,7 @@ impl QueryParams {
         }
     }
 
-    /// Finishes reading.
+    /// Finishes reading, and reports the problems found.
     ///
     /// # Errors
     /// `malformed` with all problems, if there are any.

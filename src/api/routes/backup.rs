@@ -14,7 +14,7 @@ use crate::api::request::query::QueryParams;
 use crate::api::state::ApiState;
 use crate::store::BackupError;
 
-/// How many pieces of the backup are prepared before the caller reads them.
+/// The most pieces of the backup that are prepared before the caller reads them.
 const PIECES_AHEAD: usize = 2;
 
 /// Takes a backup of the whole log.

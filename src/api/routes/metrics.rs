@@ -1,7 +1,7 @@
-//! `/metrics`: what Prometheus collects.
+//! `GET /metrics`: metrics for Prometheus.
 //!
-//! Histograms are kept where things happen; all else is asked for when somebody collects. Whoever counts series: those
-//! with a subscription in them are bounded by `api.metrics_subscriptions_max`.
+//! Histograms are observed where things happen. All other metrics are collected when a client reads this route.
+//! `api.metrics_subscriptions_max` limits the number of series per subscription.
 
 use axum::extract::State;
 use axum::response::IntoResponse;
@@ -15,84 +15,86 @@ use crate::api::openapi::responses::CommonErrors;
 use crate::api::request::query::QueryParams;
 use crate::api::state::{ApiState, run_blocking};
 use crate::flow::Flow;
-use crate::flow::gauges::Gauges;
-use crate::flow::numbers::Numbers;
+use crate::flow::query::gauges::Gauges;
+use crate::flow::query::numbers::Numbers;
 use crate::model::attempt::ErrorClass;
 use crate::model::time::Timestamp;
 use crate::store::StoreError;
 
-/// The daemon's metrics, in the text format of Prometheus.
+/// Returns the metrics of the daemon in the text format of Prometheus.
 ///
-/// Counters and histograms are since the start of the process; gauges are now.
+/// Counters and histograms start at zero with the process. Gauges have their current values.
 #[utoipa::path(
     get, path = "/metrics", tag = "daemon", operation_id = "get_metrics",
     responses((
-        status = 200, description = "Every metric", body = String, content_type = "text/plain",
+        status = 200, description = "The metrics.", body = String, content_type = "text/plain",
         example = json!("# HELP postrider_lanes_in_trouble Subscriptions that …\n# TYPE postrider_lanes_in_trouble gauge\npostrider_lanes_in_trouble 0\n"),
     ), CommonErrors),
 )]
 pub async fn metrics(State(api): State<ApiState>, uri: Uri) -> Result<impl IntoResponse, ApiError> {
     QueryParams::new(&uri, &[]).finish()?;
-    let text = run_blocking(move || text(&api.flow)).await?;
+    let collect = move || collect(&api.flow).map_err(|error| ApiError::internal(&error));
+    let text = run_blocking(collect).await?;
     Ok(([(header::CONTENT_TYPE, TEXT_FORMAT)], text))
 }
 
-/// Why there is no text.
+/// The reason that the metrics cannot be returned.
 #[derive(Debug, thiserror::Error)]
 enum MetricsError {
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("a metric cannot be shown: {0}")]
+    #[error("a metric cannot be encoded: {0}")]
     Shape(#[from] prometheus::Error),
 }
 
-fn text(flow: &Flow) -> Result<String, ApiError> {
-    page(flow).map_err(|error| ApiError::internal(&error))
-}
-
-fn page(flow: &Flow) -> Result<String, MetricsError> {
+/// Collects all metrics, and returns their text.
+fn collect(flow: &Flow) -> Result<String, MetricsError> {
     let config = flow.config();
     let (numbers, gauges) = (flow.numbers()?, flow.gauges(config.api.metrics_subscriptions_max)?);
-    let mut page = Page(Registry::new());
-    page.gauges(
+    let mut metrics = MetricSet(Registry::new());
+    metrics.gauges(
         "build_info",
-        "One, with the version of the daemon.",
+        "Always 1, with the version of the daemon as a label.",
         ["version"],
         [([env!("CARGO_PKG_VERSION")], 1.0)],
     )?;
-    page.gauge("ready", "Whether events are taken.", f64::from(u8::from(flow.is_ready())))?;
-    page.passed(flow, &numbers, &gauges)?;
-    page.standing(&numbers, &gauges)?;
-    page.backlogs(&gauges, flow.now())?;
-    page.store(flow, &numbers)?;
-    page.gauge(
+    metrics.gauge(
+        "ready",
+        "Whether the daemon accepts events (1) or not (0).",
+        f64::from(u8::from(flow.is_ready())),
+    )?;
+    metrics.throughput(flow, &numbers, &gauges)?;
+    metrics.current_state(&numbers, &gauges)?;
+    metrics.backlogs(&gauges, flow.now())?;
+    metrics.store(flow, &numbers)?;
+    metrics.gauge(
         "disk_reserve_bytes",
-        "Below so much free space events are refused.",
+        "Free space below which the daemon refuses events.",
         float(config.storage.disk_reserve),
     )?;
-    page.gauge(
+    metrics.gauge(
         "store_cache_bytes_max",
-        "About how much memory the pages of the log may take.",
+        "Approximate limit on the memory for cached pages of the log.",
         float(config.storage.cache),
     )?;
-    page.add(ProcessCollector::for_self())?;
-    Ok(TextEncoder::new().encode_to_string(&page.0.gather())?)
+    metrics.add(ProcessCollector::for_self())?;
+    Ok(TextEncoder::new().encode_to_string(&metrics.0.gather())?)
 }
 
-#[expect(clippy::cast_precision_loss, reason = "Prometheus knows no other numbers")]
+#[expect(clippy::cast_precision_loss, reason = "the values of Prometheus are floating-point numbers")]
 fn float(value: impl TryInto<u64>) -> f64 {
     value.try_into().unwrap_or(u64::MAX) as f64
 }
 
-/// How old what was made then is; zero if nothing was.
-fn age(made: Option<Timestamp>, now: Timestamp) -> f64 {
-    made.map_or(0.0, |made| now.since(made).as_secs_f64())
+/// Returns the age of something created at that time, in seconds; zero if there is nothing.
+fn age(created: Option<Timestamp>, now: Timestamp) -> f64 {
+    created.map_or(0.0, |created| now.since(created).as_secs_f64())
 }
 
-/// The metrics of one collection.
-struct Page(Registry);
+/// The metrics of one response.
+struct MetricSet(Registry);
 
-impl Page {
+impl MetricSet {
     fn add(&mut self, collector: impl Collector + 'static) -> Result<(), MetricsError> {
         Ok(self.0.register(Box::new(collector))?)
     }
@@ -117,7 +119,7 @@ impl Page {
         self.add(gauges)
     }
 
-    /// Counters that differ in one label; none at all without one.
+    /// Adds counters that differ in the value of `label`, or a single counter without a label.
     fn counters<'v>(
         &mut self,
         name: &str,
@@ -134,21 +136,21 @@ impl Page {
         self.add(counters)
     }
 
-    /// What has passed through.
-    fn passed(&mut self, flow: &Flow, numbers: &Numbers, gauges: &Gauges) -> Result<(), MetricsError> {
+    /// Adds the counters and histograms of events and attempts since the start.
+    fn throughput(&mut self, flow: &Flow, numbers: &Numbers, gauges: &Gauges) -> Result<(), MetricsError> {
         let (totals, timings) = (&numbers.passed.totals, flow.timings());
         let mut one = |name: &str, help: &str, count| self.counters(name, help, None, [(None, count)]);
-        one("events_accepted_total", "Events taken in.", totals.accepted)?;
+        one("events_accepted_total", "Events accepted.", totals.accepted)?;
         one(
             "events_duplicate_total",
-            "Events that repeated one within the dedup window.",
+            "Events that were duplicates within the dedup window.",
             totals.duplicates,
         )?;
-        one("filter_errors_total", "Filters that failed while running.", gauges.filter_errors)?;
+        one("filter_errors_total", "Evaluations of payload filters that failed.", gauges.filter_errors)?;
         let refused = timings.refused().map(|(reason, count)| (Some(reason), count));
         self.counters(
             "submissions_refused_total",
-            "Submissions that found no room.",
+            "Submissions refused because a limit was reached.",
             Some("reason"),
             refused,
         )?;
@@ -156,12 +158,7 @@ impl Page {
         let outcomes =
             [("success", totals.succeeded), ("rejected", totals.rejected)].into_iter().chain(failed);
         let outcomes = outcomes.map(|(outcome, count)| (Some(outcome), count));
-        self.counters(
-            "attempts_total",
-            "Attempts that are over, by what came of them.",
-            Some("outcome"),
-            outcomes,
-        )?;
+        self.counters("attempts_total", "Finished attempts, by outcome.", Some("outcome"), outcomes)?;
         for histogram in
             [&timings.ingest, &timings.matching, &timings.attempt, &timings.due_lag, &timings.delivery]
         {
@@ -170,8 +167,8 @@ impl Page {
         Ok(())
     }
 
-    /// Where things stand.
-    fn standing(&mut self, numbers: &Numbers, gauges: &Gauges) -> Result<(), MetricsError> {
+    /// Adds the gauges of deliveries, subscriptions, queues and limits.
+    fn current_state(&mut self, numbers: &Numbers, gauges: &Gauges) -> Result<(), MetricsError> {
         let Numbers { deliveries: d, subscriptions: s, queued, listeners, .. } = numbers;
         let states = [
             (["pending"], float(d.pending)),
@@ -181,50 +178,58 @@ impl Page {
             (["exhausted"], float(d.exhausted)),
             (["cancelled"], float(d.cancelled)),
         ];
-        self.gauges("deliveries", "Deliveries in the log.", ["state"], states)?;
+        self.gauges("deliveries", "Deliveries in the log, by state.", ["state"], states)?;
         let healths = [
             (["healthy"], float(s.healthy)),
             (["failing"], float(s.failing)),
             (["disabled"], float(s.disabled)),
         ];
-        self.gauges("subscriptions", "Subscriptions.", ["health"], healths)?;
+        self.gauges("subscriptions", "Subscriptions, by health.", ["health"], healths)?;
         let rows = [
             (
                 "lanes_in_trouble",
-                "Subscriptions whose receiver failed twice in a row, so that only one delivery asks it.",
+                "Subscriptions whose receiver failed at least twice in a row. One delivery at a time probes it.",
                 float(gauges.in_trouble),
             ),
             (
                 "lanes_waiting",
-                "Subscriptions that would start a request and wait for a free place.",
+                "Subscriptions with a due delivery that waits for delivery.max_in_flight.",
                 float(gauges.lanes_waiting),
             ),
-            ("requests_in_flight", "Requests out.", float(gauges.requests.0)),
+            ("requests_in_flight", "Requests to receivers in flight.", float(gauges.requests.0)),
             (
                 "requests_in_flight_max",
-                "Requests that may be out: delivery.max_in_flight.",
+                "Limit on requests in flight: delivery.max_in_flight.",
                 float(gauges.requests.1),
             ),
             ("queue_events", "Events that wait to be stored.", float(queued.0)),
-            ("queue_events_max", "Events that may wait: server.queue_events_max.", float(queued.1)),
+            ("queue_events_max", "Limit on waiting events: server.queue_events_max.", float(queued.1)),
             ("queue_bytes", "Bytes of request bodies in memory.", float(gauges.bodies.0)),
             (
                 "queue_bytes_max",
-                "Bytes of them there may be: server.queue_bytes_max.",
+                "Limit on bytes of request bodies: server.queue_bytes_max.",
                 float(gauges.bodies.1),
             ),
-            ("queue_steps", "Steps of any kind that wait to be stored.", float(gauges.steps.0)),
-            ("queue_steps_max", "Steps that may wait.", float(gauges.steps.1)),
-            ("payload_cache_bytes", "Events in memory for their first attempts.", float(gauges.carried.0)),
-            ("payload_cache_bytes_max", "Memory for those: delivery.payload_cache.", float(gauges.carried.1)),
-            ("replays_running", "Replays of subscriptions that are under way.", float(gauges.replays)),
-            ("stream_readers", "Readers of /v1/stream.", float(listeners.0)),
-            ("stream_readers_max", "Readers there may be: api.stream_readers_max.", float(listeners.1)),
+            ("queue_steps", "Writes of any kind that wait to be stored.", float(gauges.steps.0)),
+            ("queue_steps_max", "Limit on waiting writes.", float(gauges.steps.1)),
+            (
+                "payload_cache_bytes",
+                "Bytes of events in memory for their first attempts.",
+                float(gauges.carried.0),
+            ),
+            (
+                "payload_cache_bytes_max",
+                "Limit on bytes of events in memory: delivery.payload_cache.",
+                float(gauges.carried.1),
+            ),
+            ("replays_running", "Replays of subscriptions that are running.", float(gauges.replays)),
+            ("stream_readers", "Connected readers of /v1/stream.", float(listeners.0)),
+            ("stream_readers_max", "Limit on connected readers: api.stream_readers_max.", float(listeners.1)),
         ];
         rows.into_iter().try_for_each(|(name, help, value)| self.gauge(name, help, value))
     }
 
-    /// Whose deliveries wait.
+    /// Adds the gauges of waiting deliveries, for the subscriptions with the longest backlogs.
     fn backlogs(&mut self, gauges: &Gauges, now: Timestamp) -> Result<(), MetricsError> {
         let ids: Vec<String> = gauges.worst.iter().map(|one| one.id.to_string()).collect();
         let labels = || ids.iter().zip(&gauges.worst).map(|(id, one)| [id.as_str(), one.name.as_str()]);
@@ -232,46 +237,46 @@ impl Page {
         let waiting = labels().zip(gauges.worst.iter().map(|one| float(one.waiting)));
         self.gauges(
             "subscription_backlog",
-            "Deliveries that wait or are being attempted, of subscriptions that are on.",
+            "Deliveries that wait or are in flight, of enabled subscriptions.",
             ["subscription", "name"],
             waiting.chain([(other, float(gauges.other.0))]),
         )?;
         let ages = labels().zip(gauges.worst.iter().map(|one| age(one.oldest, now)));
         self.gauges(
             "subscription_oldest_pending_seconds",
-            "Age of the oldest of those.",
+            "Age of the oldest delivery that waits or is in flight, of enabled subscriptions.",
             ["subscription", "name"],
             ages.chain([(other, age(gauges.other.1, now))]),
         )?;
         let oldest = gauges.worst.iter().filter_map(|one| one.oldest).chain(gauges.other.1).min();
         self.gauge(
             "oldest_pending_seconds",
-            "Age of the oldest of all subscriptions that are on.",
+            "Age of the oldest delivery that waits or is in flight, over all enabled subscriptions.",
             age(oldest, now),
         )
     }
 
-    /// The log.
+    /// Adds the metrics of the log and its disk.
     fn store(&mut self, flow: &Flow, numbers: &Numbers) -> Result<(), MetricsError> {
         let reader = flow.reader();
         let counts = reader.counts();
         self.counters(
             "store_transactions_total",
-            "Transactions of the log.",
+            "Transactions committed to the log.",
             None,
             [(None, counts.commits)],
         )?;
         self.counters(
             "store_flushes_total",
-            "Flushes, each of which makes transactions durable.",
+            "Flushes of the log. Each makes the transactions before it durable.",
             None,
             [(None, counts.flushes)],
         )?;
         self.add(reader.commit_seconds().clone())?;
         let rows = reader.rows()?;
         let rows = rows.iter().map(|(tree, count)| ([*tree], float(*count)));
-        self.gauges("store_rows", "Rows of the log.", ["tree"], rows)?;
-        self.gauge("store_log_bytes", "What the files of the log take.", float(numbers.log_bytes))?;
+        self.gauges("store_rows", "Rows in the log, by tree.", ["tree"], rows)?;
+        self.gauge("store_log_bytes", "Size of the files of the log.", float(numbers.log_bytes))?;
         self.gauge("disk_free_bytes", "Free space on the disk with the log.", float(numbers.free_bytes))
     }
 }

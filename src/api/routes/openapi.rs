@@ -1,4 +1,4 @@
-//! `GET /openapi.json`.
+//! `GET /openapi.json`: the OpenAPI document.
 
 use axum::extract::State;
 use axum::response::IntoResponse;

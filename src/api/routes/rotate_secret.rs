@@ -1,4 +1,4 @@
-//! `POST /v1/subscriptions/{id}/rotate-secret`.
+//! `POST /v1/subscriptions/{id}/rotate-secret`: rotate a signing secret.
 
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
@@ -18,14 +18,13 @@ use crate::api::state::ApiState;
 use crate::api::wire::rotation::RotationBody;
 use crate::api::wire::schema::{EntityTagText, SubscriptionIdText};
 use crate::api::wire::subscription::SubscriptionBody;
-use crate::flow::secrets::{GRACE, Rotation, check_grace};
+use crate::flow::manage::secrets::{GRACE, Rotation, check_grace};
 use crate::model::time::Interval;
 
 /// Rotates the secret of a subscription.
 ///
-/// The response contains the new secret. It is the only response that ever does, so store the secret now. Until the
-/// grace period ends, every request carries a signature of the new secret and of each earlier one. At most four secrets
-/// sign at the same time.
+/// The response contains the new secret, which is never shown again. Store it now. Until the grace period ends, every
+/// request carries a signature of the new secret and of each earlier one. At most four secrets sign at the same time.
 #[utoipa::path(
     post, path = "/v1/subscriptions/{id}/rotate-secret", tag = "subscriptions", operation_id = "rotate_secret",
     params(("id" = inline(SubscriptionIdText), Path, description = "The subscription's id."), IfMatch),

@@ -1,7 +1,8 @@
-//! What happens, live, as server-sent events.
+//! `GET /v1/stream`: live updates as server-sent events.
 //!
-//! A reader's body is made only as fast as it takes it: one that is too slow is sent away once what it has yet to hear
-//! is no longer known, and one that takes nothing at all by the time-out of its connection.
+//! The body of a response is produced only as fast as its reader takes it. A reader that is too slow is disconnected
+//! when its next event is no longer in the ring of recent events. A reader that stops reading is disconnected by the
+//! write timeout of its connection.
 
 use std::convert::Infallible;
 use std::io::Write as _;
@@ -19,52 +20,54 @@ use crate::api::error::ApiError;
 use crate::api::openapi::responses::CommonErrors;
 use crate::api::request::query::QueryParams;
 use crate::api::state::ApiState;
-use crate::api::wire::schema::{HappeningKind, StreamIdText, SubscriptionIdText};
-use crate::api::wire::stream::{GapBody, Happenings, StreamEventBody};
+use crate::api::wire::schema::{StreamEventKind, StreamIdText, SubscriptionIdText};
+use crate::api::wire::stream::{EventStream, GapBody, StreamEventBody};
 use crate::flow::Flow;
-use crate::flow::stream::{Gap, Heard, Kind, Listener, Told};
+use crate::flow::stream::{Gap, Kind, Listener, Received, StreamItem};
 use crate::model::id::SubscriptionId;
 
-/// A reader that hears nothing for so long gets a comment, so that both sides notice a dead connection.
+/// The longest silence of a stream. Then it sends a comment, so that both sides notice a dead connection.
 const HEARTBEAT: Duration = Duration::from_secs(15);
-/// What a reader gets first: after how many milliseconds it may come back when it was cut off.
-const GREETING: &[u8] = b"retry: 1000\n\n";
+/// The start of every stream: the time in milliseconds after which a disconnected reader reconnects.
+const PREAMBLE: &[u8] = b"retry: 1000\n\n";
 const RETRY_AFTER: Duration = Duration::from_secs(10);
 const LAST_EVENT_ID: &str = "last-event-id";
 
-/// What happens, live, as server-sent events.
+/// Streams live updates as server-sent events.
 ///
-/// `event` is `event.accepted`, `attempt.finished`, `delivery.settled` or `subscription.changed`, `data` a JSON object of
-/// one line, and `id` goes up. A reader that comes back with `Last-Event-ID` misses nothing, as long as the daemon still
-/// knows what followed (`api.stream_events_max`); else the first event is `stream.gap`. A reader that falls further behind
-/// is cut off. A comment comes every 15 s when there is nothing else.
+/// The `event` field is `event.accepted`, `attempt.finished`, `delivery.settled` or `subscription.changed`. The `data`
+/// field is a JSON object on one line, and `id` increases. To resume after a disconnect, send the last `id` as
+/// `Last-Event-ID`. The daemon keeps the last `api.stream_events_max` events. If it no longer has all events since that
+/// `id`, the stream starts with `stream.gap`. A reader that falls too far behind is disconnected. After 15 s without an
+/// event, the stream sends a comment.
 #[utoipa::path(
     get, path = "/v1/stream", tag = "daemon", operation_id = "get_stream",
     params(
-        ("types" = Option<Vec<HappeningKind>>, Query, style = Form, explode = false, min_items = 1, description = "Only these"),
-        ("subscription" = inline(Option<SubscriptionIdText>), Query, description = "Only what is about this subscription; accepted events are about none"),
-        ("Last-Event-ID" = inline(Option<StreamIdText>), Header, description = "The last `id` that was heard"),
+        ("types" = Option<Vec<StreamEventKind>>, Query, style = Form, explode = false, min_items = 1, description = "Only events of these kinds."),
+        ("subscription" = inline(Option<SubscriptionIdText>), Query, description = "Only events about this subscription. `event.accepted` is about none."),
+        ("Last-Event-ID" = inline(Option<StreamIdText>), Header, description = "The `id` of the last event that you received."),
     ),
-    responses((status = 200, description = "Events without end", body = Happenings, content_type = "text/event-stream"), CommonErrors),
+    responses((status = 200, description = "A stream of events that does not end.", body = EventStream, content_type = "text/event-stream"), CommonErrors),
 )]
 pub async fn stream(State(api): State<ApiState>, headers: HeaderMap, uri: Uri) -> Result<Response, ApiError> {
-    answer(&api.flow, &headers, &uri)
+    respond(&api.flow, &headers, &uri)
 }
 
-/// The stream that a request asks for.
+/// Returns the stream that a request asks for, as a response.
 ///
 /// # Errors
-/// As the route refuses it.
-pub fn answer(flow: &Flow, headers: &HeaderMap, uri: &Uri) -> Result<Response, ApiError> {
+/// `malformed` for invalid parameters, or `too-many-requests` if `api.stream_readers_max` readers are connected.
+pub fn respond(flow: &Flow, headers: &HeaderMap, uri: &Uri) -> Result<Response, ApiError> {
     let mut params = QueryParams::new(uri, &["types", "subscription"]);
-    let filter = Filter { kinds: params.get_list("types"), subscription: params.get("subscription") };
+    let filter = StreamFilter { kinds: params.get_list("types"), subscription: params.get("subscription") };
     params.finish()?;
     let last = last_event_id(headers)?;
     let (listener, gap) = flow.listen(last).ok_or(ApiError::TooManyRequests {
-        detail: "api.stream_readers_max readers are there already: come back later",
+        detail: "api.stream_readers_max readers are already connected: retry later",
         retry_after: RETRY_AFTER,
     })?;
-    let reader = Reader { listener, filter, quiet_until: Instant::now(), greeting: Some(greeting(gap)) };
+    let reader =
+        StreamReader { listener, filter, heartbeat_at: Instant::now(), preamble: Some(preamble(gap)) };
     let body = stream::unfold(reader, async |mut reader| {
         let text = reader.next().await?;
         Some((Ok::<_, Infallible>(text), reader))
@@ -72,7 +75,7 @@ pub fn answer(flow: &Flow, headers: &HeaderMap, uri: &Uri) -> Result<Response, A
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream"),
         (header::CACHE_CONTROL, "no-store"),
-        // Proxies that gather answers before they pass them on are asked not to.
+        // Asks a proxy not to buffer the response.
         (header::HeaderName::from_static("x-accel-buffering"), "no"),
     ];
     Ok((headers, Body::from_stream(body)).into_response())
@@ -81,84 +84,89 @@ pub fn answer(flow: &Flow, headers: &HeaderMap, uri: &Uri) -> Result<Response, A
 fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
     let Some(value) = headers.get(LAST_EVENT_ID) else { return Ok(None) };
     let read = value.to_str().ok().and_then(|text| text.trim().parse().ok());
-    read.map(Some).ok_or_else(|| ApiError::malformed("Last-Event-ID is not an id of this stream"))
+    read.map(Some).ok_or_else(|| {
+        ApiError::malformed("invalid Last-Event-ID: expected the id of an event of this stream")
+    })
 }
 
-fn greeting(gap: Option<Gap>) -> Bytes {
-    let mut text = GREETING.to_vec();
+fn preamble(gap: Option<Gap>) -> Bytes {
+    let mut text = PREAMBLE.to_vec();
     if let Some(gap) = gap {
         write(&mut text, gap.resumes_at.saturating_sub(1), "stream.gap", &GapBody::from(gap));
     }
     text.into()
 }
 
-/// What a reader wants to hear; nothing named is everything.
-struct Filter {
+/// The events that a reader asks for. An empty filter matches all events.
+struct StreamFilter {
     kinds: Vec<Kind>,
     subscription: Option<SubscriptionId>,
 }
 
-impl Filter {
-    fn wants(&self, told: &Told) -> bool {
-        let happening = &told.happening;
-        (self.kinds.is_empty() || self.kinds.contains(&happening.kind()))
-            && (self.subscription.is_none() || self.subscription == happening.subscription())
+impl StreamFilter {
+    fn matches(&self, item: &StreamItem) -> bool {
+        let event = &item.event;
+        (self.kinds.is_empty() || self.kinds.contains(&event.kind()))
+            && (self.subscription.is_none() || self.subscription == event.subscription())
     }
 }
 
-struct Reader {
+/// The state of a reader's stream.
+struct StreamReader {
     listener: Listener,
-    filter: Filter,
-    /// When a heartbeat is due.
-    quiet_until: Instant,
-    greeting: Option<Bytes>,
+    filter: StreamFilter,
+    /// The time when the next heartbeat is due.
+    heartbeat_at: Instant,
+    preamble: Option<Bytes>,
 }
 
-impl Reader {
-    /// The next piece of the body; none at its end.
+impl StreamReader {
+    /// Waits for the next piece of the body; returns `None` at its end.
     async fn next(&mut self) -> Option<Bytes> {
-        if let Some(greeting) = self.greeting.take() {
-            return Some(self.sent(greeting));
+        if let Some(preamble) = self.preamble.take() {
+            return Some(self.sent(preamble));
         }
         loop {
-            let Ok(heard) = timeout_at(self.quiet_until, self.listener.hear()).await else {
+            let Ok(received) = timeout_at(self.heartbeat_at, self.listener.receive()).await else {
                 return Some(self.sent(Bytes::from_static(b":\n\n")));
             };
-            let told = match heard {
-                Heard::Told(told) => told,
-                Heard::HungUp => return None,
-                Heard::Behind => {
-                    tracing::info!("a reader of the stream was too slow and is cut off");
+            let items = match received {
+                Received::Items(items) => items,
+                Received::Disconnected => return None,
+                Received::Lagged => {
+                    tracing::info!("disconnected a reader of /v1/stream that was too slow");
                     return None;
                 }
             };
             let mut text = Vec::new();
-            for told in told.iter().filter(|told| self.filter.wants(told)) {
-                text.extend_from_slice(&told.text(render));
+            for item in items.iter().filter(|item| self.filter.matches(item)) {
+                text.extend_from_slice(&item.text(render));
             }
             if !text.is_empty() {
                 return Some(self.sent(text.into()));
             }
-            // Much may pass that this reader does not want, and others wait for this thread.
+            // Many events may not match the filter, and other tasks wait for this thread.
             tokio::task::consume_budget().await;
         }
     }
 
+    /// Returns a piece of the body, and postpones the heartbeat.
     fn sent(&mut self, text: Bytes) -> Bytes {
-        self.quiet_until = Instant::now() + HEARTBEAT;
+        self.heartbeat_at = Instant::now() + HEARTBEAT;
         text
     }
 }
 
-fn render(told: &Told) -> Bytes {
+/// Returns the server-sent event of an update.
+fn render(item: &StreamItem) -> Bytes {
     let mut text = Vec::with_capacity(320);
-    write(&mut text, told.number, told.happening.kind().as_str(), &StreamEventBody::from(&told.happening));
+    write(&mut text, item.number, item.event.kind().as_str(), &StreamEventBody::from(&item.event));
     text.into()
 }
 
-/// Adds one server-sent event. JSON has no line break in it.
+/// Appends a server-sent event. The JSON form of `data` never contains a line break.
 fn write<T: serde::Serialize>(text: &mut Vec<u8>, id: u64, event: &str, data: &T) {
-    // Writing to a vector does not fail, and texts, numbers and lists have a JSON form.
+    // Neither can fail: the target is a vector, and all data has a JSON form.
     let _ = write!(text, "id: {id}\nevent: {event}\ndata: ");
     let _ = serde_json::to_writer(&mut *text, data);
     text.extend_from_slice(b"\n\n");

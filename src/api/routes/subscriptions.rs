@@ -20,7 +20,7 @@ use crate::api::wire::delivery::AttemptBody;
 use crate::api::wire::list::ListBody;
 use crate::api::wire::schema::{EntityTagText, SubscriptionIdText};
 use crate::api::wire::subscription::{ChangeBody, EnabledBody, NewSubscription, SubscriptionBody};
-use crate::flow::enable::Enabled;
+use crate::flow::manage::enable::Enabled;
 use crate::flow::{Entry, Flow};
 use crate::model::id::SubscriptionId;
 use crate::model::input::SubscriptionInput;
@@ -53,7 +53,7 @@ pub async fn list(
 
 /// Creates a subscription.
 ///
-/// The response contains the signing secret. It is the only response that ever does, so store the secret now.
+/// The response contains the signing secret, which is never shown again. Store it now.
 #[utoipa::path(
     post, path = "/v1/subscriptions", tag = "subscriptions", operation_id = "create_subscription",
     params(IdempotencyKey),
@@ -208,7 +208,7 @@ pub async fn enable(
             status = 200, description = "The disabled subscription.", body = SubscriptionBody,
             headers(("ETag" = inline(EntityTagText), description = "The version of the subscription, for `If-Match`.")),
         ),
-        CommonErrors, PreconditionError, NotFoundError, ConflictError, UnavailableError,
+        CommonErrors, PreconditionError, NotFoundError, UnavailableError,
     ),
 )]
 pub async fn disable(

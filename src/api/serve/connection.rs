@@ -33,7 +33,7 @@ use crate::api::caller::Peer;
 const H2_STREAMS_MAX: u32 = 256;
 const H2_PING_EVERY: Duration = Duration::from_secs(20);
 const HEAD_BYTES_MAX: u32 = 16 * 1024;
-/// How long a connection may still bring requests after a stop begins.
+/// The time for which open connections may still bring requests after a stop begins.
 ///
 /// A request that is already on its way would otherwise meet a closed connection. Each response after the stop begins
 /// carries `Connection: close`.

@@ -27,7 +27,7 @@ use crate::model::time::{Clock, millis};
 
 /// A connection that is idle for no longer than this is not evicted: its bytes may still be in the kernel.
 const IDLE_MIN: Duration = Duration::from_millis(50);
-/// One in this many connections is evicted at once, because each choice looks at every connection.
+/// The share of the limit to evict at once: 1/128. Each choice looks at every connection, so it is not made for one alone.
 const SHARE_EVICTED: usize = 128;
 
 /// The limit on open connections, over all listeners.

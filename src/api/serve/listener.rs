@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixSocket, Un
 use crate::api::caller::Peer;
 use crate::config::Listen;
 
-/// How many connections the kernel queues before the daemon accepts them, if `net.core.somaxconn` allows so many.
+/// The most connections that the kernel queues until the daemon accepts them. `net.core.somaxconn` may lower it.
 ///
 /// When the queue is full, the kernel drops the first packet of a connection, and the client retries after a second.
 const BACKLOG: u32 = 4096;

@@ -38,7 +38,7 @@ pub enum TlsError {
     /// A file cannot be read, or is not PEM.
     #[error("cannot read {path}: {error}", path = path.display())]
     Read {
-        /// The file.
+        /// The file with the certificate or the key.
         path: PathBuf,
         /// The underlying error.
         error: pem::Error,

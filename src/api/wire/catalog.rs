@@ -1,4 +1,4 @@
-//! The catalog: event types and projects.
+//! The JSON forms of the catalog: event types and projects.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -16,20 +16,20 @@ use crate::store::{Seen, SeenProject};
     "events": 1024, "last_seen_at": "2026-01-31T08:00:00.000Z",
 })))]
 pub struct EventTypeBody {
-    /// The type.
+    /// The name of the event type.
     #[schema(value_type = EventTypeText)]
     name: String,
-    /// The heading that it is listed under.
+    /// The group that the config file lists the type under.
     #[schema(required)]
     group: Option<String>,
-    /// What it means, for people.
+    /// The description of the config file.
     #[schema(required)]
     description: Option<String>,
-    /// Whether the config file's catalog has it.
+    /// Whether the config file lists the type.
     configured: bool,
-    /// How many events of it the log has.
+    /// The number of events of this type in the log.
     events: u64,
-    /// When the last of them arrived.
+    /// The time of the last of these events.
     #[schema(value_type = Option<Time>, required)]
     last_seen_at: Option<Timestamp>,
 }
@@ -41,26 +41,26 @@ pub struct EventTypeBody {
     "last_seen_at": "2026-01-31T08:00:00.000Z",
 })))]
 pub struct ProjectBody {
-    /// Whose it is.
+    /// The id of the company that the project belongs to; null if it belongs to none.
     #[schema(value_type = Option<CompanyText>, required)]
     company: Option<String>,
-    /// Its id.
+    /// The project's id.
     #[schema(value_type = ProjectText)]
     id: String,
-    /// Its name, for people.
+    /// The display name of the config file.
     #[schema(required)]
     name: Option<String>,
-    /// Whether the config file's catalog has it.
+    /// Whether the config file lists the project.
     configured: bool,
-    /// How many events of it the log has.
+    /// The number of events of this project in the log.
     events: u64,
-    /// When the last of them arrived.
+    /// The time of the last of these events.
     #[schema(value_type = Option<Time>, required)]
     last_seen_at: Option<Timestamp>,
 }
 
 impl EventTypeBody {
-    /// A type as the catalog and the log know it.
+    /// Returns the JSON form of an event type in the config file, the log, or both.
     pub fn new(name: &EventType, entry: Option<&EventTypeEntry>, seen: Option<Seen>) -> Self {
         Self {
             name: name.to_string(),
@@ -72,14 +72,14 @@ impl EventTypeBody {
         }
     }
 
-    /// Where the page after this one begins.
+    /// Returns the cursor of the page after this item.
     pub fn cursor(&self) -> String {
         self.name.clone()
     }
 }
 
 impl ProjectBody {
-    /// A project as the catalog and the log know it.
+    /// Returns the JSON form of a project in the config file, the log, or both.
     pub fn new((company, id): &SeenProject, entry: Option<&ProjectEntry>, seen: Option<Seen>) -> Self {
         Self {
             company: company.as_ref().map(ToString::to_string),
@@ -91,7 +91,7 @@ impl ProjectBody {
         }
     }
 
-    /// Where the page after this one begins.
+    /// Returns the cursor of the page after this item.
     pub fn cursor(&self) -> String {
         match &self.company {
             Some(company) => format!("{company}/{}", self.id),

@@ -1,44 +1,44 @@
-//! Deliveries and their attempts.
+//! The JSON forms of deliveries and their attempts.
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::schema::{AttemptError, DeliveryIdText, DeliveryState, EventIdText, SubscriptionIdText, Time};
-use crate::flow::view::DeliveryView;
+use crate::flow::query::status::DeliveryView;
 use crate::model::attempt::{Attempt, Outcome};
 use crate::model::delivery::{Delivery, Progress};
 use crate::model::time::{Timestamp, millis};
 
-/// One request that was made for a delivery.
+/// An attempt to deliver an event: one request to the receiver.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Attempt, examples(json!({
     "number": 1, "started_at": "2026-01-31T08:00:00.004Z", "duration_ms": 12, "status": 503, "error": null,
     "error_detail": null, "response_excerpt": "down for maintenance",
 })))]
 pub struct AttemptBody {
-    /// 1 for the first.
+    /// The number of the attempt. The first attempt of a delivery is 1.
     #[schema(minimum = 1)]
     number: u32,
-    /// When the request began.
+    /// The time when the request started.
     #[schema(value_type = Time)]
     started_at: Timestamp,
-    /// How long the whole exchange took.
+    /// The duration from the start of the request to the end of the response, in milliseconds.
     duration_ms: u64,
-    /// The HTTP status, if there was an answer.
+    /// The HTTP status of the response; null if there was no complete response.
     #[schema(required, minimum = 100, maximum = 999)]
     status: Option<u16>,
-    /// Why there was none.
+    /// The reason that there was no complete response; null if there was one.
     #[schema(value_type = Option<AttemptError>, required)]
     error: Option<&'static str>,
-    /// What happened, in a few words.
+    /// The description of the error; null if there was none.
     #[schema(required)]
     error_detail: Option<String>,
-    /// The beginning of the answer's body; what is not UTF-8 shows as U+FFFD.
+    /// The start of the response's body. Bytes that are not UTF-8 appear as U+FFFD.
     response_excerpt: String,
 }
 
 impl AttemptBody {
-    /// `503`, or `timeout: no answer within 7s`.
+    /// Returns the outcome in a few words, such as `503` or `timeout: no answer within 7s`.
     pub fn summary(&self) -> String {
         match (self.status, self.error, &self.error_detail) {
             (Some(status), _, _) => status.to_string(),
@@ -67,7 +67,7 @@ impl From<&Attempt> for AttemptBody {
     }
 }
 
-/// One event on its way to one subscription.
+/// A delivery of one event to one subscription.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Delivery, examples(json!({
     "id": "dlv_01K3Z9QJ5M8W2R4T6Y8A0C2E4H", "event": "evt_01K3Z9QJ5M8W2R4T6Y8A0C2E4G",
@@ -80,7 +80,7 @@ impl From<&Attempt> for AttemptBody {
     }],
 })))]
 pub struct DeliveryBody {
-    /// Its id.
+    /// The delivery's id.
     #[schema(value_type = DeliveryIdText)]
     id: String,
     /// The event's id.
@@ -89,24 +89,24 @@ pub struct DeliveryBody {
     /// The subscription's id.
     #[schema(value_type = SubscriptionIdText)]
     subscription: String,
-    /// Where it stands.
+    /// The state of the delivery.
     #[schema(value_type = DeliveryState)]
     state: &'static str,
-    /// Why it is where it is, in words.
+    /// The reason for the state, in words; null if the state says all.
     #[schema(required)]
     reason: Option<String>,
-    /// When it was made.
+    /// The time when the delivery was created.
     #[schema(value_type = Time)]
     created_at: Timestamp,
-    /// When the next attempt is due, while it waits.
+    /// The time when the next attempt is due; null if the delivery is in a final state.
     #[schema(value_type = Option<Time>, required)]
     due_at: Option<Timestamp>,
-    /// Every request made for it, in order.
+    /// All attempts, in order.
     attempts: Vec<AttemptBody>,
 }
 
 impl DeliveryBody {
-    /// The delivery as it shows now.
+    /// Returns the JSON form of a delivery in its current state.
     pub fn new(delivery: &Delivery, view: DeliveryView) -> Self {
         let due_at = match delivery.progress {
             Progress::Waiting { due } => Some(due),

@@ -1,7 +1,8 @@
-//! Events: submitted, accepted, matched, shown.
+//! The JSON forms of events.
 //!
-//! [`EventInput`], [`SubmitRequest`] and [`SubmitResponse`] are for the OpenAPI document alone: `submission` reads without
-//! building them, and `events` writes its answers by hand.
+//! [`EventInput`], [`SubmitRequest`] and [`SubmitResponse`] exist for the OpenAPI document only.
+//! [`submission`](crate::api::request::submission) reads events without building these types, and
+//! [`submit`](mod@crate::api::routes::submit) writes its responses by hand.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -14,14 +15,14 @@ use super::schema::{
     CompanyText, EventIdText, EventTypeText, GivenTime, Json, ProjectText, SenderIdText, SubscriptionIdText,
     Time,
 };
-use crate::flow::accept::Accepted;
-use crate::flow::view::Explanation;
+use crate::flow::Accepted;
+use crate::flow::query::status::Explanation;
 use crate::model::event::{Event, EventContent};
 use crate::model::id::EventId;
 use crate::model::time::Timestamp;
 use crate::rules::matcher::MatchOutcome;
 
-/// One event to submit.
+/// An event to submit.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(examples(json!({
@@ -29,27 +30,28 @@ use crate::rules::matcher::MatchOutcome;
     "id": "order-4711", "occurred_at": "2026-01-31T08:00:00.000Z",
 })))]
 pub struct EventInput {
-    /// What happened.
+    /// The type of the event.
     #[schema(value_type = EventTypeText)]
     r#type: String,
-    /// Where it happened.
+    /// The project that the event belongs to.
     #[schema(value_type = ProjectText)]
     project: String,
-    /// Whose project that is.
+    /// The company that the project belongs to.
     #[schema(value_type = Option<CompanyText>)]
     company: Option<String>,
-    /// What it is about.
+    /// The payload of the event.
     #[schema(value_type = Json, required = false)]
     data: Option<Value>,
-    /// The sender's own id: the same one again within the dedup window is the same event.
+    /// Your own id of the event. Within the dedup window, another event with the same id is a duplicate and is not
+    /// delivered again.
     #[schema(value_type = Option<SenderIdText>)]
     id: Option<String>,
-    /// When it happened; the time of arrival if left out.
+    /// The time when the event happened. The default is the time when it is accepted.
     #[schema(value_type = Option<GivenTime>)]
     occurred_at: Option<String>,
 }
 
-/// What `POST /v1/events` takes: one event, or a list.
+/// The body of `POST /v1/events`: one event, or a list.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 #[schema(as = Submitted, examples(json!({
@@ -57,13 +59,13 @@ pub struct EventInput {
     "id": "order-4711", "occurred_at": "2026-01-31T08:00:00.000Z",
 })))]
 pub enum SubmitRequest {
-    /// One.
+    /// A single event.
     One(EventInput),
-    /// All of them or none; at most `server.batch_events_max`.
+    /// A list of at most `server.batch_events_max` events, which is accepted as a whole or not at all.
     List(Vec<EventInput>),
 }
 
-/// Events in `application/x-ndjson`: one a line, blank lines passed over.
+/// The body of `POST /v1/events` in `application/x-ndjson`.
 pub struct Lines;
 
 impl PartialSchema for Lines {
@@ -71,7 +73,7 @@ impl PartialSchema for Lines {
         Object::builder()
             .schema_type(Type::String)
             .format(Some(SchemaFormat::Custom("ndjson".to_owned())))
-            .description(Some("One event a line; blank lines are passed over."))
+            .description(Some("One event per line. Blank lines are ignored."))
             .content_schema(Some(Ref::from_schema_name("EventInput")))
             .examples([LINES])
             .into()
@@ -83,27 +85,27 @@ impl ToSchema for Lines {}
 const LINES: &str =
     "{\"type\":\"TODO_CREATED\",\"project\":\"website\"}\n{\"type\":\"TODO_DONE\",\"project\":\"website\"}\n";
 
-/// What `POST /v1/events` answers: to one event, or to a list.
+/// The response of `POST /v1/events`: for a single event, or for a list.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 #[schema(as = Answered, examples(json!({ "id": "evt_01K3Z9QJ5M8W2R4T6Y8A0C2E4G", "matched": 2, "duplicate": false })))]
 pub enum SubmitResponse {
-    /// To one.
+    /// The result of a single event.
     One(AcceptedBody),
-    /// To a list, in its order.
+    /// The results of a list.
     List(AcceptedList),
 }
 
-/// What became of one submitted event.
+/// The result of one submitted event.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Accepted, examples(json!({ "id": "evt_01K3Z9QJ5M8W2R4T6Y8A0C2E4G", "matched": 2, "duplicate": false })))]
 pub struct AcceptedBody {
-    /// The event's id; of a duplicate, the first one's.
+    /// The event's id. For a duplicate, it is the id of the first event.
     #[schema(value_type = EventIdText)]
     id: String,
-    /// How many subscriptions it is on its way to.
+    /// The number of subscriptions that the event is delivered to.
     matched: usize,
-    /// Whether it was submitted before; then nothing is delivered again.
+    /// Whether the event is a duplicate of an earlier one. Duplicates are not delivered again.
     duplicate: bool,
 }
 
@@ -113,42 +115,42 @@ impl From<&Accepted> for AcceptedBody {
     }
 }
 
-/// What became of a list of submitted events, in its order.
+/// The results of a list of submitted events.
 #[derive(Serialize, ToSchema)]
 pub struct AcceptedList {
-    /// One for each event.
+    /// The result of each event, in the order of the list.
     pub results: Vec<AcceptedBody>,
 }
 
-/// Whether a subscription would match an event.
+/// The result of matching one subscription with an event.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Match, examples(json!({
     "subscription": "sub_01K3Z9Q0B1D3F5H7K9M1P3R5T7", "name": "crm", "matches": false, "reason": "events",
 })))]
 pub struct MatchBody {
-    /// Its id.
+    /// The subscription's id.
     #[schema(value_type = SubscriptionIdText)]
     subscription: String,
-    /// Its name.
+    /// The subscription's name.
     name: String,
-    /// Whether it would match.
+    /// Whether the subscription matches the event.
     matches: bool,
-    /// The first reason why not.
+    /// The first reason that the subscription does not match; null if it matches.
     #[schema(value_type = Option<MismatchReason>, required)]
     reason: Option<&'static str>,
 }
 
-/// Why a subscription does not match an event.
+/// The reason that a subscription does not match an event.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MismatchReason {
-    /// Not of its event types.
+    /// `events` does not select the event's type.
     Events,
-    /// Not of its projects.
+    /// `projects` does not select the event's project.
     Projects,
-    /// Its filter is not true.
+    /// `filter` is not true for the event.
     Filter,
-    /// A person has switched it off.
+    /// The subscription is disabled manually.
     Disabled,
 }
 
@@ -174,35 +176,35 @@ impl From<Explanation> for MatchBody {
     "accepted_at": "2026-01-31T08:00:00.001Z", "data": { "title": "Hello" },
 })))]
 pub struct EventBody {
-    /// Its id.
+    /// The event's id.
     #[schema(value_type = EventIdText)]
     id: String,
-    /// What happened.
+    /// The type of the event.
     #[schema(value_type = EventTypeText)]
     r#type: String,
-    /// Where it happened.
+    /// The project that the event belongs to.
     #[schema(value_type = ProjectText)]
     project: String,
-    /// Whose project that is.
+    /// The company that the project belongs to.
     #[schema(value_type = Option<CompanyText>, required)]
     company: Option<String>,
-    /// The sender's own id.
+    /// The sender's own id of the event.
     #[schema(value_type = Option<SenderIdText>, required)]
     sender_id: Option<String>,
-    /// When it happened.
+    /// The time when the event happened.
     #[schema(value_type = Time)]
     occurred_at: Timestamp,
-    /// When it arrived.
+    /// The time when the event was accepted.
     #[schema(value_type = Time)]
     accepted_at: Timestamp,
-    /// What was submitted, byte for byte; left out in lists and where there was none.
+    /// The payload, byte for byte as it was submitted. It is missing in lists, and if the event has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Json, required = false)]
     data: Option<Box<RawValue>>,
 }
 
 impl EventBody {
-    /// The event without its data, as lists show it.
+    /// Returns the JSON form of an event without its data, for lists.
     pub fn head(id: EventId, content: &EventContent) -> Self {
         Self {
             id: id.to_string(),
@@ -216,7 +218,7 @@ impl EventBody {
         }
     }
 
-    /// The event with its data as it was submitted.
+    /// Returns the JSON form of an event with its data.
     pub fn whole(event: &Event) -> Self {
         let text = event.content.data.as_ref().map(|data| String::from_utf8_lossy(data).into_owned());
         Self {

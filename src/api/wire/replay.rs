@@ -1,4 +1,4 @@
-//! Replays: asked for, counted, shown.
+//! The JSON forms of replays.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -6,56 +6,56 @@ use utoipa::ToSchema;
 use super::schema::{
     DeliveryIdText, FinalState, GivenTime, ReplayIdText, ReplayState, SubscriptionIdText, Time,
 };
-use crate::flow::redeliver::Redelivered;
+use crate::flow::replay::event::Redelivered;
 use crate::model::delivery::DeliveryState;
 use crate::model::replay::{JobState, ReplayJob};
 use crate::model::time::Timestamp;
 
-/// What `POST /v1/subscriptions/{id}/replay` takes; the body may be left out.
+/// The body of `POST /v1/subscriptions/{id}/replay`. You may leave out any member, and the body as a whole.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = ReplayOrder, examples(json!({ "since": "2026-01-31T00:00:00Z", "states": ["exhausted"], "dry_run": false })))]
 pub struct ReplayInputBody {
-    /// Only events accepted then or later.
+    /// Only events accepted at this time or later.
     #[schema(value_type = Option<GivenTime>)]
     since: Option<String>,
-    /// Only events accepted before then; those accepted until now if left out.
+    /// Only events accepted before this time. The default is now.
     #[schema(value_type = Option<GivenTime>)]
     until: Option<String>,
-    /// Only events whose newest delivery to the subscription stands so: `exhausted`, `succeeded` or `cancelled`. If left
-    /// out, every event that the subscription matches now, also from before it existed.
+    /// Only events whose newest delivery to the subscription is in one of these states. If left out, every event that the
+    /// subscription matches now, even from before it existed.
     #[schema(value_type = Option<Vec<FinalState>>, min_items = 1, max_items = 3)]
     states: Option<Vec<String>>,
-    /// Only count.
+    /// Whether to count the events without replaying them. The default is false.
     dry_run: Option<bool>,
 }
 
-/// What `POST /v1/events/{id}/replay` takes; the body may be left out.
+/// The body of `POST /v1/events/{id}/replay`. You may leave it out.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = EventReplayOrder, examples(json!({ "subscriptions": ["sub_01K3Z9Q0B1D3F5H7K9M1P3R5T7"] })))]
 pub struct EventReplayInputBody {
-    /// The ids of the subscriptions to deliver to; all that match the event now if left out.
+    /// The ids of the subscriptions to deliver to. If left out, all subscriptions that match the event now.
     #[schema(value_type = Option<Vec<SubscriptionIdText>>, min_items = 1, max_items = 1000)]
     subscriptions: Option<Vec<String>>,
 }
 
-/// What a replay would do.
+/// The result of a dry run.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ReplayCount, examples(json!({ "matching": 1024 })))]
 pub struct ReplayCountBody {
-    /// How many events would be delivered again.
+    /// The number of events that the replay would deliver.
     pub matching: u64,
 }
 
-/// What came of replaying an event.
+/// The result of replaying an event.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Redelivered, examples(json!({ "deliveries": ["dlv_01K3Z9QJ5M8W2R4T6Y8A0C2E4H"], "skipped": [] })))]
 pub struct RedeliveredBody {
     /// The ids of the new deliveries.
     #[schema(value_type = Vec<DeliveryIdText>)]
     deliveries: Vec<String>,
-    /// The ids of subscriptions that the event is on its way to anyway.
+    /// The ids of the subscriptions that were skipped because they still have an unfinished delivery of the event.
     #[schema(value_type = Vec<SubscriptionIdText>)]
     skipped: Vec<String>,
 }
@@ -69,7 +69,7 @@ impl From<&Redelivered> for RedeliveredBody {
     }
 }
 
-/// A replay of a subscription's past.
+/// A replay of a subscription's past events.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Replay, examples(json!({
     "id": "rpl_01K3Z9R0A1C3E5G7J9N1Q3S5V7", "subscription": "sub_01K3Z9Q0B1D3F5H7K9M1P3R5T7", "state": "running",
@@ -78,40 +78,41 @@ impl From<&Redelivered> for RedeliveredBody {
     "finished_at": null
 })))]
 pub struct ReplayBody {
-    /// Its id.
+    /// The replay's id.
     #[schema(value_type = ReplayIdText)]
     id: String,
     /// The subscription's id.
     #[schema(value_type = SubscriptionIdText)]
     subscription: String,
-    /// How far it is.
+    /// The state of the replay.
     #[schema(value_type = ReplayState)]
     state: &'static str,
-    /// Why it failed.
+    /// The reason that the replay failed; null if it did not.
     #[schema(required)]
     failure: Option<String>,
-    /// How many events there are to look at; null until they have been counted.
+    /// The number of events to check; null until they have been counted.
     #[schema(required)]
     total: Option<u64>,
-    /// How many have been looked at.
+    /// The number of events checked so far.
     looked_at: u64,
-    /// How many deliveries have been made.
+    /// The number of deliveries created so far.
     made: u64,
-    /// How many events were passed over because they were on their way already, or had left the log.
+    /// The number of events skipped because they still had an unfinished delivery, or were no longer in the log.
     skipped: u64,
-    /// Only events accepted then or later.
+    /// The replay selects only events accepted at this time or later.
     #[schema(value_type = Option<Time>, required)]
     since: Option<Timestamp>,
-    /// Only events accepted before then.
+    /// The replay selects only events accepted before this time.
     #[schema(value_type = Option<Time>, required)]
     until: Option<Timestamp>,
-    /// Only events whose newest delivery stood so; empty for every event that the subscription matches.
+    /// The replay selects only events whose newest delivery is in one of these states. Empty if it selects every event
+    /// that the subscription matches.
     #[schema(value_type = Vec<FinalState>)]
     states: Vec<&'static str>,
-    /// When it was asked for.
+    /// The time when the replay was created.
     #[schema(value_type = Time)]
     created_at: Timestamp,
-    /// When it ended.
+    /// The time when the replay finished, failed or was cancelled; null while it runs.
     #[schema(value_type = Option<Time>, required)]
     finished_at: Option<Timestamp>,
 }

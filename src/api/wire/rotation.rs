@@ -10,7 +10,7 @@ use super::schema::{GraceText, SecretText};
 #[serde(deny_unknown_fields)]
 #[schema(as = Rotation, examples(json!({ "grace": "24h" })))]
 pub struct RotationBody {
-    /// How long the earlier secrets keep signing next to the new one, or `"0s"` to revoke all earlier secrets
+    /// The time for which earlier secrets keep signing next to the new one, or `"0s"` to revoke all earlier secrets
     /// immediately. The default is `"24h"`.
     #[schema(value_type = Option<GraceText>)]
     grace: Option<String>,

@@ -1,4 +1,4 @@
-//! Samples: what one is asked for with, and what came of it.
+//! The JSON forms of test deliveries.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -6,20 +6,20 @@ use utoipa::ToSchema;
 use super::delivery::AttemptBody;
 use super::schema::EventTypeText;
 
-/// What `POST /v1/subscriptions/{id}/test` takes; the body may be left out.
+/// The body of `POST /v1/subscriptions/{id}/test`. You may leave it out.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Sample, examples(json!({ "type": "TODO_CREATED" })))]
 pub struct SampleInputBody {
-    /// The event type that the sample shows; `webhook.test`, or `WEBHOOK_TEST` in `blue` format, if left out.
+    /// The type of the sample event. The default is `webhook.test`, or `WEBHOOK_TEST` in `blue` format.
     #[schema(value_type = Option<EventTypeText>)]
     r#type: Option<String>,
 }
 
-/// What came of a sample.
+/// The result of a test delivery.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Tested)]
 pub struct TestedBody {
-    /// The one request that was made.
+    /// The attempt to deliver the sample.
     pub attempt: AttemptBody,
 }

@@ -1,4 +1,4 @@
-//! The daemon in numbers.
+//! The JSON form of the daemon's statistics.
 
 use std::collections::BTreeMap;
 
@@ -6,12 +6,12 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::schema::Time;
-use crate::flow::meter::{Latency, Reading};
-use crate::flow::numbers::{Deliveries, Healths, Numbers};
+use crate::flow::measure::meter::{Latency, Reading};
+use crate::flow::query::numbers::{Deliveries, Healths, Numbers};
 use crate::model::attempt::ErrorClass;
 use crate::model::time::Timestamp;
 
-/// The daemon in numbers, now.
+/// The statistics of the daemon.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Numbers, examples(json!({
     "version": "0.1.0", "started_at": "2026-01-31T08:00:00.000Z", "uptime_seconds": 3600,
@@ -38,140 +38,140 @@ use crate::model::time::Timestamp;
     "disk": { "log_bytes": 104_857_600, "free_bytes": 53_687_091_200_u64, "reserve_bytes": 536_870_912 },
 })))]
 pub struct DaemonStatsBody {
-    /// The daemon's version.
+    /// The version of the daemon.
     version: &'static str,
-    /// When it started.
+    /// The time when the daemon started.
     #[schema(value_type = Time)]
     started_at: Timestamp,
-    /// For how many seconds it has been running.
+    /// The number of seconds since the daemon started.
     uptime_seconds: u64,
-    /// Events in.
+    /// Statistics of accepted events.
     events: EventNumbers,
-    /// Deliveries in the log, by state.
+    /// The number of deliveries in the log, by state.
     deliveries: DeliveryNumbers,
-    /// Attempts since the start.
+    /// The number of attempts since the daemon started.
     attempts: AttemptNumbers,
-    /// How long things took, over the last minute.
+    /// Latencies over the last minute.
     latency: Latencies,
-    /// Subscriptions, by health.
+    /// The number of subscriptions, by health.
     subscriptions: SubscriptionNumbers,
-    /// Readers of `/v1/stream`.
+    /// The number of readers of `/v1/stream`.
     stream: StreamNumbers,
-    /// Bytes of the data directory's disk.
+    /// Use of the disk with the data directory, in bytes.
     disk: DiskNumbers,
 }
 
-/// Events in.
+/// Statistics of accepted events.
 #[derive(Serialize, ToSchema)]
 pub struct EventNumbers {
-    /// Taken in since the start.
+    /// Events accepted since the daemon started.
     accepted: u64,
-    /// Submitted again within the dedup window since the start.
+    /// Duplicates submitted within the dedup window since the daemon started.
     duplicates: u64,
-    /// Taken in per second, over the last minute.
+    /// Events accepted per second, over the last minute.
     accepted_per_second: f64,
-    /// How many wait to be stored.
+    /// Events that wait to be stored.
     queued: usize,
-    /// How many may: `server.queue_events_max`.
+    /// The most events that can wait: `server.queue_events_max`.
     queued_max: usize,
 }
 
-/// Deliveries in the log, by state.
+/// The number of deliveries in the log, by state.
 #[derive(Serialize, ToSchema)]
 pub struct DeliveryNumbers {
-    /// Never tried, or waiting for a retry.
+    /// Waiting for their first attempt or for a retry.
     pending: u64,
-    /// Being attempted.
+    /// Being attempted now.
     in_flight: u64,
-    /// Kept while their subscription is switched off.
+    /// Held while their subscription is disabled.
     held: u64,
-    /// Taken by the receiver.
+    /// Accepted by the receiver.
     succeeded: u64,
-    /// Attempts used up.
+    /// Failed after all attempts of the retry schedule.
     exhausted: u64,
-    /// Given up on.
+    /// Cancelled before they succeeded.
     cancelled: u64,
 }
 
-/// Attempts since the start, by outcome.
+/// The number of attempts since the daemon started, by outcome.
 #[derive(Serialize, ToSchema)]
 pub struct AttemptNumbers {
-    /// All.
+    /// The number of all attempts.
     total: u64,
-    /// Answered with 2xx.
+    /// Attempts answered with 2xx.
     succeeded: u64,
-    /// Answered otherwise.
+    /// Attempts answered with another status.
     rejected: u64,
-    /// Without a complete answer, by error.
+    /// Attempts without a complete response, by error.
     #[schema(value_type = BTreeMap<String, u64>)]
     failed: BTreeMap<&'static str, u64>,
-    /// Ended per second, over the last minute.
+    /// Attempts finished per second, over the last minute.
     per_second: f64,
 }
 
-/// How long things took, over the last minute.
+/// Latencies over the last minute.
 #[derive(Serialize, ToSchema)]
 pub struct Latencies {
-    /// From the submission of events until they were stored.
+    /// The time from the submission of events until they were stored.
     accept: LatencyBody,
-    /// From the making of a delivery until its first attempt began.
+    /// The time from the creation of a delivery until its first attempt started.
     first_attempt: LatencyBody,
-    /// From the beginning of an attempt to the end of its answer.
+    /// The time from the start of an attempt until the end of its response.
     attempt: LatencyBody,
 }
 
-/// Percentiles in milliseconds, at most 6 % too high; zero if there was nothing.
+/// Percentiles in milliseconds. They are at most 6 % too high, and zero if nothing was measured.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Latency)]
 pub struct LatencyBody {
-    /// How often.
+    /// The number of measurements.
     count: u64,
-    /// Half took no longer.
+    /// 50 % of the measurements are not longer than this.
     p50_ms: f64,
-    /// 90 % took no longer.
+    /// 90 % of the measurements are not longer than this.
     p90_ms: f64,
-    /// 99 % took no longer.
+    /// 99 % of the measurements are not longer than this.
     p99_ms: f64,
-    /// The longest.
+    /// The longest measurement.
     max_ms: f64,
 }
 
-/// Subscriptions, by health.
+/// The number of subscriptions, by health.
 #[derive(Serialize, ToSchema)]
 pub struct SubscriptionNumbers {
-    /// All.
+    /// The number of all subscriptions.
     total: u64,
-    /// The newest attempt succeeded, or there was none yet.
+    /// Subscriptions whose newest attempt succeeded, or that have no attempt yet.
     healthy: u64,
-    /// The newest attempt failed.
+    /// Subscriptions whose newest attempt failed.
     failing: u64,
-    /// Switched off.
+    /// The number of disabled subscriptions.
     disabled: u64,
 }
 
-/// Readers of `/v1/stream`.
+/// The number of readers of `/v1/stream`.
 #[derive(Serialize, ToSchema)]
 pub struct StreamNumbers {
-    /// How many there are.
+    /// The connected readers.
     readers: usize,
-    /// How many may be: `api.stream_readers_max`.
+    /// The most readers that can connect: `api.stream_readers_max`.
     readers_max: usize,
 }
 
-/// Bytes of the data directory's disk.
+/// Use of the disk with the data directory, in bytes.
 #[derive(Serialize, ToSchema)]
-#[expect(clippy::struct_field_names, reason = "each says its unit")]
+#[expect(clippy::struct_field_names, reason = "each member names its unit")]
 pub struct DiskNumbers {
-    /// What the log takes.
+    /// The size of the log.
     log_bytes: u64,
-    /// What is free.
+    /// The free space of the disk.
     free_bytes: u64,
-    /// Below so much free space events are refused: `storage.disk_reserve`.
+    /// The free space below which the daemon refuses events: `storage.disk_reserve`.
     reserve_bytes: u64,
 }
 
 impl DaemonStatsBody {
-    /// The numbers as they show.
+    /// Returns the JSON form of the statistics.
     pub fn new(numbers: &Numbers, reserve_bytes: u64) -> Self {
         let Numbers { started_at, uptime, passed, deliveries, queued, subscriptions, .. } = *numbers;
         let disk =

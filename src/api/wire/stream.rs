@@ -1,4 +1,4 @@
-//! What `/v1/stream` tells: the data of each server-sent event.
+//! The JSON forms of the events of `/v1/stream`.
 
 use serde::Serialize;
 use utoipa::openapi::schema::{Object, Schema, Type};
@@ -9,32 +9,31 @@ use super::schema::{
     AttemptError, CompanyText, DeliveryIdText, DisabledReason, EventIdText, EventTypeText, FinalState,
     Health, ProjectText, SubscriptionChangeKind, SubscriptionIdText, Time,
 };
-
-use crate::flow::stream::{Gap, Happening};
+use crate::flow::stream::{Gap, StreamEvent};
 use crate::model::attempt::ErrorClass;
 use crate::model::id::{DeliveryId, EventId, SubscriptionId};
 use crate::model::subscription;
 use crate::model::time::{Timestamp, millis};
 
-/// The data of a server-sent event, by its `event` field.
+/// The data of a stream event. Its form depends on the `event` field.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Happening)]
+#[schema(as = StreamEvent)]
 #[serde(untagged)]
 pub enum StreamEventBody {
-    /// `event.accepted`
+    /// The data of `event.accepted`.
     EventAccepted(EventAcceptedBody),
-    /// `attempt.finished`
+    /// The data of `attempt.finished`.
     AttemptFinished(AttemptFinishedBody),
-    /// `delivery.settled`
+    /// The data of `delivery.settled`.
     DeliverySettled(DeliverySettledBody),
-    /// `subscription.changed`
+    /// The data of `subscription.changed`.
     SubscriptionChanged(SubscriptionChangedBody),
-    /// `stream.gap`
+    /// The data of `stream.gap`.
     Gap(GapBody),
 }
 
-/// In the document: server-sent events, each with a [`StreamEventBody`] for its data.
-pub struct Happenings;
+/// The schema of the response's body: server-sent events whose data is a [`StreamEventBody`].
+pub struct EventStream;
 
 const EXAMPLE: &str = concat!(
     "id: 1853283172581376\nevent: delivery.settled\n",
@@ -42,18 +41,22 @@ const EXAMPLE: &str = concat!(
     "\"subscription\":\"sub_01K3Z9Q0B1D3F5H7K9M1P3R5T7\",\"state\":\"succeeded\",\"at\":\"2026-01-31T08:00:00.000Z\"}\n\n"
 );
 
-impl PartialSchema for Happenings {
+impl PartialSchema for EventStream {
     fn schema() -> RefOr<Schema> {
         Object::builder()
             .schema_type(Type::String)
-            .description(Some("Server-sent events; the data of each is JSON in one line."))
+            .description(Some("Server-sent events. The data of each event is a JSON object on one line."))
             .content_schema(Some(Ref::from_schema_name(StreamEventBody::name())))
             .examples([EXAMPLE])
             .into()
     }
 }
 
-impl ToSchema for Happenings {
+impl ToSchema for EventStream {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "Happenings".into()
+    }
+
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
         schemas.push((StreamEventBody::name().into_owned(), StreamEventBody::schema()));
         StreamEventBody::schemas(schemas);
@@ -67,23 +70,23 @@ pub struct EventAcceptedBody {
     /// The event's id.
     #[schema(value_type = EventIdText)]
     event: EventId,
-    /// What happened.
+    /// The type of the event.
     #[schema(value_type = EventTypeText)]
     r#type: String,
-    /// Where it happened.
+    /// The project that the event belongs to.
     #[schema(value_type = ProjectText)]
     project: String,
-    /// Whose project that is.
+    /// The company that the project belongs to.
     #[schema(value_type = Option<CompanyText>, required)]
     company: Option<String>,
-    /// How many subscriptions it goes to.
+    /// The number of subscriptions that the event is delivered to.
     matched: u32,
-    /// When it arrived.
+    /// The time when the event was accepted.
     #[schema(value_type = Time)]
     accepted_at: Timestamp,
 }
 
-/// `attempt.finished`: an attempt is over and written down.
+/// `attempt.finished`: an attempt has finished, and its result is durable.
 #[derive(Serialize, ToSchema)]
 #[schema(as = AttemptFinished)]
 pub struct AttemptFinishedBody {
@@ -96,23 +99,23 @@ pub struct AttemptFinishedBody {
     /// The subscription's id.
     #[schema(value_type = SubscriptionIdText)]
     subscription: SubscriptionId,
-    /// 1 for the first.
+    /// The number of the attempt. The first attempt of a delivery is 1.
     #[schema(minimum = 1)]
     number: u32,
-    /// When the request began.
+    /// The time when the request started.
     #[schema(value_type = Time)]
     started_at: Timestamp,
-    /// How long the whole exchange took.
+    /// The duration from the start of the request to the end of the response, in milliseconds.
     duration_ms: u64,
-    /// The HTTP status, if there was an answer.
+    /// The HTTP status of the response; null if there was no complete response.
     #[schema(required, minimum = 100, maximum = 999)]
     status: Option<u16>,
-    /// The kind of failure, if there was none.
+    /// The reason that there was no complete response; null if there was one.
     #[schema(value_type = Option<AttemptError>, required)]
     error: Option<&'static str>,
 }
 
-/// `delivery.settled`: a delivery has come to its end.
+/// `delivery.settled`: a delivery has reached a final state.
 #[derive(Serialize, ToSchema)]
 #[schema(as = DeliverySettled)]
 pub struct DeliverySettledBody {
@@ -125,42 +128,42 @@ pub struct DeliverySettledBody {
     /// The subscription's id.
     #[schema(value_type = SubscriptionIdText)]
     subscription: SubscriptionId,
-    /// How it ended.
+    /// The final state of the delivery.
     #[schema(value_type = FinalState)]
     state: &'static str,
-    /// When.
+    /// The time when the delivery reached the state.
     #[schema(value_type = Time)]
     at: Timestamp,
 }
 
-/// `subscription.changed`: a subscription was made, changed or deleted, or its health changed.
+/// `subscription.changed`: a subscription was created, changed or deleted, or its health changed.
 #[derive(Serialize, ToSchema)]
 #[schema(as = SubscriptionChanged)]
 pub struct SubscriptionChangedBody {
     /// The subscription's id.
     #[schema(value_type = SubscriptionIdText)]
     subscription: SubscriptionId,
-    /// What changed.
+    /// The kind of change.
     #[schema(value_type = SubscriptionChangeKind)]
     change: &'static str,
-    /// How its receiver is doing.
+    /// The health of the receiver.
     #[schema(value_type = Health)]
     health: &'static str,
-    /// Why it is switched off.
+    /// The reason that the subscription is disabled; null if it is enabled.
     #[schema(value_type = Option<DisabledReason>, required)]
     disabled_reason: Option<&'static str>,
-    /// When.
+    /// The time of the change.
     #[schema(value_type = Time)]
     at: Timestamp,
 }
 
-/// `stream.gap`: what followed `Last-Event-ID` is not known any more.
+/// `stream.gap`: the events after `Last-Event-ID` are no longer available.
 #[derive(Serialize, ToSchema)]
 #[schema(as = StreamGap)]
 pub struct GapBody {
-    /// The `Last-Event-ID` that was given.
+    /// The `Last-Event-ID` of the request.
     after: String,
-    /// The id that the stream goes on with; what lies between was missed.
+    /// The id that the stream resumes at. The events in between are lost to this reader.
     resumes_at: String,
 }
 
@@ -170,10 +173,10 @@ impl From<Gap> for GapBody {
     }
 }
 
-impl From<&Happening> for StreamEventBody {
-    fn from(happening: &Happening) -> Self {
+impl From<&StreamEvent> for StreamEventBody {
+    fn from(happening: &StreamEvent) -> Self {
         match happening {
-            Happening::EventAccepted { event, event_type, project, company, matched } => {
+            StreamEvent::EventAccepted { event, event_type, project, company, matched } => {
                 Self::EventAccepted(EventAcceptedBody {
                     event: *event,
                     r#type: event_type.to_string(),
@@ -183,7 +186,7 @@ impl From<&Happening> for StreamEventBody {
                     accepted_at: event.time(),
                 })
             }
-            Happening::AttemptFinished {
+            StreamEvent::AttemptFinished {
                 delivery,
                 event,
                 subscription,
@@ -201,7 +204,7 @@ impl From<&Happening> for StreamEventBody {
                 status: outcome.ok(),
                 error: outcome.err().map(ErrorClass::as_str),
             }),
-            Happening::DeliverySettled { delivery, event, subscription, state, at } => {
+            StreamEvent::DeliverySettled { delivery, event, subscription, state, at } => {
                 Self::DeliverySettled(DeliverySettledBody {
                     delivery: *delivery,
                     event: *event,
@@ -210,7 +213,7 @@ impl From<&Happening> for StreamEventBody {
                     at: *at,
                 })
             }
-            Happening::SubscriptionChanged { subscription, change, health, disabled_reason, at } => {
+            StreamEvent::SubscriptionChanged { subscription, change, health, disabled_reason, at } => {
                 Self::SubscriptionChanged(SubscriptionChangedBody {
                     subscription: *subscription,
                     change: change.as_str(),

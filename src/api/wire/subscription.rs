@@ -1,4 +1,4 @@
-//! Subscriptions: given, shown, counted.
+//! The JSON forms of subscriptions.
 
 use std::borrow::Cow;
 
@@ -14,19 +14,19 @@ use super::schema::{
 };
 use super::setting_schema;
 use crate::flow::Entry;
-use crate::flow::view::Stats;
+use crate::flow::query::status::Stats;
 use crate::model::secret::SigningSecret;
 use crate::model::setting::{SETTINGS, Setting, SubscriptionSpec};
 use crate::model::time::Timestamp;
 use crate::rules::rotation::active;
 
-/// A change to a subscription: a given member replaces the present one, and null restores the default (RFC 7396).
+/// A change to a subscription, as a JSON Merge Patch (RFC 7396).
 pub struct ChangeBody;
 
 impl PartialSchema for ChangeBody {
     fn schema() -> RefOr<Schema> {
-        let description = "A change to a subscription: a given member replaces the present one, and null \
-                           restores the default (RFC 7396).";
+        let description = "A change to a subscription, as a JSON Merge Patch (RFC 7396). Members that you give \
+                           replace the current values, and null restores the default.";
         let properties = SETTINGS.iter().map(|setting| (setting.name, setting_schema::given(setting)));
         let object =
             properties.fold(Object::builder(), |object, (name, schema)| object.property(name, schema));
@@ -81,7 +81,7 @@ impl ToSchema for NewSubscription {
     }
 }
 
-/// The settings of a subscription in a response: all but secrets.
+/// The settings of a subscription in a response, without secrets.
 pub struct SettingsBody;
 
 impl PartialSchema for SettingsBody {
@@ -108,47 +108,48 @@ impl ToSchema for SettingsBody {
     }
 }
 
-/// A subscription.
+/// A subscription, with its state and statistics.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Subscription, examples(json!(SubscriptionBody::example())))]
 pub struct SubscriptionBody {
-    /// Its id.
+    /// The subscription's id.
     #[schema(value_type = SubscriptionIdText)]
     id: String,
-    /// The settings.
+    /// The settings of the subscription.
     #[serde(flatten)]
     #[schema(value_type = SettingsBody)]
     spec: Map<String, Value>,
-    /// Whose the client certificate is and until when it is valid; null if there is none.
+    /// The client certificate; null if there is none.
     tls_client: Option<TlsClientBody>,
-    /// Whether it is switched on.
+    /// Whether the subscription is enabled.
     enabled: bool,
-    /// How its receiver is doing.
+    /// The health of the receiver.
     #[schema(value_type = Health)]
     health: &'static str,
-    /// Why it is switched off.
+    /// The reason that the subscription is disabled; null if it is enabled.
     #[schema(value_type = Option<DisabledReason>, required)]
     disabled_reason: Option<&'static str>,
-    /// Since when it is switched off.
+    /// The time when the subscription was disabled; null if it is enabled.
     #[schema(value_type = Option<Time>, required)]
     disabled_at: Option<Timestamp>,
-    /// The answer that led to it, in a few words.
+    /// The response or error that made the daemon disable the subscription; null if there is none.
     #[schema(required)]
     disabled_detail: Option<String>,
-    /// Who changes it.
+    /// The place where the subscription is managed: through the API, or in the config file.
     #[schema(value_type = ManagedBy)]
     managed_by: &'static str,
-    /// When it was made.
+    /// The time when the subscription was created.
     #[schema(value_type = Time)]
     created_at: Timestamp,
-    /// When its settings last changed.
+    /// The time when a setting last changed.
     #[schema(value_type = Time)]
     updated_at: Timestamp,
-    /// Its deliveries by state, over the retained log.
+    /// The statistics of the deliveries in the log.
     stats: StatsBody,
-    /// What signs its deliveries, without the secrets themselves: the current one, then those that a rotation left.
+    /// The secrets that sign deliveries, without their values: the current secret, then earlier ones whose grace period
+    /// has not ended.
     secrets: Vec<SecretBody>,
-    /// The signing secret: only in the answer that made it.
+    /// The value of the current secret. Only the response that creates the secret contains it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = SecretText, required = false)]
     secret: Option<String>,
@@ -175,7 +176,7 @@ impl SubscriptionBody {
         example
     }
 
-    /// The subscription at `now` without its secret.
+    /// Returns the JSON form of a subscription at `now`, without its secret.
     pub fn new(entry: &Entry, stats: Stats, now: Timestamp) -> Self {
         let Entry { subscription, health, .. } = entry;
         let disabled = health.disabled.as_ref();
@@ -200,7 +201,7 @@ impl SubscriptionBody {
         }
     }
 
-    /// The same with its current secret, for the answer that made it.
+    /// Adds the value of the current secret, for the response that creates it.
     #[must_use]
     pub fn revealing(mut self, entry: &Entry) -> Self {
         let current = entry.subscription.secrets.first();
@@ -209,30 +210,30 @@ impl SubscriptionBody {
     }
 }
 
-/// The client certificate that a subscription shows its receiver; its key is set.
+/// The client certificate that is presented to the receiver. Its private key is never shown.
 #[derive(Serialize, ToSchema)]
 pub struct TlsClientBody {
-    /// Whose it is, such as `CN=postrider,O=Acme`.
+    /// The subject of the certificate, such as `CN=postrider,O=Acme`.
     subject: String,
-    /// Until when it is valid.
+    /// The time when the certificate expires.
     #[schema(value_type = String, format = DateTime)]
     expires_at: Timestamp,
 }
 
-/// A secret that signs, as far as it may be shown.
+/// A signing secret, without its value.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ShownSecret)]
 pub struct SecretBody {
-    /// How it signs.
+    /// The signature algorithm of the secret.
     #[schema(value_type = SecretKind)]
     kind: &'static str,
-    /// Since when it signs.
+    /// The time when the secret was created.
     #[schema(value_type = Time)]
     created_at: Timestamp,
-    /// When it stops; null for the current one.
+    /// The time when the secret stops signing; null for the current secret.
     #[schema(value_type = Option<Time>, required)]
     expires_at: Option<Timestamp>,
-    /// What verifies what an `ed25519` secret signs.
+    /// The public key that verifies the signatures of an `ed25519` secret.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = PublicKeyText, required = false)]
     public_key: Option<String>,
@@ -250,14 +251,14 @@ impl From<&SigningSecret> for SecretBody {
     }
 }
 
-/// A subscription that was switched on, with the health check if one was sent.
+/// An enabled subscription, with its health check if one was sent.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Enabled, examples(json!(EnabledBody::example())))]
 pub struct EnabledBody {
-    /// The subscription.
+    /// The subscription that was enabled.
     #[serde(flatten)]
     pub subscription: SubscriptionBody,
-    /// The health check; null if none was needed.
+    /// The health check; null if none was necessary.
     #[schema(required)]
     pub health_check: Option<AttemptBody>,
 }
@@ -272,22 +273,28 @@ impl EnabledBody {
     }
 }
 
-/// A subscription's deliveries by state, and its filter's failures.
+/// The number of a subscription's deliveries by state, and the errors of its filter.
 #[derive(Serialize, ToSchema)]
 #[schema(as = SubscriptionStats, examples(json!(StatsBody::example())))]
 pub struct StatsBody {
+    /// Waiting for their first attempt or for a retry.
     pending: u64,
+    /// Held while the subscription is disabled.
     held: u64,
+    /// Being attempted now.
     in_flight: u64,
+    /// Accepted by the receiver.
     succeeded: u64,
+    /// Failed after all attempts of the retry schedule.
     exhausted: u64,
+    /// Cancelled before they succeeded.
     cancelled: u64,
-    /// When the oldest delivery that still waits was made.
+    /// The time when the oldest unfinished delivery was created; null if there is none.
     #[schema(value_type = Option<Time>, required)]
     oldest_waiting_at: Option<Timestamp>,
-    /// How often `filter` failed while running, which counts as not matching.
+    /// The number of times that `filter` failed. An event whose evaluation fails does not match.
     filter_errors: u64,
-    /// The last such failure.
+    /// The last error of `filter`; null if there is none.
     #[schema(required)]
     last_filter_error: Option<String>,
 }
