@@ -37,7 +37,10 @@ fn written(event: &EventContent) -> String {
 fn check_event(event: &EventContent, body: &[u8]) {
     if let Some(data) = &event.data {
         assert!(serde_json::from_slice::<&RawValue>(data).is_ok(), "data is not JSON");
-        assert!(body.windows(data.len().max(1)).any(|part| part == &data[..]), "data is not part of the body");
+        assert!(
+            body.windows(data.len().max(1)).any(|part| part == &data[..]),
+            "data is not part of the body"
+        );
     }
     let text = written(event);
     assert_eq!(read_one(&Bytes::from(text.clone())), Ok(event.clone()), "{text}");

@@ -34,8 +34,9 @@ fuzz_target!(|bytes: &[u8]| {
             for problem in &problems {
                 let member = problem.pointer.strip_prefix('/').and_then(|rest| rest.split('/').next());
                 let member = member.map(pointer::unescape);
-                let is_named = member
-                    .is_some_and(|member| given.contains_key(&member) || NAMED_WHILE_MISSING.contains(&member.as_str()));
+                let is_named = member.is_some_and(|member| {
+                    given.contains_key(&member) || NAMED_WHILE_MISSING.contains(&member.as_str())
+                });
                 assert!(is_named, "{problem:?} names no member of {given:?}");
                 assert!(!problem.detail.is_empty());
             }
