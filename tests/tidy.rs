@@ -32,7 +32,7 @@ const LAYERS: [(&str, u8); 10] = [
 /// Crates that only one place may name, so that they can be replaced there.
 const CONFINED: [(&str, &str); 5] = [
     ("sled::", "src/store/"),
-    ("bincode::", "src/store/record"),
+    ("bincode::", "src/store/rows/record"),
     ("reqwest::", "src/net/"),
     ("lettre::", "src/net/mail"),
     ("opentelemetry", "src/net/otlp"),
@@ -289,7 +289,7 @@ fn the_checks_detect_what_they_check_for() {
         named_modules("use crate::{model::id, store::{a, b}, net}; crate::flow::x(pub(crate) fn y)");
     assert_eq!(modules, ["model", "store", "net", "flow"]);
     assert_eq!(code(r#"let a = "crate::x // y"; // crate::z"#).trim(), r#"let a = ";"#);
-    assert_eq!(layer_of("src/store/record.rs").unwrap().0, "store");
+    assert_eq!(layer_of("src/store/rows/record.rs").unwrap().0, "store");
     assert_eq!(layer_of("src/app.rs").unwrap().1, 7);
     let long =
         format!("impl X {{\n    pub(crate) async fn f() {{\n{}    }}\n}}\n", "        x();\n".repeat(71));

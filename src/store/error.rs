@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::seal::{KeyError, SealError};
+use super::disk::secret_cipher::{KeyError, SealError};
 
 /// A step or a read that the store could not do.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -64,7 +64,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    pub(super) fn corrupt(tree: &'static str, key: &[u8], problem: impl Into<String>) -> Self {
+    pub(in crate::store) fn corrupt(tree: &'static str, key: &[u8], problem: impl Into<String>) -> Self {
         Self::Corrupt { tree, key: hex::encode(key), problem: problem.into() }
     }
 }

@@ -5,8 +5,8 @@
 
 use std::fmt::Debug;
 
-use super::record::{self, RecordError};
-use super::seal::Vault;
+use super::disk::secret_cipher::Vault;
+use super::rows::record::{self, RecordError};
 use crate::model::id::{DeliveryId, EventId, ReplayId, SubscriptionId};
 
 /// How many kinds of records there are.

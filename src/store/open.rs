@@ -1,5 +1,8 @@
 //! Opening: every check that must pass before the first step is taken, and what has to be found again.
 
+pub(in crate::store) mod migration;
+mod scan;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,36 +14,31 @@ use rand::rngs::StdRng;
 use sled::Db;
 use tokio::sync::mpsc;
 
-use super::apply::Applier;
-use super::bookmark::Bookmark;
-use super::committer::Committer;
-use super::dedup::Dedup;
+use self::migration::Migration;
+use self::scan::{Scan, count, scan};
+use super::disk::cursor::Bookmark;
+use super::disk::files::{Files, Released};
+use super::disk::fsync;
+use super::disk::panic_guard;
+use super::disk::secret_cipher::{self, Vault};
 use super::error::{OpenError, StoreError};
-use super::files::{Files, Released};
-use super::fsync;
-use super::guard;
-use super::index::IndexState;
-use super::key::{self, TABLES, Table};
-use super::ledger::{Fresh, Ledger};
-use super::migrate::Migration;
-use super::once::Keys;
-use super::pulse::{PATIENCE, Pulse};
-use super::queue::Store;
-use super::reader::Reader;
-use super::record::{self, Meta};
-use super::scan::{Scan, count, scan};
-use super::seal::{self, KeyId, Vault};
-use super::step::Poison;
-use super::table::{Draft, Tables};
+use super::memory::index::IndexState;
+use super::memory::shared::{Fresh, Ledger};
+use super::read::reader::Reader;
+use super::rows::engine::open_sled;
+use super::rows::key::{TABLES, Table};
+use super::rows::record::{FORMAT, Meta};
+use super::rows::tables::{Draft, Tables, sealed_by};
+use super::write::committer::Committer;
+use super::write::dedup::Dedup;
+use super::write::idempotency_keys::Keys;
+use super::write::queue::Store;
+use super::write::step::Poison;
+use super::write::watchdog::{PATIENCE, Pulse};
+use super::write::writer::Applier;
 use crate::model::id::{IdSequence, SubscriptionId};
 use crate::model::subscription::{HealthState, Subscription};
 use crate::model::time::Clock;
-
-/// The format of the log as a whole.
-pub(super) const FORMAT: u32 = 2;
-
-/// How often sled collects garbage, in milliseconds: with its default the file grows without end under load.
-const COLLECT_EVERY_MS: u64 = 20;
 
 /// How long an attempt to close a log that does not open is waited for.
 const CLOSES_WITHIN: Duration = Duration::from_secs(2);
@@ -117,7 +115,7 @@ fn open_caught(
     progress: &mut dyn FnMut(&str),
 ) -> Result<Opened, OpenError> {
     let mut held = None;
-    let opened = guard::catch(|| open_locked(files, options, (clock, rng), &mut held, progress));
+    let opened = panic_guard::catch(|| open_locked(files, options, (clock, rng), &mut held, progress));
     let opened = opened.unwrap_or_else(|problem| {
         let (root, path) = (options.path.clone(), options.path.join(DATA_FILE));
         Err(OpenError::Unreadable { root, path, problem })
@@ -169,11 +167,11 @@ fn open_locked(
     progress: &mut dyn FnMut(&str),
 ) -> Result<Opened, OpenError> {
     let failed = |error| refusal(&options.path, error);
-    let db = open_sled(&files, options.cache_bytes).map_err(|error| failed(error.into()))?;
+    let db = open_sled(&files.log(), options.cache_bytes).map_err(|error| failed(error.into()))?;
     *held = Some(db.clone());
     let tables = Tables::open(db).map_err(|error| failed(error.into()))?;
     let meta = read_meta(&tables, &files)?;
-    let key = options.key_file.clone().unwrap_or_else(|| seal::default_path(&options.path));
+    let key = options.key_file.clone().unwrap_or_else(|| secret_cipher::default_path(&options.path));
     let vault = Vault::open(&key, sealed_by(&tables).map_err(failed)?).map_err(|error| OpenError::Key {
         path: options.path.clone(),
         key,
@@ -223,39 +221,6 @@ fn open_locked(
     let (store, released) = (Store { queue: sender, poison }, reader.files.released());
     let mailed = Bookmark::new(reader.files.mailed());
     Ok(Opened { store, reader, committer, subscriptions, fresh, lanes, mailed, released })
-}
-
-/// sled counts rows as they are on disk; short ones, such as those of waiting lines, take about this many times that in
-/// memory.
-const CACHE_OVERHEAD: u64 = 4;
-
-pub(super) fn open_sled(files: &Files, cache_bytes: u64) -> sled::Result<Db> {
-    let config = sled::Config::new()
-        .path(files.log())
-        .cache_capacity(cache_bytes / CACHE_OVERHEAD)
-        .flush_every_ms(Some(COLLECT_EVERY_MS));
-    // Our own lock says that no other process has it: then it is this one's, about to close.
-    for _ in 0..200 {
-        match config.open() {
-            Err(sled::Error::Io(error)) if error.to_string().contains("lock") => {
-                std::thread::sleep(Duration::from_millis(10));
-            }
-            opened => return opened,
-        }
-    }
-    config.open()
-}
-
-/// The key that something in the log is sealed with, if anything is: all of it is with the same.
-pub(super) fn sealed_by(tables: &Tables) -> Result<Option<KeyId>, StoreError> {
-    for row in tables.tree(Table::Subscriptions) {
-        let (row_key, row) = row?;
-        let (_, number) = key::read_chunk(Table::Subscriptions, &row_key)?;
-        if let (0, Some(id)) = (number, record::sealed_by(&row)) {
-            return Ok(Some(id));
-        }
-    }
-    Ok(None)
 }
 
 /// Writes anew what an earlier version stored with its secrets as they are.

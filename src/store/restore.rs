@@ -7,15 +7,16 @@ use std::path::{Path, PathBuf};
 
 use ring::digest::{Context, SHA256};
 
-use super::backup::{DIGEST, HEADER, MAGIC, META, PUT, REMOVE, ROW, VERSION};
+use super::disk::files::Files;
+use super::disk::fsync;
+use super::disk::secret_cipher::{self, KeyError, KeyId, Vault};
 use super::error::{OpenError, StoreError};
-use super::files::Files;
-use super::fsync;
-use super::key::Table;
-use super::open::{FORMAT, open_sled};
-use super::record::{self, Meta};
-use super::seal::{self, KeyError, KeyId, Vault};
-use super::table::{Draft, Tables};
+use super::read::backup::{DIGEST, HEADER, MAGIC, META, PUT, REMOVE, ROW, VERSION};
+use super::rows::engine::open_sled;
+use super::rows::key::Table;
+use super::rows::record::FORMAT;
+use super::rows::record::{self, Meta};
+use super::rows::tables::{Draft, Tables};
 use crate::model::time::Timestamp;
 
 /// No frame is longer: a row has at most 7,000 bytes.
@@ -325,7 +326,7 @@ pub fn restore(
     }
     build(backup, &building, &checked, progress)?;
     if let Some(key) = key {
-        write_key(&seal::default_path(&building), &key)?;
+        write_key(&secret_cipher::default_path(&building), &key)?;
     }
     fsync::sync_path(&building).map_err(failed("sync", &building))?;
     fs::rename(&building, target).map_err(failed("name", target))?;
@@ -351,7 +352,7 @@ fn build(
     progress: RestoreProgress<'_>,
 ) -> Result<(), RestoreError> {
     let files = Files::lock(building)?;
-    let db = open_sled(&files, CACHE_BYTES).map_err(StoreError::from)?;
+    let db = open_sled(&files.log(), CACHE_BYTES).map_err(StoreError::from)?;
     let tables = Tables::open(db).map_err(StoreError::from)?;
     let mut meta = Meta { format: checked.meta.format, ..Meta::default() };
     for (pass, doing) in [(true, "writing"), (false, "catching up")] {

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, header};
 
 use crate::api::error::ApiError;
 use crate::flow::Entry;
-use crate::flow::version::{Expected, Version};
+use crate::flow::{Expected, Version};
 
 /// Extracts the versions that `If-Match` permits a change of.
 #[derive(Clone, Debug)]

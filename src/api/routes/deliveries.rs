@@ -18,7 +18,7 @@ use crate::api::wire::schema::{
     ProjectText, SubscriptionIdText,
 };
 use crate::flow::Flow;
-use crate::flow::list::Narrowing;
+use crate::flow::query::deliveries::DeliveryFilter;
 use crate::model::delivery::Delivery;
 use crate::model::id::{DeliveryId, EventId};
 use crate::store::DeliveryQuery;
@@ -78,7 +78,7 @@ pub async fn list(State(api): State<ApiState>, uri: Uri) -> Result<Json<ListBody
     const KNOWN: [&str; 10] =
         ["subscription", "event", "type", "project", "company", "state", "since", "until", "limit", "cursor"];
     let mut params = QueryParams::new(&uri, &KNOWN);
-    let narrowing = Narrowing {
+    let narrowing = DeliveryFilter {
         states: params.get_list("state"),
         event_type: params.get("type"),
         project: params.get("project"),

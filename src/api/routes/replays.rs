@@ -24,7 +24,7 @@ use crate::api::wire::replay::{
     EventReplayInputBody, RedeliveredBody, ReplayBody, ReplayCountBody, ReplayInputBody,
 };
 use crate::api::wire::schema::{EventIdText, ReplayIdText, SubscriptionIdText};
-use crate::flow::replay::{REPLAYED_STATES, ReplayAsk};
+use crate::flow::replay::request::{REPLAYED_STATES, ReplayRequest};
 use crate::model::delivery::DeliveryState;
 use crate::model::id::{EventId, ReplayId, SubscriptionId};
 use crate::model::time::Timestamp;
@@ -115,7 +115,7 @@ pub async fn replay_subscription(
 }
 
 /// Reads the body of a replay; returns what it asks for, and whether it is a dry run.
-fn read_ask(subscription: SubscriptionId, body: &[u8]) -> Result<(ReplayAsk, bool), ApiError> {
+fn read_ask(subscription: SubscriptionId, body: &[u8]) -> Result<(ReplayRequest, bool), ApiError> {
     let mut members = JsonMembers::from_bytes(body, &["since", "until", "states", "dry_run"])?;
     let since: Option<Timestamp> = members.get("since");
     let until: Option<Timestamp> = members.get("until");
@@ -128,8 +128,8 @@ fn read_ask(subscription: SubscriptionId, body: &[u8]) -> Result<(ReplayAsk, boo
         members.add_problem(&format!("states/{index}"), detail);
     }
     states.dedup();
-    let ask = ReplayAsk { subscription, since, until, states };
-    if let Some(problem) = ask.problem() {
+    let ask = ReplayRequest { subscription, since, until, states };
+    if let Err(problem) = ask.check_span() {
         members.add_problem("until", problem);
     }
     members.finish()?;

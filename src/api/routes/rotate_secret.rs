@@ -19,7 +19,7 @@ use crate::api::state::ApiState;
 use crate::api::wire::rotation::RotationBody;
 use crate::api::wire::schema::{EntityTagText, SubscriptionIdText};
 use crate::api::wire::subscription::SubscriptionBody;
-use crate::flow::secrets::{GRACE, Rotation, check_grace};
+use crate::flow::manage::secrets::{GRACE, Rotation, check_grace};
 use crate::model::id::SubscriptionId;
 use crate::model::time::Interval;
 

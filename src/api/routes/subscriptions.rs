@@ -21,7 +21,7 @@ use crate::api::wire::delivery::AttemptBody;
 use crate::api::wire::list::ListBody;
 use crate::api::wire::schema::{EntityTagText, SubscriptionIdText};
 use crate::api::wire::subscription::{ChangeBody, EnabledBody, NewSubscription, SubscriptionBody};
-use crate::flow::enable::Enabled;
+use crate::flow::manage::enable::Enabled;
 use crate::flow::{Entry, Flow};
 use crate::model::id::SubscriptionId;
 use crate::model::input::SubscriptionInput;

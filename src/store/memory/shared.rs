@@ -1,0 +1,319 @@
+//! What the store knows in memory: counts of each subscription's deliveries, and which deliveries are fresh.
+//!
+//! The committer keeps it while it writes; readers ask it. Built by the scan at opening.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::index::{Index, IndexState};
+use super::seen::{SeenNames, SeenState};
+use crate::model::delivery::Progress;
+use crate::model::id::{DeliveryId, EventId, SubscriptionId};
+use crate::model::metrics::{Histogram, MEDIUM, histogram};
+use crate::model::time::Timestamp;
+
+/// Which of the ways to stand a delivery is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ProgressKind {
+    /// Fresh, or in its lane.
+    Waiting,
+    /// Taken by the receiver.
+    Succeeded,
+    /// Its attempts are used up.
+    Exhausted,
+    /// Given up on, by a person or because its subscription is gone.
+    Cancelled,
+}
+
+impl From<Progress> for ProgressKind {
+    fn from(progress: Progress) -> Self {
+        match progress {
+            Progress::Waiting { .. } => Self::Waiting,
+            Progress::Succeeded => Self::Succeeded,
+            Progress::Exhausted => Self::Exhausted,
+            Progress::Cancelled => Self::Cancelled,
+        }
+    }
+}
+
+/// How many deliveries of a subscription the log has, by how they stand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Fresh, or in the lane.
+    pub waiting: u64,
+    /// Taken by the receiver.
+    pub succeeded: u64,
+    /// Out of attempts.
+    pub exhausted: u64,
+    /// Given up on, by a person or because the subscription was deleted.
+    pub cancelled: u64,
+}
+
+impl Tally {
+    /// All of them.
+    pub fn all(&self) -> u64 {
+        self.waiting + self.succeeded + self.exhausted + self.cancelled
+    }
+
+    /// Those that stand so.
+    pub fn of(&self, kind: ProgressKind) -> u64 {
+        match kind {
+            ProgressKind::Waiting => self.waiting,
+            ProgressKind::Succeeded => self.succeeded,
+            ProgressKind::Exhausted => self.exhausted,
+            ProgressKind::Cancelled => self.cancelled,
+        }
+    }
+
+    fn count(&mut self, kind: ProgressKind) -> &mut u64 {
+        match kind {
+            ProgressKind::Waiting => &mut self.waiting,
+            ProgressKind::Succeeded => &mut self.succeeded,
+            ProgressKind::Exhausted => &mut self.exhausted,
+            ProgressKind::Cancelled => &mut self.cancelled,
+        }
+    }
+
+    pub(in crate::store) fn add(&mut self, kind: ProgressKind) {
+        *self.count(kind) += 1;
+    }
+
+    pub(in crate::store) fn take(&mut self, kind: ProgressKind) {
+        let count = self.count(kind);
+        debug_assert!(*count > 0, "a delivery that was not counted: {kind:?}");
+        *count = count.saturating_sub(1);
+    }
+}
+
+/// A delivery that nothing has happened to since its event was appended or replayed: it has no row of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fresh {
+    /// The delivery.
+    pub id: DeliveryId,
+    /// Its event.
+    pub event: EventId,
+    /// Its subscription.
+    pub subscription: SubscriptionId,
+}
+
+/// What a subscription has waiting on disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::store) struct Line {
+    /// Never tried, with a due row and no other.
+    pub(in crate::store) untried: u64,
+    /// Tried, with a row of its own and a due row.
+    pub(in crate::store) retrying: u64,
+}
+
+#[derive(Debug, Default)]
+pub(in crate::store) struct State {
+    /// The last id that a flush has covered.
+    pub(in crate::store) durable: u128,
+    /// Every subscription with a row, and when it was deleted if it was.
+    pub(in crate::store) subscriptions: HashMap<SubscriptionId, Option<Timestamp>>,
+    pub(in crate::store) tallies: HashMap<SubscriptionId, Tally>,
+    /// The tallies of all subscriptions together.
+    pub(in crate::store) total: Tally,
+    /// Those with something waiting on disk.
+    pub(in crate::store) lines: HashMap<SubscriptionId, Line>,
+    /// How many deliveries were tried and wait on disk, of all subscriptions.
+    pub(in crate::store) retrying: u64,
+    /// Replayed deliveries that are not finished: their events must not be swept.
+    replaying: BTreeSet<(EventId, DeliveryId)>,
+    fresh: BTreeMap<DeliveryId, Fresh>,
+    fresh_of: BTreeSet<(SubscriptionId, DeliveryId)>,
+    leaving: Vec<Fresh>,
+    leaving_lines: Vec<(SubscriptionId, WasTried)>,
+}
+
+impl State {
+    pub(in crate::store) fn is_live(&self, subscription: SubscriptionId) -> bool {
+        matches!(self.subscriptions.get(&subscription), Some(None))
+    }
+
+    /// Counts a delivery.
+    pub(in crate::store) fn add(&mut self, subscription: SubscriptionId, kind: ProgressKind) {
+        self.tallies.entry(subscription).or_default().add(kind);
+        self.total.add(kind);
+    }
+
+    /// Counts a delivery no longer.
+    pub(in crate::store) fn take(&mut self, subscription: SubscriptionId, kind: ProgressKind) {
+        self.tallies.entry(subscription).or_default().take(kind);
+        self.total.take(kind);
+    }
+
+    pub(in crate::store) fn shift(
+        &mut self,
+        subscription: SubscriptionId,
+        from: ProgressKind,
+        to: ProgressKind,
+    ) {
+        self.take(subscription, from);
+        self.add(subscription, to);
+    }
+
+    /// Counts a due row that was written.
+    pub(in crate::store) fn enter_line(&mut self, subscription: SubscriptionId, was_tried: WasTried) {
+        let line = self.lines.entry(subscription).or_default();
+        match was_tried {
+            WasTried::Yes => {
+                line.retrying += 1;
+                self.retrying += 1;
+            }
+            WasTried::No => line.untried += 1,
+        }
+    }
+
+    /// Takes note that a due row is going: readers see it until the transaction is written.
+    pub(in crate::store) fn leave_line(&mut self, subscription: SubscriptionId, was_tried: WasTried) {
+        self.leaving_lines.push((subscription, was_tried));
+    }
+
+    /// A transaction was written: readers find what was leaving where it is now.
+    pub(in crate::store) fn written(&mut self) {
+        self.leaving.clear();
+        for (subscription, was_tried) in std::mem::take(&mut self.leaving_lines) {
+            self.has_left_line(subscription, was_tried);
+        }
+    }
+
+    fn has_left_line(&mut self, subscription: SubscriptionId, was_tried: WasTried) {
+        let Some(line) = self.lines.get_mut(&subscription) else {
+            debug_assert!(false, "a due row that was not counted");
+            return;
+        };
+        let count = match was_tried {
+            WasTried::Yes => &mut line.retrying,
+            WasTried::No => &mut line.untried,
+        };
+        debug_assert!(*count > 0, "a due row that was not counted: {was_tried:?}");
+        *count = count.saturating_sub(1);
+        if was_tried == WasTried::Yes {
+            self.retrying = self.retrying.saturating_sub(1);
+        }
+        if *line == Line::default() {
+            self.lines.remove(&subscription);
+        }
+    }
+
+    pub(in crate::store) fn add_fresh(&mut self, fresh: Fresh) {
+        self.fresh.insert(fresh.id, fresh);
+        self.fresh_of.insert((fresh.subscription, fresh.id));
+    }
+
+    pub(in crate::store) fn take_fresh(&mut self, id: DeliveryId) -> Option<Fresh> {
+        let fresh = self.fresh.remove(&id)?;
+        self.fresh_of.remove(&(fresh.subscription, id));
+        self.leaving.push(fresh);
+        Some(fresh)
+    }
+
+    /// Those that are fresh no longer, while what they are instead is not written yet.
+    pub(in crate::store) fn leaving(&self) -> &[Fresh] {
+        &self.leaving
+    }
+
+    pub(in crate::store) fn fresh(&self) -> impl Iterator<Item = Fresh> {
+        self.fresh.values().copied()
+    }
+
+    /// The oldest fresh delivery.
+    pub(in crate::store) fn floor(&self) -> Option<DeliveryId> {
+        self.fresh.first_key_value().map(|(id, _)| *id)
+    }
+
+    /// The fresh deliveries of a subscription, oldest first.
+    pub(in crate::store) fn fresh_of(
+        &self,
+        subscription: SubscriptionId,
+    ) -> impl DoubleEndedIterator<Item = DeliveryId> {
+        let (first, last) = (DeliveryId::from_bits(0), DeliveryId::from_bits(u128::MAX));
+        self.fresh_of.range((subscription, first)..=(subscription, last)).map(|(_, id)| *id)
+    }
+
+    /// Fresh deliveries before this one, newest first.
+    pub(in crate::store) fn fresh_before(&self, end: DeliveryId) -> impl Iterator<Item = Fresh> {
+        self.fresh.range(..end).rev().map(|(_, fresh)| *fresh)
+    }
+
+    /// A replayed delivery waits.
+    pub(in crate::store) fn begin_replay(&mut self, event: EventId, delivery: DeliveryId) {
+        self.replaying.insert((event, delivery));
+    }
+
+    /// A delivery waits no longer; answers whether it was a replayed one.
+    pub(in crate::store) fn end_replay(&mut self, event: EventId, delivery: DeliveryId) -> bool {
+        self.replaying.remove(&(event, delivery))
+    }
+
+    /// The replayed deliveries of an event that are not finished.
+    pub(in crate::store) fn replaying(&self, event: EventId) -> impl Iterator<Item = DeliveryId> {
+        let (first, last) = (DeliveryId::from_bits(0), DeliveryId::from_bits(u128::MAX));
+        self.replaying.range((event, first)..=(event, last)).map(|(_, id)| *id)
+    }
+}
+
+/// Whether a delivery that waits on disk has been tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) enum WasTried {
+    Yes,
+    No,
+}
+
+/// What committer and readers share.
+#[derive(Debug)]
+pub(in crate::store) struct Ledger {
+    state: Mutex<State>,
+    pub(in crate::store) index: Index,
+    pub(in crate::store) seen: SeenNames,
+    pub(in crate::store) commits: AtomicU64,
+    pub(in crate::store) flushes: AtomicU64,
+    pub(in crate::store) events: AtomicU64,
+    pub(in crate::store) commit_seconds: Histogram,
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        Self::new(State::default(), IndexState::default(), SeenState::default())
+    }
+}
+
+impl Ledger {
+    pub(in crate::store) fn new(state: State, index: IndexState, seen: SeenState) -> Self {
+        Self {
+            state: Mutex::new(state),
+            index: Index::new(index),
+            seen: SeenNames::new(seen),
+            commits: AtomicU64::new(0),
+            flushes: AtomicU64::new(0),
+            events: AtomicU64::new(0),
+            commit_seconds: histogram(
+                "postrider_commit_seconds",
+                "One commit: its transactions and the flush that makes them durable.",
+                MEDIUM,
+            ),
+        }
+    }
+
+    pub(in crate::store) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(in crate::store) fn counts(&self) -> Counts {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Counts { commits: read(&self.commits), flushes: read(&self.flushes), events: read(&self.events) }
+    }
+}
+
+/// What the committer has done since the store was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Transactions.
+    pub commits: u64,
+    /// Flushes, each of which made some transactions durable.
+    pub flushes: u64,
+    /// Events appended, without duplicates.
+    pub events: u64,
+}

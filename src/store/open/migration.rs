@@ -1,0 +1,175 @@
+//! From format 1 to format 2, at opening: in short transactions, each of which leaves a log that the next start
+//! goes on with.
+//!
+//! Format 1 had every delivery in one tree, left what a deleted subscription had not finished where it was, and had
+//! no index. So each delivery's row moves to the tree of its state, what was left over gets a row that says
+//! cancelled, and the segments are written. Only then does the log say that it has format 2.
+
+use crate::model::delivery::{Delivery, Progress};
+use crate::model::id::{DeliveryId, SubscriptionId};
+use crate::store::error::StoreError;
+use crate::store::memory::index::{Directory, Tail};
+use crate::store::read::reader::Reader;
+use crate::store::rows::key::{self, Table, delivery_of};
+use crate::store::rows::origin::Origin;
+use crate::store::rows::record::{self, Meta};
+use crate::store::rows::segment;
+use crate::store::rows::tables::{Draft, corrupt};
+
+/// The most rows in one transaction, unless one record has more.
+const ROWS_MAX: usize = if cfg!(test) { 10 } else { 100 };
+/// After so many transactions, a word on how far it is.
+const PROGRESS_EVERY: u64 = 5_000;
+
+/// The work, and how far it is.
+pub(in crate::store) struct Migration<'a> {
+    reader: &'a Reader,
+    meta: Meta,
+    draft: Draft,
+    progress: &'a mut dyn FnMut(&str),
+    writes: u64,
+    #[cfg(test)]
+    pub(in crate::store) fail_write_after: Option<u64>,
+}
+
+impl<'a> Migration<'a> {
+    pub(in crate::store) fn new(reader: &'a Reader, meta: Meta, progress: &'a mut dyn FnMut(&str)) -> Self {
+        Self {
+            reader,
+            meta,
+            draft: Draft::default(),
+            progress,
+            writes: 0,
+            #[cfg(test)]
+            fail_write_after: None,
+        }
+    }
+
+    /// Does what is left of it, and returns the meta row of the log as it then is.
+    pub(in crate::store) fn run(mut self) -> Result<Meta, StoreError> {
+        self.move_deliveries()?;
+        self.cancel_left_over()?;
+        self.write_segments()?;
+        self.meta.format = record::FORMAT;
+        self.write()?;
+        Ok(self.meta)
+    }
+
+    fn write(&mut self) -> Result<(), StoreError> {
+        #[cfg(test)]
+        crate::store::rows::tables::injected(&mut self.fail_write_after)?;
+        self.meta = self.reader.tables.apply(&self.draft, &self.meta)?;
+        self.draft = Draft::default();
+        self.writes += 1;
+        if self.writes.is_multiple_of(PROGRESS_EVERY) {
+            (self.progress)(&format!("rewriting the log in format 2: {} transactions so far", self.writes));
+        }
+        Ok(())
+    }
+
+    fn write_if_full(&mut self) -> Result<(), StoreError> {
+        if self.draft.len() >= ROWS_MAX { self.write() } else { Ok(()) }
+    }
+
+    /// Moves every delivery's row to the tree of its state.
+    fn move_deliveries(&mut self) -> Result<(), StoreError> {
+        let tables = &self.reader.tables;
+        for row in tables.tree(Table::Deliveries) {
+            let (row_key, first) = row?;
+            let (bits, number) = key::read_chunk(Table::Deliveries, &row_key)?;
+            if number > 0 {
+                continue;
+            }
+            let problem = |problem| corrupt(Table::Deliveries, bits, problem);
+            let record = tables.whole(Table::Deliveries, bits, first)?;
+            let mut delivery =
+                record::read_delivery(DeliveryId::from_bits(bits), &record).map_err(problem)?;
+            if !delivery.progress.is_final() && !self.is_in_lane(&delivery)? {
+                delivery.progress = Progress::Cancelled;
+            }
+            let table = Table::of(delivery.progress);
+            self.draft.remove_long(Table::Deliveries, bits, record.len());
+            self.draft.put_long(table, bits, &record::delivery(&delivery), 0);
+            self.write_if_full()?;
+        }
+        self.write()
+    }
+
+    /// Whether a waiting delivery has a due row: where its own row says, or where a release put it.
+    fn is_in_lane(&self, delivery: &Delivery) -> Result<bool, StoreError> {
+        let Progress::Waiting { due } = delivery.progress else { return Ok(false) };
+        for at in [due, delivery.id.time()] {
+            let key = key::due(delivery.subscription, at, delivery.id);
+            if self.reader.tables.tree(Table::Due).contains_key(key)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Gives what deleted subscriptions left over, of which nothing was written down, a row that says cancelled.
+    fn cancel_left_over(&mut self) -> Result<(), StoreError> {
+        let floor = u128::from_be_bytes(self.meta.fresh_floor);
+        for row in self.reader.tables.tree(Table::Events) {
+            let (row_key, first) = row?;
+            let (bits, number) = key::read_chunk(Table::Events, &row_key)?;
+            if number > 0 {
+                continue;
+            }
+            let origin = Origin::read(bits, first)?;
+            for (index, (event, subscription)) in self.reader.members(&origin)?.into_iter().enumerate() {
+                let delivery = Delivery::new(delivery_of(bits, index), event, subscription);
+                let is_fresh = bits >= floor && self.is_living(subscription)?;
+                if !is_fresh && !self.has_row(delivery.id)? && !self.is_in_lane(&delivery)? {
+                    let delivery = Delivery { progress: Progress::Cancelled, ..delivery };
+                    let record = record::delivery(&delivery);
+                    self.draft.put_long(Table::Cancelled, delivery.id.bits(), &record, 0);
+                    self.write_if_full()?;
+                }
+            }
+        }
+        self.write()
+    }
+
+    fn is_living(&self, id: SubscriptionId) -> Result<bool, StoreError> {
+        Ok(self.reader.subscription(id)?.is_some_and(|subscription| subscription.deleted_at.is_none()))
+    }
+
+    fn has_row(&self, id: DeliveryId) -> Result<bool, StoreError> {
+        // Most have succeeded.
+        for table in [Table::Succeeded, Table::Cancelled, Table::Exhausted, Table::Retrying] {
+            if self.reader.tables.tree(table).contains_key(key::chunk(id.bits(), 0))? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Writes the index, a segment in each transaction; the rest stays for the tail.
+    fn write_segments(&mut self) -> Result<(), StoreError> {
+        let tables = &self.reader.tables;
+        let mut directory = Directory::default();
+        for row in tables.tree(Table::Segments) {
+            let (row_key, row) = row?;
+            directory.add(&row_key, &row)?;
+        }
+        let from = directory.into_segments().last().map_or(0, |segment| segment.last.saturating_add(1));
+        let mut tail = Tail::default();
+        for row in tables.tree(Table::Events).range(key::chunk(from, 0)..) {
+            let (row_key, first) = row?;
+            let (bits, number) = key::read_chunk(Table::Events, &row_key)?;
+            if number > 0 {
+                continue;
+            }
+            let origin = Origin::read(bits, first)?;
+            tail.add_origin(&origin, &self.reader.members(&origin)?);
+            if tail.is_full() {
+                let (ids, postings) = tail.sorted();
+                segment::write(&mut self.draft, &ids, &postings);
+                self.write()?;
+                tail = Tail::default();
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,316 @@
+//! Lists of deliveries: which way a list is found, and what is on its page.
+
+use std::collections::HashSet;
+
+use super::bounds::{LOOK_UP, Span, Work};
+use super::hits::Hits;
+use super::{DeliveryQuery, Page};
+use crate::model::delivery::Delivery;
+use crate::model::id::{DeliveryId, EventId, SubscriptionId};
+use crate::model::time::Timestamp;
+use crate::store::error::StoreError;
+use crate::store::memory::shared::ProgressKind;
+use crate::store::read::reader::Reader;
+use crate::store::rows::key::{self, Table, delivery_of};
+use crate::store::rows::segment;
+
+/// A page being filled.
+pub(super) struct Filling<'a> {
+    query: &'a DeliveryQuery,
+    waiting_of: Option<HashSet<SubscriptionId>>,
+    keep: &'a mut dyn FnMut(&Delivery) -> bool,
+    items: Vec<Delivery>,
+    pub(super) work: Work,
+}
+
+impl Filling<'_> {
+    pub(super) fn is_full(&self) -> bool {
+        self.items.len() >= self.query.limit
+    }
+
+    /// How many more items there is room for.
+    pub(super) fn room(&self) -> usize {
+        self.query.limit.saturating_sub(self.items.len())
+    }
+
+    pub(super) const fn query(&self) -> &DeliveryQuery {
+        self.query
+    }
+
+    /// Whether a waiting delivery of this subscription is asked for.
+    pub(super) fn wants_waiting_of(&self, id: SubscriptionId) -> bool {
+        self.query.subscription.is_none_or(|wanted| wanted == id)
+            && self.waiting_of.as_ref().is_none_or(|wanted| wanted.contains(&id))
+    }
+
+    /// Puts a delivery on the page if it is asked for.
+    pub(super) fn offer(&mut self, delivery: Delivery) {
+        let kind = ProgressKind::from(delivery.progress);
+        let query = self.query;
+        let is_wanted = query.subscription.is_none_or(|wanted| wanted == delivery.subscription)
+            && query.event.is_none_or(|wanted| wanted == delivery.event)
+            && (query.progress.is_empty() || query.progress.contains(&kind))
+            && (kind != ProgressKind::Waiting
+                || self.wants_waiting_of(delivery.subscription)
+                || query.waiting_also.contains(&delivery.id));
+        if is_wanted && (self.keep)(&delivery) {
+            self.items.push(delivery);
+        }
+    }
+
+    /// The page as it is, with more to come below these id bits.
+    pub(super) fn up_to(self, reached: u128) -> Page<Delivery, DeliveryId> {
+        Page { items: self.items, next: Some(DeliveryId::from_bits(reached)) }
+    }
+
+    /// The page as it is, with nothing more to come.
+    pub(super) fn at_end(self) -> Page<Delivery, DeliveryId> {
+        Page { items: self.items, next: None }
+    }
+}
+
+/// Where deliveries that are over in one of these ways lie; none if others are asked for too.
+fn final_tables(progress: &[ProgressKind]) -> Option<Vec<Table>> {
+    let table = |kind: &ProgressKind| match kind {
+        ProgressKind::Waiting => None,
+        ProgressKind::Succeeded => Some(Table::Succeeded),
+        ProgressKind::Exhausted => Some(Table::Exhausted),
+        ProgressKind::Cancelled => Some(Table::Cancelled),
+    };
+    if progress.is_empty() { None } else { progress.iter().map(table).collect() }
+}
+
+/// What finds the deliveries asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// There is none.
+    Nothing,
+    /// The log itself.
+    Origins,
+    /// The index, by this subscription.
+    Subscription(SubscriptionId),
+    /// The trees of the states, and what waits.
+    States,
+}
+
+impl Reader {
+    /// The deliveries asked for that `keep` keeps, newest first, with their attempts.
+    pub fn deliveries(
+        &self,
+        query: &DeliveryQuery,
+        mut keep: impl FnMut(&Delivery) -> bool,
+    ) -> Result<Page<Delivery, DeliveryId>, StoreError> {
+        let span = Span::new(query.since, query.until, query.before.map(DeliveryId::bits));
+        let waiting_of = query.waiting_of.as_ref().map(|list| list.iter().copied().collect());
+        let filling = Filling { query, waiting_of, keep: &mut keep, items: Vec::new(), work: Work::new() };
+        if span.is_empty() {
+            return Ok(filling.at_end());
+        }
+        if let Some(event) = query.event {
+            return self.fill_from_event(filling, event, span);
+        }
+        match self.way(query) {
+            Way::Nothing => Ok(filling.at_end()),
+            Way::Origins => self.fill_from_origins(filling, span),
+            Way::Subscription(id) => self.fill_from_hits(filling, id, span),
+            Way::States => self.fill_from_states(filling, span),
+        }
+    }
+
+    /// Whichever way looks at the least, by the counts of what each would pass.
+    fn way(&self, query: &DeliveryQuery) -> Way {
+        let state = self.ledger.state();
+        let tally = query.subscription.map(|id| state.tallies.get(&id).copied().unwrap_or_default());
+        let (own, total) = (tally.unwrap_or(state.total), state.total);
+        if query.progress.is_empty() {
+            return match query.subscription {
+                Some(_) if own.all() == 0 => Way::Nothing,
+                Some(id) => Way::Subscription(id),
+                None => Way::Origins,
+            };
+        }
+        if query.progress.iter().all(|kind| own.of(*kind) == 0) {
+            return Way::Nothing;
+        }
+        let Some(id) = query.subscription else { return Way::States };
+        let has_retrying = state.lines.get(&id).is_some_and(|line| line.retrying > 0);
+        let passed = |kind: &ProgressKind| match kind {
+            ProgressKind::Waiting if has_retrying => state.retrying,
+            ProgressKind::Waiting => 0,
+            kind => total.of(*kind),
+        };
+        let by_states: u64 = query.progress.iter().map(passed).sum();
+        let by_subscription = own.all().saturating_mul(LOOK_UP as u64);
+        if by_subscription < by_states { Way::Subscription(id) } else { Way::States }
+    }
+
+    fn fill_from_hits(
+        &self,
+        mut filling: Filling,
+        subscription: SubscriptionId,
+        span: Span,
+    ) -> Result<Page<Delivery, DeliveryId>, StoreError> {
+        let mut hits = Hits::deliveries(self, segment::of_subscription(subscription), span);
+        let mut reached = span.end;
+        while !filling.is_full() && !filling.work.is_spent() {
+            let Some(id) = hits.next(&mut filling.work)? else {
+                return Ok(match hits.stopped_at() {
+                    Some(stopped_at) => filling.up_to(stopped_at),
+                    None => filling.at_end(),
+                });
+            };
+            reached = id;
+            self.offer(&mut filling, id)?;
+        }
+        let is_last = hits.next(&mut filling.work)?.is_none() && hits.stopped_at().is_none();
+        Ok(if is_last { filling.at_end() } else { filling.up_to(reached) })
+    }
+
+    fn offer(&self, filling: &mut Filling, id: u128) -> Result<(), StoreError> {
+        filling.work.spend(LOOK_UP);
+        let id = DeliveryId::from_bits(id);
+        let found = match final_tables(&filling.query().progress) {
+            Some(tables) => self.delivery_in(&tables, id)?,
+            None => self.delivery(id)?,
+        };
+        if let Some(delivery) = found {
+            filling.offer(delivery);
+        }
+        Ok(())
+    }
+
+    /// An event's deliveries: those of its replays, which are newer, and its own.
+    fn fill_from_event(
+        &self,
+        mut filling: Filling,
+        event: EventId,
+        span: Span,
+    ) -> Result<Page<Delivery, DeliveryId>, StoreError> {
+        let mut hits = Hits::replayed(self, event.bits(), span);
+        let mut reached = span.end;
+        while !filling.is_full() && !filling.work.is_spent() {
+            let Some(id) = hits.next(&mut filling.work)? else { break };
+            reached = id;
+            self.offer(&mut filling, id)?;
+        }
+        if let Some(stopped_at) = hits.stopped_at() {
+            return Ok(filling.up_to(stopped_at));
+        }
+        if hits.next(&mut filling.work)?.is_some() || hits.stopped_at().is_some() {
+            return Ok(filling.up_to(reached));
+        }
+        let Some(origin) = self.origin_at(event)? else { return Ok(filling.at_end()) };
+        let members = self.members(&origin)?;
+        for (index, (event, subscription)) in members.into_iter().enumerate().rev() {
+            let id = delivery_of(origin.id, index);
+            if id.bits() < span.first {
+                break;
+            }
+            if id.bits() >= span.end || filling.query().subscription.is_some_and(|of| of != subscription) {
+                continue;
+            }
+            if filling.is_full() || filling.work.is_spent() {
+                return Ok(filling.up_to(reached));
+            }
+            reached = id.bits();
+            filling.work.spend(LOOK_UP);
+            filling.offer(self.known(id, event, subscription)?);
+        }
+        Ok(filling.at_end())
+    }
+
+    fn fill_from_origins(
+        &self,
+        mut filling: Filling,
+        span: Span,
+    ) -> Result<Page<Delivery, DeliveryId>, StoreError> {
+        let mut reached = span.end;
+        // The deliveries from the first bits of the span on may have begun with the event before.
+        for origin in self.origins(Span { first: 0, ..span }) {
+            let origin = origin?;
+            filling.work.spend(LOOK_UP);
+            for (index, (event, subscription)) in self.members(&origin)?.into_iter().enumerate().rev() {
+                let id = delivery_of(origin.id, index);
+                if id.bits() < span.first {
+                    return Ok(filling.at_end());
+                }
+                if id.bits() >= span.end {
+                    continue;
+                }
+                if filling.is_full() || filling.work.is_spent() {
+                    return Ok(filling.up_to(reached));
+                }
+                reached = id.bits();
+                filling.work.spend(LOOK_UP);
+                filling.offer(self.known(id, event, subscription)?);
+            }
+            if origin.id < span.first {
+                break;
+            }
+            if filling.work.is_spent() {
+                return Ok(filling.up_to(origin.id));
+            }
+        }
+        Ok(filling.at_end())
+    }
+
+    /// The next deliveries of a subscription after one of them and made before `until`, oldest first, whatever
+    /// became of them; fewer than `limit` only at the end.
+    pub fn deliveries_from(
+        &self,
+        subscription: SubscriptionId,
+        (after, until): (DeliveryId, Option<Timestamp>),
+        limit: usize,
+    ) -> Result<Vec<Delivery>, StoreError> {
+        let span =
+            Span { first: after.bits().saturating_add(1), end: until.map_or(u128::MAX, key::first_bits) };
+        let mut found = Vec::new();
+        for id in Hits::forwards(self, segment::of_subscription(subscription), span) {
+            let id = DeliveryId::from_bits(id?);
+            if let Some(delivery) = self.delivery(id)?.filter(|one| one.subscription == subscription) {
+                found.push(delivery);
+            }
+            if found.len() >= limit {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    /// The deliveries of the event after one of them: those that it began with, in the order of its targets, and
+    /// then those of its replays, oldest first. Fewer than `limit` only at the end; none if there is no such event.
+    pub fn deliveries_after(
+        &self,
+        event: EventId,
+        after: Option<DeliveryId>,
+        limit: usize,
+    ) -> Result<Vec<Delivery>, StoreError> {
+        let Some(origin) = self.origin_at(event)? else { return Ok(Vec::new()) };
+        let from = after.map_or(0, |after| after.bits().saturating_add(1));
+        let ids = (0..).map(|index| delivery_of(origin.id, index));
+        let own = ids.zip(self.members(&origin)?).skip_while(|(id, _)| id.bits() < from).take(limit);
+        let mut found = own
+            .map(|(id, (event, subscription))| self.known(id, event, subscription))
+            .collect::<Result<Vec<_>, _>>()?;
+        if found.len() >= limit {
+            return Ok(found);
+        }
+        let mut replayed = Vec::new();
+        let mut hits = Hits::replayed(self, event.bits(), Span { first: from, end: u128::MAX });
+        while let Some(id) = hits.next(&mut Work::new())? {
+            replayed.push(id);
+        }
+        for id in replayed.into_iter().rev() {
+            if found.len() >= limit {
+                break;
+            }
+            found.extend(self.delivery(DeliveryId::from_bits(id))?.filter(|one| one.event == event));
+        }
+        Ok(found)
+    }
+
+    /// Every delivery of the event, as [`deliveries_after`](Self::deliveries_after) lists them.
+    pub fn deliveries_of(&self, event: EventId) -> Result<Vec<Delivery>, StoreError> {
+        self.deliveries_after(event, None, usize::MAX)
+    }
+}

@@ -1,0 +1,397 @@
+//! Reading the log while it is written.
+//!
+//! A single look-up takes microseconds and may be made on an async task; lists and whole bodies of large events
+//! may take milliseconds: use `spawn_blocking` for them. A list is not a snapshot: each row is as it was when it
+//! was passed. What a reader sees may be a moment ahead of what is durable.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use sled::IVec;
+
+use crate::model::delivery::{Delivery, Progress};
+use crate::model::event::Event;
+use crate::model::id::{DeliveryId, EventId, ReplayId, SubscriptionId};
+use crate::model::metrics::Histogram;
+use crate::model::replay::ReplayJob;
+use crate::model::subscription::{HealthState, Subscription};
+use crate::model::time::Timestamp;
+use crate::store::disk::files::Files;
+use crate::store::disk::fsync;
+use crate::store::disk::secret_cipher::Vault;
+use crate::store::error::StoreError;
+use crate::store::memory::shared::{Counts, Ledger, Tally};
+use crate::store::rows::key::{self, Table, delivery_of};
+use crate::store::rows::origin::{Origin, OriginKind, bad_event, head, index_of};
+use crate::store::rows::record::{self, EventHead};
+use crate::store::rows::tables::{Tables, corrupt};
+
+/// How many rows of a lane are looked at for the oldest delivery in it.
+const OLDEST_SCAN_MAX: usize = 1024;
+
+/// Reads the log. Cheap to clone; does not keep the committer running, but keeps the files open.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    pub(in crate::store) tables: Tables,
+    pub(in crate::store) ledger: Arc<Ledger>,
+    pub(in crate::store) vault: Vault,
+    /// Holds the lock for as long as somebody can read or write.
+    pub(in crate::store) files: Arc<Files>,
+}
+
+impl Reader {
+    /// How many bytes the rows of the log have, keys included: less than what its files take.
+    pub fn bytes(&self) -> u64 {
+        self.tables.bytes()
+    }
+
+    /// How many bytes the disk with the log has left for this user.
+    pub fn disk_free(&self) -> Result<u64, StoreError> {
+        let stat = rustix::fs::statvfs(&self.files.root)?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+
+    /// The event, data included.
+    pub fn event(&self, id: EventId) -> Result<Option<Event>, StoreError> {
+        Ok(self.event_with_targets(id)?.map(|(event, _)| event))
+    }
+
+    /// An event and the subscriptions that it went to; the delivery of the n-th has the id `n + 1` after its.
+    pub(in crate::store) fn event_with_targets(
+        &self,
+        id: EventId,
+    ) -> Result<Option<(Event, Vec<SubscriptionId>)>, StoreError> {
+        let Some(first) = self.event_row(id)? else { return Ok(None) };
+        let record = self.tables.whole(Table::Events, id.bits(), first)?;
+        let (content, targets) = record::read_event(id, &record).map_err(|p| bad_event(id, p))?;
+        Ok(Some((Event { id, content }, targets)))
+    }
+
+    /// The first chunk of an event; none of a replay.
+    fn event_row(&self, id: EventId) -> Result<Option<IVec>, StoreError> {
+        let first = self.tables.tree(Table::Events).get(key::chunk(id.bits(), 0))?;
+        Ok(first.filter(|first| !record::is_replay(first)))
+    }
+
+    /// The event without its data: reads one row.
+    pub fn event_head(&self, id: EventId) -> Result<Option<EventHead>, StoreError> {
+        self.event_row(id)?.map(|first| head(id, &first)).transpose()
+    }
+
+    /// The events from `first` on that were accepted before `until`, oldest first, with their data.
+    pub fn events_from(
+        &self,
+        first: EventId,
+        until: Option<Timestamp>,
+        limit: usize,
+    ) -> Result<Vec<Event>, StoreError> {
+        let end = until.map_or(u128::MAX, key::first_bits);
+        let mut events = Vec::new();
+        for row in self.tables.tree(Table::Events).range(key::chunk(first.bits(), 0)..key::chunk(end, 0)) {
+            let (row_key, value) = row?;
+            let (bits, number) = key::read_chunk(Table::Events, &row_key)?;
+            if number > 0 || record::is_replay(&value) {
+                continue;
+            }
+            let id = EventId::from_bits(bits);
+            let record = self.tables.whole(Table::Events, bits, value)?;
+            let (content, _) = record::read_event(id, &record).map_err(|p| bad_event(id, p))?;
+            events.push(Event { id, content });
+            if events.len() >= limit {
+                break;
+            }
+        }
+        Ok(events)
+    }
+
+    /// The delivery with all its attempts.
+    pub fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, StoreError> {
+        if let Some(delivery) = self.delivery_row(id)? {
+            return Ok(Some(delivery));
+        }
+        let Some(origin) = self.origin_at_or_before(id.bits())? else { return Ok(None) };
+        let Some(index) = index_of(origin.id, id).filter(|index| *index < origin.count()) else {
+            return Ok(None);
+        };
+        let members = self.members(&origin)?;
+        let known = |(event, subscription): &(EventId, SubscriptionId)| self.known(id, *event, *subscription);
+        members.get(index).map(known).transpose()
+    }
+
+    /// An event as what its deliveries began with.
+    pub(in crate::store) fn origin_at(&self, event: EventId) -> Result<Option<Origin>, StoreError> {
+        self.event_row(event)?.map(|first| Origin::read(event.bits(), first)).transpose()
+    }
+
+    /// Whether the event is on its way to the subscription and not there yet: as it was submitted, or replayed.
+    pub fn is_under_way(&self, event: EventId, subscription: SubscriptionId) -> Result<bool, StoreError> {
+        let replayed: Vec<DeliveryId> = self.ledger.state().replaying(event).collect();
+        for id in replayed {
+            let of = self.delivery(id)?.filter(|delivery| delivery.subscription == subscription);
+            if of.is_some_and(|delivery| !delivery.progress.is_final()) {
+                return Ok(true);
+            }
+        }
+        let Some(origin) = self.origin_at(event)? else { return Ok(false) };
+        for (index, (event, of)) in self.members(&origin)?.into_iter().enumerate() {
+            if of == subscription
+                && !self.known(delivery_of(origin.id, index), event, of)?.progress.is_final()
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// A delivery that its origin lists.
+    pub(in crate::store) fn known(
+        &self,
+        id: DeliveryId,
+        event: EventId,
+        subscription: SubscriptionId,
+    ) -> Result<Delivery, StoreError> {
+        // A second look finds one that was reopened between two trees.
+        for _ in 0..2 {
+            if let Some(delivery) = self.delivery_row(id)? {
+                return Ok(delivery);
+            }
+        }
+        Ok(Delivery::new(id, event, subscription))
+    }
+
+    fn delivery_row(&self, id: DeliveryId) -> Result<Option<Delivery>, StoreError> {
+        self.delivery_in(&Table::STATES, id)
+    }
+
+    /// The delivery, if one of these trees has it.
+    pub(in crate::store) fn delivery_in(
+        &self,
+        tables: &[Table],
+        id: DeliveryId,
+    ) -> Result<Option<Delivery>, StoreError> {
+        for table in tables.iter().copied() {
+            if let Some(first) = self.tables.tree(table).get(key::chunk(id.bits(), 0))? {
+                return self.read_delivery(table, id, first);
+            }
+        }
+        Ok(None)
+    }
+
+    /// The delivery whose record starts with this chunk; none if it has just left that tree.
+    pub(in crate::store) fn read_delivery(
+        &self,
+        table: Table,
+        id: DeliveryId,
+        first: IVec,
+    ) -> Result<Option<Delivery>, StoreError> {
+        let record = match self.tables.whole(table, id.bits(), first) {
+            Ok(record) => record,
+            // Its later chunks have moved on since the first was read.
+            Err(_) if !self.tables.tree(table).contains_key(key::chunk(id.bits(), 0))? => {
+                return self.delivery_row(id);
+            }
+            Err(error) => return Err(error),
+        };
+        let mut delivery =
+            record::read_delivery(id, &record).map_err(|problem| corrupt(table, id.bits(), problem))?;
+        self.show_release(&mut delivery)?;
+        Ok(Some(delivery))
+    }
+
+    /// A release moves the due row alone: what the delivery's own row says of it is then out of date.
+    fn show_release(&self, delivery: &mut Delivery) -> Result<(), StoreError> {
+        let made = delivery.id.time();
+        if let Progress::Waiting { due } = &mut delivery.progress
+            && *due > made
+            && self.tables.tree(Table::Due).contains_key(key::due(
+                delivery.subscription,
+                made,
+                delivery.id,
+            ))?
+        {
+            *due = made;
+        }
+        Ok(())
+    }
+
+    /// The newest event or replay whose id is not greater than these bits.
+    pub(in crate::store) fn origin_at_or_before(&self, bits: u128) -> Result<Option<Origin>, StoreError> {
+        let tree = self.tables.tree(Table::Events);
+        let mut end = bits;
+        loop {
+            let Some(row) = tree.range(..=key::chunk(end, u16::MAX)).next_back() else { return Ok(None) };
+            let (row_key, value) = row?;
+            let (id, number) = key::read_chunk(Table::Events, &row_key)?;
+            let first = if number == 0 { Some(value) } else { tree.get(key::chunk(id, 0))? };
+            if let Some(first) = first {
+                return Origin::read(id, first).map(Some);
+            }
+            // Swept since its later chunk was found.
+            let Some(before) = id.checked_sub(1) else { return Ok(None) };
+            end = before;
+        }
+    }
+
+    /// The events and subscriptions of the deliveries that an origin began, in order.
+    pub(in crate::store) fn members(
+        &self,
+        origin: &Origin,
+    ) -> Result<Vec<(EventId, SubscriptionId)>, StoreError> {
+        match &origin.kind {
+            OriginKind::Replay(_) => {
+                let record = self.tables.whole(Table::Events, origin.id, origin.first.clone())?;
+                record::read_replay(&record).map_err(|problem| corrupt(Table::Events, origin.id, problem))
+            }
+            OriginKind::Event(head) => {
+                let targets = self.targets(head, origin.first.clone())?;
+                Ok(targets.into_iter().map(|subscription| (head.id, subscription)).collect())
+            }
+        }
+    }
+
+    /// The targets of an event, from its first chunk where that has them all.
+    fn targets(&self, head: &EventHead, first: IVec) -> Result<Vec<SubscriptionId>, StoreError> {
+        let problem = |p| bad_event(head.id, p);
+        let (_, rest) = record::read_event_head(head.id, &first).map_err(problem)?;
+        if let Ok((targets, _)) = record::read_targets(head, rest) {
+            return Ok(targets);
+        }
+        let record = self.tables.whole(Table::Events, head.id.bits(), first)?;
+        let (_, rest) = record::read_event_head(head.id, &record).map_err(problem)?;
+        Ok(record::read_targets(head, rest).map_err(problem)?.0)
+    }
+
+    /// A replay job.
+    pub fn job(&self, id: ReplayId) -> Result<Option<ReplayJob>, StoreError> {
+        self.tables.tree(Table::Jobs).get(id.to_bytes())?.map(|row| read_job(id, &row)).transpose()
+    }
+
+    /// The replay jobs that the log still has, newest first, before one of them and at most `limit`.
+    pub fn jobs(&self, before: Option<ReplayId>, limit: usize) -> Result<Vec<ReplayJob>, StoreError> {
+        let end = before.map_or([u8::MAX; 16], ReplayId::to_bytes);
+        let rows = self.tables.tree(Table::Jobs).range(..end).rev().take(limit);
+        let read = |row: sled::Result<(IVec, IVec)>| {
+            let (row_key, row) = row?;
+            read_job(ReplayId::from_bits(key::read_id(Table::Jobs, &row_key, &row_key)?), &row)
+        };
+        rows.map(read).collect()
+    }
+
+    /// The next rows of a lane, earliest due first, after a place in it.
+    ///
+    /// A delivery that is not durable yet is passed over, so that none goes out that a crash could undo; its lane
+    /// hears of it once it is.
+    pub fn due_page(
+        &self,
+        subscription: SubscriptionId,
+        after: Option<(Timestamp, DeliveryId)>,
+        limit: usize,
+    ) -> Result<Vec<(Timestamp, DeliveryId)>, StoreError> {
+        let (first, last) = key::lane(subscription);
+        let from = match after {
+            Some((at, id)) => Bound::Excluded(key::due(subscription, at, id)),
+            None => Bound::Included(first),
+        };
+        // Asked before the rows are: what becomes durable meanwhile is passed over this once.
+        let durable = self.ledger.state().durable;
+        let rows = self.tables.tree(Table::Due).range((from, Bound::Included(last))).keys();
+        let read = |row: sled::Result<IVec>| key::read_due(&row?).map(|(_, at, id)| (at, id));
+        let is_durable = |row: &Result<(Timestamp, DeliveryId), StoreError>| {
+            row.as_ref().map_or(true, |(_, id)| id.bits() <= durable)
+        };
+        rows.map(read).filter(is_durable).take(limit).collect()
+    }
+
+    /// How many deliveries of the subscription wait: fresh ones and those in its lane.
+    pub fn waiting(&self, subscription: SubscriptionId) -> u64 {
+        self.tally(subscription).waiting
+    }
+
+    /// The subscriptions with deliveries that wait.
+    pub fn waiting_subscriptions(&self) -> Vec<SubscriptionId> {
+        let state = self.ledger.state();
+        state.tallies.iter().filter(|(_, tally)| tally.waiting > 0).map(|(id, _)| *id).collect()
+    }
+
+    /// The counts of all subscriptions together.
+    pub fn total(&self) -> Tally {
+        self.ledger.state().total
+    }
+
+    /// The subscription's counts over the log as far as it is kept.
+    pub fn tally(&self, subscription: SubscriptionId) -> Tally {
+        self.ledger.state().tallies.get(&subscription).copied().unwrap_or_default()
+    }
+
+    /// The counts of every subscription that has deliveries in the log.
+    pub fn tallies(&self) -> BTreeMap<SubscriptionId, Tally> {
+        self.ledger.state().tallies.iter().map(|(id, tally)| (*id, *tally)).collect()
+    }
+
+    /// When the oldest waiting delivery of the subscription was made.
+    ///
+    /// Exact while no more than 1,024 wait in its lane; beyond that, the oldest of the 1,024 that are due first.
+    pub fn oldest_waiting(&self, subscription: SubscriptionId) -> Result<Option<Timestamp>, StoreError> {
+        self.oldest_waiting_within(subscription, OLDEST_SCAN_MAX)
+    }
+
+    /// The same, looking at no more than `rows_max` rows of its lane.
+    pub fn oldest_waiting_within(
+        &self,
+        subscription: SubscriptionId,
+        rows_max: usize,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let fresh = self.ledger.state().fresh_of(subscription).next();
+        let page = self.due_page(subscription, None, rows_max)?;
+        Ok(page.into_iter().map(|(_, id)| id).chain(fresh).min().map(DeliveryId::time))
+    }
+
+    /// The subscription as it is stored, deleted or not.
+    pub fn subscription(&self, id: SubscriptionId) -> Result<Option<Subscription>, StoreError> {
+        let record = self.tables.long(Table::Subscriptions, id.bits())?;
+        let read = |record: IVec| {
+            let problem = |p| corrupt(Table::Subscriptions, id.bits(), p);
+            record::read_subscription(id, &record, &self.vault).map_err(problem)
+        };
+        record.map(read).transpose()
+    }
+
+    /// The subscription's health; the default if none was written.
+    pub fn health(&self, id: SubscriptionId) -> Result<HealthState, StoreError> {
+        match self.tables.tree(Table::HealthStates).get(id.to_bytes())? {
+            Some(row) => record::read_health(&row).map_err(|p| corrupt(Table::HealthStates, id.bits(), p)),
+            None => Ok(HealthState::default()),
+        }
+    }
+
+    /// How often this process has forced a log to the disk.
+    pub fn syncs(&self) -> u64 {
+        fsync::syncs()
+    }
+
+    /// What the committer has done since the store was opened.
+    pub fn counts(&self) -> Counts {
+        self.ledger.counts()
+    }
+
+    /// How long commits take: transactions and the flush that makes them durable.
+    pub fn commit_seconds(&self) -> &Histogram {
+        &self.ledger.commit_seconds
+    }
+
+    /// How many rows each tree has.
+    pub fn rows(&self) -> Result<Vec<(&'static str, u64)>, StoreError> {
+        let counts = self.tables.meta()?.unwrap_or_default().tables;
+        Ok(Table::ALL.iter().zip(counts).map(|(table, (rows, _))| (table.name(), rows)).collect())
+    }
+
+    /// The bytes that the log's files take.
+    pub fn size_on_disk(&self) -> Result<u64, StoreError> {
+        Ok(self.tables.db().size_on_disk()?)
+    }
+}
+
+pub(in crate::store) fn read_job(id: ReplayId, row: &[u8]) -> Result<ReplayJob, StoreError> {
+    record::read_job(id, row).map_err(|problem| corrupt(Table::Jobs, id.bits(), problem))
+}

@@ -1,0 +1,9 @@
+//! The rows of the log: their keys, their records, and the trees that hold them.
+
+pub(super) mod engine;
+pub(super) mod idempotency;
+pub(super) mod key;
+pub(super) mod origin;
+pub(super) mod record;
+pub(super) mod segment;
+pub(super) mod tables;

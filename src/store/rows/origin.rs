@@ -1,0 +1,60 @@
+//! Rows of `events`: what deliveries begin with.
+
+use sled::IVec;
+
+use super::key::Table;
+use super::record::{self, EventHead};
+use super::tables::corrupt;
+use crate::model::id::{DeliveryId, EventId};
+use crate::store::error::StoreError;
+
+/// What deliveries begin with: a row of `events`.
+#[derive(Clone, Debug)]
+pub(in crate::store) struct Origin {
+    /// Its id bits; those of its deliveries follow.
+    pub(in crate::store) id: u128,
+    pub(in crate::store) kind: OriginKind,
+    /// Its first chunk.
+    pub(in crate::store) first: IVec,
+}
+
+#[derive(Clone, Debug)]
+pub(in crate::store) enum OriginKind {
+    /// An event, submitted.
+    Event(EventHead),
+    /// A replay of so many deliveries.
+    Replay(usize),
+}
+
+impl Origin {
+    pub(in crate::store) fn read(id: u128, first: IVec) -> Result<Self, StoreError> {
+        let problem = |problem| corrupt(Table::Events, id, problem);
+        let kind = if record::is_replay(&first) {
+            OriginKind::Replay(record::replay_count(&first).map_err(problem)?)
+        } else {
+            OriginKind::Event(head(EventId::from_bits(id), &first)?)
+        };
+        Ok(Self { id, kind, first })
+    }
+
+    /// How many deliveries began with it.
+    pub(in crate::store) fn count(&self) -> usize {
+        match &self.kind {
+            OriginKind::Event(head) => head.targets as usize,
+            OriginKind::Replay(count) => *count,
+        }
+    }
+}
+
+/// Where among the deliveries of an origin this one is, if it is one of them at all.
+pub(in crate::store) fn index_of(origin: u128, delivery: DeliveryId) -> Option<usize> {
+    usize::try_from(delivery.bits().checked_sub(origin)?.checked_sub(1)?).ok()
+}
+
+pub(in crate::store) fn head(id: EventId, first: &[u8]) -> Result<EventHead, StoreError> {
+    record::read_event_head(id, first).map(|(head, _)| head).map_err(|p| bad_event(id, p))
+}
+
+pub(in crate::store) fn bad_event(id: EventId, problem: record::RecordError) -> StoreError {
+    corrupt(Table::Events, id.bits(), problem)
+}

@@ -1,0 +1,323 @@
+//! Segments: index rows that say, for a stretch of the log, where each term occurs.
+//!
+//! A *term* is an event's type, project, company or sender's id, a delivery's subscription, or an event that is
+//! replayed, as a hash. A *position* is the number of an event or replay within the segment, and for a delivery
+//! its number among those that began with it. A segment has blocks of ids, and rows of postings in the order of
+//! the terms, each keyed by its first term, so that one look-up finds a term. All of it is read in place.
+//!
+//! A hit says only that a row was there with that hash: whoever follows it looks at the row itself.
+
+use sled::IVec;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::key::{self, Table};
+use super::record::CHUNK_BYTES;
+use super::tables::{Draft, Tables};
+use crate::model::event::EventContent;
+use crate::model::id::{EventId, SubscriptionId};
+use crate::store::error::StoreError;
+
+/// The version that the rows begin with.
+const VERSION: u8 = 1;
+/// How many bits of a position number the deliveries of an event.
+const MEMBER_BITS: u32 = 20;
+/// The most events and replays that a segment can number.
+const ORIGINS_MAX: u32 = 1 << (u32::BITS - MEMBER_BITS);
+/// A segment is written once it has so many events and replays: some fewer than it can, since those of a whole
+/// transaction are added at once.
+pub(in crate::store) const ORIGINS_FULL: usize = ORIGINS_MAX as usize - 128;
+/// Or so many events, replays and deliveries together; few in the store's own tests, so that they see many segments.
+pub(in crate::store) const ENTRIES_FULL: usize = if cfg!(test) { 48 } else { 8192 };
+
+/// The hash of a term; never 0.
+pub(in crate::store) type Term = u64;
+/// Where in a segment.
+pub(in crate::store) type Position = u32;
+
+fn term(kind: u64, name: &[u8]) -> Term {
+    xxh3_64_with_seed(name, kind).max(1)
+}
+
+pub(in crate::store) fn of_type(name: &str) -> Term {
+    term(1, name.as_bytes())
+}
+
+pub(in crate::store) fn of_project(name: &str) -> Term {
+    term(2, name.as_bytes())
+}
+
+pub(in crate::store) fn of_company(name: &str) -> Term {
+    term(3, name.as_bytes())
+}
+
+pub(in crate::store) fn of_sender(id: &str) -> Term {
+    term(4, id.as_bytes())
+}
+
+pub(in crate::store) fn of_subscription(id: SubscriptionId) -> Term {
+    term(5, &id.to_bytes())
+}
+
+pub(in crate::store) fn of_replayed(event: EventId) -> Term {
+    term(6, &event.to_bytes())
+}
+
+/// How many terms an event has: type, project, company, sender's id.
+pub(in crate::store) const EVENT_TERMS: usize = 4;
+
+/// The terms of an event, 0 for what it does not have.
+pub(in crate::store) fn of_event(content: &EventContent) -> [Term; EVENT_TERMS] {
+    [
+        of_type(content.event_type.as_str()),
+        of_project(content.project.as_str()),
+        content.company.as_ref().map_or(0, |company| of_company(company.as_str())),
+        content.sender_id.as_ref().map_or(0, |id| of_sender(id.as_str())),
+    ]
+}
+
+/// The position of the delivery at `member` of the origin at `index`; none beyond what a position can say.
+pub(in crate::store) fn position(index: usize, member: usize) -> Option<Position> {
+    let (index, member) = (u32::try_from(index).ok()?, u32::try_from(member).ok()?);
+    (index < ORIGINS_MAX && member >> MEMBER_BITS == 0).then_some(index << MEMBER_BITS | member)
+}
+
+/// The number of the origin, and of the delivery among those of it.
+pub(in crate::store) fn parts(position: Position) -> (usize, usize) {
+    ((position >> MEMBER_BITS) as usize, (position & ((1 << MEMBER_BITS) - 1)) as usize)
+}
+
+const IDS: u8 = 0;
+const POSTINGS: u8 = 1;
+/// How many ids a block has.
+const BLOCK_IDS: usize = (CHUNK_BYTES - 1) / 16;
+/// Version, and the number of terms.
+const HEAD_BYTES: usize = 3;
+/// A term and where its positions end, in positions.
+const ENTRY_BYTES: usize = 10;
+const POSITION_BYTES: usize = 4;
+/// The most positions of one term in a row.
+const POSITIONS_MAX: usize = (CHUNK_BYTES - HEAD_BYTES - ENTRY_BYTES) / POSITION_BYTES;
+
+/// Puts a segment into the draft: its ids, which name it by the first, and the positions of each term, in order.
+pub(in crate::store) fn write(draft: &mut Draft, ids: &[u128], postings: &[(Term, Position)]) {
+    let Some(segment) = ids.first().copied() else { return };
+    for (number, block) in (0u64..).zip(ids.chunks(BLOCK_IDS)) {
+        let mut row = vec![VERSION];
+        row.extend(block.iter().flat_map(|id| id.to_be_bytes()));
+        draft.put(Table::Segments, &key::segment(segment, IDS, number, 0), row);
+    }
+    let mut packed = Packed::default();
+    for list in postings.chunk_by(|a, b| a.0 == b.0) {
+        if list.len() > POSITIONS_MAX {
+            packed.flush(draft, segment, 0);
+            for (part, list) in (0u16..).zip(list.chunks(POSITIONS_MAX)) {
+                packed.add(list);
+                packed.flush(draft, segment, part);
+            }
+            continue;
+        }
+        if packed.bytes_with(list.len()) > CHUNK_BYTES {
+            packed.flush(draft, segment, 0);
+        }
+        packed.add(list);
+    }
+    packed.flush(draft, segment, 0);
+}
+
+/// A row of postings being filled.
+#[derive(Default)]
+struct Packed {
+    terms: Vec<(Term, u16)>,
+    positions: Vec<Position>,
+}
+
+impl Packed {
+    fn bytes_with(&self, more: usize) -> usize {
+        HEAD_BYTES + (self.terms.len() + 1) * ENTRY_BYTES + (self.positions.len() + more) * POSITION_BYTES
+    }
+
+    fn add(&mut self, list: &[(Term, Position)]) {
+        let Some((term, _)) = list.first() else { return };
+        self.positions.extend(list.iter().map(|(_, position)| position));
+        self.terms.push((*term, u16::try_from(self.positions.len()).unwrap_or(u16::MAX)));
+    }
+
+    fn flush(&mut self, draft: &mut Draft, segment: u128, part: u16) {
+        let Some((first, _)) = self.terms.first().copied() else { return };
+        let mut row = vec![VERSION];
+        row.extend(u16::try_from(self.terms.len()).unwrap_or(u16::MAX).to_be_bytes());
+        for (term, end) in self.terms.drain(..) {
+            row.extend(term.to_be_bytes());
+            row.extend(end.to_be_bytes());
+        }
+        row.extend(self.positions.drain(..).flat_map(u32::to_be_bytes));
+        draft.put(Table::Segments, &key::segment(segment, POSTINGS, first, part), row);
+    }
+}
+
+fn corrupt(row_key: &[u8]) -> StoreError {
+    StoreError::corrupt(Table::Segments.name(), row_key, "it is not a row of a segment")
+}
+
+/// What follows the version.
+fn body<'a>(row_key: &[u8], row: &'a [u8]) -> Result<&'a [u8], StoreError> {
+    match row.split_first() {
+        Some((&VERSION, body)) => Ok(body),
+        _ => Err(corrupt(row_key)),
+    }
+}
+
+/// The ids in a row of a segment, with the segment's name; none in one of postings.
+pub(in crate::store) fn read_ids(row_key: &[u8], row: &[u8]) -> Result<(u128, Vec<u128>), StoreError> {
+    let (segment, kind, ..) = key::read_segment(row_key)?;
+    let ids = if kind == IDS { body(row_key, row)? } else { &[] };
+    Ok((segment, ids.as_chunks().0.iter().copied().map(u128::from_be_bytes).collect()))
+}
+
+/// The ids of a segment, by their numbers.
+#[derive(Debug)]
+pub(in crate::store) struct Ids<'a> {
+    tables: &'a Tables,
+    segment: u128,
+    /// The block that was read last.
+    block: Option<(usize, IVec)>,
+}
+
+impl<'a> Ids<'a> {
+    pub(in crate::store) fn new(tables: &'a Tables, segment: u128) -> Self {
+        Self { tables, segment, block: None }
+    }
+
+    /// The id at `index`; none if the segment has been removed meanwhile.
+    pub(in crate::store) fn get(&mut self, index: usize) -> Result<Option<u128>, StoreError> {
+        let number = index / BLOCK_IDS;
+        let row_key = key::segment(self.segment, IDS, number as u64, 0);
+        if self.block.as_ref().is_none_or(|(read, _)| *read != number) {
+            let row = self.tables.tree(Table::Segments).get(row_key)?;
+            self.block = row.map(|row| (number, row));
+        }
+        let Some((_, row)) = &self.block else { return Ok(None) };
+        let ids = body(&row_key, row)?.as_chunks().0;
+        ids.get(index % BLOCK_IDS).map(|id| Some(u128::from_be_bytes(*id))).ok_or_else(|| corrupt(&row_key))
+    }
+}
+
+/// The positions of a term in a segment, in order.
+pub(in crate::store) fn positions(
+    tables: &Tables,
+    segment: u128,
+    term: Term,
+) -> Result<Vec<Position>, StoreError> {
+    let tree = tables.tree(Table::Segments);
+    let span = key::segment(segment, POSTINGS, 0, 0)..=key::segment(segment, POSTINGS, term, u16::MAX);
+    let Some(row) = tree.range(span).next_back() else { return Ok(Vec::new()) };
+    let (row_key, row) = row?;
+    let (.., first, last_part) = key::read_segment(&row_key)?;
+    let mut found = Vec::new();
+    if first == term {
+        for part in 0..last_part {
+            let row_key = key::segment(segment, POSTINGS, term, part);
+            let Some(row) = tree.get(row_key)? else { return Ok(Vec::new()) };
+            add_positions(&row_key, &row, term, &mut found)?;
+        }
+    }
+    add_positions(&row_key, &row, term, &mut found)?;
+    Ok(found)
+}
+
+/// Adds the positions of a term from a row of postings.
+fn add_positions(
+    row_key: &[u8],
+    row: &[u8],
+    term: Term,
+    found: &mut Vec<Position>,
+) -> Result<(), StoreError> {
+    let split = || {
+        let (count, rest) = body(row_key, row).ok()?.split_first_chunk()?;
+        let (entries, positions) =
+            rest.split_at_checked(usize::from(u16::from_be_bytes(*count)) * ENTRY_BYTES)?;
+        Some((entries.as_chunks::<ENTRY_BYTES>().0, positions.as_chunks::<POSITION_BYTES>().0))
+    };
+    let (entries, positions) = split().ok_or_else(|| corrupt(row_key))?;
+    let read = |entry: &[u8; ENTRY_BYTES]| {
+        let [term @ .., a, b] = entry;
+        let mut bytes = [0; 8];
+        bytes.copy_from_slice(term);
+        (u64::from_be_bytes(bytes), usize::from(u16::from_be_bytes([*a, *b])))
+    };
+    let Ok(index) = entries.binary_search_by_key(&term, |entry| read(entry).0) else { return Ok(()) };
+    let end = entries.get(index).map_or(0, |entry| read(entry).1);
+    let start = index.checked_sub(1).and_then(|index| entries.get(index)).map_or(0, |entry| read(entry).1);
+    let list = positions.get(start..end).ok_or_else(|| corrupt(row_key))?;
+    found.extend(list.iter().map(|position| u32::from_be_bytes(*position)));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::model::time::Clock;
+    use crate::store::tests::test_store::{EPOCH, Rig};
+
+    /// Writes the draft's rows into a log's tree, as they are.
+    fn put(tables: &Tables, draft: &Draft) {
+        for (row_key, row) in draft.puts(Table::Segments) {
+            assert!(row.len() <= CHUNK_BYTES, "{} bytes", row.len());
+            tables.tree(Table::Segments).insert(row_key, row).unwrap();
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_term_is_found_in_its_segment_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let (rig, _) = Rig::open(dir.path(), &Clock::starting_at(EPOCH), 1);
+        let tables = &rig.reader.tables;
+        let ids: Vec<u128> = (0..3000).map(|n| 1000 + n * 7).collect();
+        let mut lists: BTreeMap<Term, Vec<Position>> = BTreeMap::new();
+        // Terms of one position, of some, of as many as fill a row, and of several rows, side by side.
+        for (term, count) in [(1, 3000), (2, 1), (3, POSITIONS_MAX), (u64::MAX, 2), (u64::MAX - 1, 5000)] {
+            lists.insert(term, (0..u32::try_from(count).unwrap()).map(|n| n * 3).collect());
+        }
+        lists
+            .extend((100..2000).map(|n| {
+                (n * 1_000_003, vec![u32::try_from(n).unwrap(); 1 + usize::from(n % 50 == 0) * 40])
+            }));
+        let postings: Vec<_> =
+            lists.iter().flat_map(|(term, list)| list.iter().map(|position| (*term, *position))).collect();
+        let mut draft = Draft::default();
+        write(&mut draft, &ids, &postings);
+        let other: Vec<u128> = (0..9).map(|n| 900_000 + n).collect();
+        write(&mut draft, &other, &[(1, 5), (4, 6)]);
+        put(tables, &draft);
+        for (term, list) in &lists {
+            assert_eq!(&positions(tables, ids[0], *term).unwrap(), list, "{term}");
+        }
+        for absent in [0, 4, 99, 1_000_003 * 100 + 1, u64::MAX - 2] {
+            assert!(positions(tables, ids[0], absent).unwrap().is_empty(), "{absent}");
+        }
+        assert_eq!(positions(tables, other[0], 1).unwrap(), [5]);
+        assert_eq!(positions(tables, other[0], 4).unwrap(), [6]);
+        assert!(positions(tables, 77, 1).unwrap().is_empty(), "a segment that is gone");
+        let mut known = Ids::new(tables, ids[0]);
+        for index in [0, 382, 383, 2999, 1] {
+            assert_eq!(known.get(index).unwrap(), Some(ids[index]));
+        }
+        assert!(known.get(3000).is_err());
+        assert_eq!(Ids::new(tables, 77).get(0).unwrap(), None);
+        for row in tables.tree(Table::Segments).iter().keys() {
+            tables.tree(Table::Segments).remove(row.unwrap()).unwrap();
+        }
+        rig.close().await.unwrap();
+    }
+
+    #[test]
+    fn a_position_says_where_up_to_its_bounds() {
+        let (index, member) = (ORIGINS_FULL, (1 << MEMBER_BITS) - 1);
+        assert_eq!(parts(position(index, member).unwrap()), (index, member));
+        assert_eq!(position(1 << (32 - MEMBER_BITS), 0), None);
+        assert_eq!(position(0, 1 << MEMBER_BITS), None);
+        assert!(of_type("a") != of_project("a") && of_company("a") != of_sender("a"));
+    }
+}

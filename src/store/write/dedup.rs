@@ -1,0 +1,75 @@
+//! Which ids of senders were seen lately.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use ring::digest::{Context, SHA256};
+
+use super::buckets::Buckets;
+use crate::model::event::EventContent;
+use crate::model::id::EventId;
+use crate::model::time::Timestamp;
+use crate::store::error::StoreError;
+use crate::store::rows::key::{self, Table};
+use crate::store::rows::tables::{Draft, Tables};
+
+/// What identifies a sender's event: the first 128 bits of the SHA-256 of company, project and id.
+pub(in crate::store) fn hash(content: &EventContent) -> Option<[u8; 16]> {
+    let sender_id = content.sender_id.as_ref()?;
+    let company = content.company.as_ref().map_or("", |company| company.as_str());
+    let mut digest = Context::new(&SHA256);
+    for part in [company, content.project.as_str(), sender_id.as_str()] {
+        // No name has a NUL, so that three texts are hashed as no other three are.
+        digest.update(part.as_bytes());
+        digest.update(&[0]);
+    }
+    digest.finish().as_ref().first_chunk().copied()
+}
+
+/// The buckets of the window.
+#[derive(Debug)]
+pub(in crate::store) struct Dedup(Buckets);
+
+impl Dedup {
+    pub(in crate::store) fn new(window: Duration, buckets: BTreeSet<u32>) -> Self {
+        Self(Buckets::new(Table::Dedup, window, buckets))
+    }
+
+    /// The event that had this hash within the window before `now`.
+    pub(in crate::store) fn find(
+        &self,
+        tables: &Tables,
+        draft: &Draft,
+        now: Timestamp,
+        hash: [u8; 16],
+    ) -> Result<Option<EventId>, StoreError> {
+        for bucket in self.0.probed(now) {
+            let key = key::dedup(bucket, hash);
+            if let Some(row) = draft.get(tables, Table::Dedup, &key)? {
+                let found = EventId::from_bits(key::read_id(Table::Dedup, &key, &row)?);
+                // The newest one decides: those before it are older.
+                return Ok(self.0.is_within(now, found.time()).then_some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    pub(in crate::store) fn add(&mut self, draft: &mut Draft, event: EventId, hash: [u8; 16]) {
+        let bucket = self.0.enter(event.time());
+        draft.put(Table::Dedup, &key::dedup(bucket, hash), event.to_bytes().to_vec());
+    }
+
+    /// Removes rows beyond the window, oldest first, at most `limit`; answers whether there may be more.
+    pub(in crate::store) fn expire(
+        &mut self,
+        tables: &Tables,
+        draft: &mut Draft,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<bool, StoreError> {
+        let written = |key: &[u8], value: &[u8]| {
+            key::read_id(Table::Dedup, key, value).map(|id| EventId::from_bits(id).time())
+        };
+        self.0.expire(tables, draft, (now, limit), written)
+    }
+}

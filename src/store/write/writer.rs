@@ -1,0 +1,202 @@
+//! Applies steps: decides which rows each changes, and writes them in short transactions.
+//!
+//! The committer is the only writer, so that what it reads before a transaction still holds in it.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+
+use tokio::time::Instant;
+
+use super::dedup::Dedup;
+use super::idempotency_keys::Keys;
+use super::step::{Append, Appended, Done, Poison, Step};
+use super::watchdog::Pulse;
+use crate::model::id::{DeliveryId, IdSequence, SubscriptionId};
+use crate::model::time::Clock;
+use crate::store::error::StoreError;
+use crate::store::read::backup::Tee;
+use crate::store::read::reader::Reader;
+use crate::store::rows::key;
+use crate::store::rows::record::Meta;
+use crate::store::rows::tables::Draft;
+
+/// The most events in one transaction: it holds a lock that readers wait for.
+const EVENTS_MAX: usize = 64;
+/// The most bytes of rows in one transaction, unless a single event has more.
+pub(in crate::store) const BYTES_MAX: usize = 256 * 1024;
+/// The most rows changed in one transaction, unless a single event or step changes more.
+pub(in crate::store) const ROWS_MAX: usize = 192;
+
+/// Acknowledges a step that has become durable.
+pub(in crate::store) type Ack = Box<dyn FnOnce() + Send>;
+
+fn ack<T: Send + 'static>(
+    poison: &Poison,
+    done: Done<T>,
+    result: Result<T, StoreError>,
+) -> Result<Ack, StoreError> {
+    match result {
+        Ok(value) => Ok(Box::new(move || done.ok(value))),
+        Err(error) => {
+            poison.set(&error);
+            Err(error)
+        }
+    }
+}
+
+/// The writing half of an open log.
+#[derive(Debug)]
+pub(in crate::store) struct Applier {
+    pub(in crate::store) reader: Reader,
+    pub(in crate::store) meta: Meta,
+    pub(in crate::store) ids: IdSequence,
+    pub(in crate::store) last_id: u128,
+    pub(in crate::store) clock: Clock,
+    pub(in crate::store) dedup: Dedup,
+    pub(in crate::store) keys: Keys,
+    pub(in crate::store) draft: Draft,
+    pub(in crate::store) events_in_draft: usize,
+    /// Where the release of a lane stopped.
+    pub(in crate::store) releases: HashMap<SubscriptionId, key::DueKey>,
+    /// What a sweep for what is finished has passed: everything before these id bits.
+    pub(in crate::store) swept_to: u128,
+    /// What a sweep for what is too old in any case has passed.
+    pub(in crate::store) held_to: u128,
+    /// Passed events and replays that have had a delivery finished since.
+    pub(in crate::store) revisit: BTreeSet<u128>,
+    /// A backup that is being taken, and gets a copy of each transaction.
+    pub(in crate::store) tee: Weak<Tee>,
+    pub(in crate::store) pulse: Arc<Pulse>,
+    pub(in crate::store) poison: Poison,
+    /// When the last flush began, which is when the transactions before it had ended.
+    pub(in crate::store) flushing_since: Instant,
+    #[cfg(test)]
+    pub(in crate::store) fail_flush_after: Option<u64>,
+    #[cfg(test)]
+    pub(in crate::store) fail_write_after: Option<u64>,
+}
+
+impl Applier {
+    /// Does the steps and makes them durable; the acknowledgements are to be called in order.
+    ///
+    /// After an error nothing more may be written.
+    pub(in crate::store) fn commit(&mut self, steps: Vec<Step>) -> Result<Vec<Ack>, StoreError> {
+        let mut acks = Vec::with_capacity(steps.len());
+        let mut steps = steps.into_iter();
+        let done = self.commit_steps(&mut steps, &mut acks);
+        // Before the rest is dropped, and with that answered: whoever asks must hear of the failure.
+        done.inspect_err(|error| self.poison.set(error)).map(|()| acks)
+    }
+
+    fn commit_steps(
+        &mut self,
+        steps: &mut impl Iterator<Item = Step>,
+        acks: &mut Vec<Ack>,
+    ) -> Result<(), StoreError> {
+        let began = self.clock.instant();
+        for step in steps {
+            acks.push(self.step(step)?);
+            self.cut_if_full()?;
+        }
+        self.cut()?;
+        self.flush()?;
+        let took = self.clock.instant().duration_since(began);
+        self.reader.ledger.commit_seconds.observe(took.as_secs_f64());
+        Ok(())
+    }
+
+    fn append_all(&mut self, list: Vec<Append>) -> Result<Vec<Appended>, StoreError> {
+        let mut appended = Vec::with_capacity(list.len());
+        for append in list {
+            appended.push(self.append(append)?);
+            self.cut_if_full()?;
+        }
+        Ok(appended)
+    }
+
+    fn step(&mut self, step: Step) -> Result<Ack, StoreError> {
+        let poison = self.poison.clone();
+        match step {
+            Step::Append(list, done) => ack(&poison, done, self.append_all(list)),
+            Step::AppendOnce(once, list, done) => ack(&poison, done, self.append_once(once, list)),
+            Step::Replay(replay, done) => ack(&poison, done, self.replay(replay)),
+            Step::ReplayOnce(once, replay, done) => ack(&poison, done, self.replay_once(once, replay)),
+            Step::PutJob(job, done) => {
+                self.put_job(&job);
+                ack(&poison, done, Ok(()))
+            }
+            Step::PutJobOnce(once, job, done) => ack(&poison, done, self.put_job_once(once, &job)),
+            Step::Settle(settlement, done) => ack(&poison, done, self.settle(&settlement)),
+            Step::Park(deliveries, done) => {
+                self.park(&deliveries);
+                ack(&poison, done, Ok(()))
+            }
+            Step::PutSubscription(subscription, health, done) => {
+                ack(&poison, done, self.put_subscription(&subscription, health.as_ref()))
+            }
+            Step::PutSubscriptionOnce(once, subscription, health, done) => {
+                let put = self.put_subscription_once(once, &subscription, health.as_ref());
+                ack(&poison, done, put)
+            }
+            Step::PutHealth(id, health, done) => {
+                self.put_health(id, &health);
+                ack(&poison, done, Ok(()))
+            }
+            Step::Release(id, limit, done) => ack(&poison, done, self.release(id, limit)),
+            Step::ClearLane(id, limit, done) => ack(&poison, done, self.clear_lane(id, limit)),
+            Step::BeginBackup(tee, done) => ack(&poison, done, self.begin_backup(&tee)),
+            Step::EndBackup(done) => ack(&poison, done, self.end_backup()),
+            Step::Sweep(sweep, done) => ack(&poison, done, self.sweep(sweep)),
+            Step::Beat(done) => ack(&poison, done, Ok(())),
+        }
+    }
+
+    /// Writes the draft in one transaction, and what has become a segment.
+    pub(in crate::store) fn cut(&mut self) -> Result<(), StoreError> {
+        if self.draft.len() == 0 {
+            return Ok(());
+        }
+        self.write()?;
+        self.seal_if_full()
+    }
+
+    pub(in crate::store) fn cut_if_full(&mut self) -> Result<(), StoreError> {
+        let full = self.events_in_draft >= EVENTS_MAX
+            || self.draft.len() >= ROWS_MAX
+            || self.draft.bytes() >= BYTES_MAX;
+        if full { self.cut() } else { Ok(()) }
+    }
+
+    /// Writes the draft, even if it is empty: then only the meta row.
+    pub(in crate::store) fn write(&mut self) -> Result<(), StoreError> {
+        #[cfg(test)]
+        crate::store::rows::tables::injected(&mut self.fail_write_after)?;
+        self.note_under_way();
+        let floor = self.reader.ledger.state().floor();
+        let floor = floor.map_or(self.last_id.saturating_add(1), DeliveryId::bits);
+        self.meta.fresh_floor = floor.to_be_bytes();
+        self.meta = self.reader.tables.apply(&self.draft, &self.meta)?;
+        if let Some(tee) = self.tee.upgrade() {
+            tee.add(&self.draft);
+        }
+        self.draft = Draft::default();
+        self.events_in_draft = 0;
+        self.reader.ledger.state().written();
+        self.reader.ledger.commits.fetch_add(1, Ordering::Relaxed);
+        self.pulse.beat();
+        Ok(())
+    }
+
+    /// Makes every transaction so far durable.
+    pub(in crate::store) fn flush(&mut self) -> Result<(), StoreError> {
+        #[cfg(test)]
+        crate::store::rows::tables::injected(&mut self.fail_flush_after)?;
+        self.flushing_since = self.clock.instant();
+        self.reader.tables.db().flush()?;
+        self.reader.ledger.flushes.fetch_add(1, Ordering::Relaxed);
+        self.reader.ledger.state().durable = self.last_id;
+        self.pulse.beat();
+        Ok(())
+    }
+}
