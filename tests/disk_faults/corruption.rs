@@ -17,8 +17,8 @@ mod tests {
     use rand::rngs::StdRng;
     use rand::{RngExt as _, SeedableRng as _};
 
-    use crate::faulty_disk::{self, image};
     use crate::faulty_disk::work::{Bench, Work};
+    use crate::faulty_disk::{self, image};
     use crate::support::{memory_dir, variable};
 
     const ROUNDS: usize = 60;
