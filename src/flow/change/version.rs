@@ -82,21 +82,16 @@ mod tests {
 
     use super::*;
     use crate::model::id::SubscriptionId;
-    use crate::model::input::SubscriptionInput;
-    use crate::model::subscription::{Disabled, DisabledReason, HealthState, ManagedBy, Subscription};
+    use crate::model::subscription::{Disabled, DisabledReason, HealthState, Subscription, SubscriptionSpec};
     use crate::model::time::Timestamp;
 
     fn entry() -> Entry {
         let members = json!({"url": "http://127.0.0.1:9/"});
-        let subscription = Subscription {
-            id: SubscriptionId::from_bits(7),
-            spec: SubscriptionInput::read(members.as_object().unwrap()).unwrap().spec,
-            managed_by: ManagedBy::Api,
-            secrets: Vec::new(),
-            created_at: Timestamp::default(),
-            updated_at: Timestamp::default(),
-            deleted_at: None,
-        };
+        let subscription = Subscription::new(
+            SubscriptionId::from_bits(7),
+            SubscriptionSpec::read(&members).unwrap(),
+            Timestamp::default(),
+        );
         Entry { subscription: Arc::new(subscription), health: HealthState::default() }
     }
 

@@ -10,8 +10,7 @@ use serde_json::json;
 use super::disk_queue::ReadNumber;
 use super::item::{KEY_MAX, QueueKey, Route};
 use super::*;
-use crate::model::input::SubscriptionInput;
-use crate::model::subscription::{Disabled, DisabledReason, ManagedBy};
+use crate::model::subscription::{Disabled, DisabledReason, SubscriptionSpec};
 
 /// The longest possible wait of the lanes in these tests.
 const WAIT_MAX: Duration = Duration::from_hours(1);
@@ -19,15 +18,11 @@ const WAIT_MAX: Duration = Duration::from_hours(1);
 fn subscription(settings: &serde_json::Value) -> Arc<Subscription> {
     let mut members = json!({"url": "http://127.0.0.1:9/"});
     members.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
-    Arc::new(Subscription {
-        id: SubscriptionId::from_bits(7),
-        spec: SubscriptionInput::read(members.as_object().unwrap()).unwrap().spec,
-        managed_by: ManagedBy::Api,
-        secrets: Vec::new(),
-        created_at: Timestamp::default(),
-        updated_at: Timestamp::default(),
-        deleted_at: None,
-    })
+    Arc::new(Subscription::new(
+        SubscriptionId::from_bits(7),
+        SubscriptionSpec::read(&members).unwrap(),
+        Timestamp::default(),
+    ))
 }
 
 #[test]
