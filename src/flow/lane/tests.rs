@@ -52,7 +52,7 @@ fn a_clock_set_back_delays_nothing() {
     assert!(matches!(ask(&mut model, WAIT_MAX + Duration::from_millis(1)), Next::Start(_)));
 }
 
-/// What the committer will write, and what the lane learns once it is durable.
+/// A step that the committer will write, and that the lane learns of once it is durable.
 enum Commit {
     Append(DeliveryId, Route),
     Settle { id: DeliveryId, due_was: Option<Timestamp>, due: Option<Timestamp> },
