@@ -26,7 +26,7 @@ impl From<EarlierEvent> for Accepted {
 /// The reason for refusing events. No event of the call was accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum AcceptError {
-    /// As many events wait to be made durable as `server.queue_events_max` allows.
+    /// The queue of events has reached `server.queue_events_max`, or their bodies `server.queue_bytes_max`.
     #[error("the queue of events is full: try again in {}s", .retry_after.as_secs())]
     QueueFull {
         /// The time to wait before the next attempt.

@@ -23,7 +23,7 @@
 //! While the lane waits for the probe, or is disabled or deleted, it is *suspended*: it buffers nothing but the probe,
 //! and its fresh deliveries get rows on disk.
 //!
-//! A lane decides and does no I/O. Whoever changes it calls `Flow::pump` afterwards, which asks [`LaneState::next`]
+//! A lane decides and does no I/O. Each change of a lane is followed by a call of `Flow::pump`, which asks [`LaneState::next`]
 //! what to do.
 
 use std::collections::{BTreeMap, BTreeSet};

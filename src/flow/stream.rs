@@ -276,7 +276,7 @@ impl Stream {
 
     /// Adds a listener for the events from now on, or after the one with number `after`.
     ///
-    /// Returns none if there are as many listeners as may be. Returns a [`Gap`] with the listener if some events after
+    /// Returns none if the limit of listeners is reached. Returns a [`Gap`] with the listener if some events after
     /// that number are no longer in the ring.
     pub(super) fn listen(self: &Arc<Self>, after: Option<u64>) -> Option<(Listener, Option<Gap>)> {
         let counted = self.listeners.fetch_update(Ordering::AcqRel, Ordering::Acquire, |listeners| {

@@ -143,8 +143,8 @@ fn compose<'a>(config: &'a MailConfig, event: &Event, to: &'a EmailAddress) -> M
     let what = text(&data, "name").map_or_else(|| "storage".to_owned(), |name| format!("'{name}'"));
     let what: String = what.chars().filter(|character| !character.is_control()).collect();
     let happened = kind.rsplit('.').next().unwrap_or(kind);
-    let told = data.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
-    let lines: String = told
+    let members = data.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
+    let lines: String = members
         .map(|(name, value)| match value.as_str() {
             Some(text) => format!("{name}: {text}\n"),
             None => format!("{name}: {value}\n"),
