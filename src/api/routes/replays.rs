@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, Uri, header};
 
-use super::{events, subscriptions};
 use crate::api::error::ApiError;
 use crate::api::openapi::parameters::{IdempotencyKey, Paging};
 use crate::api::openapi::responses::{
@@ -17,7 +16,8 @@ use crate::api::request::actor::AuditActor;
 use crate::api::request::body;
 use crate::api::request::idempotency::{IdempotencyKeyHeader, mark_replayed};
 use crate::api::request::json_members::JsonMembers;
-use crate::api::request::query::QueryParams;
+use crate::api::request::path::PathId;
+use crate::api::request::query::{NoQuery, QueryParams};
 use crate::api::state::ApiState;
 use crate::api::wire::list::ListBody;
 use crate::api::wire::replay::{
@@ -26,7 +26,7 @@ use crate::api::wire::replay::{
 use crate::api::wire::schema::{EventIdText, ReplayIdText, SubscriptionIdText};
 use crate::flow::replay::request::{REPLAYED_STATES, ReplayRequest};
 use crate::model::delivery::DeliveryState;
-use crate::model::id::{ReplayId, SubscriptionId};
+use crate::model::id::{EventId, ReplayId, SubscriptionId};
 use crate::model::time::Timestamp;
 
 /// The most subscriptions that one request can name.
@@ -51,13 +51,12 @@ const SUBSCRIPTIONS_MAX: usize = 1000;
 )]
 pub async fn replay_event(
     State(api): State<ApiState>,
-    Path(text): Path<String>,
     AuditActor(actor): AuditActor,
     key: IdempotencyKeyHeader,
+    _: NoQuery,
+    PathId(id): PathId<EventId>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    QueryParams::new(request.uri(), &[]).finish()?;
-    let id = events::read_id(&text)?;
     let bytes = body::read_optional_json(request, &api.flow).await?;
     let once = key.with_body(&bytes);
     let mut members = JsonMembers::from_bytes(&bytes, &["subscriptions"])?;
@@ -96,13 +95,12 @@ pub async fn replay_event(
 )]
 pub async fn replay_subscription(
     State(api): State<ApiState>,
-    Path(text): Path<String>,
     AuditActor(actor): AuditActor,
     key: IdempotencyKeyHeader,
+    _: NoQuery,
+    PathId(subscription): PathId<SubscriptionId>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    QueryParams::new(request.uri(), &[]).finish()?;
-    let subscription = subscriptions::read_id(&text)?;
     let bytes = body::read_optional_json(request, &api.flow).await?;
     let once = key.with_body(&bytes);
     let (ask, is_dry_run) = read_ask(subscription, &bytes)?;
@@ -163,11 +161,10 @@ pub async fn list(State(api): State<ApiState>, uri: Uri) -> Result<Json<ListBody
 )]
 pub async fn get(
     State(api): State<ApiState>,
-    Path(text): Path<String>,
-    uri: Uri,
+    _: NoQuery,
+    PathId(id): PathId<ReplayId>,
 ) -> Result<Json<ReplayBody>, ApiError> {
-    QueryParams::new(&uri, &[]).finish()?;
-    Ok(Json(ReplayBody::from(&api.flow.replay(read_id(&text)?).await?)))
+    Ok(Json(ReplayBody::from(&api.flow.replay(id).await?)))
 }
 
 /// Cancels a replay.
@@ -183,16 +180,10 @@ pub async fn get(
 )]
 pub async fn cancel(
     State(api): State<ApiState>,
-    Path(text): Path<String>,
     AuditActor(actor): AuditActor,
-    uri: Uri,
+    _: NoQuery,
+    PathId(id): PathId<ReplayId>,
 ) -> Result<Json<ReplayBody>, ApiError> {
-    QueryParams::new(&uri, &[]).finish()?;
-    let job = api.flow.cancel_replay(actor, read_id(&text)?).await?;
+    let job = api.flow.cancel_replay(actor, id).await?;
     Ok(Json(ReplayBody::from(&job)))
-}
-
-/// Parses a replay's id. A malformed id is answered with 404.
-fn read_id(text: &str) -> Result<ReplayId, ApiError> {
-    text.parse().map_err(|_| ApiError::not_found("replay", text))
 }
