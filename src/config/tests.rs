@@ -1,6 +1,9 @@
 //! The config as people write it.
 
+use std::path::PathBuf;
+
 use super::*;
+use crate::model::time::Interval;
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const DIGEST: &str = "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae";
