@@ -1,4 +1,4 @@
-//! The plain ways of matching that the index is measured against.
+//! The simple implementations of matching that the index is compared with.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
@@ -12,8 +12,8 @@ use rustc_hash::FxHashSet;
 
 use super::workload::{Key, Wish, Workload};
 
-/// A linear scan as one would write it: for each subscription the names that it wants in hash sets of the standard
-/// library, and in short lists what is usually empty.
+/// A linear scan with string names, as one would write it first: hash sets of the standard library for the
+/// names of a subscription, and short lists for the parts that are usually empty.
 pub struct NameScan(Vec<NameSets>);
 
 struct NameSets {
@@ -92,7 +92,7 @@ impl NameScan {
     }
 }
 
-/// A linear scan that was handed numbers for all names: two sets of a fast hash for each subscription.
+/// A linear scan with numbers instead of names: two sets with a fast hash per subscription.
 pub struct Scan(Vec<Sets>);
 
 struct Sets {
@@ -144,7 +144,8 @@ impl Scan {
     }
 }
 
-/// The plain formula, handed numbers for all names: one bitmap of subscriptions for each type, group, project and company, and the formula over them.
+/// A formula over bitmaps with numbers instead of names: one bitmap of subscriptions for each type, group,
+/// project and company.
 #[derive(Default)]
 pub struct Formula {
     all_types: RoaringBitmap,
