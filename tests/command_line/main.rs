@@ -6,6 +6,7 @@ mod cli;
 #[cfg(feature = "demo")]
 mod demo;
 mod manage;
+mod settings;
 #[path = "../support/mod.rs"]
 #[expect(dead_code, reason = "every test binary shares the support and uses its own part")]
 mod support;
