@@ -1,34 +1,22 @@
 //! A subscription and an event for the tests of payloads, headers and signatures.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 
 use crate::model::event::{Event, EventContent};
 use crate::model::id::{EventId, SubscriptionId};
 use crate::model::secret::{Secret, SigningSecret};
-use crate::model::selector::{EventSelector, ProjectSelector};
-use crate::model::subscription::{Format, ManagedBy, Ordering, Subscription, SubscriptionSpec};
+use crate::model::selector::EventSelector;
+use crate::model::subscription::{Format, ManagedBy, Subscription, SubscriptionSpec};
 use crate::model::time::Timestamp;
-use crate::model::tls::Tls;
 
 /// Returns a subscription to `https://crm.example/hooks` with one secret.
 pub(crate) fn subscription(format: Format) -> Subscription {
+    let url = "https://crm.example/hooks".parse().unwrap();
     let spec = SubscriptionSpec {
         name: "crm".to_owned(),
-        url: "https://crm.example/hooks".parse().unwrap(),
         events: EventSelector::parse(&["TODO_*", "!TODO_DELETED"]).unwrap(),
-        projects: ProjectSelector::all(),
-        filter: None,
         format,
-        headers: BTreeMap::new(),
-        timeout: None,
-        retry_schedule: None,
-        max_in_flight: None,
-        rate_limit: None,
-        ordering: Ordering::None,
-        tls: Tls::default(),
-        notify_email: None,
+        ..SubscriptionSpec::new(url)
     };
     Subscription {
         id: SubscriptionId::from_bits(2),
