@@ -231,12 +231,10 @@ impl Wish {
         let except_projects = self.except_projects.iter().map(|n| format!("!{}", project_name(*n)));
         let projects: Vec<String> =
             projects.chain(companies).chain(except_projects).chain(all(self.is_for_all_projects())).collect();
-        let url = "https://receiver.example/".parse().unwrap();
         SubscriptionSpec {
-            name: String::new(),
             events: EventSelector::parse(&events).unwrap(),
             projects: ProjectSelector::parse(&projects).unwrap(),
-            ..SubscriptionSpec::new(url)
+            ..SubscriptionSpec::example()
         }
     }
 }

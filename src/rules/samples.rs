@@ -6,31 +6,17 @@ use crate::model::event::{Event, EventContent};
 use crate::model::id::{EventId, SubscriptionId};
 use crate::model::secret::{Secret, SigningSecret};
 use crate::model::selector::EventSelector;
-use crate::model::subscription::{Format, ManagedBy, Subscription, SubscriptionSpec};
+use crate::model::subscription::{Format, Subscription, SubscriptionSpec};
 use crate::model::time::Timestamp;
 
 /// Returns a subscription to `https://crm.example/hooks` with one secret.
 pub(crate) fn subscription(format: Format) -> Subscription {
     let url = "https://crm.example/hooks".parse().unwrap();
-    let spec = SubscriptionSpec {
-        name: "crm".to_owned(),
-        events: EventSelector::parse(&["TODO_*", "!TODO_DELETED"]).unwrap(),
-        format,
-        ..SubscriptionSpec::new(url)
-    };
-    Subscription {
-        id: SubscriptionId::from_bits(2),
-        spec,
-        managed_by: ManagedBy::Api,
-        secrets: vec![SigningSecret {
-            secret: Secret::from_random([1; 32]),
-            created_at: Timestamp::default(),
-            expires_at: None,
-        }],
-        created_at: Timestamp::default(),
-        updated_at: Timestamp::default(),
-        deleted_at: None,
-    }
+    let events = EventSelector::parse(&["TODO_*", "!TODO_DELETED"]).unwrap();
+    let spec = SubscriptionSpec { name: "crm".to_owned(), events, format, ..SubscriptionSpec::new(url) };
+    let now = Timestamp::default();
+    let secret = SigningSecret { secret: Secret::from_random([1; 32]), created_at: now, expires_at: None };
+    Subscription { secrets: vec![secret], ..Subscription::new(SubscriptionId::from_bits(2), spec, now) }
 }
 
 /// Returns an event of the project `acme/website`.
