@@ -4,11 +4,11 @@ use axum::Extension;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
 
-use super::Ui;
-use super::explain::said;
 use super::form::Form;
+use super::localize::change_error;
 use super::notice::{self, Notice};
 use super::page_error::PageError;
+use super::state::Ui;
 use super::subscription::find;
 use super::viewer::Viewer;
 use crate::flow::ChangeError;
@@ -31,14 +31,14 @@ pub(super) async fn enable(
         let enabled = flow.enable(actor, id, Expected::Any).await?;
         Ok(enabled)
     };
-    let notice = match ui.carry_out(change).await? {
+    let notice = match ui.run_change(change).await? {
         Ok(enabled) => enabled.check.map_or(Notice::Done("notice-enabled"), |attempt| {
             Notice::Answer("notice-enabled-checked", Box::new(attempt))
         }),
         Err(ChangeError::CheckFailed { attempt }) => Notice::Answer("notice-check-failed", attempt),
         Err(error) => refused(&viewer, error)?,
     };
-    Ok(notice::go(&ui, &viewer, &format!("/subscriptions/{id}"), notice))
+    Ok(ui.notices.redirect(&viewer, &format!("/subscriptions/{id}"), notice))
 }
 
 /// Switches a subscription off.
@@ -55,8 +55,8 @@ pub(super) async fn disable(
         flow.disable(actor, id, Expected::Any).await?;
         Ok(Notice::Done("notice-disabled"))
     };
-    let notice = ui.carry_out(change).await?.or_else(|error| refused(&viewer, error))?;
-    Ok(notice::go(&ui, &viewer, &format!("/subscriptions/{id}"), notice))
+    let notice = ui.run_change(change).await?.or_else(|error| refused(&viewer, error))?;
+    Ok(ui.notices.redirect(&viewer, &format!("/subscriptions/{id}"), notice))
 }
 
 /// Deletes a subscription.
@@ -73,8 +73,8 @@ pub(super) async fn delete(
         flow.delete(actor, id, Expected::Any).await?;
         Ok(Notice::Done("notice-deleted"))
     };
-    let notice = ui.carry_out(change).await?.or_else(|error| refused(&viewer, error))?;
-    Ok(notice::go(&ui, &viewer, "/subscriptions", notice))
+    let notice = ui.run_change(change).await?.or_else(|error| refused(&viewer, error))?;
+    Ok(ui.notices.redirect(&viewer, "/subscriptions", notice))
 }
 
 /// Tries a delivery again now.
@@ -91,8 +91,8 @@ pub(super) async fn retry(
         flow.retry(actor, id).await?;
         Ok(Notice::Done("notice-retried"))
     };
-    let notice = ui.carry_out(change).await?.or_else(|error| refused(&viewer, error))?;
-    Ok(notice::go(&ui, &viewer, &format!("/deliveries/{id}"), notice))
+    let notice = ui.run_change(change).await?.or_else(|error| refused(&viewer, error))?;
+    Ok(ui.notices.redirect(&viewer, &format!("/deliveries/{id}"), notice))
 }
 
 /// Gives up a delivery that waits.
@@ -109,8 +109,8 @@ pub(super) async fn cancel(
         flow.cancel(actor, id).await?;
         Ok(Notice::Done("notice-cancelled"))
     };
-    let notice = ui.carry_out(change).await?.or_else(|error| refused(&viewer, error))?;
-    Ok(notice::go(&ui, &viewer, &format!("/deliveries/{id}"), notice))
+    let notice = ui.run_change(change).await?.or_else(|error| refused(&viewer, error))?;
+    Ok(ui.notices.redirect(&viewer, &format!("/deliveries/{id}"), notice))
 }
 
 /// Sends a sample now and tells what came of it.
@@ -127,8 +127,8 @@ pub(super) async fn test(
         let attempt = flow.send_sample(actor, id, None).await?;
         Ok(Notice::Answer("notice-tested", Box::new(attempt)))
     };
-    let notice = ui.carry_out(change).await?.or_else(|error| refused(&viewer, error))?;
-    Ok(notice::go(&ui, &viewer, &format!("/subscriptions/{id}"), notice))
+    let notice = ui.run_change(change).await?.or_else(|error| refused(&viewer, error))?;
+    Ok(ui.notices.redirect(&viewer, &format!("/subscriptions/{id}"), notice))
 }
 
 /// Gives a subscription a new secret; those before it go on signing for the grace.
@@ -144,16 +144,20 @@ pub(super) async fn rotate(
     let grace = match read(form.get("grace")) {
         Ok(grace) => grace,
         Err(detail) => {
-            return Ok(notice::go(&ui, &viewer, &format!("/subscriptions/{id}"), Notice::Refused(detail)));
+            return Ok(ui.notices.redirect(
+                &viewer,
+                &format!("/subscriptions/{id}"),
+                Notice::Refused(detail),
+            ));
         }
     };
     let (flow, actor) = (ui.flow.clone(), viewer.actor());
     let change = async move {
         let entry = flow.rotate_secret(actor, id, Expected::Any, Rotation { grace, secret: None }).await?;
-        Ok(notice::secret(&entry, "notice-rotated"))
+        Ok(notice::secret_or(&entry, "notice-rotated"))
     };
-    let notice = ui.carry_out(change).await?.or_else(|error| refused(&viewer, error))?;
-    Ok(notice::go(&ui, &viewer, &format!("/subscriptions/{id}"), notice))
+    let notice = ui.run_change(change).await?.or_else(|error| refused(&viewer, error))?;
+    Ok(ui.notices.redirect(&viewer, &format!("/subscriptions/{id}"), notice))
 }
 
 /// What does not fit the present state is told on the page that the form came from; the rest is a fault.
@@ -164,7 +168,7 @@ pub(super) fn refused(v: &Viewer, error: ChangeError) -> Result<Notice, PageErro
         | ChangeError::Outdated { .. }
         | ChangeError::TooMany { .. }
         | ChangeError::KeyReused
-        | ChangeError::Invalid(_) => Ok(Notice::Refused(said(v, &error))),
+        | ChangeError::Invalid(_) => Ok(Notice::Refused(change_error(v.language, &error))),
         error => Err(error.into()),
     }
 }

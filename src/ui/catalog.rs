@@ -64,8 +64,8 @@ impl Catalog {
         mut seen_projects: Vec<(SeenProject, Seen)>,
         reader: Option<&Reader>,
     ) -> Self {
-        let mut types = Named::default();
-        let mut projects = Named::default();
+        let mut types = Grouped::default();
+        let mut projects = Grouped::default();
         let (has_more_types, has_more_projects) =
             (seen_types.len() > SEEN_MAX, seen_projects.len() > SEEN_MAX);
         seen_types.truncate(SEEN_MAX);
@@ -99,12 +99,12 @@ impl Catalog {
         self.groups.iter().flat_map(|group| &group.items).map(|item| item.term.as_str())
     }
 
-    /// Every term of the projects' picker: projects, and companies as a whole.
+    /// Every term of the projects' picker: projects, and companies as a wildcard.
     pub(super) fn project_terms(&self) -> BTreeSet<String> {
         let mut terms = BTreeSet::new();
         for company in &self.companies {
             terms.extend(company.items.iter().map(|item| item.term.clone()));
-            terms.extend(company.whole());
+            terms.extend(company.wildcard());
         }
         terms
     }
@@ -112,7 +112,7 @@ impl Catalog {
 
 impl Company {
     /// The term for every project of the company; none for projects of no company.
-    pub(super) fn whole(&self) -> Option<String> {
+    pub(super) fn wildcard(&self) -> Option<String> {
         (!self.name.is_empty()).then(|| format!("{}/*", self.name))
     }
 }
@@ -127,13 +127,13 @@ fn project_term((company, project): &SeenProject) -> String {
 
 /// Lists by name, in the order in which the names came; each item once.
 #[derive(Default)]
-struct Named {
+struct Grouped {
     places: BTreeMap<String, usize>,
     lists: Vec<(String, Vec<Item>)>,
     known: BTreeSet<String>,
 }
 
-impl Named {
+impl Grouped {
     fn add(&mut self, list: &str, term: &str, label: Option<&str>, seen: Option<Seen>) {
         if !self.known.insert(term.to_owned()) {
             return;
@@ -150,45 +150,50 @@ impl Named {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use super::*;
-    use crate::model::time::Timestamp;
+const CONFIG: &str = r#"
+    [[event_types]]
+    name = "TODO_CREATED"
+    group = "Records"
+    description = "A record was created."
+    [[event_types]]
+    name = "TODO_DELETED"
+    group = "Records"
+    [[event_types]]
+    name = "TODO_MOVED"
+    group = "Records"
+    [[event_types]]
+    name = "TAG_CREATED"
+    group = "Tags"
+    [[projects]]
+    company = "acme"
+    id = "website"
+    name = "Website relaunch"
+    [[projects]]
+    id = "home"
+"#;
 
-    const CONFIG: &str = r#"
-        [[event_types]]
-        name = "TODO_CREATED"
-        group = "Records"
-        description = "A record was created."
-        [[event_types]]
-        name = "TODO_DELETED"
-        group = "Records"
-        [[event_types]]
-        name = "TODO_MOVED"
-        group = "Records"
-        [[event_types]]
-        name = "TAG_CREATED"
-        group = "Tags"
-        [[projects]]
-        company = "acme"
-        id = "website"
-        name = "Website relaunch"
-        [[projects]]
-        id = "home"
-    "#;
-
-    pub(crate) fn catalog() -> Catalog {
+#[cfg(test)]
+impl Catalog {
+    /// Returns the catalog that tests use.
+    pub(super) fn example() -> Self {
         let config = Config::parse(CONFIG, "test.toml", std::iter::empty()).unwrap();
-        let seen = |events| Seen { events, last_at: Timestamp::from_millis(0) };
+        let seen = |events| Seen { events, last_at: crate::model::time::Timestamp::from_millis(0) };
         let types = [("TAG_CREATED", 3), ("invoice.paid", 7)]
             .map(|(name, events)| (name.parse::<EventType>().unwrap(), seen(events)));
         let projects =
             ["website", "shop"].map(|name| ((Some("acme".parse().unwrap()), name.parse().unwrap()), seen(5)));
-        Catalog::of(&config, types.into(), projects.into(), None)
+        Self::of(&config, types.into(), projects.into(), None)
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::time::Timestamp;
 
     #[test]
     fn the_config_comes_first_and_what_was_seen_is_added_once() {
-        let catalog = catalog();
+        let catalog = Catalog::example();
         let groups: Vec<_> =
             catalog.groups.iter().map(|group| (group.name.as_str(), group.items.len())).collect();
         assert_eq!(groups, [("Records", 3), ("Tags", 1), ("", 1)]);

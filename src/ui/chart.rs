@@ -16,7 +16,7 @@ use crate::model::time::millis;
 const WIDTH: f64 = 600.0;
 const HEIGHT: f64 = 100.0;
 /// The least height of a mark, so that what is there is seen.
-const LEAST: f64 = 3.0;
+const MIN_HEIGHT: f64 = 3.0;
 
 fn document() -> Document {
     Document::new()
@@ -29,13 +29,13 @@ fn document() -> Document {
 /// One bar for each attempt, the newest to the right, as high as it took long; there is room for so many.
 pub(super) fn attempts(newest_first: &[&Attempt], room: usize) -> String {
     let longest = newest_first.iter().map(|attempt| millis(attempt.duration)).max().unwrap_or(1).max(1);
-    let step = WIDTH / real(room);
+    let step = WIDTH / to_f64(room);
     let mut chart = document().add(base_line());
     for (index, attempt) in newest_first.iter().take(room).enumerate() {
-        let share = real(millis(attempt.duration)) / real(longest);
-        let height = (share * (HEIGHT - 2.0)).max(LEAST);
+        let share = to_f64(millis(attempt.duration)) / to_f64(longest);
+        let height = (share * (HEIGHT - 2.0)).max(MIN_HEIGHT);
         let class = if attempt.outcome.is_success() { "good" } else { "bad" };
-        let bar = bar(WIDTH - step * (real(index) + 1.0), height, 0.0, step * 0.7, class);
+        let bar = bar(WIDTH - step * (to_f64(index) + 1.0), height, 0.0, step * 0.7, class);
         let title = format!("{} · {} ms", attempt.outcome, millis(attempt.duration));
         chart = chart.add(bar.add(Title::new(title)));
     }
@@ -44,13 +44,14 @@ pub(super) fn attempts(newest_first: &[&Attempt], room: usize) -> String {
 
 /// One bar for each span of time, oldest first: attempts that were taken below, those that failed above.
 pub(super) fn outcomes(bars: &[Minute]) -> String {
-    let highest = real(bars.iter().map(|bar| bar.succeeded + bar.failed).max().unwrap_or(0).max(1));
-    let step = WIDTH / real(bars.len().max(1));
+    let highest = to_f64(bars.iter().map(|bar| bar.succeeded + bar.failed).max().unwrap_or(0).max(1));
+    let step = WIDTH / to_f64(bars.len().max(1));
     let mut chart = document().add(base_line());
     for (index, one) in bars.iter().enumerate() {
-        let height =
-            |count: u64| if count == 0 { 0.0 } else { (real(count) / highest * (HEIGHT - 6.0)).max(LEAST) };
-        let (x, good, bad) = (real(index) * step, height(one.succeeded), height(one.failed));
+        let height = |count: u64| {
+            if count == 0 { 0.0 } else { (to_f64(count) / highest * (HEIGHT - 6.0)).max(MIN_HEIGHT) }
+        };
+        let (x, good, bad) = (to_f64(index) * step, height(one.succeeded), height(one.failed));
         if good > 0.0 {
             chart = chart.add(bar(x, good, 0.0, step * 0.75, "good"));
         }
@@ -62,9 +63,9 @@ pub(super) fn outcomes(bars: &[Minute]) -> String {
 }
 
 /// Two lines over spans of time, oldest first: how long an attempt took on average, and the longest of them.
-pub(super) fn times(bars: &[Minute]) -> String {
+pub(super) fn durations(bars: &[Minute]) -> String {
     let longest = bars.iter().map(|bar| bar.longest).max().unwrap_or_default().as_secs_f64().max(0.001);
-    let step = WIDTH / real(bars.len().max(1));
+    let step = WIDTH / to_f64(bars.len().max(1));
     let line = |class: &str, of: fn(&Minute) -> Option<Duration>| {
         let mut path = Data::new();
         let mut is_drawing = false;
@@ -73,7 +74,7 @@ pub(super) fn times(bars: &[Minute]) -> String {
                 is_drawing = false;
                 continue;
             };
-            let x = rounded((real(index) + 0.4) * step);
+            let x = rounded((to_f64(index) + 0.4) * step);
             let y = rounded(HEIGHT - 2.0 - time.as_secs_f64() / longest * (HEIGHT - 8.0));
             // A span alone between empty ones is seen as a short stroke.
             path = if is_drawing {
@@ -106,7 +107,7 @@ fn base_line() -> Line {
 }
 
 /// A count as a length; what is beyond 2^32 is drawn as that.
-fn real(count: impl TryInto<u32>) -> f64 {
+fn to_f64(count: impl TryInto<u32>) -> f64 {
     f64::from(count.try_into().unwrap_or(u32::MAX))
 }
 

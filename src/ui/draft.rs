@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 
 use super::catalog::Catalog;
-use super::explain::detail;
 use super::form::Form;
+use super::form_key;
 use super::language::Language;
-use super::once;
+use super::localize::detail;
 use super::setting_field::{member, plain_settings, text, words};
 use crate::model::problem::Problem;
 use crate::model::setting::{Setting, SubscriptionSpec};
@@ -62,16 +62,16 @@ impl Choice {
     /// Terms as a choice: picked where every one of them can be picked, else by hand.
     fn of_terms(texts: &[String], known: &BTreeSet<String>) -> Self {
         let terms = texts.join("\n");
-        let (taken_out, put_in): (Vec<_>, Vec<_>) = texts.iter().partition(|text| text.starts_with('!'));
-        let is_all = put_in.is_empty() || put_in == ["*"];
-        let names: BTreeSet<String> = if is_all { taken_out } else { put_in.clone() }
+        let (excluded, included): (Vec<_>, Vec<_>) = texts.iter().partition(|text| text.starts_with('!'));
+        let is_all = included.is_empty() || included == ["*"];
+        let names: BTreeSet<String> = if is_all { excluded } else { included.clone() }
             .into_iter()
             .map(|text| text.trim_start_matches('!').to_owned())
             .collect();
         let mode = match (is_all, names.is_empty(), names.is_subset(known)) {
             (true, true, _) => Mode::All,
             (true, false, true) => Mode::Except,
-            (false, _, true) if put_in.len() == texts.len() => Mode::Only,
+            (false, _, true) if included.len() == texts.len() => Mode::Only,
             _ => Mode::Terms,
         };
         let picked = if mode == Mode::Terms { BTreeSet::new() } else { names };
@@ -84,8 +84,8 @@ impl Choice {
             Mode::All => vec!["*".to_owned()],
             Mode::Only => self.picked.iter().cloned().collect(),
             Mode::Except => {
-                let taken_out = self.picked.iter().map(|term| format!("!{term}"));
-                std::iter::once("*".to_owned()).chain(taken_out).collect()
+                let excluded = self.picked.iter().map(|term| format!("!{term}"));
+                std::iter::once("*".to_owned()).chain(excluded).collect()
             }
             Mode::Terms => words(&self.terms),
         }
@@ -105,7 +105,7 @@ impl Choice {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Draft {
     /// The value that keeps a form that is sent twice from creating two subscriptions.
-    pub(super) once: String,
+    pub(super) form_key: String,
     pub(super) events: Choice,
     pub(super) projects: Choice,
     /// The text of each other setting that the form has, by name.
@@ -118,14 +118,14 @@ impl Draft {
         let default = SubscriptionSpec::example();
         let choices = plain_settings().filter(|setting| !setting.kind.words().is_empty());
         let texts = choices.map(|setting| (setting.name, text(&(setting.get)(&default))));
-        Self { once: once::fresh(), texts: texts.collect(), ..Self::default() }
+        Self { form_key: form_key::generate(), texts: texts.collect(), ..Self::default() }
     }
 
     /// Returns what was typed into the form.
     pub(super) fn of_form(form: &Form, catalog: &Catalog) -> Self {
         let typed = |setting: &Setting| form.has(setting.name).then(|| form.get(setting.name).to_owned());
         let mut draft = Self {
-            once: form.get("once").to_owned(),
+            form_key: form.get("once").to_owned(),
             events: Choice::of_form(form, "events"),
             projects: Choice::of_form(form, "projects"),
             texts: plain_settings().filter_map(|setting| Some((setting.name, typed(setting)?))).collect(),
@@ -152,7 +152,7 @@ impl Draft {
         let types = catalog.types().map(str::to_owned).collect();
         let shown = plain_settings().filter(|setting| !setting.is_secret());
         Self {
-            once: String::new(),
+            form_key: String::new(),
             events: Choice::of_terms(&spec.events.to_texts(), &types),
             projects: Choice::of_terms(&spec.projects.to_texts(), &catalog.project_terms()),
             texts: shown.map(|setting| (setting.name, text(&(setting.get)(spec)))).collect(),
@@ -197,7 +197,7 @@ impl Problems {
             let is_empty =
                 problem.message.as_ref().is_some_and(|message| message.id == "problem-terms-empty");
             let detail =
-                if is_empty { language.say("picker-nothing", None) } else { detail(language, problem) };
+                if is_empty { language.format("picker-nothing", None) } else { detail(language, problem) };
             let detail =
                 if field == "headers" && !rest.is_empty() { format!("{rest}: {detail}") } else { detail };
             fields.entry(field.to_owned()).or_default().push(detail);
@@ -218,12 +218,11 @@ impl Problems {
 
 #[cfg(test)]
 mod tests {
-    use super::super::catalog::tests::catalog;
     use super::*;
     use crate::model::input::SubscriptionInput;
 
     fn draft(fields: &[(&str, &str)]) -> Draft {
-        Draft::of_form(&Form::of(fields), &catalog())
+        Draft::of_form(&Form::of(fields), &Catalog::example())
     }
 
     #[test]
@@ -242,7 +241,7 @@ mod tests {
             ]);
             assert_eq!(draft.events.to_terms(), expected, "{mode}");
         }
-        assert_ne!(Draft::new().once, Draft::new().once);
+        assert_ne!(Draft::new().form_key, Draft::new().form_key);
         let group = draft(&[("events_mode", "only"), ("act", "all:Records")]);
         assert_eq!(group.events.picked.len(), 3);
         let none = draft(&[("events", "TODO_MOVED"), ("events", "TAG_CREATED"), ("act", "none:Records")]);
@@ -264,7 +263,7 @@ mod tests {
                 "ordering": "fifo", "notify_email": "ops@acme.example",
             });
             let spec = SubscriptionInput::read(members.as_object().unwrap()).unwrap().spec;
-            let draft = Draft::of_spec(&spec, &catalog());
+            let draft = Draft::of_spec(&spec, &Catalog::example());
             assert_eq!((draft.events.mode, draft.projects.mode), mode, "{events:?} {projects:?}");
             assert_eq!(SubscriptionInput::read(&draft.to_members()).unwrap().spec, spec);
         }

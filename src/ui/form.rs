@@ -5,8 +5,8 @@ use http::{Uri, header};
 use url::form_urlencoded;
 
 use super::page_error::PageError;
+use super::state::Ui;
 use super::viewer::Viewer;
-use super::{Ui, guard};
 use crate::api::request::body::BODY_TIMEOUT;
 
 /// The largest form: the longest lists of a subscription fit.
@@ -48,10 +48,10 @@ impl Form {
             Err(_) => return Err(PageError::malformed("the form did not come in time")),
         };
         let form = Self(form_urlencoded::parse(&body).into_owned().collect());
-        if guard::is_own_form(ui, viewer, form.get("token")) {
+        if ui.form_tokens.verify(&viewer.token, form.get("token")) {
             return Ok(form);
         }
-        Err(PageError::forbidden(viewer.t("fault-token")))
+        Err(PageError::forbidden(viewer.t("page-error-token")))
     }
 
     /// The fields of a form that was sent as the query of an address.

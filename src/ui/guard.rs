@@ -8,13 +8,13 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use ring::hmac;
-use subtle::ConstantTimeEq as _;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::page_error::PageError;
+use super::render::html;
+use super::state::Ui;
 use super::viewer::Viewer;
-use super::{Ui, language, session};
+use super::{language, session};
 use crate::api::caller::Peer;
 use crate::api::problem::PROBLEM_JSON;
 use crate::config::Role;
@@ -32,43 +32,43 @@ const HEADERS: [(HeaderName, &str); 5] = [
 ];
 
 #[derive(askama::Template)]
-#[template(path = "fault.html")]
+#[template(path = "error.html")]
 struct ErrorPage<'a> {
     v: &'a Viewer,
-    fault: &'a PageError,
+    error: &'a PageError,
 }
 
 /// The middleware of every page: lets the request in with its [`Viewer`], or answers for it.
 pub(super) async fn guard(State(ui): State<Ui>, mut request: Request, next: Next) -> Response {
     let method = request.method().clone();
     let seen = request.headers().get(header::IF_NONE_MATCH).cloned();
-    let (viewer, refusal) = admit(&ui, &request);
+    let (viewer, refusal) = authenticate(&ui, &request);
     let mut response = match refusal {
-        Some(Denial::Login) => Redirect::to(&viewer.at("/login")).into_response(),
-        Some(Denial::Error(fault)) => fault.into_response(),
+        Some(Denial::Login) => Redirect::to(&viewer.link("/login")).into_response(),
+        Some(Denial::Error(error)) => error.into_response(),
         None => {
             request.extensions_mut().insert(viewer.clone());
             next.run(request).await
         }
     };
-    if let Some(fault) = response.extensions_mut().remove::<PageError>() {
-        response = page_of(&viewer, &fault);
+    if let Some(error) = response.extensions_mut().remove::<PageError>() {
+        response = error_page(&viewer, &error);
     }
     if method == Method::GET && response.status() == StatusCode::OK {
-        response = tag(response, seen.as_ref()).await;
+        response = add_etag(response, seen.as_ref()).await;
     }
-    dress(response.headers_mut());
+    add_headers(response.headers_mut());
     response
 }
 
 /// Gives what the API refuses the look of the page, where a person asked for a page that is not there.
-pub(super) async fn dress_refusals(State(ui): State<Ui>, request: Request, next: Next) -> Response {
+pub(super) async fn render_api_errors(State(ui): State<Ui>, request: Request, next: Next) -> Response {
     let accepts = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
     let is_person = accepts.is_some_and(|accepts| accepts.contains("text/html"));
     if !is_person || request.uri().path().starts_with("/v1/") {
         return next.run(request).await;
     }
-    let (viewer, _) = admit(&ui, &request);
+    let (viewer, _) = authenticate(&ui, &request);
     let response = next.run(request).await;
     let is_problem = response.headers().get(header::CONTENT_TYPE).is_some_and(|given| given == PROBLEM_JSON);
     if !is_problem {
@@ -76,9 +76,9 @@ pub(super) async fn dress_refusals(State(ui): State<Ui>, request: Request, next:
     }
     // Nobody who is not let in learns which paths there are.
     let status = if viewer.name.is_empty() { StatusCode::FORBIDDEN } else { response.status() };
-    let mut dressed = page_of(&viewer, &PageError::at(status, viewer.path.clone()));
-    dress(dressed.headers_mut());
-    dressed
+    let mut page = error_page(&viewer, &PageError::at(status, viewer.path.clone()));
+    add_headers(page.headers_mut());
+    page
 }
 
 enum Denial {
@@ -87,13 +87,13 @@ enum Denial {
 }
 
 /// Who looks, and whether they may not.
-fn admit(ui: &Ui, request: &Request) -> (Viewer, Option<Denial>) {
-    let (language, is_chosen) = language::of(request);
+fn authenticate(ui: &Ui, request: &Request) -> (Viewer, Option<Denial>) {
+    let (language, is_language_in_path) = language::of(request);
     let uri = request.uri();
     let host = request.headers().get(header::HOST).and_then(|value| value.to_str().ok());
     let mut viewer = Viewer {
         language,
-        is_chosen,
+        is_language_in_path,
         path: uri.path_and_query().map_or("/", |path| path.as_str()).to_owned(),
         name: String::new(),
         from: match peer(request) {
@@ -111,7 +111,7 @@ fn admit(ui: &Ui, request: &Request) -> (Viewer, Option<Denial>) {
         return (viewer, Some(Denial::Error(failure.into())));
     }
     let cookie = session::cookie(request.headers());
-    viewer.token = form_token(ui, cookie.as_deref().unwrap_or_default());
+    viewer.token = ui.form_tokens.issue(cookie.as_deref().unwrap_or_default());
     if !ui.gate.has_keys() {
         (viewer.name, viewer.role) = ("local".to_owned(), Role::Admin);
         return (viewer, None);
@@ -138,32 +138,12 @@ pub(super) fn peer(request: &Request) -> Option<Peer> {
     request.extensions().get::<Peer>().copied()
 }
 
-/// What a form of this session has to send back.
-fn form_token(ui: &Ui, session: &str) -> String {
-    hex::encode(hmac::sign(&ui.form_key, session.as_bytes()))
-}
-
-/// Returns whether a form carries the token of its page. Takes the same time whatever the form carries.
-pub(super) fn is_own_form(ui: &Ui, viewer: &Viewer, token: &str) -> bool {
-    // The tags have one length, so that the comparison does not depend on the length of the given token either.
-    let tag = |text: &str| hmac::sign(&ui.form_key, text.as_bytes());
-    !viewer.token.is_empty() && bool::from(tag(token).as_ref().ct_eq(tag(&viewer.token).as_ref()))
-}
-
-fn page_of(v: &Viewer, fault: &PageError) -> Response {
-    (fault.status, html(&ErrorPage { v, fault })).into_response()
-}
-
-/// A rendered page.
-pub(super) fn html(template: &impl askama::Template) -> Response {
-    match template.render() {
-        Ok(text) => axum::response::Html(text).into_response(),
-        Err(error) => PageError::internal(&error).into_response(),
-    }
+fn error_page(v: &Viewer, error: &PageError) -> Response {
+    (error.status, html(&ErrorPage { v, error })).into_response()
 }
 
 /// Gives a page its `ETag`; one that the browser has already is answered 304.
-async fn tag(response: Response, seen: Option<&HeaderValue>) -> Response {
+async fn add_etag(response: Response, seen: Option<&HeaderValue>) -> Response {
     let (mut head, body) = response.into_parts();
     let media_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     if !media_type.is_some_and(|text| text.starts_with("text/html")) {
@@ -182,7 +162,7 @@ async fn tag(response: Response, seen: Option<&HeaderValue>) -> Response {
     Response::from_parts(head, body.into())
 }
 
-fn dress(headers: &mut HeaderMap) {
+fn add_headers(headers: &mut HeaderMap) {
     for (name, value) in HEADERS {
         headers.insert(name, HeaderValue::from_static(value));
     }

@@ -106,7 +106,7 @@ impl Language {
     }
 
     /// The message of that id; the id itself if there is none.
-    pub(super) fn say(self, id: &str, args: Option<&FluentArgs<'_>>) -> String {
+    pub(super) fn format(self, id: &str, args: Option<&FluentArgs<'_>>) -> String {
         let bundle = self.bundle();
         let Some(pattern) = bundle.get_message(id).and_then(|message| message.value()) else {
             return id.to_owned();
@@ -117,10 +117,15 @@ impl Language {
     }
 
     /// The same with one value in it.
-    pub(super) fn say_with<'a>(self, id: &str, name: &'a str, value: impl Into<FluentValue<'a>>) -> String {
+    pub(super) fn format_with<'a>(
+        self,
+        id: &str,
+        name: &'a str,
+        value: impl Into<FluentValue<'a>>,
+    ) -> String {
         let mut args = FluentArgs::new();
         args.set(name, value);
-        self.say(id, Some(&args))
+        self.format(id, Some(&args))
     }
 }
 
@@ -132,13 +137,13 @@ impl fmt::Display for Language {
 
 /// The language that the path begins with, in the request's extensions.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Chosen(pub(super) Language);
+pub(super) struct ChosenLanguage(pub(super) Language);
 
 /// Takes `/sv` or `/en` off the path. Paths of the API have no language.
 pub(super) async fn take_from_path<B>(mut request: http::Request<B>) -> http::Request<B> {
     if let Some((language, rest)) = split(request.uri()) {
         *request.uri_mut() = rest;
-        request.extensions_mut().insert(Chosen(language));
+        request.extensions_mut().insert(ChosenLanguage(language));
     }
     request
 }
@@ -158,8 +163,8 @@ fn split(uri: &Uri) -> Option<(Language, Uri)> {
 
 /// The language chosen by the path, else the browser's.
 pub(super) fn of(request: &Request) -> (Language, bool) {
-    match request.extensions().get::<Chosen>() {
-        Some(Chosen(language)) => (*language, true),
+    match request.extensions().get::<ChosenLanguage>() {
+        Some(ChosenLanguage(language)) => (*language, true),
         None => (Language::of_headers(request.headers()), false),
     }
 }
@@ -224,7 +229,7 @@ mod tests {
         for folder in [folder.clone(), folder.join("templates")] {
             for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
                 let Ok(text) = std::fs::read_to_string(&path) else { continue };
-                for call in ["v.t(\"", "v.t1(\"", "v.t2(\"", "say(\"", "say_with(\""] {
+                for call in ["v.t(\"", "v.t1(\"", "v.t2(\"", "format(\"", "format_with(\""] {
                     for part in text.split(call).skip(1) {
                         found.insert(part.split('"').next().unwrap().to_owned());
                     }
@@ -305,11 +310,14 @@ mod tests {
 
     #[test]
     fn numbers_choose_the_form_of_a_word() {
-        assert_eq!(Language::English.say_with("ago-minutes", "n", 1), "1 minute ago");
-        assert_eq!(Language::Swedish.say_with("ago-minutes", "n", 2), "för 2 minuter sedan");
-        assert_eq!(Language::English.say_with("replay-made", "n", 12_345), "12,345 deliveries made.");
-        assert_eq!(Language::Swedish.say_with("replay-made", "n", 12_345), "12\u{a0}345 leveranser skapade.");
+        assert_eq!(Language::English.format_with("ago-minutes", "n", 1), "1 minute ago");
+        assert_eq!(Language::Swedish.format_with("ago-minutes", "n", 2), "för 2 minuter sedan");
+        assert_eq!(Language::English.format_with("replay-created", "n", 12_345), "12,345 deliveries made.");
+        assert_eq!(
+            Language::Swedish.format_with("replay-created", "n", 12_345),
+            "12\u{a0}345 leveranser skapade."
+        );
         let unknown = "no-such-message";
-        assert_eq!(Language::English.say(unknown, None), unknown);
+        assert_eq!(Language::English.format(unknown, None), unknown);
     }
 }

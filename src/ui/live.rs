@@ -6,8 +6,9 @@ use axum::response::Response;
 use http::{HeaderMap, Uri};
 
 use super::page_error::PageError;
+use super::render;
+use super::state::Ui;
 use super::viewer::Viewer;
-use super::{Ui, guard};
 use crate::api;
 use crate::model::attempt::ErrorClass;
 use crate::model::delivery::DeliveryState;
@@ -18,7 +19,7 @@ const NAMES_MAX: usize = 500;
 
 #[derive(askama::Template)]
 #[template(path = "live.html")]
-struct Page<'a> {
+struct LivePage<'a> {
     v: &'a Viewer,
     names: Vec<(String, String)>,
     states: [DeliveryState; 6],
@@ -32,7 +33,7 @@ pub(super) async fn show(State(ui): State<Ui>, Extension(viewer): Extension<View
     let names = entries
         .map(|entry| (entry.subscription.id.to_string(), entry.subscription.spec.name.clone()))
         .collect();
-    guard::html(&Page {
+    render::html(&LivePage {
         v: &viewer,
         names,
         states: DeliveryState::ALL,

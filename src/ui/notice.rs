@@ -7,7 +7,6 @@ use std::sync::{Mutex, PoisonError};
 use axum::response::{IntoResponse, Redirect, Response};
 use rand::RngExt as _;
 
-use super::Ui;
 use super::query::Query;
 use super::viewer::Viewer;
 use crate::flow::Entry;
@@ -26,11 +25,11 @@ pub(super) enum Notice {
     /// The secret of a new subscription.
     Secret(String),
     /// Chosen events were delivered again: how many, and how many were passed over.
-    Again {
-        /// How many deliveries were made.
-        made: usize,
-        /// How many events are on their way already, or gone.
-        passed_over: usize,
+    Redelivered {
+        /// How many deliveries were created.
+        created: usize,
+        /// How many events have an unfinished delivery already, or are no longer in the log.
+        skipped: usize,
     },
     /// What a receiver answered: to which request, the message of that id, and whether it was good enough.
     Answer(&'static str, Box<Attempt>),
@@ -52,30 +51,29 @@ impl Notices {
         id
     }
 
-    fn take(&self, id: u64) -> Option<Notice> {
+    /// Redirects the browser to a page that then shows `notice`.
+    pub(super) fn redirect(&self, viewer: &Viewer, path: &str, notice: Notice) -> Response {
+        let id = self.put(notice);
+        let mark = if path.contains('?') { '&' } else { '?' };
+        Redirect::to(&viewer.link(&format!("{path}{mark}notice={id:016x}"))).into_response()
+    }
+
+    /// Takes the notice that the query of a page names.
+    pub(super) fn take(&self, query: &Query) -> Option<Notice> {
+        self.remove(u64::from_str_radix(query.get("notice"), 16).ok()?)
+    }
+
+    fn remove(&self, id: u64) -> Option<Notice> {
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let index = waiting.iter().position(|(other, _)| *other == id)?;
         waiting.remove(index).map(|(_, notice)| notice)
     }
 }
 
-/// Sends the browser on to a page that then tells `notice`.
-pub(super) fn go(ui: &Ui, viewer: &Viewer, path: &str, notice: Notice) -> Response {
-    let id = ui.notices.put(notice);
-    let mark = if path.contains('?') { '&' } else { '?' };
-    Redirect::to(&viewer.at(&format!("{path}{mark}notice={id:016x}"))).into_response()
-}
-
 /// Tells the present secret of a subscription, where it is a shared one; else that it is done.
-pub(super) fn secret(entry: &Entry, done: &'static str) -> Notice {
+pub(super) fn secret_or(entry: &Entry, done: &'static str) -> Notice {
     let current = entry.subscription.secrets.first();
     current.map_or(Notice::Done(done), |signing| Notice::Secret(signing.secret.reveal().to_owned()))
-}
-
-/// What the page has to tell this once.
-pub(super) fn take(ui: &Ui, query: &Query) -> Option<Notice> {
-    let id = u64::from_str_radix(query.get("notice"), 16).ok()?;
-    ui.notices.take(id)
 }
 
 #[cfg(test)]
@@ -86,9 +84,9 @@ mod tests {
     fn a_notice_is_shown_once_and_the_oldest_makes_room() {
         let notices = Notices::default();
         let first = notices.put(Notice::Done("a"));
-        assert!(notices.take(first).is_some() && notices.take(first).is_none());
+        assert!(notices.remove(first).is_some() && notices.remove(first).is_none());
         let old = notices.put(Notice::Done("a"));
         let later: Vec<u64> = (0..NOTICES_MAX).map(|_| notices.put(Notice::Done("b"))).collect();
-        assert!(notices.take(old).is_none() && later.iter().all(|id| notices.take(*id).is_some()));
+        assert!(notices.remove(old).is_none() && later.iter().all(|id| notices.remove(*id).is_some()));
     }
 }

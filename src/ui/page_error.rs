@@ -1,12 +1,13 @@
 //! What went wrong, for a person: a handler returns it, the guard makes a page of it in the viewer's language.
 
+use std::borrow::Borrow;
 use std::fmt;
 
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 
-use super::explain::{explain, no_such, of_change};
-use super::viewer::Viewer;
+use super::language::Language;
+use super::localize::{localize, not_found, of_change};
 use crate::api::error::ApiError;
 use crate::flow::ChangeError;
 use crate::model::problem::Message;
@@ -24,7 +25,7 @@ pub(super) struct PageError {
 impl PageError {
     /// There is no such thing.
     pub(super) fn not_found(what: &str, id: impl fmt::Display) -> Self {
-        let message = no_such(what, &id);
+        let message = not_found(what, &id);
         Self { message: Some(message), ..ApiError::not_found(what, id).into() }
     }
 
@@ -49,25 +50,26 @@ impl PageError {
     }
 
     /// What went wrong, to that viewer.
-    pub(super) fn said(&self, v: &Viewer) -> String {
-        self.message.as_ref().map_or_else(|| self.detail.clone(), |message| explain(v.language, message))
+    pub(super) fn text(&self, language: impl Borrow<Language>) -> String {
+        let language = *language.borrow();
+        self.message.as_ref().map_or_else(|| self.detail.clone(), |message| localize(language, message))
     }
 
     /// The message that tells what this kind of fault means.
-    pub(super) const fn key(&self) -> &'static str {
+    pub(super) const fn title_id(&self) -> &'static str {
         match self.status {
-            StatusCode::NOT_FOUND => "fault-not-found",
-            StatusCode::FORBIDDEN => "fault-forbidden",
-            StatusCode::CONFLICT => "fault-conflict",
-            status if status.as_u16() < 500 => "fault-request",
-            _ => "fault-internal",
+            StatusCode::NOT_FOUND => "page-error-not-found",
+            StatusCode::FORBIDDEN => "page-error-forbidden",
+            StatusCode::CONFLICT => "page-error-conflict",
+            status if status.as_u16() < 500 => "page-error-request",
+            _ => "page-error-internal",
         }
     }
 }
 
 impl From<ApiError> for PageError {
-    fn from(failure: ApiError) -> Self {
-        Self { status: failure.status(), detail: failure.detail(), message: None }
+    fn from(error: ApiError) -> Self {
+        Self { status: error.status(), detail: error.detail(), message: None }
     }
 }
 

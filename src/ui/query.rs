@@ -7,7 +7,7 @@ use std::str::FromStr;
 use http::Uri;
 use url::form_urlencoded;
 
-use super::explain::explain;
+use super::localize::localize;
 use super::viewer::Viewer;
 use crate::model::problem::{Localized, Message};
 use crate::model::time::{Timestamp, TimestampError};
@@ -72,7 +72,7 @@ impl Query {
 
     /// What is wrong with a parameter; empty if nothing is.
     pub(super) fn problem(&self, v: &Viewer, name: &str) -> String {
-        self.problems.get(name).map(|problem| explain(v.language, problem)).unwrap_or_default()
+        self.problems.get(name).map(|problem| localize(v.language, problem)).unwrap_or_default()
     }
 
     /// The first thing that is wrong, if anything is.
@@ -93,7 +93,7 @@ impl Query {
     }
 
     /// The same search on another page.
-    pub(super) fn at(&self, path: &str) -> String {
+    pub(super) fn on(&self, path: &str) -> String {
         format!("{path}?{}", self.filters().finish())
     }
 
@@ -109,7 +109,6 @@ impl Query {
 #[cfg(test)]
 mod tests {
     use super::super::language::Language;
-    use super::super::viewer::tests::viewer;
     use super::*;
     use crate::model::id::EventId;
 
@@ -117,7 +116,7 @@ mod tests {
     fn filters_are_read_and_what_is_wrong_is_told() {
         let mut query =
             Query::new(&"/x?type=+A+&event=evt_1&since=2026-01-05T08:00&until=soon&q=".parse().unwrap());
-        let english = viewer(Language::English);
+        let english = Viewer::example(Language::English);
         assert_eq!(query.get("type"), "A");
         assert_eq!(query.read::<EventId>("event"), None);
         assert!(query.problem(&english, "event").contains("is not an event id"));

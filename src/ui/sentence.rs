@@ -102,7 +102,7 @@ fn patterns(v: &Viewer, catalog: &Catalog, patterns: &[&EventPattern]) -> Vec<St
         if missing.is_empty() {
             groups.push(v.t2("sentence-group", "group", group.name.clone(), "n", n));
         } else if n >= MOST_OF * missing.len() {
-            let base = v.t2("sentence-most", "group", group.name.clone(), "n", n);
+            let base = v.t2("sentence-group-part", "group", group.name.clone(), "n", n);
             let missing: Vec<String> = missing.into_iter().map(str::to_owned).collect();
             most.push(without(v, base, &missing));
         } else {
@@ -162,15 +162,13 @@ fn list(v: &Viewer, words: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::catalog::tests::catalog;
     use super::super::language::Language;
-    use super::super::viewer::tests::viewer;
     use super::*;
 
     fn say(language: Language, events: &[&str], projects: &[&str]) -> String {
         let events = EventSelector::parse(events).unwrap();
         let projects = ProjectSelector::parse(projects).unwrap();
-        sentence(&viewer(language), &catalog(), &events, &projects)
+        sentence(&Viewer::example(language), &Catalog::example(), &events, &projects)
     }
 
     #[test]

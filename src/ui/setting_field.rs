@@ -36,7 +36,7 @@ pub(super) fn plain_settings() -> impl Iterator<Item = &'static Setting> {
 
 /// Returns the label of a setting in the viewer's language.
 pub(super) fn label(v: &Viewer, setting: &Setting) -> String {
-    v.word("setting", setting.name)
+    v.label("setting", setting.name)
 }
 
 impl Field {
@@ -66,7 +66,7 @@ fn widget(v: &Viewer, setting: &Setting) -> Widget {
         Kind::Certificates | Kind::PrivateKey => Widget::Lines(4),
         Kind::Format | Kind::Ordering => {
             let words = setting.kind.words().into_iter();
-            Widget::Choice(words.map(|word| (word, v.word(setting.name, word))).collect())
+            Widget::Choice(words.map(|word| (word, v.label(setting.name, word))).collect())
         }
     }
 }

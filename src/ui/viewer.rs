@@ -19,7 +19,7 @@ use crate::model::time::{Timestamp, millis};
 pub(super) struct Viewer {
     pub(super) language: Language,
     /// The language is part of the path, and so of every link.
-    pub(super) is_chosen: bool,
+    pub(super) is_language_in_path: bool,
     /// The path and query of this request, without the language.
     pub(super) path: String,
     /// As whom: the name of the key, or `local`.
@@ -39,12 +39,12 @@ pub(super) struct Viewer {
 impl Viewer {
     /// The message of that id.
     pub(super) fn t(&self, id: &str) -> String {
-        self.language.say(id, None)
+        self.language.format(id, None)
     }
 
     /// The message with one value in it.
     pub(super) fn t1<'a>(&self, id: &str, name: &'a str, value: impl Into<FluentValue<'a>>) -> String {
-        self.language.say_with(id, name, value)
+        self.language.format_with(id, name, value)
     }
 
     /// The message with two values in it.
@@ -59,21 +59,21 @@ impl Viewer {
         let mut args = FluentArgs::new();
         args.set(name, value);
         args.set(other_name, other);
-        self.language.say(id, Some(&args))
+        self.language.format(id, Some(&args))
     }
 
     /// A word of the API as a person reads it: `held` of `state` is the message `state-held`.
-    pub(super) fn word(&self, family: &str, word: &str) -> String {
+    pub(super) fn label(&self, family: &str, word: &str) -> String {
         self.t(&format!("{family}-{}", word.replace('_', "-")))
     }
 
     /// A path of the page as a link, in the language that was chosen.
-    pub(super) fn at(&self, path: &str) -> String {
-        if self.is_chosen { format!("/{}{path}", self.language) } else { path.to_owned() }
+    pub(super) fn link(&self, path: &str) -> String {
+        if self.is_language_in_path { format!("/{}{path}", self.language) } else { path.to_owned() }
     }
 
     /// This very page in another language.
-    pub(super) fn here_in(&self, language: impl Borrow<Language>) -> String {
+    pub(super) fn this_page_in(&self, language: impl Borrow<Language>) -> String {
         format!("/{}{}", language.borrow(), self.path)
     }
 
@@ -95,7 +95,7 @@ impl Viewer {
 
     /// Refuses a page that is only of use to somebody who may change things.
     pub(super) fn require_change(&self) -> Result<(), PageError> {
-        if self.may_change() { Ok(()) } else { Err(PageError::forbidden(self.t("fault-read-only"))) }
+        if self.may_change() { Ok(()) } else { Err(PageError::forbidden(self.t("page-error-read-only"))) }
     }
 
     /// How long ago something was.
@@ -103,7 +103,7 @@ impl Viewer {
         let at = *at.borrow();
         let secs = self.now.since(at).as_secs();
         if at > self.now {
-            return self.t1("in-time", "time", self.length(at.since(self.now)));
+            return self.t1("in-time", "time", self.duration(at.since(self.now)));
         }
         match secs {
             0..5 => self.t("ago-now"),
@@ -115,7 +115,7 @@ impl Viewer {
     }
 
     /// A length of time in few characters: `12 ms`, `3.4 s`, `2 min`.
-    pub(super) fn length(&self, length: impl Borrow<Duration>) -> String {
+    pub(super) fn duration(&self, length: impl Borrow<Duration>) -> String {
         let ms = millis(*length.borrow());
         match ms {
             0 => "< 1 ms".to_owned(),
@@ -128,7 +128,7 @@ impl Viewer {
             }
             60_000..3_600_000 => format!("{} min", ms / 60_000),
             3_600_000..86_400_000 => format!("{} h", ms / 3_600_000),
-            _ => self.t1("length-days", "n", ms / 86_400_000),
+            _ => self.t1("duration-days", "n", ms / 86_400_000),
         }
     }
 
@@ -140,13 +140,13 @@ impl Viewer {
                 let reason = StatusCode::from_u16(*status).ok().and_then(|status| status.canonical_reason());
                 reason.map_or_else(|| status.to_string(), |reason| format!("{status} {reason}"))
             }
-            Outcome::Failed { class, detail } => format!("{}: {detail}", self.word("error", class.as_str())),
+            Outcome::Failed { class, detail } => format!("{}: {detail}", self.label("error", class.as_str())),
         }
     }
 
     /// The date and the time of day, to the second, in UTC.
     #[expect(clippy::unused_self, reason = "how times are written is the viewer's matter, as in `ago`")]
-    pub(super) fn clock(&self, at: impl Borrow<Timestamp>) -> String {
+    pub(super) fn date_time(&self, at: impl Borrow<Timestamp>) -> String {
         let text = at.borrow().to_string();
         text.get(..19).unwrap_or(&text).replace('T', " ")
     }
@@ -164,14 +164,12 @@ impl Viewer {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use super::*;
-    use crate::model::attempt::ErrorClass;
-
-    pub(crate) fn viewer(language: Language) -> Viewer {
-        Viewer {
+impl Viewer {
+    /// Returns the viewer that tests use: a local administrator.
+    pub(super) fn example(language: Language) -> Self {
+        Self {
             language,
-            is_chosen: false,
+            is_language_in_path: false,
             path: "/subscriptions?q=a".to_owned(),
             name: "local".to_owned(),
             from: String::new(),
@@ -182,27 +180,33 @@ pub(super) mod tests {
             now: Timestamp::from_millis(1_767_600_000_000),
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::attempt::ErrorClass;
 
     #[test]
     fn times_and_counts_are_said_in_the_language() {
-        let (english, swedish) = (viewer(Language::English), viewer(Language::Swedish));
+        let (english, swedish) = (Viewer::example(Language::English), Viewer::example(Language::Swedish));
         let ago = |secs| english.now.before(Duration::from_secs(secs));
         assert_eq!(english.ago(ago(0)), "just now");
         assert_eq!(english.ago(ago(3 * 3600)), "3 hours ago");
         assert_eq!(swedish.ago(ago(90_000)), "för 1 dag sedan");
         assert_eq!(english.ago(english.now.after(Duration::from_secs(30))), "in 30 s");
-        assert_eq!(english.length(Duration::from_micros(400)), "< 1 ms");
-        assert_eq!(english.length(Duration::from_millis(3400)), "3.4 s");
-        assert_eq!(swedish.length(Duration::from_millis(3400)), "3,4 s");
-        assert_eq!(english.length(Duration::from_secs(7)), "7 s");
+        assert_eq!(english.duration(Duration::from_micros(400)), "< 1 ms");
+        assert_eq!(english.duration(Duration::from_millis(3400)), "3.4 s");
+        assert_eq!(swedish.duration(Duration::from_millis(3400)), "3,4 s");
+        assert_eq!(english.duration(Duration::from_secs(7)), "7 s");
         assert_eq!((english.count(1_234_567), english.count(12)), ("1,234,567".to_owned(), "12".to_owned()));
         assert_eq!(swedish.count(1000), "1\u{a0}000");
-        assert_eq!(english.clock(english.now), "2026-01-05 08:00:00");
+        assert_eq!(english.date_time(english.now), "2026-01-05 08:00:00");
     }
 
     #[test]
     fn answers_are_said_in_words() {
-        let (english, swedish) = (viewer(Language::English), viewer(Language::Swedish));
+        let (english, swedish) = (Viewer::example(Language::English), Viewer::example(Language::Swedish));
         let rejected = |status| Outcome::Rejected { status, retry_after: None };
         assert_eq!(english.answer(&Outcome::Success { status: 204 }), "204");
         assert_eq!(english.answer(&rejected(503)), "503 Service Unavailable");
@@ -218,11 +222,11 @@ pub(super) mod tests {
 
     #[test]
     fn links_keep_a_chosen_language_and_know_where_they_are() {
-        let mut viewer = viewer(Language::Swedish);
-        assert_eq!(viewer.at("/events"), "/events");
-        viewer.is_chosen = true;
-        assert_eq!(viewer.at("/events"), "/sv/events");
-        assert_eq!(viewer.here_in(Language::English), "/en/subscriptions?q=a");
+        let mut viewer = Viewer::example(Language::Swedish);
+        assert_eq!(viewer.link("/events"), "/events");
+        viewer.is_language_in_path = true;
+        assert_eq!(viewer.link("/events"), "/sv/events");
+        assert_eq!(viewer.this_page_in(Language::English), "/en/subscriptions?q=a");
         assert!(viewer.is_in("/subscriptions") && !viewer.is_in("/") && !viewer.is_in("/events"));
     }
 }

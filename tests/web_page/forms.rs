@@ -416,6 +416,6 @@ async fn deliveries_are_found_by_event_type_and_project() {
         let found = daemon.api.list(&format!("/v1/deliveries?subscription={id}&{search}")).await;
         assert_eq!(found.len(), expected, "{search}");
         let page = get(&daemon, &format!("/deliveries?subscription=crm&{search}")).await.text();
-        assert_eq!(page.matches("<td class=\"at-state\"><a class=\"state ").count(), expected, "{search}");
+        assert_eq!(page.matches("<td class=\"col-state\"><a class=\"state ").count(), expected, "{search}");
     }
 }

@@ -146,10 +146,11 @@ async fn the_preview_matches_the_events_that_are_then_delivered() {
     browser.until_shows("line 1, column").await;
     browser.fill("#filter", " 0").await;
     browser.until_shows("2 of the newest 12 would have been delivered.").await;
-    let reasons: BTreeSet<String> = browser.texts(".looked .no .under").await.into_iter().collect();
+    let reasons: BTreeSet<String> =
+        browser.texts(".preview-list .mismatch .secondary").await.into_iter().collect();
     let expected = ["its project is not wanted", "its type is not wanted", "the filter is not true"];
     assert_eq!(reasons, expected.map(str::to_owned).into());
-    let matching: BTreeSet<String> = browser.texts(".looked .yes").await.into_iter().collect();
+    let matching: BTreeSet<String> = browser.texts(".preview-list .match").await.into_iter().collect();
     browser.click_text("Create subscription").await;
     browser.find("#secret").await;
 

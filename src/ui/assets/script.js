@@ -39,11 +39,11 @@ document.addEventListener("click", async (event) => {
 });
 
 // Parts that are kept fresh while somebody looks.
-function keepFresh() {
+function startRefresh() {
   if (!document.querySelector("[data-live]")) return;
   const every = Number(document.querySelector("[data-every]")?.dataset.every ?? 2000);
   let tag = null;
-  const look = async () => {
+  const refresh = async () => {
     if (!document.hidden) {
       try {
         const address = new URL(location.href);
@@ -52,16 +52,16 @@ function keepFresh() {
         tag = answer.headers.get("ETag");
         if (answer.status === 200 && !answer.redirected) swap(parse(await answer.text()), "[data-live]");
       } catch {
-        // The daemon is away; the next look may find it.
+        // The daemon is away; the next refresh may find it.
       }
     }
-    setTimeout(look, every);
+    setTimeout(refresh, every);
   };
-  setTimeout(look, every);
+  setTimeout(refresh, every);
 }
 
 // The editor: what the form means is asked of the daemon a moment after each change.
-function liven(form) {
+function enhanceEditor(form) {
   let timer = 0;
   let latest = 0;
   const ask = async () => {
@@ -112,7 +112,7 @@ function liven(form) {
 }
 
 // The tail of what happens.
-function tail(table) {
+function startLive(table) {
   const rows = table.tBodies[0];
   const words = table.dataset;
   const name = (id) => document.querySelector(`#live-names option[value="${CSS.escape(id)}"]`)?.label;
@@ -137,16 +137,16 @@ function tail(table) {
     "subscription.changed": (one) => [one.at, words[one.change] ?? one.change, subscription(one.subscription), badge("health", one.health)],
     "stream.gap": () => [new Date().toISOString(), words.gap, "", ""],
   };
-  const most = 200;
+  const rowsMax = 200;
   let paused = false;
   const show = (kind, data) => {
     if (paused) return;
     const row = document.createElement("tr");
-    row.className = "fresh";
+    row.className = "new-row";
     const [at, ...rest] = cells[kind](data);
     for (const content of [at.slice(11, 23), ...rest]) row.insertCell().append(content);
     rows.prepend(row);
-    while (rows.rows.length > most) rows.lastElementChild.remove();
+    while (rows.rows.length > rowsMax) rows.lastElementChild.remove();
     document.getElementById("live-empty").hidden = true;
   };
   const state = document.getElementById("live-state");
@@ -174,8 +174,8 @@ addEventListener("pageshow", () => {
 });
 
 prepare(document);
-keepFresh();
+startRefresh();
 const editor = document.getElementById("editor");
-if (editor) liven(editor);
+if (editor) enhanceEditor(editor);
 const live = document.getElementById("live");
-if (live) tail(live);
+if (live) startLive(live);

@@ -39,7 +39,7 @@ ago-days = { $n ->
    *[other] { $n } days ago
 }
 in-time = in { $time }
-length-days = { $n } d
+duration-days = { $n } d
 
 state-pending = Waiting
 state-in-flight = Being sent
@@ -68,18 +68,18 @@ format-cloudevents = CloudEvents
 ordering-none = As fast as possible
 ordering-fifo = One after the other, in order
 
-fault-not-found = There is nothing here
-fault-forbidden = Not allowed
-fault-conflict = Not possible just now
-fault-request = That could not be understood
-fault-internal = Something went wrong inside
-fault-token = The form is from before the daemon's last start, or from another session. Load its page again and send it once more.
-fault-read-only = This key may look at everything and change nothing.
+page-error-not-found = There is nothing here
+page-error-forbidden = Not allowed
+page-error-conflict = Not possible just now
+page-error-request = That could not be understood
+page-error-internal = Something went wrong inside
+page-error-token = The form is from before the daemon's last start, or from another session. Load its page again and send it once more.
+page-error-read-only = This key may look at everything and change nothing.
 
 login-title = Log in
 login-lead = This daemon is protected by keys.
 login-key = Key
-login-enter = Log in
+login-submit = Log in
 login-unknown = That key is not known here.
 login-ingest = The key { $name } may only submit events. Looking takes a key with the role read or admin.
 login-hint = A new key, and the lines for the config file, are made by:
@@ -104,27 +104,27 @@ overview-off = { $n } of them by hand
 overview-waiting = for their turn or a retry
 overview-held = go out when switched on
 overview-exhausted = { $n } failed for good
-overview-trouble = Needs attention
+overview-unhealthy = Needs attention
 overview-recent = Newest deliveries
-trouble-disabled = switched off { $ago }: { $detail }
-trouble-failing = the first failure was { $ago }
+unhealthy-disabled = switched off { $ago }: { $detail }
+unhealthy-failing = the first failure was { $ago }
 waiting-count = { $n } waiting
-oldest = the oldest { $ago }
+oldest-waiting = the oldest { $ago }
 
 col-state = State
 col-event = Event
 col-subscription = Subscription
 col-answer = Answer
 col-attempts = Attempts
-col-length = Took
+col-duration = Took
 col-when = When
 col-health = Health
 col-name = Name
-col-wants = Wants
+col-matches = Wants
 col-waiting = Waiting
 
 filter-any = Any
-filter-go = Search
+filter-submit = Search
 filter-clear = Clear
 filter-name = Name or address
 filter-health = Health
@@ -136,7 +136,7 @@ filter-event-id = Event's id
 filter-since = Since (UTC)
 filter-until = Until (UTC)
 filter-more = More filters
-filter-wrong = What was asked for cannot be read. See the fields above.
+filter-invalid = What was asked for cannot be read. See the fields above.
 
 deliveries-title = Deliveries
 deliveries-none = Nothing has been delivered yet
@@ -150,27 +150,27 @@ subscription-new = New subscription
 subscription-no-deliveries = Nothing has been on its way here yet. Send an event that it wants:
 recent-deliveries = Newest deliveries
 chart-attempts = How long the newest attempts took
-chart-good = delivered
-chart-bad = failed
+chart-legend-succeeded = delivered
+chart-legend-failed = failed
 owned-by-config = This subscription comes from the config file. Change it there under [[subscriptions]] and reload; it can be switched on and off here.
 filter-errors = { $n ->
     [one] The filter failed on 1 event, which so did not match.
    *[other] The filter failed on { $n } events, which so did not match.
 }
 
-story-manual = Switched off by hand at { $at } UTC: it gets no new events.
-story-gone = Switched off at { $at } UTC: the receiver answered that it is gone for good (410).
-story-exhausted = Switched off at { $at } UTC after the attempts of a delivery were used up: { $detail }.
-story-held = { $n ->
+disabled-manual = Switched off by hand at { $at } UTC: it gets no new events.
+disabled-gone = Switched off at { $at } UTC: the receiver answered that it is gone for good (410).
+disabled-exhausted = Switched off at { $at } UTC after the attempts of a delivery were used up: { $detail }.
+disabled-held = { $n ->
     [0] Nothing is held.
     [one] 1 delivery is held; nothing is lost.
    *[other] { $n } deliveries are held; nothing is lost.
 }
-story-failing = The newest attempt failed. It is tried again on schedule; the others wait meanwhile, and nothing is lost.
-enable-plain = What is held goes out, oldest first.
+failing-text = The newest attempt failed. It is tried again on schedule; the others wait meanwhile, and nothing is lost.
+enable-unchecked = What is held goes out, oldest first.
 enable-checked = A signed health check goes first. If it is answered with 2xx, what is held goes out, oldest first.
 
-field-wants = What it gets
+field-matches = What it gets
 setting-url = Address
 setting-name = Name
 setting-events = Events
@@ -201,7 +201,7 @@ setting-notify-email-help = Who gets mail about its health, if the daemon is set
 setting-events-help = One a line: TODO_CREATED, TODO_* for all that begin so, * for all; !TODO_DELETED takes out.
 setting-projects-help = One a line: website, acme/website, acme/* for a whole company, * for all; !acme/secret takes out.
 setting-filter-help = An expression in CEL over event that must also be true, such as event.data.amount > 100
-retries-none = none: each delivery is attempted once
+setting-retry-schedule-none = none: each delivery is attempted once
 setting-retry-schedule-help = The first attempt is made at once; each wait is followed by another.
 setting-format-help = The format of the request body.
 setting-ordering-help = With "in order", a delivery that is retried blocks those after it.
@@ -242,8 +242,8 @@ picker-no-projects = No projects are known yet. They show here once events came,
 preview-title = Tried on the newest events
 preview-count = { $n } of the newest { $of } would have been delivered.
 preview-none = No event has come yet to try this with.
-preview-yes = would be delivered
-preview-unreadable = This shows once the fields beside it are right.
+preview-match = would be delivered
+preview-invalid = This shows once the fields beside it are right.
 
 reason-events = its type is not wanted
 reason-projects = its project is not wanted
@@ -273,8 +273,8 @@ sentence-list = { $first } and { $last }
 secret-title = The signing secret, shown this once
 secret-lead = Give it to whoever runs the receiver: with it they check that a request is yours. It cannot be shown again.
 secret-verify = How the receiver checks a request
-secret-elsewhere = Another language
-secret-scheme = Any Standard Webhooks library will do. The header webhook-signature holds v1, and then:
+secret-other-language = Another language
+secret-signature = Any Standard Webhooks library will do. The header webhook-signature holds v1, and then:
 
 delete-title = Delete { $name }?
 delete-lead = This cannot be undone.
@@ -285,7 +285,7 @@ delete-unfinished = { $n ->
 }
 delete-secret = Its signing secret is gone for good.
 delete-log = What was delivered stays in the log as long as the log is kept.
-delete-sure = Delete for good
+delete-confirm = Delete for good
 
 retry-lead = Now, with a whole schedule of retries ahead. Attempts already made stay on record.
 timeline = What happened
@@ -297,14 +297,14 @@ timeline-signature = By the present settings; and webhook-signature (in the Blue
 
 payload = Payload
 payload-none = This event has no data.
-payload-pretty = Laid out
+payload-formatted = Laid out
 payload-raw = As it was submitted
 event-matched = { $n ->
     [0] Nobody wanted it
     [one] 1 subscription wanted it
    *[other] { $n } subscriptions wanted it
 }
-event-nobody = No subscription matched when it came. Below is why.
+event-unmatched = No subscription matched when it came. Below is why.
 event-others = Who did not get it, and why
 event-others-lead = By the present settings of each subscription.
 event-others-more = and { $n } more
@@ -320,7 +320,7 @@ notice-retried = It is tried again now.
 notice-refused = That did not work:
 notice-answer = The receiver answered { $answer } after { $length }.
 
-give-up = Give up
+cancel-delivery = Give up
 send-test = Send a test
 notice-cancelled = Given up: it is not attempted any more.
 notice-tested = A signed sample was sent.
@@ -334,15 +334,15 @@ rotate-hour = an hour
 rotate-day = a day
 rotate-week = a week
 rotate-none = not at all
-rotate-go = Make a new secret
+rotate-submit = Make a new secret
 
 overview-charts = Charts
 chart-hour = Attempts in the last hour
 chart-day = Attempts in the last day
-chart-times = How long they took, last hour
+chart-durations = How long they took, last hour
 chart-mean = average
 chart-longest = longest
-chart-now = Last minute
+chart-last-minute = Last minute
 chart-rates = Now
 chart-accepted = { $n ->
     [one] 1 event
@@ -359,12 +359,12 @@ live-lead = Events, attempts and changes of subscriptions as they happen. The ne
 live-open = listening
 live-closed = not connected
 live-pause = Pause
-live-go = Go on
+live-resume = Go on
 live-script = This part needs JavaScript. The same shows, when the page is loaded again, under
 live-empty = Nothing has happened since this page was opened. Send an event:
-live-what = What
-live-which = Which
-live-detail = Detail
+live-col-change = What
+live-col-object = Which
+live-col-detail = Detail
 live-accepted = Event accepted
 live-matched = subscriptions want it
 live-matched-one = subscription wants it
@@ -386,7 +386,7 @@ replay-hour = the last hour
 replay-day = the last day
 replay-week = the last week
 replay-all = the whole log
-replay-which = Which events
+replay-events = Which events
 replay-state-any = All that it wants now
 replay-state-succeeded = Those that were delivered
 replay-state-exhausted = Those whose delivery failed for good
@@ -399,14 +399,14 @@ replay-counted = { $n ->
    *[other] { $n } events would be delivered again.
 }
 replay-counted-part = More than { $n } events would be delivered again; counting took too long to go on.
-replay-what-happens = Each gets a new delivery, oldest first, in steps that leave room for new events. It goes on if the daemon is restarted, and can be stopped.
+replay-explanation = Each gets a new delivery, oldest first, in steps that leave room for new events. It goes on if the daemon is restarted, and can be stopped.
 replay-start = Deliver again now
 replay-events-hint = Single events, or all of one type, are chosen under
 replays-title = Replays
 replays-none = Nothing has been delivered again
 replays-empty = A part of the log is delivered to a subscription again from that subscription's page.
 replay-progress = { $n } of { $of } looked at
-replay-made = { $n ->
+replay-created = { $n ->
     [one] 1 delivery made.
    *[other] { $n } deliveries made.
 }
@@ -415,14 +415,14 @@ replay-skipped = { $n ->
     [one] 1 event passed over: it is on its way already.
    *[other] { $n } events passed over: they are on their way already.
 }
-replay-when = Of the time
+replay-period = Of the time
 replay-span = { $since } to { $until } UTC
 replay-from-beginning = the beginning of the log
-replay-begun = Begun
-replay-ended = Ended
+replay-started = Begun
+replay-finished = Ended
 replay-deliveries = Its deliveries
 replay-stop = Stop
-replay-col-made = Made
+replay-col-created = Made
 job-running = Running
 job-done = Done
 job-cancelled = Stopped
@@ -430,75 +430,75 @@ job-failed = Failed
 notice-replay-started = It has begun, and goes on by itself.
 notice-replay-cancelled = Stopped. What had been made goes on.
 
-again = Deliver again
-again-title = Deliver chosen events again
-again-chosen = { $n ->
+redeliver = Deliver again
+redeliver-title = Deliver chosen events again
+redeliver-selected = { $n ->
     [one] 1 event is chosen.
    *[other] { $n } events are chosen.
 }
-again-more = These are the newest that fit; for more, deliver a subscription's past again from its page.
-again-none = No event is chosen. Tick some in the list, or search for a type, and go on from there.
-again-to = To which subscription
-again-to-hint = Its name, or its id.
-again-look = See what would happen
-again-counted = { $n ->
+redeliver-more = These are the newest that fit; for more, deliver a subscription's past again from its page.
+redeliver-none = No event is chosen. Tick some in the list, or search for a type, and go on from there.
+redeliver-to = To which subscription
+redeliver-to-hint = Its name, or its id.
+redeliver-preview = See what would happen
+redeliver-counted = { $n ->
     [0] Nothing would go to { $name }.
     [one] 1 event would go to { $name }.
    *[other] { $n } events would go to { $name }.
 }
-again-under-way = { $n ->
+redeliver-unfinished = { $n ->
     [one] 1 is on its way there already and is passed over.
    *[other] { $n } are on their way there already and are passed over.
 }
-again-unwanted = { $n ->
+redeliver-unmatched = { $n ->
     [one] 1 of them is not what this subscription asks for. It goes there all the same, since you chose it.
    *[other] { $n } of them are not what this subscription asks for. They go there all the same, since you chose them.
 }
-again-start = Deliver again now
-again-ticked = Deliver the ticked ones again
-again-found = Deliver all of this search again
-again-done = { $n ->
+redeliver-start = Deliver again now
+redeliver-checked = Deliver the ticked ones again
+redeliver-found = Deliver all of this search again
+redeliver-done = { $n ->
     [0] Nothing was delivered again.
     [one] 1 new delivery is made.
    *[other] { $n } new deliveries are made.
 }
-again-passed-over = { $n ->
+redeliver-skipped = { $n ->
     [one] 1 event was passed over: it is on its way already, or no longer in the log.
    *[other] { $n } events were passed over: they are on their way already, or no longer in the log.
 }
-choose = Choose
-reason-under-way = on its way already
+select = Choose
+reason-unfinished = on its way already
 
-editor-sent-before = This form has been sent before, with other settings, and made a subscription then. Send it once more if another one is meant.
+editor-already-submitted = This form has been sent before, with other settings, and made a subscription then. Send it once more if another one is meant.
 picker-seen = { $n ->
     [one] 1 event so far
    *[other] { $n } events so far
 }
 picker-more = The log has more than are shown here. Write the others by hand.
-sentence-most = { $n } { $group } events
+sentence-group-part = { $n } { $group } events
 
-why-by-hand = cancelled by hand
+why-cancelled-manually = cancelled by hand
 why-deleted = its subscription { $name } was deleted at { $at } UTC
 why-deleted-long-ago = its subscription is deleted
-why-switched-off = held since { $at } UTC: switched off by hand
-why-ill = held since { $at } UTC: switched off for its answers, the last being { $detail }
-why-resting = the receiver asked to be left alone until { $at } UTC
-why-probed = waits until the receiver answers again; { $probe } asks it
+why-disabled-manually = held since { $at } UTC: switched off by hand
+why-disabled-failing = held since { $at } UTC: switched off for its answers, the last being { $detail }
+why-retry-after = the receiver asked to be left alone until { $at } UTC
+why-probe = waits until the receiver answers again; { $probe } asks it
 why-due = attempt { $n } is due at { $at } UTC
-why-turn = waits for its turn; { $n } are out to this receiver
-due-why = { $wait } after attempt { $n } ended: the wait of the retry schedule, or longer if the receiver asked for it (Retry-After).
-story-answer = { $detail } from { $host }
-story-failing-since = Attempts fail since { $at } UTC.
+why-queued = waits for its turn; { $n } are out to this receiver
+due-reason = { $wait } after attempt { $n } ended: the wait of the retry schedule, or longer if the receiver asked for it (Retry-After).
+disabled-response = { $detail } from { $host }
+failing-since = Attempts fail since { $at } UTC.
 field-last-success = Last delivered
 field-last-failure = Last failed
 chart-older = older
 chart-newest = newest
-chart-taken = { $n } of { $of } delivered
-chart-lengths = half took up to { $half }, the longest { $longest }
+chart-success-count = { $n } of { $of } delivered
+chart-duration-summary = half took up to { $half }, the longest { $longest }
 chart-hour-ago = an hour ago
 chart-day-ago = a day ago
-chart-at-present = now
-overview-well = In good order
+chart-axis-now = now
+overview-healthy = In good order
 
 problem-name = must be 1 to { $most } printable characters
 problem-name-empty = is empty: { $what } has 1 to { $most } characters

@@ -39,7 +39,7 @@ ago-days = { $n ->
    *[other] för { $n } dagar sedan
 }
 in-time = om { $time }
-length-days = { $n } d
+duration-days = { $n } d
 
 state-pending = Väntar
 state-in-flight = Skickas
@@ -68,18 +68,18 @@ format-cloudevents = CloudEvents
 ordering-none = Så fort som möjligt
 ordering-fifo = En i taget, i ordning
 
-fault-not-found = Här finns inget
-fault-forbidden = Inte tillåtet
-fault-conflict = Inte möjligt just nu
-fault-request = Det gick inte att förstå
-fault-internal = Något gick fel på insidan
-fault-token = Formuläret är från tiden före tjänstens senaste start, eller från en annan inloggning. Läs in sidan på nytt och skicka det igen.
-fault-read-only = Den här nyckeln får se allt men inte ändra något.
+page-error-not-found = Här finns inget
+page-error-forbidden = Inte tillåtet
+page-error-conflict = Inte möjligt just nu
+page-error-request = Det gick inte att förstå
+page-error-internal = Något gick fel på insidan
+page-error-token = Formuläret är från tiden före tjänstens senaste start, eller från en annan inloggning. Läs in sidan på nytt och skicka det igen.
+page-error-read-only = Den här nyckeln får se allt men inte ändra något.
 
 login-title = Logga in
 login-lead = Tjänsten skyddas av nycklar.
 login-key = Nyckel
-login-enter = Logga in
+login-submit = Logga in
 login-unknown = Nyckeln är okänd här.
 login-ingest = Nyckeln { $name } får bara skicka in händelser. För att titta krävs en nyckel med rollen read eller admin.
 login-hint = En ny nyckel, och raderna till konfigurationsfilen, skapas med:
@@ -104,27 +104,27 @@ overview-off = { $n } av dem för hand
 overview-waiting = på sin tur eller ett nytt försök
 overview-held = går ut när den slås på
 overview-exhausted = { $n } misslyckade för gott
-overview-trouble = Behöver uppmärksamhet
+overview-unhealthy = Behöver uppmärksamhet
 overview-recent = Senaste leveranserna
-trouble-disabled = avstängd { $ago }: { $detail }
-trouble-failing = det första felet var { $ago }
+unhealthy-disabled = avstängd { $ago }: { $detail }
+unhealthy-failing = det första felet var { $ago }
 waiting-count = { $n } väntar
-oldest = den äldsta { $ago }
+oldest-waiting = den äldsta { $ago }
 
 col-state = Tillstånd
 col-event = Händelse
 col-subscription = Prenumeration
 col-answer = Svar
 col-attempts = Försök
-col-length = Tog
+col-duration = Tog
 col-when = När
 col-health = Hälsa
 col-name = Namn
-col-wants = Vill ha
+col-matches = Vill ha
 col-waiting = Väntar
 
 filter-any = Alla
-filter-go = Sök
+filter-submit = Sök
 filter-clear = Rensa
 filter-name = Namn eller adress
 filter-health = Hälsa
@@ -136,7 +136,7 @@ filter-event-id = Händelsens id
 filter-since = Från (UTC)
 filter-until = Till (UTC)
 filter-more = Fler filter
-filter-wrong = Det som söktes kan inte läsas. Se fälten ovan.
+filter-invalid = Det som söktes kan inte läsas. Se fälten ovan.
 
 deliveries-title = Leveranser
 deliveries-none = Inget har levererats ännu
@@ -150,27 +150,27 @@ subscription-new = Ny prenumeration
 subscription-no-deliveries = Inget har varit på väg hit ännu. Skicka en händelse som den vill ha:
 recent-deliveries = Senaste leveranserna
 chart-attempts = Hur lång tid de senaste försöken tog
-chart-good = levererade
-chart-bad = misslyckade
+chart-legend-succeeded = levererade
+chart-legend-failed = misslyckade
 owned-by-config = Den här prenumerationen kommer från konfigurationsfilen. Ändra den där under [[subscriptions]] och läs in på nytt; här kan den slås på och av.
 filter-errors = { $n ->
     [one] Filtret misslyckades på 1 händelse, som därför inte passade.
    *[other] Filtret misslyckades på { $n } händelser, som därför inte passade.
 }
 
-story-manual = Avslagen för hand { $at } UTC: den får inga nya händelser.
-story-gone = Avstängd { $at } UTC: mottagaren svarade att den är borta för gott (410).
-story-exhausted = Avstängd { $at } UTC när försöken för en leverans var slut: { $detail }.
-story-held = { $n ->
+disabled-manual = Avslagen för hand { $at } UTC: den får inga nya händelser.
+disabled-gone = Avstängd { $at } UTC: mottagaren svarade att den är borta för gott (410).
+disabled-exhausted = Avstängd { $at } UTC när försöken för en leverans var slut: { $detail }.
+disabled-held = { $n ->
     [0] Inget hålls kvar.
     [one] 1 leverans hålls kvar; inget är förlorat.
    *[other] { $n } leveranser hålls kvar; inget är förlorat.
 }
-story-failing = Det senaste försöket misslyckades. Det görs om enligt schemat; de andra väntar så länge, och inget är förlorat.
-enable-plain = Det som hålls kvar går ut, äldst först.
+failing-text = Det senaste försöket misslyckades. Det görs om enligt schemat; de andra väntar så länge, och inget är förlorat.
+enable-unchecked = Det som hålls kvar går ut, äldst först.
 enable-checked = Först skickas en signerad hälsokontroll. Besvaras den med 2xx går det som hålls kvar ut, äldst först.
 
-field-wants = Vad den får
+field-matches = Vad den får
 setting-url = Adress
 setting-name = Namn
 setting-events = Händelser
@@ -201,7 +201,7 @@ setting-notify-email-help = Vem som får e-post om hur den mår, om tjänsten ä
 setting-events-help = En per rad: TODO_CREATED, TODO_* för alla som börjar så, * för alla; !TODO_DELETED tar bort.
 setting-projects-help = En per rad: website, acme/website, acme/* för ett helt företag, * för alla; !acme/secret tar bort.
 setting-filter-help = Ett uttryck i CEL över event som också måste vara sant, till exempel event.data.amount > 100
-retries-none = inga: varje leverans försöks en gång
+setting-retry-schedule-none = inga: varje leverans försöks en gång
 setting-retry-schedule-help = Första försöket görs genast; varje väntan följs av ett till.
 setting-format-help = Formatet på det som skickas.
 setting-ordering-help = I ordning betyder att en leverans som försöks igen håller tillbaka dem som kommer efter.
@@ -242,8 +242,8 @@ picker-no-projects = Inga projekt är kända ännu. De visas här när händelse
 preview-title = Prövat på de senaste händelserna
 preview-count = { $n } av de senaste { $of } hade levererats.
 preview-none = Ingen händelse har kommit ännu att pröva med.
-preview-yes = skulle levereras
-preview-unreadable = Detta visas när fälten bredvid stämmer.
+preview-match = skulle levereras
+preview-invalid = Detta visas när fälten bredvid stämmer.
 
 reason-events = typen är inte önskad
 reason-projects = projektet är inte önskat
@@ -273,8 +273,8 @@ sentence-list = { $first } och { $last }
 secret-title = Signeringshemligheten, visas bara nu
 secret-lead = Ge den till den som sköter mottagaren: med den kontrolleras att ett anrop är ditt. Den kan inte visas igen.
 secret-verify = Så kontrollerar mottagaren ett anrop
-secret-elsewhere = Annat språk
-secret-scheme = Vilket Standard Webhooks-bibliotek som helst duger. Huvudet webhook-signature innehåller v1, och sedan:
+secret-other-language = Annat språk
+secret-signature = Vilket Standard Webhooks-bibliotek som helst duger. Huvudet webhook-signature innehåller v1, och sedan:
 
 delete-title = Ta bort { $name }?
 delete-lead = Det går inte att ångra.
@@ -285,7 +285,7 @@ delete-unfinished = { $n ->
 }
 delete-secret = Signeringshemligheten försvinner för gott.
 delete-log = Det som levererats finns kvar i loggen så länge loggen sparas.
-delete-sure = Ta bort för gott
+delete-confirm = Ta bort för gott
 
 retry-lead = Nu, med ett helt schema av nya försök framför sig. Redan gjorda försök finns kvar.
 timeline = Vad som hände
@@ -297,14 +297,14 @@ timeline-signature = Enligt nuvarande inställningar; samt webhook-signature (i 
 
 payload = Innehåll
 payload-none = Händelsen har ingen data.
-payload-pretty = Uppställt
+payload-formatted = Uppställt
 payload-raw = Som det skickades in
 event-matched = { $n ->
     [0] Ingen ville ha den
     [one] 1 prenumeration ville ha den
    *[other] { $n } prenumerationer ville ha den
 }
-event-nobody = Ingen prenumeration passade när den kom. Nedan står varför.
+event-unmatched = Ingen prenumeration passade när den kom. Nedan står varför.
 event-others = Vilka som inte fick den, och varför
 event-others-lead = Enligt varje prenumerations nuvarande inställningar.
 event-others-more = och { $n } till
@@ -320,7 +320,7 @@ notice-retried = Det görs ett nytt försök nu.
 notice-refused = Det gick inte:
 notice-answer = Mottagaren svarade { $answer } efter { $length }.
 
-give-up = Ge upp
+cancel-delivery = Ge upp
 send-test = Skicka ett test
 notice-cancelled = Uppgiven: inga fler försök görs.
 notice-tested = Ett signerat prov har skickats.
@@ -334,15 +334,15 @@ rotate-hour = en timme
 rotate-day = ett dygn
 rotate-week = en vecka
 rotate-none = ingen tid alls
-rotate-go = Skapa en ny hemlighet
+rotate-submit = Skapa en ny hemlighet
 
 overview-charts = Diagram
 chart-hour = Försök senaste timmen
 chart-day = Försök senaste dygnet
-chart-times = Hur lång tid de tog, senaste timmen
+chart-durations = Hur lång tid de tog, senaste timmen
 chart-mean = i snitt
 chart-longest = längst
-chart-now = Senaste minuten
+chart-last-minute = Senaste minuten
 chart-rates = Nu
 chart-accepted = { $n ->
     [one] 1 händelse
@@ -359,12 +359,12 @@ live-lead = Händelser, försök och ändringar av prenumerationer medan de sker
 live-open = lyssnar
 live-closed = inte ansluten
 live-pause = Pausa
-live-go = Fortsätt
+live-resume = Fortsätt
 live-script = Den här delen behöver JavaScript. Samma sak visas, när sidan läses in igen, under
 live-empty = Inget har hänt sedan sidan öppnades. Skicka en händelse:
-live-what = Vad
-live-which = Vilken
-live-detail = Detalj
+live-col-change = Vad
+live-col-object = Vilken
+live-col-detail = Detalj
 live-accepted = Händelse mottagen
 live-matched = prenumerationer vill ha den
 live-matched-one = prenumeration vill ha den
@@ -386,7 +386,7 @@ replay-hour = senaste timmen
 replay-day = senaste dygnet
 replay-week = senaste veckan
 replay-all = hela loggen
-replay-which = Vilka händelser
+replay-events = Vilka händelser
 replay-state-any = Alla som den vill ha nu
 replay-state-succeeded = De som levererades
 replay-state-exhausted = De vars leverans misslyckades för gott
@@ -399,14 +399,14 @@ replay-counted = { $n ->
    *[other] { $n } händelser skulle levereras igen.
 }
 replay-counted-part = Fler än { $n } händelser skulle levereras igen; det tog för lång tid att räkna dem alla.
-replay-what-happens = Var och en får en ny leverans, äldst först, i steg som lämnar plats för nya händelser. Det fortsätter om tjänsten startas om, och kan stoppas.
+replay-explanation = Var och en får en ny leverans, äldst först, i steg som lämnar plats för nya händelser. Det fortsätter om tjänsten startas om, och kan stoppas.
 replay-start = Leverera igen nu
 replay-events-hint = Enstaka händelser, eller alla av en typ, väljs under
 replays-title = Omleveranser
 replays-none = Inget har levererats igen
 replays-empty = En del av loggen levereras igen till en prenumeration från prenumerationens sida.
 replay-progress = { $n } av { $of } genomgångna
-replay-made = { $n ->
+replay-created = { $n ->
     [one] 1 leverans skapad.
    *[other] { $n } leveranser skapade.
 }
@@ -415,14 +415,14 @@ replay-skipped = { $n ->
     [one] 1 händelse hoppades över: den är redan på väg.
    *[other] { $n } händelser hoppades över: de är redan på väg.
 }
-replay-when = Från tiden
+replay-period = Från tiden
 replay-span = { $since } till { $until } UTC
 replay-from-beginning = loggens början
-replay-begun = Påbörjad
-replay-ended = Avslutad
+replay-started = Påbörjad
+replay-finished = Avslutad
 replay-deliveries = Dess leveranser
 replay-stop = Stoppa
-replay-col-made = Skapade
+replay-col-created = Skapade
 job-running = Pågår
 job-done = Klar
 job-cancelled = Stoppad
@@ -430,75 +430,75 @@ job-failed = Misslyckad
 notice-replay-started = Den har börjat och fortsätter av sig själv.
 notice-replay-cancelled = Stoppad. Det som hann skapas går ut.
 
-again = Leverera igen
-again-title = Leverera valda händelser igen
-again-chosen = { $n ->
+redeliver = Leverera igen
+redeliver-title = Leverera valda händelser igen
+redeliver-selected = { $n ->
     [one] 1 händelse är vald.
    *[other] { $n } händelser är valda.
 }
-again-more = Det är de nyaste som passar; för fler, leverera en prenumerations historia igen från dess sida.
-again-none = Ingen händelse är vald. Kryssa för några i listan, eller sök på en typ, och fortsätt därifrån.
-again-to = Till vilken prenumeration
-again-to-hint = Dess namn, eller dess id.
-again-look = Se vad som skulle hända
-again-counted = { $n ->
+redeliver-more = Det är de nyaste som passar; för fler, leverera en prenumerations historia igen från dess sida.
+redeliver-none = Ingen händelse är vald. Kryssa för några i listan, eller sök på en typ, och fortsätt därifrån.
+redeliver-to = Till vilken prenumeration
+redeliver-to-hint = Dess namn, eller dess id.
+redeliver-preview = Se vad som skulle hända
+redeliver-counted = { $n ->
     [0] Inget skulle gå till { $name }.
     [one] 1 händelse skulle gå till { $name }.
    *[other] { $n } händelser skulle gå till { $name }.
 }
-again-under-way = { $n ->
+redeliver-unfinished = { $n ->
     [one] 1 är redan på väg dit och hoppas över.
    *[other] { $n } är redan på väg dit och hoppas över.
 }
-again-unwanted = { $n ->
+redeliver-unmatched = { $n ->
     [one] 1 av dem är inte vad prenumerationen ber om. Den går dit ändå, eftersom du valde den.
    *[other] { $n } av dem är inte vad prenumerationen ber om. De går dit ändå, eftersom du valde dem.
 }
-again-start = Leverera igen nu
-again-ticked = Leverera de ikryssade igen
-again-found = Leverera hela sökningen igen
-again-done = { $n ->
+redeliver-start = Leverera igen nu
+redeliver-checked = Leverera de ikryssade igen
+redeliver-found = Leverera hela sökningen igen
+redeliver-done = { $n ->
     [0] Inget levererades igen.
     [one] 1 ny leverans är skapad.
    *[other] { $n } nya leveranser är skapade.
 }
-again-passed-over = { $n ->
+redeliver-skipped = { $n ->
     [one] 1 händelse hoppades över: den är redan på väg, eller finns inte kvar i loggen.
    *[other] { $n } händelser hoppades över: de är redan på väg, eller finns inte kvar i loggen.
 }
-choose = Välj
-reason-under-way = redan på väg
+select = Välj
+reason-unfinished = redan på väg
 
-editor-sent-before = Formuläret har redan skickats, med andra inställningar, och skapade då en prenumeration. Skicka det en gång till om en till är avsedd.
+editor-already-submitted = Formuläret har redan skickats, med andra inställningar, och skapade då en prenumeration. Skicka det en gång till om en till är avsedd.
 picker-seen = { $n ->
     [one] 1 händelse hittills
    *[other] { $n } händelser hittills
 }
 picker-more = Loggen har fler än de som visas här. Skriv de andra för hand.
-sentence-most = { $n } händelser i { $group }
+sentence-group-part = { $n } händelser i { $group }
 
-why-by-hand = avbruten för hand
+why-cancelled-manually = avbruten för hand
 why-deleted = dess prenumeration { $name } togs bort { $at } UTC
 why-deleted-long-ago = dess prenumeration är borttagen
-why-switched-off = hålls kvar sedan { $at } UTC: avslagen för hand
-why-ill = hålls kvar sedan { $at } UTC: avstängd för sina svar, det sista { $detail }
-why-resting = mottagaren bad om att lämnas i fred till { $at } UTC
-why-probed = väntar tills mottagaren svarar igen; { $probe } frågar den
+why-disabled-manually = hålls kvar sedan { $at } UTC: avslagen för hand
+why-disabled-failing = hålls kvar sedan { $at } UTC: avstängd för sina svar, det sista { $detail }
+why-retry-after = mottagaren bad om att lämnas i fred till { $at } UTC
+why-probe = väntar tills mottagaren svarar igen; { $probe } frågar den
 why-due = försök { $n } görs { $at } UTC
-why-turn = väntar på sin tur; { $n } är ute hos mottagaren
-due-why = { $wait } efter att försök { $n } slutade: väntetiden i schemat, eller längre om mottagaren bad om det (Retry-After).
-story-answer = { $detail } från { $host }
-story-failing-since = Försök misslyckas sedan { $at } UTC.
+why-queued = väntar på sin tur; { $n } är ute hos mottagaren
+due-reason = { $wait } efter att försök { $n } slutade: väntetiden i schemat, eller längre om mottagaren bad om det (Retry-After).
+disabled-response = { $detail } från { $host }
+failing-since = Försök misslyckas sedan { $at } UTC.
 field-last-success = Senast levererad
 field-last-failure = Senast misslyckad
 chart-older = äldre
 chart-newest = nyast
-chart-taken = { $n } av { $of } levererade
-chart-lengths = hälften tog högst { $half }, det längsta { $longest }
+chart-success-count = { $n } av { $of } levererade
+chart-duration-summary = hälften tog högst { $half }, det längsta { $longest }
 chart-hour-ago = för en timme sedan
 chart-day-ago = för ett dygn sedan
-chart-at-present = nu
-overview-well = I god ordning
+chart-axis-now = nu
+overview-healthy = I god ordning
 
 problem-name = måste vara 1 till { $most } skrivbara tecken
 problem-name-empty = är tomt: { $what } har 1 till { $most } tecken

@@ -3,12 +3,11 @@
 use fluent_bundle::FluentArgs;
 
 use super::language::Language;
-use super::viewer::Viewer;
 use crate::flow::ChangeError;
 use crate::model::problem::{Localized as _, Message, MessageValue, Problem};
 
 /// A message in that language.
-pub(super) fn explain(language: Language, message: &Message) -> String {
+pub(super) fn localize(language: Language, message: &Message) -> String {
     let mut args = FluentArgs::new();
     for (name, value) in &message.values {
         let said = match value {
@@ -17,18 +16,18 @@ pub(super) fn explain(language: Language, message: &Message) -> String {
         };
         args.set(*name, said);
     }
-    language.say(message.id, Some(&args))
+    language.format(message.id, Some(&args))
 }
 
 /// What is wrong with an input, without its place.
 pub(super) fn detail(language: Language, problem: &Problem) -> String {
-    problem.message.as_ref().map_or_else(|| problem.detail.clone(), |message| explain(language, message))
+    problem.message.as_ref().map_or_else(|| problem.detail.clone(), |message| localize(language, message))
 }
 
 /// Words in English in that language; as they are if it has none of its own for them.
 fn phrase(language: Language, words: &str) -> String {
     let id = phrase_id(words);
-    let said = language.say(&id, None);
+    let said = language.format(&id, None);
     if said == id { words.to_owned() } else { said }
 }
 
@@ -43,14 +42,14 @@ fn phrase_id(words: &str) -> String {
 }
 
 /// There is no such thing.
-pub(super) fn no_such(what: &str, id: impl std::fmt::Display) -> Message {
+pub(super) fn not_found(what: &str, id: impl std::fmt::Display) -> Message {
     Message::new("problem-no-such").with_phrase("what", what).with("id", id)
 }
 
 /// Why a change was not made; none for faults of ours and for inputs, whose problems tell it.
 pub(super) fn of_change(error: &ChangeError) -> Option<Message> {
     Some(match error {
-        ChangeError::NotFound { what, id } => no_such(what, id),
+        ChangeError::NotFound { what, id } => not_found(what, id),
         ChangeError::ManagedByConfig { name } => Message::new("problem-of-config").with("name", name),
         ChangeError::Outdated { id } => Message::new("problem-outdated").with("id", id),
         ChangeError::Conflict(conflict) => conflict.message(),
@@ -65,11 +64,11 @@ pub(super) fn of_change(error: &ChangeError) -> Option<Message> {
 }
 
 /// Why a change was not made, to that viewer.
-pub(super) fn said(v: &Viewer, error: &ChangeError) -> String {
+pub(super) fn change_error(language: Language, error: &ChangeError) -> String {
     if let ChangeError::Invalid(problems) = error {
-        return problems.iter().map(|problem| detail(v.language, problem)).collect::<Vec<_>>().join("; ");
+        return problems.iter().map(|problem| detail(language, problem)).collect::<Vec<_>>().join("; ");
     }
-    of_change(error).map_or_else(|| error.to_string(), |message| explain(v.language, &message))
+    of_change(error).map_or_else(|| error.to_string(), |message| localize(language, &message))
 }
 
 #[cfg(test)]
@@ -213,8 +212,8 @@ mod tests {
     #[test]
     fn what_the_api_says_is_said_in_each_language() {
         for (text, message) in everything() {
-            assert_eq!(explain(Language::English, &message), text);
-            let swedish = explain(Language::Swedish, &message);
+            assert_eq!(localize(Language::English, &message), text);
+            let swedish = localize(Language::Swedish, &message);
             assert!(swedish != text && !swedish.contains("{$"), "{swedish}");
             for (name, value) in &message.values {
                 let MessageValue::Phrase(words) = value else { continue };
