@@ -17,7 +17,7 @@ use super::state::Ui;
 use super::subscriptions;
 use super::viewer::Viewer;
 use crate::flow::Flow;
-use crate::flow::list::Narrowing;
+use crate::flow::list::DeliveryFilter;
 use crate::flow::view::{DeliveryView, Reason};
 use crate::model::attempt::Attempt;
 use crate::model::delivery::{Delivery, DeliveryState, Progress};
@@ -74,17 +74,17 @@ impl DeliveryRow {
 
 fn why(v: &Viewer, reason: &Reason) -> String {
     match reason {
-        Reason::ByHand => v.t("why-cancelled-manually"),
+        Reason::CancelledManually => v.t("why-cancelled-manually"),
         Reason::Deleted { name, at } => v.t2("why-deleted", "name", name.clone(), "at", v.date_time(at)),
         Reason::DeletedLongAgo => v.t("why-deleted-long-ago"),
-        Reason::SwitchedOff { since } => v.t1("why-disabled-manually", "at", v.date_time(since)),
-        Reason::Ill { since, detail, .. } => {
+        Reason::DisabledManually { since } => v.t1("why-disabled-manually", "at", v.date_time(since)),
+        Reason::Unhealthy { since, detail, .. } => {
             v.t2("why-disabled-failing", "at", v.date_time(since), "detail", detail.clone())
         }
-        Reason::Resting { until } => v.t1("why-retry-after", "at", v.date_time(until)),
-        Reason::Probed { probe } => v.t1("why-probe", "probe", probe.to_string()),
+        Reason::Paused { until } => v.t1("why-retry-after", "at", v.date_time(until)),
+        Reason::WaitsForProbe { probe } => v.t1("why-probe", "probe", probe.to_string()),
         Reason::Due { attempt, at } => v.t2("why-due", "n", *attempt, "at", v.date_time(at)),
-        Reason::Turn { in_flight } => v.t1("why-queued", "n", *in_flight),
+        Reason::WaitsForTurn { in_flight } => v.t1("why-queued", "n", *in_flight),
     }
 }
 
@@ -92,7 +92,7 @@ fn why(v: &Viewer, reason: &Reason) -> String {
 pub(super) fn rows(
     flow: &Flow,
     query: DeliveryQuery,
-    narrowing: &Narrowing,
+    narrowing: &DeliveryFilter,
 ) -> Result<Page<DeliveryRow, DeliveryId>, StoreError> {
     let page = flow.deliveries(query, narrowing)?;
     let rows = page.items.into_iter().map(|delivery| DeliveryRow::of(flow, delivery));
@@ -143,7 +143,7 @@ pub(super) async fn list(
     uri: Uri,
 ) -> Result<Response, PageError> {
     let mut query = Query::new(&uri);
-    let narrowing = Narrowing {
+    let narrowing = DeliveryFilter {
         states: query.read("state").into_iter().collect(),
         event_type: query.read("type"),
         project: query.read("project"),

@@ -152,7 +152,7 @@ pub(super) async fn create(
     };
     match ui.run_change(change).await? {
         Ok(entry) => {
-            let notice = if entry.is_as_made() {
+            let notice = if entry.is_unchanged() {
                 notice::secret_or(&entry, "notice-created")
             } else {
                 Notice::Done("notice-created")

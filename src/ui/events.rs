@@ -146,10 +146,10 @@ pub(super) async fn show(
         let rows: Vec<DeliveryRow> = rows.collect::<Result<_, _>>()?;
         let mut others = flow.explain(&event.content);
         // Beyond those listed, whoever matches got it too.
-        let is_whole = rows.len() < DELIVERIES_MAX;
+        let is_complete = rows.len() < DELIVERIES_MAX;
         others.retain(|other| {
             !rows.iter().any(|row| row.delivery.subscription == other.subscription)
-                && (is_whole || other.verdict != MatchOutcome::Matches)
+                && (is_complete || other.verdict != MatchOutcome::Matches)
         });
         Ok(Some((event, rows, others)))
     });

@@ -17,8 +17,8 @@ use super::viewer::Viewer;
 use crate::flow::Entry;
 use crate::flow::Flow;
 use crate::flow::history::{MINUTES_MAX, Minute};
-use crate::flow::list::Narrowing;
-use crate::flow::meter::{Latency, Reading};
+use crate::flow::list::DeliveryFilter;
+use crate::flow::meter::{Latency, MeterReading};
 use crate::model::time::Timestamp;
 use crate::store::{DeliveryQuery, EventQuery, StoreError};
 
@@ -75,7 +75,7 @@ struct OverviewPage<'a> {
     /// Those that nothing is the matter with: id, name, and the word of their health.
     healthy: Vec<(String, String, &'static str)>,
     rows: Vec<DeliveryRow>,
-    passed: Reading,
+    passed: MeterReading,
     hour: ActivityChart,
     day: ActivityChart,
 }
@@ -145,7 +145,7 @@ impl ActivityChart {
 struct OverviewData {
     healthy: Vec<(String, String, &'static str)>,
     totals: Totals,
-    passed: Reading,
+    passed: MeterReading,
     unhealthy: Vec<SubscriptionRow>,
     rows: Vec<DeliveryRow>,
 }
@@ -187,6 +187,6 @@ fn read(flow: &Flow) -> Result<OverviewData, StoreError> {
         })
         .collect::<Result<_, StoreError>>()?;
     let recent = DeliveryQuery { limit: RECENT_MAX, ..DeliveryQuery::default() };
-    let rows = rows(flow, recent, &Narrowing::default())?.items;
-    Ok(OverviewData { healthy, totals, passed: flow.numbers()?.passed, unhealthy, rows })
+    let rows = rows(flow, recent, &DeliveryFilter::default())?.items;
+    Ok(OverviewData { healthy, totals, passed: flow.daemon_stats()?.passed, unhealthy, rows })
 }

@@ -20,7 +20,7 @@ use super::subscription::find;
 use super::viewer::Viewer;
 use crate::flow::Entry;
 use crate::flow::Flow;
-use crate::flow::replay::{Counted, REPLAYED_STATES, ReplayAsk};
+use crate::flow::replay::{REPLAYED_STATES, ReplayCount, ReplayRequest};
 use crate::model::delivery::DeliveryState;
 use crate::model::id::{ReplayId, SubscriptionId};
 use crate::model::problem::{Localized as _, Message};
@@ -43,7 +43,7 @@ struct ReplayForm<'a> {
     entry: &'a Entry,
     query: &'a Query,
     notice: Option<Notice>,
-    counted: Option<Counted>,
+    counted: Option<ReplayCount>,
     form_key: String,
     states: [DeliveryState; 3],
 }
@@ -80,7 +80,7 @@ pub(super) async fn form(
     viewer.require_change()?;
     let entry = find(&ui, &id)?;
     let mut query = Query::new(&uri);
-    let ask = ReplayAsk {
+    let ask = ReplayRequest {
         subscription: entry.subscription.id,
         since: query.time("since"),
         until: query.time("until"),
@@ -143,10 +143,10 @@ fn read_ask(
     since: &str,
     until: &str,
     state: &str,
-) -> Result<ReplayAsk, Message> {
+) -> Result<ReplayRequest, Message> {
     let mut query = Query::default();
     let (since, until) = (query.time_of("since", since), query.time_of("until", until));
-    let ask = ReplayAsk { subscription, since, until, states: parse_state(state) };
+    let ask = ReplayRequest { subscription, since, until, states: parse_state(state) };
     let problem = query.first_problem().cloned().or_else(|| ask.problem().map(|problem| problem.message()));
     problem.map_or(Ok(ask), Err)
 }

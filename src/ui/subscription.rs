@@ -20,8 +20,8 @@ use super::setting_field::{self, plain_settings};
 use super::state::Ui;
 use super::subscriptions::health;
 use super::viewer::Viewer;
-use crate::flow::list::Narrowing;
-use crate::flow::view::Stats;
+use crate::flow::list::DeliveryFilter;
+use crate::flow::view::DeliveryStats;
 use crate::flow::{ChangeError, Entry};
 use crate::model::id::SubscriptionId;
 use crate::model::setting::{Kind, Setting};
@@ -39,7 +39,7 @@ const CHARTED_MAX: usize = 60;
 struct SubscriptionPage<'a> {
     v: &'a Viewer,
     entry: &'a Entry,
-    stats: Stats,
+    stats: DeliveryStats,
     rows: Vec<DeliveryRow>,
     sentence: String,
     notice: Option<Notice>,
@@ -174,7 +174,7 @@ pub(super) async fn show(
         .query(move |flow| {
             let recent =
                 DeliveryQuery { subscription: Some(id), limit: CHARTED_MAX, ..DeliveryQuery::default() };
-            Ok((flow.stats(id)?, rows(flow, recent, &Narrowing::default())?.items, Catalog::read(flow)))
+            Ok((flow.stats(id)?, rows(flow, recent, &DeliveryFilter::default())?.items, Catalog::read(flow)))
         })
         .await?;
     let chart = AttemptChart::of(&rows);
@@ -190,7 +190,7 @@ pub(super) async fn show(
 struct DeletePage<'a> {
     v: &'a Viewer,
     entry: &'a Entry,
-    stats: Stats,
+    stats: DeliveryStats,
 }
 
 impl DeletePage<'_> {

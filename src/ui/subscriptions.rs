@@ -16,7 +16,7 @@ use super::state::Ui;
 use super::viewer::Viewer;
 use crate::flow::Entry;
 use crate::flow::Flow;
-use crate::flow::view::Stats;
+use crate::flow::view::DeliveryStats;
 use crate::model::id::SubscriptionId;
 use crate::model::problem::Message;
 use crate::model::subscription::{DisabledReason, Health};
@@ -25,7 +25,7 @@ use crate::store::StoreError;
 /// A subscription in a list.
 pub(super) struct SubscriptionRow {
     pub(super) entry: Entry,
-    pub(super) stats: Stats,
+    pub(super) stats: DeliveryStats,
     pub(super) sentence: String,
 }
 
@@ -68,7 +68,7 @@ const SUGGESTED_NAMES_MAX: usize = 200;
 /// The names that a field offers. Each once.
 pub(super) fn names(flow: &Flow) -> Vec<String> {
     let mut names: Vec<String> = flow
-        .some_subscriptions(SUGGESTED_NAMES_MAX)
+        .oldest_subscriptions(SUGGESTED_NAMES_MAX)
         .into_iter()
         .map(|entry| entry.subscription.spec.name.clone())
         .collect();
