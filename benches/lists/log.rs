@@ -1,4 +1,4 @@
-//! A log to list: built through the store, with a note of what is in it.
+//! A log for the list benchmark: built through the store, with a record of its contents.
 
 use std::path::Path;
 use std::time::Duration;
@@ -8,8 +8,7 @@ use postrider::model::attempt::{Attempt, Outcome};
 use postrider::model::delivery::{Delivery, Progress};
 use postrider::model::event::EventContent;
 use postrider::model::id::SubscriptionId;
-use postrider::model::input::SubscriptionInput;
-use postrider::model::subscription::{Disabled, DisabledReason, HealthState, ManagedBy, Subscription};
+use postrider::model::subscription::{Disabled, DisabledReason, HealthState, Subscription, SubscriptionSpec};
 use postrider::model::time::{Clock, Timestamp};
 use postrider::store::{Append, Place, Settlement, Store, StoreError, StoreOptions, Target, open};
 use rand::rngs::StdRng;
@@ -21,17 +20,17 @@ const TYPES: u32 = 50;
 const PROJECTS: u32 = 2000;
 const COMPANIES: u32 = 100;
 pub const SUBSCRIPTIONS: u32 = 200;
-/// Gets a delivery of every fifth event.
+/// The subscription that gets a delivery of every fifth event.
 pub const BIG: u32 = 0;
-/// Gets twenty deliveries in all.
+/// The subscription that gets only twenty deliveries.
 pub const FEW: u32 = SUBSCRIPTIONS - 1;
-/// Switched off for bad health.
+/// The subscriptions that are disabled because of their health.
 pub const OFF: std::ops::Range<u32> = 10..15;
-/// How many events have the rare type and the rare project.
+/// The number of events with the rare type, and of events with the rare project.
 const RARE: usize = 20;
 const BATCH: usize = 500;
 
-/// A delivery as it was made.
+/// The state that a delivery is built with.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum State {
     Pending,
@@ -41,8 +40,8 @@ pub enum State {
     Cancelled,
 }
 
-/// What was put into the log.
-pub struct EventNote {
+/// An event in the log.
+pub struct LoggedEvent {
     pub id: u128,
     pub event_type: u32,
     pub project: u32,
@@ -50,18 +49,18 @@ pub struct EventNote {
     pub sender_id: Option<String>,
 }
 
-pub struct DeliveryNote {
+pub struct LoggedDelivery {
     pub id: u128,
     pub event: u128,
     pub subscription: u32,
     pub state: State,
 }
 
-/// The log in notes, oldest first.
+/// The contents of the log, oldest first.
 #[derive(Default)]
-pub struct Notes {
-    pub events: Vec<EventNote>,
-    pub deliveries: Vec<DeliveryNote>,
+pub struct BuiltLog {
+    pub events: Vec<LoggedEvent>,
+    pub deliveries: Vec<LoggedDelivery>,
 }
 
 pub fn subscription_id(number: u32) -> SubscriptionId {
@@ -79,8 +78,8 @@ pub fn project_name(number: u32) -> String {
 pub const RARE_TYPE: u32 = TYPES;
 pub const RARE_PROJECT: u32 = PROJECTS;
 
-/// Builds a log of so many deliveries, for a receiver at this port that never answers.
-pub async fn build(path: &Path, deliveries: usize, port: u16) -> Notes {
+/// Builds a log with this many deliveries, for a receiver at `port` that never answers.
+pub async fn build(path: &Path, deliveries: usize, port: u16) -> BuiltLog {
     let clock = Clock::system();
     let options = StoreOptions {
         key_file: None,
@@ -93,24 +92,24 @@ pub async fn build(path: &Path, deliveries: usize, port: u16) -> Notes {
     let mut running = JoinSet::new();
     running.spawn(opened.committer.run());
     let mut builder =
-        Builder { store: opened.store, clock, rng: StdRng::seed_from_u64(2), notes: Notes::default() };
+        Builder { store: opened.store, clock, rng: StdRng::seed_from_u64(2), built: BuiltLog::default() };
     builder.subscribe(port).await;
     let events = deliveries / 2;
     let rare = events / RARE;
     for first in (0..events).step_by(BATCH) {
         builder.batch(first..(first + BATCH).min(events), rare).await;
     }
-    let Builder { store, notes, .. } = builder;
+    let Builder { store, built, .. } = builder;
     drop((store, opened.reader));
     running.join_next().await.unwrap().unwrap().unwrap();
-    notes
+    built
 }
 
 struct Builder {
     store: Store,
     clock: Clock,
     rng: StdRng,
-    notes: Notes,
+    built: BuiltLog,
 }
 
 impl Builder {
@@ -130,15 +129,8 @@ impl Builder {
                 "timeout": "60s", "events": ["nothing.of.this"],
             });
             let now = self.clock.now();
-            let subscription = Subscription {
-                id: subscription_id(number),
-                spec: SubscriptionInput::read(members.as_object().unwrap()).unwrap().spec,
-                managed_by: ManagedBy::Api,
-                secrets: Vec::new(),
-                created_at: now,
-                updated_at: now,
-                deleted_at: None,
-            };
+            let subscription =
+                Subscription::new(subscription_id(number), SubscriptionSpec::read(&members).unwrap(), now);
             let disabled = Disabled { reason: DisabledReason::Exhausted, at: now, detail: "500".to_owned() };
             let disabled = OFF.contains(&number).then_some(disabled);
             let health = HealthState { disabled, ..HealthState::default() };
@@ -146,13 +138,13 @@ impl Builder {
         }
     }
 
-    fn event(&mut self, number: usize, rare: usize) -> EventNote {
+    fn event(&mut self, number: usize, rare: usize) -> LoggedEvent {
         let is_rare = number % rare.max(1) == rare / 2;
         let rng = &mut self.rng;
-        // Some types are much more common than others.
+        // The smaller of two random numbers makes some types much more common than others.
         let common = rng.random_range(0..TYPES).min(rng.random_range(0..TYPES));
         let project = rng.random_range(0..PROJECTS);
-        EventNote {
+        LoggedEvent {
             id: 0,
             event_type: if is_rare { RARE_TYPE } else { common },
             project: if is_rare { RARE_PROJECT } else { project },
@@ -186,7 +178,7 @@ impl Builder {
 
     async fn batch(&mut self, numbers: std::ops::Range<usize>, rare: usize) {
         let mut list = Vec::new();
-        let mut notes = Vec::new();
+        let mut built = Vec::new();
         for number in numbers {
             let note = self.event(number, rare);
             let targets = self.target(number, rare);
@@ -205,16 +197,16 @@ impl Builder {
                 queued: matches!(state, State::Pending | State::Held),
             };
             list.push(Append { content, targets: targets.iter().zip(&states).map(queued).collect() });
-            notes.push((note, targets, states));
+            built.push((note, targets, states));
         }
         let appended = self.step(|place, done| place.append(list, done)).await;
         let mut settlements = Vec::new();
-        for (one, (note, targets, states)) in appended.into_iter().zip(notes) {
+        for (one, (note, targets, states)) in appended.into_iter().zip(built) {
             let event = one.event.id;
-            self.notes.events.push(EventNote { id: event.bits(), ..note });
+            self.built.events.push(LoggedEvent { id: event.bits(), ..note });
             for ((id, subscription), state) in one.deliveries.into_iter().zip(targets).zip(states) {
-                let note = DeliveryNote { id: id.bits(), event: event.bits(), subscription, state };
-                self.notes.deliveries.push(note);
+                let note = LoggedDelivery { id: id.bits(), event: event.bits(), subscription, state };
+                self.built.deliveries.push(note);
                 let delivery = Delivery::new(id, event, subscription_id(subscription));
                 settlements.extend(self.settlement(delivery, state));
             }
@@ -222,7 +214,8 @@ impl Builder {
         self.settle(settlements).await;
     }
 
-    /// What became of a delivery: two of three that wait have been tried.
+    /// Returns the settlement of a delivery, or `None`: a third of the waiting deliveries was never
+    /// attempted.
     fn settlement(&mut self, mut delivery: Delivery, state: State) -> Option<Settlement> {
         let now = self.clock.now();
         let attempts = match state {

@@ -12,7 +12,7 @@ use super::query::{PAGE_ITEMS, Query};
 use super::render;
 use super::state::Ui;
 use super::viewer::Viewer;
-use crate::flow::view::Explanation;
+use crate::flow::query::status::Explanation;
 use crate::model::event::Event;
 use crate::model::id::EventId;
 use crate::model::time::Timestamp;

@@ -16,9 +16,9 @@ use super::subscriptions::{SubscriptionRow, health};
 use super::viewer::Viewer;
 use crate::flow::Entry;
 use crate::flow::Flow;
-use crate::flow::history::{MINUTES_MAX, Minute};
-use crate::flow::list::DeliveryFilter;
-use crate::flow::meter::{Latency, MeterReading};
+use crate::flow::measure::history::{MINUTES_MAX, Minute};
+use crate::flow::query::deliveries::DeliveryFilter;
+use crate::flow::measure::meter::{Latency, MeterReading};
 use crate::model::time::Timestamp;
 use crate::store::{DeliveryQuery, EventQuery, StoreError};
 

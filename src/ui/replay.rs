@@ -20,7 +20,7 @@ use super::subscription::find;
 use super::viewer::Viewer;
 use crate::flow::Entry;
 use crate::flow::Flow;
-use crate::flow::replay::{REPLAYED_STATES, ReplayCount, ReplayRequest};
+use crate::flow::replay::request::{REPLAYED_STATES, ReplayCount, ReplayRequest};
 use crate::model::delivery::DeliveryState;
 use crate::model::id::{ReplayId, SubscriptionId};
 use crate::model::problem::{Localized as _, Message};
@@ -86,7 +86,7 @@ pub(super) async fn form(
         until: query.time("until"),
         states: parse_state(query.get("state")),
     };
-    if let Some(problem) = ask.problem() {
+    if let Err(problem) = ask.check_span() {
         query.refuse("until", problem.message());
     }
     let counted = match query.get("count") {
@@ -147,7 +147,7 @@ fn read_ask(
     let mut query = Query::default();
     let (since, until) = (query.time_of("since", since), query.time_of("until", until));
     let ask = ReplayRequest { subscription, since, until, states: parse_state(state) };
-    let problem = query.first_problem().cloned().or_else(|| ask.problem().map(|problem| problem.message()));
+    let problem = query.first_problem().cloned().or_else(|| ask.check_span().err().map(|problem| problem.message()));
     problem.map_or(Ok(ask), Err)
 }
 

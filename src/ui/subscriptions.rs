@@ -16,7 +16,7 @@ use super::state::Ui;
 use super::viewer::Viewer;
 use crate::flow::Entry;
 use crate::flow::Flow;
-use crate::flow::view::DeliveryStats;
+use crate::flow::query::status::DeliveryStats;
 use crate::model::id::SubscriptionId;
 use crate::model::problem::Message;
 use crate::model::subscription::{DisabledReason, Health};

@@ -4,13 +4,13 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
-use http::{Uri, header};
+use http::header;
 use tokio::sync::mpsc;
 
 use crate::api::error::ApiError;
 use crate::api::openapi::responses::{CommonErrors, ConflictError, UnavailableError};
 use crate::api::request::actor::AuditActor;
-use crate::api::request::query::QueryParams;
+use crate::api::request::query::NoQuery;
 use crate::api::state::ApiState;
 use crate::store::BackupError;
 
@@ -33,14 +33,13 @@ const PIECES_AHEAD: usize = 2;
 pub async fn backup(
     State(api): State<ApiState>,
     AuditActor(actor): AuditActor,
-    uri: Uri,
+    _: NoQuery,
 ) -> Result<Response, ApiError> {
-    QueryParams::new(&uri, &[]).finish()?;
     let backup = api.flow.begin_backup(&actor).await?;
     let (sender, pieces) = mpsc::channel(PIECES_AHEAD);
     let flow = api.flow.clone();
     // The task ends when the caller has read the whole body, or has disconnected.
-    api.tasks.spawn(async move { flow.pour(backup, sender).await });
+    api.tasks.spawn(async move { flow.stream_backup(backup, sender).await });
     let body = stream::unfold(pieces, async |mut pieces| Some((pieces.recv().await?, pieces)));
     let headers = [(header::CONTENT_TYPE, "application/octet-stream"), (header::CACHE_CONTROL, "no-store")];
     Ok((headers, Body::from_stream(body)).into_response())
