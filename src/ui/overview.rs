@@ -17,8 +17,8 @@ use super::viewer::Viewer;
 use crate::flow::Entry;
 use crate::flow::Flow;
 use crate::flow::measure::history::{MINUTES_MAX, Minute};
-use crate::flow::query::deliveries::DeliveryFilter;
 use crate::flow::measure::meter::{Latency, MeterReading};
+use crate::flow::query::deliveries::DeliveryFilter;
 use crate::model::time::Timestamp;
 use crate::store::{DeliveryQuery, EventQuery, StoreError};
 

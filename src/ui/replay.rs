@@ -147,7 +147,8 @@ fn read_ask(
     let mut query = Query::default();
     let (since, until) = (query.time_of("since", since), query.time_of("until", until));
     let ask = ReplayRequest { subscription, since, until, states: parse_state(state) };
-    let problem = query.first_problem().cloned().or_else(|| ask.check_span().err().map(|problem| problem.message()));
+    let problem =
+        query.first_problem().cloned().or_else(|| ask.check_span().err().map(|problem| problem.message()));
     problem.map_or(Ok(ask), Err)
 }
 
