@@ -1,4 +1,5 @@
-//! What a button does: one step of the flow each, as the API's calls are.
+//! Handlers of the buttons that change a subscription or a delivery. Each one makes the same change as the
+//! API's route.
 
 use axum::Extension;
 use axum::extract::{Path, Request, State};
@@ -17,7 +18,7 @@ use crate::flow::manage::secrets::{Rotation, check_grace};
 use crate::model::id::DeliveryId;
 use crate::model::time::Interval;
 
-/// Switches a subscription on, with a health check first where one is due.
+/// Enables a subscription, after a health check if one is required.
 pub(super) async fn enable(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
@@ -41,7 +42,7 @@ pub(super) async fn enable(
     Ok(ui.notices.redirect(&viewer, &format!("/subscriptions/{id}"), notice))
 }
 
-/// Switches a subscription off.
+/// Disables a subscription.
 pub(super) async fn disable(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
@@ -77,7 +78,7 @@ pub(super) async fn delete(
     Ok(ui.notices.redirect(&viewer, "/subscriptions", notice))
 }
 
-/// Tries a delivery again now.
+/// Requests another attempt of a delivery.
 pub(super) async fn retry(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
@@ -95,7 +96,7 @@ pub(super) async fn retry(
     Ok(ui.notices.redirect(&viewer, &format!("/deliveries/{id}"), notice))
 }
 
-/// Gives up a delivery that waits.
+/// Cancels a delivery that is not finished.
 pub(super) async fn cancel(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
@@ -113,7 +114,7 @@ pub(super) async fn cancel(
     Ok(ui.notices.redirect(&viewer, &format!("/deliveries/{id}"), notice))
 }
 
-/// Sends a sample now and tells what came of it.
+/// Sends a test event to a subscription's receiver and shows the response.
 pub(super) async fn test(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
@@ -131,7 +132,7 @@ pub(super) async fn test(
     Ok(ui.notices.redirect(&viewer, &format!("/subscriptions/{id}"), notice))
 }
 
-/// Gives a subscription a new secret; those before it go on signing for the grace.
+/// Rotates the secret of a subscription. Earlier secrets sign until the grace period ends.
 pub(super) async fn rotate(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
@@ -160,7 +161,7 @@ pub(super) async fn rotate(
     Ok(ui.notices.redirect(&viewer, &format!("/subscriptions/{id}"), notice))
 }
 
-/// What does not fit the present state is told on the page that the form came from; the rest is a fault.
+/// Returns a notice for a change that conflicts with the present state. Returns other errors as a page error.
 pub(super) fn refused(v: &Viewer, error: ChangeError) -> Result<Notice, PageError> {
     match error {
         ChangeError::Conflict(_)

@@ -1,4 +1,4 @@
-//! Deliveries: the search, and one with its time line.
+//! The list of deliveries, with its search, and the page of one delivery.
 
 use std::borrow::Borrow;
 use std::sync::Arc;
@@ -31,14 +31,14 @@ use crate::store::{DeliveryQuery, Page, StoreError};
 pub(super) struct DeliveryRow {
     pub(super) delivery: Delivery,
     pub(super) view: DeliveryView,
-    /// The subscription's name, or its id if it is deleted.
+    /// The name of the subscription, or its ID if it is deleted.
     pub(super) name: String,
     pub(super) event_type: String,
     pub(super) project_path: String,
 }
 
 impl DeliveryRow {
-    /// Adds what a person wants to know beside the ids. Blocks: reads one row.
+    /// Adds the event's type and project and the subscription's name to a delivery. Blocks: reads one row.
     pub(super) fn of(flow: &Flow, delivery: Delivery) -> Result<Self, StoreError> {
         let view = flow.view(&delivery);
         let head = flow.reader().event_head(delivery.event)?;
@@ -51,22 +51,22 @@ impl DeliveryRow {
         Ok(Self { delivery, view, name, event_type, project_path })
     }
 
-    /// The word of its state.
+    /// Returns the state as the API names it.
     pub(super) fn state(&self) -> &'static str {
         self.view.state.as_str()
     }
 
-    /// What the receiver last answered; empty if it was not asked yet.
+    /// Returns the outcome of the last attempt; empty if there was no attempt.
     pub(super) fn answer(&self, v: &Viewer) -> String {
         self.delivery.attempts.last().map(|attempt| v.answer(&attempt.outcome)).unwrap_or_default()
     }
 
-    /// How long the last attempt took.
+    /// Returns the duration of the last attempt; empty if there was no attempt.
     pub(super) fn length(&self, v: &Viewer) -> String {
         self.delivery.attempts.last().map(|attempt| v.duration(attempt.duration)).unwrap_or_default()
     }
 
-    /// Why it is where it is; empty where that goes without saying.
+    /// Returns why the delivery is in its state; empty if the state needs no reason.
     pub(super) fn why(&self, v: &Viewer) -> String {
         self.view.reason.as_ref().map(|reason| why(v, reason)).unwrap_or_default()
     }
@@ -88,7 +88,7 @@ fn why(v: &Viewer, reason: &Reason) -> String {
     }
 }
 
-/// DeliveryPage page of rows. Blocks.
+/// Reads one page of rows. Blocks.
 pub(super) fn rows(
     flow: &Flow,
     query: DeliveryQuery,
@@ -107,7 +107,7 @@ struct DeliveryList<'a> {
     rows: Vec<DeliveryRow>,
     next: String,
     states: [DeliveryState; 6],
-    /// What the field of the subscription shows.
+    /// The value of the search field for the subscription.
     subscription: String,
     names: Vec<String>,
     notice: Option<Notice>,
@@ -119,7 +119,7 @@ impl DeliveryList<'_> {
         self.query.is_filtered(&names)
     }
 
-    /// The filters that are names of the event's, with their labels.
+    /// Returns the text filters on the event's properties, with their labels.
     fn filters(&self) -> [(&'static str, String); 4] {
         let v = self.v;
         [
@@ -130,13 +130,13 @@ impl DeliveryList<'_> {
         ]
     }
 
-    /// Whether the filters are in use that are folded away else.
+    /// Returns whether a filter is set that the page hides under "More filters".
     fn has_more_filters(&self) -> bool {
         self.query.is_filtered(&["company", "event", "since", "until"])
     }
 }
 
-/// The search.
+/// Shows the list of deliveries that match the search.
 pub(super) async fn list(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
@@ -180,11 +180,12 @@ pub(super) async fn list(
     }))
 }
 
-/// Whose deliveries are asked for, and how the field shows that: by name, where that says it.
+/// Returns the subscription that the search names, and the text to show in the search field: its name, if the
+/// name is unique.
 fn subscription_filter(flow: &Flow, query: &mut Query) -> (Option<SubscriptionId>, String) {
     let given = query.get("subscription").to_owned();
     if let Ok(id) = given.parse::<SubscriptionId>() {
-        // A deleted one is only known by its id.
+        // A deleted subscription has no name.
         let name = flow.subscription(id).map(|entry| entry.subscription.spec.name.clone());
         let shown = name.filter(|name| flow.subscriptions_named(name).len() == 1);
         return (Some(id), shown.unwrap_or(given));
@@ -201,12 +202,12 @@ struct DeliveryPage<'a> {
     notice: Option<Notice>,
     due: Option<Timestamp>,
     format: &'static str,
-    /// None if it is deleted.
+    /// The subscription; `None` if it is deleted.
     subscription: Option<Arc<Subscription>>,
 }
 
 impl DeliveryPage<'_> {
-    /// The headers that an attempt was sent with, but for its signature, which is not kept.
+    /// Returns the headers that an attempt was sent with, without the signature, which is not stored.
     fn headers(&self, attempt: &Attempt) -> String {
         let delivery = &self.row.delivery;
         let Some(subscription) = &self.subscription else { return String::new() };
@@ -227,14 +228,14 @@ impl DeliveryPage<'_> {
         lines.join("\n")
     }
 
-    /// Why the next attempt comes when it does; empty if none has been made.
+    /// Returns why the next attempt is due at that time; empty before the first attempt.
     fn due_reason(&self, due: impl Borrow<Timestamp>) -> String {
         let Some(last) = self.row.delivery.attempts.last() else { return String::new() };
         let wait = due.borrow().since(last.started_at.after(last.duration));
         self.v.t2("due-reason", "wait", self.v.duration(wait), "n", last.number)
     }
 
-    /// Whether it waits for nothing but its time, which is told by itself.
+    /// Returns whether the delivery only waits until it is due. The page shows the due time separately.
     fn is_due(&self) -> bool {
         self.due.is_some() && matches!(self.row.view.reason, Some(Reason::Due { .. }))
     }
@@ -244,12 +245,12 @@ impl DeliveryPage<'_> {
     }
 }
 
-/// What an answer began with, as text.
+/// Returns the stored beginning of a response body as text.
 pub(super) fn excerpt(attempt: &Attempt) -> String {
     String::from_utf8_lossy(&attempt.excerpt).into_owned()
 }
 
-/// DeliveryPage delivery.
+/// Shows one delivery.
 pub(super) async fn show(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,

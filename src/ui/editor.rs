@@ -1,4 +1,5 @@
-//! The editor of a subscription: for people who never saw a selector, and for those who write them by hand.
+//! The editor of a subscription. A person picks events and projects from lists, or writes the terms of a
+//! selector.
 
 use axum::Extension;
 use axum::extract::{Path, Request, State};
@@ -33,12 +34,12 @@ use crate::rules::filter::Filter;
 #[template(path = "editor.html")]
 struct EditorPage<'a> {
     v: &'a Viewer,
-    /// The subscription that is changed; none for a new one.
+    /// The subscription to change; `None` for a new one.
     present: Option<&'a Entry>,
     draft: &'a Draft,
     catalog: &'a Catalog,
     problems: Problems,
-    /// Whether the browser sent it: only then an empty field is pointed at.
+    /// Whether the browser has submitted the form. A form that is still empty shows no summary of problems.
     is_submitted: bool,
     sentence: String,
     previewed: Option<Vec<PreviewedEvent>>,
@@ -61,12 +62,12 @@ impl EditorPage<'_> {
         )
     }
 
-    /// The version of the settings that the form began with.
+    /// Returns the version of the settings that the form was filled with.
     fn version(&self) -> String {
         self.present.map(|entry| entry.version().to_string()).unwrap_or_default()
     }
 
-    /// Returns the fields of a section. What is required comes first.
+    /// Returns the fields of a section. Required fields come first.
     fn fields(&self, section: Section) -> Vec<Field> {
         let (first, rest): (Vec<_>, Vec<_>) = plain_settings()
             .filter(|setting| setting.section == section)
@@ -78,7 +79,8 @@ impl EditorPage<'_> {
         first.into_iter().chain(rest).map(field).collect()
     }
 
-    /// Returns whether to show a section that can be folded away: if it has a problem, or something rare is set.
+    /// Returns whether to expand a section: if a field has a problem, or if a setting is set that most
+    /// subscriptions do not use.
     fn is_open(&self, section: Section) -> bool {
         let is_set = |field: &Field| section != Section::Delivery && !field.text.is_empty();
         self.fields(section).iter().any(|field| field.is_invalid || is_set(field))
@@ -89,7 +91,7 @@ impl EditorPage<'_> {
     }
 }
 
-/// An empty form.
+/// Shows the form for a new subscription.
 pub(super) async fn new(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
@@ -99,7 +101,7 @@ pub(super) async fn new(
     show(&ui, &viewer, None, &Draft::new(), &catalog, None).await
 }
 
-/// The form of a subscription's present settings.
+/// Shows the form with the present settings of a subscription.
 pub(super) async fn edit(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
@@ -112,7 +114,7 @@ pub(super) async fn edit(
     show(&ui, &viewer, Some(&entry), &draft, &catalog, None).await
 }
 
-/// The form as it was typed so far, with what is to be said about it. Changes nothing.
+/// Shows the form as typed so far, with its problems and a preview. Changes nothing.
 pub(super) async fn draft(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
@@ -129,7 +131,7 @@ pub(super) async fn draft(
     show(&ui, &viewer, entry.as_ref(), &draft, &catalog, Some(problems)).await
 }
 
-/// Makes a subscription of the form.
+/// Creates a subscription from the form.
 pub(super) async fn create(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
@@ -169,7 +171,7 @@ pub(super) async fn create(
     }
 }
 
-/// Gives a subscription the settings of the form.
+/// Changes a subscription to the settings of the form.
 pub(super) async fn change(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
@@ -182,7 +184,8 @@ pub(super) async fn change(
     let draft = Draft::of_form(&form, &catalog);
     let (flow, actor, id) = (ui.flow.clone(), viewer.actor(), entry.subscription.id);
     let members = draft.to_members();
-    // Whoever edits changes what they saw, and not what somebody else has made of it meanwhile.
+    // The change applies only to the version that the form was filled with, so that it does not overwrite
+    // somebody else's change.
     let expected =
         form.get("version").parse().map_or(Expected::Any, |version| Expected::OneOf(vec![version]));
     let change = async move {
@@ -207,14 +210,15 @@ pub(super) async fn change(
     }
 }
 
-/// Whether the settings are what the form asks for: then it was sent twice.
+/// Returns whether the subscription already has the settings of the form, as after a form that was sent
+/// twice.
 fn is_already_saved(ui: &Ui, id: SubscriptionId, draft: &Draft) -> bool {
     let Some(entry) = ui.flow.subscription(id) else { return false };
     let spec = &entry.subscription.spec;
     SubscriptionInput::read_change(spec, &draft.to_members()).is_ok_and(|input| input.spec == *spec)
 }
 
-/// The subscription, if it is not the config file's.
+/// Finds a subscription that the editor may change. The config file's subscriptions are refused.
 fn find_editable(ui: &Ui, id: &str) -> Result<Entry, PageError> {
     let entry = find(ui, id)?;
     match entry.subscription.managed_by {
@@ -225,7 +229,7 @@ fn find_editable(ui: &Ui, id: &str) -> Result<Entry, PageError> {
     }
 }
 
-/// Everything that is wrong with a draft, as the API would say it.
+/// Returns all problems of a draft, in the API's words.
 async fn check(ui: &Ui, present: Option<&Entry>, draft: &Draft) -> Vec<Problem> {
     let members = draft.to_members();
     let input = match present {
@@ -241,7 +245,7 @@ async fn check(ui: &Ui, present: Option<&Entry>, draft: &Draft) -> Vec<Problem> 
     }
 }
 
-/// Also what is wrong with the filter, which is previewed at last.
+/// Adds the problem of the filter, which is not compiled if other members are invalid.
 fn with_filter_problem(draft: &Draft, mut problems: Vec<Problem>) -> Vec<Problem> {
     let filter = draft.text("filter");
     let is_reported = filter.is_empty() || problems.iter().any(|problem| problem.pointer == "/filter");

@@ -1,4 +1,4 @@
-//! Events: the search, and one with its payload and who got it.
+//! The list of events, with its search, and the page of one event.
 
 use axum::Extension;
 use axum::extract::{Path, State};
@@ -37,7 +37,7 @@ struct EventList<'a> {
 }
 
 impl EventList<'_> {
-    /// The filters that are names, with their labels.
+    /// Returns the text filters, with their labels.
     fn filters(&self) -> [(&'static str, String); 4] {
         let v = self.v;
         [
@@ -48,12 +48,12 @@ impl EventList<'_> {
         ]
     }
 
-    /// Whether the filters are in use that are folded away else.
+    /// Returns whether a filter is set that the page hides under "More filters".
     fn has_more_filters(&self) -> bool {
         self.query.is_filtered(&["company", "sender_id", "since", "until"])
     }
 
-    /// The page that delivers everything redeliver_link that this search finds.
+    /// Returns the link to redeliver all events that match the search.
     fn redeliver_link(&self) -> String {
         self.v.link(&self.query.on("/events/redeliver_link"))
     }
@@ -63,7 +63,7 @@ impl EventList<'_> {
     }
 }
 
-/// What the query of a page searches for.
+/// Converts the query of a page to a query of the log.
 pub(super) fn search(query: &mut Query) -> EventQuery {
     EventQuery {
         event_type: query.read("type"),
@@ -77,7 +77,7 @@ pub(super) fn search(query: &mut Query) -> EventQuery {
     }
 }
 
-/// The search.
+/// Shows the list of events that match the search.
 pub(super) async fn list(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
@@ -101,9 +101,9 @@ pub(super) async fn list(
     Ok(render::html(&EventList { v: &viewer, query: &query, heads: heads.collect(), next }))
 }
 
-/// The most deliveries of an event that are listed.
+/// The maximum number of an event's deliveries that are listed.
 const DELIVERIES_MAX: usize = 200;
-/// The most subscriptions that are listed with the reason why they did not get an event.
+/// The maximum number of subscriptions without a delivery that are listed with the reason.
 const OTHERS_MAX: usize = 100;
 
 #[derive(askama::Template)]
@@ -114,7 +114,7 @@ struct EventPage<'a> {
     project_path: String,
     rows: Vec<DeliveryRow>,
     others: Vec<Explanation>,
-    /// How many more there are than those listed.
+    /// The number of subscriptions without a delivery that are not listed.
     unlisted_others: usize,
     raw: String,
     pretty: String,
@@ -132,7 +132,7 @@ impl EventPage<'_> {
     }
 }
 
-/// EventPage event.
+/// Shows one event with its payload and its deliveries.
 pub(super) async fn show(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
@@ -145,7 +145,7 @@ pub(super) async fn show(
         let rows = deliveries.into_iter().map(|delivery| DeliveryRow::of(flow, delivery));
         let rows: Vec<DeliveryRow> = rows.collect::<Result<_, _>>()?;
         let mut others = flow.explain(&event.content);
-        // Beyond those listed, whoever matches got it too.
+        // If not all deliveries are listed, a subscription that matches may have an unlisted delivery.
         let is_complete = rows.len() < DELIVERIES_MAX;
         others.retain(|other| {
             !rows.iter().any(|row| row.delivery.subscription == other.subscription)
@@ -171,7 +171,7 @@ pub(super) async fn show(
     }))
 }
 
-/// JSON with its members on lines of their own; numbers and texts stay as they were written.
+/// Formats JSON with one member per line. Numbers and strings stay as they were written.
 fn pretty(json: &str) -> String {
     let (mut out, mut depth, mut in_text, mut escaped) =
         (String::with_capacity(json.len() * 2), 0, false, false);
@@ -223,7 +223,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_is_laid_out_without_a_change_of_its_values() {
+    fn formatted_json_keeps_its_values() {
         let json =
             r#"{"a": [1.50,  -0,12345678901234567890],"b":{},"c":[ ],"d":"x, {y}: \"z\" \\","e":null}"#;
         let expected = "{\n  \"a\": [\n    1.50,\n    -0,\n    12345678901234567890\n  ],\n  \"b\": {},\n  \"c\": [],\n  \

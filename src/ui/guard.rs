@@ -1,8 +1,9 @@
-//! Who may see the page, and what every answer of it carries.
+//! Access control for the page, and the headers of its responses.
 //!
-//! Without keys the same checks hold as for the API: a local connection, `Host` and `Origin` its own. With keys
-//! a browser has a session or is sent to log in. Every form carries a token that only a page of this process
-//! can have; together with `Sec-Fetch-Site` and `SameSite=Strict` no other site can make a browser send one.
+//! Without API keys, the page makes the same checks as the API: a local connection, and the daemon's own
+//! `Host` and `Origin`. With keys, a browser needs a session, or it is redirected to the login page. Every
+//! form carries a token that only a page of this process can contain. With the token, `Sec-Fetch-Site` and
+//! `SameSite=Strict`, no other site can make a browser submit a form.
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
@@ -22,7 +23,7 @@ use crate::config::Role;
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
      connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-/// What every answer of the page says of itself.
+/// The headers of every response.
 const HEADERS: [(HeaderName, &str); 5] = [
     (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -38,7 +39,7 @@ struct ErrorPage<'a> {
     error: &'a PageError,
 }
 
-/// The middleware of every page: lets the request in with its [`Viewer`], or answers for it.
+/// Middleware of every page. Adds the [`Viewer`] to the request, or refuses the request.
 pub(super) async fn guard(State(ui): State<Ui>, mut request: Request, next: Next) -> Response {
     let method = request.method().clone();
     let seen = request.headers().get(header::IF_NONE_MATCH).cloned();
@@ -61,7 +62,7 @@ pub(super) async fn guard(State(ui): State<Ui>, mut request: Request, next: Next
     response
 }
 
-/// Gives what the API refuses the look of the page, where a person asked for a page that is not there.
+/// Renders the API's errors as pages, if a browser asked for a page that does not exist.
 pub(super) async fn render_api_errors(State(ui): State<Ui>, request: Request, next: Next) -> Response {
     let accepts = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
     let is_person = accepts.is_some_and(|accepts| accepts.contains("text/html"));
@@ -74,7 +75,7 @@ pub(super) async fn render_api_errors(State(ui): State<Ui>, request: Request, ne
     if !is_problem {
         return response;
     }
-    // Nobody who is not let in learns which paths there are.
+    // Somebody without access must not learn which paths exist.
     let status = if viewer.name.is_empty() { StatusCode::FORBIDDEN } else { response.status() };
     let mut page = error_page(&viewer, &PageError::at(status, viewer.path.clone()));
     add_headers(page.headers_mut());
@@ -86,7 +87,7 @@ enum Denial {
     Error(PageError),
 }
 
-/// Who looks, and whether they may not.
+/// Returns the viewer, and why the request is denied, if it is.
 fn authenticate(ui: &Ui, request: &Request) -> (Viewer, Option<Denial>) {
     let (language, is_language_in_path) = language::of(request);
     let uri = request.uri();
@@ -127,13 +128,14 @@ fn authenticate(ui: &Ui, request: &Request) -> (Viewer, Option<Denial>) {
     }
 }
 
-/// How the browser reaches the daemon. What a proxy says of it changes nothing but what the browser is told.
+/// Returns the scheme that the browser uses. A proxy's header only affects what the page shows and the
+/// cookie's `Secure` attribute.
 pub(super) fn scheme(request: &Request) -> &'static str {
     let is_proxied = request.headers().get("x-forwarded-proto").is_some_and(|scheme| scheme == "https");
     if is_proxied || matches!(peer(request), Some(Peer::Tls(_))) { "https" } else { "http" }
 }
 
-/// The address of whoever sent the request.
+/// Returns the address of the client.
 pub(super) fn peer(request: &Request) -> Option<Peer> {
     request.extensions().get::<Peer>().copied()
 }
@@ -142,7 +144,7 @@ fn error_page(v: &Viewer, error: &PageError) -> Response {
     (error.status, html(&ErrorPage { v, error })).into_response()
 }
 
-/// Gives a page its `ETag`; one that the browser has already is answered 304.
+/// Adds an `ETag` to a page. Answers 304 if the browser has the page already.
 async fn add_etag(response: Response, seen: Option<&HeaderValue>) -> Response {
     let (mut head, body) = response.into_parts();
     let media_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
@@ -150,7 +152,7 @@ async fn add_etag(response: Response, seen: Option<&HeaderValue>) -> Response {
         return Response::from_parts(head, body);
     }
     let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else {
-        return PageError::internal(&"a page broke off").into_response();
+        return PageError::internal(&"cannot read a rendered page").into_response();
     };
     let tag = format!("W/\"{:016x}\"", xxh3_64(&body));
     if seen.is_some_and(|seen| seen.as_bytes() == tag.as_bytes()) {

@@ -1,4 +1,4 @@
-//! A tail of what happens: events, attempts and changes of subscriptions, as they come.
+//! The live page, which shows events, attempts and changes of subscriptions as they happen.
 
 use axum::Extension;
 use axum::extract::State;
@@ -14,7 +14,7 @@ use crate::model::attempt::ErrorClass;
 use crate::model::delivery::DeliveryState;
 use crate::model::subscription::Health;
 
-/// How many subscriptions are told by name; the others by their id.
+/// The maximum number of subscriptions that are shown by name. Others are shown by ID.
 const NAMES_MAX: usize = 500;
 
 #[derive(askama::Template)]
@@ -27,7 +27,7 @@ struct LivePage<'a> {
     classes: [ErrorClass; 7],
 }
 
-/// The page, which the script fills.
+/// Shows the page. The script fills its table.
 pub(super) async fn show(State(ui): State<Ui>, Extension(viewer): Extension<Viewer>) -> Response {
     let entries = ui.flow.subscriptions().into_iter().take(NAMES_MAX);
     let names = entries
@@ -42,7 +42,7 @@ pub(super) async fn show(State(ui): State<Ui>, Extension(viewer): Extension<View
     })
 }
 
-/// The API's stream, for a browser that has a session in the place of a key.
+/// Serves the API's event stream to a browser that has a session instead of a key.
 pub(super) async fn stream(
     State(ui): State<Ui>,
     headers: HeaderMap,

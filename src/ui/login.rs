@@ -1,4 +1,4 @@
-//! Logging in with a key, where keys are configured.
+//! Login with an API key, if keys are configured.
 
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -17,11 +17,11 @@ use crate::config::Role;
 #[template(path = "login.html")]
 struct LoginPage<'a> {
     v: &'a Viewer,
-    /// Why the last try was refused; empty if there was none.
+    /// Why the last attempt to log in failed; empty if there was none.
     problem: String,
 }
 
-/// The form that asks for a key.
+/// Shows the login form.
 pub(super) async fn show(State(ui): State<Ui>, Extension(viewer): Extension<Viewer>) -> Response {
     if viewer.has_session || !ui.gate.has_keys() {
         return Redirect::to(&viewer.link("/")).into_response();
@@ -29,7 +29,7 @@ pub(super) async fn show(State(ui): State<Ui>, Extension(viewer): Extension<View
     render::html(&LoginPage { v: &viewer, problem: String::new() })
 }
 
-/// Begins a session for a key that may at least read.
+/// Starts a session for a key whose role is read or admin.
 pub(super) async fn enter(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,

@@ -1,12 +1,12 @@
-//! The web page: set up, watch and mend without writing a line.
+//! The web page, for setting up subscriptions, watching deliveries and resolving failures in a browser.
 //!
-//! Pages are rendered here from [`Flow`] and its reader alone, as the API's answers are, and change things
-//! through the same steps; what the API refuses is refused here, in the same words, beside the field concerned.
-//! Each page works without script; the one script that there is makes it lively. Nothing is fetched from
-//! elsewhere, and a language is chosen by the path (`/sv/…`), so that no cookie is needed where no keys are.
+//! Pages read from [`Flow`] and the store's reader and make changes through the same functions as the API.
+//! Input that the API refuses is refused here too, with the same words, beside the field. Every page works
+//! without JavaScript; the one script adds live updates. No page loads anything from another host. The path
+//! chooses the language (`/sv/…`), so that a daemon without keys needs no cookie.
 //!
-//! [`router`] serves the page and hands on to the API what is not its own. A request passes `guard`, which
-//! says who looks (`viewer::Viewer`) and dresses the answer, then its handler.
+//! [`router`] serves the page and passes all other paths to the API. A request goes through `guard`, which
+//! identifies the viewer (`viewer::Viewer`) and adds the response headers, and then to its handler.
 
 use axum::Router;
 use axum::middleware::{from_fn_with_state, map_request};
@@ -50,7 +50,7 @@ mod subscription;
 mod subscriptions;
 mod viewer;
 
-/// The page, and `api` for every path that is not the page's.
+/// Returns a router that serves the page, and `api` for all other paths.
 ///
 /// Requests need a [`crate::api::caller::Peer`] among their extensions.
 pub fn router(flow: Flow, clock: Clock, api: Router) -> Router {
@@ -68,7 +68,7 @@ pub fn router(flow: Flow, clock: Clock, api: Router) -> Router {
         .merge(assets::routes())
         .layer(CompressionLayer::new())
         .fallback_service(api.layer(from_fn_with_state(ui, guard::render_api_errors)));
-    // The language is taken off the path before a route is looked for.
+    // The language is removed from the path before the request is routed.
     Router::new().fallback_service(page).layer(map_request(language::take_from_path))
 }
 

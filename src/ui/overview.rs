@@ -1,4 +1,4 @@
-//! The overview: how everything does, at a glance.
+//! The overview page: totals, charts, unhealthy subscriptions and recent deliveries.
 
 use std::borrow::Borrow;
 use std::time::Duration;
@@ -22,14 +22,14 @@ use crate::flow::query::deliveries::DeliveryFilter;
 use crate::model::time::Timestamp;
 use crate::store::{DeliveryQuery, EventQuery, StoreError};
 
-/// How many subscriptions in trouble are shown.
+/// The maximum number of unhealthy subscriptions that are listed.
 const UNHEALTHY_MAX: usize = 8;
-/// How many other subscriptions are shown by name.
+/// The maximum number of other subscriptions that are listed.
 const HEALTHY_MAX: usize = 40;
-/// How many of the newest deliveries are shown.
+/// The number of recent deliveries that are listed.
 const RECENT_MAX: usize = 10;
 
-/// Everything in totals.
+/// The numbers in the tiles of the overview.
 #[derive(Default)]
 struct Totals {
     healthy: usize,
@@ -72,7 +72,7 @@ struct OverviewPage<'a> {
     v: &'a Viewer,
     totals: Totals,
     unhealthy: Vec<SubscriptionRow>,
-    /// Those that nothing is the matter with: id, name, and the word of their health.
+    /// Subscriptions without problems: ID, name and health.
     healthy: Vec<(String, String, &'static str)>,
     rows: Vec<DeliveryRow>,
     passed: MeterReading,
@@ -81,7 +81,7 @@ struct OverviewPage<'a> {
 }
 
 impl OverviewPage<'_> {
-    /// A percentile, which the meter has in microseconds; a dash if there was nothing to measure.
+    /// Formats a percentile, which the meter gives in microseconds. Returns a dash if nothing was measured.
     fn percentile(&self, latency: impl Borrow<Latency>, of: fn(&Latency) -> u64) -> String {
         let latency = latency.borrow();
         match latency.count {
@@ -102,7 +102,7 @@ impl OverviewPage<'_> {
         self.percentile(latency, |one| one.p99)
     }
 
-    /// How many subscriptions are not shown by name.
+    /// Returns the number of subscriptions that are not listed.
     fn unlisted(&self) -> usize {
         self.totals.subscriptions() - self.unhealthy.len() - self.healthy.len()
     }
@@ -112,20 +112,20 @@ impl OverviewPage<'_> {
     }
 }
 
-/// What passed through, as drawings with what they say in totals.
+/// Charts of the attempts in a period, with their totals.
 struct ActivityChart {
     drawing: String,
     durations: String,
     accepted: u64,
     succeeded: u64,
     failed: u64,
-    /// Attempts of the highest bar.
+    /// The number of attempts in the highest bar.
     highest: u64,
     longest: Duration,
 }
 
 impl ActivityChart {
-    /// Draws minutes, so many of them to a bar.
+    /// Draws `minutes`, of which each bar combines `per_bar`.
     fn of(minutes: &[Minute], per_bar: usize) -> Self {
         let join = |minutes: &[Minute]| minutes.iter().fold(Minute::default(), Minute::with);
         let bars: Vec<Minute> = minutes.chunks(per_bar).map(join).collect();
@@ -150,7 +150,7 @@ struct OverviewData {
     rows: Vec<DeliveryRow>,
 }
 
-/// The page at `/`.
+/// Shows the overview.
 pub(super) async fn show(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,

@@ -1,4 +1,4 @@
-//! Which of the newest events a draft would have matched, and why not the others.
+//! The preview of a draft: which recent events it matches, and why it does not match the others.
 
 use super::viewer::Viewer;
 use crate::flow::Flow;
@@ -9,40 +9,40 @@ use crate::model::time::Timestamp;
 use crate::rules::filter::{Filter, FilterInput};
 use crate::store::{EventHead, EventQuery, StoreError};
 
-/// How many of the newest events are previewed at.
+/// The number of recent events in a preview.
 const EVENTS_MAX: usize = 100;
 
-/// What of a draft can be read: a part that cannot lets nothing be said.
+/// The valid selectors and filter that events are tested against.
 pub(super) struct Criteria {
     pub(super) events: EventSelector,
     pub(super) projects: ProjectSelector,
     pub(super) filter: Option<Filter>,
 }
 
-/// One event that was previewed at.
+/// An event that was tested.
 #[derive(Debug)]
 pub(super) struct PreviewedEvent {
     pub(super) id: EventId,
     pub(super) event_type: String,
-    /// `company/project`, or the project alone.
+    /// `company/project`, or `project` without a company.
     pub(super) project_path: String,
     pub(super) at: Timestamp,
-    /// Why it would not have matched; none if it would.
+    /// Why the event does not match; `None` if it matches.
     pub(super) reason: Option<Mismatch>,
 }
 
-/// Why an event does not match.
+/// The reason why an event does not match.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Mismatch {
     Events,
     Projects,
     Filter,
-    /// The filter failed on it, in these words.
+    /// The filter failed with this error.
     FilterFailed(String),
 }
 
 impl PreviewedEvent {
-    /// The reason in words; empty for a match.
+    /// Returns the reason in the viewer's language; empty for a match.
     pub(super) fn why(&self, v: &Viewer) -> String {
         match &self.reason {
             None => String::new(),
@@ -54,13 +54,13 @@ impl PreviewedEvent {
     }
 }
 
-/// The newest events, newest first. Blocks.
+/// Tests the most recent events, newest first. Blocks.
 pub(super) fn preview(flow: &Flow, criteria: &Criteria) -> Result<Vec<PreviewedEvent>, StoreError> {
     let page = flow.reader().events(&EventQuery { limit: EVENTS_MAX, ..EventQuery::default() })?;
     evaluate(flow, Some(criteria), page.items)
 }
 
-/// Why each of these events is criteria or not; where nothing is said of what is criteria, all are. Blocks.
+/// Tests each event against the criteria. Without criteria, all events match. Blocks.
 pub(super) fn evaluate(
     flow: &Flow,
     criteria: Option<&Criteria>,
@@ -70,7 +70,7 @@ pub(super) fn evaluate(
     for head in heads {
         let mut reason = criteria.and_then(|criteria| name_mismatch(criteria, &head.content));
         if let Some(criteria) = criteria.filter(|criteria| reason.is_none() && criteria.filter.is_some()) {
-            // Only the filter needs the data.
+            // The data of an event is read only if there is a filter.
             let Some(event) = flow.reader().event(head.id)? else { continue };
             reason = filter_mismatch(criteria, &event.content, head.id.time());
         }
@@ -85,7 +85,7 @@ pub(super) fn evaluate(
     Ok(previewed)
 }
 
-/// Where an event happened, as a term would name it.
+/// Returns the project of an event, as a term of a selector names it.
 pub(super) fn project_path(content: &EventContent) -> String {
     match &content.company {
         Some(company) => format!("{company}/{}", content.project),

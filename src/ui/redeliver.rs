@@ -1,4 +1,5 @@
-//! Selection events, delivered again to one subscription: checked in the list, or all that a search finds.
+//! Redelivery of selected events to one subscription. A person selects events in the list, or all results of
+//! a search.
 
 use axum::Extension;
 use axum::extract::{Request, State};
@@ -20,21 +21,21 @@ use crate::model::id::{EventId, SubscriptionId};
 use crate::rules::filter::Filter;
 use crate::store::{EventHead, EventQuery, StoreError};
 
-/// The most events of one form; a subscription's whole past is delivered by a replay.
+/// The maximum number of events in one form. A replay delivers more.
 const SELECTED_MAX: usize = 200;
-/// How many pages of the log a search looks through.
+/// The maximum number of pages of the log that a search reads.
 const PAGES_MAX: usize = 20;
 
-/// The events that were selected, newest first.
+/// The selected events, newest first.
 #[derive(Default)]
 struct Selection {
     heads: Vec<EventHead>,
-    /// False if the search finds more than one form takes.
+    /// Whether all matching events are included. False if the search finds more than [`SELECTED_MAX`].
     is_complete: bool,
 }
 
 impl Selection {
-    /// Those that the address names, or those that its search finds. Blocks.
+    /// Reads the checked events, or else those that the search finds. Blocks.
     fn read(flow: &Flow, checked: &[EventId], mut search: EventQuery) -> Result<Self, StoreError> {
         let (mut heads, mut is_complete) = (Vec::new(), true);
         if !checked.is_empty() {
@@ -56,7 +57,7 @@ impl Selection {
     }
 }
 
-/// A selected event, and what it means for the subscription.
+/// A selected event, tested against the subscription.
 struct SelectedEvent {
     previewed: PreviewedEvent,
     is_unfinished: bool,
@@ -67,9 +68,9 @@ struct SelectedEvent {
 struct RedeliverPage<'a> {
     v: &'a Viewer,
     query: &'a Query,
-    /// What the form hands on: the events that were named, or the search.
+    /// The parameters that the form passes on: the selected events, or the search.
     given: Vec<(String, String)>,
-    /// To whom, once that is known.
+    /// The subscription to deliver to; `None` until one is chosen.
     entry: Option<&'a Entry>,
     rows: Vec<SelectedEvent>,
     is_complete: bool,
@@ -88,7 +89,7 @@ impl RedeliverPage<'_> {
     }
 }
 
-/// What was selected and, once it is said to whom, what would be done.
+/// Shows the selected events and, once a subscription is chosen, what would be delivered.
 pub(super) async fn show(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
@@ -99,7 +100,7 @@ pub(super) async fn show(
     let given = Form::of_query(&uri);
     let checked: Vec<EventId> = given.all("event").filter_map(|id| id.parse().ok()).collect();
     let search = events::search(&mut query);
-    // A search that cannot be read finds nothing, rather than everything.
+    // An invalid search must find nothing instead of everything.
     let is_readable = !query.has_problems();
     let entry = subscriptions::find_named(&ui.flow, &mut query, "to");
     let to = entry.clone();
@@ -126,7 +127,7 @@ pub(super) async fn show(
     }))
 }
 
-/// What the subscription makes of each event; as long as there is none, all of them are shown as selected.
+/// Tests each event against the subscription. Without a subscription, all events match.
 fn rows(flow: &Flow, heads: Vec<EventHead>, to: Option<&Entry>) -> Result<Vec<SelectedEvent>, StoreError> {
     let criteria = to.map(|entry| {
         let spec = &entry.subscription.spec;
@@ -141,7 +142,7 @@ fn rows(flow: &Flow, heads: Vec<EventHead>, to: Option<&Entry>) -> Result<Vec<Se
     evaluate(flow, criteria.as_ref(), heads)?.into_iter().map(row).collect()
 }
 
-/// What came of a form.
+/// The result of a redelivery.
 #[derive(Default)]
 struct Outcome {
     created: usize,
@@ -160,7 +161,7 @@ pub(super) async fn start(
     selected.sort_unstable();
     selected.dedup();
     if selected.is_empty() || selected.len() > SELECTED_MAX {
-        let detail = format!("expected 1 to {SELECTED_MAX} events, got {}", selected.len());
+        let detail = format!("{} events were selected: expected 1 to {SELECTED_MAX}", selected.len());
         return Err(PageError::malformed(detail));
     }
     let change = deliver(ui.flow.clone(), viewer.clone(), form, to, selected);
@@ -182,7 +183,7 @@ async fn deliver(
     for id in selected {
         let key = form_key::of_form(&viewer, &format!("again {id}"), &form, to.to_string().as_bytes());
         let redelivered = match flow.replay_event(actor.clone(), id, Some(vec![to]), key).await {
-            // Retention has taken it since the page was shown.
+            // Retention has deleted the event since the page was shown.
             Err(ChangeError::NotFound { .. }) => {
                 done.skipped += 1;
                 continue;

@@ -1,4 +1,4 @@
-//! A subscription's past, delivered again: the form with its count, and how far a replay is.
+//! Replays of a subscription's past events: the form with its count, the list, and the page of one replay.
 
 use std::time::Duration;
 
@@ -27,9 +27,9 @@ use crate::model::problem::{Localized as _, Message};
 use crate::model::replay::{JobState, ReplayJob};
 use crate::model::time::Timestamp;
 
-/// For how long the events of a period_text are counted while somebody waits for the page.
+/// How long the daemon counts events while the browser waits for the page.
 const COUNTING_MAX: Duration = Duration::from_secs(3);
-/// The spans that are offered.
+/// The periods that the form offers as links.
 const SPANS: [(&str, Duration); 3] = [
     ("replay-hour", Duration::from_hours(1)),
     ("replay-day", Duration::from_hours(24)),
@@ -57,11 +57,11 @@ impl ReplayForm<'_> {
         self.v.link(&format!("/subscriptions/{}{rest}", self.entry.subscription.id))
     }
 
-    /// The spans that one click counts: their names and addresses.
+    /// Returns the names and links of the periods.
     fn spans(&self) -> Vec<(String, String)> {
         let of = |(name, length): (&str, Duration)| {
             let since = self.v.now.before(length).to_string();
-            // As a field of the form would give it.
+            // The same format as the form's field.
             let since = since.get(..16).unwrap_or_default();
             (self.v.t(name), self.path(&format!("/replay?since={since}&count=1")))
         };
@@ -70,7 +70,7 @@ impl ReplayForm<'_> {
     }
 }
 
-/// The form, with the count of events_text was filled in.
+/// Shows the form, with the number of matching events if the form asks for it.
 pub(super) async fn form(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
@@ -100,12 +100,12 @@ pub(super) async fn form(
     Ok(render::uncached_html(&page))
 }
 
-/// The states of that word; none for every event.
+/// Returns the states to replay; empty for all events.
 fn parse_state(word: &str) -> Vec<DeliveryState> {
     REPLAYED_STATES.into_iter().filter(|state| state.as_str() == word).collect()
 }
 
-/// Starts a replay and shows how far it is.
+/// Starts a replay and redirects to its page.
 pub(super) async fn start(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
@@ -169,7 +169,7 @@ impl ReplayRow {
         self.job.state == JobState::Running
     }
 
-    /// The word of its state, state_label the style sheet colours.
+    /// Returns the CSS class for the replay's state.
     pub(super) fn class(&self) -> &'static str {
         match self.job.state {
             JobState::Running => "in_flight",
@@ -179,7 +179,7 @@ impl ReplayRow {
         }
     }
 
-    /// What it covers, in words.
+    /// Returns the period of the replay in words.
     pub(super) fn period_text(&self, v: &Viewer) -> String {
         let text = |at: Option<Timestamp>, other: &str| at.map_or_else(|| v.t(other), |at| v.date_time(at));
         let since = text(self.job.since, "replay-from-beginning");
@@ -187,7 +187,7 @@ impl ReplayRow {
         v.t2("replay-span", "since", since, "until", until)
     }
 
-    /// Which of the events in it, in words.
+    /// Returns which events of the period are replayed, in words.
     pub(super) fn events_text(&self, v: &Viewer) -> String {
         match self.job.states.first() {
             Some(state) => v.t(&format!("replay-state-{}", state.as_str())),
@@ -204,7 +204,7 @@ struct ReplayPage<'a> {
     notice: Option<Notice>,
 }
 
-/// ReplayPage replay, as far as it is.
+/// Shows one replay with its progress.
 pub(super) async fn show(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
@@ -217,7 +217,7 @@ pub(super) async fn show(
     Ok(render::html(&ReplayPage { v: &viewer, row: &row, notice }))
 }
 
-/// Stops a replay from making more deliveries.
+/// Cancels a replay. Deliveries that exist already continue.
 pub(super) async fn cancel(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
@@ -247,7 +247,7 @@ struct ReplayList<'a> {
     next: String,
 }
 
-/// The replays that the log still has, newest first.
+/// Shows the replays in the log, newest first.
 pub(super) async fn list(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,

@@ -1,4 +1,4 @@
-//! One subscription: how it does, what it wants, what can be done about it.
+//! The page of one subscription: its health, its settings and its recent deliveries.
 
 use std::cmp::Reverse;
 use std::time::Duration;
@@ -29,9 +29,9 @@ use crate::model::subscription::{Disabled, DisabledReason, ManagedBy};
 use crate::model::time::Timestamp;
 use crate::store::DeliveryQuery;
 
-/// How many of the newest deliveries are shown.
+/// The number of recent deliveries that are listed.
 const RECENT_MAX: usize = 20;
-/// How many of the newest attempts the chart shows, and of how many deliveries they are.
+/// The maximum number of attempts in the chart, and of deliveries that they are read from.
 const CHARTED_MAX: usize = 60;
 
 #[derive(askama::Template)]
@@ -46,7 +46,7 @@ struct SubscriptionPage<'a> {
     chart: AttemptChart,
 }
 
-/// The newest attempts: as a drawing, and what it says in numbers.
+/// A chart of the most recent attempts, with its totals.
 struct AttemptChart {
     drawing: String,
     attempts: usize,
@@ -93,7 +93,7 @@ impl SubscriptionPage<'_> {
         self.entry.subscription.managed_by == ManagedBy::Config
     }
 
-    /// What switched it off, in words.
+    /// Returns why the subscription is disabled, in words.
     fn disabled_text(&self) -> String {
         let v = self.v;
         let Some(disabled) = self.disabled() else { return String::new() };
@@ -108,7 +108,7 @@ impl SubscriptionPage<'_> {
         }
     }
 
-    /// When the receiver last_results took something and last_results failed, as far as it did.
+    /// Returns the times of the last successful and the last failed attempt, if there were any.
     fn last_results(&self) -> Vec<(String, Timestamp)> {
         let health = &self.entry.health;
         let of = |name, at: Option<Timestamp>| Some((self.v.t(name), at?));
@@ -119,13 +119,13 @@ impl SubscriptionPage<'_> {
         all.into_iter().flatten().collect()
     }
 
-    /// What receivers verify with, if the present secret has a public median.
+    /// Returns the public key that receivers verify with, if the present secret has one.
     fn public_key(&self) -> Option<String> {
         let current = self.entry.subscription.secrets.first()?;
         current.secret.public_key().map(|key| key.to_string())
     }
 
-    /// Secrets that a rotation left: their kinds, and until when they sign.
+    /// Returns the kinds of the secrets from before a rotation, and when they expire.
     fn old_secrets(&self) -> Vec<(&'static str, String)> {
         let v = self.v;
         let old = self.entry.subscription.secrets.iter().filter(|signing| signing.is_active(v.now));
@@ -138,7 +138,8 @@ impl SubscriptionPage<'_> {
         .collect()
     }
 
-    /// Returns the settings that differ from the daemon's, each with its label. Certificates are too long to show.
+    /// Returns the settings that differ from the daemon's defaults, each with its label. Certificates are too
+    /// long to show.
     fn changed_settings(&self) -> Vec<(String, String)> {
         let (v, spec) = (self.v, &self.entry.subscription.spec);
         let is_short = |setting: &&Setting| !matches!(setting.kind, Kind::Certificates | Kind::PrivateKey);
@@ -155,13 +156,13 @@ impl SubscriptionPage<'_> {
     }
 }
 
-/// The subscription of that id.
+/// Finds a subscription by the ID in a path.
 pub(super) fn find(ui: &Ui, text: &str) -> Result<Entry, PageError> {
     let id: SubscriptionId = text.parse().map_err(|_| PageError::not_found("subscription", text))?;
     ui.flow.subscription(id).ok_or_else(|| ChangeError::no_subscription(id).into())
 }
 
-/// The page of one subscription.
+/// Shows one subscription.
 pub(super) async fn show(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
@@ -203,7 +204,7 @@ impl DeletePage<'_> {
     }
 }
 
-/// Asks before a subscription is deleted, and says what is lost.
+/// Asks for confirmation before a subscription is deleted.
 pub(super) async fn confirm_delete(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,

@@ -44,7 +44,7 @@ impl SubscriptionRow {
         format!("{}{port}{}", url.host_str().unwrap_or_default(), url.path())
     }
 
-    /// The word of its health: one that a person switched off is not ill.
+    /// Returns the health, which tells a manually disabled subscription from one that failed.
     pub(super) fn health(&self) -> &'static str {
         health(&self.entry)
     }
@@ -54,7 +54,7 @@ impl SubscriptionRow {
     }
 }
 
-/// The word of a subscription's health.
+/// Returns the health of a subscription: `off` if a person disabled it, or else the API's word.
 pub(super) fn health(entry: &Entry) -> &'static str {
     match &entry.health.disabled {
         Some(disabled) if disabled.reason == DisabledReason::Manual => "off",
@@ -62,10 +62,10 @@ pub(super) fn health(entry: &Entry) -> &'static str {
     }
 }
 
-/// How many subscriptions a field offers by name; the others are found by typing theirs.
+/// The maximum number of names that a field suggests. Others can be typed.
 const SUGGESTED_NAMES_MAX: usize = 200;
 
-/// The names that a field offers. Each once.
+/// Returns the names that a field suggests, each once.
 pub(super) fn names(flow: &Flow) -> Vec<String> {
     let mut names: Vec<String> = flow
         .oldest_subscriptions(SUGGESTED_NAMES_MAX)
@@ -77,7 +77,7 @@ pub(super) fn names(flow: &Flow) -> Vec<String> {
     names
 }
 
-/// The subscription that a parameter names, by id or name; what is wrong with it is noted.
+/// Finds the subscription that a parameter names by ID or by name. Records a problem with the parameter.
 pub(super) fn find_named(flow: &Flow, query: &mut Query, parameter: &'static str) -> Option<Entry> {
     let text = query.get(parameter).to_owned();
     if text.is_empty() {
@@ -118,7 +118,7 @@ impl SubscriptionList<'_> {
     }
 }
 
-/// The list: by name or URL, by health, page by page.
+/// Shows the list of subscriptions, filtered by name, URL and health.
 pub(super) async fn list(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
