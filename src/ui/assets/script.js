@@ -52,7 +52,7 @@ function startRefresh() {
         tag = answer.headers.get("ETag");
         if (answer.status === 200 && !answer.redirected) swap(parse(await answer.text()), "[data-live]");
       } catch {
-        // The daemon is away; the next refresh may find it.
+        // The daemon did not answer. The next refresh tries again.
       }
     }
     setTimeout(refresh, every);
