@@ -8,7 +8,7 @@ use rand::RngExt as _;
 use super::form::Form;
 use super::viewer::Viewer;
 use crate::api::request::idempotency::IdempotencyKeyHeader;
-use crate::store::OnceKey;
+use crate::store::IdempotentRequest;
 
 /// Generates the key of a form that is about to be shown.
 pub(super) fn generate() -> String {
@@ -16,6 +16,6 @@ pub(super) fn generate() -> String {
 }
 
 /// Returns the idempotency key of a submitted form. `route` and `body` say what the form asks for.
-pub(super) fn of_form(viewer: &Viewer, route: &str, form: &Form, body: &[u8]) -> Option<OnceKey> {
+pub(super) fn of_form(viewer: &Viewer, route: &str, form: &Form, body: &[u8]) -> Option<IdempotentRequest> {
     IdempotencyKeyHeader::from_form(&viewer.name, route, form.get("once")).with_body(body)
 }
