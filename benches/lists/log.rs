@@ -11,7 +11,7 @@ use postrider::model::id::SubscriptionId;
 use postrider::model::input::SubscriptionInput;
 use postrider::model::subscription::{Disabled, DisabledReason, HealthState, ManagedBy, Subscription};
 use postrider::model::time::{Clock, Timestamp};
-use postrider::store::{Append, Place, Settlement, Store, StoreError, StoreOptions, Target, open};
+use postrider::store::{Append, WriteSlot, Settlement, Store, StoreError, StoreOptions, Target, open};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use tokio::sync::{mpsc, oneshot};
@@ -116,7 +116,7 @@ struct Builder {
 impl Builder {
     async fn step<T: Send + 'static>(
         &self,
-        step: impl FnOnce(Place, Box<dyn FnOnce(Result<T, StoreError>) + Send>),
+        step: impl FnOnce(WriteSlot, Box<dyn FnOnce(Result<T, StoreError>) + Send>),
     ) -> T {
         let (answer, answered) = oneshot::channel();
         step(self.store.reserve().await.unwrap(), Box::new(move |result| drop(answer.send(result))));

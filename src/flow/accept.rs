@@ -12,7 +12,7 @@ use crate::model::event::EventContent;
 use crate::model::id::{EventId, SubscriptionId};
 use crate::rules::matcher::{Candidate, Matches};
 use crate::store::{
-    Append, Appended, Earlier, EarlierEvent, Once, OnceKey, QueueFull as NoPlace, Settlement, StoreError,
+    Append, Appended, RecordedResult, RecordedEvent, Idempotent, IdempotentRequest, QueueFull as NoSlot, Settlement, StoreError,
     Target,
 };
 
@@ -36,8 +36,8 @@ pub struct Accepted {
     pub duplicate: bool,
 }
 
-impl From<EarlierEvent> for Accepted {
-    fn from(EarlierEvent { id, matched, duplicate }: EarlierEvent) -> Self {
+impl From<RecordedEvent> for Accepted {
+    fn from(RecordedEvent { id, matched, duplicate }: RecordedEvent) -> Self {
         let matched = if duplicate { 0 } else { usize::try_from(matched).unwrap_or(usize::MAX) };
         Self { id, matched, duplicate }
     }
@@ -131,9 +131,9 @@ impl Flow {
         held: Held,
     ) -> Result<Vec<Accepted>, AcceptError> {
         match self.take_in(sender, contents, held, None).await? {
-            Once::Made(accepted) => Ok(accepted),
+            Idempotent::Made(accepted) => Ok(accepted),
             // Nothing is repeated without a key.
-            Once::Repeated(_) | Once::Mismatch => Err(AcceptError::KeyReused),
+            Idempotent::Repeated(_) | Idempotent::Mismatch => Err(AcceptError::KeyReused),
         }
     }
 
@@ -142,14 +142,14 @@ impl Flow {
         &self,
         contents: Vec<EventContent>,
         held: Held,
-        once: OnceKey,
+        once: IdempotentRequest,
     ) -> Result<(Vec<Accepted>, bool), AcceptError> {
         match self.take_in(Sender::Client, contents, held, Some(once)).await? {
-            Once::Made(accepted) => Ok((accepted, false)),
-            Once::Repeated(Earlier::Events(events)) => {
+            Idempotent::Made(accepted) => Ok((accepted, false)),
+            Idempotent::Repeated(RecordedResult::Events(events)) => {
                 Ok((events.into_iter().map(Accepted::from).collect(), true))
             }
-            Once::Repeated(_) | Once::Mismatch => Err(AcceptError::KeyReused),
+            Idempotent::Repeated(_) | Idempotent::Mismatch => Err(AcceptError::KeyReused),
         }
     }
 
@@ -158,30 +158,30 @@ impl Flow {
         sender: Sender,
         contents: Vec<EventContent>,
         held: Held,
-        once: Option<OnceKey>,
-    ) -> Result<Once<Vec<Accepted>>, AcceptError> {
+        once: Option<IdempotentRequest>,
+    ) -> Result<Idempotent<Vec<Accepted>>, AcceptError> {
         let began = self.clock.instant();
         self.check_open(sender)?;
         let full = || self.queue_full();
         let places = self.intake.try_enter(contents.len(), held).ok_or_else(full)?;
         let place = self.store.try_reserve().map_err(|error| match error {
-            NoPlace::Full => full(),
-            NoPlace::Closed => AcceptError::Stopping,
+            NoSlot::Full => full(),
+            NoSlot::Closed => AcceptError::Stopping,
         })?;
         let (appends, outbound) = self.address(sender, contents);
         let (answer, answered) = oneshot::channel();
         let flow = self.clone();
         let done = move |result| {
             let accepted = flow.hand_over(result, outbound, places, began);
-            if let Ok(Once::Made(accepted)) = &accepted {
+            if let Ok(Idempotent::Made(accepted)) = &accepted {
                 flow.count_accepted(accepted, began);
             }
             // Nobody waits any more if the sender hung up; the events are taken all the same.
             drop(answer.send(accepted));
         };
         match once {
-            Some(once) => place.append_once(once, appends, done),
-            None => place.append(appends, move |result| done(result.map(Once::Made))),
+            Some(once) => place.append_idempotent(once, appends, done),
+            None => place.append(appends, move |result| done(result.map(Idempotent::Made))),
         }
         Ok(answered.await.unwrap_or(Err(StoreError::Closed))?)
     }
@@ -255,13 +255,13 @@ impl Flow {
     /// written, so that senders never run ahead of that.
     fn hand_over(
         &self,
-        result: Result<Once<Vec<Appended>>, StoreError>,
+        result: Result<Idempotent<Vec<Appended>>, StoreError>,
         outbound: Vec<Outbound>,
         places: Places,
         began: Instant,
-    ) -> Result<Once<Vec<Accepted>>, StoreError> {
+    ) -> Result<Idempotent<Vec<Accepted>>, StoreError> {
         let appended = match result {
-            Ok(Once::Made(appended)) => appended,
+            Ok(Idempotent::Made(appended)) => appended,
             other => {
                 for lanes in outbound {
                     self.give_back(lanes);
@@ -274,7 +274,7 @@ impl Flow {
         let accepted =
             events.map(|(event, lanes)| self.hand_over_one(event, lanes, began, &mut rowless)).collect();
         self.put_down(rowless, Some(places));
-        Ok(Once::Made(accepted))
+        Ok(Idempotent::Made(accepted))
     }
 
     /// Gives back places that were promised: what waited on disk for them may come now.
@@ -357,7 +357,7 @@ impl Flow {
         tokio::time::sleep(PARKED_AFTER).await;
         for some in rowless.chunks(PARKED_AT_ONCE) {
             let deliveries: Vec<Delivery> = some.iter().map(|(_, delivery)| delivery.clone()).collect();
-            if let Err(error) = self.commit(|place, done| place.park(deliveries, done)).await {
+            if let Err(error) = self.commit(|place, done| place.enqueue(deliveries, done)).await {
                 return tracing::error!(%error, "failed to queue fresh deliveries");
             }
             for (lane, Delivery { id, .. }) in some {
@@ -385,9 +385,9 @@ impl Flow {
 }
 
 /// What came of a step that made nothing.
-fn unmade<T, U>(once: Once<T>) -> Once<U> {
+fn unmade<T, U>(once: Idempotent<T>) -> Idempotent<U> {
     match once {
-        Once::Repeated(earlier) => Once::Repeated(earlier),
-        Once::Made(_) | Once::Mismatch => Once::Mismatch,
+        Idempotent::Repeated(earlier) => Idempotent::Repeated(earlier),
+        Idempotent::Made(_) | Idempotent::Mismatch => Idempotent::Mismatch,
     }
 }

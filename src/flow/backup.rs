@@ -5,7 +5,7 @@ use tokio::sync::mpsc::Sender;
 
 use super::Flow;
 use super::audit::{Action, Actor};
-use crate::store::{Backup, BackupError, Place, StoreError};
+use crate::store::{Backup, BackupError, WriteSlot, StoreError};
 
 impl Flow {
     /// Begins a backup; [`pour`](Self::pour) then takes it.
@@ -35,7 +35,7 @@ impl Flow {
                 return;
             }
         }
-        let end = self.commit(Place::end_backup).await;
+        let end = self.commit(WriteSlot::end_backup).await;
         let last = end.map_err(BackupError::Store).and_then(|meta| backup.finish(&meta));
         // Whoever has gone meanwhile has no use for it.
         drop(pieces.send(last.map(Bytes::from)).await);

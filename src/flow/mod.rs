@@ -71,7 +71,7 @@ use crate::model::id::IdSequence;
 use crate::model::time::{Clock, Timestamp};
 use crate::net::Client;
 use crate::rules::matcher::{Index, IndexWriter};
-use crate::store::{Bookmark, Place, Reader, Store, StoreError};
+use crate::store::{EventCursor, WriteSlot, Reader, Store, StoreError};
 
 /// The journey and all that it needs. A cheap handle: clones are the same journey.
 #[derive(Clone)]
@@ -86,7 +86,7 @@ pub struct Parts {
     notices: notices::Notices,
     /// There is something to be mailed, or mail is configured otherwise.
     mail_wake: tokio::sync::Notify,
-    bookmark: Bookmark,
+    bookmark: EventCursor,
     timings: timings::Timings,
     traces: traces::Traces,
     stream: Arc<stream::Stream>,
@@ -193,7 +193,7 @@ impl Flow {
     /// Cancel safe in this sense: once the step has its place it is made, whether or not anybody waits.
     async fn commit<T: Send + 'static>(
         &self,
-        step: impl FnOnce(Place, Box<dyn FnOnce(Result<T, StoreError>) + Send>),
+        step: impl FnOnce(WriteSlot, Box<dyn FnOnce(Result<T, StoreError>) + Send>),
     ) -> Result<T, StoreError> {
         let place = self.store.reserve().await?;
         let (answer, answered) = oneshot::channel();
@@ -228,7 +228,7 @@ impl Flow {
     /// # Errors
     /// When the log has failed.
     pub async fn beat(&self) -> Result<(), StoreError> {
-        self.commit(Place::beat).await?;
+        self.commit(WriteSlot::beat).await?;
         self.timers.go_round().await;
         Ok(())
     }

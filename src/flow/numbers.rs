@@ -3,7 +3,7 @@
 use crate::model::id::SubscriptionId;
 use crate::model::subscription::Health;
 use crate::model::time::Timestamp;
-use crate::store::{StoreError, Tally};
+use crate::store::{StoreError, DeliveryCounts};
 
 use super::Flow;
 use super::history::Minute;
@@ -97,7 +97,7 @@ impl Flow {
     }
 
     /// Adds the deliveries of a subscription, there still or deleted.
-    fn count(&self, id: SubscriptionId, tally: Tally, deliveries: &mut Deliveries) {
+    fn count(&self, id: SubscriptionId, tally: DeliveryCounts, deliveries: &mut Deliveries) {
         deliveries.succeeded += tally.succeeded;
         deliveries.exhausted += tally.exhausted;
         deliveries.cancelled += tally.cancelled;

@@ -10,7 +10,7 @@ use crate::model::id::{DeliveryId, EventId, SubscriptionId};
 use crate::model::problem::Problem;
 use crate::model::replay::ReplayJob;
 use crate::rules::matcher::{Candidate, Matches};
-use crate::store::{Earlier, Once, OnceKey, Redelivery, Replay, StoreError};
+use crate::store::{RecordedResult, Idempotent, IdempotentRequest, Redelivery, Replay, StoreError};
 
 use super::Flow;
 use super::audit::{Action, Actor};
@@ -44,7 +44,7 @@ impl Flow {
         actor: Actor,
         id: EventId,
         subscriptions: Option<Vec<SubscriptionId>>,
-        once: Option<OnceKey>,
+        once: Option<IdempotentRequest>,
     ) -> Result<Redelivered, ChangeError> {
         let change = |flow: Self| async move {
             let redelivered = flow.redeliver(id, subscriptions, once).await?;
@@ -61,7 +61,7 @@ impl Flow {
         &self,
         id: EventId,
         subscriptions: Option<Vec<SubscriptionId>>,
-        once: Option<OnceKey>,
+        once: Option<IdempotentRequest>,
     ) -> Result<Redelivered, ChangeError> {
         let not_found = || ChangeError::NotFound { what: "event", id: id.to_string() };
         let event = self.read(move |reader| reader.event(id)).await?.ok_or_else(not_found)?;
@@ -114,16 +114,16 @@ impl Flow {
         event: Arc<Event>,
         lanes: Vec<Arc<Lane>>,
         skipped: Vec<SubscriptionId>,
-        once: Option<OnceKey>,
+        once: Option<IdempotentRequest>,
     ) -> Result<Redelivered, ChangeError> {
         let place = self.store.reserve().await?;
         let again = self.promise_again(lanes.into_iter().map(|lane| (Arc::clone(&event), lane)).collect());
         let replay = Replay { deliveries: redeliveries(&again), job: None, skipped: skipped.clone() };
         let (answer, answered) = oneshot::channel();
         let flow = self.clone();
-        let done = move |result: Result<Once<Vec<Option<DeliveryId>>>, StoreError>| {
+        let done = move |result: Result<Idempotent<Vec<Option<DeliveryId>>>, StoreError>| {
             let result = match result {
-                Ok(Once::Made(made)) => Ok(Once::Made(flow.enter_again(made, again))),
+                Ok(Idempotent::Made(made)) => Ok(Idempotent::Made(flow.enter_again(made, again))),
                 other => {
                     flow.withdraw_again(again);
                     other
@@ -133,17 +133,17 @@ impl Flow {
             drop(answer.send(result));
         };
         match once {
-            Some(once) => place.replay_once(once, replay, done),
-            None => place.replay(replay, move |result| done(result.map(Once::Made))),
+            Some(once) => place.replay_idempotent(once, replay, done),
+            None => place.replay(replay, move |result| done(result.map(Idempotent::Made))),
         }
         let is_repeat = |deliveries, skipped| Redelivered { deliveries, skipped, is_repeat: true };
         match answered.await.unwrap_or(Err(StoreError::Closed))? {
-            Once::Made(made) => {
+            Idempotent::Made(made) => {
                 let deliveries = made.into_iter().flatten().collect();
                 Ok(Redelivered { deliveries, skipped, is_repeat: false })
             }
-            Once::Repeated(Earlier::Replayed { deliveries, skipped }) => Ok(is_repeat(deliveries, skipped)),
-            Once::Repeated(_) | Once::Mismatch => Err(ChangeError::KeyReused),
+            Idempotent::Repeated(RecordedResult::Replayed { deliveries, skipped }) => Ok(is_repeat(deliveries, skipped)),
+            Idempotent::Repeated(_) | Idempotent::Mismatch => Err(ChangeError::KeyReused),
         }
     }
 

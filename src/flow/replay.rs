@@ -19,7 +19,7 @@ use crate::model::id::{ReplayId, SubscriptionId};
 use crate::model::problem::{Localized, Message};
 use crate::model::replay::{JobState, ReplayJob};
 use crate::model::time::Timestamp;
-use crate::store::{Earlier, Once, OnceKey, REPLAY_DELIVERIES_MAX, Reader, StoreError};
+use crate::store::{RecordedResult, Idempotent, IdempotentRequest, REPLAY_DELIVERIES_MAX, Reader, StoreError};
 
 use super::Flow;
 use super::audit::{Action, Actor};
@@ -196,7 +196,7 @@ impl Flow {
         &self,
         actor: Actor,
         ask: ReplayAsk,
-        once: Option<OnceKey>,
+        once: Option<IdempotentRequest>,
     ) -> Result<(ReplayJob, bool), ChangeError> {
         let change = |flow: Self| async move {
             let (job, is_repeat) = flow.start_job(ask, once).await?;
@@ -212,7 +212,7 @@ impl Flow {
     async fn start_job(
         &self,
         ask: ReplayAsk,
-        once: Option<OnceKey>,
+        once: Option<IdempotentRequest>,
     ) -> Result<(ReplayJob, bool), ChangeError> {
         let subscription = ask.subscription;
         self.lanes.get(subscription).ok_or_else(|| ChangeError::no_subscription(subscription))?;
@@ -223,23 +223,23 @@ impl Flow {
             detail: "api.replays_running_max replays are running: wait for one, or cancel it",
         })?;
         let put = self.put_new_job(job.clone(), once).await;
-        if !matches!(put, Ok(Once::Made(()))) {
+        if !matches!(put, Ok(Idempotent::Made(()))) {
             self.replays.remove(id);
         }
         match put? {
-            Once::Made(()) => {
+            Idempotent::Made(()) => {
                 self.spawn(self.clone().run_replay(running));
                 Ok((job, false))
             }
-            Once::Repeated(Earlier::Job(id)) => Ok((self.replay(id).await?, true)),
-            Once::Repeated(_) | Once::Mismatch => Err(ChangeError::KeyReused),
+            Idempotent::Repeated(RecordedResult::Job(id)) => Ok((self.replay(id).await?, true)),
+            Idempotent::Repeated(_) | Idempotent::Mismatch => Err(ChangeError::KeyReused),
         }
     }
 
-    async fn put_new_job(&self, job: ReplayJob, once: Option<OnceKey>) -> Result<Once<()>, StoreError> {
+    async fn put_new_job(&self, job: ReplayJob, once: Option<IdempotentRequest>) -> Result<Idempotent<()>, StoreError> {
         match once {
-            Some(once) => self.commit(|place, done| place.put_job_once(once, job, done)).await,
-            None => self.commit(|place, done| place.put_job(job, done)).await.map(Once::Made),
+            Some(once) => self.commit(|place, done| place.put_job_idempotent(once, job, done)).await,
+            None => self.commit(|place, done| place.put_job(job, done)).await.map(Idempotent::Made),
         }
     }
 

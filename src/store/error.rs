@@ -47,7 +47,7 @@ pub enum StoreError {
     },
     /// A bookmark could not be read or written.
     #[error("use {path}: {error}", path = path.display())]
-    Bookmark {
+    EventCursor {
         /// The file.
         path: PathBuf,
         /// Why not.

@@ -16,14 +16,14 @@ use tokio::sync::mpsc;
 
 use self::migration::Migration;
 use self::scan::{Scan, count, scan};
-use super::disk::cursor::Bookmark;
+use super::disk::cursor::EventCursor;
 use super::disk::files::{Files, Released};
 use super::disk::fsync;
 use super::disk::panic_guard;
 use super::disk::secret_cipher::{self, Vault};
 use super::error::{OpenError, StoreError};
 use super::memory::index::IndexState;
-use super::memory::shared::{Fresh, Ledger};
+use super::memory::shared::{RowlessDelivery, Ledger};
 use super::read::reader::Reader;
 use super::rows::engine::open_sled;
 use super::rows::key::{TABLES, Table};
@@ -73,11 +73,11 @@ pub struct Opened {
     /// Every subscription, deleted ones included, with its health, by id.
     pub subscriptions: Vec<(Subscription, HealthState)>,
     /// The deliveries that had not been tried, parked or settled, oldest first.
-    pub fresh: Vec<Fresh>,
+    pub fresh: Vec<RowlessDelivery>,
     /// The lanes with rows in them, and how many rows each has; those of deleted subscriptions are to be cleared.
     pub lanes: Vec<(SubscriptionId, u64)>,
     /// How far notices were mailed.
-    pub mailed: Bookmark,
+    pub mailed: EventCursor,
     /// Tells when all of it has been dropped again.
     pub released: Released,
 }
@@ -219,7 +219,7 @@ fn open_locked(
     let (sender, queue) = mpsc::channel(options.queue_steps_max.max(1));
     let committer = Committer { queue, applier, witness: reader.files.witness() };
     let (store, released) = (Store { queue: sender, poison }, reader.files.released());
-    let mailed = Bookmark::new(reader.files.mailed());
+    let mailed = EventCursor::new(reader.files.mailed());
     Ok(Opened { store, reader, committer, subscriptions, fresh, lanes, mailed, released })
 }
 

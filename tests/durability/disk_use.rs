@@ -17,7 +17,7 @@ mod tests {
     use postrider::model::subscription::{ManagedBy, Subscription};
     use postrider::model::time::Clock;
     use postrider::store::{
-        Append, Appended, Reader, Settlement, Store, StoreOptions, Sweep, Swept, Target, open,
+        Append, Appended, Reader, Settlement, Store, StoreOptions, Sweep, SweepResult, Target, open,
     };
     use rand::SeedableRng as _;
     use rand::rngs::StdRng;
@@ -74,7 +74,7 @@ mod tests {
     enum Done {
         Appended(Vec<Appended>),
         Settled,
-        Swept(Swept),
+        Swept(SweepResult),
     }
 
     /// Keeps the committer busy: events are appended, delivered, and deleted by age or by size.

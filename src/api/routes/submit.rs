@@ -20,7 +20,7 @@ use crate::api::wire::event::{Lines, SubmitRequest, SubmitResponse};
 use crate::flow::accept::Accepted;
 use crate::flow::intake::Held;
 use crate::model::event::EventContent;
-use crate::store::OnceKey;
+use crate::store::IdempotentRequest;
 
 /// Submits one or more events.
 ///
@@ -89,7 +89,7 @@ async fn accept(
     api: &ApiState,
     events: Vec<EventContent>,
     held: Held,
-    once: Option<OnceKey>,
+    once: Option<IdempotentRequest>,
 ) -> Result<(Vec<Accepted>, bool), ApiError> {
     Ok(match once {
         Some(once) => api.flow.accept_once(events, held, once).await?,

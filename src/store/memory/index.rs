@@ -167,7 +167,7 @@ impl IndexState {
         all.filter(|segment| segment.first == of.first).for_each(|segment| segment.has_replays = true);
     }
 
-    /// Counts an event or replay that the log has; false if it is in no segment.
+    /// CommitCounts an event or replay that the log has; false if it is in no segment.
     pub(in crate::store) fn count(&mut self, id: u128) -> bool {
         let segment = self.segment_of(id);
         if let Some(segment) = segment {

@@ -16,7 +16,7 @@ use crate::model::time::Timestamp;
 /// Which of the ways to stand a delivery is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ProgressKind {
-    /// Fresh, or in its lane.
+    /// RowlessDelivery, or in its lane.
     Waiting,
     /// Taken by the receiver.
     Succeeded,
@@ -39,8 +39,8 @@ impl From<Progress> for ProgressKind {
 
 /// How many deliveries of a subscription the log has, by how they stand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Fresh, or in the lane.
+pub struct DeliveryCounts {
+    /// RowlessDelivery, or in the lane.
     pub waiting: u64,
     /// Taken by the receiver.
     pub succeeded: u64,
@@ -50,7 +50,7 @@ pub struct Tally {
     pub cancelled: u64,
 }
 
-impl Tally {
+impl DeliveryCounts {
     /// All of them.
     pub fn all(&self) -> u64 {
         self.waiting + self.succeeded + self.exhausted + self.cancelled
@@ -88,7 +88,7 @@ impl Tally {
 
 /// A delivery that nothing has happened to since its event was appended or replayed: it has no row of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fresh {
+pub struct RowlessDelivery {
     /// The delivery.
     pub id: DeliveryId,
     /// Its event.
@@ -112,18 +112,18 @@ pub(in crate::store) struct State {
     pub(in crate::store) durable: u128,
     /// Every subscription with a row, and when it was deleted if it was.
     pub(in crate::store) subscriptions: HashMap<SubscriptionId, Option<Timestamp>>,
-    pub(in crate::store) tallies: HashMap<SubscriptionId, Tally>,
+    pub(in crate::store) tallies: HashMap<SubscriptionId, DeliveryCounts>,
     /// The tallies of all subscriptions together.
-    pub(in crate::store) total: Tally,
+    pub(in crate::store) total: DeliveryCounts,
     /// Those with something waiting on disk.
     pub(in crate::store) lines: HashMap<SubscriptionId, Line>,
     /// How many deliveries were tried and wait on disk, of all subscriptions.
     pub(in crate::store) retrying: u64,
     /// Replayed deliveries that are not finished: their events must not be swept.
     replaying: BTreeSet<(EventId, DeliveryId)>,
-    fresh: BTreeMap<DeliveryId, Fresh>,
+    fresh: BTreeMap<DeliveryId, RowlessDelivery>,
     fresh_of: BTreeSet<(SubscriptionId, DeliveryId)>,
-    leaving: Vec<Fresh>,
+    leaving: Vec<RowlessDelivery>,
     leaving_lines: Vec<(SubscriptionId, WasTried)>,
 }
 
@@ -132,13 +132,13 @@ impl State {
         matches!(self.subscriptions.get(&subscription), Some(None))
     }
 
-    /// Counts a delivery.
+    /// CommitCounts a delivery.
     pub(in crate::store) fn add(&mut self, subscription: SubscriptionId, kind: ProgressKind) {
         self.tallies.entry(subscription).or_default().add(kind);
         self.total.add(kind);
     }
 
-    /// Counts a delivery no longer.
+    /// CommitCounts a delivery no longer.
     pub(in crate::store) fn take(&mut self, subscription: SubscriptionId, kind: ProgressKind) {
         self.tallies.entry(subscription).or_default().take(kind);
         self.total.take(kind);
@@ -154,7 +154,7 @@ impl State {
         self.add(subscription, to);
     }
 
-    /// Counts a due row that was written.
+    /// CommitCounts a due row that was written.
     pub(in crate::store) fn enter_line(&mut self, subscription: SubscriptionId, was_tried: WasTried) {
         let line = self.lines.entry(subscription).or_default();
         match was_tried {
@@ -198,12 +198,12 @@ impl State {
         }
     }
 
-    pub(in crate::store) fn add_fresh(&mut self, fresh: Fresh) {
+    pub(in crate::store) fn add_fresh(&mut self, fresh: RowlessDelivery) {
         self.fresh.insert(fresh.id, fresh);
         self.fresh_of.insert((fresh.subscription, fresh.id));
     }
 
-    pub(in crate::store) fn take_fresh(&mut self, id: DeliveryId) -> Option<Fresh> {
+    pub(in crate::store) fn take_fresh(&mut self, id: DeliveryId) -> Option<RowlessDelivery> {
         let fresh = self.fresh.remove(&id)?;
         self.fresh_of.remove(&(fresh.subscription, id));
         self.leaving.push(fresh);
@@ -211,11 +211,11 @@ impl State {
     }
 
     /// Those that are fresh no longer, while what they are instead is not written yet.
-    pub(in crate::store) fn leaving(&self) -> &[Fresh] {
+    pub(in crate::store) fn leaving(&self) -> &[RowlessDelivery] {
         &self.leaving
     }
 
-    pub(in crate::store) fn fresh(&self) -> impl Iterator<Item = Fresh> {
+    pub(in crate::store) fn fresh(&self) -> impl Iterator<Item = RowlessDelivery> {
         self.fresh.values().copied()
     }
 
@@ -233,8 +233,8 @@ impl State {
         self.fresh_of.range((subscription, first)..=(subscription, last)).map(|(_, id)| *id)
     }
 
-    /// Fresh deliveries before this one, newest first.
-    pub(in crate::store) fn fresh_before(&self, end: DeliveryId) -> impl Iterator<Item = Fresh> {
+    /// RowlessDelivery deliveries before this one, newest first.
+    pub(in crate::store) fn fresh_before(&self, end: DeliveryId) -> impl Iterator<Item = RowlessDelivery> {
         self.fresh.range(..end).rev().map(|(_, fresh)| *fresh)
     }
 
@@ -301,15 +301,15 @@ impl Ledger {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(in crate::store) fn counts(&self) -> Counts {
+    pub(in crate::store) fn counts(&self) -> CommitCounts {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        Counts { commits: read(&self.commits), flushes: read(&self.flushes), events: read(&self.events) }
+        CommitCounts { commits: read(&self.commits), flushes: read(&self.flushes), events: read(&self.events) }
     }
 }
 
 /// What the committer has done since the store was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct CommitCounts {
     /// Transactions.
     pub commits: u64,
     /// Flushes, each of which made some transactions durable.

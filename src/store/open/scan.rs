@@ -9,7 +9,7 @@ use crate::model::subscription::{HealthState, Subscription};
 use crate::store::error::StoreError;
 use crate::store::memory::index::{Directory, IndexState};
 use crate::store::memory::seen::SeenState;
-use crate::store::memory::shared::{Fresh, Line, ProgressKind, State};
+use crate::store::memory::shared::{RowlessDelivery, Line, ProgressKind, State};
 use crate::store::read::reader::Reader;
 use crate::store::rows::key::{self, TABLES, Table, delivery_of};
 use crate::store::rows::origin::{Origin, OriginKind};
@@ -40,7 +40,7 @@ pub(in crate::store) struct Scan {
     directory: Directory,
 }
 
-/// Counts and hashes every row, and nothing else.
+/// CommitCounts and hashes every row, and nothing else.
 pub(in crate::store) fn count(
     tables: &Tables,
     progress: &mut dyn FnMut(&str),
@@ -93,7 +93,7 @@ pub(in crate::store) fn scan(
 }
 
 impl Scan {
-    /// Counts every row of a tree and shows it to `visit`.
+    /// CommitCounts every row of a tree and shows it to `visit`.
     #[expect(clippy::indexing_slicing, reason = "there is one count for each value of the enumeration")]
     fn each(
         &mut self,
@@ -213,7 +213,7 @@ impl Scan {
             let is_fresh = id.bits() >= self.floor && self.placed.binary_search(&id.bits()).is_err();
             if is_fresh {
                 self.state.add(subscription, ProgressKind::Waiting);
-                self.state.add_fresh(Fresh { id, event, subscription });
+                self.state.add_fresh(RowlessDelivery { id, event, subscription });
             }
             if is_replay && (is_fresh || waiting.contains(&id)) {
                 self.state.begin_replay(event, id);

@@ -113,7 +113,7 @@ pub struct Backup {
 }
 
 impl Backup {
-    /// One of this log. It gets its rows once the committer has been told of it (`Place::begin_backup`).
+    /// One of this log. It gets its rows once the committer has been told of it (`WriteSlot::begin_backup`).
     pub fn new(reader: Reader, now: Timestamp) -> Self {
         let tee = Arc::new(Tee::default());
         Self { reader, tee, digest: Context::new(&SHA256), table: 0, after: None, has_begun: false, now }

@@ -21,7 +21,7 @@ use crate::store::disk::files::Files;
 use crate::store::disk::fsync;
 use crate::store::disk::secret_cipher::Vault;
 use crate::store::error::StoreError;
-use crate::store::memory::shared::{Counts, Ledger, Tally};
+use crate::store::memory::shared::{CommitCounts, Ledger, DeliveryCounts};
 use crate::store::rows::key::{self, Table, delivery_of};
 use crate::store::rows::origin::{Origin, OriginKind, bad_event, head, index_of};
 use crate::store::rows::record::{self, EventHead};
@@ -227,7 +227,7 @@ impl Reader {
             if let Some(first) = first {
                 return Origin::read(id, first).map(Some);
             }
-            // Swept since its later chunk was found.
+            // SweepResult since its later chunk was found.
             let Some(before) = id.checked_sub(1) else { return Ok(None) };
             end = before;
         }
@@ -315,17 +315,17 @@ impl Reader {
     }
 
     /// The counts of all subscriptions together.
-    pub fn total(&self) -> Tally {
+    pub fn total(&self) -> DeliveryCounts {
         self.ledger.state().total
     }
 
     /// The subscription's counts over the log as far as it is kept.
-    pub fn tally(&self, subscription: SubscriptionId) -> Tally {
+    pub fn tally(&self, subscription: SubscriptionId) -> DeliveryCounts {
         self.ledger.state().tallies.get(&subscription).copied().unwrap_or_default()
     }
 
     /// The counts of every subscription that has deliveries in the log.
-    pub fn tallies(&self) -> BTreeMap<SubscriptionId, Tally> {
+    pub fn tallies(&self) -> BTreeMap<SubscriptionId, DeliveryCounts> {
         self.ledger.state().tallies.iter().map(|(id, tally)| (*id, *tally)).collect()
     }
 
@@ -371,7 +371,7 @@ impl Reader {
     }
 
     /// What the committer has done since the store was opened.
-    pub fn counts(&self) -> Counts {
+    pub fn counts(&self) -> CommitCounts {
         self.ledger.counts()
     }
 

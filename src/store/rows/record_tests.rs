@@ -16,7 +16,7 @@ use crate::model::subscription::{Format, ManagedBy, Ordering, Subscription};
 use crate::model::time::Interval;
 use crate::model::tls::{ClientIdentity, Tls};
 use crate::store::disk::secret_cipher::Vault;
-use crate::store::rows::idempotency::{Earlier, EarlierEvent};
+use crate::store::rows::idempotency::{RecordedResult, RecordedEvent};
 use crate::store::tests::test_store;
 
 fn vault() -> Vault {
@@ -155,18 +155,18 @@ fn full_job() -> ReplayJob {
     }
 }
 
-fn a_once(earlier: Earlier) -> OnceRecord {
+fn a_once(earlier: RecordedResult) -> OnceRecord {
     OnceRecord { fingerprint: [3; 16], at: time(1_700_000_000_000), is_whole: true, earlier }
 }
 
-fn earlier_ones() -> [Earlier; 4] {
-    let event = |n| EarlierEvent { id: EventId::from_bits(n), matched: 2, duplicate: n == 1 };
+fn earlier_ones() -> [RecordedResult; 4] {
+    let event = |n| RecordedEvent { id: EventId::from_bits(n), matched: 2, duplicate: n == 1 };
     let deliveries = vec![DeliveryId::from_bits(7)];
     [
-        Earlier::Events((0..1000).map(event).collect()),
-        Earlier::Subscription(SubscriptionId::from_bits(9)),
-        Earlier::Replayed { deliveries, skipped: vec![SubscriptionId::from_bits(10)] },
-        Earlier::Job(ReplayId::from_bits(5)),
+        RecordedResult::Events((0..1000).map(event).collect()),
+        RecordedResult::Subscription(SubscriptionId::from_bits(9)),
+        RecordedResult::Replayed { deliveries, skipped: vec![SubscriptionId::from_bits(10)] },
+        RecordedResult::Job(ReplayId::from_bits(5)),
     ]
 }
 

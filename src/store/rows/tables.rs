@@ -258,7 +258,7 @@ pub(in crate::store) fn sealed_by(tables: &Tables) -> Result<Option<KeyId>, Stor
     Ok(None)
 }
 
-/// Counts down to a failure that a test asked for.
+/// CommitCounts down to a failure that a test asked for.
 #[cfg(test)]
 pub(in crate::store) fn injected(left: &mut Option<u64>) -> Result<(), StoreError> {
     if let Some(left) = left {

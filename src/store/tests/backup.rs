@@ -72,7 +72,7 @@ async fn taken(rig: &Rig, file: &Path) {
             break;
         }
     }
-    let meta = rig.step(Place::end_backup).await.unwrap();
+    let meta = rig.step(WriteSlot::end_backup).await.unwrap();
     bytes.extend_from_slice(&backup.finish(&meta).unwrap());
     assert!(pieces > 4, "too few pieces for anything to happen between them");
     fs::write(file, bytes).unwrap();

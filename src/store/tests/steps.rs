@@ -159,7 +159,7 @@ async fn what_is_not_durable_is_in_no_lane() {
 async fn places_are_bounded_and_served_in_turn() {
     let dir = tempfile::tempdir().unwrap();
     let (rig, _) = Rig::open(dir.path(), &Clock::starting_at(EPOCH), 1);
-    let places: Vec<Place> = (0..64).map(|_| rig.store.try_reserve().unwrap()).collect();
+    let places: Vec<WriteSlot> = (0..64).map(|_| rig.store.try_reserve().unwrap()).collect();
     assert_eq!(rig.store.try_reserve().unwrap_err(), QueueFull::Full);
     let (sender, mut answers) = tokio::sync::mpsc::channel(64);
     for (number, place) in places.into_iter().enumerate() {
@@ -313,7 +313,7 @@ async fn what_waits_is_listed_while_it_moves() {
         known.lock().unwrap().extend(made.iter().map(|one| one.id));
         // From memory to the lane, and from either to those that were tried.
         let parked = made[..4].to_vec();
-        rig.step(|place, done| place.park(parked, done)).await.unwrap();
+        rig.step(|place, done| place.enqueue(parked, done)).await.unwrap();
         for delivery in made {
             let due = EPOCH.after(Duration::from_secs(1000));
             let delivery = Delivery { progress: Progress::Waiting { due }, ..delivery };

@@ -29,7 +29,7 @@ pub(in crate::store) struct Rig {
 /// What an opening found.
 pub(in crate::store) struct Found {
     pub(in crate::store) subscriptions: Vec<(Subscription, HealthState)>,
-    pub(in crate::store) fresh: Vec<Fresh>,
+    pub(in crate::store) fresh: Vec<RowlessDelivery>,
     pub(in crate::store) lanes: Vec<(SubscriptionId, u64)>,
 }
 
@@ -68,7 +68,7 @@ impl Rig {
     /// Hands in a step and waits for its answer.
     pub(in crate::store) async fn step<T: Send + 'static>(
         &self,
-        send: impl FnOnce(Place, Box<dyn FnOnce(Result<T, StoreError>) + Send>),
+        send: impl FnOnce(WriteSlot, Box<dyn FnOnce(Result<T, StoreError>) + Send>),
     ) -> Result<T, StoreError> {
         let (sender, answer) = oneshot::channel();
         let place = self.store.reserve().await?;

@@ -10,7 +10,7 @@ use crate::model::event::Event;
 use crate::model::id::{DeliveryId, EventId};
 use crate::model::replay::ReplayJob;
 use crate::store::error::StoreError;
-use crate::store::memory::shared::{Fresh, ProgressKind, WasTried};
+use crate::store::memory::shared::{RowlessDelivery, ProgressKind, WasTried};
 use crate::store::rows::key::{self, Table, delivery_of};
 use crate::store::rows::record;
 use crate::store::rows::segment;
@@ -42,7 +42,7 @@ impl Applier {
         }
         let targets = append.targets.iter().zip(&deliveries);
         self.add_deliveries(targets.map(|(target, id)| {
-            (Fresh { id: *id, event, subscription: target.subscription }, target.queued)
+            (RowlessDelivery { id: *id, event, subscription: target.subscription }, target.queued)
         }));
         self.events_in_draft += 1;
         self.reader.ledger.events.fetch_add(1, Ordering::Relaxed);
@@ -51,11 +51,11 @@ impl Applier {
     }
 
     /// Puts down where new deliveries begin, each with whether it is queued; answers those that wait.
-    fn add_deliveries(&mut self, new: impl Iterator<Item = (Fresh, bool)>) -> Vec<Fresh> {
+    fn add_deliveries(&mut self, new: impl Iterator<Item = (RowlessDelivery, bool)>) -> Vec<RowlessDelivery> {
         let mut waiting = Vec::new();
         let mut state = self.reader.ledger.state();
         for (fresh, queued) in new {
-            let Fresh { id, event, subscription } = fresh;
+            let RowlessDelivery { id, event, subscription } = fresh;
             if !state.is_live(subscription) {
                 // Written down, so that no later opening takes it for fresh.
                 let progress = Progress::Cancelled;
@@ -112,7 +112,7 @@ impl Applier {
         self.reader.ledger.index.state().tail.add_replay(origin, &pairs);
         let waiting = self.add_deliveries(known().enumerate().map(|(index, one)| {
             let id = delivery_of(origin, index);
-            (Fresh { id, event: one.event, subscription: one.subscription }, one.queued)
+            (RowlessDelivery { id, event: one.event, subscription: one.subscription }, one.queued)
         }));
         let mut state = self.reader.ledger.state();
         for fresh in &waiting {

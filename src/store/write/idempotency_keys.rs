@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::buckets::Buckets;
 use crate::model::time::Timestamp;
 use crate::store::error::StoreError;
-use crate::store::rows::idempotency::{Earlier, EarlierEvent, OnceKey};
+use crate::store::rows::idempotency::{RecordedResult, RecordedEvent, IdempotentRequest};
 use crate::store::rows::key::{self, Table};
 use crate::store::rows::record::{self, CHUNK_BYTES, OnceRecord};
 use crate::store::rows::tables::{Draft, Tables};
@@ -25,14 +25,14 @@ pub(in crate::store) struct Keys {
 /// A list of events, as far as it is in the draft.
 #[derive(Debug)]
 pub(in crate::store) struct UnderWay {
-    pub(in crate::store) once: OnceKey,
-    pub(in crate::store) place: Place,
-    pub(in crate::store) events: Vec<EarlierEvent>,
+    pub(in crate::store) once: IdempotentRequest,
+    pub(in crate::store) place: RecordPlace,
+    pub(in crate::store) events: Vec<RecordedEvent>,
 }
 
 /// Where the record of a key is, and since when.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::store) struct Place {
+pub(in crate::store) struct RecordPlace {
     pub(in crate::store) bucket: u32,
     pub(in crate::store) at: Timestamp,
     pub(in crate::store) length_was: usize,
@@ -66,7 +66,7 @@ impl Keys {
         draft: &Draft,
         now: Timestamp,
         key: [u8; 16],
-    ) -> Result<Option<(Place, OnceRecord)>, StoreError> {
+    ) -> Result<Option<(RecordPlace, OnceRecord)>, StoreError> {
         for bucket in self.buckets.probed(now) {
             let row = |number| draft.get(tables, Table::Idempotency, &key::once(bucket, key, number));
             let Some(first) = row(0)? else { continue };
@@ -80,7 +80,7 @@ impl Keys {
                 );
             }
             let found = record::read_once(&bytes).map_err(corrupt)?;
-            let place = Place { bucket, at: found.at, length_was: length };
+            let place = RecordPlace { bucket, at: found.at, length_was: length };
             return Ok(self.buckets.is_within(now, found.at).then_some((place, found)));
         }
         Ok(None)
@@ -89,10 +89,10 @@ impl Keys {
 
 pub(in crate::store) fn put(
     draft: &mut Draft,
-    once: OnceKey,
-    place: Place,
+    once: IdempotentRequest,
+    place: RecordPlace,
     is_whole: bool,
-    earlier: Earlier,
+    earlier: RecordedResult,
 ) -> usize {
     let record = OnceRecord { fingerprint: once.fingerprint, at: place.at, is_whole, earlier };
     let record = record::once(&record);

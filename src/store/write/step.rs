@@ -10,7 +10,7 @@ use crate::model::subscription::{HealthState, Subscription};
 use crate::model::time::Timestamp;
 use crate::store::error::StoreError;
 use crate::store::read::backup::Tee;
-use crate::store::rows::idempotency::{Once, OnceKey};
+use crate::store::rows::idempotency::{Idempotent, IdempotentRequest};
 
 /// A subscription that an event goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,7 +99,7 @@ pub struct Sweep {
 
 /// What a [`Sweep`] removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Swept {
+pub struct SweepResult {
     /// How many events and replays.
     pub events: u64,
     /// How many deliveries, with or without a row.
@@ -162,19 +162,19 @@ impl<T> Drop for Done<T> {
 /// A step on its way to the committer.
 pub(in crate::store) enum Step {
     Append(Vec<Append>, Done<Vec<Appended>>),
-    AppendOnce(OnceKey, Vec<Append>, Done<Once<Vec<Appended>>>),
+    AppendOnce(IdempotentRequest, Vec<Append>, Done<Idempotent<Vec<Appended>>>),
     Replay(Replay, Done<Vec<Option<DeliveryId>>>),
-    ReplayOnce(OnceKey, Replay, Done<Once<Vec<Option<DeliveryId>>>>),
+    ReplayOnce(IdempotentRequest, Replay, Done<Idempotent<Vec<Option<DeliveryId>>>>),
     PutJob(Box<ReplayJob>, Done<()>),
-    PutJobOnce(OnceKey, Box<ReplayJob>, Done<Once<()>>),
+    PutJobOnce(IdempotentRequest, Box<ReplayJob>, Done<Idempotent<()>>),
     Settle(Box<Settlement>, Done<()>),
     Park(Vec<Delivery>, Done<()>),
     PutSubscription(Box<Subscription>, Option<HealthState>, Done<()>),
-    PutSubscriptionOnce(OnceKey, Box<Subscription>, Option<HealthState>, Done<Once<()>>),
+    PutSubscriptionOnce(IdempotentRequest, Box<Subscription>, Option<HealthState>, Done<Idempotent<()>>),
     PutHealth(SubscriptionId, HealthState, Done<()>),
     Release(SubscriptionId, usize, Done<bool>),
     ClearLane(SubscriptionId, usize, Done<bool>),
-    Sweep(Sweep, Done<Swept>),
+    Sweep(Sweep, Done<SweepResult>),
     BeginBackup(Arc<Tee>, Done<bool>),
     EndBackup(Done<Vec<u8>>),
     Beat(Done<()>),

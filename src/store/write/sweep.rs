@@ -6,7 +6,7 @@
 //! older than `held_before`, or after a restart. A replay lies among the events and goes as they do; what it delivers stays as long as that goes on.
 
 use super::settle::read_row;
-use super::step::{Sweep, Swept};
+use super::step::{Sweep, SweepResult};
 use super::writer::Applier;
 use crate::model::delivery::Progress;
 use crate::model::id::{DeliveryId, EventId, ReplayId, SubscriptionId};
@@ -32,9 +32,9 @@ struct Member {
 }
 
 impl Applier {
-    pub(in crate::store) fn sweep(&mut self, sweep: Sweep) -> Result<Swept, StoreError> {
+    pub(in crate::store) fn sweep(&mut self, sweep: Sweep) -> Result<SweepResult, StoreError> {
         self.cut()?;
-        let mut swept = Swept::default();
+        let mut swept = SweepResult::default();
         let mut left = sweep.limit;
         self.sweep_held(sweep.held_before, &mut left, &mut swept)?;
         self.sweep_revisited(sweep, &mut left, &mut swept)?;
@@ -56,7 +56,7 @@ impl Applier {
         &mut self,
         before: Timestamp,
         left: &mut usize,
-        swept: &mut Swept,
+        swept: &mut SweepResult,
     ) -> Result<(), StoreError> {
         while *left > 0 {
             let Some(origin) = self.origin_from(self.held_to, before)? else { break };
@@ -75,7 +75,7 @@ impl Applier {
         &mut self,
         sweep: Sweep,
         left: &mut usize,
-        swept: &mut Swept,
+        swept: &mut SweepResult,
     ) -> Result<(), StoreError> {
         while *left > 0 {
             let Some(id) = self.revisit.first().copied() else { break };
@@ -107,7 +107,7 @@ impl Applier {
         before: Timestamp,
         bytes_max: u64,
         left: &mut usize,
-        swept: &mut Swept,
+        swept: &mut SweepResult,
     ) -> Result<(), StoreError> {
         while *left > 0 && self.reader.tables.bytes() > bytes_max {
             let Some(origin) = self.origin_from(self.swept_to, before)? else { break };
@@ -140,7 +140,7 @@ impl Applier {
         self.reader.ledger.state().replaying(event).next().is_some()
     }
 
-    fn forget_if_finished(&mut self, origin: &Origin, swept: &mut Swept) -> Result<(), StoreError> {
+    fn forget_if_finished(&mut self, origin: &Origin, swept: &mut SweepResult) -> Result<(), StoreError> {
         if self.is_replayed(origin) {
             return Ok(());
         }
@@ -191,7 +191,7 @@ impl Applier {
         Ok(member)
     }
 
-    fn forget(&mut self, origin: &Origin, members: &[Member], swept: &mut Swept) -> Result<(), StoreError> {
+    fn forget(&mut self, origin: &Origin, members: &[Member], swept: &mut SweepResult) -> Result<(), StoreError> {
         let length = record::length(&origin.first);
         let length = length.map_err(|problem| corrupt(Table::Events, origin.id, problem))?;
         self.draft.remove_long(Table::Events, origin.id, length);

@@ -119,14 +119,14 @@ impl Applier {
         let poison = self.poison.clone();
         match step {
             Step::Append(list, done) => ack(&poison, done, self.append_all(list)),
-            Step::AppendOnce(once, list, done) => ack(&poison, done, self.append_once(once, list)),
+            Step::AppendOnce(once, list, done) => ack(&poison, done, self.append_idempotent(once, list)),
             Step::Replay(replay, done) => ack(&poison, done, self.replay(replay)),
-            Step::ReplayOnce(once, replay, done) => ack(&poison, done, self.replay_once(once, replay)),
+            Step::ReplayOnce(once, replay, done) => ack(&poison, done, self.replay_idempotent(once, replay)),
             Step::PutJob(job, done) => {
                 self.put_job(&job);
                 ack(&poison, done, Ok(()))
             }
-            Step::PutJobOnce(once, job, done) => ack(&poison, done, self.put_job_once(once, &job)),
+            Step::PutJobOnce(once, job, done) => ack(&poison, done, self.put_job_idempotent(once, &job)),
             Step::Settle(settlement, done) => ack(&poison, done, self.settle(&settlement)),
             Step::Park(deliveries, done) => {
                 self.park(&deliveries);
@@ -136,7 +136,7 @@ impl Applier {
                 ack(&poison, done, self.put_subscription(&subscription, health.as_ref()))
             }
             Step::PutSubscriptionOnce(once, subscription, health, done) => {
-                let put = self.put_subscription_once(once, &subscription, health.as_ref());
+                let put = self.put_subscription_idempotent(once, &subscription, health.as_ref());
                 ack(&poison, done, put)
             }
             Step::PutHealth(id, health, done) => {

@@ -14,7 +14,7 @@ use postrider::model::secret::{Secret, SigningSecret};
 use postrider::model::subscription::{HealthState, ManagedBy, Subscription};
 use postrider::model::time::{Clock, Timestamp};
 use postrider::store::{
-    Append, Appended, DeliveryQuery, EventQuery, OpenError, Opened, Place, Reader, Redelivery, Replay,
+    Append, Appended, DeliveryQuery, EventQuery, OpenError, Opened, WriteSlot, Reader, Redelivery, Replay,
     Settlement, Store, StoreError, StoreOptions, Sweep, Target, open,
 };
 use rand::rngs::StdRng;
@@ -122,7 +122,7 @@ impl Bench {
     /// Submits a step. The answer arrives with its span.
     async fn hand<T: Send + 'static>(
         &self,
-        send: impl FnOnce(Place, Box<dyn FnOnce(Result<T, StoreError>) + Send>),
+        send: impl FnOnce(WriteSlot, Box<dyn FnOnce(Result<T, StoreError>) + Send>),
     ) -> Result<Answer<T>, StoreError> {
         let (sender, answer) = oneshot::channel();
         let place = self.store.reserve().await?;
@@ -287,7 +287,7 @@ impl Work {
                 list.push(Delivery::new(id, event, of));
             }
         }
-        bench.hand(|place, done| place.park(list, done)).await
+        bench.hand(|place, done| place.enqueue(list, done)).await
     }
 
     /// Delivers some events again.
