@@ -11,7 +11,7 @@ use postrider::model::id::SubscriptionId;
 use postrider::model::input::SubscriptionInput;
 use postrider::model::subscription::{Disabled, DisabledReason, HealthState, ManagedBy, Subscription};
 use postrider::model::time::{Clock, Timestamp};
-use postrider::store::{Append, WriteSlot, Settlement, Store, StoreError, StoreOptions, Target, open};
+use postrider::store::{Append, Settlement, Store, StoreError, StoreOptions, Target, WriteSlot, open};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use tokio::sync::{mpsc, oneshot};

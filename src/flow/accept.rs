@@ -12,8 +12,8 @@ use crate::model::event::EventContent;
 use crate::model::id::{EventId, SubscriptionId};
 use crate::rules::matcher::{Candidate, Matches};
 use crate::store::{
-    Append, Appended, RecordedResult, RecordedEvent, Idempotent, IdempotentRequest, QueueFull as NoSlot, Settlement, StoreError,
-    Target,
+    Append, Appended, Idempotent, IdempotentRequest, QueueFull as NoSlot, RecordedEvent, RecordedResult,
+    Settlement, StoreError, Target,
 };
 
 use super::Flow;

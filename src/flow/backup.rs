@@ -5,7 +5,7 @@ use tokio::sync::mpsc::Sender;
 
 use super::Flow;
 use super::audit::{Action, Actor};
-use crate::store::{Backup, BackupError, WriteSlot, StoreError};
+use crate::store::{Backup, BackupError, StoreError, WriteSlot};
 
 impl Flow {
     /// Begins a backup; [`pour`](Self::pour) then takes it.

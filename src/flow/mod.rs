@@ -71,7 +71,7 @@ use crate::model::id::IdSequence;
 use crate::model::time::{Clock, Timestamp};
 use crate::net::Client;
 use crate::rules::matcher::{Index, IndexWriter};
-use crate::store::{EventCursor, WriteSlot, Reader, Store, StoreError};
+use crate::store::{EventCursor, Reader, Store, StoreError, WriteSlot};
 
 /// The journey and all that it needs. A cheap handle: clones are the same journey.
 #[derive(Clone)]

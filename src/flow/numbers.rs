@@ -3,7 +3,7 @@
 use crate::model::id::SubscriptionId;
 use crate::model::subscription::Health;
 use crate::model::time::Timestamp;
-use crate::store::{StoreError, DeliveryCounts};
+use crate::store::{DeliveryCounts, StoreError};
 
 use super::Flow;
 use super::history::Minute;

@@ -10,7 +10,7 @@ use crate::model::id::{DeliveryId, EventId, SubscriptionId};
 use crate::model::problem::Problem;
 use crate::model::replay::ReplayJob;
 use crate::rules::matcher::{Candidate, Matches};
-use crate::store::{RecordedResult, Idempotent, IdempotentRequest, Redelivery, Replay, StoreError};
+use crate::store::{Idempotent, IdempotentRequest, RecordedResult, Redelivery, Replay, StoreError};
 
 use super::Flow;
 use super::audit::{Action, Actor};
@@ -142,7 +142,9 @@ impl Flow {
                 let deliveries = made.into_iter().flatten().collect();
                 Ok(Redelivered { deliveries, skipped, is_repeat: false })
             }
-            Idempotent::Repeated(RecordedResult::Replayed { deliveries, skipped }) => Ok(is_repeat(deliveries, skipped)),
+            Idempotent::Repeated(RecordedResult::Replayed { deliveries, skipped }) => {
+                Ok(is_repeat(deliveries, skipped))
+            }
             Idempotent::Repeated(_) | Idempotent::Mismatch => Err(ChangeError::KeyReused),
         }
     }

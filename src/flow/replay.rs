@@ -19,7 +19,9 @@ use crate::model::id::{ReplayId, SubscriptionId};
 use crate::model::problem::{Localized, Message};
 use crate::model::replay::{JobState, ReplayJob};
 use crate::model::time::Timestamp;
-use crate::store::{RecordedResult, Idempotent, IdempotentRequest, REPLAY_DELIVERIES_MAX, Reader, StoreError};
+use crate::store::{
+    Idempotent, IdempotentRequest, REPLAY_DELIVERIES_MAX, Reader, RecordedResult, StoreError,
+};
 
 use super::Flow;
 use super::audit::{Action, Actor};
@@ -236,7 +238,11 @@ impl Flow {
         }
     }
 
-    async fn put_new_job(&self, job: ReplayJob, once: Option<IdempotentRequest>) -> Result<Idempotent<()>, StoreError> {
+    async fn put_new_job(
+        &self,
+        job: ReplayJob,
+        once: Option<IdempotentRequest>,
+    ) -> Result<Idempotent<()>, StoreError> {
         match once {
             Some(once) => self.commit(|place, done| place.put_job_idempotent(once, job, done)).await,
             None => self.commit(|place, done| place.put_job(job, done)).await.map(Idempotent::Made),

@@ -16,7 +16,7 @@ use crate::model::time::Timestamp;
 use crate::rules::filter::Filter;
 use crate::rules::matcher::{IndexWriter, Presence};
 use crate::rules::rotation::rotated_by_config;
-use crate::store::{RecordedResult, Idempotent, IdempotentRequest, StoreError};
+use crate::store::{Idempotent, IdempotentRequest, RecordedResult, StoreError};
 
 use super::Flow;
 use super::audit::{Action, Actor};
@@ -107,7 +107,9 @@ impl Flow {
                 });
                 match put.await? {
                     Idempotent::Made(()) => {}
-                    Idempotent::Repeated(RecordedResult::Subscription(id)) => return Ok((self.made_earlier(id)?, true)),
+                    Idempotent::Repeated(RecordedResult::Subscription(id)) => {
+                        return Ok((self.made_earlier(id)?, true));
+                    }
                     Idempotent::Repeated(_) | Idempotent::Mismatch => return Err(ChangeError::KeyReused),
                 }
             }

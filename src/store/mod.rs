@@ -23,19 +23,18 @@ mod write;
 
 pub use disk::cursor::EventCursor;
 pub use disk::files::Released;
-pub use disk::secret_cipher::{KeyError, SealError};
-pub use error::{OpenError, QueueFull, StoreError};
+pub use error::{EngineError, KeyError, OpenError, QueueFull, SealError, StoreError};
 pub use memory::seen::{Seen, SeenPage, SeenProject};
-pub use memory::shared::{CommitCounts, RowlessDelivery, ProgressKind, DeliveryCounts};
+pub use memory::shared::{CommitCounts, DeliveryCounts, ProgressKind, RowlessDelivery};
 pub use open::{Opened, StoreOptions, open};
 pub use read::backup::{Backup, BackupError};
 pub use read::query::{DeliveryQuery, EventQuery, Page};
 pub use read::reader::Reader;
 pub use restore::{BackupInfo, RestoreError, RestoreProgress, check_backup, restore};
-pub use rows::idempotency::{RecordedResult, RecordedEvent, Idempotent, IdempotentRequest};
+pub use rows::idempotency::{Idempotent, IdempotentRequest, RecordedEvent, RecordedResult};
 pub use rows::record::EventHead;
 pub use write::committer::Committer;
-pub use write::queue::{WriteSlot, Store};
+pub use write::queue::{Store, WriteSlot};
 pub use write::step::{
     Append, Appended, REPLAY_DELIVERIES_MAX, Redelivery, Replay, Settlement, Sweep, SweepResult, Target,
 };

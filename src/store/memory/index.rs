@@ -167,7 +167,7 @@ impl IndexState {
         all.filter(|segment| segment.first == of.first).for_each(|segment| segment.has_replays = true);
     }
 
-    /// CommitCounts an event or replay that the log has; false if it is in no segment.
+    /// Counts an event or replay that the log has; false if it is in no segment.
     pub(in crate::store) fn count(&mut self, id: u128) -> bool {
         let segment = self.segment_of(id);
         if let Some(segment) = segment {
@@ -212,9 +212,9 @@ impl Index {
 
 /// The segments of a log, from their rows in order.
 #[derive(Debug, Default)]
-pub(in crate::store) struct Directory(Vec<Segment>);
+pub(in crate::store) struct SegmentList(Vec<Segment>);
 
-impl Directory {
+impl SegmentList {
     /// Takes the next row.
     pub(in crate::store) fn add(&mut self, row_key: &[u8], row: &[u8]) -> Result<(), StoreError> {
         let (first, ids) = segment::read_ids(row_key, row)?;

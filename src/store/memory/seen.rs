@@ -86,13 +86,13 @@ fn project(content: &EventContent) -> SeenProject {
 }
 
 impl SeenState {
-    /// CommitCounts an event that the log has.
+    /// Counts an event that the log has.
     pub(in crate::store) fn add(&mut self, id: EventId, content: &EventContent) {
         self.types.add(&content.event_type, id.time());
         self.projects.add(&project(content), id.time());
     }
 
-    /// CommitCounts one that it no longer has.
+    /// Counts one that it no longer has.
     pub(in crate::store) fn take(&mut self, content: &EventContent) {
         self.types.take(&content.event_type);
         self.projects.take(&project(content));

@@ -7,7 +7,7 @@ use tokio::time::advance;
 use crate::model::id::{EventId, ReplayId, SubscriptionId};
 use crate::model::replay::{JobState, ReplayJob};
 use crate::model::time::Clock;
-use crate::store::rows::idempotency::{RecordedResult, RecordedEvent, Idempotent, IdempotentRequest};
+use crate::store::rows::idempotency::{Idempotent, IdempotentRequest, RecordedEvent, RecordedResult};
 use crate::store::rows::key;
 use crate::store::tests::test_store::*;
 use crate::store::*;
@@ -19,7 +19,11 @@ fn events(count: usize, to: &[Target]) -> Vec<Append> {
     vec![Append { content: content(None, 100), targets: to.to_vec() }; count]
 }
 
-async fn append_idempotent(rig: &Rig, once: IdempotentRequest, list: Vec<Append>) -> Idempotent<Vec<Appended>> {
+async fn append_idempotent(
+    rig: &TestStore,
+    once: IdempotentRequest,
+    list: Vec<Append>,
+) -> Idempotent<Vec<Appended>> {
     rig.step(|place, done| place.append_idempotent(once, list, done)).await.unwrap()
 }
 
@@ -38,7 +42,7 @@ fn earlier(appended: &[Appended]) -> Vec<RecordedEvent> {
     appended.iter().map(one).collect()
 }
 
-fn count(rig: &Rig) -> usize {
+fn count(rig: &TestStore) -> usize {
     rig.reader.events_from(EventId::from_bits(0), None, usize::MAX).unwrap().len()
 }
 
@@ -65,7 +69,7 @@ fn job(id: u128, state: JobState) -> ReplayJob {
 async fn a_key_stands_for_a_list_of_events_for_a_day() {
     let dir = tempfile::tempdir().unwrap();
     let clock = Clock::starting_at(EPOCH);
-    let (rig, _) = Rig::open(dir.path(), &clock, 1);
+    let (rig, _) = TestStore::open(dir.path(), &clock, 1);
     let to = [to(rig.subscribe(1).await, false)];
     // Long enough for several transactions and a record of several chunks.
     let first = made(append_idempotent(&rig, KEY, events(400, &to)).await);
@@ -79,7 +83,7 @@ async fn a_key_stands_for_a_list_of_events_for_a_day() {
         }
     }
     rig.close().await.unwrap();
-    let (rig, _) = Rig::open(dir.path(), &clock, 2);
+    let (rig, _) = TestStore::open(dir.path(), &clock, 2);
     assert!(matches!(append_idempotent(&rig, KEY, events(1, &to)).await, Idempotent::Repeated(_)));
     advance(Duration::from_millis(1)).await;
     assert_eq!(made(append_idempotent(&rig, OTHER_BODY, events(1, &to)).await).len(), 1);
@@ -99,7 +103,7 @@ async fn a_list_that_a_crash_cut_short_is_gone_on_with() {
     for fail_after in 0..8 {
         let dir = tempfile::tempdir().unwrap();
         let mut opened = try_open(dir.path(), &clock, 1).unwrap();
-        opened.committer.applier.fail_write_after = Some(fail_after);
+        opened.committer.writer.fail_write_after = Some(fail_after);
         let (rig, _) = start(opened);
         let failed = rig.step(|place, done| place.append_idempotent(KEY, events(150, &[]), done)).await;
         let written = count(&rig);
@@ -116,7 +120,9 @@ async fn a_list_that_a_crash_cut_short_is_gone_on_with() {
                 let ids = ids(&appended);
                 assert!(ids.is_sorted() && ids.iter().all(|id| rig.reader.event(*id).unwrap().is_some()));
             }
-            Idempotent::Repeated(RecordedResult::Events(list)) => assert_eq!((was_cut_short, list.len()), (false, 150)),
+            Idempotent::Repeated(RecordedResult::Events(list)) => {
+                assert_eq!((was_cut_short, list.len()), (false, 150))
+            }
             other => panic!("{other:?}"),
         }
         rig.close().await.unwrap();
@@ -124,7 +130,7 @@ async fn a_list_that_a_crash_cut_short_is_gone_on_with() {
 }
 
 /// Opens again what a failed run may still be letting go of.
-async fn reopen(path: &std::path::Path, clock: &Clock) -> (Rig, Found) {
+async fn reopen(path: &std::path::Path, clock: &Clock) -> (TestStore, Found) {
     loop {
         match try_open(path, clock, 2) {
             Err(OpenError::Locked { .. }) => tokio::task::yield_now().await,
@@ -137,9 +143,10 @@ async fn reopen(path: &std::path::Path, clock: &Clock) -> (Rig, Found) {
 async fn a_key_stands_for_a_subscription_a_replay_or_a_job() {
     let dir = tempfile::tempdir().unwrap();
     let clock = Clock::starting_at(EPOCH);
-    let (rig, _) = Rig::open(dir.path(), &clock, 1);
-    let put =
-        |id| rig.step(move |place, done| place.put_subscription_idempotent(KEY, subscription(id), None, done));
+    let (rig, _) = TestStore::open(dir.path(), &clock, 1);
+    let put = |id| {
+        rig.step(move |place, done| place.put_subscription_idempotent(KEY, subscription(id), None, done))
+    };
     assert_eq!(put(1).await.unwrap(), Idempotent::Made(()));
     let of = SubscriptionId::from_bits(1);
     assert_eq!(put(2).await.unwrap(), Idempotent::Repeated(RecordedResult::Subscription(of)));
@@ -156,7 +163,10 @@ async fn a_key_stands_for_a_subscription_a_replay_or_a_job() {
     let deliveries: Vec<_> = made(send(replay.clone()).await.unwrap()).into_iter().flatten().collect();
     assert_eq!(deliveries.len(), 1);
     let skipped = replay.skipped.clone();
-    assert_eq!(send(replay).await.unwrap(), Idempotent::Repeated(RecordedResult::Replayed { deliveries, skipped }));
+    assert_eq!(
+        send(replay).await.unwrap(),
+        Idempotent::Repeated(RecordedResult::Replayed { deliveries, skipped })
+    );
 
     let (key, job) = (IdempotentRequest { key: [9; 16], ..KEY }, job(1, JobState::Running));
     let put = |job: &ReplayJob| {
@@ -173,7 +183,7 @@ async fn a_key_stands_for_a_subscription_a_replay_or_a_job() {
 async fn a_job_is_written_with_what_it_makes_and_goes_with_the_log() {
     let dir = tempfile::tempdir().unwrap();
     let clock = Clock::starting_at(EPOCH);
-    let (rig, _) = Rig::open(dir.path(), &clock, 1);
+    let (rig, _) = TestStore::open(dir.path(), &clock, 1);
     let of = rig.subscribe(1).await;
     let ids = ids(&rig.append(events(2, &[])).await.unwrap());
     let gone = EventId::from_bits(3);

@@ -185,7 +185,10 @@ impl Model {
 
     fn check(&self, reader: &Reader) {
         let some = |tallies: BTreeMap<SubscriptionId, DeliveryCounts>| {
-            tallies.into_iter().filter(|(_, tally)| *tally != DeliveryCounts::default()).collect::<BTreeMap<_, _>>()
+            tallies
+                .into_iter()
+                .filter(|(_, tally)| *tally != DeliveryCounts::default())
+                .collect::<BTreeMap<_, _>>()
         };
         assert_eq!(some(reader.tallies()), some(self.tallies()));
         for bits in 1..=6 {
@@ -220,7 +223,7 @@ impl Model {
 }
 
 struct Run {
-    rig: Rig,
+    rig: TestStore,
     model: Model,
     clock: Clock,
     rng: StdRng,
@@ -236,7 +239,7 @@ impl Run {
             0..30 => self.append().await,
             30..35 => self.replay().await,
             35..65 => self.settle().await,
-            65..72 => self.park().await,
+            65..72 => self.enqueue().await,
             72..77 => self.release().await,
             77..80 => self.put().await,
             80..82 => self.delete().await,
@@ -320,7 +323,7 @@ impl Run {
         self.rig.step(|place, done| place.settle(settlement, done)).await.unwrap();
     }
 
-    async fn park(&mut self) {
+    async fn enqueue(&mut self) {
         let id = self.pick();
         let mut parked = Vec::new();
         for known in
@@ -401,7 +404,7 @@ async fn run(seed: u64, steps: usize) {
     println!("SEED={seed}");
     let dir = tempfile::tempdir().unwrap();
     let clock = Clock::starting_at(EPOCH);
-    let (rig, _) = Rig::open(dir.path(), &clock, seed);
+    let (rig, _) = TestStore::open(dir.path(), &clock, seed);
     let rng = StdRng::seed_from_u64(seed);
     let mut run = Run { rig, model: Model::default(), clock: clock.clone(), rng };
     for step in 0..steps {
@@ -412,7 +415,7 @@ async fn run(seed: u64, steps: usize) {
         }
         if run.rng.random_range(0..150) == 0 {
             run.rig.close().await.unwrap();
-            let (rig, found) = Rig::open(dir.path(), &clock, seed + step as u64);
+            let (rig, found) = TestStore::open(dir.path(), &clock, seed + step as u64);
             run.model.check_found(&found);
             run.rig = rig;
             run.model.check(&run.rig.reader);

@@ -20,7 +20,7 @@ pub(in crate::store) const EPOCH: Timestamp = Timestamp::from_millis(1_700_000_0
 pub(in crate::store) const WINDOW: Duration = Duration::from_mins(1);
 
 /// An open store.
-pub(in crate::store) struct Rig {
+pub(in crate::store) struct TestStore {
     pub(in crate::store) store: Store,
     pub(in crate::store) reader: Reader,
     pub(in crate::store) running: JoinSet<Result<(), StoreError>>,
@@ -47,14 +47,14 @@ pub(in crate::store) fn try_open(path: &Path, clock: &Clock, seed: u64) -> Resul
     open(&options(path), clock.clone(), StdRng::seed_from_u64(seed), &mut |_| {})
 }
 
-pub(in crate::store) fn start(opened: Opened) -> (Rig, Found) {
+pub(in crate::store) fn start(opened: Opened) -> (TestStore, Found) {
     let Opened { store, reader, committer, subscriptions, fresh, lanes, .. } = opened;
     let mut running = JoinSet::new();
     running.spawn(committer.run());
-    (Rig { store, reader, running }, Found { subscriptions, fresh, lanes })
+    (TestStore { store, reader, running }, Found { subscriptions, fresh, lanes })
 }
 
-impl Rig {
+impl TestStore {
     pub(in crate::store) fn open(path: &Path, clock: &Clock, seed: u64) -> (Self, Found) {
         start(try_open(path, clock, seed).unwrap())
     }

@@ -4,17 +4,17 @@
 //! A list of events may take several transactions: each says how far the list is, so that after a crash the rest
 //! of it is added and nothing twice.
 
-use super::idempotency_keys::{RecordPlace, UnderWay, put};
+use super::idempotency_keys::{RecordPlace, UnfinishedList, put};
 use super::step::{Append, Appended, Replay};
-use super::writer::Applier;
+use super::writer::Writer;
 use crate::model::event::Event;
 use crate::model::id::DeliveryId;
 use crate::model::replay::ReplayJob;
 use crate::model::subscription::{HealthState, Subscription};
 use crate::store::error::StoreError;
-use crate::store::rows::idempotency::{RecordedResult, RecordedEvent, Idempotent, IdempotentRequest};
+use crate::store::rows::idempotency::{Idempotent, IdempotentRequest, RecordedEvent, RecordedResult};
 use crate::store::rows::key;
-use crate::store::rows::record::OnceRecord;
+use crate::store::rows::record::IdempotencyRecord;
 
 /// An event of before the crash that cut its list short.
 fn resumed(append: Append, one: RecordedEvent) -> Appended {
@@ -23,22 +23,22 @@ fn resumed(append: Append, one: RecordedEvent) -> Appended {
     Appended { event: event.into(), duplicate: one.duplicate, deliveries, earlier: true }
 }
 
-impl Applier {
+impl Writer {
     /// Does a step of one transaction, unless its key says that it was done before.
     fn once<T>(
         &mut self,
         once: IdempotentRequest,
         make: impl FnOnce(&mut Self) -> Result<(T, RecordedResult), StoreError>,
     ) -> Result<Idempotent<T>, StoreError> {
-        let now = self.clock.now();
-        match self.keys.find(&self.reader.tables, &self.draft, now, once.key)? {
+        let now = self.now;
+        match self.keys.find(&self.reader.tables, &self.batch, now, once.key)? {
             Some((_, found)) if found.fingerprint != once.fingerprint => return Ok(Idempotent::Mismatch),
             Some((_, found)) => return Ok(Idempotent::Repeated(found.earlier)),
             None => {}
         }
         let (done, earlier) = make(self)?;
         let place = RecordPlace { bucket: self.keys.buckets.enter(now), at: now, length_was: 0 };
-        put(&mut self.draft, once, place, true, earlier);
+        put(&mut self.batch, once, place, true, earlier);
         Ok(Idempotent::Made(done))
     }
 
@@ -48,8 +48,8 @@ impl Applier {
         subscription: &Subscription,
         health: Option<&HealthState>,
     ) -> Result<Idempotent<()>, StoreError> {
-        self.once(once, |applier| {
-            applier.put_subscription(subscription, health)?;
+        self.once(once, |writer| {
+            writer.put_subscription(subscription, health)?;
             Ok(((), RecordedResult::Subscription(subscription.id)))
         })
     }
@@ -59,8 +59,8 @@ impl Applier {
         once: IdempotentRequest,
         job: &ReplayJob,
     ) -> Result<Idempotent<()>, StoreError> {
-        self.once(once, |applier| {
-            applier.put_job(job);
+        self.once(once, |writer| {
+            writer.put_job(job);
             Ok(((), RecordedResult::Job(job.id)))
         })
     }
@@ -71,8 +71,8 @@ impl Applier {
         replay: Replay,
     ) -> Result<Idempotent<Vec<Option<DeliveryId>>>, StoreError> {
         let skipped = replay.skipped.clone();
-        self.once(once, |applier| {
-            let made = applier.replay(replay)?;
+        self.once(once, |writer| {
+            let made = writer.replay(replay)?;
             let deliveries = made.iter().flatten().copied().collect();
             Ok((made, RecordedResult::Replayed { deliveries, skipped }))
         })
@@ -83,43 +83,47 @@ impl Applier {
         once: IdempotentRequest,
         list: Vec<Append>,
     ) -> Result<Idempotent<Vec<Appended>>, StoreError> {
-        let now = self.clock.now();
-        let (place, events) = match self.keys.find(&self.reader.tables, &self.draft, now, once.key)? {
+        let now = self.now;
+        let (place, events) = match self.keys.find(&self.reader.tables, &self.batch, now, once.key)? {
             Some((_, found)) if found.fingerprint != once.fingerprint => return Ok(Idempotent::Mismatch),
-            Some((place, OnceRecord { is_whole: false, earlier: RecordedResult::Events(events), .. })) => {
-                (place, events)
-            }
+            Some((
+                place,
+                IdempotencyRecord { is_whole: false, earlier: RecordedResult::Events(events), .. },
+            )) => (place, events),
             Some((_, found)) => return Ok(Idempotent::Repeated(found.earlier)),
-            None => (RecordPlace { bucket: self.keys.buckets.enter(now), at: now, length_was: 0 }, Vec::new()),
+            None => {
+                (RecordPlace { bucket: self.keys.buckets.enter(now), at: now, length_was: 0 }, Vec::new())
+            }
         };
         let mut list = list.into_iter();
         let before = events.iter().copied().zip(list.by_ref());
         let mut appended: Vec<Appended> = before.map(|(one, append)| resumed(append, one)).collect();
-        self.keys.under_way = Some(UnderWay { once, place, events });
+        self.keys.unfinished = Some(UnfinishedList { once, place, events });
         for append in list {
             let added = self.append(append)?;
             let matched = if added.duplicate { 0 } else { added.deliveries.len() };
             let matched = u32::try_from(matched).unwrap_or(u32::MAX);
-            if let Some(under_way) = &mut self.keys.under_way {
-                under_way.events.push(RecordedEvent {
+            if let Some(unfinished) = &mut self.keys.unfinished {
+                unfinished.events.push(RecordedEvent {
                     id: added.event.id,
                     matched,
                     duplicate: added.duplicate,
                 });
             }
             appended.push(added);
-            self.cut_if_full()?;
+            self.write_batch_if_full()?;
         }
-        if let Some(UnderWay { once, place, events }) = self.keys.under_way.take() {
-            put(&mut self.draft, once, place, true, RecordedResult::Events(events));
+        if let Some(UnfinishedList { once, place, events }) = self.keys.unfinished.take() {
+            put(&mut self.batch, once, place, true, RecordedResult::Events(events));
         }
         Ok(Idempotent::Made(appended))
     }
 
     /// Says in the draft how far the list is that is under way.
-    pub(in crate::store) fn note_under_way(&mut self) {
-        if let Some(UnderWay { once, place, events }) = &mut self.keys.under_way {
-            place.length_was = put(&mut self.draft, *once, *place, false, RecordedResult::Events(events.clone()));
+    pub(in crate::store) fn record_unfinished(&mut self) {
+        if let Some(UnfinishedList { once, place, events }) = &mut self.keys.unfinished {
+            place.length_was =
+                put(&mut self.batch, *once, *place, false, RecordedResult::Events(events.clone()));
         }
     }
 }

@@ -139,8 +139,12 @@ impl WriteSlot {
     }
 
     /// Gives fresh deliveries a place in their lanes, due when they were made; others are left as they are.
-    pub fn park(self, deliveries: Vec<Delivery>, done: impl FnOnce(Result<(), StoreError>) + Send + 'static) {
-        self.send(done, |done| Step::Park(deliveries, done));
+    pub fn enqueue(
+        self,
+        deliveries: Vec<Delivery>,
+        done: impl FnOnce(Result<(), StoreError>) + Send + 'static,
+    ) {
+        self.send(done, |done| Step::Enqueue(deliveries, done));
     }
 
     /// Writes a subscription, and its health if given.
@@ -202,8 +206,8 @@ impl WriteSlot {
 
     /// From the acknowledgement on, the backup gets a copy of each transaction; false if another one does already.
     pub fn begin_backup(self, backup: &Backup, done: impl FnOnce(Result<bool, StoreError>) + Send + 'static) {
-        let tee = Arc::clone(&backup.tee);
-        self.send(done, |done| Step::BeginBackup(tee, done));
+        let capture = Arc::clone(&backup.capture);
+        self.send(done, |done| Step::BeginBackup(capture, done));
     }
 
     /// The backup gets no more copies: the answer is what [`Backup::finish`] needs.

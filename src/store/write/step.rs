@@ -9,7 +9,7 @@ use crate::model::replay::ReplayJob;
 use crate::model::subscription::{HealthState, Subscription};
 use crate::model::time::Timestamp;
 use crate::store::error::StoreError;
-use crate::store::read::backup::Tee;
+use crate::store::read::backup::ChangeCapture;
 use crate::store::rows::idempotency::{Idempotent, IdempotentRequest};
 
 /// A subscription that an event goes to.
@@ -168,14 +168,14 @@ pub(in crate::store) enum Step {
     PutJob(Box<ReplayJob>, Done<()>),
     PutJobOnce(IdempotentRequest, Box<ReplayJob>, Done<Idempotent<()>>),
     Settle(Box<Settlement>, Done<()>),
-    Park(Vec<Delivery>, Done<()>),
+    Enqueue(Vec<Delivery>, Done<()>),
     PutSubscription(Box<Subscription>, Option<HealthState>, Done<()>),
     PutSubscriptionOnce(IdempotentRequest, Box<Subscription>, Option<HealthState>, Done<Idempotent<()>>),
     PutHealth(SubscriptionId, HealthState, Done<()>),
     Release(SubscriptionId, usize, Done<bool>),
     ClearLane(SubscriptionId, usize, Done<bool>),
     Sweep(Sweep, Done<SweepResult>),
-    BeginBackup(Arc<Tee>, Done<bool>),
+    BeginBackup(Arc<ChangeCapture>, Done<bool>),
     EndBackup(Done<Vec<u8>>),
     Beat(Done<()>),
 }
@@ -186,7 +186,7 @@ impl Step {
         match self {
             Self::Append(list, _) | Self::AppendOnce(_, list, _) => list.len(),
             Self::Replay(replay, _) | Self::ReplayOnce(_, replay, _) => replay.deliveries.len(),
-            Self::Park(list, _) => list.len(),
+            Self::Enqueue(list, _) => list.len(),
             Self::Release(_, limit, _) | Self::ClearLane(_, limit, _) => *limit,
             Self::Sweep(sweep, _) => sweep.limit,
             Self::Settle(..)

@@ -14,8 +14,8 @@ use postrider::model::secret::{Secret, SigningSecret};
 use postrider::model::subscription::{HealthState, ManagedBy, Subscription};
 use postrider::model::time::{Clock, Timestamp};
 use postrider::store::{
-    Append, Appended, DeliveryQuery, EventQuery, OpenError, Opened, WriteSlot, Reader, Redelivery, Replay,
-    Settlement, Store, StoreError, StoreOptions, Sweep, Target, open,
+    Append, Appended, DeliveryQuery, EventQuery, OpenError, Opened, Reader, Redelivery, Replay, Settlement,
+    Store, StoreError, StoreOptions, Sweep, Target, WriteSlot, open,
 };
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
