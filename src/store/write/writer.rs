@@ -48,9 +48,11 @@ fn ack<T: Send + 'static>(
 /// The writing half of an open log.
 #[derive(Debug)]
 pub(in crate::store) struct Writer {
-    pub(in crate::store) reader: Reader,
     /// Applies the batches. Nothing else writes to the log.
+    ///
+    /// Stands before `reader`, which holds the directory's lock: the engine is closed before the lock is released.
     pub(in crate::store) feed: ChangeFeed,
+    pub(in crate::store) reader: Reader,
     pub(in crate::store) ids: IdSequence,
     pub(in crate::store) last_id: u128,
     pub(in crate::store) clock: Clock,
