@@ -42,7 +42,7 @@ pub enum State {
 }
 
 /// What was put into the log.
-pub struct EventNote {
+pub struct LoggedEvent {
     pub id: u128,
     pub event_type: u32,
     pub project: u32,
@@ -50,18 +50,18 @@ pub struct EventNote {
     pub sender_id: Option<String>,
 }
 
-pub struct DeliveryNote {
+pub struct LoggedDelivery {
     pub id: u128,
     pub event: u128,
     pub subscription: u32,
     pub state: State,
 }
 
-/// The log in notes, oldest first.
+/// The log in built, oldest first.
 #[derive(Default)]
-pub struct Notes {
-    pub events: Vec<EventNote>,
-    pub deliveries: Vec<DeliveryNote>,
+pub struct BuiltLog {
+    pub events: Vec<LoggedEvent>,
+    pub deliveries: Vec<LoggedDelivery>,
 }
 
 pub fn subscription_id(number: u32) -> SubscriptionId {
@@ -80,7 +80,7 @@ pub const RARE_TYPE: u32 = TYPES;
 pub const RARE_PROJECT: u32 = PROJECTS;
 
 /// Builds a log of so many deliveries, for a receiver at this port that never answers.
-pub async fn build(path: &Path, deliveries: usize, port: u16) -> Notes {
+pub async fn build(path: &Path, deliveries: usize, port: u16) -> BuiltLog {
     let clock = Clock::system();
     let options = StoreOptions {
         key_file: None,
@@ -93,24 +93,24 @@ pub async fn build(path: &Path, deliveries: usize, port: u16) -> Notes {
     let mut running = JoinSet::new();
     running.spawn(opened.committer.run());
     let mut builder =
-        Builder { store: opened.store, clock, rng: StdRng::seed_from_u64(2), notes: Notes::default() };
+        Builder { store: opened.store, clock, rng: StdRng::seed_from_u64(2), built: BuiltLog::default() };
     builder.subscribe(port).await;
     let events = deliveries / 2;
     let rare = events / RARE;
     for first in (0..events).step_by(BATCH) {
         builder.batch(first..(first + BATCH).min(events), rare).await;
     }
-    let Builder { store, notes, .. } = builder;
+    let Builder { store, built, .. } = builder;
     drop((store, opened.reader));
     running.join_next().await.unwrap().unwrap().unwrap();
-    notes
+    built
 }
 
 struct Builder {
     store: Store,
     clock: Clock,
     rng: StdRng,
-    notes: Notes,
+    built: BuiltLog,
 }
 
 impl Builder {
@@ -146,13 +146,13 @@ impl Builder {
         }
     }
 
-    fn event(&mut self, number: usize, rare: usize) -> EventNote {
+    fn event(&mut self, number: usize, rare: usize) -> LoggedEvent {
         let is_rare = number % rare.max(1) == rare / 2;
         let rng = &mut self.rng;
         // Some types are much more common than others.
         let common = rng.random_range(0..TYPES).min(rng.random_range(0..TYPES));
         let project = rng.random_range(0..PROJECTS);
-        EventNote {
+        LoggedEvent {
             id: 0,
             event_type: if is_rare { RARE_TYPE } else { common },
             project: if is_rare { RARE_PROJECT } else { project },
@@ -186,7 +186,7 @@ impl Builder {
 
     async fn batch(&mut self, numbers: std::ops::Range<usize>, rare: usize) {
         let mut list = Vec::new();
-        let mut notes = Vec::new();
+        let mut built = Vec::new();
         for number in numbers {
             let note = self.event(number, rare);
             let targets = self.target(number, rare);
@@ -205,16 +205,16 @@ impl Builder {
                 queued: matches!(state, State::Pending | State::Held),
             };
             list.push(Append { content, targets: targets.iter().zip(&states).map(queued).collect() });
-            notes.push((note, targets, states));
+            built.push((note, targets, states));
         }
         let appended = self.step(|place, done| place.append(list, done)).await;
         let mut settlements = Vec::new();
-        for (one, (note, targets, states)) in appended.into_iter().zip(notes) {
+        for (one, (note, targets, states)) in appended.into_iter().zip(built) {
             let event = one.event.id;
-            self.notes.events.push(EventNote { id: event.bits(), ..note });
+            self.built.events.push(LoggedEvent { id: event.bits(), ..note });
             for ((id, subscription), state) in one.deliveries.into_iter().zip(targets).zip(states) {
-                let note = DeliveryNote { id: id.bits(), event: event.bits(), subscription, state };
-                self.notes.deliveries.push(note);
+                let note = LoggedDelivery { id: id.bits(), event: event.bits(), subscription, state };
+                self.built.deliveries.push(note);
                 let delivery = Delivery::new(id, event, subscription_id(subscription));
                 settlements.extend(self.settlement(delivery, state));
             }

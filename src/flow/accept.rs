@@ -138,7 +138,7 @@ impl Flow {
     }
 
     /// As [`accept`](Self::accept), once for each key: later calls get the first one's answer, and true.
-    pub async fn accept_once(
+    pub async fn accept_idempotent(
         &self,
         contents: Vec<EventContent>,
         held: Held,

@@ -39,7 +39,7 @@ pub const REPLAYED_STATES: [DeliveryState; 3] =
 
 /// What a replay is to deliver.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReplayAsk {
+pub struct ReplayRequest {
     /// To whom.
     pub subscription: SubscriptionId,
     /// Events accepted then or later.
@@ -50,7 +50,7 @@ pub struct ReplayAsk {
     pub states: Vec<DeliveryState>,
 }
 
-impl ReplayAsk {
+impl ReplayRequest {
     /// What is wrong with the end of its span, if something is.
     pub fn problem(&self) -> Option<EmptySpan> {
         let is_empty = self.since.zip(self.until).is_some_and(|(since, until)| until <= since);
@@ -174,7 +174,7 @@ impl Flow {
     /// How many events a replay would deliver again now, as far as that can be counted in the time given.
     ///
     /// Cancel safe. Reads all of the span, with rests.
-    pub async fn count_replay(&self, ask: ReplayAsk, most: Duration) -> Result<Counted, ChangeError> {
+    pub async fn count_replay(&self, ask: ReplayRequest, most: Duration) -> Result<Counted, ChangeError> {
         let started = self.clock.instant();
         let subscription = ask.subscription;
         let mut walk = Walk::new(&self.new_job(ask));
@@ -197,7 +197,7 @@ impl Flow {
     pub async fn start_replay(
         &self,
         actor: Actor,
-        ask: ReplayAsk,
+        ask: ReplayRequest,
         once: Option<IdempotentRequest>,
     ) -> Result<(ReplayJob, bool), ChangeError> {
         let change = |flow: Self| async move {
@@ -213,7 +213,7 @@ impl Flow {
 
     async fn start_job(
         &self,
-        ask: ReplayAsk,
+        ask: ReplayRequest,
         once: Option<IdempotentRequest>,
     ) -> Result<(ReplayJob, bool), ChangeError> {
         let subscription = ask.subscription;
@@ -249,8 +249,8 @@ impl Flow {
         }
     }
 
-    fn new_job(&self, ask: ReplayAsk) -> ReplayJob {
-        let ReplayAsk { subscription, since, until, states } = ask;
+    fn new_job(&self, ask: ReplayRequest) -> ReplayJob {
+        let ReplayRequest { subscription, since, until, states } = ask;
         let created_at = self.clock.now();
         ReplayJob {
             id: ReplayId::from_bits(self.new_bits(created_at)),

@@ -18,7 +18,7 @@ use crate::api::request::trace::TraceHeaders;
 use crate::api::state::ApiState;
 use crate::api::wire::event::{Lines, SubmitRequest, SubmitResponse};
 use crate::flow::accept::Accepted;
-use crate::flow::intake::Held;
+use crate::flow::intake::BodyPermit;
 use crate::model::event::EventContent;
 use crate::store::IdempotentRequest;
 
@@ -88,11 +88,11 @@ pub async fn submit(
 async fn accept(
     api: &ApiState,
     events: Vec<EventContent>,
-    held: Held,
+    held: BodyPermit,
     once: Option<IdempotentRequest>,
 ) -> Result<(Vec<Accepted>, bool), ApiError> {
     Ok(match once {
-        Some(once) => api.flow.accept_once(events, held, once).await?,
+        Some(once) => api.flow.accept_idempotent(events, held, once).await?,
         None => (api.flow.accept(events, held).await?, false),
     })
 }
