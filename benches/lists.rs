@@ -1,14 +1,14 @@
-//! Measures list calls over HTTP: every filter and the usual combinations, the first page and the last.
+//! Measures list calls over HTTP: every filter and the usual combinations, first page and last page.
 //!
 //! ```text
 //! cargo bench --bench lists                       # 1,000,000 deliveries: some minutes
 //! cargo bench --bench lists -- --test             # 4,000 deliveries, a few calls of each: seconds
 //! LISTS_DELIVERIES=100000 LISTS_CALLS=100 cargo bench --bench lists
 //! ```
-//! The daemon runs in the same process, with requests out to a receiver that never answers. What a page holds is
-//! compared with the notes taken when the log was built.
+//! The daemon runs in the same process and has running requests to a receiver that never answers. The
+//! contents of each page are compared with the record of the log that was built.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a benchmark may panic")]
-#![expect(unreachable_pub, reason = "nothing outside reaches into a benchmark")]
+#![expect(unreachable_pub, reason = "nothing outside uses a benchmark")]
 
 #[path = "lists/log.rs"]
 mod log;
@@ -28,14 +28,14 @@ use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use log::{DeliveryNote, EventNote, Notes, State};
+use log::{BuiltLog, LoggedDelivery, LoggedEvent, State};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const LIMITS: [usize; 2] = [50, 500];
 
-/// One list: its address without `limit` and `cursor`, and what is on it by the notes, newest first.
+/// A list to measure: its path without `limit` and `cursor`, and its expected ids, newest first.
 struct List {
     name: &'static str,
     path: String,
@@ -67,11 +67,11 @@ async fn run(deliveries: usize, calls: usize) {
     let mut background = JoinSet::new();
     background.spawn(never_answer(receiver));
     let start = now();
-    let notes = log::build(&data, deliveries, port).await;
+    let built = log::build(&data, deliveries, port).await;
     println!(
         "built {} deliveries of {} events in {:.1?}",
-        notes.deliveries.len(),
-        notes.events.len(),
+        built.deliveries.len(),
+        built.events.len(),
         start.elapsed()
     );
     let text = format!(
@@ -93,7 +93,7 @@ async fn run(deliveries: usize, calls: usize) {
         "list", "limit", "page", "items", "p50", "p99", "most"
     );
     let mut worst: f64 = 0.0;
-    for list in lists(&notes) {
+    for list in lists(&built) {
         worst = worst.max(client.measure(&list, calls).await);
     }
     println!("\nthe greatest p99 is {worst:.2} ms");
@@ -113,7 +113,7 @@ struct Client {
 }
 
 impl Client {
-    /// One call, its answer, and how long it took in milliseconds.
+    /// Makes one call. Returns the body and the duration in milliseconds.
     async fn get(&mut self, path: &str) -> (Bytes, f64) {
         let request = http::Request::get(path).header("host", &self.host).body(Full::default()).unwrap();
         let start = now();
@@ -126,7 +126,7 @@ impl Client {
         (body, took)
     }
 
-    /// Prints a line for each limit at the first and the last page; returns the greatest p99.
+    /// Prints a line for each limit, for the first and the last page. Returns the largest p99.
     async fn measure(&mut self, list: &List, calls: usize) -> f64 {
         let mut worst: f64 = 0.0;
         for limit in LIMITS {
@@ -161,12 +161,12 @@ impl Client {
     }
 }
 
-/// Holds a page against the notes: a short one has to say that more follows.
+/// Compares a page with the expected ids. A short page must have a cursor, which says that more follows.
 fn compare(list: &List, path: &str, body: &Bytes, expected: &[String]) -> usize {
     let body: Value = serde_json::from_slice(body).unwrap();
     let items: Vec<&str> =
         body["items"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap()).collect();
-    // What is in flight and what is pending change places as the daemon runs.
+    // Deliveries move between in flight and pending while the daemon runs.
     if !list.path.contains("in_flight") && !list.path.contains("pending") {
         assert_eq!(items, expected[..items.len()], "{path}");
         assert!(items.len() == expected.len() || body["next_cursor"].is_string(), "{path}");
@@ -174,20 +174,20 @@ fn compare(list: &List, path: &str, body: &Bytes, expected: &[String]) -> usize 
     items.len()
 }
 
-fn events(notes: &Notes, wants: impl Fn(&EventNote) -> bool) -> Vec<String> {
-    let ids = notes.events.iter().rev().filter(|note| wants(note));
+fn events(built: &BuiltLog, wants: impl Fn(&LoggedEvent) -> bool) -> Vec<String> {
+    let ids = built.events.iter().rev().filter(|note| wants(note));
     ids.map(|note| EventId::from_bits(note.id).to_string()).collect()
 }
 
-fn deliveries(notes: &Notes, wants: impl Fn(&DeliveryNote) -> bool) -> Vec<String> {
-    let ids = notes.deliveries.iter().rev().filter(|note| wants(note));
+fn deliveries(built: &BuiltLog, wants: impl Fn(&LoggedDelivery) -> bool) -> Vec<String> {
+    let ids = built.deliveries.iter().rev().filter(|note| wants(note));
     ids.map(|note| DeliveryId::from_bits(note.id).to_string()).collect()
 }
 
-fn lists(notes: &Notes) -> Vec<List> {
-    let mut lists = event_lists(notes);
-    lists.extend(delivery_lists(notes));
-    lists.extend(state_lists(notes));
+fn lists(built: &BuiltLog) -> Vec<List> {
+    let mut lists = event_lists(built);
+    lists.extend(delivery_lists(built));
+    lists.extend(state_lists(built));
     lists
 }
 
@@ -195,88 +195,88 @@ fn time_of(id: u128) -> Timestamp {
     EventId::from_bits(id).time()
 }
 
-fn event_lists(notes: &Notes) -> Vec<List> {
+fn event_lists(built: &BuiltLog) -> Vec<List> {
     let list = |name, query: String, ids| List { name, path: format!("/v1/events{query}"), ids };
     let of_type = |number| format!("?type={}", log::type_name(number));
     let of_project = |number| format!("?project={}", log::project_name(number));
     let sender =
-        notes.events[notes.events.len() / 3..].iter().find_map(|note| note.sender_id.clone()).unwrap();
-    let third = time_of(notes.events[notes.events.len() / 3].id);
-    let half = time_of(notes.events[notes.events.len() / 2].id);
-    let in_span = move |note: &EventNote| time_of(note.id) >= third && time_of(note.id) < half;
+        built.events[built.events.len() / 3..].iter().find_map(|note| note.sender_id.clone()).unwrap();
+    let third = time_of(built.events[built.events.len() / 3].id);
+    let half = time_of(built.events[built.events.len() / 2].id);
+    let in_span = move |note: &LoggedEvent| time_of(note.id) >= third && time_of(note.id) < half;
     vec![
-        list("events", String::new(), events(notes, |_| true)),
-        list("events by type (4 %)", of_type(0), events(notes, |note| note.event_type == 0)),
-        list("events by type (0.04 %)", of_type(49), events(notes, |note| note.event_type == 49)),
+        list("events", String::new(), events(built, |_| true)),
+        list("events by type (4 %)", of_type(0), events(built, |note| note.event_type == 0)),
+        list("events by type (0.04 %)", of_type(49), events(built, |note| note.event_type == 49)),
         list(
             "events by a rare type",
             of_type(log::RARE_TYPE),
-            events(notes, |n| n.event_type == log::RARE_TYPE),
+            events(built, |n| n.event_type == log::RARE_TYPE),
         ),
         list("events by an unknown type", "?type=unknown".to_owned(), Vec::new()),
-        list("events by project", of_project(7), events(notes, |note| note.project == 7)),
+        list("events by project", of_project(7), events(built, |note| note.project == 7)),
         list(
             "events by a rare project",
             of_project(log::RARE_PROJECT),
-            events(notes, |n| n.project == log::RARE_PROJECT),
+            events(built, |n| n.project == log::RARE_PROJECT),
         ),
-        list("events by company", "?company=company-3".to_owned(), events(notes, |note| note.company == 3)),
+        list("events by company", "?company=company-3".to_owned(), events(built, |note| note.company == 3)),
         list(
             "events by sender's id",
             format!("?sender_id={sender}"),
-            events(notes, |note| note.sender_id.as_ref() == Some(&sender)),
+            events(built, |note| note.sender_id.as_ref() == Some(&sender)),
         ),
         list(
             "events by type and company",
             format!("{}&company=company-3", of_type(1)),
-            events(notes, |note| note.event_type == 1 && note.company == 3),
+            events(built, |note| note.event_type == 1 && note.company == 3),
         ),
         list(
             "events by type and project",
             format!("{}&project={}", of_type(1), log::project_name(7)),
-            events(notes, |note| note.event_type == 1 && note.project == 7),
+            events(built, |note| note.event_type == 1 && note.project == 7),
         ),
-        list("events since and until", format!("?since={third}&until={half}"), events(notes, in_span)),
+        list("events since and until", format!("?since={third}&until={half}"), events(built, in_span)),
         list(
             "events by type, since and until",
             format!("{}&since={third}&until={half}", of_type(2)),
-            events(notes, |note| note.event_type == 2 && in_span(note)),
+            events(built, |note| note.event_type == 2 && in_span(note)),
         ),
     ]
 }
 
-fn delivery_lists(notes: &Notes) -> Vec<List> {
+fn delivery_lists(built: &BuiltLog) -> Vec<List> {
     let list = |name, query: String, ids| List { name, path: format!("/v1/deliveries{query}"), ids };
     let of = |number| format!("?subscription={}", log::subscription_id(number));
-    let event = notes.events[notes.events.len() / 4].id;
-    let third = time_of(notes.events[notes.events.len() / 3].id);
-    let half = time_of(notes.events[notes.events.len() / 2].id);
-    let in_span = move |note: &DeliveryNote| time_of(note.id) >= third && time_of(note.id) < half;
-    let by = |number| deliveries(notes, move |note| note.subscription == number);
+    let event = built.events[built.events.len() / 4].id;
+    let third = time_of(built.events[built.events.len() / 3].id);
+    let half = time_of(built.events[built.events.len() / 2].id);
+    let in_span = move |note: &LoggedDelivery| time_of(note.id) >= third && time_of(note.id) < half;
+    let by = |number| deliveries(built, move |note| note.subscription == number);
     vec![
-        list("deliveries", String::new(), deliveries(notes, |_| true)),
+        list("deliveries", String::new(), deliveries(built, |_| true)),
         list("deliveries by subscription (10 %)", of(log::BIG), by(log::BIG)),
         list("deliveries by subscription (0.5 %)", of(100), by(100)),
         list("deliveries by subscription (20)", of(log::FEW), by(log::FEW)),
         list(
             "deliveries by event",
             format!("?event={}", EventId::from_bits(event)),
-            deliveries(notes, |note| note.event == event),
+            deliveries(built, |note| note.event == event),
         ),
         list(
             "deliveries since and until",
             format!("?since={third}&until={half}"),
-            deliveries(notes, in_span),
+            deliveries(built, in_span),
         ),
         list(
             "deliveries by subscription, since",
             format!("{}&since={half}", of(100)),
-            deliveries(notes, |note| note.subscription == 100 && time_of(note.id) >= half),
+            deliveries(built, |note| note.subscription == 100 && time_of(note.id) >= half),
         ),
     ]
 }
 
-fn state_lists(notes: &Notes) -> Vec<List> {
+fn state_lists(built: &BuiltLog) -> Vec<List> {
     let states = [
         ("pending", vec![State::Pending]),
         ("held", vec![State::Held]),
@@ -287,17 +287,17 @@ fn state_lists(notes: &Notes) -> Vec<List> {
         ("pending,held,in_flight", vec![State::Pending, State::Held]),
         ("exhausted,cancelled", vec![State::Exhausted, State::Cancelled]),
     ];
-    let half = time_of(notes.events[notes.events.len() / 2].id);
+    let half = time_of(built.events[built.events.len() / 2].id);
     let mut lists = Vec::new();
     for (words, of) in states {
         let name = |what: &str| -> &'static str { format!("{words}{what}").leak() };
         let path = |more: String| format!("/v1/deliveries?state={words}{more}");
         let among: HashSet<u8> = of.iter().map(|state| *state as u8).collect();
-        let is = |note: &DeliveryNote| among.contains(&(note.state as u8));
+        let is = |note: &LoggedDelivery| among.contains(&(note.state as u8));
         let mut add =
             |what: &str, more: String, ids| lists.push(List { name: name(what), path: path(more), ids });
-        add("", String::new(), deliveries(notes, is));
-        let older = deliveries(notes, |note| is(note) && time_of(note.id) < half);
+        add("", String::new(), deliveries(built, is));
+        let older = deliveries(built, |note| is(note) && time_of(note.id) < half);
         add(", until", format!("&until={half}"), older);
         for (what, number) in
             [(" (10 %)", log::BIG), (" (0.5 %)", 100), (" (off)", log::OFF.start), (" (20)", log::FEW)]
@@ -306,7 +306,7 @@ fn state_lists(notes: &Notes) -> Vec<List> {
             add(
                 &format!(" of one{what}"),
                 more,
-                deliveries(notes, |note| is(note) && note.subscription == number),
+                deliveries(built, |note| is(note) && note.subscription == number),
             );
         }
     }

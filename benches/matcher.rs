@@ -1,24 +1,27 @@
-//! Measures the matching index beside a linear scan and the plain formula over roaring bitmaps.
+//! Measures the matching index, two linear scans, and a formula over roaring bitmaps.
 //!
 //! ```text
 //! cargo bench --bench matcher                     # every workload at 1k, 10k, 100k and 1M: about ten minutes
 //! cargo bench --bench matcher -- --test           # every workload once, small: seconds
 //! MATCHER_SIZES=100000 MATCHER_WORKLOADS=skewed cargo bench --bench matcher
 //! ```
-//! The index's answers to the first events are compared with both scans' and the formula's before anything is timed.
-//! A latency is the least of several passes over thousands of different events, so that each pass finds the caches
-//! cold and the noise of other processes is left out. The index and the scan by names get an event as it comes in; the
-//! scan by numbers and the formula are handed numbers that somebody else looked up.
+//! Before any measurement, the index's matches of the first events are compared with those of the three
+//! baselines.
+//!
+//! Each latency is the smallest of several passes. A pass covers thousands of different events, so that it
+//! finds the caches cold, and the minimum leaves out the noise of other processes. The index and the scan by
+//! names get an event with its names. The scan by numbers and the formula get numbers that were looked up
+//! before.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a benchmark may panic")]
-#![expect(clippy::cast_precision_loss, reason = "figures are rounded anyway")]
-#![expect(unreachable_pub, reason = "nothing outside reaches into a benchmark")]
+#![expect(clippy::cast_precision_loss, reason = "the figures are rounded")]
+#![expect(unreachable_pub, reason = "nothing outside uses a benchmark")]
 
+#[path = "matcher/baselines.rs"]
+mod baselines;
 #[path = "matcher/filters.rs"]
 mod filters;
 #[path = "matcher/memory.rs"]
 mod memory;
-#[path = "matcher/plain.rs"]
-mod plain;
 #[path = "matcher/updates.rs"]
 mod updates;
 #[path = "matcher/workload.rs"]
@@ -35,13 +38,13 @@ use postrider::model::time::Timestamp;
 use postrider::rules::bitset::{Kernel, force_kernel};
 use postrider::rules::matcher::{Candidate, Index, IndexWriter, Matches, Presence};
 
-use plain::{Formula, NameScan, Scan};
+use baselines::{Formula, NameScan, Scan};
 use workload::{Query, Workload};
 
 #[global_allocator]
 static ALLOCATOR: memory::Counting = memory::Counting;
 
-/// The middle and the hundredth from the top, in nanoseconds.
+/// The median and the 99th percentile, in nanoseconds.
 #[derive(Clone, Copy)]
 struct Latency {
     p50: f64,
@@ -53,7 +56,7 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// What asking the time twice costs.
+/// Returns the cost of reading the clock twice, in nanoseconds.
 fn timer_ns() -> f64 {
     let mut least = f64::MAX;
     for _ in 0..10_000 {
@@ -67,7 +70,7 @@ fn nanos(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e9
 }
 
-/// Times `run` on every query, several times over, and takes each query's best.
+/// Measures `run` on every query several times, and takes the best time of each query.
 fn measure(queries: &[Query], passes: usize, mut run: impl FnMut(&Query)) -> Latency {
     let timer = timer_ns();
     let mut best = vec![f64::MAX; queries.len()];
@@ -83,7 +86,7 @@ fn measure(queries: &[Query], passes: usize, mut run: impl FnMut(&Query)) -> Lat
     Latency { p50: best[best.len() / 2], p99: best[best.len() * 99 / 100] }
 }
 
-/// Brings an event's own names into the cache: the daemon has just read them.
+/// Loads an event's own names into the cache, because the daemon has just read them there.
 fn warm(query: &Query) {
     let EventContent { event_type, project, company, .. } = &query.event;
     let company = company.as_ref().map_or("", |company| company.as_str());
@@ -99,13 +102,13 @@ fn candidate(query: &Query) -> Candidate<'_> {
 struct Built {
     index: Index,
     writer: IndexWriter,
-    /// The least of the builds, and of the processor's time that they took.
-    took: f64,
-    took_cpu: f64,
+    /// The smallest build time and CPU time, in seconds.
+    build_s: f64,
+    cpu_s: f64,
     bytes: f64,
 }
 
-/// The seconds that this thread has had a processor, where the system tells.
+/// Returns the CPU time of this thread in seconds, or NaN if the system does not report it.
 fn cpu_seconds() -> f64 {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     text.split(' ').next().and_then(|nanos| nanos.parse::<f64>().ok()).map_or(f64::NAN, |nanos| nanos / 1e9)
@@ -118,28 +121,29 @@ fn build(specs: &[SubscriptionSpec], times: usize) -> Built {
         let (index, writer) = Index::build(
             (0..).zip(specs).map(|(n, spec)| (SubscriptionId::from_bits(n), spec, Presence::Active)),
         );
-        let (took, took_cpu) = (start.elapsed().as_secs_f64(), cpu_seconds() - start_cpu);
+        let (build_s, cpu_s) = (start.elapsed().as_secs_f64(), cpu_seconds() - start_cpu);
         let bytes = memory::live().saturating_sub(before) as f64 / specs.len() as f64;
-        Built { index, writer, took, took_cpu, bytes }
+        Built { index, writer, build_s, cpu_s, bytes }
     };
     let mut built = once();
     for _ in 1..times {
-        let Built { took, took_cpu, .. } = built;
+        let Built { build_s, cpu_s, .. } = built;
         built = once();
-        (built.took, built.took_cpu) = (built.took.min(took), built.took_cpu.min(took_cpu));
+        (built.build_s, built.cpu_s) = (built.build_s.min(build_s), built.cpu_s.min(cpu_s));
     }
     built
 }
 
-/// The ways beside the index.
-struct Plain {
+/// The simple implementations that the index is compared with.
+struct Baselines {
     by_names: NameScan,
     by_numbers: Scan,
     formula: Formula,
 }
 
-/// Compares the index with the plain ways on the first queries; returns the mean number of matches over all.
-fn check(built: &Built, plain: &Plain, queries: &[Query], compared: usize) -> f64 {
+/// Compares the index with the baselines on the first queries. Returns the mean number of matches of all
+/// queries.
+fn check(built: &Built, baselines: &Baselines, queries: &[Query], compared: usize) -> f64 {
     let snapshot = built.index.snapshot();
     let mut matches = Matches::default();
     let mut total = 0;
@@ -150,14 +154,14 @@ fn check(built: &Built, plain: &Plain, queries: &[Query], compared: usize) -> f6
         if at < compared {
             let mut found: Vec<u32> = found.iter().map(|id| u32::try_from(id.bits()).unwrap()).collect();
             found.sort_unstable();
-            plain.by_names.match_into(&query.event, &mut by_names);
+            baselines.by_names.match_into(&query.event, &mut by_names);
             assert_eq!(found, by_names, "the index differs from the scan on {:?}", query.event);
             assert_eq!(
                 found,
-                plain.by_numbers.matches(&query.key),
+                baselines.by_numbers.matches(&query.key),
                 "the index differs from the scan by numbers"
             );
-            assert_eq!(found, plain.formula.matches(&query.key), "the index differs from the formula");
+            assert_eq!(found, baselines.formula.matches(&query.key), "the index differs from the formula");
         }
     }
     total as f64 / queries.len() as f64
@@ -171,8 +175,9 @@ fn time_index(built: &Built, queries: &[Query], passes: usize) -> Latency {
     })
 }
 
-/// What a scan takes: the middle of the times, or the processor's time for each if that is less, since a scan of
-/// a million lasts so long that other processes come between.
+/// Returns the time of a scan in nanoseconds: the median, or the mean CPU time if that is smaller.
+///
+/// A scan of a million subscriptions takes so long that other processes interrupt it.
 fn time_scan(queries: &[Query], mut scan: impl FnMut(&Query)) -> f64 {
     let start = cpu_seconds();
     let passes = 2;
@@ -187,20 +192,21 @@ fn row(kind: workload::Kind, size: u32, quick: bool, criterion: &mut Criterion) 
     let mut built = build(&specs, if quick { 1 } else { 3 });
     let by_names = NameScan::new(&specs);
     drop(specs);
-    let plain = Plain { by_names, by_numbers: Scan::new(&workload), formula: Formula::new(&workload) };
+    let baselines =
+        Baselines { by_names, by_numbers: Scan::new(&workload), formula: Formula::new(&workload) };
     let queries = workload.queries(if quick { 200 } else { 20_000 });
     let compared = if quick { 50 } else { (40_000_000 / size as usize).clamp(40, 2000) };
-    let mean = check(&built, &plain, &queries, compared);
+    let mean = check(&built, &baselines, &queries, compared);
 
     let passes = if quick { 1 } else { 7 };
     let ours = time_index(&built, &queries, passes);
     let few = (20_000_000 / size as usize).clamp(20, 2000).min(queries.len());
     let mut ids = Vec::new();
-    let names = time_scan(&queries[..few], |query| plain.by_names.match_into(&query.event, &mut ids));
-    let numbers = time_scan(&queries[..few], |query| plain.by_numbers.match_into(&query.key, &mut ids));
+    let names = time_scan(&queries[..few], |query| baselines.by_names.match_into(&query.event, &mut ids));
+    let numbers = time_scan(&queries[..few], |query| baselines.by_numbers.match_into(&query.key, &mut ids));
     let many = (4 * few).min(queries.len());
     let roaring =
-        measure(&queries[..many], passes.min(3), |query| plain.formula.match_into(&query.key, &mut ids));
+        measure(&queries[..many], passes.min(3), |query| baselines.formula.match_into(&query.key, &mut ids));
     let footprint = built.index.snapshot().footprint();
     let per = |bytes: usize| bytes as f64 / f64::from(size);
     println!(
@@ -220,10 +226,10 @@ fn row(kind: workload::Kind, size: u32, quick: bool, criterion: &mut Criterion) 
         per(footprint.names),
         per(footprint.ids),
         built.bytes,
-        built.took,
-        built.took_cpu,
+        built.build_s,
+        built.cpu_s,
     );
-    drop(plain);
+    drop(baselines);
     if kind == workload::Kind::Half {
         kernels(&built, &queries, passes.min(3), mean);
     }
@@ -239,12 +245,12 @@ fn row(kind: workload::Kind, size: u32, quick: bool, criterion: &mut Criterion) 
     });
 }
 
-/// Prints what each way of decoding bitmaps takes for a match.
+/// Prints the time per match of each kernel that decodes bitmaps.
 fn kernels(built: &Built, queries: &[Query], passes: usize, mean: f64) {
     let queries = &queries[..queries.len().min(2000)];
     for kernel in Kernel::ALL {
         if !kernel.is_present() {
-            println!("           {kernel:?} is missing here");
+            println!("           {kernel:?} is not supported by this processor");
             continue;
         }
         force_kernel(Some(kernel));

@@ -15,7 +15,7 @@ use crate::api::serve::tls::Tls;
 use crate::api::serve::{Inherited, Limits, Listener};
 use crate::config::Config;
 use crate::flow::Flow;
-use crate::flow::recover::Surroundings;
+use crate::flow::recover::Dependencies;
 use crate::model::span::SpanExporter;
 use crate::model::time::Clock;
 use crate::net::{Client, ClientOptions, SystemResolver};
@@ -84,7 +84,7 @@ impl Daemon {
         let mut rng = StdRng::from_seed(options.seed);
         let opened = open(&config, &options.clock, StdRng::from_rng(&mut rng)).await?;
         let exporter = exporter(&config)?;
-        let surroundings = Surroundings {
+        let surroundings = Dependencies {
             config: Arc::clone(&config),
             clock: options.clock.clone(),
             rng,
@@ -147,9 +147,9 @@ impl Daemon {
     /// # Errors
     /// When the log could not be finished; what was acknowledged is safe all the same.
     pub async fn stop(mut self) -> anyhow::Result<()> {
-        self.flow.rest().await;
+        self.flow.quiesce().await;
         self.shutdown.cancel();
-        self.flow.end_listening();
+        self.flow.close_stream();
         while self.api.join_next().await.is_some() {}
         self.flow.stop().await;
         let Self { flow, mut committer, released, exporter, .. } = self;

@@ -1,4 +1,4 @@
-//! A log to list: built through the store, with a note of what is in it.
+//! A log for the list benchmark: built through the store, with a record of its contents.
 
 use std::path::Path;
 use std::time::Duration;
@@ -21,17 +21,17 @@ const TYPES: u32 = 50;
 const PROJECTS: u32 = 2000;
 const COMPANIES: u32 = 100;
 pub const SUBSCRIPTIONS: u32 = 200;
-/// Gets a delivery of every fifth event.
+/// The subscription that gets a delivery of every fifth event.
 pub const BIG: u32 = 0;
-/// Gets twenty deliveries in all.
+/// The subscription that gets only twenty deliveries.
 pub const FEW: u32 = SUBSCRIPTIONS - 1;
-/// Switched off for bad health.
+/// The subscriptions that are disabled because of their health.
 pub const OFF: std::ops::Range<u32> = 10..15;
-/// How many events have the rare type and the rare project.
+/// The number of events with the rare type, and of events with the rare project.
 const RARE: usize = 20;
 const BATCH: usize = 500;
 
-/// A delivery as it was made.
+/// The state that a delivery is built with.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum State {
     Pending,
@@ -41,7 +41,7 @@ pub enum State {
     Cancelled,
 }
 
-/// What was put into the log.
+/// An event in the log.
 pub struct LoggedEvent {
     pub id: u128,
     pub event_type: u32,
@@ -57,7 +57,7 @@ pub struct LoggedDelivery {
     pub state: State,
 }
 
-/// The log in built, oldest first.
+/// The contents of the log, oldest first.
 #[derive(Default)]
 pub struct BuiltLog {
     pub events: Vec<LoggedEvent>,
@@ -79,7 +79,7 @@ pub fn project_name(number: u32) -> String {
 pub const RARE_TYPE: u32 = TYPES;
 pub const RARE_PROJECT: u32 = PROJECTS;
 
-/// Builds a log of so many deliveries, for a receiver at this port that never answers.
+/// Builds a log with this many deliveries, for a receiver at `port` that never answers.
 pub async fn build(path: &Path, deliveries: usize, port: u16) -> BuiltLog {
     let clock = Clock::system();
     let options = StoreOptions {
@@ -149,7 +149,7 @@ impl Builder {
     fn event(&mut self, number: usize, rare: usize) -> LoggedEvent {
         let is_rare = number % rare.max(1) == rare / 2;
         let rng = &mut self.rng;
-        // Some types are much more common than others.
+        // The smaller of two random numbers makes some types much more common than others.
         let common = rng.random_range(0..TYPES).min(rng.random_range(0..TYPES));
         let project = rng.random_range(0..PROJECTS);
         LoggedEvent {
@@ -222,7 +222,8 @@ impl Builder {
         self.settle(settlements).await;
     }
 
-    /// What became of a delivery: two of three that wait have been tried.
+    /// Returns the settlement of a delivery, or `None`: a third of the waiting deliveries was never
+    /// attempted.
     fn settlement(&mut self, mut delivery: Delivery, state: State) -> Option<Settlement> {
         let now = self.clock.now();
         let attempts = match state {

@@ -1,4 +1,4 @@
-//! What filters cost: a usual one, and hostile ones that are stopped.
+//! Measures filters: a typical one, and hostile ones that exceed their budget.
 
 use std::hint::black_box;
 
@@ -29,7 +29,7 @@ fn event(data: String) -> EventContent {
     }
 }
 
-/// The least time of one evaluation, the reading of the event included, in microseconds.
+/// Returns the smallest time of one evaluation in microseconds, including the conversion of the event.
 fn time(text: &str, event: &EventContent, rounds: usize) -> f64 {
     let filter = Filter::compile(text).unwrap();
     let round = |_| {
@@ -40,7 +40,7 @@ fn time(text: &str, event: &EventContent, rounds: usize) -> f64 {
     (0..rounds).map(round).fold(f64::MAX, f64::min)
 }
 
-/// Prints what reading and evaluating costs.
+/// Prints the costs of converting events and evaluating filters.
 pub fn measure(quick: bool) {
     let rounds = if quick { 1 } else { 10 };
     let small = event(r#"{"status":"done","price":12.5,"tags":["a","b"],"owner":{"name":"Ann"}}"#.to_owned());

@@ -1,4 +1,4 @@
-//! What changes cost the writer, and what the writer costs readers.
+//! Measures changes of the index: their cost for the writer, and the writer's effect on readers.
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +12,8 @@ use rand::{RngExt as _, SeedableRng as _};
 use super::workload::{Query, Workload};
 use super::{Latency, candidate, cpu_seconds, nanos, now};
 
-/// Prints single changes, 10,000 changes at once, and readers without and with a writer of 1,000 changes a second.
+/// Prints the cost of single changes and of 10,000 changes at once, and of reads with and without 1,000
+/// changes a second.
 pub fn measure(
     index: &mut Index,
     writer: &mut IndexWriter,
@@ -54,7 +55,9 @@ pub fn measure(
     beside_a_writer(index, writer, workload, queries, quick);
 }
 
-/// Prints what readers take alone and beside a writer, in turns, so that what other processes do meets both alike.
+/// Prints the latency of readers alone and with a writer.
+///
+/// The two take turns, so that other processes affect both equally.
 fn beside_a_writer(
     index: &Index,
     writer: &mut IndexWriter,
@@ -88,7 +91,7 @@ fn beside_a_writer(
     );
 }
 
-/// Matches for some time, taking a snapshot for each event.
+/// Matches events for the given time, with a new snapshot for each event.
 fn read(index: &Index, queries: &[Query], time: Duration) -> Latency {
     let mut matches = Matches::default();
     let mut times = Vec::with_capacity(1 << 20);

@@ -1,4 +1,4 @@
-//! Subscriptions and events of known shapes, the same for every way of matching them.
+//! Subscriptions and events with known distributions, the same for the index and all baselines.
 
 use std::collections::BTreeMap;
 
@@ -8,20 +8,23 @@ use postrider::model::subscription::{Format, Ordering, SubscriptionSpec};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
-/// How many event types share a prefix.
+/// The number of event types that share a prefix.
 const GROUP: u32 = 10;
-/// How many projects a company has.
+/// The number of projects of a company.
 const COMPANY: u32 = 100;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// 1 to 5 of 50 types, 1 to 10 of 10,000 projects.
+    /// Each subscription wants 1 to 5 of 50 types, and 1 to 10 of 10,000 projects.
     Selective,
-    /// The same of 200 types, but 30 % ask for all types or all projects, and there are prefixes and exclusions.
+    /// Like `Selective` with 200 types, but 30 % want all types or all projects, and some have prefixes and
+    /// exclusions.
     Broad,
-    /// Each of 20 types and 10 projects with 71 %: half of all match.
+    /// Each subscription wants each of 20 types and 10 projects with a probability of 71 %, so half of all
+    /// match.
     Half,
-    /// 1 to 5 of 500 types, 1 to 10 of a million projects, both by Zipf's law with 0.99, as are the events.
+    /// Each wants 1 to 5 of 500 types and 1 to 10 of a million projects. Both, and the events, follow Zipf's
+    /// law with 0.99.
     Skewed,
 }
 
@@ -55,7 +58,8 @@ impl Kind {
     }
 }
 
-/// What one subscription wants, in numbers; no types and no groups means all types, and so for projects.
+/// The numbers that one subscription wants. No types and no groups means all types, and the same holds for
+/// projects.
 #[derive(Clone, Default)]
 pub struct Wish {
     pub types: Vec<u32>,
@@ -66,7 +70,7 @@ pub struct Wish {
     pub except_projects: Vec<u32>,
 }
 
-/// An event in numbers.
+/// The names of an event as numbers.
 #[derive(Clone, Copy)]
 pub struct Key {
     pub event_type: u32,
@@ -86,13 +90,13 @@ pub struct Workload {
     draw: Draw,
 }
 
-/// How types and projects are drawn.
+/// The distributions of types and projects.
 struct Draw {
     types: Vec<f64>,
     projects: Vec<f64>,
 }
 
-/// The running sums of the weights of `count` things.
+/// Returns the running sums of the weights of `count` items.
 fn sums(count: u32, exponent: f64) -> Vec<f64> {
     let mut sum = 0.0;
     let mut next = |rank: u32| {
@@ -128,7 +132,7 @@ impl Workload {
         self.wishes.iter().map(Wish::spec).collect()
     }
 
-    /// Another wish like the others.
+    /// Draws another subscription with the same distribution.
     pub fn another(&self, rng: &mut StdRng) -> Wish {
         self.draw.wish(self.kind, rng)
     }
@@ -172,14 +176,14 @@ impl Draw {
                 15..25 => wish.projects.clear(),
                 25..30 => wish.except_projects = std::mem::take(&mut wish.projects),
                 30..40 => wish.groups = vec![wish.types.pop().unwrap() / GROUP],
-                40..50 => wish.take_one_of_a_group_out(rng),
+                40..50 => wish.want_group_except_one(rng),
                 50..60 => wish.except_projects = vec![wish.projects[0] ^ 1],
                 _ => {}
             },
             Kind::Skewed => match rng.random_range(0..100) {
                 0..10 => wish.companies = vec![wish.projects.pop().unwrap() / COMPANY],
                 10..15 => wish.except_types = vec![pick(rng, &self.types)],
-                15..20 => wish.take_one_of_a_group_out(rng),
+                15..20 => wish.want_group_except_one(rng),
                 _ => {}
             },
         }
@@ -200,19 +204,19 @@ fn company_name(number: u32) -> String {
 }
 
 impl Wish {
-    /// Wants the whole group of one of its types, without one other type of it.
-    fn take_one_of_a_group_out(&mut self, rng: &mut StdRng) {
+    /// Replaces one of its types with the type's whole group, and excludes another type of the group.
+    fn want_group_except_one(&mut self, rng: &mut StdRng) {
         let group = self.types.pop().unwrap() / GROUP;
         self.groups = vec![group];
         self.except_types = vec![group * GROUP + rng.random_range(0..GROUP)];
     }
 
-    /// Whether it is for every type.
+    /// Returns whether the subscription wants every type.
     pub fn is_for_all_types(&self) -> bool {
         self.types.is_empty() && self.groups.is_empty()
     }
 
-    /// Whether it is for every project.
+    /// Returns whether the subscription wants every project.
     pub fn is_for_all_projects(&self) -> bool {
         self.projects.is_empty() && self.companies.is_empty()
     }

@@ -1,4 +1,4 @@
-//! Config files: all is told that is wrong, with its place; what is right comes back from what is shown of it.
+//! Fuzzes config files: every problem has a location, and a valid config reads back from its printed form.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -9,14 +9,14 @@ fn parse(text: &str) -> Result<Config, postrider::config::ConfigErrors> {
 }
 
 fuzz_target!(|text: &str| {
-    // What names files would read them.
+    // Keys that name files would read them.
     if text.contains("_file") {
         return;
     }
     match parse(text) {
         Ok(config) => {
             let shown = config.to_toml();
-            // Secrets are not shown, so that these do not come back.
+            // Secrets are not printed, so a config with secrets does not read back.
             if config.subscriptions.is_empty() && config.auth.keys.is_empty() {
                 let again = parse(&shown).unwrap_or_else(|error| panic!("{error}\nin\n{shown}"));
                 assert_eq!(again, config, "{shown}");
@@ -26,7 +26,7 @@ fuzz_target!(|text: &str| {
             assert!(!errors.problems().is_empty());
             for problem in errors.problems() {
                 let line = problem.source_name.strip_prefix("fuzz.toml");
-                assert!(line.is_some(), "{problem} is of no file");
+                assert!(line.is_some(), "{problem} has no location in the file");
                 assert!(!problem.detail.is_empty(), "{problem:?}");
                 let line = line.and_then(|line| line.strip_prefix(':')).map(|line| line.parse::<usize>());
                 let lines = text.split('\n').count();

@@ -1,5 +1,7 @@
-//! Bodies of events: what is taken is JSON, its data passes byte for byte, and it is the same as an object, in an
-//! array and on a line. What is refused is refused with a place.
+//! Fuzzes bodies of events.
+//!
+//! An accepted body is JSON, and its data is kept byte for byte. The same event reads equally as an object,
+//! in an array and on a line. Every problem of a rejected body has a location.
 #![no_main]
 
 use bytes::Bytes;
@@ -10,7 +12,7 @@ use serde_json::value::RawValue;
 
 const EVENTS_MAX: usize = 50;
 
-/// The event as a sender would write it.
+/// Returns the event as JSON, as a sender would write it.
 fn written(event: &EventContent) -> String {
     let mut members = serde_json::Map::new();
     let mut put = |name: &str, text: Option<String>| {
@@ -25,7 +27,7 @@ fn written(event: &EventContent) -> String {
     put("occurred_at", event.occurred_at.map(|at| at.to_string()));
     let mut text = serde_json::Value::Object(members).to_string();
     if let Some(data) = &event.data {
-        let data = std::str::from_utf8(data).expect("data is text");
+        let data = std::str::from_utf8(data).expect("data is UTF-8");
         text.truncate(text.len() - 1);
         text += &format!(",\"data\":{data}}}");
     }
@@ -35,7 +37,10 @@ fn written(event: &EventContent) -> String {
 fn check_event(event: &EventContent, body: &[u8]) {
     if let Some(data) = &event.data {
         assert!(serde_json::from_slice::<&RawValue>(data).is_ok(), "data is not JSON");
-        assert!(body.windows(data.len().max(1)).any(|part| part == &data[..]), "data is not of the body");
+        assert!(
+            body.windows(data.len().max(1)).any(|part| part == &data[..]),
+            "data is not part of the body"
+        );
     }
     let text = written(event);
     assert_eq!(read_one(&Bytes::from(text.clone())), Ok(event.clone()), "{text}");
@@ -63,9 +68,9 @@ fuzz_target!(|bytes: &[u8]| {
     let body = Bytes::copy_from_slice(bytes);
     let whole = read_json(&body, EVENTS_MAX);
     if whole.is_ok() {
-        let text = std::str::from_utf8(bytes).expect("what is taken is text");
+        let text = std::str::from_utf8(bytes).expect("an accepted body is UTF-8");
         let json = serde_json::from_str::<&RawValue>(text.trim_start_matches('\u{feff}'));
-        assert!(json.is_ok(), "what is taken is JSON");
+        assert!(json.is_ok(), "an accepted body is JSON");
     }
     for read in [whole, read_lines(&body, EVENTS_MAX), read_one(&body).map(Submission::One)] {
         match read {

@@ -1,5 +1,7 @@
-//! Filters: a text, a NUL, and an event. What compiles answers the same each time, within its budget, and the index
-//! of all subscriptions agrees with it; what does not is refused with a place in the text.
+//! Fuzzes filters. The input is a filter, a NUL, and an event.
+//!
+//! A filter that compiles gives the same answer each time, within its budget, and the matching index agrees
+//! with it. The error of any other filter has a position in the text.
 #![no_main]
 
 use bytes::Bytes;
@@ -27,7 +29,7 @@ fuzz_target!(|text: &str| {
     let arrived_at = Timestamp::from_millis(1_767_600_000_000);
     let input = FilterInput::new(&content, arrived_at);
     let verdict = filter.evaluate(&input);
-    // A map has no order: what quotes one, or goes through it, may see that.
+    // Maps have no order, so an expression that iterates over one, or quotes it, can give different answers.
     if ["map", "filter", "all", "exists"].iter().any(|name| text.contains(name)) {
         return;
     }
@@ -35,7 +37,7 @@ fuzz_target!(|text: &str| {
     assert_eq!(again.ok(), verdict.clone().ok(), "{text}");
 
     let members = serde_json::json!({"url": "http://8.8.8.8/", "filter": text});
-    let spec = SubscriptionInput::read(members.as_object().unwrap()).expect("a filter that compiles").spec;
+    let spec = SubscriptionInput::read(members.as_object().unwrap()).expect("the filter compiles").spec;
     let (index, _writer) = Index::build([(SubscriptionId::from_bits(7), &spec, Presence::Active)]);
     let mut matches = Matches::default();
     let snapshot = index.snapshot();

@@ -1,4 +1,4 @@
-//! Records as they may lie on the disk: the first byte says of which kind, the rest is the record.
+//! Fuzzes the records of the store. The first byte gives the kind of record, and the rest is the record.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

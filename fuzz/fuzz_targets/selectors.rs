@@ -1,7 +1,8 @@
-//! Selectors: texts come back as they were read, and both the selector and the index of all subscriptions say what
-//! the plain reading of the contract says.
+//! Fuzzes selectors: terms format as they were parsed, and the selector and the matching index agree with a
+//! direct reading of the API contract.
 //!
-//! The input is lines: a letter and a name. `e` and `p` are terms, `t`, `q` and `c` the event's type, project, company.
+//! The input consists of lines with a letter and a name. `e` and `p` are terms. `t`, `q` and `c` are the
+//! event's type, project and company.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -16,7 +17,7 @@ fn lines<'a>(text: &'a str, letter: char) -> Vec<&'a str> {
     text.split('\n').filter_map(|line| line.strip_prefix(letter)).collect()
 }
 
-/// The contract, term by term.
+/// Returns whether the terms select a name, written directly after the API contract.
 fn selects(terms: &[&str], means: impl Fn(&str) -> bool) -> bool {
     let (excludes, includes): (Vec<&str>, Vec<&str>) = terms.iter().partition(|term| term.starts_with('!'));
     (includes.is_empty() || includes.iter().any(|term| means(term)))

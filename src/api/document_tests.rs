@@ -11,7 +11,7 @@ use utoipa::PartialSchema;
 use super::request::if_match::if_match;
 use super::router::DOCUMENT;
 use super::wire::schema;
-use crate::flow::secrets::check_grace;
+use crate::flow::manage::secrets::check_grace;
 use crate::model::email::EmailAddress;
 use crate::model::id::{DeliveryId, EventId, SubscriptionId};
 use crate::model::input::SubscriptionInput;

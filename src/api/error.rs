@@ -12,8 +12,8 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 
 use super::problem::{MemberProblem, PROBLEM_JSON, PROBLEMS_MAX, ProblemBody, TYPE_PREFIX};
 use super::wire::delivery::AttemptBody;
+use crate::flow::AcceptError;
 use crate::flow::ChangeError;
-use crate::flow::accept::AcceptError;
 use crate::model::problem::Problem;
 
 /// The `Retry-After` of a limit that somebody has to act on before it is free again.

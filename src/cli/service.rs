@@ -77,7 +77,7 @@ pub(super) async fn keep_watchdog_calm(flow: Flow) -> Infallible {
     turns.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         turns.tick().await;
-        match tokio::time::timeout(limit / 2, flow.beat()).await {
+        match tokio::time::timeout(limit / 2, flow.heartbeat()).await {
             Ok(Ok(())) => tell(&[NotifyState::Watchdog]),
             Ok(Err(error)) => tracing::error!(%error, "the log shows no sign of life"),
             Err(_) => tracing::error!(

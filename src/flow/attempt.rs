@@ -1,10 +1,14 @@
-//! An attempt: sign, send, and hear what the receiver says.
+//! Attempts: a request is built, signed and sent, and its outcome is settled.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 
+use super::inner::Flow;
+use super::lane::{Lane, LaneDelivery};
+use super::notices::raise::Source;
+use super::schedule::timers::READ_RETRY_AFTER;
 use crate::model::attempt::{Attempt, ErrorClass, Outcome};
 use crate::model::delivery::Delivery;
 use crate::model::event::Event;
@@ -16,59 +20,57 @@ use crate::rules::headers::{self, SigningInput, headers};
 use crate::rules::payload;
 use crate::store::StoreError;
 
-use super::Flow;
-use super::dispatch::{READ_AGAIN_AFTER, Slot};
-use super::lane::{Item, Lane};
-use super::notices::Source;
-
-/// Makes the attempt that `item` is due for, and settles it.
-pub(super) async fn run(flow: Flow, lane: Arc<Lane>, item: Item, slot: Slot) {
-    match flow.prepare(&item, &lane).await {
-        Ok(Some((delivery, event))) => {
-            let (subscription, health) = {
-                let state = lane.lock();
-                (Arc::clone(&state.subscription), state.health.clone())
-            };
-            let body = payload::body(&subscription, &health, &event);
-            let number = delivery.next_attempt();
-            let trace = flow.traces.outgoing(&event, delivery.id, number);
-            let message = Message { event: event.id, delivery: Some(delivery.id), number, body, trace };
-            let attempt = flow.send(&subscription, message).await;
-            flow.traces.attempted(&event, &delivery, &subscription, &attempt, &flow.clock);
-            flow.settle(&lane, &item, delivery, attempt, Source::of(&event)).await;
-        }
-        Ok(None) => lane.lock().dropped(item.id),
-        Err(error) => {
-            tracing::error!(delivery = %item.id, %error, "failed to read a delivery that is due, trying again");
-            lane.lock().put_back(item, flow.clock.now().after(READ_AGAIN_AFTER));
-        }
-    }
-    drop(slot);
-    flow.pump(&lane);
-}
-
-/// A body on its way to a receiver, and what is signed with it.
+/// A request body on its way to a receiver, with what is sent in the headers.
 pub(super) struct Message {
     /// Sent as `webhook-id`.
     pub(super) event: EventId,
-    /// Sent as `postrider-delivery-id`, if it is a delivery.
+    /// Sent as `postrider-delivery-id`; none if the message is not a delivery.
     pub(super) delivery: Option<DeliveryId>,
     /// Sent as `postrider-attempt`.
     pub(super) number: u32,
     /// The body.
     pub(super) body: bytes::Bytes,
-    /// The trace that it is part of.
+    /// The trace that the request belongs to.
     pub(super) trace: Option<Arc<TraceContext>>,
 }
 
 impl Flow {
-    /// The delivery and its event: in hand, or read back. None if there is nothing left to deliver.
-    async fn prepare(&self, item: &Item, lane: &Lane) -> Result<Option<(Delivery, Arc<Event>)>, StoreError> {
-        if let (Some(carried), false) = (&item.carried, item.has_row) {
-            let delivery = Delivery::new(item.id, carried.event.id, lane.id);
-            return Ok(Some((delivery, Arc::clone(&carried.event))));
+    /// Attempts a delivery that is due, and settles the outcome.
+    pub(super) async fn attempt(&self, lane: &Arc<Lane>, due: LaneDelivery) {
+        match self.read_delivery(&due, lane).await {
+            Ok(Some((delivery, event))) => {
+                let (subscription, health) = {
+                    let state = lane.lock();
+                    (Arc::clone(&state.subscription), state.health.clone())
+                };
+                let body = payload::body(&subscription, &health, &event);
+                let number = delivery.next_attempt();
+                let trace = self.traces.outgoing(&event, delivery.id, number);
+                let message = Message { event: event.id, delivery: Some(delivery.id), number, body, trace };
+                let attempt = self.send(&subscription, message).await;
+                self.traces.attempted(&event, &delivery, &subscription, &attempt, &self.clock);
+                self.settle(lane, &due, delivery, attempt, Source::of(&event)).await;
+            }
+            Ok(None) => lane.lock().drop_ended(due.id),
+            Err(error) => {
+                tracing::error!(delivery = %due.id, %error, "failed to read a delivery that is due, trying again");
+                lane.lock().put_back(due, self.clock.now().after(READ_RETRY_AFTER));
+            }
         }
-        let id = item.id;
+    }
+
+    /// Returns the delivery and its event, from memory or from the log. Returns none if the delivery has ended or its
+    /// event is no longer in the log.
+    async fn read_delivery(
+        &self,
+        due: &LaneDelivery,
+        lane: &Lane,
+    ) -> Result<Option<(Delivery, Arc<Event>)>, StoreError> {
+        if let (Some(cached), false) = (&due.event, due.has_row) {
+            let delivery = Delivery::new(due.id, cached.event.id, lane.id);
+            return Ok(Some((delivery, Arc::clone(&cached.event))));
+        }
+        let id = due.id;
         let found = self.read_in_turn(move |reader| {
             let Some(delivery) = reader.delivery(id)? else { return Ok(None) };
             let event = reader.event(delivery.event)?;
@@ -77,7 +79,7 @@ impl Flow {
         Ok(found.await?.filter(|(delivery, _)| !delivery.progress.is_final()))
     }
 
-    /// Signs and sends a message now. A panic on the way is a failed attempt.
+    /// Signs and sends a message. A panic while sending counts as a failed attempt.
     pub(super) async fn send(&self, subscription: &Subscription, message: Message) -> Attempt {
         let Message { event, delivery, number, body, trace } = message;
         let started_at = self.clock.now();
@@ -95,7 +97,7 @@ impl Flow {
             tracing::error!(%event, attempt = number, "an attempt panicked and counts as failed");
             let outcome = Outcome::Failed {
                 class: ErrorClass::Internal,
-                detail: "a bug here, which the log tells of".to_owned(),
+                detail: "internal error: see the daemon's log".to_owned(),
             };
             Exchange { outcome, excerpt: Vec::new() }
         });
@@ -103,7 +105,7 @@ impl Flow {
         Attempt { number, started_at, duration: started.elapsed(), outcome, excerpt }
     }
 
-    /// Sends the health check that goes before enabling.
+    /// Sends the health check that precedes enabling a subscription.
     pub(super) async fn send_health_check(
         &self,
         subscription: &Subscription,

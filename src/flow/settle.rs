@@ -1,32 +1,47 @@
-//! Settling: what follows an attempt, decided and made durable in one step.
+//! Settling: what follows from an attempt is decided, and made durable in one step.
+//!
+//! An attempt has three consequences: the next state of its delivery (ended, or due again later), the health of its
+//! subscription, and what the lane may send next. All three depend on the health before the attempt, and several
+//! attempts of one lane can end at the same time. So [`Flow::settle`] decides under the lane's lock, and hands the step
+//! to the committer before it unlocks. Two attempts of a lane are therefore written in the order in which they were
+//! judged, and the stored health never goes back. The lock is not held while the step is written: the place in the
+//! committer's queue is reserved before, and the delivery stays busy until the step is durable.
 
 use std::sync::Arc;
 
+use super::change::entry::Entry;
+use super::inner::Flow;
+use super::lane::{AttemptEffect, Lane, LaneDelivery, LaneState};
+use super::notices::raise::{Source, after_attempt};
+use super::stream::{Change, StreamEvent};
 use crate::model::attempt::{Attempt, Outcome};
 use crate::model::delivery::{Delivery, Progress};
+use crate::model::id::DeliveryId;
+use crate::model::notice::Notice;
 use crate::model::subscription::{Disabled, HealthState};
 use crate::model::time::{Interval, Timestamp};
 use crate::rules::health;
 use crate::rules::retry::{self, RetryDecision, RetryPolicy};
 use crate::store::Settlement;
 
-use super::Flow;
-use super::entry::Entry;
-use super::lane::{Answer, Item, Lane, LaneState};
-use super::notices::{Source, after_attempt};
-use super::stream::{Change, Happening};
-use super::trouble;
+/// What happens once a settlement is durable.
+struct Consequences {
+    delivery: DeliveryId,
+    /// When the delivery is due again, if it goes on.
+    due: Option<Timestamp>,
+    events: [Option<StreamEvent>; 3],
+    notice: Option<Notice>,
+}
 
 impl Flow {
-    /// Writes down an attempt, what becomes of its delivery, and what it says of the receiver.
+    /// Writes an attempt, the new state of its delivery and the health of its subscription.
     ///
-    /// The decision and its place in the queue are taken under the lane's lock, so that two answers of one
-    /// receiver are written in the order in which they were judged.
+    /// Returns once the step is in the committer's queue. The module explains the locking.
     pub(super) async fn settle(
         &self,
         lane: &Arc<Lane>,
-        item: &Item,
-        mut delivery: Delivery,
+        attempted: &LaneDelivery,
+        delivery: Delivery,
         attempt: Attempt,
         source: Source,
     ) {
@@ -37,70 +52,68 @@ impl Flow {
             }
         };
         log_attempt(lane, &delivery, &attempt);
-        let waited = (attempt.number == 1).then(|| attempt.started_at.since(delivery.id.time()));
-        self.meter.attempted(self.clock.instant(), &attempt.outcome, attempt.duration, waited);
-        self.timings.attempted(&delivery, &attempt, item.due);
-        let (flow, to) = (self.clone(), Arc::clone(lane));
-        let id = delivery.id;
+        self.measure(attempted, &delivery, &attempt);
+        let (flow, settled_lane) = (self.clone(), Arc::clone(lane));
         let mut state = lane.lock();
-        delivery.progress = self.progress(&state, &delivery, &attempt);
-        let (answer, must_persist) = self.judge(&state.health, &delivery, &attempt);
-        trouble::log(&mut state, &attempt, self.clock.instant());
-        let before = state.health.clone();
-        let unfolded = state.answered(id, answer);
-        let notice = after_attempt(&mut state, &before, source, &attempt);
-        let is_news = state.health.summary() != before.summary();
-        let happenings = happenings(&delivery, &attempt, is_news.then(|| state.entry()));
-        delivery.attempts.push(attempt);
-        let health = must_persist.then(|| state.health.clone());
-        let due = match delivery.progress {
-            Progress::Waiting { due } => Some(due),
-            _ => None,
-        };
-        let settlement = Settlement { delivery, due_was: item.has_row.then_some(item.due), health };
+        let (settlement, consequences, unbuffered) =
+            self.decide(&mut state, attempted, delivery, attempt, source);
         place.settle(settlement, move |result| {
-            // A failed step poisons the store and ends the daemon, which finds the delivery waiting at its start.
+            // A failed step ends the daemon. The next start finds the delivery waiting.
             if result.is_ok() {
-                to.lock().settled(id, due);
-                flow.stream.tell(happenings.into_iter().flatten());
-                if let Some(notice) = notice {
-                    flow.raise(notice);
-                }
-                flow.pump(&to);
-                flow.replays.nudge(to.id);
+                flow.apply_consequences(&settled_lane, consequences);
             }
         });
         drop(state);
-        self.park_by_id(lane, unfolded);
+        self.persist_fresh(lane, unbuffered);
     }
 
-    /// Gives fresh deliveries that a lane let go their row.
-    pub(super) fn park_by_id(&self, lane: &Arc<Lane>, fresh: Vec<crate::model::id::DeliveryId>) {
-        if fresh.is_empty() {
-            return;
+    fn measure(&self, attempted: &LaneDelivery, delivery: &Delivery, attempt: &Attempt) {
+        let waited = (attempt.number == 1).then(|| attempt.started_at.since(delivery.id.time()));
+        self.meter.attempted(self.clock.instant(), &attempt.outcome, attempt.duration, waited);
+        self.timings.attempted(delivery, attempt, attempted.due);
+    }
+
+    /// Decides what follows from an attempt, and changes the lane accordingly.
+    ///
+    /// Returns the step to write, what to do once it is durable, and the fresh deliveries that need a row because the
+    /// lane is now suspended.
+    fn decide(
+        &self,
+        state: &mut LaneState,
+        attempted: &LaneDelivery,
+        mut delivery: Delivery,
+        attempt: Attempt,
+        source: Source,
+    ) -> (Settlement, Consequences, Vec<DeliveryId>) {
+        delivery.progress = self.next_progress(state, &delivery, &attempt);
+        let (effect, must_persist) = self.judge(&state.health, &delivery, &attempt);
+        state.log_attempt(&attempt, self.clock.instant());
+        let before = state.health.clone();
+        let unbuffered = state.end_attempt(delivery.id, effect);
+        let notice = after_attempt(state, &before, source, &attempt);
+        let has_changed = state.health.summary() != before.summary();
+        let events = stream_events(&delivery, &attempt, has_changed.then(|| state.entry()));
+        delivery.attempts.push(attempt);
+        let health = must_persist.then(|| state.health.clone());
+        let due = delivery.progress.due();
+        let consequences = Consequences { delivery: delivery.id, due, events, notice };
+        let settlement = Settlement { delivery, due_was: attempted.has_row.then_some(attempted.due), health };
+        (settlement, consequences, unbuffered)
+    }
+
+    fn apply_consequences(&self, lane: &Arc<Lane>, consequences: Consequences) {
+        let Consequences { delivery, due, events, notice } = consequences;
+        lane.lock().release(delivery, due);
+        self.stream.publish(events.into_iter().flatten());
+        if let Some(notice) = notice {
+            self.raise(notice);
         }
-        let (flow, lane) = (self.clone(), Arc::clone(lane));
-        self.spawn(async move {
-            let read = flow.read_in_turn(move |reader| {
-                fresh
-                    .into_iter()
-                    .filter_map(|id| reader.delivery(id).transpose())
-                    .collect::<Result<Vec<_>, _>>()
-            });
-            match read.await {
-                Ok(deliveries) => {
-                    let rowless = deliveries.into_iter().map(|delivery| (Arc::clone(&lane), delivery));
-                    flow.put_down(rowless.collect(), None);
-                }
-                Err(error) => {
-                    tracing::error!(subscription = %lane.id, %error, "failed to read fresh deliveries");
-                }
-            }
-        });
+        self.pump(lane);
+        self.replays.wake(lane.id);
     }
 
-    /// Where the attempt leaves its delivery.
-    fn progress(&self, state: &LaneState, delivery: &Delivery, attempt: &Attempt) -> Progress {
+    /// Returns the state of a delivery after an attempt.
+    fn next_progress(&self, state: &LaneState, delivery: &Delivery, attempt: &Attempt) -> Progress {
         if attempt.outcome.is_success() {
             return Progress::Succeeded;
         }
@@ -118,32 +131,32 @@ impl Flow {
         }
     }
 
-    /// What the attempt says of the receiver, and whether that has to be written down.
-    fn judge(&self, before: &HealthState, delivery: &Delivery, attempt: &Attempt) -> (Answer, bool) {
+    /// Returns what an attempt means for its lane, and whether the health has to be written.
+    fn judge(&self, before: &HealthState, delivery: &Delivery, attempt: &Attempt) -> (AttemptEffect, bool) {
         let before_schedule = usize::try_from(delivery.attempts_before).unwrap_or(usize::MAX);
         let first = delivery.attempts.get(before_schedule).unwrap_or(attempt).started_at;
         let policy = self.config.load().health.disable;
         let is_exhausted = delivery.progress == Progress::Exhausted;
         let verdict = health::after_attempt(before, policy, attempt, is_exhausted, first);
         log_disabled(delivery, before, verdict.health.disabled.as_ref());
-        let answer = Answer {
-            rest_until: rest(attempt),
+        let effect = AttemptEffect {
+            paused_until: pause(attempt),
             is_final: delivery.progress.is_final(),
             health: verdict.health,
         };
-        (answer, verdict.must_persist)
+        (effect, verdict.must_persist)
     }
 }
 
-/// What is told of an attempt: that it is over, the end of its delivery, and the health if that has changed.
-fn happenings(delivery: &Delivery, attempt: &Attempt, changed: Option<Entry>) -> [Option<Happening>; 3] {
+/// Returns the stream's events about an attempt: its end, the end of its delivery, and a change of health.
+fn stream_events(delivery: &Delivery, attempt: &Attempt, changed: Option<Entry>) -> [Option<StreamEvent>; 3] {
     let at = attempt.ended_at();
-    let changed = changed.map(|entry| Happening::changed(&entry, Change::Health, at));
-    [Some(Happening::attempted(delivery, attempt)), Happening::settled(delivery, at), changed]
+    let changed = changed.map(|entry| StreamEvent::changed(&entry, Change::Health, at));
+    [Some(StreamEvent::attempted(delivery, attempt)), StreamEvent::settled(delivery, at), changed]
 }
 
-/// Until when the receiver asked to be left alone.
-fn rest(attempt: &Attempt) -> Option<Timestamp> {
+/// Returns the end of the pause that the receiver asked for with `Retry-After`.
+fn pause(attempt: &Attempt) -> Option<Timestamp> {
     match attempt.outcome {
         Outcome::Rejected { retry_after: Some(wait), .. } => {
             Some(attempt.ended_at().after(wait.min(retry::RETRY_AFTER_MAX)))
@@ -167,6 +180,6 @@ fn log_attempt(lane: &Lane, delivery: &Delivery, attempt: &Attempt) {
 fn log_disabled(delivery: &Delivery, before: &HealthState, disabled: Option<&Disabled>) {
     if let (None, Some(Disabled { reason, detail, .. })) = (&before.disabled, disabled) {
         let subscription = delivery.subscription;
-        tracing::warn!(%subscription, %reason, detail, "switched a subscription off; its deliveries are held");
+        tracing::warn!(%subscription, %reason, detail, "disabled a subscription and holds its deliveries");
     }
 }

@@ -1,8 +1,8 @@
-//! What happens, told live to whoever listens.
+//! The live stream of what happens.
 //!
-//! The newest happenings lie in a ring of bounded length, so that a listener that was cut off for a moment misses
-//! nothing. Telling one costs a short lock and no text; each listener takes from the ring at its own pace, and who falls
-//! behind by more than the ring's length is dropped. Nothing here waits for a listener.
+//! The newest events lie in a ring of bounded length. A client that reconnects after a moment thus misses nothing.
+//! Publishing costs a short lock and writes no text. Each listener reads the ring at its own pace, and is disconnected
+//! if it lags behind by more than the length of the ring. Publishing never waits for a listener.
 
 use std::collections::VecDeque;
 use std::pin::pin;
@@ -23,22 +23,21 @@ use crate::model::string_enum::string_enum;
 use crate::model::subscription::{DisabledReason, Health};
 use crate::model::time::Timestamp;
 
-use super::Flow;
-use super::entry::Entry;
+use crate::flow::change::entry::Entry;
 
-/// How many happenings a listener takes at once.
+/// How many items a listener receives at once.
 const TAKE_MAX: usize = 64;
 
 string_enum!(
-    /// The kinds of happenings.
+    /// The kind of a stream event.
     Kind {
         /// An event and its deliveries are on stable storage.
         EventAccepted = "event.accepted",
-        /// An attempt is over and written down.
+        /// An attempt has ended, and its outcome is on stable storage.
         AttemptFinished = "attempt.finished",
-        /// A delivery has come to its end.
+        /// A delivery has ended.
         DeliverySettled = "delivery.settled",
-        /// A subscription was made, changed or deleted, or its health changed.
+        /// A subscription was created, changed or deleted, or its health changed.
         SubscriptionChanged = "subscription.changed",
     }
 );
@@ -46,80 +45,80 @@ string_enum!(
 string_enum!(
     /// What changed about a subscription.
     Change {
-        /// It was made.
+        /// The subscription was created.
         Created = "created",
-        /// Its settings.
+        /// Its settings changed.
         Settings = "settings",
-        /// Its health, or whether it is switched on.
+        /// Its health changed, or it was enabled or disabled.
         Health = "health",
-        /// It was deleted.
+        /// The subscription was deleted.
         Deleted = "deleted",
     }
 );
 
-/// Something that happened. Durable when it is told.
+/// Something that happened. It is durable when it is published.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Happening {
+pub enum StreamEvent {
     /// An event was accepted.
     EventAccepted {
-        /// Which.
+        /// The event.
         event: EventId,
-        /// What happened.
+        /// The type of the event.
         event_type: EventType,
-        /// Where it happened.
+        /// The project of the event.
         project: ProjectId,
-        /// Whose project that is.
+        /// The company of the event.
         company: Option<CompanyId>,
-        /// How many subscriptions it goes to.
+        /// The number of subscriptions that get the event.
         matched: u32,
     },
-    /// An attempt is over.
+    /// An attempt has ended.
     AttemptFinished {
-        /// Its delivery.
+        /// The delivery.
         delivery: DeliveryId,
-        /// The delivery's event.
+        /// The event of the delivery.
         event: EventId,
-        /// The delivery's subscription.
+        /// The subscription of the delivery.
         subscription: SubscriptionId,
-        /// 1 for the first.
+        /// The number of the attempt; the first is 1.
         attempt: u32,
-        /// When it began.
+        /// When the attempt began.
         started_at: Timestamp,
-        /// How long it took.
+        /// How long the attempt took.
         duration: Duration,
-        /// What came of it: a status, or the lack of one.
+        /// The status of the response, or why there is none.
         outcome: Result<u16, ErrorClass>,
     },
-    /// A delivery has come to its end.
+    /// A delivery has ended.
     DeliverySettled {
-        /// Which.
+        /// The delivery.
         delivery: DeliveryId,
-        /// Its event.
+        /// The event of the delivery.
         event: EventId,
-        /// Its subscription.
+        /// The subscription of the delivery.
         subscription: SubscriptionId,
-        /// The end.
+        /// The final state.
         state: DeliveryState,
-        /// When.
+        /// When it happened.
         at: Timestamp,
     },
-    /// A subscription is not as it was.
+    /// A subscription has changed.
     SubscriptionChanged {
-        /// Which.
+        /// The subscription.
         subscription: SubscriptionId,
-        /// What of it.
+        /// What changed.
         change: Change,
-        /// Its health now.
+        /// The health after the change.
         health: Health,
-        /// Why it is switched off, if it is.
+        /// Why the subscription is disabled, if it is.
         disabled_reason: Option<DisabledReason>,
-        /// When.
+        /// When it happened.
         at: Timestamp,
     },
 }
 
-impl Happening {
-    /// An accepted event.
+impl StreamEvent {
+    /// Returns the event for an accepted event.
     pub(super) fn accepted(event: &Event, matched: usize) -> Self {
         let content = &event.content;
         Self::EventAccepted {
@@ -131,7 +130,7 @@ impl Happening {
         }
     }
 
-    /// An attempt of a delivery.
+    /// Returns the event for an attempt that has ended.
     pub(super) fn attempted(delivery: &Delivery, attempt: &Attempt) -> Self {
         Self::AttemptFinished {
             delivery: delivery.id,
@@ -147,7 +146,7 @@ impl Happening {
         }
     }
 
-    /// The end of a delivery; none if it has not come.
+    /// Returns the event for the end of a delivery, or none if the delivery has not ended.
     pub(super) fn settled(delivery: &Delivery, at: Timestamp) -> Option<Self> {
         let state = match delivery.progress {
             Progress::Waiting { .. } => return None,
@@ -159,7 +158,7 @@ impl Happening {
         Some(Self::DeliverySettled { delivery: id, event, subscription, state, at })
     }
 
-    /// A change of a subscription, which is so now.
+    /// Returns the event for a change of a subscription; `entry` is the state after the change.
     pub(super) fn changed(entry: &Entry, change: Change, at: Timestamp) -> Self {
         Self::SubscriptionChanged {
             subscription: entry.subscription.id,
@@ -170,7 +169,7 @@ impl Happening {
         }
     }
 
-    /// Its kind.
+    /// Returns the kind of the event.
     pub const fn kind(&self) -> Kind {
         match self {
             Self::EventAccepted { .. } => Kind::EventAccepted,
@@ -180,7 +179,7 @@ impl Happening {
         }
     }
 
-    /// The subscription that it is about; none for an event, which may be about many.
+    /// Returns the subscription that the event is about, or none for an accepted event, which may go to many.
     pub const fn subscription(&self) -> Option<SubscriptionId> {
         match self {
             Self::EventAccepted { .. } => None,
@@ -191,193 +190,191 @@ impl Happening {
     }
 }
 
-/// A happening in its place.
+/// An event of the stream, with its number.
 #[derive(Debug)]
-pub struct Told {
-    /// Its place: greater than that of everything told before, also by an earlier run of the daemon.
+pub struct StreamItem {
+    /// The number of the item. It is greater than the numbers of all earlier items, including those of earlier runs of
+    /// the daemon.
     pub number: u64,
-    /// What happened.
-    pub happening: Happening,
+    /// The event.
+    pub event: StreamEvent,
     text: OnceLock<Bytes>,
 }
 
-impl Told {
-    /// Its text, which the first listener makes for all.
+impl StreamItem {
+    /// Returns the text of the item. The first caller writes it for all listeners.
     pub fn text(&self, write: impl FnOnce(&Self) -> Bytes) -> Bytes {
         self.text.get_or_init(|| write(self)).clone()
     }
 }
 
-/// The ring, and who listens.
+/// The newest events, and the listeners.
 #[derive(Debug)]
 pub(super) struct Stream {
     ring: Mutex<Ring>,
     ring_max: usize,
     listeners: AtomicUsize,
     listeners_max: usize,
-    wake: Notify,
-    /// Cancelled when all listeners have to go, and then replaced unless the daemon stops.
-    hang_up: Mutex<CancellationToken>,
+    /// Notified when events are published.
+    published: Notify,
+    /// Cancelled to disconnect all listeners. Replaced afterwards unless the daemon stops.
+    disconnect: Mutex<CancellationToken>,
 }
 
 #[derive(Debug)]
 struct Ring {
+    /// The number of the next item.
     next: u64,
-    told: VecDeque<Arc<Told>>,
+    items: VecDeque<Arc<StreamItem>>,
 }
 
 impl Ring {
     fn first(&self) -> u64 {
-        self.told.front().map_or(self.next, |told| told.number)
+        self.items.front().map_or(self.next, |item| item.number)
     }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What is in there is whole at any moment.
+    // No code under the lock can panic and leave the value half changed.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Stream {
+    /// Returns a stream that keeps the newest `ring_max` events and allows `listeners_max` listeners.
     pub(super) fn new(now: Timestamp, ring_max: usize, listeners_max: usize) -> Arc<Self> {
-        // A run begins where no run before can have come: it told less than a million things a millisecond.
-        let ring = Ring { next: now.as_millis() << 20, told: VecDeque::new() };
+        // The first number is derived from the time of the start. It is greater than all numbers of earlier runs as
+        // long as a run publishes fewer than a million events a millisecond.
+        let ring = Ring { next: now.as_millis() << 20, items: VecDeque::new() };
         Arc::new(Self {
             ring: Mutex::new(ring),
             ring_max,
             listeners: AtomicUsize::new(0),
             listeners_max,
-            wake: Notify::new(),
-            hang_up: Mutex::default(),
+            published: Notify::new(),
+            disconnect: Mutex::default(),
         })
     }
 
-    /// Tells what happened, in this order.
-    pub(super) fn tell(&self, happenings: impl IntoIterator<Item = Happening>) {
+    /// Publishes events, in this order. Never waits for a listener.
+    pub(super) fn publish(&self, events: impl IntoIterator<Item = StreamEvent>) {
         {
             let mut ring = lock(&self.ring);
-            for happening in happenings {
+            for event in events {
                 let number = ring.next;
                 ring.next += 1;
-                ring.told.push_back(Arc::new(Told { number, happening, text: OnceLock::new() }));
-                if ring.told.len() > self.ring_max {
-                    ring.told.pop_front();
+                ring.items.push_back(Arc::new(StreamItem { number, event, text: OnceLock::new() }));
+                if ring.items.len() > self.ring_max {
+                    ring.items.pop_front();
                 }
             }
         }
-        // A listener counts itself before it looks into the ring: either it is seen here, or it saw this.
+        // A listener counts itself before it looks into the ring. So either it is counted here, or it has seen these
+        // events.
         if self.listeners.load(Ordering::Acquire) > 0 {
-            self.wake.notify_waiters();
+            self.published.notify_waiters();
         }
     }
 
-    fn listen(self: &Arc<Self>, after: Option<u64>) -> Option<(Listener, Option<Gap>)> {
+    /// Adds a listener for the events from now on, or after the one with number `after`.
+    ///
+    /// Returns none if there are as many listeners as may be. Returns a [`Gap`] with the listener if some events after
+    /// that number are no longer in the ring.
+    pub(super) fn listen(self: &Arc<Self>, after: Option<u64>) -> Option<(Listener, Option<Gap>)> {
         let counted = self.listeners.fetch_update(Ordering::AcqRel, Ordering::Acquire, |listeners| {
             (listeners < self.listeners_max).then_some(listeners + 1)
         });
         counted.ok()?;
-        let hung_up = lock(&self.hang_up).clone();
+        let disconnected = lock(&self.disconnect).clone();
         let (first, next) = {
             let ring = lock(&self.ring);
             (ring.first(), ring.next)
         };
-        let mut listener = Listener { stream: Arc::clone(self), next, hung_up };
+        let mut listener = Listener { stream: Arc::clone(self), next, disconnected };
         let Some(after) = after else { return Some((listener, None)) };
         let is_known = first.checked_sub(1).is_some_and(|before| before <= after) && after < next;
         listener.next = if is_known { after + 1 } else { first };
         Some((listener, (!is_known).then_some(Gap { after, resumes_at: first })))
     }
+
+    /// Returns how many listeners there are, and how many may be.
+    pub(super) fn listeners(&self) -> (usize, usize) {
+        (self.listeners.load(Ordering::Acquire), self.listeners_max)
+    }
+
+    /// Disconnects every listener. Each may listen again if its credentials are still valid.
+    pub(super) fn disconnect_listeners(&self) {
+        std::mem::take(&mut *lock(&self.disconnect)).cancel();
+    }
+
+    /// Disconnects every listener, and every listener to come.
+    pub(super) fn close(&self) {
+        lock(&self.disconnect).cancel();
+    }
 }
 
-/// Something was told that a listener missed and that is not known any more.
+/// Events between the last one that a listener knows and the next one that it gets. They are no longer in the ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gap {
-    /// The last that the listener knows.
+    /// The number of the last event that the listener knows.
     pub after: u64,
-    /// The first that it will hear now.
+    /// The number of the next event that the listener gets.
     pub resumes_at: u64,
 }
 
-/// Whoever listens, until it is dropped.
+/// A listener of the stream. Dropping it ends the subscription.
 #[derive(Debug)]
 pub struct Listener {
     stream: Arc<Stream>,
+    /// The number of the next item to receive.
     next: u64,
-    hung_up: CancellationToken,
+    disconnected: CancellationToken,
 }
 
-/// What a listener hears.
+/// What a listener receives.
 #[derive(Debug)]
-pub enum Heard {
-    /// These, in order; at least one.
-    Told(Vec<Arc<Told>>),
-    /// Too late: the next is not known any more. The listener is of no use from now on.
-    Behind,
-    /// All listeners have to go, and may come back.
-    HungUp,
+pub enum Received {
+    /// The next items, in order; at least one.
+    Items(Vec<Arc<StreamItem>>),
+    /// The listener is too slow: its next item is no longer in the ring. The listener cannot be used any more.
+    Lagged,
+    /// The daemon disconnected all listeners. The client may connect again.
+    Disconnected,
 }
 
 impl Listener {
-    /// Waits for what comes next. Cancel safe.
-    pub async fn hear(&mut self) -> Heard {
+    /// Waits for the next items. Cancel safe.
+    pub async fn receive(&mut self) -> Received {
         loop {
-            if self.hung_up.is_cancelled() {
-                return Heard::HungUp;
+            if self.disconnected.is_cancelled() {
+                return Received::Disconnected;
             }
             let stream = Arc::clone(&self.stream);
-            let mut woken = pin!(stream.wake.notified());
-            woken.as_mut().enable();
-            if let Some(heard) = self.take() {
-                return heard;
+            let mut published = pin!(stream.published.notified());
+            published.as_mut().enable();
+            if let Some(received) = self.take() {
+                return received;
             }
             tokio::select! {
-                () = self.hung_up.cancelled() => return Heard::HungUp,
-                () = woken => {}
+                () = self.disconnected.cancelled() => return Received::Disconnected,
+                () = published => {}
             }
         }
     }
 
-    fn take(&mut self) -> Option<Heard> {
+    fn take(&mut self) -> Option<Received> {
         let ring = lock(&self.stream.ring);
-        let Some(missing) = self.next.checked_sub(ring.first()) else { return Some(Heard::Behind) };
-        let from = usize::try_from(missing).unwrap_or(usize::MAX);
-        let told: Vec<_> = ring.told.iter().skip(from).take(TAKE_MAX).cloned().collect();
+        let Some(passed) = self.next.checked_sub(ring.first()) else { return Some(Received::Lagged) };
+        let from = usize::try_from(passed).unwrap_or(usize::MAX);
+        let items: Vec<_> = ring.items.iter().skip(from).take(TAKE_MAX).cloned().collect();
         drop(ring);
-        self.next = told.last()?.number + 1;
-        Some(Heard::Told(told))
+        self.next = items.last()?.number + 1;
+        Some(Received::Items(items))
     }
 }
 
 impl Drop for Listener {
     fn drop(&mut self) {
         self.stream.listeners.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-impl Flow {
-    /// Listens to what happens from now on, or after the one of that number; none if too many listen already.
-    ///
-    /// With the listener comes the gap, if what followed that number is not known any more.
-    pub fn listen(&self, after: Option<u64>) -> Option<(Listener, Option<Gap>)> {
-        self.stream.listen(after)
-    }
-
-    /// How many listen, and how many may.
-    pub fn listeners(&self) -> (usize, usize) {
-        (self.stream.listeners.load(Ordering::Acquire), self.stream.listeners_max)
-    }
-
-    /// Sends every listener away: they have to show again that they may listen.
-    pub(super) fn hang_up(&self) {
-        std::mem::take(&mut *lock(&self.stream.hang_up)).cancel();
-    }
-
-    /// Sends every listener away for good, so that none holds up the stop of the daemon.
-    pub fn end_listening(&self) {
-        lock(&self.stream.hang_up).cancel();
-    }
-
-    pub(super) fn tell_changed(&self, entry: &Entry, change: Change) {
-        self.stream.tell([Happening::changed(entry, change, self.clock.now())]);
     }
 }
 
@@ -390,83 +387,89 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_millis(1000);
     const BASE: u64 = 1000 << 20;
 
-    fn happening(number: u128) -> Happening {
+    fn event(number: u128) -> StreamEvent {
         let (delivery, event, subscription) =
             (DeliveryId::from_bits(number), EventId::from_bits(0), SubscriptionId::from_bits(0));
-        Happening::DeliverySettled { delivery, event, subscription, state: DeliveryState::Succeeded, at: NOW }
-    }
-
-    fn told(stream: &Stream, count: u128) {
-        for number in 0..count {
-            stream.tell([happening(number)]);
+        StreamEvent::DeliverySettled {
+            delivery,
+            event,
+            subscription,
+            state: DeliveryState::Succeeded,
+            at: NOW,
         }
     }
 
-    /// What is heard without waiting: numbers from the base, or why there is nothing to hear.
-    fn heard(listener: &mut Listener) -> Result<Vec<u64>, &'static str> {
-        match listener.hear().now_or_never() {
+    fn publish(stream: &Stream, count: u128) {
+        for number in 0..count {
+            stream.publish([event(number)]);
+        }
+    }
+
+    /// Returns what is received without waiting: numbers from the base, or why there are none.
+    fn received(listener: &mut Listener) -> Result<Vec<u64>, &'static str> {
+        match listener.receive().now_or_never() {
             None => Err("nothing"),
-            Some(Heard::Told(told)) => Ok(told.iter().map(|one| one.number - BASE).collect()),
-            Some(Heard::Behind) => Err("behind"),
-            Some(Heard::HungUp) => Err("hung up"),
+            Some(Received::Items(items)) => Ok(items.iter().map(|one| one.number - BASE).collect()),
+            Some(Received::Lagged) => Err("lagged"),
+            Some(Received::Disconnected) => Err("disconnected"),
         }
     }
 
     #[test]
-    fn a_happening_is_small() {
-        assert!(size_of::<Happening>() <= 112, "{}", size_of::<Happening>());
+    fn a_stream_event_is_small() {
+        assert!(size_of::<StreamEvent>() <= 112, "{}", size_of::<StreamEvent>());
     }
 
     #[tokio::test]
-    async fn a_listener_hears_everything_in_order_from_where_it_asked() {
+    async fn a_listener_receives_everything_in_order_from_where_it_asked() {
         let stream = Stream::new(NOW, 10, 3);
-        told(&stream, 3);
+        publish(&stream, 3);
         let (mut now, gap) = stream.listen(None).unwrap();
-        assert_eq!((heard(&mut now), gap), (Err("nothing"), None));
-        told(&stream, 2);
-        assert_eq!(heard(&mut now), Ok(vec![3, 4]));
+        assert_eq!((received(&mut now), gap), (Err("nothing"), None));
+        publish(&stream, 2);
+        assert_eq!(received(&mut now), Ok(vec![3, 4]));
         let (mut later, gap) = stream.listen(Some(BASE + 1)).unwrap();
-        assert_eq!((heard(&mut later), gap), (Ok(vec![2, 3, 4]), None));
+        assert_eq!((received(&mut later), gap), (Ok(vec![2, 3, 4]), None));
         let (mut last, gap) = stream.listen(Some(BASE + 4)).unwrap();
-        assert_eq!((heard(&mut last), gap), (Err("nothing"), None));
-        assert!(stream.listen(None).is_none(), "three may listen");
+        assert_eq!((received(&mut last), gap), (Err("nothing"), None));
+        assert!(stream.listen(None).is_none(), "three listeners are allowed");
         drop(last);
         let (mut again, gap) = stream.listen(Some(BASE - 1)).unwrap();
-        assert_eq!((heard(&mut again), gap), (Ok(vec![0, 1, 2, 3, 4]), None));
-        let waits = again.hear();
+        assert_eq!((received(&mut again), gap), (Ok(vec![0, 1, 2, 3, 4]), None));
+        let waits = again.receive();
         tokio::pin!(waits);
         assert!((&mut waits).now_or_never().is_none());
-        told(&stream, 1);
-        assert!(matches!(waits.await, Heard::Told(told) if told.len() == 1));
+        publish(&stream, 1);
+        assert!(matches!(waits.await, Received::Items(items) if items.len() == 1));
     }
 
     #[tokio::test]
-    async fn what_is_not_known_any_more_is_a_gap_and_who_falls_behind_is_dropped() {
+    async fn missed_events_are_reported_as_a_gap_and_a_lagging_listener_is_dropped() {
         let stream = Stream::new(NOW, 10, 9);
         let (mut slow, _) = stream.listen(None).unwrap();
-        told(&stream, 10);
+        publish(&stream, 10);
         let (mut first, gap) = stream.listen(Some(BASE - 1)).unwrap();
-        assert_eq!((heard(&mut first).unwrap().len(), gap), (10, None));
-        told(&stream, 1);
-        assert_eq!(heard(&mut slow), Err("behind"));
-        assert_eq!(heard(&mut first), Ok(vec![10]));
+        assert_eq!((received(&mut first).unwrap().len(), gap), (10, None));
+        publish(&stream, 1);
+        assert_eq!(received(&mut slow), Err("lagged"));
+        assert_eq!(received(&mut first), Ok(vec![10]));
         for unknown in [0, BASE - 1, BASE + 11, u64::MAX] {
             let (mut late, gap) = stream.listen(Some(unknown)).unwrap();
             assert_eq!(gap, Some(Gap { after: unknown, resumes_at: BASE + 1 }), "{unknown}");
-            assert_eq!(heard(&mut late).unwrap()[0], 1);
+            assert_eq!(received(&mut late).unwrap()[0], 1);
         }
-        assert_eq!(lock(&stream.ring).told.len(), 10);
+        assert_eq!(lock(&stream.ring).items.len(), 10);
     }
 
     #[tokio::test]
-    async fn a_text_is_made_once() {
+    async fn the_text_of_an_item_is_written_once() {
         let stream = Stream::new(NOW, 10, 9);
         let (mut one, _) = stream.listen(None).unwrap();
         let (mut other, _) = stream.listen(None).unwrap();
-        told(&stream, 1);
+        publish(&stream, 1);
         for (listener, text) in [(&mut one, "first"), (&mut other, "second")] {
-            let Heard::Told(told) = listener.hear().await else { panic!("nothing was told") };
-            assert_eq!(told[0].text(|_| text.into()), "first");
+            let Received::Items(items) = listener.receive().await else { panic!("nothing was received") };
+            assert_eq!(items[0].text(|_| text.into()), "first");
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::store::{StoreError, Sweep};
 
-use super::Flow;
+use crate::flow::inner::Flow;
 
 /// How often the log is looked at for what is past its time.
 const EVERY: Duration = Duration::from_mins(1);
@@ -49,7 +49,7 @@ impl Flow {
             if swept.events > 0 {
                 tracing::debug!(events = swept.events, deliveries = swept.deliveries, "swept the log");
                 // What was held has made room, perhaps.
-                self.replays.nudge_all();
+                self.replays.wake_all();
             }
             if !swept.more {
                 return Ok(events);

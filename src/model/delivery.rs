@@ -36,6 +36,14 @@ impl Progress {
     pub const fn is_final(self) -> bool {
         !matches!(self, Self::Waiting { .. })
     }
+
+    /// Returns when the next attempt is due, or none if the delivery has ended.
+    pub const fn due(self) -> Option<Timestamp> {
+        match self {
+            Self::Waiting { due } => Some(due),
+            Self::Succeeded | Self::Exhausted | Self::Cancelled => None,
+        }
+    }
 }
 
 /// A delivery as the store keeps it.

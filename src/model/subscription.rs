@@ -1,7 +1,7 @@
-//! Subscriptions: a URL plus the exact combination of event types and projects that it wants.
+//! Subscriptions: a receiver's URL, and the event types and projects that it wants.
 //!
-//! A [`Subscription`] is what people set; its [`HealthState`] is what its receiver's answers made of it. The two
-//! are changed and stored apart, so that a settled attempt never undoes an edit.
+//! A [`Subscription`] holds what people set. Its [`HealthState`] holds what follows from the receiver's
+//! responses. The two are changed and stored separately, so that settling an attempt never undoes an edit.
 
 use super::id::{DeliveryId, SubscriptionId};
 use super::secret::SigningSecret;
@@ -10,98 +10,103 @@ use super::string_enum::string_enum;
 use super::time::Timestamp;
 
 string_enum!(
-    /// Who changes a subscription.
+    /// The owner of a subscription's settings.
     ManagedBy {
-        /// The API and the page.
+        /// The API and the web page change the subscription.
         Api = "api",
-        /// The config file; the API may not change it.
+        /// The config file defines the subscription, and the API cannot change it.
         Config = "config",
     }
 );
 string_enum!(
-    /// Why a subscription is switched off.
+    /// The reason why a subscription is disabled.
     DisabledReason {
         /// A delivery used up its attempts.
         Exhausted = "exhausted",
         /// The receiver answered 410 Gone.
         Gone = "gone",
-        /// A person switched it off.
+        /// A person disabled the subscription.
         Manual = "manual",
     }
 );
 string_enum!(
-    /// When a delivery that used up its attempts switches its subscription off.
+    /// The policy for disabling a subscription after a delivery used up its attempts.
     #[derive(Default)]
     DisablePolicy {
-        /// Unless its receiver took another delivery meanwhile.
+        /// Disable the subscription unless its receiver accepted another delivery in the meantime.
         #[default]
         Exhausted = "exhausted",
-        /// Whatever became of other deliveries.
+        /// Disable the subscription regardless of other deliveries.
         Always = "always",
-        /// Not at all: only 410 Gone and people switch it off.
+        /// Do not disable the subscription. Only 410 Gone and people disable it.
         Never = "never",
     }
 );
 string_enum!(
-    /// How a subscription's receiver is doing.
+    /// The health of a subscription in one word.
     Health {
         /// The newest attempt succeeded, or there was none.
         Healthy = "healthy",
         /// The newest attempt failed.
         Failing = "failing",
-        /// It is switched off.
+        /// The subscription is disabled.
         Disabled = "disabled",
     }
 );
 
-/// A subscription as the store has it.
+/// A subscription as the store keeps it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Subscription {
-    /// Its id.
+    /// The subscription's id.
     pub id: SubscriptionId,
-    /// What a person set.
+    /// The settings, which people change.
     pub spec: SubscriptionSpec,
-    /// Who may change it.
+    /// The owner of the settings.
     pub managed_by: ManagedBy,
-    /// What signs its deliveries: the current secret first, then those that a rotation left.
+    /// The signing secrets: the current one first, then those that expire after a rotation.
     pub secrets: Vec<SigningSecret>,
-    /// When it was made.
+    /// When the subscription was created.
     pub created_at: Timestamp,
     /// When its settings last changed.
     pub updated_at: Timestamp,
-    /// When it was deleted. What was unfinished then is cancelled; the row stays until the log has forgotten it.
+    /// When the subscription was deleted, if it was.
+    ///
+    /// Its unfinished deliveries were cancelled then. The row stays until pruning has removed all events from before.
     pub deleted_at: Option<Timestamp>,
 }
 
-/// That and why a subscription is switched off.
+/// The details of a disabled subscription.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Disabled {
-    /// The reason.
+    /// The reason for disabling it.
     pub reason: DisabledReason,
-    /// Since when.
+    /// When it was disabled.
     pub at: Timestamp,
-    /// The answer that led to it, in a few words; empty if a person did it.
+    /// The outcome that led to it. Empty if a person disabled the subscription.
     pub detail: String,
 }
 
-/// What a subscription's receiver has shown so far.
+/// The health of a subscription, as its receiver's responses determine it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HealthState {
-    /// Set while it is switched off.
+    /// Set while the subscription is disabled.
     pub disabled: Option<Disabled>,
-    /// Set while the newest attempt failed: when the row of failures began.
+    /// When the current series of failures began. Set while the newest attempt failed.
     pub failing_since: Option<Timestamp>,
-    /// When a receiver last answered 2xx, as far as it has been written down: exact whenever a failure has
-    /// followed it, or it followed a failure.
+    /// When the receiver last answered 2xx.
+    ///
+    /// The store does not persist every success. The value is exact after a failure, and after a success that
+    /// ended a series of failures.
     pub last_success_at: Option<Timestamp>,
     /// When an attempt last failed.
     pub last_failure_at: Option<Timestamp>,
-    /// While attempts fail: the delivery that asks whether the receiver answers again; the others wait.
+    /// The delivery that probes whether the receiver answers again. Set while attempts fail and the other
+    /// deliveries wait.
     pub probe: Option<DeliveryId>,
 }
 
 impl HealthState {
-    /// The health that shows.
+    /// Returns the health in one word, as the API and the page show it.
     pub const fn summary(&self) -> Health {
         match (&self.disabled, self.failing_since) {
             (Some(_), _) => Health::Disabled,
@@ -110,7 +115,7 @@ impl HealthState {
         }
     }
 
-    /// Whether it takes part in matching: always, unless a person switched it off.
+    /// Returns whether the subscription takes part in matching, which only a manual disable prevents.
     pub fn matches(&self) -> bool {
         self.disabled.as_ref().is_none_or(|disabled| disabled.reason != DisabledReason::Manual)
     }
@@ -121,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_person_takes_a_subscription_out_of_matching() {
+    fn only_a_manual_disable_prevents_matching() {
         let disabled = |reason| HealthState {
             disabled: Some(Disabled { reason, at: Timestamp::default(), detail: String::new() }),
             ..HealthState::default()

@@ -41,7 +41,7 @@ pub struct ClientOptions {
 
 /// The HTTP client cannot be created.
 #[derive(Debug, thiserror::Error)]
-#[error("set up the HTTP client: {0}")]
+#[error("the HTTP client cannot be set up: {0}")]
 pub struct ClientError(#[source] reqwest::Error);
 
 /// A POST request to a receiver.
@@ -194,9 +194,10 @@ impl PartialResponse {
             (Some(status @ 200..300), None) => Outcome::Success { status },
             (None | Some(200..300), Some(failure)) => failure,
             (Some(status), _) => Outcome::Rejected { status, retry_after: self.retry_after },
-            (None, None) => {
-                Outcome::Failed { class: ErrorClass::Internal, detail: "no answer and no failure".to_owned() }
-            }
+            (None, None) => Outcome::Failed {
+                class: ErrorClass::Internal,
+                detail: "neither a response nor a failure".to_owned(),
+            },
         };
         Exchange { outcome, excerpt: self.excerpt }
     }

@@ -67,7 +67,7 @@ impl ClientPool {
         let make = |proxy: Option<&Proxy>| {
             let builder = || settings(&resolver, connect_timeout, proxy);
             builder()?.build().or_else(|error| {
-                tracing::warn!(%error, "no certificate authorities: no https receiver will be trusted; install ca-certificates or set SSL_CERT_FILE");
+                tracing::warn!(%error, "no certificate authorities found, so requests to https receivers will fail: install ca-certificates or set SSL_CERT_FILE");
                 builder()?.tls_certs_only([]).build()
             })
         };

@@ -22,7 +22,7 @@ pub(super) fn forbidden(error: &ForbiddenAddress) -> Outcome {
 pub(super) fn timed_out(deadline: Duration, status: Option<u16>) -> Outcome {
     let deadline = shown(deadline);
     let detail = match status {
-        Some(status) => format!("answered {status}, but its body did not end within {deadline}"),
+        Some(status) => format!("answered {status}, but the body was not complete within {deadline}"),
         None => format!("no answer within {deadline}"),
     };
     Outcome::Failed { class: ErrorClass::Timeout, detail }

@@ -1,4 +1,4 @@
-//! Mail by SMTP: one message to one address at a time, over a connection of its own.
+//! Mail by SMTP: sends one message to one address, over its own connection.
 
 use std::time::Duration;
 
@@ -11,55 +11,56 @@ use url::Url;
 use crate::model::email::EmailAddress;
 use crate::model::time::Timestamp;
 
-/// How long the server may take for each command.
-const COMMAND_WITHIN: Duration = Duration::from_secs(20);
-/// How long all of it may take.
-const WITHIN: Duration = Duration::from_mins(1);
+/// The time limit for each command of the SMTP server.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(20);
+/// The time limit for sending a message.
+const SEND_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// A message to be sent.
+/// A message to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mail<'a> {
-    /// From whom.
+    /// The sender's address.
     pub from: &'a EmailAddress,
-    /// To whom.
+    /// The recipient's address.
     pub to: &'a EmailAddress,
-    /// What names it for ever: the same message sent again has the same.
+    /// The value of `Message-ID`. Sending the same message again must use the same id.
     pub id: String,
-    /// When it was written.
+    /// When the message was written.
     pub date: Timestamp,
-    /// What it is about, in a line.
+    /// The subject line.
     pub subject: String,
-    /// Plain text.
+    /// The body, as plain text.
     pub body: String,
 }
 
-/// Why a message was not taken.
+/// Why a message was not sent.
 #[derive(Debug, thiserror::Error)]
 pub enum MailError {
-    /// The server will never take it, or it cannot be written.
+    /// The server rejected the message permanently, or the message is invalid.
     #[error("the mail cannot be sent: {0}")]
     Refused(String),
-    /// The server did not want it now.
-    #[error("the mail server asks to come again: {0}")]
+    /// The server rejected the message temporarily.
+    #[error("the mail server rejected the mail for now: {0}")]
     Later(String),
-    /// No server was spoken to: it, the network or its certificate is at fault.
+    /// The server was not reached, because of the server, the network or a certificate.
     #[error("the mail server cannot be reached: {0}")]
     Unreachable(String),
 }
 
-/// Sends a message by way of the server of the URL; see `mail.smtp` in `config.toml`.
+/// Sends a message through the SMTP server at `server`. See `mail.smtp` in `config.toml` for the form of the
+/// URL.
 ///
-/// Cancel safe in this sense: a message whose sending is dropped may have been sent.
+/// If the future is dropped, the message may have been sent.
 ///
 /// # Errors
-/// When it is not known that the server has taken it.
+/// Returns an error unless the server is known to have accepted the message.
 pub async fn send(server: &Url, mail: Mail<'_>) -> Result<(), MailError> {
     let message = message(mail)?;
     let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(server.as_str())
         .map_err(|error| MailError::Unreachable(error.to_string()))?
-        .timeout(Some(COMMAND_WITHIN))
+        .timeout(Some(COMMAND_TIMEOUT))
         .build();
-    match tokio::time::timeout(WITHIN, transport.send(message)).await {
+    match tokio::time::timeout(SEND_TIMEOUT, transport.send(message)).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => {
             let text = error.to_string();
@@ -69,7 +70,7 @@ pub async fn send(server: &Url, mail: Mail<'_>) -> Result<(), MailError> {
                 _ => MailError::Unreachable(text),
             })
         }
-        Err(_) => Err(MailError::Unreachable(format!("it took longer than {WITHIN:?}"))),
+        Err(_) => Err(MailError::Unreachable(format!("sending took longer than {SEND_TIMEOUT:?}"))),
     }
 }
 
@@ -103,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn every_address_of_ours_is_one_of_theirs() {
+    fn every_email_address_is_valid_for_the_mail_library() {
         let letters: Vec<String> = (33_u8..127)
             .map(|byte| format!("a{}b@c.example", char::from(byte)))
             .filter(|text| text.parse::<EmailAddress>().is_ok())
@@ -117,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_has_what_it_is_given_and_no_header_more() {
+    fn message_has_the_given_headers_and_resists_header_injection() {
         let (from, to) = (address("postrider@acme.example"), address("ops@acme.example"));
         let mail = Mail {
             from: &from,

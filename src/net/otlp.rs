@@ -1,8 +1,8 @@
-//! Traces to a collector: OTLP over HTTP, in batches, by a thread of the OpenTelemetry SDK.
+//! Traces to a collector: OTLP over HTTP, in batches, sent by a thread of the OpenTelemetry SDK.
 //!
-//! Spans come here when they are over, so that the SDK's own spans and its global state are not needed: they go straight
-//! to its batch processor. That has room for `SPANS_MAX`; what comes while it is full is lost, which the SDK logs, and
-//! holds up nothing.
+//! Spans arrive here when they are finished, and go directly to the SDK's batch processor. So the SDK's own
+//! spans and its global state are not needed. The processor queues up to `SPANS_MAX` spans. Spans that arrive
+//! while the queue is full are dropped, which the SDK logs. Nothing ever waits for the queue.
 
 use std::time::{Duration, SystemTime};
 
@@ -19,16 +19,16 @@ use url::Url;
 use crate::model::span::{Span, SpanExporter, SpanOperation};
 use crate::model::trace::{SpanId, TraceContext};
 
-/// How many spans wait for their turn; about a KiB each.
+/// The most queued spans. Each takes about 1 KiB.
 const SPANS_MAX: usize = 16 * 1024;
-/// How long a span waits for others that go with it.
+/// The longest time that a span waits for its batch to fill.
 const BATCH_DELAY: Duration = Duration::from_secs(1);
-/// How long the collector has to take a batch.
+/// The time limit for the collector to accept a batch.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// How long an end may take.
+/// The time limit for exporting the remaining spans at shutdown.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Sends spans to a collector.
+/// Exports spans to a collector.
 #[derive(Debug)]
 pub struct Exporter {
     processor: BatchSpanProcessor,
@@ -36,11 +36,13 @@ pub struct Exporter {
 }
 
 impl Exporter {
-    /// To the collector's base URL; spans go to `/v1/traces` under it (OpenTelemetry Protocol Exporter, Endpoint URLs
-    /// for OTLP/HTTP), with the headers of `OTEL_EXPORTER_OTLP_HEADERS`.
+    /// Creates an exporter for the collector with this base URL.
+    ///
+    /// Spans are sent to `/v1/traces` under the URL (OpenTelemetry Protocol Exporter, Endpoint URLs for
+    /// OTLP/HTTP), with the headers of `OTEL_EXPORTER_OTLP_HEADERS`.
     ///
     /// # Errors
-    /// The HTTP client cannot be made.
+    /// Returns an error if the HTTP client cannot be created.
     pub fn new(endpoint: &Url) -> Result<Self, ExporterBuildError> {
         super::crypto::install_provider();
         let url = format!("{}/v1/traces", endpoint.as_str().trim_end_matches('/'));
@@ -99,7 +101,7 @@ fn data(span: Span, scope: InstrumentationScope) -> SpanData {
     }
 }
 
-/// What work looks like to a collector, but for its attributes.
+/// The OpenTelemetry form of an operation, without the attributes.
 struct SpanDescription {
     name: String,
     kind: SpanKind,
@@ -107,7 +109,8 @@ struct SpanDescription {
     status: Status,
 }
 
-/// Names after OpenTelemetry's semantic conventions where they have one.
+/// Describes an operation. Attributes have the names of OpenTelemetry's semantic conventions, where these
+/// exist.
 fn describe(operation: SpanOperation, attributes: &mut Vec<KeyValue>) -> SpanDescription {
     let mut put = |key: &'static str, value: String| attributes.push(KeyValue::new(key, value));
     match operation {
@@ -155,7 +158,7 @@ fn describe(operation: SpanOperation, attributes: &mut Vec<KeyValue>) -> SpanDes
 
 fn span_context(context: &TraceContext) -> SpanContext {
     let trace = otel::TraceId::from_bytes(context.trace.bytes());
-    // What others wrote there is passed on to receivers as it came; a collector wants it well-formed.
+    // Receivers get the sender's `tracestate` unchanged. The collector gets it only if it is well-formed.
     let state = context.state().and_then(|state| state.parse::<TraceState>().ok()).unwrap_or_default();
     SpanContext::new(trace, span_id(context.parent), TraceFlags::SAMPLED, false, state)
 }

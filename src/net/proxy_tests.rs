@@ -1,4 +1,4 @@
-//! The client behind a proxy, and without one: what is asked of it, and what never is.
+//! Tests of the client behind a proxy: which requests the proxy gets, and which it never gets.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -15,10 +15,10 @@ use crate::model::attempt::{ErrorClass, Outcome};
 use crate::model::proxy::Proxy;
 use crate::model::tls::Tls;
 
-/// A proxy on loopback. It makes tunnels to wherever it is asked to and answers plain requests itself, with 207.
+/// A proxy on loopback. It tunnels to any target, and answers plain requests itself, with status 207.
 struct Relay {
     address: SocketAddr,
-    /// The heads of what it was asked for.
+    /// The heads of the requests that the proxy got.
     asked: Arc<Mutex<Vec<String>>>,
     _tasks: JoinSet<()>,
 }
@@ -37,9 +37,9 @@ impl Relay {
         self.asked.lock().unwrap().clone()
     }
 
-    fn client(&self, host: &str, allowed: &[&str], around: &[&str], names: &[&[&str]]) -> Client {
+    fn client(&self, host: &str, allowed: &[&str], no_proxy: &[&str], names: &[&[&str]]) -> Client {
         let url = format!("http://ada:hid%20den@{host}:{}", self.address.port()).parse().unwrap();
-        let proxy = Proxy::new(url, around.iter().map(|text| text.parse().unwrap()).collect());
+        let proxy = Proxy::new(url, no_proxy.iter().map(|text| text.parse().unwrap()).collect());
         Client::new(options(allowed, Some(proxy)), Names::answering(names)).unwrap()
     }
 }
@@ -75,7 +75,7 @@ fn url(text: &str) -> Url {
 }
 
 #[tokio::test(start_paused = true)]
-async fn plain_requests_go_through_the_proxy_and_https_through_a_tunnel() {
+async fn proxy_forwards_http_and_tunnels_https() {
     let (relay, authority) = (Relay::start().await, Authority::new());
     let client = relay.client("127.0.0.1", &["127.0.0.0/8"], &[], &[&["8.8.8.8"]]);
     let exchange = post_with(&client, &url("http://crm.example/hooks?x=1"), &Tls::default()).await;
@@ -91,15 +91,15 @@ async fn plain_requests_go_through_the_proxy_and_https_through_a_tunnel() {
         assert_eq!(exchange.outcome, Outcome::Success { status: 200 }, "{turn}");
     }
     let asked = relay.asked();
-    assert_eq!((asked.len(), receiver.connections()), (2, 1), "one tunnel for both");
+    assert_eq!((asked.len(), receiver.connections()), (2, 1), "both requests use one tunnel");
     assert!(asked[1].starts_with(&format!("CONNECT {}", receiver.url().authority())), "{asked:?}");
     assert!(asked[1].to_lowercase().contains(&authorization.to_lowercase()), "{asked:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_may_not_be_called_is_not_asked_of_the_proxy() {
+async fn forbidden_targets_never_reach_the_proxy() {
     let relay = Relay::start().await;
-    // Only the proxy's own address is one that may not be called: it is where the config file says.
+    // The proxy's own address is forbidden for receivers, but the config file chose it.
     let client = relay.client("127.0.0.1", &[], &[], &[&["10.0.0.1"], &["8.8.8.8"]]);
     let plain = &Tls::default();
     for target in ["http://10.0.0.1/", "http://crm.example/", "https://[::1]/"] {
@@ -108,14 +108,22 @@ async fn what_may_not_be_called_is_not_asked_of_the_proxy() {
     }
     assert!(relay.asked().is_empty());
     let exchange = post_with(&client, &url("http://crm.example/"), plain).await;
-    assert_eq!(exchange.outcome, Outcome::Success { status: 207 }, "the name leads elsewhere now");
+    assert_eq!(
+        exchange.outcome,
+        Outcome::Success { status: 207 },
+        "the name now resolves to an allowed address"
+    );
     let blind = relay.client("127.0.0.1", &[], &[], &[]);
     let exchange = post_with(&blind, &url("http://crm.example/"), plain).await;
-    assert_eq!(exchange.outcome, Outcome::Success { status: 207 }, "a name that only the proxy may know");
+    assert_eq!(
+        exchange.outcome,
+        Outcome::Success { status: 207 },
+        "a name that only the proxy resolves is allowed"
+    );
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_proxy_may_have_a_name_of_a_private_address() {
+async fn proxy_name_may_resolve_to_a_private_address() {
     let relay = Relay::start().await;
     let client = relay.client("proxy.internal", &[], &[], &[&["8.8.8.8"], &["127.0.0.1"]]);
     let exchange = post_with(&client, &url("http://crm.example/"), &Tls::default()).await;
@@ -124,7 +132,7 @@ async fn the_proxy_may_have_a_name_of_a_private_address() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_receiver_may_be_called_around_the_proxy() {
+async fn no_proxy_receivers_are_called_directly() {
     let (relay, authority) = (Relay::start().await, Authority::new());
     let receiver = Receiver::start(&authority, &["http/1.1"]).await;
     let tls = authority.trusted();
@@ -134,7 +142,7 @@ async fn a_receiver_may_be_called_around_the_proxy() {
     assert!(relay.asked().is_empty());
     let exchange = post_with(&client, &url("http://crm.example/"), &Tls::default()).await;
     assert_eq!((exchange.outcome, relay.asked().len()), (Outcome::Success { status: 207 }, 1));
-    // NoProxyEntry the proxy the address connected to is vetted as ever.
+    // Without the proxy, the address of the connection is checked as usual.
     let closed = relay.client("127.0.0.1", &[], &["crm.example"], &[&["8.8.8.8"], &["127.0.0.1"]]);
     assert_eq!(closed.check_target(&url("http://crm.example/")).await, Ok(()));
     let exchange = post_with(&closed, &url("http://crm.example/"), &Tls::default()).await;
@@ -142,7 +150,7 @@ async fn a_receiver_may_be_called_around_the_proxy() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_proxy_that_is_not_there_is_a_connect_failure() {
+async fn unreachable_proxy_is_a_connect_failure() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let proxy = url(&format!("http://{}", listener.local_addr().unwrap()));
     drop(listener);

@@ -185,7 +185,7 @@ mod tests {
     const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
     #[tokio::test]
-    async fn a_name_that_hangs_takes_one_place_and_no_more_than_there_are() {
+    async fn hanging_lookups_are_shared_and_bounded() {
         let resolver = SystemResolver::default();
         let asked = Arc::new(AtomicUsize::new(0));
         let mut gates = Vec::new();
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_system_is_asked() {
+    async fn system_resolver_resolves_localhost() {
         let resolver = SystemResolver::default();
         assert!(resolver.resolve("localhost").await.unwrap().iter().all(IpAddr::is_loopback));
         assert!(resolver.resolve("no such name").await.is_err());

@@ -1,5 +1,7 @@
-//! The client against receivers that behave in every way, as tasks of the test's own runtime: the clock is
-//! paused, so that a deadline of seconds is exact and takes no time.
+//! Tests of the client against receivers with different behaviour.
+//!
+//! The receivers are tasks of the test's runtime. The clock is paused, so that timeouts of seconds are exact
+//! and take no time.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -26,14 +28,14 @@ pub(super) const BODY: &str = r#"{"type":"TODO_CREATED"}"#;
 const TIMEOUT: Duration = Duration::from_secs(7);
 const BODY_CAP: usize = 64 * 1024;
 
-/// What a receiver does once it has read a request.
+/// A step of a receiver after it has read a request.
 #[derive(Clone)]
 enum Step {
-    /// Sends this.
+    /// Sends this text.
     Say(String),
-    /// Sends this over and over, with a pause before each.
+    /// Sends this text repeatedly, with a pause before each time.
     Repeat(&'static str, Duration),
-    /// Says nothing more and keeps the connection.
+    /// Sends nothing more and keeps the connection open.
     Hold,
 }
 
@@ -88,7 +90,7 @@ async fn read_request(stream: &mut TcpStream) -> Option<String> {
             Ok(count) => request.extend_from_slice(&buffer[..count]),
         }
         if request.first() == Some(&0x16) {
-            return None; // a TLS handshake: it is answered as it stands
+            return None; // a TLS handshake gets the scripted response
         }
     }
     String::from_utf8(request).ok()
@@ -107,11 +109,11 @@ async fn perform(step: &Step, stream: &mut TcpStream) {
     }
 }
 
-/// Names to addresses, by how often they were asked for.
+/// A resolver with a fixed sequence of answers, and the number of its lookups.
 pub(super) struct Names(Vec<io::Result<Vec<IpAddr>>>, AtomicUsize);
 
 impl Names {
-    /// The n-th question gets the n-th of these answers, later ones the last.
+    /// Creates a resolver whose n-th lookup gives the n-th answer. Later lookups repeat the last answer.
     pub(super) fn answering(answers: &[&[&str]]) -> Arc<Self> {
         let parse = |answer: &&[&str]| Ok(answer.iter().map(|text| text.parse().unwrap()).collect());
         Arc::new(Self(answers.iter().map(parse).collect(), AtomicUsize::new(0)))
@@ -171,7 +173,7 @@ pub(super) async fn post_with(client: &Client, url: &Url, tls: &Tls) -> Exchange
     exchange
 }
 
-/// What comes of a request to a receiver with these steps, and after how long.
+/// Returns the result of a request to a receiver with these steps, and how long it took.
 async fn outcome_of(steps: Vec<Step>) -> (Exchange, Duration) {
     let receiver = Receiver::start(steps).await;
     let started = Instant::now();
@@ -191,7 +193,7 @@ pub(super) fn class(exchange: &Exchange) -> Option<ErrorClass> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_request_arrives_as_it_was_given() {
+async fn request_arrives_unchanged() {
     let receiver = Receiver::saying("HTTP/1.1 204 No Content\r\n\r\n").await;
     let mut url = receiver.url();
     url.set_username("ada").unwrap();
@@ -214,7 +216,7 @@ async fn the_request_arrives_as_it_was_given() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_status_decides() {
+async fn status_determines_the_outcome() {
     let rejected =
         |status, secs: Option<u64>| Outcome::Rejected { status, retry_after: secs.map(Duration::from_secs) };
     for (head, expected) in [
@@ -240,7 +242,7 @@ async fn a_status_decides() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_redirect_is_an_answer_and_not_followed() {
+async fn redirects_are_not_followed() {
     let other = Receiver::saying("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
     for status in [301, 302, 303, 307, 308] {
         let location = other.url();
@@ -255,10 +257,10 @@ async fn a_redirect_is_an_answer_and_not_followed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_deadline_covers_head_and_body() {
+async fn timeout_covers_head_and_body() {
     let head = |status| Step::Say(format!("HTTP/1.1 {status} X\r\nContent-Length: 1000\r\n\r\n"));
     let drip = Step::Repeat(".", Duration::from_secs(1));
-    let unfinished = "answered 200, but its body did not end within 7s";
+    let unfinished = "answered 200, but the body was not complete within 7s";
     for (steps, expected, dripped) in [
         (vec![Step::Hold], failed(ErrorClass::Timeout, "no answer within 7s"), 0),
         (
@@ -282,14 +284,14 @@ async fn the_deadline_covers_head_and_body() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_is_read_to_its_cap_and_then_dropped() {
+async fn long_body_is_cut_off_and_the_connection_closed() {
     const PIECE: &str = "40\r\n0123456789012345678901234567890123456789012345678901234567890123\r\n";
     for (status, success) in [(200, true), (500, false)] {
         let head = format!("HTTP/1.1 {status} X\r\nTransfer-Encoding: chunked\r\n\r\n");
         let receiver =
             Receiver::start(vec![Step::Say(head), Step::Repeat(PIECE, Duration::from_micros(1))]).await;
         let client = loopback_client();
-        // The receiver takes the second request only once the first connection is gone.
+        // The receiver accepts the second connection only after the first one is closed.
         for _ in 0..2 {
             let exchange = post(&client, &receiver.url()).await;
             assert_eq!((exchange.outcome.status(), exchange.outcome.is_success()), (Some(status), success));
@@ -302,7 +304,7 @@ async fn a_body_is_read_to_its_cap_and_then_dropped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_no_http_is_a_protocol_failure() {
+async fn invalid_http_is_a_protocol_failure() {
     let said = |text: &str| vec![Step::Say(text.to_owned())];
     for (steps, words) in [
         (Vec::new(), "connection closed"),
@@ -322,7 +324,7 @@ async fn what_is_no_http_is_a_protocol_failure() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_port_where_nobody_listens_is_a_connect_failure() {
+async fn closed_port_is_a_connect_failure() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
     drop(listener);
@@ -331,7 +333,7 @@ async fn a_port_where_nobody_listens_is_a_connect_failure() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn tls_to_a_plain_port_is_a_tls_failure() {
+async fn https_to_a_plain_port_is_a_tls_failure() {
     let receiver = Receiver::saying("HTTP/1.1 400 Bad Request\r\n\r\n").await;
     let url = format!("https://{}/", receiver.address).parse().unwrap();
     let exchange = post(&loopback_client(), &url).await;
@@ -339,7 +341,7 @@ async fn tls_to_a_plain_port_is_a_tls_failure() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_name_that_does_not_resolve_is_told_by_its_kind() {
+async fn unresolvable_names_are_classified() {
     let url: Url = "http://receiver.example/hooks".parse().unwrap();
     let nowhere = client(Names::answering(&[]), &[]);
     let expected = failed(ErrorClass::Dns, "the name does not resolve: no such host");
@@ -358,7 +360,7 @@ async fn a_name_that_does_not_resolve_is_told_by_its_kind() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_forbidden_address_is_never_called() {
+async fn forbidden_addresses_are_never_called() {
     let receiver = Receiver::saying("HTTP/1.1 204 No Content\r\n\r\n").await;
     let port = receiver.address.port();
     let closed = client(Names::answering(&[&["127.0.0.1", "::1"]]), &[]);
@@ -385,7 +387,7 @@ async fn a_forbidden_address_is_never_called() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_name_leads_only_to_its_allowed_addresses() {
+async fn names_lead_only_to_allowed_addresses() {
     let receiver = Receiver::saying("HTTP/1.1 204 No Content\r\n\r\n").await;
     let url: Url = format!("http://receiver.example:{}/", receiver.address.port()).parse().unwrap();
     let mixed = client(Names::answering(&[&["169.254.169.254", "127.0.0.1", "10.0.0.1"]]), &["127.0.0.0/8"]);
@@ -395,11 +397,12 @@ async fn a_name_leads_only_to_its_allowed_addresses() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_name_that_changes_after_it_was_vetted_is_vetted_again() {
+async fn changed_name_is_checked_again() {
     let receiver = Receiver::saying("HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n").await;
     let url: Url = format!("http://receiver.example:{}/", receiver.address.port()).parse().unwrap();
     let names = Names::answering(&[&["127.0.0.2"], &["127.0.0.1"], &["127.0.0.2"]]);
-    // 127.0.0.2 stands for a public address: allowed; 127.0.0.1, where the receiver listens, is not.
+    // 127.0.0.2 stands for a public address and is allowed. The receiver listens on 127.0.0.1, which is not
+    // allowed.
     let rebound = client(Arc::clone(&names) as Arc<dyn Resolver>, &["127.0.0.2/32"]);
     assert_eq!(rebound.check_target(&url).await, Ok(()));
     let exchange = post(&rebound, &url).await;
@@ -410,7 +413,7 @@ async fn a_name_that_changes_after_it_was_vetted_is_vetted_again() {
 }
 
 #[tokio::test]
-async fn only_allowed_addresses_are_handed_on() {
+async fn resolver_returns_only_allowed_addresses() {
     let networks = AllowedNetworks::new(vec!["127.0.0.0/8".parse().unwrap()]);
     let names = Names::answering(&[&["169.254.169.254", "127.0.0.1", "::1", "8.8.8.8", "10.0.0.1"]]);
     let addresses =

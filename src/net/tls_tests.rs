@@ -1,4 +1,4 @@
-//! The client against receivers that speak TLS, HTTP/1.1 and HTTP/2, on the paused clock.
+//! Tests of the client against receivers with TLS, HTTP/1.1 and HTTP/2, on the paused clock.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -30,7 +30,7 @@ use super::tests::{class, loopback_client, post_with};
 use crate::model::attempt::{ErrorClass, Outcome};
 use crate::model::tls::{ClientIdentity, Tls};
 
-/// How many requests to `/together` are answered at once, and none before, unless said otherwise.
+/// The number of requests to `/together` that arrive before the receiver answers any of them, by default.
 const TOGETHER: usize = 20;
 
 /// A certificate authority.
@@ -49,12 +49,12 @@ impl Authority {
         (certificate.unwrap(), key)
     }
 
-    /// TLS settings that trust this authority alone.
+    /// Returns TLS settings that trust only this authority.
     pub(super) fn trusted(&self) -> Tls {
         Tls::new(Some(self.0.pem().parse().unwrap()), None)
     }
 
-    /// The same, and a certificate that `issuer` issued.
+    /// Returns TLS settings that trust only this authority, with a client certificate that `issuer` issued.
     fn trusted_with(&self, issuer: &Self) -> Tls {
         let (certificate, key) = issuer.issue("postrider");
         let identity =
@@ -63,24 +63,24 @@ impl Authority {
     }
 }
 
-/// What a receiver saw and does.
+/// The requests that a receiver saw, and the behaviour that a test asks for.
 #[derive(Default)]
 struct State {
-    /// How many connections are open.
+    /// The number of open connections.
     open: watch::Sender<usize>,
     connections: Mutex<Vec<Option<CertificateDer<'static>>>>,
-    /// The version of each request, and on which connection it came.
+    /// The HTTP version of each request, and the number of its connection.
     requests: Mutex<Vec<(Version, usize)>>,
-    /// The streams that come next are reset for these reasons.
+    /// The reasons that the next streams are reset with.
     resets: Mutex<VecDeque<h2::Reason>>,
-    /// Every connection is told that no more requests are taken on it.
+    /// Signals every connection to send GOAWAY and accept no more requests.
     goes_away: Notify,
-    /// Every connection says nothing from now on, and stays open.
+    /// Signals every connection to stay open and send nothing more.
     freezes: Notify,
     together: Option<Barrier>,
 }
 
-/// A receiver on loopback with a certificate of 127.0.0.1.
+/// A receiver on loopback with a certificate for 127.0.0.1.
 pub(super) struct Receiver {
     address: SocketAddr,
     state: Arc<State>,
@@ -89,12 +89,12 @@ pub(super) struct Receiver {
 
 impl Receiver {
     pub(super) async fn start(authority: &Authority, alpn: &[&str]) -> Self {
-        Self::start_asking(authority, alpn, None, TOGETHER).await
+        Self::start_with(authority, alpn, None, TOGETHER).await
     }
 
-    /// A receiver that asks for a certificate which `clients` issued, and answers so many requests to `/together` at
-    /// once.
-    async fn start_asking(
+    /// Starts a receiver that requires a client certificate issued by `clients`, and that answers requests to
+    /// `/together` in groups of this size.
+    async fn start_with(
         authority: &Authority,
         alpn: &[&str],
         clients: Option<&Authority>,
@@ -145,7 +145,7 @@ impl Receiver {
     }
 }
 
-/// An open connection.
+/// Counts an open connection until it is dropped.
 struct Open(Arc<State>);
 
 impl Drop for Open {
@@ -193,46 +193,46 @@ async fn converse(stream: TcpStream, acceptor: TlsAcceptor, state: Arc<State>) {
         () = state.freezes.notified() => std::future::pending().await,
         () = state.goes_away.notified() => connection.as_mut().graceful_shutdown(),
     }
-    // A sender that hangs up is no concern of the receiver.
+    // A client that closes the connection is not an error of the receiver.
     drop(connection.await);
 }
 
-/// Requests that have to succeed.
-async fn succeed(client: &Client, url: &Url, tls: &Tls, count: usize) {
+/// Makes concurrent requests that must post_successfully.
+async fn post_successfully(client: &Client, url: &Url, tls: &Tls, count: usize) {
     for exchange in join_all((0..count).map(|_| post_with(client, url, tls))).await {
         assert_eq!((exchange.outcome, exchange.excerpt), (Outcome::Success { status: 200 }, b"ok".to_vec()));
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_connection_carries_many_requests_where_the_receiver_offers_http_2() {
+async fn http_2_receiver_gets_all_requests_on_one_connection() {
     let authority = Authority::new();
     let (client, tls) = (loopback_client(), authority.trusted());
     let both = Receiver::start(&authority, &["h2", "http/1.1"]).await;
-    succeed(&client, &both.url(), &tls, 1).await;
-    succeed(&client, &both.url_of("together"), &tls, TOGETHER).await;
+    post_successfully(&client, &both.url(), &tls, 1).await;
+    post_successfully(&client, &both.url_of("together"), &tls, TOGETHER).await;
     assert_eq!(both.requests(), vec![(Version::HTTP_2, 1); TOGETHER + 1]);
     for alpn in [&["http/1.1"][..], &[]] {
         let old = Receiver::start(&authority, alpn).await;
-        succeed(&client, &old.url(), &tls, 1).await;
-        succeed(&client, &old.url_of("together"), &tls, TOGETHER).await;
+        post_successfully(&client, &old.url(), &tls, 1).await;
+        post_successfully(&client, &old.url_of("together"), &tls, TOGETHER).await;
         assert!(old.requests().iter().all(|(version, _)| *version == Version::HTTP_11));
-        assert_eq!(old.connections(), TOGETHER, "one of them twice");
+        assert_eq!(old.connections(), TOGETHER, "one connection carried two requests");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn idle_connections_are_few_and_end_in_time() {
+async fn idle_connections_are_limited_and_time_out() {
     const MANY: usize = IDLE_PER_HOST_MAX + 4;
     let authority = Authority::new();
     let (client, tls) = (loopback_client(), authority.trusted());
-    let receiver = Receiver::start_asking(&authority, &["http/1.1"], None, MANY).await;
+    let receiver = Receiver::start_with(&authority, &["http/1.1"], None, MANY).await;
     let mut open = receiver.state.open.subscribe();
     let url = receiver.url_of("together");
-    // One after the other, so that the queue of the listener does not overflow.
+    // Connections are opened one after the other, so that the listener's queue does not overflow.
     let requests = (0..MANY).zip(1..).map(async |(_, turn)| {
         tokio::time::sleep(Duration::from_millis(turn)).await;
-        succeed(&client, &url, &tls, 1).await;
+        post_successfully(&client, &url, &tls, 1).await;
     });
     join_all(requests).await;
     assert_eq!(receiver.connections(), MANY);
@@ -240,34 +240,34 @@ async fn idle_connections_are_few_and_end_in_time() {
     tokio::time::sleep(Duration::from_secs(25)).await;
     assert_eq!(*open.borrow(), IDLE_PER_HOST_MAX);
     let idle_since = Instant::now();
-    succeed(&client, &receiver.url(), &tls, 1).await;
-    assert_eq!(receiver.connections(), MANY, "an idle one was used");
+    post_successfully(&client, &receiver.url(), &tls, 1).await;
+    assert_eq!(receiver.connections(), MANY, "an idle connection was reused");
     open.wait_for(|open| *open == 0).await.unwrap();
     let elapsed = idle_since.elapsed().as_secs();
     assert!((30..=61).contains(&elapsed), "{elapsed} s");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_receiver_that_goes_away_is_called_on_another_connection() {
+async fn goaway_moves_requests_to_a_new_connection() {
     let authority = Authority::new();
     let (client, tls) = (loopback_client(), authority.trusted());
     let receiver = Receiver::start(&authority, &["h2"]).await;
     for turn in 1..=3 {
-        succeed(&client, &receiver.url(), &tls, 1).await;
-        succeed(&client, &receiver.url(), &tls, 1).await;
+        post_successfully(&client, &receiver.url(), &tls, 1).await;
+        post_successfully(&client, &receiver.url(), &tls, 1).await;
         assert_eq!(receiver.requests().last(), Some(&(Version::HTTP_2, turn)));
         receiver.state.goes_away.notify_waiters();
     }
-    assert_eq!(receiver.requests().len(), 6, "each arrived once");
+    assert_eq!(receiver.requests().len(), 6, "each request arrived once");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_refused_unprocessed_is_sent_again_and_any_other_reset_is_a_failure() {
+async fn refused_stream_is_retried_and_other_resets_are_failures() {
     let authority = Authority::new();
     let (client, tls) = (loopback_client(), authority.trusted());
     let receiver = Receiver::start(&authority, &["h2"]).await;
     receiver.resets(h2::Reason::REFUSED_STREAM);
-    succeed(&client, &receiver.url(), &tls, 1).await;
+    post_successfully(&client, &receiver.url(), &tls, 1).await;
     assert_eq!(receiver.requests().len(), 2);
     for reason in [h2::Reason::INTERNAL_ERROR, h2::Reason::CANCEL, h2::Reason::ENHANCE_YOUR_CALM] {
         let before = receiver.requests().len();
@@ -277,32 +277,32 @@ async fn a_stream_refused_unprocessed_is_sent_again_and_any_other_reset_is_a_fai
         assert!(exchange.outcome.to_string().contains("stream"), "{exchange:?}");
         assert_eq!(receiver.requests().len(), before + 1);
     }
-    succeed(&client, &receiver.url(), &tls, 1).await;
-    assert_eq!(receiver.connections(), 1, "a reset stream leaves the others alone");
+    post_successfully(&client, &receiver.url(), &tls, 1).await;
+    assert_eq!(receiver.connections(), 1, "a reset stream does not close the connection");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dead_connection_is_not_used_again() {
+async fn dead_connection_is_not_reused() {
     let authority = Authority::new();
     let (client, tls) = (loopback_client(), authority.trusted());
     let receiver = Receiver::start(&authority, &["h2"]).await;
-    succeed(&client, &receiver.url(), &tls, 1).await;
+    post_successfully(&client, &receiver.url(), &tls, 1).await;
     receiver.state.freezes.notify_waiters();
     let started = Instant::now();
     let exchange = post_with(&client, &receiver.url(), &tls).await;
     assert_eq!(class(&exchange), Some(ErrorClass::Timeout), "{exchange:?}");
     assert!(started.elapsed() <= Duration::from_millis(7100), "{:?}", started.elapsed());
     tokio::time::sleep(Duration::from_secs(1)).await;
-    succeed(&client, &receiver.url(), &tls, 1).await;
+    post_successfully(&client, &receiver.url(), &tls, 1).await;
     assert_eq!(receiver.requests(), [(Version::HTTP_2, 1), (Version::HTTP_2, 2)]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_receiver_is_trusted_by_the_authority_that_its_subscription_names() {
+async fn subscription_authorities_replace_those_of_the_system() {
     let (authority, other) = (Authority::new(), Authority::new());
     let client = loopback_client();
     let receiver = Receiver::start(&authority, &["h2", "http/1.1"]).await;
-    succeed(&client, &receiver.url(), &authority.trusted(), 1).await;
+    post_successfully(&client, &receiver.url(), &authority.trusted(), 1).await;
     for tls in [Tls::default(), other.trusted()] {
         let exchange = post_with(&client, &receiver.url(), &tls).await;
         assert_eq!(class(&exchange), Some(ErrorClass::Tls), "{exchange:?}");
@@ -313,54 +313,54 @@ async fn a_receiver_is_trusted_by_the_authority_that_its_subscription_names() {
     let named = super::tests::Names::answering(&[&["127.0.0.1"]]);
     let named = Client::new(super::tests::options(&["127.0.0.0/8"], None), named).unwrap();
     let exchange = post_with(&named, &by_name, &authority.trusted()).await;
-    assert_eq!(class(&exchange), Some(ErrorClass::Tls), "its certificate is of another name: {exchange:?}");
+    assert_eq!(class(&exchange), Some(ErrorClass::Tls), "the certificate has another name: {exchange:?}");
     assert_eq!(receiver.requests().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_receiver_that_asks_for_a_certificate_gets_the_subscription_s() {
+async fn client_certificate_is_presented_on_request() {
     let (authority, clients) = (Authority::new(), Authority::new());
     for alpn in ["h2", "http/1.1"] {
         let client = loopback_client();
-        let receiver = Receiver::start_asking(&authority, &[alpn], Some(&clients), TOGETHER).await;
+        let receiver = Receiver::start_with(&authority, &[alpn], Some(&clients), TOGETHER).await;
         for tls in [authority.trusted(), authority.trusted_with(&authority)] {
             let exchange = post_with(&client, &receiver.url(), &tls).await;
             assert_eq!(class(&exchange), Some(ErrorClass::Tls), "{alpn}: {exchange:?}");
         }
         assert!(receiver.requests().is_empty());
         let tls = authority.trusted_with(&clients);
-        succeed(&client, &receiver.url(), &tls, 1).await;
+        post_successfully(&client, &receiver.url(), &tls, 1).await;
         let shown = tls.client().unwrap().chain().list().first().cloned();
         assert_eq!(receiver.state.connections.lock().unwrap().last(), Some(&shown));
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn connections_are_shared_by_those_of_the_same_settings_only_and_are_let_go() {
+async fn connections_are_shared_only_between_equal_tls_settings() {
     let authority = Authority::new();
     let client = loopback_client();
     let receiver = Receiver::start(&authority, &["h2"]).await;
-    // A comment makes them differ.
+    // A comment in the PEM makes the settings differ.
     let settings = |n: usize| {
         let pem = format!("# {n}\n{}", authority.trusted().authorities().unwrap().pem());
         Tls::new(Some(pem.parse().unwrap()), None)
     };
     for turn in [0, 1, 0, 1] {
-        succeed(&client, &receiver.url(), &settings(turn), 1).await;
+        post_successfully(&client, &receiver.url(), &settings(turn), 1).await;
     }
     assert_eq!((receiver.connections(), client.pool().tls_client_count()), (2, 2));
     client.forget(&settings(0));
     assert_eq!(client.pool().tls_client_count(), 1);
-    succeed(&client, &receiver.url(), &settings(1), 1).await;
-    assert_eq!(receiver.connections(), 2, "the other is as it was");
-    succeed(&client, &receiver.url(), &settings(0), 1).await;
-    assert_eq!(receiver.connections(), 3, "what was let go connects anew");
+    post_successfully(&client, &receiver.url(), &settings(1), 1).await;
+    assert_eq!(receiver.connections(), 2, "the other settings keep their connection");
+    post_successfully(&client, &receiver.url(), &settings(0), 1).await;
+    assert_eq!(receiver.connections(), 3, "dropped settings connect again");
     for n in 2..=300 {
-        succeed(&client, &receiver.url(), &settings(n), 1).await;
+        post_successfully(&client, &receiver.url(), &settings(n), 1).await;
     }
     assert_eq!(client.pool().tls_client_count(), 256);
-    succeed(&client, &receiver.url(), &settings(300), 1).await;
+    post_successfully(&client, &receiver.url(), &settings(300), 1).await;
     assert_eq!(receiver.connections(), 302);
-    succeed(&client, &receiver.url(), &settings(0), 1).await;
-    assert_eq!(receiver.connections(), 303, "the oldest made room");
+    post_successfully(&client, &receiver.url(), &settings(0), 1).await;
+    assert_eq!(receiver.connections(), 303, "the least recently used client was evicted");
 }

@@ -12,8 +12,8 @@ use super::page_error::PageError;
 use super::subscription::find;
 use super::viewer::Viewer;
 use crate::flow::ChangeError;
-use crate::flow::secrets::{Rotation, check_grace};
-use crate::flow::version::Expected;
+use crate::flow::Expected;
+use crate::flow::manage::secrets::{Rotation, check_grace};
 use crate::model::id::DeliveryId;
 use crate::model::time::Interval;
 

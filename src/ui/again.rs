@@ -28,29 +28,29 @@ const PAGES_MAX: usize = 20;
 struct Chosen {
     heads: Vec<EventHead>,
     /// False if the search finds more than one form takes.
-    is_whole: bool,
+    is_complete: bool,
 }
 
 impl Chosen {
     /// Those that the address names, or those that its search finds. Blocks.
     fn read(flow: &Flow, ticked: &[EventId], mut search: EventQuery) -> Result<Self, StoreError> {
-        let (mut heads, mut is_whole) = (Vec::new(), true);
+        let (mut heads, mut is_complete) = (Vec::new(), true);
         if !ticked.is_empty() {
             for id in ticked.iter().take(CHOSEN_MAX) {
                 heads.extend(flow.reader().event_head(*id)?);
             }
-            return Ok(Self { heads, is_whole: ticked.len() <= CHOSEN_MAX });
+            return Ok(Self { heads, is_complete: ticked.len() <= CHOSEN_MAX });
         }
         for _ in 0..PAGES_MAX {
             search.limit = CHOSEN_MAX - heads.len();
             let page = flow.reader().events(&search)?;
             heads.extend(page.items);
-            (search.before, is_whole) = (page.next, page.next.is_none());
-            if is_whole || heads.len() >= CHOSEN_MAX {
+            (search.before, is_complete) = (page.next, page.next.is_none());
+            if is_complete || heads.len() >= CHOSEN_MAX {
                 break;
             }
         }
-        Ok(Self { heads, is_whole })
+        Ok(Self { heads, is_complete })
     }
 }
 
@@ -70,7 +70,7 @@ struct Page<'a> {
     /// To whom, once that is known.
     entry: Option<&'a Entry>,
     rows: Vec<Row>,
-    is_whole: bool,
+    is_complete: bool,
     once: String,
     names: Vec<String>,
 }
@@ -101,10 +101,10 @@ pub(super) async fn show(
     let is_readable = !query.has_problems();
     let entry = subscriptions::named(&ui.flow, &mut query, "to");
     let to = entry.clone();
-    let (rows, is_whole) = ui
+    let (rows, is_complete) = ui
         .ask(move |flow| {
             let chosen = if is_readable { Chosen::read(flow, &ticked, search)? } else { Chosen::default() };
-            Ok((rows(flow, chosen.heads, to.as_ref())?, chosen.is_whole))
+            Ok((rows(flow, chosen.heads, to.as_ref())?, chosen.is_complete))
         })
         .await?;
     let is_handed_on =
@@ -117,7 +117,7 @@ pub(super) async fn show(
         given,
         entry: entry.as_ref(),
         rows,
-        is_whole,
+        is_complete,
         once: once::fresh(),
         names,
     }))

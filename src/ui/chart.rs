@@ -8,7 +8,7 @@ use svg::Document;
 use svg::node::element::path::Data;
 use svg::node::element::{Line, Path, Rectangle, Title};
 
-use crate::flow::history::Minute;
+use crate::flow::measure::history::Minute;
 use crate::model::attempt::Attempt;
 use crate::model::time::millis;
 

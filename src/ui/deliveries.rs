@@ -15,8 +15,8 @@ use super::query::{PAGE_ITEMS, Query};
 use super::viewer::Viewer;
 use super::{Ui, guard, subscriptions};
 use crate::flow::Flow;
-use crate::flow::list::Narrowing;
-use crate::flow::view::{DeliveryView, Reason};
+use crate::flow::query::deliveries::DeliveryFilter;
+use crate::flow::query::status::{DeliveryView, Reason};
 use crate::model::attempt::Attempt;
 use crate::model::delivery::{Delivery, DeliveryState, Progress};
 use crate::model::id::{DeliveryId, EventId, SubscriptionId};
@@ -87,7 +87,7 @@ fn why(v: &Viewer, reason: &Reason) -> String {
 pub(super) fn rows(
     flow: &Flow,
     query: DeliveryQuery,
-    narrowing: &Narrowing,
+    narrowing: &DeliveryFilter,
 ) -> Result<Page<Row, DeliveryId>, StoreError> {
     let page = flow.deliveries(query, narrowing)?;
     let rows = page.items.into_iter().map(|delivery| Row::of(flow, delivery));
@@ -138,7 +138,7 @@ pub(super) async fn list(
     uri: Uri,
 ) -> Result<Response, PageError> {
     let mut query = Query::new(&uri);
-    let narrowing = Narrowing {
+    let narrowing = DeliveryFilter {
         states: query.read("state").into_iter().collect(),
         event_type: query.read("type"),
         project: query.read("project"),

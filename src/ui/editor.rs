@@ -17,7 +17,7 @@ use super::setting_field::{Field, Widget, plain_settings};
 use super::subscription::find;
 use super::viewer::Viewer;
 use super::{Ui, once};
-use crate::flow::version::Expected;
+use crate::flow::Expected;
 use crate::flow::{ChangeError, Entry};
 use crate::model::id::SubscriptionId;
 use crate::model::input::SubscriptionInput;

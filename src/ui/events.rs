@@ -11,7 +11,7 @@ use super::preview::place;
 use super::query::{PAGE_ITEMS, Query};
 use super::viewer::Viewer;
 use super::{Ui, guard};
-use crate::flow::view::Explanation;
+use crate::flow::query::status::Explanation;
 use crate::model::event::Event;
 use crate::model::id::EventId;
 use crate::model::time::Timestamp;
@@ -145,10 +145,10 @@ pub(super) async fn show(
         let rows: Vec<Row> = rows.collect::<Result<_, _>>()?;
         let mut others = flow.explain(&event.content);
         // Beyond those listed, whoever matches got it too.
-        let is_whole = rows.len() < DELIVERIES_MAX;
+        let is_complete = rows.len() < DELIVERIES_MAX;
         others.retain(|other| {
             !rows.iter().any(|row| row.delivery.subscription == other.subscription)
-                && (is_whole || other.verdict != MatchOutcome::Matches)
+                && (is_complete || other.verdict != MatchOutcome::Matches)
         });
         Ok(Some((event, rows, others)))
     });

@@ -80,8 +80,8 @@ mod tests {
 
     use super::*;
     use crate::api::error::ApiError;
-    use crate::flow::conflict::Conflict;
-    use crate::flow::replay::EmptySpan;
+    use crate::flow::Conflict;
+    use crate::flow::replay::request::EmptySpan;
     use crate::model::delivery::DeliveryState;
     use crate::model::id::{DeliveryId, EventId, ReplayId, SubscriptionId};
     use crate::model::input::SubscriptionInput;

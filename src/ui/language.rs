@@ -171,7 +171,7 @@ mod tests {
 
     use super::super::draft::Mode;
     use super::*;
-    use crate::flow::replay::REPLAYED_STATES;
+    use crate::flow::replay::request::REPLAYED_STATES;
     use crate::model::attempt::ErrorClass;
     use crate::model::delivery::DeliveryState;
     use crate::model::replay::JobState;

@@ -15,9 +15,9 @@ use super::viewer::Viewer;
 use super::{Ui, guard};
 use crate::flow::Entry;
 use crate::flow::Flow;
-use crate::flow::history::{MINUTES_MAX, Minute};
-use crate::flow::list::Narrowing;
-use crate::flow::meter::{Latency, Reading};
+use crate::flow::measure::history::{MINUTES_MAX, Minute};
+use crate::flow::measure::meter::{Latency, Reading};
+use crate::flow::query::deliveries::DeliveryFilter;
 use crate::model::time::Timestamp;
 use crate::store::{DeliveryQuery, EventQuery, StoreError};
 
@@ -186,6 +186,6 @@ fn look(flow: &Flow) -> Result<Seen, StoreError> {
         })
         .collect::<Result<_, StoreError>>()?;
     let recent = DeliveryQuery { limit: RECENT, ..DeliveryQuery::default() };
-    let rows = rows(flow, recent, &Narrowing::default())?.items;
+    let rows = rows(flow, recent, &DeliveryFilter::default())?.items;
     Ok(Seen { well, numbers, passed: flow.numbers()?.passed, troubled, rows })
 }

@@ -18,7 +18,7 @@ use super::viewer::Viewer;
 use super::{Ui, guard, once};
 use crate::flow::Entry;
 use crate::flow::Flow;
-use crate::flow::replay::{Counted, REPLAYED_STATES, ReplayAsk};
+use crate::flow::replay::request::{REPLAYED_STATES, ReplayCount, ReplayRequest};
 use crate::model::delivery::DeliveryState;
 use crate::model::id::{ReplayId, SubscriptionId};
 use crate::model::problem::{Localized as _, Message};
@@ -41,7 +41,7 @@ struct FormPage<'a> {
     entry: &'a Entry,
     query: &'a Query,
     notice: Option<Notice>,
-    counted: Option<Counted>,
+    counted: Option<ReplayCount>,
     once: String,
     states: [DeliveryState; 3],
 }
@@ -78,13 +78,13 @@ pub(super) async fn form(
     viewer.require_change()?;
     let entry = find(&ui, &id)?;
     let mut query = Query::new(&uri);
-    let ask = ReplayAsk {
+    let ask = ReplayRequest {
         subscription: entry.subscription.id,
         since: query.time("since"),
         until: query.time("until"),
         states: replayed(query.get("state")),
     };
-    if let Some(problem) = ask.problem() {
+    if let Err(problem) = ask.check_span() {
         query.refuse("until", problem.message());
     }
     let counted = match query.get("count") {
@@ -141,11 +141,12 @@ fn read_ask(
     since: &str,
     until: &str,
     state: &str,
-) -> Result<ReplayAsk, Message> {
+) -> Result<ReplayRequest, Message> {
     let mut query = Query::default();
     let (since, until) = (query.time_of("since", since), query.time_of("until", until));
-    let ask = ReplayAsk { subscription, since, until, states: replayed(state) };
-    let problem = query.first_problem().cloned().or_else(|| ask.problem().map(|problem| problem.message()));
+    let ask = ReplayRequest { subscription, since, until, states: replayed(state) };
+    let problem =
+        query.first_problem().cloned().or_else(|| ask.check_span().err().map(|problem| problem.message()));
     problem.map_or(Ok(ask), Err)
 }
 

@@ -19,8 +19,8 @@ use super::setting_field::{self, plain_settings};
 use super::subscriptions::health;
 use super::viewer::Viewer;
 use super::{Ui, guard};
-use crate::flow::list::Narrowing;
-use crate::flow::view::Stats;
+use crate::flow::query::deliveries::DeliveryFilter;
+use crate::flow::query::status::Stats;
 use crate::flow::{ChangeError, Entry};
 use crate::model::id::SubscriptionId;
 use crate::model::setting::{Kind, Setting};
@@ -169,7 +169,7 @@ pub(super) async fn show(
     let (stats, mut rows, catalog) = ui
         .ask(move |flow| {
             let recent = DeliveryQuery { subscription: Some(id), limit: CHARTED, ..DeliveryQuery::default() };
-            Ok((flow.stats(id)?, rows(flow, recent, &Narrowing::default())?.items, Catalog::read(flow)))
+            Ok((flow.stats(id)?, rows(flow, recent, &DeliveryFilter::default())?.items, Catalog::read(flow)))
         })
         .await?;
     let chart = Chart::of(&rows);

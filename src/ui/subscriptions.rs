@@ -15,7 +15,7 @@ use super::viewer::Viewer;
 use super::{Ui, guard};
 use crate::flow::Entry;
 use crate::flow::Flow;
-use crate::flow::view::Stats;
+use crate::flow::query::status::Stats;
 use crate::model::id::SubscriptionId;
 use crate::model::problem::Message;
 use crate::model::subscription::{DisabledReason, Health};

@@ -17,8 +17,8 @@ mod tests {
     use rand::rngs::StdRng;
     use rand::{RngExt as _, SeedableRng as _};
 
-    use crate::faulty_disk::image;
     use crate::faulty_disk::work::{Bench, Work};
+    use crate::faulty_disk::{self, image};
     use crate::support::{memory_dir, variable};
 
     const ROUNDS: usize = 60;
@@ -102,6 +102,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_damaged_store_is_repaired_or_refused() {
+        let _one_test = faulty_disk::ONE_TEST.lock().await;
         let (seed, trials): (u64, usize) = (variable("SEED", 7), variable("TRIALS", 100));
         println!("SEED={seed} TRIALS={trials}");
         let mut rng = StdRng::seed_from_u64(seed);

@@ -232,6 +232,7 @@ mod tests {
 
     #[test]
     fn every_durable_step_fails_once() {
+        let _one_test = faulty_disk::ONE_TEST.blocking_lock();
         let (seed, stride): (u64, usize) = (variable("SEED", 7), variable("STRIDE", 23));
         println!("SEED={seed} STRIDE={stride}");
         let (clock, mut bad) = (Clock::system(), Vec::new());

@@ -124,6 +124,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn no_acknowledged_event_is_lost_in_a_power_cut() {
+        let _one_test = faulty_disk::ONE_TEST.lock().await;
         let (seed, images): (u64, usize) = (variable("SEED", 7), variable("IMAGES", 60));
         println!("SEED={seed} IMAGES={images}");
         let place = memory_dir();

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use postrider::config::Config;
 use postrider::flow::Flow;
-use postrider::flow::recover::Surroundings;
+use postrider::flow::recover::Dependencies;
 use postrider::model::time::Clock;
 use postrider::net::{Client, ClientOptions, SystemResolver};
 use postrider::rules::target::AllowedNetworks;
@@ -149,10 +149,10 @@ async fn the_watchdog_is_not_notified_when_the_log_or_the_timers_hang() {
         Arc::new(SystemResolver::default()),
     )
     .unwrap();
-    let surroundings = Surroundings { config, clock, rng: rng(), client, exporter: None };
+    let surroundings = Dependencies { config, clock, rng: rng(), client, exporter: None };
     let (flow, recovered, committer) = Flow::recover(surroundings, opened);
     let none = async |why: &str| {
-        let beat = tokio::time::timeout(Duration::from_millis(300), flow.beat()).await;
+        let beat = tokio::time::timeout(Duration::from_millis(300), flow.heartbeat()).await;
         assert!(beat.is_err(), "a sign of life {why}");
     };
     none("without a committer").await;
@@ -161,10 +161,10 @@ async fn the_watchdog_is_not_notified_when_the_log_or_the_timers_hang() {
     none("without timers").await;
     flow.start(recovered);
     for _ in 0..3 {
-        flow.beat().await.unwrap();
+        flow.heartbeat().await.unwrap();
     }
     running.shutdown().await;
-    assert!(flow.beat().await.is_err(), "a sign of life from a log that has ended");
+    assert!(flow.heartbeat().await.is_err(), "a sign of life from a log that has ended");
     flow.kill().await;
 }
 

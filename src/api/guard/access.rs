@@ -62,6 +62,7 @@ impl AccessGuard {
         Self { config: Arc::new(config), failures: Arc::new(AuthThrottle::new(clock)) }
     }
 
+    /// Returns the caller of a request that may use its route.
     fn authorize(&self, request: &Request) -> Result<Caller, ApiError> {
         refuse_other_sites(request)?;
         let config = (self.config)();
@@ -131,10 +132,11 @@ pub async fn check_access(State(guard): State<AccessGuard>, mut request: Request
             request.extensions_mut().insert(caller);
             into_problem(next.run(request).await)
         }
-        Err(failure) => failure.into_response(),
+        Err(error) => error.into_response(),
     }
 }
 
+/// Returns the caller of a request that needs no key, because no keys are configured.
 fn authorize_local(peer: Option<Peer>, request: &Request) -> Result<Caller, ApiError> {
     match peer.filter(|peer| peer.is_local()) {
         Some(Peer::Unix) => {}
@@ -150,6 +152,7 @@ fn authorize_local(peer: Option<Peer>, request: &Request) -> Result<Caller, ApiE
     Ok(Caller::local())
 }
 
+/// Returns the caller of a request whose key has the needed role.
 fn authorize_key(keys: &[Key], needed: Role, headers: &HeaderMap) -> Result<Caller, ApiError> {
     let Some(token) = bearer(headers) else {
         return Err(ApiError::Unauthorized("no API key: send one as 'Authorization: Bearer KEY'"));
@@ -160,12 +163,12 @@ fn authorize_key(keys: &[Key], needed: Role, headers: &HeaderMap) -> Result<Call
     if key.role == needed || key.role == Role::Admin {
         return Ok(Caller::with_key(&key.name));
     }
-    let (name, has, needs) = (&key.name, key.role.as_str(), needed.as_str());
-    Err(ApiError::Forbidden(format!(
-        "API key '{name}' has the role {has}: this route requires {needs} or admin"
-    )))
+    let permitted = if needed == Role::Admin { "admin" } else { &format!("{} or admin", needed.as_str()) };
+    let (name, role) = (&key.name, key.role.as_str());
+    Err(ApiError::Forbidden(format!("API key '{name}' has the role {role}: this route requires {permitted}")))
 }
 
+/// Returns the token of a single `Authorization: Bearer` header.
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let (scheme, token) = values.next()?.to_str().ok()?.split_once(' ')?;

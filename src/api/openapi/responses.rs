@@ -132,9 +132,7 @@ fn examples() -> Vec<ApiError> {
             "is not a parameter of this route: did you mean 'limit'?",
         )]),
         ApiError::Unauthorized("no API key: send one as 'Authorization: Bearer KEY'"),
-        ApiError::Forbidden(
-            "API key 'crm' has the role read: this route requires ingest or admin".to_owned(),
-        ),
+        ApiError::Forbidden("API key 'crm' has the role read: this route requires admin".to_owned()),
         ApiError::not_found("subscription", "sub_01K3Z9Q0B1D3F5H7K9M1P3R5T7"),
         ApiError::BodyTimeout(BODY_TIMEOUT),
         ApiError::Conflict("the delivery has already succeeded".to_owned()),

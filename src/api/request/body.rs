@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::media_type::{ANY_KNOWN, MediaType, unsupported};
 use crate::api::error::ApiError;
 use crate::flow::Flow;
-use crate::flow::intake::Held;
+use crate::flow::intake::BodyPermit;
 use crate::model::setting::reader::kind;
 
 /// The longest time from the head of a request to the last byte of its body.
@@ -25,7 +25,7 @@ pub struct Read {
     /// The whole body.
     pub bytes: Bytes,
     /// The reservation of the memory. Keep it as long as the bytes.
-    pub held: Held,
+    pub held: BodyPermit,
 }
 
 /// Reads a body of `application/json` or `application/x-ndjson`.
@@ -37,13 +37,13 @@ pub struct Read {
 /// bodies already use as much memory as they may.
 pub async fn read(request: Request, flow: &Flow) -> Result<Read, ApiError> {
     let bytes_max = flow.config().server.body_bytes_max;
-    read_within(request, bytes_max, |held, bytes| Ok(flow.hold(held, bytes)?)).await
+    read_within(request, bytes_max, |held, bytes| Ok(flow.reserve_body(held, bytes)?)).await
 }
 
 async fn read_within(
     request: Request,
     bytes_max: usize,
-    reserve: impl Fn(&mut Held, usize) -> Result<(), ApiError>,
+    reserve: impl Fn(&mut BodyPermit, usize) -> Result<(), ApiError>,
 ) -> Result<Read, ApiError> {
     let media_type =
         MediaType::of(request.headers()).ok_or_else(|| unsupported(request.headers(), ANY_KNOWN))?;
@@ -58,14 +58,14 @@ async fn read_within(
 async fn collect(
     mut body: Body,
     bytes_max: usize,
-    reserve: impl Fn(&mut Held, usize) -> Result<(), ApiError>,
-) -> Result<(Bytes, Held), ApiError> {
+    reserve: impl Fn(&mut BodyPermit, usize) -> Result<(), ApiError>,
+) -> Result<(Bytes, BodyPermit), ApiError> {
     let too_large =
         || ApiError::TooLarge(format!("the body is larger than server.body_bytes_max = {bytes_max} bytes"));
     if body.size_hint().lower() > bytes_max as u64 {
         return Err(too_large());
     }
-    let mut held = Held::default();
+    let mut held = BodyPermit::default();
     let mut whole = Bytes::new();
     // A body of several pieces is copied into one buffer, so that its pieces do not keep the connection's read buffers
     // alive.
@@ -140,14 +140,14 @@ mod tests {
     use futures_util::stream;
 
     use super::*;
-    use crate::flow::intake::Room;
+    use crate::flow::intake::BodyBudget;
 
     fn request(media_type: &str, body: Body) -> Request {
         Request::builder().header("content-type", media_type).body(body).unwrap()
     }
 
-    fn within(room: &Room) -> impl Fn(&mut Held, usize) -> Result<(), ApiError> {
-        |held, bytes| if room.take(held, bytes) { Ok(()) } else { Err(ApiError::malformed("no room")) }
+    fn within(room: &BodyBudget) -> impl Fn(&mut BodyPermit, usize) -> Result<(), ApiError> {
+        |held, bytes| if room.reserve(held, bytes) { Ok(()) } else { Err(ApiError::malformed("no room")) }
     }
 
     fn chunks(count: usize) -> Body {
@@ -165,10 +165,10 @@ mod tests {
             ("application/jsonp", None),
             ("", None),
         ] {
-            let read = read_within(request(text, Body::from("{}")), 2, within(&Room::new(100))).await;
+            let read = read_within(request(text, Body::from("{}")), 2, within(&BodyBudget::new(100))).await;
             assert_eq!(read.ok().map(|read| read.media_type), expected, "{text}");
         }
-        assert!(read_within(Request::new(Body::from("{}")), 2, within(&Room::new(100))).await.is_err());
+        assert!(read_within(Request::new(Body::from("{}")), 2, within(&BodyBudget::new(100))).await.is_err());
     }
 
     #[tokio::test]
@@ -179,7 +179,7 @@ mod tests {
             (chunks(2), true),
             (chunks(3), false),
         ] {
-            match read_within(request("application/json", body), 10, within(&Room::new(100))).await {
+            match read_within(request("application/json", body), 10, within(&BodyBudget::new(100))).await {
                 Ok(read) => assert!(fits && read.bytes.len() == 10),
                 Err(failure) => assert!(!fits && matches!(failure, ApiError::TooLarge(_)), "{failure:?}"),
             }
@@ -188,20 +188,21 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_reserves_memory_as_it_arrives_and_frees_it_when_dropped() {
-        let room = Room::new(12);
+        let room = BodyBudget::new(12);
         let read = read_within(request("application/json", chunks(2)), 100, within(&room)).await.unwrap();
-        assert_eq!((&*read.bytes, room.held()), (&b"1234512345"[..], (10, 12)));
+        assert_eq!((&*read.bytes, room.usage()), (&b"1234512345"[..], (10, 12)));
         assert!(read_within(request("application/json", chunks(1)), 100, within(&room)).await.is_err());
         drop(read);
         assert!(read_within(request("application/json", chunks(3)), 100, within(&room)).await.is_err());
-        assert_eq!(room.held(), (0, 12));
+        assert_eq!(room.usage(), (0, 12));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_body_that_does_not_end_times_out() {
         let body = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
-        let failure =
-            read_within(request("application/json", body), 10, within(&Room::new(100))).await.unwrap_err();
+        let failure = read_within(request("application/json", body), 10, within(&BodyBudget::new(100)))
+            .await
+            .unwrap_err();
         assert!(matches!(failure, ApiError::BodyTimeout(BODY_TIMEOUT)), "{failure:?}");
     }
 }

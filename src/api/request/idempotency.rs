@@ -13,7 +13,7 @@ use crate::api::error::ApiError;
 use crate::store::IdempotentRequest;
 
 const HEADER: &str = "idempotency-key";
-const REPLAYED: &str = "idempotency-mark_replayed";
+const REPLAYED: &str = "idempotency-replayed";
 const KEY_BYTES_MAX: usize = 255;
 
 /// Extracts the idempotency key of a request, if it has one.

@@ -1,10 +1,24 @@
 //! `If-Match` and `ETag`: changes to the version of a subscription that the caller has seen (RFC 9110, 13.1.1).
 
+use axum::extract::FromRequestParts;
+use http::request::Parts;
 use http::{HeaderMap, HeaderValue, header};
 
 use crate::api::error::ApiError;
 use crate::flow::Entry;
-use crate::flow::version::{Expected, Version};
+use crate::flow::{Expected, Version};
+
+/// Extracts the versions that `If-Match` permits a change of.
+#[derive(Clone, Debug)]
+pub struct IfMatchHeader(pub Expected);
+
+impl<S: Sync> FromRequestParts<S> for IfMatchHeader {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        if_match(&parts.headers).map(Self)
+    }
+}
 
 /// Returns the `ETag` of a subscription. It is strong, and changes with each setting of the subscription.
 pub fn etag(entry: &Entry) -> Option<HeaderValue> {

@@ -8,6 +8,7 @@ pub mod idempotency;
 pub mod if_match;
 pub mod json_members;
 pub mod media_type;
+pub mod path;
 pub mod query;
 pub mod raw_event;
 pub mod submission;

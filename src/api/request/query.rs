@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use axum::extract::FromRequestParts;
 use http::Uri;
+use http::request::Parts;
 use url::form_urlencoded;
 
 use crate::api::error::ApiError;
@@ -73,6 +75,18 @@ impl QueryParams {
     /// `malformed` with all problems, if there are any.
     pub fn finish(self) -> Result<(), ApiError> {
         if self.problems.is_empty() { Ok(()) } else { Err(ApiError::Malformed(self.problems)) }
+    }
+}
+
+/// Refuses a request with query parameters, for routes that have none.
+#[derive(Clone, Copy, Debug)]
+pub struct NoQuery;
+
+impl<S: Sync> FromRequestParts<S> for NoQuery {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        QueryParams::new(&parts.uri, &[]).finish().map(|()| Self)
     }
 }
 

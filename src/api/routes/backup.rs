@@ -4,13 +4,13 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
-use http::{Uri, header};
+use http::header;
 use tokio::sync::mpsc;
 
 use crate::api::error::ApiError;
 use crate::api::openapi::responses::{CommonErrors, ConflictError, UnavailableError};
 use crate::api::request::actor::AuditActor;
-use crate::api::request::query::QueryParams;
+use crate::api::request::query::NoQuery;
 use crate::api::state::ApiState;
 use crate::store::BackupError;
 
@@ -33,9 +33,8 @@ const PIECES_AHEAD: usize = 2;
 pub async fn backup(
     State(api): State<ApiState>,
     AuditActor(actor): AuditActor,
-    uri: Uri,
+    _: NoQuery,
 ) -> Result<Response, ApiError> {
-    QueryParams::new(&uri, &[]).finish()?;
     let backup = api.flow.begin_backup(&actor).await?;
     let (sender, pieces) = mpsc::channel(PIECES_AHEAD);
     let flow = api.flow.clone();

@@ -1,15 +1,15 @@
 //! Deliveries: list, get, retry and cancel.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use http::Uri;
 
-use super::events;
 use crate::api::error::ApiError;
 use crate::api::openapi::parameters::Paging;
 use crate::api::openapi::responses::{CommonErrors, ConflictError, NotFoundError, UnavailableError};
 use crate::api::request::actor::AuditActor;
-use crate::api::request::query::QueryParams;
+use crate::api::request::path::PathId;
+use crate::api::request::query::{NoQuery, QueryParams};
 use crate::api::state::{ApiState, run_blocking};
 use crate::api::wire::delivery::DeliveryBody;
 use crate::api::wire::list::ListBody;
@@ -18,9 +18,9 @@ use crate::api::wire::schema::{
     ProjectText, SubscriptionIdText,
 };
 use crate::flow::Flow;
-use crate::flow::list::Narrowing;
+use crate::flow::query::deliveries::DeliveryFilter;
 use crate::model::delivery::Delivery;
-use crate::model::id::DeliveryId;
+use crate::model::id::{DeliveryId, EventId};
 use crate::store::DeliveryQuery;
 
 /// Returns a list of an event's deliveries, oldest first.
@@ -36,13 +36,12 @@ use crate::store::DeliveryQuery;
 )]
 pub async fn list_of_event(
     State(api): State<ApiState>,
-    Path(text): Path<String>,
     uri: Uri,
+    PathId(id): PathId<EventId>,
 ) -> Result<Json<ListBody<DeliveryBody>>, ApiError> {
     let mut params = QueryParams::new(&uri, &["limit", "cursor"]);
     let (limit, after) = (params.limit(), params.get::<DeliveryId>("cursor"));
     params.finish()?;
-    let id = events::read_id(&text)?;
     run_blocking(move || {
         let reader = api.flow.reader();
         let event = reader.event_head(id).map_err(|error| ApiError::internal(&error))?;
@@ -79,7 +78,7 @@ pub async fn list(State(api): State<ApiState>, uri: Uri) -> Result<Json<ListBody
     const KNOWN: [&str; 10] =
         ["subscription", "event", "type", "project", "company", "state", "since", "until", "limit", "cursor"];
     let mut params = QueryParams::new(&uri, &KNOWN);
-    let narrowing = Narrowing {
+    let narrowing = DeliveryFilter {
         states: params.get_list("state"),
         event_type: params.get("type"),
         project: params.get("project"),
@@ -111,11 +110,9 @@ pub async fn list(State(api): State<ApiState>, uri: Uri) -> Result<Json<ListBody
 )]
 pub async fn get(
     State(api): State<ApiState>,
-    Path(text): Path<String>,
-    uri: Uri,
+    _: NoQuery,
+    PathId(id): PathId<DeliveryId>,
 ) -> Result<Json<DeliveryBody>, ApiError> {
-    QueryParams::new(&uri, &[]).finish()?;
-    let id = read_id(&text)?;
     run_blocking(move || {
         let delivery = api.flow.reader().delivery(id).map_err(|error| ApiError::internal(&error))?;
         let delivery = delivery.ok_or_else(|| ApiError::not_found("delivery", id))?;
@@ -138,12 +135,11 @@ pub async fn get(
 )]
 pub async fn retry(
     State(api): State<ApiState>,
-    Path(text): Path<String>,
     AuditActor(actor): AuditActor,
-    uri: Uri,
+    _: NoQuery,
+    PathId(id): PathId<DeliveryId>,
 ) -> Result<Json<DeliveryBody>, ApiError> {
-    QueryParams::new(&uri, &[]).finish()?;
-    let delivery = api.flow.retry(actor, read_id(&text)?).await?;
+    let delivery = api.flow.retry(actor, id).await?;
     Ok(Json(show(&api.flow, &delivery)))
 }
 
@@ -161,18 +157,12 @@ pub async fn retry(
 )]
 pub async fn cancel(
     State(api): State<ApiState>,
-    Path(text): Path<String>,
     AuditActor(actor): AuditActor,
-    uri: Uri,
+    _: NoQuery,
+    PathId(id): PathId<DeliveryId>,
 ) -> Result<Json<DeliveryBody>, ApiError> {
-    QueryParams::new(&uri, &[]).finish()?;
-    let delivery = api.flow.cancel(actor, read_id(&text)?).await?;
+    let delivery = api.flow.cancel(actor, id).await?;
     Ok(Json(show(&api.flow, &delivery)))
-}
-
-/// Parses a delivery's id. A malformed id is answered with 404.
-fn read_id(text: &str) -> Result<DeliveryId, ApiError> {
-    text.parse().map_err(|_| ApiError::not_found("delivery", text))
 }
 
 fn show(flow: &Flow, delivery: &Delivery) -> DeliveryBody {

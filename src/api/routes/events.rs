@@ -1,13 +1,14 @@
 //! The accepted events: list and get.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use http::Uri;
 
 use crate::api::error::ApiError;
 use crate::api::openapi::parameters::Paging;
 use crate::api::openapi::responses::{CommonErrors, NotFoundError};
-use crate::api::request::query::QueryParams;
+use crate::api::request::path::PathId;
+use crate::api::request::query::{NoQuery, QueryParams};
 use crate::api::state::{ApiState, run_blocking};
 use crate::api::wire::event::EventBody;
 use crate::api::wire::list::ListBody;
@@ -65,23 +66,13 @@ pub async fn list(State(api): State<ApiState>, uri: Uri) -> Result<Json<ListBody
 )]
 pub async fn get(
     State(api): State<ApiState>,
-    Path(text): Path<String>,
-    uri: Uri,
+    _: NoQuery,
+    PathId(id): PathId<EventId>,
 ) -> Result<Json<EventBody>, ApiError> {
-    QueryParams::new(&uri, &[]).finish()?;
-    let id = read_id(&text)?;
     run_blocking(move || {
         let event = api.flow.reader().event(id).map_err(|error| ApiError::internal(&error))?;
         let event = event.ok_or_else(|| ApiError::not_found("event", id))?;
         Ok(Json(EventBody::whole(&event)))
     })
     .await
-}
-
-/// Parses an event's id. A malformed id is answered with 404.
-///
-/// # Errors
-/// `not-found`.
-pub fn read_id(text: &str) -> Result<EventId, ApiError> {
-    text.parse().map_err(|_| ApiError::not_found("event", text))
 }

@@ -5,18 +5,18 @@
 
 use axum::extract::State;
 use axum::response::IntoResponse;
-use http::{Uri, header};
+use http::header;
 use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{Gauge, GaugeVec, IntCounterVec, Opts, Registry, TEXT_FORMAT, TextEncoder};
 
 use crate::api::error::ApiError;
 use crate::api::openapi::responses::CommonErrors;
-use crate::api::request::query::QueryParams;
+use crate::api::request::query::NoQuery;
 use crate::api::state::{ApiState, run_blocking};
 use crate::flow::Flow;
-use crate::flow::gauges::Gauges;
-use crate::flow::numbers::Numbers;
+use crate::flow::query::gauges::Gauges;
+use crate::flow::query::numbers::Numbers;
 use crate::model::attempt::ErrorClass;
 use crate::model::time::Timestamp;
 use crate::store::StoreError;
@@ -31,8 +31,7 @@ use crate::store::StoreError;
         example = json!("# HELP postrider_lanes_in_trouble Subscriptions that …\n# TYPE postrider_lanes_in_trouble gauge\npostrider_lanes_in_trouble 0\n"),
     ), CommonErrors),
 )]
-pub async fn metrics(State(api): State<ApiState>, uri: Uri) -> Result<impl IntoResponse, ApiError> {
-    QueryParams::new(&uri, &[]).finish()?;
+pub async fn metrics(State(api): State<ApiState>, _: NoQuery) -> Result<impl IntoResponse, ApiError> {
     let collect = move || collect(&api.flow).map_err(|error| ApiError::internal(&error));
     let text = run_blocking(collect).await?;
     Ok(([(header::CONTENT_TYPE, TEXT_FORMAT)], text))

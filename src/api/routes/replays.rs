@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, Uri, header};
 
-use super::{events, subscriptions};
 use crate::api::error::ApiError;
 use crate::api::openapi::parameters::{IdempotencyKey, Paging};
 use crate::api::openapi::responses::{
@@ -17,16 +16,17 @@ use crate::api::request::actor::AuditActor;
 use crate::api::request::body;
 use crate::api::request::idempotency::{IdempotencyKeyHeader, mark_replayed};
 use crate::api::request::json_members::JsonMembers;
-use crate::api::request::query::QueryParams;
+use crate::api::request::path::PathId;
+use crate::api::request::query::{NoQuery, QueryParams};
 use crate::api::state::ApiState;
 use crate::api::wire::list::ListBody;
 use crate::api::wire::replay::{
     EventReplayInputBody, RedeliveredBody, ReplayBody, ReplayCountBody, ReplayInputBody,
 };
 use crate::api::wire::schema::{EventIdText, ReplayIdText, SubscriptionIdText};
-use crate::flow::replay::{REPLAYED_STATES, ReplayAsk};
+use crate::flow::replay::request::{REPLAYED_STATES, ReplayRequest};
 use crate::model::delivery::DeliveryState;
-use crate::model::id::{ReplayId, SubscriptionId};
+use crate::model::id::{EventId, ReplayId, SubscriptionId};
 use crate::model::time::Timestamp;
 
 /// The most subscriptions that one request can name.
@@ -51,13 +51,12 @@ const SUBSCRIPTIONS_MAX: usize = 1000;
 )]
 pub async fn replay_event(
     State(api): State<ApiState>,
-    Path(text): Path<String>,
     AuditActor(actor): AuditActor,
     key: IdempotencyKeyHeader,
+    _: NoQuery,
+    PathId(id): PathId<EventId>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    QueryParams::new(request.uri(), &[]).finish()?;
-    let id = events::read_id(&text)?;
     let bytes = body::read_optional_json(request, &api.flow).await?;
     let once = key.with_body(&bytes);
     let mut members = JsonMembers::from_bytes(&bytes, &["subscriptions"])?;
@@ -96,13 +95,12 @@ pub async fn replay_event(
 )]
 pub async fn replay_subscription(
     State(api): State<ApiState>,
-    Path(text): Path<String>,
     AuditActor(actor): AuditActor,
     key: IdempotencyKeyHeader,
+    _: NoQuery,
+    PathId(subscription): PathId<SubscriptionId>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    QueryParams::new(request.uri(), &[]).finish()?;
-    let subscription = subscriptions::read_id(&text)?;
     let bytes = body::read_optional_json(request, &api.flow).await?;
     let once = key.with_body(&bytes);
     let (ask, is_dry_run) = read_ask(subscription, &bytes)?;
@@ -117,7 +115,7 @@ pub async fn replay_subscription(
 }
 
 /// Reads the body of a replay; returns what it asks for, and whether it is a dry run.
-fn read_ask(subscription: SubscriptionId, body: &[u8]) -> Result<(ReplayAsk, bool), ApiError> {
+fn read_ask(subscription: SubscriptionId, body: &[u8]) -> Result<(ReplayRequest, bool), ApiError> {
     let mut members = JsonMembers::from_bytes(body, &["since", "until", "states", "dry_run"])?;
     let since: Option<Timestamp> = members.get("since");
     let until: Option<Timestamp> = members.get("until");
@@ -130,8 +128,8 @@ fn read_ask(subscription: SubscriptionId, body: &[u8]) -> Result<(ReplayAsk, boo
         members.add_problem(&format!("states/{index}"), detail);
     }
     states.dedup();
-    let ask = ReplayAsk { subscription, since, until, states };
-    if let Some(problem) = ask.problem() {
+    let ask = ReplayRequest { subscription, since, until, states };
+    if let Err(problem) = ask.check_span() {
         members.add_problem("until", problem);
     }
     members.finish()?;
@@ -163,11 +161,10 @@ pub async fn list(State(api): State<ApiState>, uri: Uri) -> Result<Json<ListBody
 )]
 pub async fn get(
     State(api): State<ApiState>,
-    Path(text): Path<String>,
-    uri: Uri,
+    _: NoQuery,
+    PathId(id): PathId<ReplayId>,
 ) -> Result<Json<ReplayBody>, ApiError> {
-    QueryParams::new(&uri, &[]).finish()?;
-    Ok(Json(ReplayBody::from(&api.flow.replay(read_id(&text)?).await?)))
+    Ok(Json(ReplayBody::from(&api.flow.replay(id).await?)))
 }
 
 /// Cancels a replay.
@@ -183,16 +180,10 @@ pub async fn get(
 )]
 pub async fn cancel(
     State(api): State<ApiState>,
-    Path(text): Path<String>,
     AuditActor(actor): AuditActor,
-    uri: Uri,
+    _: NoQuery,
+    PathId(id): PathId<ReplayId>,
 ) -> Result<Json<ReplayBody>, ApiError> {
-    QueryParams::new(&uri, &[]).finish()?;
-    let job = api.flow.cancel_replay(actor, read_id(&text)?).await?;
+    let job = api.flow.cancel_replay(actor, id).await?;
     Ok(Json(ReplayBody::from(&job)))
-}
-
-/// Parses a replay's id. A malformed id is answered with 404.
-fn read_id(text: &str) -> Result<ReplayId, ApiError> {
-    text.parse().map_err(|_| ApiError::not_found("replay", text))
 }

@@ -1,24 +1,26 @@
 //! `POST /v1/subscriptions/{id}/rotate-secret`: rotate a signing secret.
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::response::Response;
 use http::{HeaderValue, header};
 
-use super::subscriptions::{read_id, respond};
+use super::subscriptions::respond;
 use crate::api::error::ApiError;
 use crate::api::openapi::parameters::IfMatch;
 use crate::api::openapi::responses::{
     BodyErrors, CommonErrors, ConflictError, NotFoundError, PreconditionError, UnavailableError,
 };
 use crate::api::request::actor::AuditActor;
-use crate::api::request::if_match::if_match;
+use crate::api::request::if_match::IfMatchHeader;
 use crate::api::request::json_members::JsonMembers;
-use crate::api::request::query::QueryParams;
+use crate::api::request::path::PathId;
+use crate::api::request::query::NoQuery;
 use crate::api::state::ApiState;
 use crate::api::wire::rotation::RotationBody;
 use crate::api::wire::schema::{EntityTagText, SubscriptionIdText};
 use crate::api::wire::subscription::SubscriptionBody;
-use crate::flow::secrets::{GRACE, Rotation, check_grace};
+use crate::flow::manage::secrets::{GRACE, Rotation, check_grace};
+use crate::model::id::SubscriptionId;
 use crate::model::time::Interval;
 
 /// Rotates the secret of a subscription.
@@ -39,13 +41,12 @@ use crate::model::time::Interval;
 )]
 pub async fn rotate(
     State(api): State<ApiState>,
-    Path(text): Path<String>,
     AuditActor(actor): AuditActor,
+    _: NoQuery,
+    IfMatchHeader(expected): IfMatchHeader,
+    PathId(id): PathId<SubscriptionId>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    QueryParams::new(request.uri(), &[]).finish()?;
-    let id = read_id(&text)?;
-    let expected = if_match(request.headers())?;
     let rotation = read(JsonMembers::read(request, &api.flow, &MEMBERS).await?)?;
     let entry = api.flow.rotate_secret(actor, id, expected, rotation).await?;
     let mut response = respond(api, entry, |body, entry| body.revealing(entry)).await?;

@@ -1,18 +1,19 @@
 //! `POST /v1/subscriptions/{id}/test`: test deliveries.
 
 use axum::Json;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 
-use super::subscriptions::read_id;
 use crate::api::error::ApiError;
 use crate::api::openapi::responses::{BodyErrors, CommonErrors, NotFoundError, UnavailableError};
 use crate::api::request::actor::AuditActor;
 use crate::api::request::json_members::JsonMembers;
-use crate::api::request::query::QueryParams;
+use crate::api::request::path::PathId;
+use crate::api::request::query::NoQuery;
 use crate::api::state::ApiState;
 use crate::api::wire::delivery::AttemptBody;
 use crate::api::wire::sample::{SampleInputBody, TestedBody};
 use crate::api::wire::schema::SubscriptionIdText;
+use crate::model::id::SubscriptionId;
 use crate::model::name::EventType;
 
 /// Sends one signed sample event to a subscription now, and returns the attempt.
@@ -31,12 +32,11 @@ use crate::model::name::EventType;
 )]
 pub async fn test(
     State(api): State<ApiState>,
-    Path(text): Path<String>,
     AuditActor(actor): AuditActor,
+    _: NoQuery,
+    PathId(id): PathId<SubscriptionId>,
     request: Request,
 ) -> Result<Json<TestedBody>, ApiError> {
-    QueryParams::new(request.uri(), &[]).finish()?;
-    let id = read_id(&text)?;
     let mut members = JsonMembers::read(request, &api.flow, &["type"]).await?;
     let event_type: Option<EventType> = members.get("type");
     members.finish()?;

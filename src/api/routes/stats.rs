@@ -2,11 +2,10 @@
 
 use axum::Json;
 use axum::extract::State;
-use http::Uri;
 
 use crate::api::error::ApiError;
 use crate::api::openapi::responses::CommonErrors;
-use crate::api::request::query::QueryParams;
+use crate::api::request::query::NoQuery;
 use crate::api::state::{ApiState, run_blocking};
 use crate::api::wire::stats::DaemonStatsBody;
 
@@ -18,8 +17,7 @@ use crate::api::wire::stats::DaemonStatsBody;
     get, path = "/v1/stats", tag = "daemon", operation_id = "get_stats",
     responses((status = 200, description = "The statistics.", body = DaemonStatsBody), CommonErrors),
 )]
-pub async fn stats(State(api): State<ApiState>, uri: Uri) -> Result<Json<DaemonStatsBody>, ApiError> {
-    QueryParams::new(&uri, &[]).finish()?;
+pub async fn stats(State(api): State<ApiState>, _: NoQuery) -> Result<Json<DaemonStatsBody>, ApiError> {
     run_blocking(move || {
         let numbers = api.flow.numbers().map_err(|error| ApiError::internal(&error))?;
         Ok(Json(DaemonStatsBody::new(&numbers, api.flow.config().storage.disk_reserve)))

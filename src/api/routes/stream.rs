@@ -23,7 +23,7 @@ use crate::api::state::ApiState;
 use crate::api::wire::schema::{StreamEventKind, StreamIdText, SubscriptionIdText};
 use crate::api::wire::stream::{EventStream, GapBody, StreamEventBody};
 use crate::flow::Flow;
-use crate::flow::stream::{Gap, Heard, Kind, Listener, Told};
+use crate::flow::stream::{Gap, Kind, Listener, Received, StreamItem};
 use crate::model::id::SubscriptionId;
 
 /// The longest silence of a stream. Then it sends a comment, so that both sides notice a dead connection.
@@ -104,10 +104,10 @@ struct StreamFilter {
 }
 
 impl StreamFilter {
-    fn matches(&self, told: &Told) -> bool {
-        let happening = &told.happening;
-        (self.kinds.is_empty() || self.kinds.contains(&happening.kind()))
-            && (self.subscription.is_none() || self.subscription == happening.subscription())
+    fn matches(&self, item: &StreamItem) -> bool {
+        let event = &item.event;
+        (self.kinds.is_empty() || self.kinds.contains(&event.kind()))
+            && (self.subscription.is_none() || self.subscription == event.subscription())
     }
 }
 
@@ -127,20 +127,20 @@ impl StreamReader {
             return Some(self.sent(preamble));
         }
         loop {
-            let Ok(heard) = timeout_at(self.heartbeat_at, self.listener.hear()).await else {
+            let Ok(received) = timeout_at(self.heartbeat_at, self.listener.receive()).await else {
                 return Some(self.sent(Bytes::from_static(b":\n\n")));
             };
-            let told = match heard {
-                Heard::Told(told) => told,
-                Heard::HungUp => return None,
-                Heard::Behind => {
+            let items = match received {
+                Received::Items(items) => items,
+                Received::Disconnected => return None,
+                Received::Lagged => {
                     tracing::info!("disconnected a reader of /v1/stream that was too slow");
                     return None;
                 }
             };
             let mut text = Vec::new();
-            for told in told.iter().filter(|told| self.filter.matches(told)) {
-                text.extend_from_slice(&told.text(render));
+            for item in items.iter().filter(|item| self.filter.matches(item)) {
+                text.extend_from_slice(&item.text(render));
             }
             if !text.is_empty() {
                 return Some(self.sent(text.into()));
@@ -158,9 +158,9 @@ impl StreamReader {
 }
 
 /// Returns the server-sent event of an update.
-fn render(told: &Told) -> Bytes {
+fn render(item: &StreamItem) -> Bytes {
     let mut text = Vec::with_capacity(320);
-    write(&mut text, told.number, told.happening.kind().as_str(), &StreamEventBody::from(&told.happening));
+    write(&mut text, item.number, item.event.kind().as_str(), &StreamEventBody::from(&item.event));
     text.into()
 }
 

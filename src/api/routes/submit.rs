@@ -12,12 +12,12 @@ use crate::api::openapi::responses::{BodyErrors, CommonErrors, DiskFullError, Un
 use crate::api::request::body;
 use crate::api::request::idempotency::{IdempotencyKeyHeader, mark_replayed};
 use crate::api::request::media_type::MediaType;
-use crate::api::request::query::QueryParams;
+use crate::api::request::query::NoQuery;
 use crate::api::request::submission::{self, Submission, SubmissionError};
 use crate::api::request::trace::TraceHeaders;
 use crate::api::state::ApiState;
 use crate::api::wire::event::{Lines, SubmitRequest, SubmitResponse};
-use crate::flow::accept::Accepted;
+use crate::flow::Accepted;
 use crate::flow::intake::BodyPermit;
 use crate::model::event::EventContent;
 use crate::store::IdempotentRequest;
@@ -54,9 +54,9 @@ pub async fn submit(
     State(api): State<ApiState>,
     key: IdempotencyKeyHeader,
     TraceHeaders(trace): TraceHeaders,
+    _: NoQuery,
     request: Request,
 ) -> Result<Response, ApiError> {
-    QueryParams::new(request.uri(), &[]).finish()?;
     let body::Read { media_type, bytes: body, held } = body::read(request, &api.flow).await?;
     let events_max = api.flow.config().server.batch_events_max;
     let submission = match media_type {

@@ -1,9 +1,9 @@
 //! Subscriptions: list, create, get, change, delete, enable and disable.
 
 use axum::Json;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, StatusCode, Uri, header};
+use http::{StatusCode, Uri, header};
 
 use crate::api::error::ApiError;
 use crate::api::openapi::parameters::{IdempotencyKey, IfMatch, Paging};
@@ -13,14 +13,15 @@ use crate::api::openapi::responses::{
 use crate::api::request::actor::AuditActor;
 use crate::api::request::body;
 use crate::api::request::idempotency::{IdempotencyKeyHeader, mark_replayed};
-use crate::api::request::if_match::{etag, if_match};
-use crate::api::request::query::QueryParams;
+use crate::api::request::if_match::{IfMatchHeader, etag};
+use crate::api::request::path::PathId;
+use crate::api::request::query::{NoQuery, QueryParams};
 use crate::api::state::{ApiState, run_blocking};
 use crate::api::wire::delivery::AttemptBody;
 use crate::api::wire::list::ListBody;
 use crate::api::wire::schema::{EntityTagText, SubscriptionIdText};
 use crate::api::wire::subscription::{ChangeBody, EnabledBody, NewSubscription, SubscriptionBody};
-use crate::flow::enable::Enabled;
+use crate::flow::manage::enable::Enabled;
 use crate::flow::{Entry, Flow};
 use crate::model::id::SubscriptionId;
 use crate::model::input::SubscriptionInput;
@@ -74,9 +75,9 @@ pub async fn create(
     State(api): State<ApiState>,
     AuditActor(actor): AuditActor,
     key: IdempotencyKeyHeader,
+    _: NoQuery,
     request: Request,
 ) -> Result<Response, ApiError> {
-    QueryParams::new(request.uri(), &[]).finish()?;
     let bytes = body::read_json(request, &api.flow).await?;
     let once = key.with_body(&bytes);
     let input = SubscriptionInput::read(&body::members(&bytes)?).map_err(ApiError::Invalid)?;
@@ -104,12 +105,10 @@ pub async fn create(
 )]
 pub async fn get(
     State(api): State<ApiState>,
-    Path(id): Path<String>,
-    uri: Uri,
+    _: NoQuery,
+    PathId(id): PathId<SubscriptionId>,
 ) -> Result<Response, ApiError> {
-    QueryParams::new(&uri, &[]).finish()?;
-    let entry =
-        api.flow.subscription(read_id(&id)?).ok_or_else(|| ApiError::not_found("subscription", id))?;
+    let entry = api.flow.subscription(id).ok_or_else(|| ApiError::not_found("subscription", id))?;
     respond(api, entry, |body, _| body).await
 }
 
@@ -132,13 +131,12 @@ pub async fn get(
 )]
 pub async fn change(
     State(api): State<ApiState>,
-    Path(text): Path<String>,
     AuditActor(actor): AuditActor,
+    _: NoQuery,
+    IfMatchHeader(expected): IfMatchHeader,
+    PathId(id): PathId<SubscriptionId>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    QueryParams::new(request.uri(), &[]).finish()?;
-    let id = read_id(&text)?;
-    let expected = if_match(request.headers())?;
     let members = body::read_members(request, &api.flow).await?;
     let entry = api.flow.change(actor, id, expected, members).await?;
     respond(api, entry, |body, _| body).await
@@ -157,13 +155,11 @@ pub async fn change(
 )]
 pub async fn delete(
     State(api): State<ApiState>,
-    Path(id): Path<String>,
     AuditActor(actor): AuditActor,
-    headers: HeaderMap,
-    uri: Uri,
+    _: NoQuery,
+    IfMatchHeader(expected): IfMatchHeader,
+    PathId(id): PathId<SubscriptionId>,
 ) -> Result<StatusCode, ApiError> {
-    QueryParams::new(&uri, &[]).finish()?;
-    let (id, expected) = (read_id(&id)?, if_match(&headers)?);
     api.flow.delete(actor, id, expected).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -185,14 +181,12 @@ pub async fn delete(
 )]
 pub async fn enable(
     State(api): State<ApiState>,
-    Path(id): Path<String>,
     AuditActor(actor): AuditActor,
-    headers: HeaderMap,
-    uri: Uri,
+    _: NoQuery,
+    IfMatchHeader(expected): IfMatchHeader,
+    PathId(id): PathId<SubscriptionId>,
 ) -> Result<Response, ApiError> {
-    QueryParams::new(&uri, &[]).finish()?;
-    let expected = if_match(&headers)?;
-    let Enabled { entry, check, .. } = api.flow.enable(actor, read_id(&id)?, expected).await?;
+    let Enabled { entry, check, .. } = api.flow.enable(actor, id, expected).await?;
     let health_check = check.as_ref().map(AttemptBody::from);
     respond(api, entry, |subscription, _| EnabledBody { subscription, health_check }).await
 }
@@ -213,23 +207,13 @@ pub async fn enable(
 )]
 pub async fn disable(
     State(api): State<ApiState>,
-    Path(id): Path<String>,
     AuditActor(actor): AuditActor,
-    headers: HeaderMap,
-    uri: Uri,
+    _: NoQuery,
+    IfMatchHeader(expected): IfMatchHeader,
+    PathId(id): PathId<SubscriptionId>,
 ) -> Result<Response, ApiError> {
-    QueryParams::new(&uri, &[]).finish()?;
-    let expected = if_match(&headers)?;
-    let entry = api.flow.disable(actor, read_id(&id)?, expected).await?;
+    let entry = api.flow.disable(actor, id, expected).await?;
     respond(api, entry, |body, _| body).await
-}
-
-/// Parses a subscription's id. A malformed id is answered with 404.
-///
-/// # Errors
-/// `not-found`.
-pub fn read_id(text: &str) -> Result<SubscriptionId, ApiError> {
-    text.parse().map_err(|_| ApiError::not_found("subscription", text))
 }
 
 /// Returns the JSON form of a subscription. Reads its statistics from the log, so it must run where blocking is allowed.

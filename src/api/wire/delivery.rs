@@ -4,7 +4,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::schema::{AttemptError, DeliveryIdText, DeliveryState, EventIdText, SubscriptionIdText, Time};
-use crate::flow::view::DeliveryView;
+use crate::flow::query::status::DeliveryView;
 use crate::model::attempt::{Attempt, Outcome};
 use crate::model::delivery::{Delivery, Progress};
 use crate::model::time::{Timestamp, millis};

@@ -15,8 +15,8 @@ use super::schema::{
     CompanyText, EventIdText, EventTypeText, GivenTime, Json, ProjectText, SenderIdText, SubscriptionIdText,
     Time,
 };
-use crate::flow::accept::Accepted;
-use crate::flow::view::Explanation;
+use crate::flow::Accepted;
+use crate::flow::query::status::Explanation;
 use crate::model::event::{Event, EventContent};
 use crate::model::id::EventId;
 use crate::model::time::Timestamp;

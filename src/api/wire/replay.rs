@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use super::schema::{
     DeliveryIdText, FinalState, GivenTime, ReplayIdText, ReplayState, SubscriptionIdText, Time,
 };
-use crate::flow::redeliver::Redelivered;
+use crate::flow::replay::event::Redelivered;
 use crate::model::delivery::DeliveryState;
 use crate::model::replay::{JobState, ReplayJob};
 use crate::model::time::Timestamp;

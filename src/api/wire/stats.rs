@@ -6,8 +6,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::schema::Time;
-use crate::flow::meter::{Latency, Reading};
-use crate::flow::numbers::{Deliveries, Healths, Numbers};
+use crate::flow::measure::meter::{Latency, Reading};
+use crate::flow::query::numbers::{Deliveries, Healths, Numbers};
 use crate::model::attempt::ErrorClass;
 use crate::model::time::Timestamp;
 

@@ -9,7 +9,7 @@ use super::schema::{
     AttemptError, CompanyText, DeliveryIdText, DisabledReason, EventIdText, EventTypeText, FinalState,
     Health, ProjectText, SubscriptionChangeKind, SubscriptionIdText, Time,
 };
-use crate::flow::stream::{Gap, Happening};
+use crate::flow::stream::{Gap, StreamEvent};
 use crate::model::attempt::ErrorClass;
 use crate::model::id::{DeliveryId, EventId, SubscriptionId};
 use crate::model::subscription;
@@ -17,7 +17,7 @@ use crate::model::time::{Timestamp, millis};
 
 /// The data of a stream event. Its form depends on the `event` field.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Happening)]
+#[schema(as = StreamEvent)]
 #[serde(untagged)]
 pub enum StreamEventBody {
     /// The data of `event.accepted`.
@@ -173,10 +173,10 @@ impl From<Gap> for GapBody {
     }
 }
 
-impl From<&Happening> for StreamEventBody {
-    fn from(happening: &Happening) -> Self {
+impl From<&StreamEvent> for StreamEventBody {
+    fn from(happening: &StreamEvent) -> Self {
         match happening {
-            Happening::EventAccepted { event, event_type, project, company, matched } => {
+            StreamEvent::EventAccepted { event, event_type, project, company, matched } => {
                 Self::EventAccepted(EventAcceptedBody {
                     event: *event,
                     r#type: event_type.to_string(),
@@ -186,7 +186,7 @@ impl From<&Happening> for StreamEventBody {
                     accepted_at: event.time(),
                 })
             }
-            Happening::AttemptFinished {
+            StreamEvent::AttemptFinished {
                 delivery,
                 event,
                 subscription,
@@ -204,7 +204,7 @@ impl From<&Happening> for StreamEventBody {
                 status: outcome.ok(),
                 error: outcome.err().map(ErrorClass::as_str),
             }),
-            Happening::DeliverySettled { delivery, event, subscription, state, at } => {
+            StreamEvent::DeliverySettled { delivery, event, subscription, state, at } => {
                 Self::DeliverySettled(DeliverySettledBody {
                     delivery: *delivery,
                     event: *event,
@@ -213,7 +213,7 @@ impl From<&Happening> for StreamEventBody {
                     at: *at,
                 })
             }
-            Happening::SubscriptionChanged { subscription, change, health, disabled_reason, at } => {
+            StreamEvent::SubscriptionChanged { subscription, change, health, disabled_reason, at } => {
                 Self::SubscriptionChanged(SubscriptionChangedBody {
                     subscription: *subscription,
                     change: change.as_str(),

@@ -14,7 +14,7 @@ use super::schema::{
 };
 use super::setting_schema;
 use crate::flow::Entry;
-use crate::flow::view::Stats;
+use crate::flow::query::status::Stats;
 use crate::model::secret::SigningSecret;
 use crate::model::setting::{SETTINGS, Setting, SubscriptionSpec};
 use crate::model::time::Timestamp;

@@ -7,6 +7,8 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::json;
 
+use super::disk_queue::ReadNumber;
+use super::item::{KEY_MAX, QueueKey, Route};
 use super::*;
 use crate::model::input::SubscriptionInput;
 use crate::model::subscription::{Disabled, DisabledReason, ManagedBy};
@@ -29,64 +31,64 @@ fn subscription(settings: &serde_json::Value) -> Arc<Subscription> {
 }
 
 #[test]
-fn a_hand_full_of_what_is_due_later_waits_and_reads_nothing() {
-    let mut world = World::new(1, &json!({}));
+fn a_buffer_of_deliveries_due_later_waits_and_reads_nothing() {
+    let mut model = Model::new(1, &json!({}));
     let (now, later) = (Timestamp::from_millis(1_000_000), Timestamp::from_millis(1_000_001));
     for id in 1..=20 {
-        world.lane.admit(DeliveryId::from_bits(id), later);
+        model.lane.add_row(DeliveryId::from_bits(id), later);
     }
-    assert!(world.lane.horizon < KEY_MAX);
-    assert!(matches!(world.lane.next(now, world.start), Next::Wait(until) if until == later));
-    assert!(matches!(world.lane.next(later, world.start), Next::Start(_)));
+    assert!(model.lane.disk.cursor() < KEY_MAX);
+    assert!(matches!(model.lane.next(now, model.start), Next::Wait(until) if until == later));
+    assert!(matches!(model.lane.next(later, model.start), Next::Start(_)));
 }
 
 #[test]
-fn nothing_waits_for_as_long_as_the_clock_was_set_back() {
-    let mut world = World::new(1, &json!({}));
+fn a_clock_set_back_delays_nothing() {
+    let mut model = Model::new(1, &json!({}));
     let due = Timestamp::from_millis(10_000_000_000);
-    let ask = |world: &mut World, back: Duration| world.lane.next(due.before(back), world.start);
-    world.lane.rest_until = Some(due);
-    world.lane.admit(DeliveryId::from_bits(1), due);
+    let ask = |model: &mut Model, back: Duration| model.lane.next(due.before(back), model.start);
+    model.lane.paused_until = Some(due);
+    model.lane.add_row(DeliveryId::from_bits(1), due);
     for _ in 0..2 {
-        assert!(matches!(ask(&mut world, WAIT_MAX), Next::Wait(until) if until == due));
-        world.lane.rest_until = None;
+        assert!(matches!(ask(&mut model, WAIT_MAX), Next::Wait(until) if until == due));
+        model.lane.paused_until = None;
     }
-    world.lane.rest_until = Some(due);
-    assert!(matches!(ask(&mut world, WAIT_MAX + Duration::from_millis(1)), Next::Start(_)));
+    model.lane.paused_until = Some(due);
+    assert!(matches!(ask(&mut model, WAIT_MAX + Duration::from_millis(1)), Next::Start(_)));
 }
 
 /// What the committer will write, and what the lane is told once it is durable.
 enum Commit {
-    Append(DeliveryId, Way),
+    Append(DeliveryId, Route),
     Settle { id: DeliveryId, due_was: Option<Timestamp>, due: Option<Timestamp> },
     Park(Vec<DeliveryId>),
 }
 
 struct Read {
     page: Page,
-    rows: Option<Vec<Key>>,
+    rows: Option<Vec<QueueKey>>,
 }
 
 /// Where the probe stands; none if it no longer waits.
 struct Found(Option<Timestamp>);
 
 struct Fetch {
-    serial: Serial,
+    number: ReadNumber,
     probe: DeliveryId,
     found: Option<Found>,
 }
 
-struct World {
+struct Model {
     rng: StdRng,
     lane: LaneState,
     start: Instant,
     now_ms: u64,
-    disk: BTreeSet<Key>,
+    disk: BTreeSet<QueueKey>,
     queue: VecDeque<Commit>,
     written: VecDeque<Commit>,
     read: Option<Read>,
     fetch: Option<Fetch>,
-    out: Vec<Item>,
+    out: Vec<LaneDelivery>,
     waiting: HashMap<DeliveryId, Timestamp>,
     done: BTreeSet<DeliveryId>,
     last: u128,
@@ -94,12 +96,12 @@ struct World {
     started_order: Vec<DeliveryId>,
 }
 
-impl World {
+impl Model {
     fn new(seed: u64, settings: &serde_json::Value) -> Self {
         let limits = Limits { max_in_flight: 4, page: 8, wait_max: WAIT_MAX };
         Self {
             rng: StdRng::seed_from_u64(seed),
-            lane: LaneState::new(subscription(settings), HealthState::default(), limits, Line::Empty),
+            lane: LaneState::new(subscription(settings), HealthState::default(), limits, InitialQueue::Empty),
             start: Instant::now(),
             now_ms: 1_000_000,
             disk: BTreeSet::new(),
@@ -121,17 +123,17 @@ impl World {
     }
 
     fn submit(&mut self) {
-        let way = self.lane.promise(self.now());
+        let route = self.lane.reserve(self.now());
         self.last = (self.last + 1).max(u128::from(self.now_ms) << 80);
-        self.queue.push_back(Commit::Append(DeliveryId::from_bits(self.last), way));
+        self.queue.push_back(Commit::Append(DeliveryId::from_bits(self.last), route));
     }
 
     fn write(&mut self) {
         let Some(commit) = self.queue.pop_front() else { return };
         match &commit {
-            Commit::Append(id, way) => {
+            Commit::Append(id, route) => {
                 self.waiting.insert(*id, id.time());
-                if *way == Way::Queued {
+                if *route == Route::Disk {
                     self.disk.insert((id.time(), *id));
                 }
             }
@@ -160,17 +162,17 @@ impl World {
     fn acknowledge(&mut self) {
         match self.written.pop_front() {
             None => {}
-            Some(Commit::Append(id, Way::Queued)) => self.lane.admit(id, id.time()),
-            Some(Commit::Append(id, Way::Later)) => {
-                assert!(self.lane.hold(id));
+            Some(Commit::Append(id, Route::Disk)) => self.lane.add_row(id, id.time()),
+            Some(Commit::Append(id, Route::DiskLater)) => {
+                assert!(self.lane.await_row(id));
                 self.queue.push_back(Commit::Park(vec![id]));
             }
-            Some(Commit::Append(id, Way::Fresh)) => {
-                let is_taken = self.lane.take_fresh(Item::fresh(id, None));
+            Some(Commit::Append(id, Route::Memory)) => {
+                let is_taken = self.lane.add_fresh(LaneDelivery::fresh(id, None));
                 self.queue.extend((!is_taken).then(|| Commit::Park(vec![id])));
             }
-            Some(Commit::Settle { id, due, .. }) => self.lane.settled(id, due),
-            Some(Commit::Park(ids)) => ids.into_iter().for_each(|id| self.lane.settled(id, Some(id.time()))),
+            Some(Commit::Settle { id, due, .. }) => self.lane.release(id, due),
+            Some(Commit::Park(ids)) => ids.into_iter().for_each(|id| self.lane.release(id, Some(id.time()))),
         }
         self.pump();
     }
@@ -180,14 +182,14 @@ impl World {
             let instant = self.start + Duration::from_millis(self.now_ms);
             match self.lane.next(self.now(), instant) {
                 Next::Start(item) => self.started(item),
-                Next::Load(page) => self.read = Some(Read { page, rows: None }),
-                Next::Fetch(serial, probe) => self.fetch = Some(Fetch { serial, probe, found: None }),
+                Next::ReadPage(page) => self.read = Some(Read { page, rows: None }),
+                Next::ReadProbe(number, probe) => self.fetch = Some(Fetch { number, probe, found: None }),
                 Next::Wait(_) | Next::Nothing => return,
             }
         }
     }
 
-    fn started(&mut self, item: Item) {
+    fn started(&mut self, item: LaneDelivery) {
         self.starts += 1;
         self.started_order.push(item.id);
         assert!(self.out.iter().all(|out| out.id != item.id), "{} is out twice", item.id);
@@ -208,7 +210,7 @@ impl World {
         let mut health = self.lane.health.clone();
         health.failing_since = if succeeds { None } else { Some(now) };
         let due = (!is_final).then(|| now.after(Duration::from_millis(self.rng.random_range(0..3000))));
-        let freed = self.lane.answered(item.id, Answer { health, rest_until: None, is_final });
+        let freed = self.lane.end_attempt(item.id, AttemptEffect { health, paused_until: None, is_final });
         self.queue.push_back(Commit::Settle { id: item.id, due_was: item.has_row.then_some(item.due), due });
         if !freed.is_empty() {
             self.queue.push_back(Commit::Park(freed));
@@ -216,7 +218,7 @@ impl World {
         self.pump();
     }
 
-    fn rows(&self, page: Page) -> Vec<Key> {
+    fn rows(&self, page: Page) -> Vec<QueueKey> {
         self.disk.iter().filter(|key| **key > page.after).take(page.rows_max).copied().collect()
     }
 
@@ -225,17 +227,17 @@ impl World {
             None => {}
             Some(Read { page, rows: None }) => self.read = Some(Read { page, rows: Some(self.rows(page)) }),
             Some(Read { page, rows: Some(rows) }) => {
-                self.lane.loaded(page, &rows);
+                self.lane.page_read(page, &rows);
                 self.pump();
             }
         }
-        if let Some(Fetch { serial, probe, found }) = &mut self.fetch {
+        if let Some(Fetch { number, probe, found }) = &mut self.fetch {
             match found.take() {
                 None => *found = Some(Found(self.waiting.get(probe).copied())),
                 Some(Found(due)) => {
-                    let (serial, probe) = (*serial, *probe);
+                    let (number, probe) = (*number, *probe);
                     self.fetch = None;
-                    self.lane.fetched(serial, probe, due);
+                    self.lane.probe_read(number, probe, due);
                     self.pump();
                 }
             }
@@ -254,7 +256,8 @@ impl World {
             self.write();
             self.acknowledge();
         }
-        let released: Vec<Key> = self.disk.iter().filter(|(due, id)| *due > id.time()).copied().collect();
+        let released: Vec<QueueKey> =
+            self.disk.iter().filter(|(due, id)| *due > id.time()).copied().collect();
         for (due, id) in released {
             self.disk.remove(&(due, id));
             self.disk.insert((id.time(), id));
@@ -282,10 +285,10 @@ impl World {
             11 if self.lane.health.disabled.is_some() && self.out.is_empty() => self.enable(),
             _ => {}
         }
-        assert!(self.lane.hand.len() <= 8 + 4, "a lane holds a page");
+        assert!(self.lane.buffered.len() <= 8 + 4, "a lane holds a page");
     }
 
-    fn settle_down(&mut self) {
+    fn settle_all(&mut self) {
         for _ in 0..200_000 {
             self.step(false);
             let is_still = self.queue.is_empty() && self.written.is_empty() && self.out.is_empty();
@@ -302,31 +305,31 @@ fn every_delivery_ends_once_in_any_interleaving() {
     for settings in [json!({}), json!({"ordering": "fifo"})] {
         for seed in 0..200 {
             println!("SEED={seed} {settings}");
-            let mut world = World::new(seed, &settings);
+            let mut model = Model::new(seed, &settings);
             for _ in 0..4000 {
-                world.step(true);
+                model.step(true);
             }
-            world.settle_down();
+            model.settle_all();
             assert!(
-                world.disk.is_empty() && world.done.len() > 100,
+                model.disk.is_empty() && model.done.len() > 100,
                 "seed {seed}: {} done",
-                world.done.len()
+                model.done.len()
             );
         }
     }
 }
 
 #[test]
-fn fifo_starts_in_the_order_of_acceptance() {
+fn fifo_starts_deliveries_in_the_order_of_acceptance() {
     for seed in 0..50 {
         println!("SEED={seed}");
-        let mut world = World::new(seed, &json!({"ordering": "fifo"}));
+        let mut model = Model::new(seed, &json!({"ordering": "fifo"}));
         for _ in 0..2000 {
-            world.step(true);
+            model.step(true);
         }
-        world.settle_down();
+        model.settle_all();
         let mut firsts = Vec::new();
-        for id in &world.started_order {
+        for id in &model.started_order {
             if !firsts.contains(id) {
                 firsts.push(*id);
             }
@@ -336,49 +339,49 @@ fn fifo_starts_in_the_order_of_acceptance() {
 }
 
 #[test]
-fn a_dead_receiver_costs_one_request_at_a_time() {
-    let mut world = World::new(1, &json!({}));
+fn a_failing_receiver_gets_one_request_at_a_time() {
+    let mut model = Model::new(1, &json!({}));
     for _ in 0..30 {
-        world.submit();
-        world.write();
-        world.acknowledge();
+        model.submit();
+        model.write();
+        model.acknowledge();
     }
-    assert_eq!(world.out.len(), 4, "as many as may be out at once, before the first answer");
+    assert_eq!(model.out.len(), 4, "as many as may be out at once, before the first answer");
     for _ in 0..4 {
-        world.answer(false);
+        model.answer(false);
     }
-    assert_eq!(world.out.len(), 0, "after two failures in a row only the probe goes, when it is due");
-    let before = world.starts;
+    assert_eq!(model.out.len(), 0, "after two failures in a row only the probe goes, when it is due");
+    let before = model.starts;
     for _ in 0..2000 {
-        world.now_ms += 10;
-        world.write();
-        world.acknowledge();
-        world.advance_read();
-        assert!(world.out.len() <= 1);
+        model.now_ms += 10;
+        model.write();
+        model.acknowledge();
+        model.advance_read();
+        assert!(model.out.len() <= 1);
     }
-    assert_eq!(world.starts, before + 1, "the probe went, and the others wait for its answer");
-    world.answer(true);
-    assert!(world.out.len() <= 4);
-    world.settle_down();
-    assert_eq!(world.done.len(), 30);
+    assert_eq!(model.starts, before + 1, "the probe went, and the others wait for its answer");
+    model.answer(true);
+    assert!(model.out.len() <= 4);
+    model.settle_all();
+    assert_eq!(model.done.len(), 30);
 }
 
 #[test]
-fn a_rate_limit_is_never_exceeded_in_any_span() {
-    let mut world = World::new(3, &json!({"rate_limit": "5/s"}));
+fn a_rate_limit_holds_in_every_span() {
+    let mut model = Model::new(3, &json!({"rate_limit": "5/s"}));
     let mut starts = Vec::new();
     for _ in 0..3000 {
-        let before = world.starts;
-        if world.now_ms.is_multiple_of(20) {
-            world.submit();
+        let before = model.starts;
+        if model.now_ms.is_multiple_of(20) {
+            model.submit();
         }
-        world.write();
-        world.acknowledge();
-        world.advance_read();
-        world.answer(true);
-        world.pump();
-        starts.extend((before..world.starts).map(|_| world.now_ms));
-        world.now_ms += 5;
+        model.write();
+        model.acknowledge();
+        model.advance_read();
+        model.answer(true);
+        model.pump();
+        starts.extend((before..model.starts).map(|_| model.now_ms));
+        model.now_ms += 5;
     }
     assert!(starts.len() >= 70, "15 s at 5/s: {}", starts.len());
     assert!(starts.windows(6).all(|six| six[5] - six[0] >= 1000));

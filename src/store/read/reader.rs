@@ -41,10 +41,15 @@ pub struct Reader {
 }
 
 impl Reader {
+    fn flush(&self) -> Result<(), StoreError> {
+        self.tables.flush()
+    }
+
     /// Returns a function that flushes the log, and keeps the store locked while it exists.
     pub(in crate::store) fn flusher(&self) -> Arc<dyn Fn() + Send + Sync> {
+        // A method of the whole reader: the closure must own the directory's lock, not the tables alone.
         let reader = self.clone();
-        Arc::new(move || drop(reader.tables.flush()))
+        Arc::new(move || drop(reader.flush()))
     }
 
     /// How many bytes the rows of the log have, keys included: less than what its files take.

@@ -34,6 +34,9 @@ struct Watch {
 
 static WATCH: Mutex<Option<Watch>> = Mutex::new(None);
 
+/// Each test holds this lock while it runs, since a process watches one directory at a time.
+pub(crate) static ONE_TEST: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 fn watch() -> MutexGuard<'static, Option<Watch>> {
     WATCH.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,0 +1,178 @@
+//! Switching subscriptions on and off by hand.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use crate::model::attempt::Attempt;
+use crate::model::id::SubscriptionId;
+use crate::model::subscription::{Disabled, DisabledReason, HealthState};
+use crate::model::time::Timestamp;
+use crate::rules::matcher::Presence;
+use crate::store::StoreError;
+
+use crate::flow::change::audit::{Action, Actor};
+use crate::flow::change::conflict::Conflict;
+use crate::flow::change::entry::Entry;
+use crate::flow::change::error::ChangeError;
+use crate::flow::change::version::Expected;
+use crate::flow::inner::Flow;
+use crate::flow::lane::Lane;
+use crate::flow::notices::raise::after_enabling;
+use crate::flow::stream::Change;
+
+/// How many held deliveries are made due in one durable step.
+const RELEASE_ROWS_MAX: usize = 256;
+
+/// A subscription that is switched on.
+#[derive(Debug)]
+pub struct Enabled {
+    /// The subscription.
+    pub entry: Entry,
+    /// The health check that went before; none if there was no need of one.
+    pub check: Option<Attempt>,
+}
+
+/// Returns the health of a subscription that is manually disabled at `at`.
+pub(in crate::flow) fn manually_disabled(health: &HealthState, at: Timestamp) -> HealthState {
+    let disabled = Disabled { reason: DisabledReason::Manual, at, detail: String::new() };
+    HealthState { disabled: Some(disabled), ..health.clone() }
+}
+
+impl Flow {
+    /// Switches a subscription on; everything held goes out, oldest first.
+    ///
+    /// One that was failing, or was switched off for that, has to pass a health check first.
+    pub async fn enable(
+        &self,
+        actor: Actor,
+        id: SubscriptionId,
+        expected: Expected,
+    ) -> Result<Enabled, ChangeError> {
+        self.complete(|flow| async move { flow.enable_audited(&actor, id, &expected).await }).await
+    }
+
+    pub(in crate::flow) async fn enable_audited(
+        &self,
+        actor: &Actor,
+        id: SubscriptionId,
+        expected: &Expected,
+    ) -> Result<Enabled, ChangeError> {
+        let enabled = self.enable_managed(id, expected).await?;
+        actor.note(Action::SubscriptionEnabled, id, "");
+        Ok(enabled)
+    }
+
+    /// As [`enable`](Self::enable), without an audit line.
+    pub(in crate::flow) async fn enable_managed(
+        &self,
+        id: SubscriptionId,
+        expected: &Expected,
+    ) -> Result<Enabled, ChangeError> {
+        let lane = self.lanes.get(id).ok_or_else(|| ChangeError::no_subscription(id))?;
+        let present = lane.entry();
+        expected.check(&present)?;
+        let Entry { subscription, health } = present;
+        let Some(disabled) = &health.disabled else {
+            return Ok(Enabled { entry: lane.entry(), check: None });
+        };
+        let is_trusted = disabled.reason == DisabledReason::Manual && health.failing_since.is_none();
+        let check =
+            if is_trusted { None } else { Some(self.send_health_check(&subscription, &health).await) };
+        if let Some(attempt) = check.as_ref().filter(|attempt| !attempt.outcome.is_success()) {
+            return Err(ChangeError::CheckFailed { attempt: Box::new(attempt.clone()) });
+        }
+        // Before it is on, so that nothing goes out of turn; and not under the lock of all changes.
+        while self.commit(|place, done| place.release(id, RELEASE_ROWS_MAX, done)).await? {}
+        self.switch_on(&lane, expected, disabled).await?;
+        tracing::debug!(subscription = %id, name = subscription.spec.name, "enabled a subscription");
+        Ok(Enabled { entry: lane.entry(), check })
+    }
+
+    /// Switches on what is switched off for that very reason; meanwhile others may have come to other ends.
+    async fn switch_on(
+        &self,
+        lane: &Arc<Lane>,
+        expected: &Expected,
+        was: &Disabled,
+    ) -> Result<(), ChangeError> {
+        let mut index = self.changes.lock().await;
+        let id = lane.id;
+        let place = self.store.reserve().await?;
+        let (answer, answered) = oneshot::channel();
+        let (subscription, notice) = {
+            let mut state = lane.lock();
+            match &state.health.disabled {
+                _ if state.is_deleted() => return Err(ChangeError::no_subscription(id)),
+                None => return Ok(()),
+                Some(is) if is != was => {
+                    return Err(Conflict::SwitchedOff(id).into());
+                }
+                Some(_) => expected.check(&state.entry())?,
+            }
+            let HealthState { last_success_at, last_failure_at, .. } = state.health;
+            let health = HealthState { last_success_at, last_failure_at, ..HealthState::default() };
+            // Handed in under the lane's lock, so that no answer is written down before it that comes after it.
+            place.put_health(id, health.clone(), move |result| drop(answer.send(result)));
+            state.enable(health);
+            (Arc::clone(&state.subscription), after_enabling(&mut state, self.clock.now()))
+        };
+        answered.await.unwrap_or(Err(StoreError::Closed))?;
+        if let Some(notice) = notice {
+            self.raise(notice);
+        }
+        index.put(id, &subscription.spec, Presence::Active);
+        index.commit();
+        self.publish_change(&lane.entry(), Change::Health);
+        self.pump(lane);
+        Ok(())
+    }
+
+    /// Switches a subscription off: it matches nothing, and what it has not finished waits until it is enabled.
+    pub async fn disable(
+        &self,
+        actor: Actor,
+        id: SubscriptionId,
+        expected: Expected,
+    ) -> Result<Entry, ChangeError> {
+        self.complete(|flow| async move { flow.disable_audited(&actor, id, &expected).await }).await
+    }
+
+    pub(in crate::flow) async fn disable_audited(
+        &self,
+        actor: &Actor,
+        id: SubscriptionId,
+        expected: &Expected,
+    ) -> Result<Entry, ChangeError> {
+        let entry = self.disable_managed(id, expected).await?;
+        actor.note(Action::SubscriptionDisabled, id, "");
+        Ok(entry)
+    }
+
+    /// As [`disable`](Self::disable), without an audit line.
+    pub(in crate::flow) async fn disable_managed(
+        &self,
+        id: SubscriptionId,
+        expected: &Expected,
+    ) -> Result<Entry, ChangeError> {
+        let mut index = self.changes.lock().await;
+        let lane = self.lanes.get(id).ok_or_else(|| ChangeError::no_subscription(id))?;
+        let place = self.store.reserve().await?;
+        let (answer, answered) = oneshot::channel();
+        let fresh = {
+            let mut state = lane.lock();
+            expected.check(&state.entry())?;
+            let health = manually_disabled(&state.health, self.clock.now());
+            place.put_health(id, health.clone(), move |result| drop(answer.send(result)));
+            state.disable(health)
+        };
+        self.persist_fresh(&lane, fresh);
+        answered.await.unwrap_or(Err(StoreError::Closed))?;
+        let entry = lane.entry();
+        index.put(id, &entry.subscription.spec, Presence::Disabled);
+        index.commit();
+        self.publish_change(&entry, Change::Health);
+        tracing::debug!(subscription = %id, name = entry.subscription.spec.name, "disabled a subscription");
+        Ok(entry)
+    }
+}
