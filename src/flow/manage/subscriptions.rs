@@ -39,7 +39,7 @@ impl Flow {
     }
 
     /// The oldest subscriptions, so many.
-    pub fn some_subscriptions(&self, most: usize) -> Vec<Entry> {
+    pub fn oldest_subscriptions(&self, most: usize) -> Vec<Entry> {
         self.lanes.all().iter().take(most).map(|lane| lane.entry()).collect()
     }
 
@@ -127,7 +127,7 @@ impl Flow {
 
     /// What became of a subscription that was made with an idempotency key.
     fn made_earlier(&self, id: SubscriptionId) -> Result<Entry, ChangeError> {
-        self.subscription(id).ok_or_else(|| Conflict::MadeAndDeleted(id).into())
+        self.subscription(id).ok_or_else(|| Conflict::CreatedThenDeleted(id).into())
     }
 
     /// Changes the settings that `members` names. `null` resets a setting to its default.

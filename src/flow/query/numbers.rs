@@ -7,23 +7,23 @@ use crate::store::{DeliveryCounts, StoreError};
 
 use crate::flow::inner::Flow;
 use crate::flow::measure::history::Minute;
-use crate::flow::measure::meter::Reading;
+use crate::flow::measure::meter::MeterReading;
 
 /// Everything that can be counted.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Numbers {
+pub struct DaemonStats {
     /// When the daemon started.
     pub started_at: Timestamp,
     /// For how long it has been running.
     pub uptime: std::time::Duration,
     /// What has passed through.
-    pub passed: Reading,
+    pub passed: MeterReading,
     /// What is in the log, by state.
     pub deliveries: Deliveries,
     /// How many events wait to be made durable, and how many may.
     pub queued: (usize, usize),
     /// How many subscriptions there are, by health.
-    pub subscriptions: Healths,
+    pub subscriptions: HealthCounts,
     /// How many listen to the stream, and how many may.
     pub listeners: (usize, usize),
     /// Bytes of the log's files.
@@ -51,7 +51,7 @@ pub struct Deliveries {
 
 /// Subscriptions by health.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Healths {
+pub struct HealthCounts {
     /// The newest attempt succeeded, or there was none yet.
     pub healthy: u64,
     /// The newest attempt failed.
@@ -69,8 +69,8 @@ impl Flow {
     /// Counts everything.
     ///
     /// Blocks: asks the disk, and passes over every subscription.
-    pub fn numbers(&self) -> Result<Numbers, StoreError> {
-        let (mut deliveries, mut subscriptions) = (Deliveries::default(), Healths::default());
+    pub fn daemon_stats(&self) -> Result<DaemonStats, StoreError> {
+        let (mut deliveries, mut subscriptions) = (Deliveries::default(), HealthCounts::default());
         for (id, tally) in self.reader.tallies() {
             self.count(id, tally, &mut deliveries);
         }
@@ -83,7 +83,7 @@ impl Flow {
             *count += 1;
         }
         let now = self.clock.instant();
-        Ok(Numbers {
+        Ok(DaemonStats {
             started_at: self.started_at,
             uptime: self.meter.running(now),
             passed: self.meter.read(now),
