@@ -95,6 +95,7 @@ impl ApiError {
         Self::NotFound(format!("there is no {what} '{id}'"))
     }
 
+    /// Returns the status, the last part of the `type` URI, and the title.
     const fn kind(&self) -> (StatusCode, &'static str, &'static str) {
         match self {
             Self::Malformed(_) => (StatusCode::BAD_REQUEST, "malformed", "The request cannot be parsed"),
@@ -201,7 +202,7 @@ impl ApiError {
 
     /// Returns the body of the response.
     pub fn into_body(self) -> ProblemBody {
-        let (status, word, title) = self.kind();
+        let (status, slug, title) = self.kind();
         let detail = self.detail();
         let (errors, attempt) = match self {
             Self::Malformed(problems) | Self::Invalid(problems) => (members(problems), None),
@@ -209,7 +210,7 @@ impl ApiError {
             _ => (Vec::new(), None),
         };
         ProblemBody {
-            r#type: format!("{TYPE_PREFIX}{word}"),
+            r#type: format!("{TYPE_PREFIX}{slug}"),
             title,
             status: status.as_u16(),
             detail,

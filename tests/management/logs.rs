@@ -91,14 +91,14 @@ async fn a_dead_receiver_logs_at_most_one_line_a_minute() {
         .await;
     let said = lines(&String::from_utf8(log.0.lock().unwrap().clone()).unwrap());
     let fails: Vec<&Value> =
-        said.iter().filter(|line| line["fields"]["message"] == "a receiver fails").collect();
+        said.iter().filter(|line| line["fields"]["message"] == "receiver is failing").collect();
     let attempts = dead.count();
     // Thirty retries ten seconds apart take five minutes.
     assert!((5..=7).contains(&fails.len()) && attempts > 30, "{} lines of {attempts} attempts", fails.len());
     assert!(fails.iter().all(|line| line["level"] == "WARN" && line["fields"]["subscription"] == id));
-    let off = said.iter().filter(|line| {
-        line["fields"]["message"].as_str().unwrap().starts_with("switched a subscription off")
-    });
+    let off = said
+        .iter()
+        .filter(|line| line["fields"]["message"].as_str().unwrap().starts_with("disabled a subscription"));
     assert_eq!(off.count(), 1);
     daemon.stop().await;
 }

@@ -1,4 +1,4 @@
-//! A sample, sent now because a person wants to see what the receiver makes of it.
+//! Sample events that show how a receiver answers.
 
 use crate::model::attempt::Attempt;
 use crate::model::id::{EventId, SubscriptionId};
@@ -12,9 +12,9 @@ use crate::flow::change::error::ChangeError;
 use crate::flow::inner::Flow;
 
 impl Flow {
-    /// Sends a signed sample, of this event type if one is given, whether or not the subscription is switched on.
+    /// Sends a signed sample event, of type `event_type` if given, even to a disabled subscription.
     ///
-    /// It is no delivery: nothing is written down, it is not tried again, and it says nothing of the receiver's
+    /// A sample is not a delivery: it is not stored, not retried, and does not change the subscription's
     /// health.
     pub async fn send_sample(
         &self,
@@ -24,7 +24,7 @@ impl Flow {
     ) -> Result<Attempt, ChangeError> {
         let change = |flow: Self| async move {
             let attempt = flow.attempt_sample(id, event_type).await?;
-            actor.note(Action::SubscriptionTested, id, &attempt.outcome);
+            actor.record(Action::SubscriptionTested, id, &attempt.outcome);
             Ok(attempt)
         };
         self.complete(change).await

@@ -1,4 +1,4 @@
-//! The daemon in numbers, now.
+//! The statistics of the daemon.
 
 use crate::model::id::SubscriptionId;
 use crate::model::subscription::Health;
@@ -9,68 +9,69 @@ use crate::flow::inner::Flow;
 use crate::flow::measure::history::Minute;
 use crate::flow::measure::meter::MeterReading;
 
-/// Everything that can be counted.
+/// The statistics of the daemon at one moment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DaemonStats {
     /// When the daemon started.
     pub started_at: Timestamp,
-    /// For how long it has been running.
+    /// How long the daemon has been running.
     pub uptime: std::time::Duration,
-    /// What has passed through.
+    /// The events and attempts that were counted since the start.
     pub passed: MeterReading,
-    /// What is in the log, by state.
-    pub deliveries: Deliveries,
+    /// The deliveries in the log, by state.
+    pub deliveries: DeliveryCounts,
     /// How many events wait to be made durable, and how many may.
     pub queued: (usize, usize),
-    /// How many subscriptions there are, by health.
+    /// The number of subscriptions, by health.
     pub subscriptions: HealthCounts,
-    /// How many listen to the stream, and how many may.
+    /// How many listeners the stream has, and how many it may have.
     pub listeners: (usize, usize),
-    /// Bytes of the log's files.
+    /// The size of the log's files in bytes.
     pub log_bytes: u64,
-    /// Bytes free on its disk.
+    /// The free bytes of the disk.
     pub free_bytes: u64,
 }
 
-/// Deliveries in the log, by state.
+/// The deliveries in the log, by state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Deliveries {
-    /// Waiting, and their subscription is on.
+pub struct DeliveryCounts {
+    /// Waiting, and the subscription is enabled.
     pub pending: u64,
     /// Being attempted.
     pub in_flight: u64,
-    /// Waiting, and their subscription is off.
+    /// Waiting, and the subscription is disabled.
     pub held: u64,
-    /// Taken by the receiver.
+    /// Accepted by the receiver.
     pub succeeded: u64,
-    /// Attempts used up.
+    /// Out of attempts.
     pub exhausted: u64,
-    /// Given up on.
+    /// Cancelled.
     pub cancelled: u64,
 }
 
-/// Subscriptions by health.
+/// The number of subscriptions, by health.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HealthCounts {
     /// The newest attempt succeeded, or there was none yet.
     pub healthy: u64,
     /// The newest attempt failed.
     pub failing: u64,
-    /// Switched off.
+    /// Disabled.
     pub disabled: u64,
 }
 
 impl Flow {
-    /// What passed through in each of the last `count` minutes, oldest first, the present one included.
+    /// Returns the counts of each of the last `count` minutes, oldest first. The last one is the current
+    /// minute.
     pub fn minutes(&self, count: usize) -> Vec<Minute> {
         self.meter.minutes(self.clock.instant(), count)
     }
 
-    /// Counts everything.
+    /// Returns the statistics of the daemon.
     ///
-    /// Blocks: asks the disk, and passes over every subscription.
+    /// Blocks: reads the state of the disk, and passes over every subscription.
     pub fn daemon_stats(&self) -> Result<DaemonStats, StoreError> {
-        let (mut deliveries, mut subscriptions) = (Deliveries::default(), HealthCounts::default());
+        let (mut deliveries, mut subscriptions) = (DeliveryCounts::default(), HealthCounts::default());
         for (id, tally) in self.reader.tallies() {
             self.count(id, tally, &mut deliveries);
         }
@@ -96,8 +97,8 @@ impl Flow {
         })
     }
 
-    /// Adds the deliveries of a subscription, there still or deleted.
-    fn count(&self, id: SubscriptionId, tally: DeliveryCounts, deliveries: &mut Deliveries) {
+    /// Adds the deliveries of a subscription, which may have been deleted.
+    fn count(&self, id: SubscriptionId, tally: DeliveryCounts, deliveries: &mut DeliveryCounts) {
         deliveries.succeeded += tally.succeeded;
         deliveries.exhausted += tally.exhausted;
         deliveries.cancelled += tally.cancelled;
