@@ -25,7 +25,7 @@ pub use disk::cursor::EventCursor;
 pub use disk::files::Released;
 pub use error::{EngineError, KeyError, OpenError, QueueFull, SealError, StoreError};
 pub use memory::seen::{Seen, SeenPage, SeenProject};
-pub use memory::shared::{CommitCounts, DeliveryCounts, ProgressKind, RowlessDelivery};
+pub use memory::shared::{CommitCounts, ProgressCounts, ProgressKind, RowlessDelivery};
 pub use open::{Opened, StoreOptions, open};
 pub use read::backup::{Backup, BackupError};
 pub use read::query::{DeliveryQuery, EventQuery, Page};

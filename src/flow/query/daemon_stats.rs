@@ -3,7 +3,7 @@
 use crate::model::id::SubscriptionId;
 use crate::model::subscription::Health;
 use crate::model::time::Timestamp;
-use crate::store::{DeliveryCounts, StoreError};
+use crate::store::{ProgressCounts, StoreError};
 
 use crate::flow::inner::Flow;
 use crate::flow::measure::history::Minute;
@@ -98,7 +98,7 @@ impl Flow {
     }
 
     /// Adds the deliveries of a subscription, which may have been deleted.
-    fn count(&self, id: SubscriptionId, tally: DeliveryCounts, deliveries: &mut DeliveryCounts) {
+    fn count(&self, id: SubscriptionId, tally: ProgressCounts, deliveries: &mut DeliveryCounts) {
         deliveries.succeeded += tally.succeeded;
         deliveries.exhausted += tally.exhausted;
         deliveries.cancelled += tally.cancelled;

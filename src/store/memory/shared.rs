@@ -39,7 +39,7 @@ impl From<Progress> for ProgressKind {
 
 /// How many deliveries of a subscription the log has, by how they stand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct DeliveryCounts {
+pub struct ProgressCounts {
     /// RowlessDelivery, or in the lane.
     pub waiting: u64,
     /// Taken by the receiver.
@@ -50,7 +50,7 @@ pub struct DeliveryCounts {
     pub cancelled: u64,
 }
 
-impl DeliveryCounts {
+impl ProgressCounts {
     /// All of them.
     pub fn all(&self) -> u64 {
         self.waiting + self.succeeded + self.exhausted + self.cancelled
@@ -112,9 +112,9 @@ pub(in crate::store) struct State {
     pub(in crate::store) durable: u128,
     /// Every subscription with a row, and when it was deleted if it was.
     pub(in crate::store) subscriptions: HashMap<SubscriptionId, Option<Timestamp>>,
-    pub(in crate::store) tallies: HashMap<SubscriptionId, DeliveryCounts>,
+    pub(in crate::store) tallies: HashMap<SubscriptionId, ProgressCounts>,
     /// The tallies of all subscriptions together.
-    pub(in crate::store) total: DeliveryCounts,
+    pub(in crate::store) total: ProgressCounts,
     /// Those with something waiting on disk.
     pub(in crate::store) lines: HashMap<SubscriptionId, LaneCounts>,
     /// How many deliveries were tried and wait on disk, of all subscriptions.

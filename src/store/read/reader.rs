@@ -21,7 +21,7 @@ use crate::store::disk::files::Files;
 use crate::store::disk::fsync;
 use crate::store::disk::secret_cipher::SecretCipher;
 use crate::store::error::StoreError;
-use crate::store::memory::shared::{CommitCounts, DeliveryCounts, SharedState};
+use crate::store::memory::shared::{CommitCounts, ProgressCounts, SharedState};
 use crate::store::rows::key::{self, Table, delivery_of};
 use crate::store::rows::origin::{Origin, OriginKind, bad_event, head, index_of};
 use crate::store::rows::record::{self, EventHead};
@@ -328,17 +328,17 @@ impl Reader {
     }
 
     /// The counts of all subscriptions together.
-    pub fn total(&self) -> DeliveryCounts {
+    pub fn total(&self) -> ProgressCounts {
         self.shared.state().total
     }
 
     /// The subscription's counts over the log as far as it is kept.
-    pub fn tally(&self, subscription: SubscriptionId) -> DeliveryCounts {
+    pub fn tally(&self, subscription: SubscriptionId) -> ProgressCounts {
         self.shared.state().tallies.get(&subscription).copied().unwrap_or_default()
     }
 
     /// The counts of every subscription that has deliveries in the log.
-    pub fn tallies(&self) -> BTreeMap<SubscriptionId, DeliveryCounts> {
+    pub fn tallies(&self) -> BTreeMap<SubscriptionId, ProgressCounts> {
         self.shared.state().tallies.iter().map(|(id, tally)| (*id, *tally)).collect()
     }
 

@@ -129,7 +129,7 @@ fn check_waiting(reader: &Reader, found: &Found, shown: &Value) {
         let id: SubscriptionId = subscription["id"].as_str().unwrap().parse().unwrap();
         let stats = &subscription["stats"];
         let count = |names: &[&str]| names.iter().map(|name| stats[name].as_u64().unwrap()).sum::<u64>();
-        let expected = DeliveryCounts {
+        let expected = ProgressCounts {
             waiting: count(&["pending", "held", "in_flight"]),
             succeeded: count(&["succeeded"]),
             exhausted: count(&["exhausted"]),

@@ -162,8 +162,8 @@ impl Model {
         (origins, (deliveries - self.deliveries.len()) as u64)
     }
 
-    fn tallies(&self) -> BTreeMap<SubscriptionId, DeliveryCounts> {
-        let mut tallies: BTreeMap<_, DeliveryCounts> = BTreeMap::new();
+    fn tallies(&self) -> BTreeMap<SubscriptionId, ProgressCounts> {
+        let mut tallies: BTreeMap<_, ProgressCounts> = BTreeMap::new();
         for known in self.deliveries.values() {
             tallies.entry(known.delivery.subscription).or_default().add(known.kind());
         }
@@ -184,10 +184,10 @@ impl Model {
     }
 
     fn check(&self, reader: &Reader) {
-        let some = |tallies: BTreeMap<SubscriptionId, DeliveryCounts>| {
+        let some = |tallies: BTreeMap<SubscriptionId, ProgressCounts>| {
             tallies
                 .into_iter()
-                .filter(|(_, tally)| *tally != DeliveryCounts::default())
+                .filter(|(_, tally)| *tally != ProgressCounts::default())
                 .collect::<BTreeMap<_, _>>()
         };
         assert_eq!(some(reader.tallies()), some(self.tallies()));
