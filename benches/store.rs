@@ -8,8 +8,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use postrider::model::delivery::{Delivery, Progress};
 use postrider::model::event::EventContent;
 use postrider::model::id::SubscriptionId;
-use postrider::model::input::SubscriptionInput;
-use postrider::model::subscription::{ManagedBy, Subscription};
+use postrider::model::subscription::{Subscription, SubscriptionSpec};
 use postrider::model::time::Clock;
 use postrider::store::{Append, Appended, Settlement, Store, StoreOptions, Target, open};
 use rand::SeedableRng as _;
@@ -37,16 +36,7 @@ fn content() -> EventContent {
 
 fn subscription(id: SubscriptionId, clock: &Clock) -> Subscription {
     let members = serde_json::json!({ "name": "bench", "url": "https://example.com/hook" });
-    let input = SubscriptionInput::read(members.as_object().unwrap()).unwrap();
-    Subscription {
-        id,
-        spec: input.spec,
-        managed_by: ManagedBy::Api,
-        secrets: Vec::new(),
-        created_at: clock.now(),
-        updated_at: clock.now(),
-        deleted_at: None,
-    }
+    Subscription::new(id, SubscriptionSpec::read(&members).unwrap(), clock.now())
 }
 
 async fn append(store: &Store, subscription: SubscriptionId, count: usize) -> Vec<Appended> {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering as Atomic};
 use postrider::model::event::EventContent;
 use postrider::model::id::SubscriptionId;
 use postrider::model::selector::{EventSelector, ProjectSelector};
-use postrider::model::subscription::{Format, Ordering, SubscriptionSpec};
+use postrider::model::subscription::SubscriptionSpec;
 use postrider::model::time::Timestamp;
 use postrider::rules::matcher::{Candidate, Index, MatchOutcome, Matches, Presence};
 use rand::rngs::StdRng;
@@ -17,22 +17,7 @@ use rand::{RngExt as _, SeedableRng as _};
 type Oracle = BTreeMap<SubscriptionId, (SubscriptionSpec, Presence)>;
 
 fn spec(events: EventSelector, projects: ProjectSelector, filter: Option<String>) -> SubscriptionSpec {
-    SubscriptionSpec {
-        name: "any".to_owned(),
-        url: "https://receiver.example/hook".parse().unwrap(),
-        events,
-        projects,
-        filter,
-        format: Format::Standard,
-        headers: BTreeMap::new(),
-        timeout: None,
-        retry_schedule: None,
-        max_in_flight: None,
-        rate_limit: None,
-        ordering: Ordering::None,
-        tls: postrider::model::tls::Tls::default(),
-        notify_email: None,
-    }
+    SubscriptionSpec { events, projects, filter, ..SubscriptionSpec::example() }
 }
 
 /// A small set of names, so that every kind of overlap between terms occurs.

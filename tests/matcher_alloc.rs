@@ -2,16 +2,14 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 #![expect(unsafe_code, reason = "an allocator is unsafe by its trait; this one only counts")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-use std::collections::BTreeMap;
-
 use postrider::model::event::EventContent;
 use postrider::model::id::SubscriptionId;
 use postrider::model::selector::{EventSelector, ProjectSelector};
-use postrider::model::subscription::{Format, Ordering, SubscriptionSpec};
+use postrider::model::subscription::SubscriptionSpec;
 use postrider::model::time::Timestamp;
 use postrider::rules::matcher::{Candidate, Index, Matches, Presence};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
 
 thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
@@ -38,20 +36,9 @@ static ALLOCATOR: Counting = Counting;
 
 fn spec(events: &[String], projects: &[String]) -> SubscriptionSpec {
     SubscriptionSpec {
-        name: String::new(),
-        url: "https://receiver.example/".parse().unwrap(),
         events: EventSelector::parse(events).unwrap(),
         projects: ProjectSelector::parse(projects).unwrap(),
-        filter: None,
-        format: Format::Standard,
-        headers: BTreeMap::new(),
-        timeout: None,
-        retry_schedule: None,
-        max_in_flight: None,
-        rate_limit: None,
-        ordering: Ordering::None,
-        tls: postrider::model::tls::Tls::default(),
-        notify_email: None,
+        ..SubscriptionSpec::example()
     }
 }
 

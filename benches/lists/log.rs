@@ -8,8 +8,7 @@ use postrider::model::attempt::{Attempt, Outcome};
 use postrider::model::delivery::{Delivery, Progress};
 use postrider::model::event::EventContent;
 use postrider::model::id::SubscriptionId;
-use postrider::model::input::SubscriptionInput;
-use postrider::model::subscription::{Disabled, DisabledReason, HealthState, ManagedBy, Subscription};
+use postrider::model::subscription::{Disabled, DisabledReason, HealthState, Subscription, SubscriptionSpec};
 use postrider::model::time::{Clock, Timestamp};
 use postrider::store::{Append, Place, Settlement, Store, StoreError, StoreOptions, Target, open};
 use rand::rngs::StdRng;
@@ -130,15 +129,8 @@ impl Builder {
                 "timeout": "60s", "events": ["nothing.of.this"],
             });
             let now = self.clock.now();
-            let subscription = Subscription {
-                id: subscription_id(number),
-                spec: SubscriptionInput::read(members.as_object().unwrap()).unwrap().spec,
-                managed_by: ManagedBy::Api,
-                secrets: Vec::new(),
-                created_at: now,
-                updated_at: now,
-                deleted_at: None,
-            };
+            let subscription =
+                Subscription::new(subscription_id(number), SubscriptionSpec::read(&members).unwrap(), now);
             let disabled = Disabled { reason: DisabledReason::Exhausted, at: now, detail: "500".to_owned() };
             let disabled = OFF.contains(&number).then_some(disabled);
             let health = HealthState { disabled, ..HealthState::default() };

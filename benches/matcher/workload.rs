@@ -1,10 +1,8 @@
 //! Subscriptions and events with known distributions, the same for the index and all baselines.
 
-use std::collections::BTreeMap;
-
 use postrider::model::event::EventContent;
 use postrider::model::selector::{EventSelector, ProjectSelector};
-use postrider::model::subscription::{Format, Ordering, SubscriptionSpec};
+use postrider::model::subscription::SubscriptionSpec;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
@@ -234,20 +232,9 @@ impl Wish {
         let projects: Vec<String> =
             projects.chain(companies).chain(except_projects).chain(all(self.is_for_all_projects())).collect();
         SubscriptionSpec {
-            name: String::new(),
-            url: "https://receiver.example/".parse().unwrap(),
             events: EventSelector::parse(&events).unwrap(),
             projects: ProjectSelector::parse(&projects).unwrap(),
-            filter: None,
-            format: Format::Standard,
-            headers: BTreeMap::new(),
-            timeout: None,
-            retry_schedule: None,
-            max_in_flight: None,
-            rate_limit: None,
-            ordering: Ordering::None,
-            tls: postrider::model::tls::Tls::default(),
-            notify_email: None,
+            ..SubscriptionSpec::example()
         }
     }
 }

@@ -1,14 +1,21 @@
 //! The HTTP API under `/v1`, and the server that accepts its connections.
 //!
-//! [`router`] builds the routes over a [`Flow`](crate::flow::Flow), and [`serve::serve`] serves them. A request
-//! first passes [`guard::access`]; then its handler in [`routes`] reads it ([`request`]), calls the flow and answers
-//! in a JSON form of [`wire`]. Every [`error`](error::ApiError) is answered with an RFC 9457 [`problem`]. Handlers change nothing but through
-//! the flow, which takes the decisions: a submitted event goes on in
+//! [`router`] builds the routes over a [`Flow`](crate::flow::Flow), and [`serve::serve`] serves them. A request first
+//! passes the access check of [`guard`]. Then a handler of [`routes`] reads it with [`request`], calls the flow, and
+//! answers in a JSON form of [`wire`]. An [`ApiError`](error::ApiError) is answered with an RFC 9457 [`problem`].
+//!
+//! The API writes only through the flow, which also takes the decisions. A submitted event continues in
 //! [`Flow::accept`](crate::flow::Flow::accept).
 //!
-//! The folders are layers, and a file imports from those above its own only: [`wire`], [`problem`], [`mod@error`] and [`caller`];
-//! [`request`]; [`guard`] and [`openapi`]; [`state`] and [`routes`]; [`mod@router`]. [`serve`] knows only the peer's
-//! address of [`caller`].
+//! The modules are layers. Each imports only from those before it:
+//!
+//! 1. [`wire`], [`problem`], [`mod@error`], [`caller`]: the JSON forms, the errors and the origin of a request.
+//! 2. [`request`]: readers of bodies, query parameters and headers.
+//! 3. [`guard`], [`openapi`]: the access check, and the shared parts of the OpenAPI document.
+//! 4. [`state`], [`routes`]: the handlers.
+//! 5. [`mod@router`]: the routes.
+//!
+//! [`serve`] stands apart. It only needs the type of a request's peer from [`caller`].
 
 pub use self::router::router;
 

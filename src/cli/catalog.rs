@@ -1,13 +1,13 @@
-//! `postrider event-types` and `postrider projects`: the catalog, and what has been seen.
+//! `postrider event-types` and `postrider projects`: list what the config file names and what events have named.
 
 use std::path::Path;
 
 use clap::Args;
 
-use super::Output;
 use super::connection::Connection;
 use super::pages::{Paging, show};
 use super::table::Column;
+use crate::console::Output;
 
 const EVENT_TYPES: [Column; 6] = [
     ("name", "/name"),

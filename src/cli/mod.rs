@@ -1,25 +1,23 @@
-//! The command line: what is asked, said back aloud, and an exit code: 0 done, 1 failed, 2 bad use.
+//! The command line: parses arguments, runs a command, and returns an exit code: 0 success, 1 failure, 2 wrong usage.
 //!
-//! Holds no logic of the daemon's. `send`, `listen` and what manages a daemon are its peers: they speak to it over
-//! HTTP alone, and can do nothing that the API cannot.
+//! The commands contain no logic of the daemon. The commands that manage a daemon use its HTTP API and can do nothing
+//! else.
 
 mod backup;
-mod bench;
 mod catalog;
 mod check;
-mod client;
 mod completions;
 mod connection;
 mod deliveries;
-mod demo;
 mod events;
 mod export;
 mod journal;
 mod keygen;
 mod listen;
 mod log;
+mod lookup;
 mod man;
-mod moment;
+
 mod pages;
 mod preset;
 mod progress;
@@ -33,6 +31,7 @@ mod stats;
 mod subscriptions;
 mod table;
 mod tail;
+mod time_arg;
 mod watch;
 
 use std::io::Write as _;
@@ -40,19 +39,25 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
-/// What was asked for.
+#[cfg(feature = "bench")]
+use crate::bench;
+use crate::console::{Output, UsageError};
+#[cfg(feature = "demo")]
+use crate::demo;
+
+/// The arguments of the process.
 #[derive(Debug, Parser)]
 #[command(name = "postrider", version, about, max_term_width = 100)]
 pub struct Cli {
-    /// The config file [default: config.toml, if there is one]
+    /// The config file [default: config.toml, if it exists]
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Print JSON, one value a line
+    /// Print results as JSON, one value per line
     #[arg(long, global = true)]
     pub json: bool,
-    /// Without one, `serve`.
+    /// The subcommand; none means `serve`.
     #[command(subcommand)]
     pub command: Option<Command>,
 }
@@ -60,146 +65,110 @@ pub struct Cli {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Serve: take events in and deliver them
+    /// Run the daemon: accept events and deliver them (the default command)
     Serve,
-    /// Watch a whole daemon at work on made-up events, on a temporary data directory
+    /// Run a daemon on sample events in a temporary data directory, and show what it does
+    #[cfg(feature = "demo")]
     Demo(demo::Demo),
-    /// Measure a daemon under load: rates, latencies, and what they cost
+    /// Measure throughput, latency and resource use of a daemon under load
+    #[cfg(feature = "bench")]
     Bench(bench::Bench),
-    /// Check the config file: every problem with its line, or the settings in force
+    /// Check the config file: print every error with its line, or the resulting settings
     Check,
     /// Submit one event, or many from a file or standard input
     Send(send::Send),
-    /// Receive webhooks: verify their signatures and print them
+    /// Receive webhooks on this machine, verify their signatures and print them
     Listen(listen::Listen),
-    /// Make, show, change, test and delete subscriptions
+    /// Create, show, change, test and delete subscriptions
     Subscriptions(subscriptions::Subscriptions),
-    /// Look at events
+    /// List and show events
     Events(events::Events),
-    /// Look at deliveries; try them again or give them up
+    /// List, show, retry and cancel deliveries
     Deliveries(deliveries::Deliveries),
-    /// Deliver again from the log
+    /// Deliver past events again
     Replay(replay::Replay),
-    /// Show events, attempts and changes of health as they happen
+    /// Follow events, attempts and changes of subscriptions as they happen
     Tail(tail::Tail),
-    /// Show the daemon in numbers
+    /// Show the daemon's statistics
     Stats(stats::Stats),
-    /// List the event types: those of the config's catalog, and those seen
+    /// List the event types from the config file and from accepted events
     EventTypes(catalog::Catalog),
-    /// List the projects: those of the config's catalog, and those seen
+    /// List the projects from the config file and from accepted events
     Projects(catalog::Catalog),
-    /// Copy everything of a running daemon into one file
+    /// Back up a running daemon into one file
     Backup(backup::Backup),
-    /// Make a data directory of a backup
+    /// Create a data directory from a backup
     Restore(restore::Restore),
-    /// Print event types that are known by heart, to be appended to the config file
+    /// Print a built-in catalog of event types for the config file
     Catalog(preset::Preset),
-    /// Make an API key, or a signing secret with --webhook
+    /// Generate an API key, or with --webhook a signing secret
     Keygen(keygen::Keygen),
-    /// Print completions for a shell
+    /// Print a completion script for a shell
     Completions(completions::Completions),
-    /// Write manual pages
+    /// Write the manual pages
     #[command(hide = true)]
     Man(man::Man),
 }
 
-/// A command that was used wrongly: exit code 2 instead of 1.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct BadUse(String);
-
-/// Does what was asked and says how it went; errors go to standard error.
+/// Runs the command and returns the exit code. Errors are printed on standard error.
 pub fn run(cli: Cli) -> ExitCode {
     let Err(error) = dispatch(cli) else { return ExitCode::SUCCESS };
     let kind = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
-    // Whoever read the output has seen enough, as `head` does.
+    // The reader of the output has closed the pipe, as `head` does: that is no failure.
     if kind == Some(std::io::ErrorKind::BrokenPipe) {
         return ExitCode::SUCCESS;
     }
     let _ = writeln!(std::io::stderr(), "postrider: {error:#}");
-    if error.is::<BadUse>() { ExitCode::from(2) } else { ExitCode::FAILURE }
+    if error.is::<UsageError>() { ExitCode::from(2) } else { ExitCode::FAILURE }
 }
 
 fn dispatch(cli: Cli) -> anyhow::Result<()> {
     let output = Output { json: cli.json };
     let config = cli.config.as_deref();
     match cli.command {
-        Some(Command::Demo(demo)) => serve_with_all_cores(demo::run(demo, output)),
-        Some(Command::Bench(bench)) if bench.serves() => {
-            serve_with_all_cores(bench::run(bench, None, output))
-        }
-        Some(Command::Bench(bench)) => block_on(bench::run(bench, cli.config, output)),
+        #[cfg(feature = "demo")]
+        Some(Command::Demo(demo)) => run_on_all_cores(demo::run(demo, output)),
+        #[cfg(feature = "bench")]
+        Some(Command::Bench(bench)) if bench.serves() => run_on_all_cores(bench::run(bench, None, output)),
+        #[cfg(feature = "bench")]
+        Some(Command::Bench(bench)) => run_on_one_core(bench::run(bench, cli.config, output)),
         Some(Command::Check) => check::run(config, output),
-        Some(Command::Send(send)) => block_on(send::run(send, config, output)),
-        Some(Command::Listen(listen)) => block_on(listen::run(listen, output)),
-        Some(Command::Subscriptions(args)) => block_on(subscriptions::run(args, config, output)),
-        Some(Command::Events(args)) => block_on(events::run(args, config, output)),
-        Some(Command::Deliveries(args)) => block_on(deliveries::run(args, config, output)),
-        Some(Command::Replay(args)) => block_on(replay::run(args, config, output)),
-        Some(Command::Tail(args)) => block_on(tail::run(args, config, output)),
-        Some(Command::Stats(args)) => block_on(stats::run(args, config, output)),
-        Some(Command::EventTypes(args)) => block_on(catalog::event_types(args, config, output)),
-        Some(Command::Projects(args)) => block_on(catalog::projects(args, config, output)),
-        Some(Command::Backup(args)) => block_on(backup::run(args, config, output)),
+        Some(Command::Send(send)) => run_on_one_core(send::run(send, config, output)),
+        Some(Command::Listen(listen)) => run_on_one_core(listen::run(listen, output)),
+        Some(Command::Subscriptions(args)) => run_on_one_core(subscriptions::run(args, config, output)),
+        Some(Command::Events(args)) => run_on_one_core(events::run(args, config, output)),
+        Some(Command::Deliveries(args)) => run_on_one_core(deliveries::run(args, config, output)),
+        Some(Command::Replay(args)) => run_on_one_core(replay::run(args, config, output)),
+        Some(Command::Tail(args)) => run_on_one_core(tail::run(args, config, output)),
+        Some(Command::Stats(args)) => run_on_one_core(stats::run(args, config, output)),
+        Some(Command::EventTypes(args)) => run_on_one_core(catalog::event_types(args, config, output)),
+        Some(Command::Projects(args)) => run_on_one_core(catalog::projects(args, config, output)),
+        Some(Command::Backup(args)) => run_on_one_core(backup::run(args, config, output)),
         Some(Command::Restore(args)) => restore::run(&args, config, output),
         Some(Command::Catalog(preset)) => preset::run(&preset, output),
         Some(Command::Keygen(keygen)) => keygen::run(&keygen, output),
-        Some(Command::Completions(completions)) => completions::run(&completions),
-        Some(Command::Man(man)) => man::run(&man),
+        Some(Command::Completions(completions)) => completions::run(&completions, Cli::command()),
+        Some(Command::Man(man)) => man::run(&man, Cli::command()),
         Some(Command::Serve) | None => {
-            // Before there are threads: it changes the environment.
+            // `sockets` changes the environment, so it runs before the runtime starts threads.
             let sockets = service::sockets()?;
             let mut env: Vec<_> = std::env::vars().collect();
             env.extend(service::listen_variable(&sockets)?);
-            serve_with_all_cores(serve::run(serve::ConfigSource { file: cli.config, env }, sockets))
+            run_on_all_cores(serve::run(serve::ConfigSource { file: cli.config, env }, sockets))
         }
     }
 }
 
-fn serve_with_all_cores(daemon: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+fn run_on_all_cores(daemon: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.context("failed to start the runtime")?;
     let done = runtime.block_on(daemon);
-    // A disk or a name server that hangs must not keep the process from ending.
+    // A blocking call to a disk or a name server that hangs must not keep the process alive.
     runtime.shutdown_background();
     done
 }
 
-fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+fn run_on_one_core(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.context("failed to start the runtime")?.block_on(work)
-}
-
-/// An id that can stand in a path as it is.
-fn plain_id(text: &str) -> anyhow::Result<String> {
-    let is_plain = |character: char| character.is_ascii_alphanumeric() || character == '_';
-    if text.is_empty() || !text.chars().all(is_plain) {
-        return Err(BadUse(format!("'{text}' is not an id such as evt_01K3Z9QJ5M8W2R4T6Y8A0C2E4G")).into());
-    }
-    Ok(text.to_owned())
-}
-
-/// How results are printed.
-#[derive(Clone, Copy, Debug)]
-struct Output {
-    json: bool,
-}
-
-impl Output {
-    /// Prints the one or the other form as a line on standard output.
-    fn print(self, json: &serde_json::Value, text: &str) -> std::io::Result<()> {
-        let mut out = std::io::stdout().lock();
-        if self.json {
-            writeln!(out, "{json}")?;
-        } else {
-            writeln!(out, "{text}")?;
-        }
-        out.flush()
-    }
-
-    /// Says something beside the results, on standard error.
-    #[expect(clippy::unused_self, reason = "it belongs to how a command speaks")]
-    fn note(self, text: &str) -> std::io::Result<()> {
-        writeln!(std::io::stderr().lock(), "{text}")
-    }
 }

@@ -1,16 +1,22 @@
-//! The journey of an event, one file a step.
+//! The journey of an event, from its acceptance to the end of its last delivery. One file is one step.
 //!
-//! [`accept`] matches an event and appends it with its deliveries; once that is durable each goes to its
-//! subscription's [`lane`]. [`dispatch`] says which lane's turn it is, [`attempt`] makes the request, [`settle`]
-//! decides what follows and makes it durable, and so back to dispatch or to the end. [`recover`] re-enters the
-//! journey from the log after a restart; [`sweep`] ends it by age. People step in through [`subscriptions`],
-//! [`enable`], [`secrets`], [`reconcile`], [`sample`] and [`intervene`], and send the log out again through
-//! [`redeliver`] and [`replay`]; [`view`], [`list`], [`numbers`], [`gauges`] and [`timings`] tell them where things stand, [`stream`] what
-//! happens, [`audit`] who changed what. [`backup`] hands out the log whole. What the daemon has to say of itself goes
-//! the same way (`notices`), and to people by mail (`mail`); a collector of traces is told of each step (`traces`).
+//! `accept` matches an event and writes it to the log together with its deliveries. Once they are durable,
+//! `enqueue` gives each delivery to the `lane` of its subscription. `dispatch` decides which lane goes next,
+//! `attempt` sends the request, and `settle` decides what follows and makes it durable: the delivery has ended, or
+//! goes back to its lane until it is due again. [`recover`] continues the journey after a restart. `sweep` removes
+//! what is past its retention.
 //!
-//! Nothing here knows HTTP's server side, and which store it has. No lock is held over an await but the one
-//! that puts changes of subscriptions one after the other.
+//! Around the steps:
+//!
+//! - [`manage`] changes subscriptions and single deliveries, and [`replay`] delivers past events again. [`change`] has
+//!   the types that all changes share, the audit log among them.
+//! - [`query`] answers questions about the present state. [`stream`] publishes what happens. [`measure`] counts and
+//!   times it. `notices` reports problems to subscriptions and by mail.
+//! - `inner` has [`Flow`], the handle through which `api` and `ui` use all this, and the state that the steps share.
+//!   `schedule` and [`intake`] are parts of that state.
+//!
+//! This folder does not know the HTTP server. No lock is held over an await, except for the one that makes changes of
+//! subscriptions wait for each other.
 
 mod accept;
 mod acceptance;

@@ -1,26 +1,26 @@
-//! Sweeping: what is past its retention leaves the log, oldest first, in small steps.
+//! Retention: expired events and deliveries are removed from the log, oldest first, in small steps.
 
 use std::time::Duration;
 
+use crate::flow::inner::Flow;
 use crate::store::{StoreError, Sweep};
 
-use crate::flow::inner::Flow;
-
-/// How often the log is looked at for what is past its time.
+/// The pause between two checks for expired events.
 const EVERY: Duration = Duration::from_mins(1);
-/// The same while there is something each time: little and often.
+/// The pause between two checks after a check has found expired events.
 const SOON: Duration = Duration::from_secs(2);
-/// The longest rest between two steps: each rests as long as it took, so that the log is others' half of the time.
+/// The longest pause between two steps. A step is followed by a pause of the same length, so that others have
+/// the log at least half of the time.
 const REST_MAX: Duration = Duration::from_millis(50);
-/// How many events go in one durable step.
+/// The most events that one durable step removes.
 const EVENTS_MAX: usize = 256;
 
 impl Flow {
-    /// Sweeps now and then, for ever.
+    /// Sweeps the log again and again. Returns only if the log fails.
     pub(super) async fn run_sweep(self) {
         loop {
             if let Err(error) = self.drop_expired_secrets().await {
-                return tracing::error!(%error, "failed to drop secrets whose grace is over");
+                return tracing::error!(%error, "failed to remove secrets whose grace period is over");
             }
             match self.sweep().await {
                 Ok(0) => tokio::time::sleep(EVERY).await,
@@ -30,7 +30,7 @@ impl Flow {
         }
     }
 
-    /// Removes all that is past its time; how many events that was.
+    /// Removes everything that is past its retention, and returns the number of events removed.
     async fn sweep(&self) -> Result<u64, StoreError> {
         let mut events = 0;
         loop {
@@ -39,7 +39,7 @@ impl Flow {
             let now = self.clock.now();
             let sweep = Sweep {
                 events_before: now.before(retention.events.get()),
-                // What is held is never kept shorter than what is finished.
+                // Held deliveries are kept at least as long as finished ones.
                 held_before: now.before(retention.held.max(retention.events).get()),
                 bytes_max: if retention.size == 0 { u64::MAX } else { retention.size },
                 limit: EVENTS_MAX,
@@ -48,7 +48,7 @@ impl Flow {
             events += swept.events;
             if swept.events > 0 {
                 tracing::debug!(events = swept.events, deliveries = swept.deliveries, "swept the log");
-                // What was held has made room, perhaps.
+                // Removed deliveries may have made room for replays.
                 self.replays.wake_all();
             }
             if !swept.more {

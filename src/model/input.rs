@@ -63,6 +63,17 @@ impl SubscriptionInput {
     }
 }
 
+impl SubscriptionSpec {
+    /// Reads the settings from a JSON object of the API's members.
+    ///
+    /// # Errors
+    /// Returns every problem, each with its pointer.
+    pub fn read(members: &Value) -> Result<Self, Vec<Problem>> {
+        let not_object = || vec![Problem::new("", "is not an object")];
+        Ok(SubscriptionInput::read(members.as_object().ok_or_else(not_object)?)?.spec)
+    }
+}
+
 /// Returns a problem for each member that a subscription does not have.
 fn unknown_members(members: &Map<String, Value>) -> Vec<Problem> {
     let known: Vec<&str> = SETTINGS.iter().map(|setting| setting.name).chain(OTHER_MEMBERS).collect();

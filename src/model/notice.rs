@@ -116,21 +116,16 @@ fn without_user_info(url: &Url) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::input::SubscriptionInput;
-    use crate::model::subscription::ManagedBy;
+    use crate::model::subscription::SubscriptionSpec;
 
     #[test]
     fn notices_are_valid_events_without_secrets() {
         let members = json!({"url": "https://user:pass@crm.example/hooks?key=hidden", "name": "crm"});
-        let subscription = Subscription {
-            id: SubscriptionId::from_bits(1),
-            spec: SubscriptionInput::read(members.as_object().unwrap()).unwrap().spec,
-            managed_by: ManagedBy::Api,
-            secrets: Vec::new(),
-            created_at: Timestamp::default(),
-            updated_at: Timestamp::default(),
-            deleted_at: None,
-        };
+        let subscription = Subscription::new(
+            SubscriptionId::from_bits(1),
+            SubscriptionSpec::read(&members).unwrap(),
+            Timestamp::default(),
+        );
         for kind in NoticeKind::ALL {
             let at = Timestamp::from_millis(7);
             let notice = Notice::of_subscription(*kind, &subscription, &HealthState::default(), at);

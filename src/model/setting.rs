@@ -7,7 +7,7 @@
 //! 2. a tag in `store/record/subscription.rs`, so that the record keeps the setting;
 //! 3. and 4. a label and a help text, `setting-NAME` and `setting-NAME-help`, in each language of the page.
 //!
-//! `tests/settings.rs` fails until the two reference pages, `docs/API.md` and `config.toml`, name the setting too.
+//! `tests/command_line/settings.rs` fails until the two reference pages, `docs/API.md` and `config.toml`, name the setting too.
 
 pub mod reader;
 mod value;

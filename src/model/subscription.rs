@@ -75,6 +75,21 @@ pub struct Subscription {
     pub deleted_at: Option<Timestamp>,
 }
 
+impl Subscription {
+    /// Returns a subscription with these settings, created at `now`. The API manages it, and it has no secrets yet.
+    pub const fn new(id: SubscriptionId, spec: SubscriptionSpec, now: Timestamp) -> Self {
+        Self {
+            id,
+            spec,
+            managed_by: ManagedBy::Api,
+            secrets: Vec::new(),
+            created_at: now,
+            updated_at: now,
+            deleted_at: None,
+        }
+    }
+}
+
 /// The details of a disabled subscription.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Disabled {

@@ -1,48 +1,22 @@
 //! A subscription and an event for the tests of payloads, headers and signatures.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 
 use crate::model::event::{Event, EventContent};
 use crate::model::id::{EventId, SubscriptionId};
 use crate::model::secret::{Secret, SigningSecret};
-use crate::model::selector::{EventSelector, ProjectSelector};
-use crate::model::subscription::{Format, ManagedBy, Ordering, Subscription, SubscriptionSpec};
+use crate::model::selector::EventSelector;
+use crate::model::subscription::{Format, Subscription, SubscriptionSpec};
 use crate::model::time::Timestamp;
-use crate::model::tls::Tls;
 
 /// Returns a subscription to `https://crm.example/hooks` with one secret.
 pub(crate) fn subscription(format: Format) -> Subscription {
-    let spec = SubscriptionSpec {
-        name: "crm".to_owned(),
-        url: "https://crm.example/hooks".parse().unwrap(),
-        events: EventSelector::parse(&["TODO_*", "!TODO_DELETED"]).unwrap(),
-        projects: ProjectSelector::all(),
-        filter: None,
-        format,
-        headers: BTreeMap::new(),
-        timeout: None,
-        retry_schedule: None,
-        max_in_flight: None,
-        rate_limit: None,
-        ordering: Ordering::None,
-        tls: Tls::default(),
-        notify_email: None,
-    };
-    Subscription {
-        id: SubscriptionId::from_bits(2),
-        spec,
-        managed_by: ManagedBy::Api,
-        secrets: vec![SigningSecret {
-            secret: Secret::from_random([1; 32]),
-            created_at: Timestamp::default(),
-            expires_at: None,
-        }],
-        created_at: Timestamp::default(),
-        updated_at: Timestamp::default(),
-        deleted_at: None,
-    }
+    let url = "https://crm.example/hooks".parse().unwrap();
+    let events = EventSelector::parse(&["TODO_*", "!TODO_DELETED"]).unwrap();
+    let spec = SubscriptionSpec { name: "crm".to_owned(), events, format, ..SubscriptionSpec::new(url) };
+    let now = Timestamp::default();
+    let secret = SigningSecret { secret: Secret::from_random([1; 32]), created_at: now, expires_at: None };
+    Subscription { secrets: vec![secret], ..Subscription::new(SubscriptionId::from_bits(2), spec, now) }
 }
 
 /// Returns an event of the project `acme/website`.

@@ -71,15 +71,17 @@ impl Row {
 
 fn why(v: &Viewer, reason: &Reason) -> String {
     match reason {
-        Reason::ByHand => v.t("why-by-hand"),
+        Reason::CancelledManually => v.t("why-by-hand"),
         Reason::Deleted { name, at } => v.t2("why-deleted", "name", name.clone(), "at", v.clock(at)),
         Reason::DeletedLongAgo => v.t("why-deleted-long-ago"),
-        Reason::SwitchedOff { since } => v.t1("why-switched-off", "at", v.clock(since)),
-        Reason::Ill { since, detail, .. } => v.t2("why-ill", "at", v.clock(since), "detail", detail.clone()),
-        Reason::Resting { until } => v.t1("why-resting", "at", v.clock(until)),
-        Reason::Probed { probe } => v.t1("why-probed", "probe", probe.to_string()),
+        Reason::DisabledManually { since } => v.t1("why-switched-off", "at", v.clock(since)),
+        Reason::Unhealthy { since, detail, .. } => {
+            v.t2("why-ill", "at", v.clock(since), "detail", detail.clone())
+        }
+        Reason::Paused { until } => v.t1("why-resting", "at", v.clock(until)),
+        Reason::WaitsForProbe { probe } => v.t1("why-probed", "probe", probe.to_string()),
         Reason::Due { attempt, at } => v.t2("why-due", "n", *attempt, "at", v.clock(at)),
-        Reason::Turn { in_flight } => v.t1("why-turn", "n", *in_flight),
+        Reason::WaitsForTurn { in_flight } => v.t1("why-turn", "n", *in_flight),
     }
 }
 

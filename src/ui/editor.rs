@@ -150,7 +150,7 @@ pub(super) async fn create(
     };
     match ui.carry_out(change).await? {
         Ok(entry) => {
-            let notice = if entry.is_as_made() {
+            let notice = if entry.is_unchanged() {
                 notice::secret(&entry, "notice-created")
             } else {
                 Notice::Done("notice-created")

@@ -159,7 +159,7 @@ mod tests {
     fn of_changes() -> Vec<Said> {
         let id = || SubscriptionId::from_bits(7);
         let ended = |state| Conflict::Ended { id: id().to_string(), state };
-        let secrets = |first_end| Conflict::Secrets { count: 9, first_end };
+        let secrets = |first_end| Conflict::TooManySecrets { count: 9, first_end };
         let conflicts = [
             Conflict::NoSubscription(id()),
             Conflict::InFlight(DeliveryId::from_bits(7)),
@@ -169,8 +169,8 @@ mod tests {
             ended("cancelled"),
             ended("done"),
             ended("failed"),
-            Conflict::SwitchedOff(id()),
-            Conflict::MadeAndDeleted(id()),
+            Conflict::DisabledAgain(id()),
+            Conflict::CreatedThenDeleted(id()),
             secrets(None),
             secrets(Some(Timestamp::from_millis(7))),
         ];

@@ -16,7 +16,7 @@ use super::{Ui, guard};
 use crate::flow::Entry;
 use crate::flow::Flow;
 use crate::flow::measure::history::{MINUTES_MAX, Minute};
-use crate::flow::measure::meter::{Latency, Reading};
+use crate::flow::measure::meter::{Latency, MeterReading};
 use crate::flow::query::deliveries::DeliveryFilter;
 use crate::model::time::Timestamp;
 use crate::store::{DeliveryQuery, EventQuery, StoreError};
@@ -30,7 +30,7 @@ const RECENT: usize = 10;
 
 /// Everything in numbers.
 #[derive(Default)]
-struct Numbers {
+struct DaemonStats {
     healthy: usize,
     failing: usize,
     disabled: usize,
@@ -42,7 +42,7 @@ struct Numbers {
     last_event_at: Option<Timestamp>,
 }
 
-impl Numbers {
+impl DaemonStats {
     fn count(&mut self, flow: &Flow, entry: &Entry) {
         let tally = flow.reader().tally(entry.subscription.id);
         match health(entry) {
@@ -69,12 +69,12 @@ impl Numbers {
 #[template(path = "overview.html")]
 struct Page<'a> {
     v: &'a Viewer,
-    numbers: Numbers,
+    numbers: DaemonStats,
     troubled: Vec<SubscriptionRow>,
     /// Those that nothing is the matter with: id, name, and the word of their health.
     well: Vec<(String, String, &'static str)>,
     rows: Vec<Row>,
-    passed: Reading,
+    passed: MeterReading,
     hour: Chart,
     day: Chart,
 }
@@ -143,8 +143,8 @@ impl Chart {
 
 struct Seen {
     well: Vec<(String, String, &'static str)>,
-    numbers: Numbers,
-    passed: Reading,
+    numbers: DaemonStats,
+    passed: MeterReading,
     troubled: Vec<SubscriptionRow>,
     rows: Vec<Row>,
 }
@@ -162,7 +162,7 @@ pub(super) async fn show(
 }
 
 fn look(flow: &Flow) -> Result<Seen, StoreError> {
-    let mut numbers = Numbers::default();
+    let mut numbers = DaemonStats::default();
     let all = flow.subscriptions();
     for entry in &all {
         numbers.count(flow, entry);
@@ -187,5 +187,5 @@ fn look(flow: &Flow) -> Result<Seen, StoreError> {
         .collect::<Result<_, StoreError>>()?;
     let recent = DeliveryQuery { limit: RECENT, ..DeliveryQuery::default() };
     let rows = rows(flow, recent, &DeliveryFilter::default())?.items;
-    Ok(Seen { well, numbers, passed: flow.numbers()?.passed, troubled, rows })
+    Ok(Seen { well, numbers, passed: flow.daemon_stats()?.passed, troubled, rows })
 }

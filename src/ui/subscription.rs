@@ -20,7 +20,7 @@ use super::subscriptions::health;
 use super::viewer::Viewer;
 use super::{Ui, guard};
 use crate::flow::query::deliveries::DeliveryFilter;
-use crate::flow::query::status::Stats;
+use crate::flow::query::status::DeliveryStats;
 use crate::flow::{ChangeError, Entry};
 use crate::model::id::SubscriptionId;
 use crate::model::setting::{Kind, Setting};
@@ -38,7 +38,7 @@ const CHARTED: usize = 60;
 struct Page<'a> {
     v: &'a Viewer,
     entry: &'a Entry,
-    stats: Stats,
+    stats: DeliveryStats,
     rows: Vec<Row>,
     sentence: String,
     notice: Option<Notice>,
@@ -185,7 +185,7 @@ pub(super) async fn show(
 struct Deletion<'a> {
     v: &'a Viewer,
     entry: &'a Entry,
-    stats: Stats,
+    stats: DeliveryStats,
 }
 
 impl Deletion<'_> {

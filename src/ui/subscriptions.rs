@@ -15,7 +15,7 @@ use super::viewer::Viewer;
 use super::{Ui, guard};
 use crate::flow::Entry;
 use crate::flow::Flow;
-use crate::flow::query::status::Stats;
+use crate::flow::query::status::DeliveryStats;
 use crate::model::id::SubscriptionId;
 use crate::model::problem::Message;
 use crate::model::subscription::{DisabledReason, Health};
@@ -24,7 +24,7 @@ use crate::store::StoreError;
 /// A subscription in a list.
 pub(super) struct Row {
     pub(super) entry: Entry,
-    pub(super) stats: Stats,
+    pub(super) stats: DeliveryStats,
     pub(super) sentence: String,
 }
 
@@ -67,7 +67,7 @@ const NAMES_MAX: usize = 200;
 /// The names that a field offers. Each once.
 pub(super) fn names(flow: &Flow) -> Vec<String> {
     let mut names: Vec<String> = flow
-        .some_subscriptions(NAMES_MAX)
+        .oldest_subscriptions(NAMES_MAX)
         .into_iter()
         .map(|entry| entry.subscription.spec.name.clone())
         .collect();

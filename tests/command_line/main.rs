@@ -1,9 +1,12 @@
 //! The command line of the real executable.
 
+#[cfg(feature = "bench")]
 mod bench;
 mod cli;
+#[cfg(feature = "demo")]
 mod demo;
 mod manage;
+mod settings;
 #[path = "../support/mod.rs"]
 #[expect(dead_code, reason = "every test binary shares the support and uses its own part")]
 mod support;

@@ -13,8 +13,7 @@ mod tests {
     use postrider::model::delivery::{Delivery, Progress};
     use postrider::model::event::EventContent;
     use postrider::model::id::SubscriptionId;
-    use postrider::model::input::SubscriptionInput;
-    use postrider::model::subscription::{ManagedBy, Subscription};
+    use postrider::model::subscription::{Subscription, SubscriptionSpec};
     use postrider::model::time::Clock;
     use postrider::store::{
         Append, Appended, Reader, Settlement, Store, StoreOptions, Sweep, Swept, Target, open,
@@ -59,15 +58,7 @@ mod tests {
 
     fn subscription(clock: &Clock) -> Subscription {
         let members = serde_json::json!({ "name": "one", "url": "https://example.com/hook" });
-        Subscription {
-            id: OF,
-            spec: SubscriptionInput::read(members.as_object().unwrap()).unwrap().spec,
-            managed_by: ManagedBy::Api,
-            secrets: Vec::new(),
-            created_at: clock.now(),
-            updated_at: clock.now(),
-            deleted_at: None,
-        }
+        Subscription::new(OF, SubscriptionSpec::read(&members).unwrap(), clock.now())
     }
 
     /// The result of a step.

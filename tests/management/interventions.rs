@@ -111,7 +111,7 @@ mod tests {
         let path = format!("/v1/deliveries/{}", id(&delivery(&daemon, &accepted).await));
         let cancelled = daemon.api.command(&format!("{path}/cancel")).await.expect(200);
         assert_eq!((&cancelled["state"], &cancelled["due_at"]), (&json!("cancelled"), &Value::Null));
-        assert_eq!(cancelled["reason"], "cancelled by hand");
+        assert_eq!(cancelled["reason"], "cancelled manually");
         assert_eq!(daemon.api.get(&path).await, cancelled);
         daemon.pass(86_400).await;
         assert_eq!(receiver.count(), 1);

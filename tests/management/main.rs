@@ -1,10 +1,8 @@
-//! The management API, access to it, its logs and metrics, and the daemon as a service.
+//! The management API, access to it, its metrics, and the daemon as a service.
 
 mod access;
 mod api;
-mod audit;
 mod interventions;
-mod logs;
 mod metrics;
 mod secrets;
 mod service;

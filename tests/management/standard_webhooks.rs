@@ -17,9 +17,8 @@ use bytes::Bytes;
 use http::HeaderMap;
 use postrider::model::event::{Event, EventContent};
 use postrider::model::id::{DeliveryId, EventId, SubscriptionId};
-use postrider::model::input::SubscriptionInput;
 use postrider::model::secret::{Secret, SecretKind, SigningSecret};
-use postrider::model::subscription::{Format, HealthState, ManagedBy, Subscription};
+use postrider::model::subscription::{Format, HealthState, Subscription, SubscriptionSpec};
 use postrider::model::time::{Clock, Timestamp};
 use postrider::rules::headers::{SigningInput, headers};
 use postrider::rules::payload;
@@ -55,19 +54,14 @@ fn public(secret: &Secret) -> String {
 
 fn subscription(format: Format, now: Timestamp) -> Subscription {
     let members = json!({ "name": "crm", "url": "https://crm.example/hooks", "format": format.as_str() });
-    let spec = SubscriptionInput::read(members.as_object().unwrap()).unwrap().spec;
+    let spec = SubscriptionSpec::read(&members).unwrap();
     let soon = Some(now.after(Duration::from_hours(1)));
     Subscription {
-        id: SubscriptionId::from_bits(1),
-        spec,
-        managed_by: ManagedBy::Api,
         secrets: vec![
             SigningSecret { secret: current(), created_at: now, expires_at: None },
             SigningSecret { secret: former(), created_at: now, expires_at: soon },
         ],
-        created_at: now,
-        updated_at: now,
-        deleted_at: None,
+        ..Subscription::new(SubscriptionId::from_bits(1), spec, now)
     }
 }
 

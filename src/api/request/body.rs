@@ -19,13 +19,13 @@ pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A request's body, with the memory reserved for it.
 #[derive(Debug)]
-pub struct Read {
+pub struct RequestBody {
     /// The media type of the body.
     pub media_type: MediaType,
     /// The whole body.
     pub bytes: Bytes,
     /// The reservation of the memory. Keep it as long as the bytes.
-    pub held: BodyPermit,
+    pub permit: BodyPermit,
 }
 
 /// Reads a body of `application/json` or `application/x-ndjson`.
@@ -35,21 +35,21 @@ pub struct Read {
 /// # Errors
 /// If the body is of another media type, larger than `server.body_bytes_max`, not complete within [`BODY_TIMEOUT`], or if
 /// bodies already use as much memory as they may.
-pub async fn read(request: Request, flow: &Flow) -> Result<Read, ApiError> {
+pub async fn read(request: Request, flow: &Flow) -> Result<RequestBody, ApiError> {
     let bytes_max = flow.config().server.body_bytes_max;
-    read_within(request, bytes_max, |held, bytes| Ok(flow.reserve_body(held, bytes)?)).await
+    read_within(request, bytes_max, |permit, bytes| Ok(flow.reserve_body(permit, bytes)?)).await
 }
 
 async fn read_within(
     request: Request,
     bytes_max: usize,
     reserve: impl Fn(&mut BodyPermit, usize) -> Result<(), ApiError>,
-) -> Result<Read, ApiError> {
+) -> Result<RequestBody, ApiError> {
     let media_type =
         MediaType::of(request.headers()).ok_or_else(|| unsupported(request.headers(), ANY_KNOWN))?;
     let collecting = collect(request.into_body(), bytes_max, reserve);
     match tokio::time::timeout(BODY_TIMEOUT, collecting).await {
-        Ok(collected) => collected.map(|(bytes, held)| Read { media_type, bytes, held }),
+        Ok(collected) => collected.map(|(bytes, permit)| RequestBody { media_type, bytes, permit }),
         Err(_) => Err(ApiError::BodyTimeout(BODY_TIMEOUT)),
     }
 }
@@ -65,7 +65,7 @@ async fn collect(
     if body.size_hint().lower() > bytes_max as u64 {
         return Err(too_large());
     }
-    let mut held = BodyPermit::default();
+    let mut permit = BodyPermit::default();
     let mut whole = Bytes::new();
     // A body of several pieces is copied into one buffer, so that its pieces do not keep the connection's read buffers
     // alive.
@@ -77,7 +77,7 @@ async fn collect(
         if whole.len() + pieces.len() + piece.len() > bytes_max {
             return Err(too_large());
         }
-        reserve(&mut held, piece.len())?;
+        reserve(&mut permit, piece.len())?;
         if pieces.is_empty() && whole.is_empty() {
             whole = piece;
             continue;
@@ -87,7 +87,7 @@ async fn collect(
         }
         pieces.extend_from_slice(&piece);
     }
-    Ok((if pieces.is_empty() { whole } else { pieces.freeze() }, held))
+    Ok((if pieces.is_empty() { whole } else { pieces.freeze() }, permit))
 }
 
 /// Reads a body of `application/json`.
@@ -147,7 +147,7 @@ mod tests {
     }
 
     fn within(room: &BodyBudget) -> impl Fn(&mut BodyPermit, usize) -> Result<(), ApiError> {
-        |held, bytes| if room.reserve(held, bytes) { Ok(()) } else { Err(ApiError::malformed("no room")) }
+        |permit, bytes| if room.reserve(permit, bytes) { Ok(()) } else { Err(ApiError::malformed("no room")) }
     }
 
     fn chunks(count: usize) -> Body {
@@ -160,7 +160,7 @@ mod tests {
         for (text, expected) in [
             ("application/json", Some(MediaType::Json)),
             ("Application/JSON; charset=utf-8", Some(MediaType::Json)),
-            ("application/x-ndjson", Some(MediaType::Lines)),
+            ("application/x-ndjson", Some(MediaType::Ndjson)),
             ("text/plain", None),
             ("application/jsonp", None),
             ("", None),

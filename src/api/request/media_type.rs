@@ -15,7 +15,7 @@ pub enum MediaType {
     /// A body of `application/json`.
     Json,
     /// A body of `application/x-ndjson`: one JSON value per line.
-    Lines,
+    Ndjson,
 }
 
 impl MediaType {
@@ -26,7 +26,7 @@ impl MediaType {
         if essence.eq_ignore_ascii_case("application/json") {
             Some(Self::Json)
         } else if essence.eq_ignore_ascii_case("application/x-ndjson") {
-            Some(Self::Lines)
+            Some(Self::Ndjson)
         } else {
             None
         }

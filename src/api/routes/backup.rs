@@ -39,7 +39,7 @@ pub async fn backup(
     let (sender, pieces) = mpsc::channel(PIECES_AHEAD);
     let flow = api.flow.clone();
     // The task ends when the caller has read the whole body, or has disconnected.
-    api.tasks.spawn(async move { flow.pour(backup, sender).await });
+    api.tasks.spawn(async move { flow.stream_backup(backup, sender).await });
     let body = stream::unfold(pieces, async |mut pieces| Some((pieces.recv().await?, pieces)));
     let headers = [(header::CONTENT_TYPE, "application/octet-stream"), (header::CACHE_CONTROL, "no-store")];
     Ok((headers, Body::from_stream(body)).into_response())

@@ -15,8 +15,8 @@ use crate::api::openapi::responses::CommonErrors;
 use crate::api::request::query::NoQuery;
 use crate::api::state::{ApiState, run_blocking};
 use crate::flow::Flow;
+use crate::flow::query::daemon_stats::DaemonStats;
 use crate::flow::query::gauges::Gauges;
-use crate::flow::query::numbers::Numbers;
 use crate::model::attempt::ErrorClass;
 use crate::model::time::Timestamp;
 use crate::store::StoreError;
@@ -49,7 +49,7 @@ enum MetricsError {
 /// Collects all metrics, and returns their text.
 fn collect(flow: &Flow) -> Result<String, MetricsError> {
     let config = flow.config();
-    let (numbers, gauges) = (flow.numbers()?, flow.gauges(config.api.metrics_subscriptions_max)?);
+    let (numbers, gauges) = (flow.daemon_stats()?, flow.gauges(config.api.metrics_subscriptions_max)?);
     let mut metrics = MetricSet(Registry::new());
     metrics.gauges(
         "build_info",
@@ -136,7 +136,12 @@ impl MetricSet {
     }
 
     /// Adds the counters and histograms of events and attempts since the start.
-    fn throughput(&mut self, flow: &Flow, numbers: &Numbers, gauges: &Gauges) -> Result<(), MetricsError> {
+    fn throughput(
+        &mut self,
+        flow: &Flow,
+        numbers: &DaemonStats,
+        gauges: &Gauges,
+    ) -> Result<(), MetricsError> {
         let (totals, timings) = (&numbers.passed.totals, flow.timings());
         let mut one = |name: &str, help: &str, count| self.counters(name, help, None, [(None, count)]);
         one("events_accepted_total", "Events accepted.", totals.accepted)?;
@@ -167,8 +172,8 @@ impl MetricSet {
     }
 
     /// Adds the gauges of deliveries, subscriptions, queues and limits.
-    fn current_state(&mut self, numbers: &Numbers, gauges: &Gauges) -> Result<(), MetricsError> {
-        let Numbers { deliveries: d, subscriptions: s, queued, listeners, .. } = numbers;
+    fn current_state(&mut self, numbers: &DaemonStats, gauges: &Gauges) -> Result<(), MetricsError> {
+        let DaemonStats { deliveries: d, subscriptions: s, queued, listeners, .. } = numbers;
         let states = [
             (["pending"], float(d.pending)),
             (["in_flight"], float(d.in_flight)),
@@ -256,7 +261,7 @@ impl MetricSet {
     }
 
     /// Adds the metrics of the log and its disk.
-    fn store(&mut self, flow: &Flow, numbers: &Numbers) -> Result<(), MetricsError> {
+    fn store(&mut self, flow: &Flow, numbers: &DaemonStats) -> Result<(), MetricsError> {
         let reader = flow.reader();
         let counts = reader.counts();
         self.counters(

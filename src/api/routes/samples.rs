@@ -11,7 +11,7 @@ use crate::api::request::path::PathId;
 use crate::api::request::query::NoQuery;
 use crate::api::state::ApiState;
 use crate::api::wire::delivery::AttemptBody;
-use crate::api::wire::sample::{SampleInputBody, TestedBody};
+use crate::api::wire::sample::{SampleInputBody, SampleResultBody};
 use crate::api::wire::schema::SubscriptionIdText;
 use crate::model::id::SubscriptionId;
 use crate::model::name::EventType;
@@ -26,7 +26,7 @@ use crate::model::name::EventType;
     params(("id" = inline(SubscriptionIdText), Path, description = "The subscription's id.")),
     request_body(content = Option<SampleInputBody>),
     responses(
-        (status = 200, description = "The attempt, successful or not.", body = TestedBody),
+        (status = 200, description = "The attempt, successful or not.", body = SampleResultBody),
         CommonErrors, BodyErrors, NotFoundError, UnavailableError,
     ),
 )]
@@ -36,10 +36,10 @@ pub async fn test(
     _: NoQuery,
     PathId(id): PathId<SubscriptionId>,
     request: Request,
-) -> Result<Json<TestedBody>, ApiError> {
+) -> Result<Json<SampleResultBody>, ApiError> {
     let mut members = JsonMembers::read(request, &api.flow, &["type"]).await?;
     let event_type: Option<EventType> = members.get("type");
     members.finish()?;
     let attempt = AttemptBody::from(&api.flow.send_sample(actor, id, event_type).await?);
-    Ok(Json(TestedBody { attempt }))
+    Ok(Json(SampleResultBody { attempt }))
 }

@@ -19,7 +19,7 @@ use crate::api::wire::stats::DaemonStatsBody;
 )]
 pub async fn stats(State(api): State<ApiState>, _: NoQuery) -> Result<Json<DaemonStatsBody>, ApiError> {
     run_blocking(move || {
-        let numbers = api.flow.numbers().map_err(|error| ApiError::internal(&error))?;
+        let numbers = api.flow.daemon_stats().map_err(|error| ApiError::internal(&error))?;
         Ok(Json(DaemonStatsBody::new(&numbers, api.flow.config().storage.disk_reserve)))
     })
     .await

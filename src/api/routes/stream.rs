@@ -21,7 +21,7 @@ use crate::api::openapi::responses::CommonErrors;
 use crate::api::request::query::QueryParams;
 use crate::api::state::ApiState;
 use crate::api::wire::schema::{StreamEventKind, StreamIdText, SubscriptionIdText};
-use crate::api::wire::stream::{EventStream, GapBody, StreamEventBody};
+use crate::api::wire::stream::{EventStream, StreamEventBody, StreamGapBody};
 use crate::flow::Flow;
 use crate::flow::stream::{Gap, Kind, Listener, Received, StreamItem};
 use crate::model::id::SubscriptionId;
@@ -92,7 +92,7 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
 fn preamble(gap: Option<Gap>) -> Bytes {
     let mut text = PREAMBLE.to_vec();
     if let Some(gap) = gap {
-        write(&mut text, gap.resumes_at.saturating_sub(1), "stream.gap", &GapBody::from(gap));
+        write(&mut text, gap.resumes_at.saturating_sub(1), "stream.gap", &StreamGapBody::from(gap));
     }
     text.into()
 }

@@ -16,7 +16,7 @@ use crate::api::request::query::NoQuery;
 use crate::api::request::submission::{self, Submission, SubmissionError};
 use crate::api::request::trace::TraceHeaders;
 use crate::api::state::ApiState;
-use crate::api::wire::event::{Lines, SubmitRequest, SubmitResponse};
+use crate::api::wire::event::{EventLines, SubmitRequest, SubmitResponse};
 use crate::flow::Accepted;
 use crate::flow::intake::BodyPermit;
 use crate::model::event::EventContent;
@@ -36,7 +36,7 @@ use crate::store::OnceKey;
     ),
     request_body(
         description = "One event, an array of events, or one event per line.",
-        content((SubmitRequest = "application/json"), (Lines = "application/x-ndjson")),
+        content((SubmitRequest = "application/json"), (EventLines = "application/x-ndjson")),
     ),
     responses(
         (
@@ -57,18 +57,18 @@ pub async fn submit(
     _: NoQuery,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let body::Read { media_type, bytes: body, held } = body::read(request, &api.flow).await?;
+    let body::RequestBody { media_type, bytes: body, permit } = body::read(request, &api.flow).await?;
     let events_max = api.flow.config().server.batch_events_max;
     let submission = match media_type {
         MediaType::Json => submission::read_json(&body, events_max),
-        MediaType::Lines => submission::read_lines(&body, events_max),
+        MediaType::Ndjson => submission::read_lines(&body, events_max),
     };
     let once = key.with_body(&body);
     drop(body);
     let (json, is_repeat) = match submission.map_err(|error| to_api_error(error, events_max))? {
         Submission::One(event) => {
             let (accepted, is_repeat) =
-                accept(&api, vec![EventContent { trace, ..event }], held, once).await?;
+                accept(&api, vec![EventContent { trace, ..event }], permit, once).await?;
             (one(&accepted)?, is_repeat)
         }
         Submission::List(events) if events.is_empty() => (list(&[]), false),
@@ -76,7 +76,7 @@ pub async fn submit(
             for event in &mut events {
                 event.trace.clone_from(&trace);
             }
-            let (accepted, is_repeat) = accept(&api, events, held, once).await?;
+            let (accepted, is_repeat) = accept(&api, events, permit, once).await?;
             (list(&accepted), is_repeat)
         }
     };
@@ -84,16 +84,16 @@ pub async fn submit(
     Ok(mark_replayed(response, is_repeat))
 }
 
-/// Accepts events; returns what became of them, and whether this is the result of an earlier request.
+/// Accepts events; returns their results, and whether these are the results of an earlier request.
 async fn accept(
     api: &ApiState,
     events: Vec<EventContent>,
-    held: BodyPermit,
+    permit: BodyPermit,
     once: Option<OnceKey>,
 ) -> Result<(Vec<Accepted>, bool), ApiError> {
     Ok(match once {
-        Some(once) => api.flow.accept_idempotent(events, held, once).await?,
-        None => (api.flow.accept(events, held).await?, false),
+        Some(once) => api.flow.accept_idempotent(events, permit, once).await?,
+        None => (api.flow.accept(events, permit).await?, false),
     })
 }
 

@@ -87,7 +87,7 @@ pub async fn create(
     // A repeated request shows the secret only if the subscription has not changed since: its secret may be another
     // one by now.
     let response =
-        respond(api, entry, |body, entry| if entry.is_as_made() { body.revealing(entry) } else { body });
+        respond(api, entry, |body, entry| if entry.is_unchanged() { body.revealing(entry) } else { body });
     Ok(mark_replayed((StatusCode::CREATED, headers, response.await?).into_response(), is_repeat))
 }
 

@@ -66,9 +66,9 @@ pub enum SubmitRequest {
 }
 
 /// The body of `POST /v1/events` in `application/x-ndjson`.
-pub struct Lines;
+pub struct EventLines;
 
-impl PartialSchema for Lines {
+impl PartialSchema for EventLines {
     fn schema() -> RefOr<Schema> {
         Object::builder()
             .schema_type(Type::String)
@@ -80,7 +80,11 @@ impl PartialSchema for Lines {
     }
 }
 
-impl ToSchema for Lines {}
+impl ToSchema for EventLines {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "Lines".into()
+    }
+}
 
 const LINES: &str =
     "{\"type\":\"TODO_CREATED\",\"project\":\"website\"}\n{\"type\":\"TODO_DONE\",\"project\":\"website\"}\n";

@@ -19,7 +19,7 @@ pub struct SampleInputBody {
 /// The result of a test delivery.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Tested)]
-pub struct TestedBody {
+pub struct SampleResultBody {
     /// The attempt to deliver the sample.
     pub attempt: AttemptBody,
 }

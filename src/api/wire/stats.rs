@@ -6,14 +6,14 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::schema::Time;
-use crate::flow::measure::meter::{Latency, Reading};
-use crate::flow::query::numbers::{Deliveries, Healths, Numbers};
+use crate::flow::measure::meter::{Latency, MeterReading};
+use crate::flow::query::daemon_stats::{DaemonStats, DeliveryCounts, HealthCounts};
 use crate::model::attempt::ErrorClass;
 use crate::model::time::Timestamp;
 
 /// The statistics of the daemon.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Numbers, examples(json!({
+#[schema(as = DaemonStats, examples(json!({
     "version": "0.1.0", "started_at": "2026-01-31T08:00:00.000Z", "uptime_seconds": 3600,
     "events": {
         "accepted": 4711, "duplicates": 3, "accepted_per_second": 1.3, "queued": 0, "queued_max": 65536,
@@ -172,8 +172,8 @@ pub struct DiskNumbers {
 
 impl DaemonStatsBody {
     /// Returns the JSON form of the statistics.
-    pub fn new(numbers: &Numbers, reserve_bytes: u64) -> Self {
-        let Numbers { started_at, uptime, passed, deliveries, queued, subscriptions, .. } = *numbers;
+    pub fn new(numbers: &DaemonStats, reserve_bytes: u64) -> Self {
+        let DaemonStats { started_at, uptime, passed, deliveries, queued, subscriptions, .. } = *numbers;
         let disk =
             DiskNumbers { log_bytes: numbers.log_bytes, free_bytes: numbers.free_bytes, reserve_bytes };
         Self {
@@ -201,15 +201,15 @@ impl DaemonStatsBody {
     }
 }
 
-impl From<Deliveries> for DeliveryNumbers {
-    fn from(deliveries: Deliveries) -> Self {
-        let Deliveries { pending, in_flight, held, succeeded, exhausted, cancelled } = deliveries;
+impl From<DeliveryCounts> for DeliveryNumbers {
+    fn from(deliveries: DeliveryCounts) -> Self {
+        let DeliveryCounts { pending, in_flight, held, succeeded, exhausted, cancelled } = deliveries;
         Self { pending, in_flight, held, succeeded, exhausted, cancelled }
     }
 }
 
-impl From<&Reading> for AttemptNumbers {
-    fn from(passed: &Reading) -> Self {
+impl From<&MeterReading> for AttemptNumbers {
+    fn from(passed: &MeterReading) -> Self {
         let totals = &passed.totals;
         Self {
             total: totals.attempts(),
@@ -235,9 +235,9 @@ impl From<Latency> for LatencyBody {
     }
 }
 
-impl From<Healths> for SubscriptionNumbers {
-    fn from(healths: Healths) -> Self {
-        let Healths { healthy, failing, disabled } = healths;
+impl From<HealthCounts> for SubscriptionNumbers {
+    fn from(healths: HealthCounts) -> Self {
+        let HealthCounts { healthy, failing, disabled } = healths;
         Self { total: healthy + failing + disabled, healthy, failing, disabled }
     }
 }

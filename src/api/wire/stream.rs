@@ -29,7 +29,7 @@ pub enum StreamEventBody {
     /// The data of `subscription.changed`.
     SubscriptionChanged(SubscriptionChangedBody),
     /// The data of `stream.gap`.
-    Gap(GapBody),
+    Gap(StreamGapBody),
 }
 
 /// The schema of the response's body: server-sent events whose data is a [`StreamEventBody`].
@@ -160,14 +160,14 @@ pub struct SubscriptionChangedBody {
 /// `stream.gap`: the events after `Last-Event-ID` are no longer available.
 #[derive(Serialize, ToSchema)]
 #[schema(as = StreamGap)]
-pub struct GapBody {
+pub struct StreamGapBody {
     /// The `Last-Event-ID` of the request.
     after: String,
     /// The id that the stream resumes at. The events in between are lost to this reader.
     resumes_at: String,
 }
 
-impl From<Gap> for GapBody {
+impl From<Gap> for StreamGapBody {
     fn from(Gap { after, resumes_at }: Gap) -> Self {
         Self { after: after.to_string(), resumes_at: resumes_at.to_string() }
     }

@@ -14,7 +14,7 @@ use super::schema::{
 };
 use super::setting_schema;
 use crate::flow::Entry;
-use crate::flow::query::status::Stats;
+use crate::flow::query::status::DeliveryStats;
 use crate::model::secret::SigningSecret;
 use crate::model::setting::{SETTINGS, Setting, SubscriptionSpec};
 use crate::model::time::Timestamp;
@@ -177,7 +177,7 @@ impl SubscriptionBody {
     }
 
     /// Returns the JSON form of a subscription at `now`, without its secret.
-    pub fn new(entry: &Entry, stats: Stats, now: Timestamp) -> Self {
+    pub fn new(entry: &Entry, stats: DeliveryStats, now: Timestamp) -> Self {
         let Entry { subscription, health, .. } = entry;
         let disabled = health.disabled.as_ref();
         Self {
@@ -308,8 +308,8 @@ impl StatsBody {
     }
 }
 
-impl From<Stats> for StatsBody {
-    fn from(stats: Stats) -> Self {
+impl From<DeliveryStats> for StatsBody {
+    fn from(stats: DeliveryStats) -> Self {
         Self {
             pending: stats.pending,
             held: stats.held,

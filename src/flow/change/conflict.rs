@@ -1,46 +1,46 @@
-//! What keeps a change from being made in the present state.
+//! The reason why the present state does not allow a change.
 
 use crate::model::id::{DeliveryId, EventId, SubscriptionId};
 use crate::model::problem::{Localized, Message};
 use crate::model::time::Timestamp;
 use crate::rules::rotation::ACTIVE_SECRETS_MAX;
 
-/// Why something does not fit the present state.
+/// The reason why the present state does not allow a change.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Conflict {
-    /// Nobody is there to deliver to.
+    /// The subscription of the delivery was deleted.
     #[error("the subscription {0} of this delivery is deleted")]
     NoSubscription(SubscriptionId),
-    /// A request of it is out.
-    #[error("{0} is being attempted right now: wait for its answer")]
+    /// A request of the delivery is in flight.
+    #[error("a request of {0} is in flight: wait until it ends")]
     InFlight(DeliveryId),
-    /// Retention has taken what would be sent.
+    /// Retention has removed the event of the delivery.
     #[error("the event {0} of this delivery is no longer in the log")]
     NoEvent(EventId),
-    /// It is over.
-    #[error("{id} has ended already: it is {state}")]
+    /// The delivery or replay has ended.
+    #[error("{id} has already ended: it is {state}")]
     Ended {
-        /// The delivery or replay.
+        /// The id of the delivery or replay.
         id: String,
-        /// The word of its state.
+        /// The final state.
         state: &'static str,
     },
-    /// It was switched off again while it was checked.
-    #[error("{0} has been switched off anew: look again, then enable it")]
-    SwitchedOff(SubscriptionId),
-    /// What the same call made before is gone.
-    #[error("{0}, which was made with this idempotency key, has been deleted")]
-    MadeAndDeleted(SubscriptionId),
-    /// More secrets than may sign side by side.
+    /// The subscription was disabled again during its health check.
+    #[error("{0} was disabled again during the health check: read it again, then enable it")]
+    DisabledAgain(SubscriptionId),
+    /// The subscription that an earlier call with the same key created was deleted.
+    #[error("{0}, which was created with this idempotency key, has been deleted")]
+    CreatedThenDeleted(SubscriptionId),
+    /// More secrets would sign side by side than are allowed.
     #[error(
-        "{count} secrets would sign side by side, more than {ACTIVE_SECRETS_MAX}: {}wait, or rotate with a grace of \"0ms\", which ends \
-         all before at once",
-        .first_end.map(|end| format!("the first of them ends at {end}: ")).unwrap_or_default()
+        "{count} secrets would sign side by side, more than the {ACTIVE_SECRETS_MAX} that are allowed: {}, or rotate with a \
+         grace of \"0ms\" to revoke all earlier secrets immediately",
+        .first_end.map_or_else(|| "wait".to_owned(), |end| format!("wait until {end}, when the first of them expires"))
     )]
-    Secrets {
-        /// How many they would be.
+    TooManySecrets {
+        /// The number of secrets that would sign.
         count: usize,
-        /// When the first of those before ends.
+        /// When the first of the earlier secrets expires.
         first_end: Option<Timestamp>,
     },
 }
@@ -53,9 +53,9 @@ impl Localized for Conflict {
             Self::InFlight(id) => new("problem-is-attempted").with("id", id),
             Self::NoEvent(id) => new("problem-no-event").with("id", id),
             Self::Ended { id, state } => new("problem-ended").with("id", id).with_phrase("state", state),
-            Self::SwitchedOff(id) => new("problem-switched-off").with("id", id),
-            Self::MadeAndDeleted(id) => new("problem-made-and-deleted").with("id", id),
-            Self::Secrets { count, first_end } => {
+            Self::DisabledAgain(id) => new("problem-switched-off").with("id", id),
+            Self::CreatedThenDeleted(id) => new("problem-made-and-deleted").with("id", id),
+            Self::TooManySecrets { count, first_end } => {
                 let message = match first_end {
                     None => new("problem-secrets"),
                     Some(end) => new("problem-secrets-until").with("end", end),

@@ -4,18 +4,18 @@ use std::sync::Arc;
 
 use crate::model::subscription::{HealthState, Subscription};
 
-/// A subscription and how it stands.
+/// A subscription with its health.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// What people set.
+    /// The settings of the daemon.
     pub subscription: Arc<Subscription>,
-    /// What its receiver's answers made of it.
+    /// The health, which follows from the answers of the receiver.
     pub health: HealthState,
 }
 
 impl Entry {
-    /// Whether its settings and its secret are those that it was made with.
-    pub fn is_as_made(&self) -> bool {
+    /// Returns whether neither settings nor secrets have changed since the subscription was created.
+    pub fn is_unchanged(&self) -> bool {
         self.subscription.updated_at == self.subscription.created_at
     }
 }

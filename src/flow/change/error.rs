@@ -1,4 +1,4 @@
-//! Why a change was refused or failed.
+//! The error of a change that was refused or has failed.
 
 use crate::flow::change::conflict::Conflict;
 use crate::model::attempt::Attempt;
@@ -6,49 +6,49 @@ use crate::model::id::SubscriptionId;
 use crate::model::problem::Problem;
 use crate::store::StoreError;
 
-/// Why a change was not made. Nothing of it was.
+/// The reason why a change was not made. Except for [`Panicked`](Self::Panicked), no part of the change is in force.
 #[derive(Debug, thiserror::Error)]
 pub enum ChangeError {
-    /// There is no such thing.
+    /// The thing to change does not exist.
     #[error("there is no {what} {id}")]
     NotFound {
-        /// What was asked for.
+        /// The kind of thing, such as "subscription".
         what: &'static str,
-        /// Its id.
+        /// The id that was given.
         id: String,
     },
-    /// The config file owns the subscription.
-    #[error("subscription '{name}' comes from the config file: change it there and reload (SIGHUP)")]
+    /// The subscription is managed by the config file.
+    #[error("subscription '{name}' is managed by the config file: change it there and reload (SIGHUP)")]
     ManagedByConfig {
-        /// Its name.
+        /// The name of the subscription.
         name: String,
     },
-    /// The input has these problems.
-    #[error("{} of the input cannot be used", .0.len())]
+    /// The input is invalid.
+    #[error("invalid input: {} problems", .0.len())]
     Invalid(Vec<Problem>),
-    /// The receiver did not pass the health check, so the subscription stays switched off.
-    #[error("the receiver did not pass the health check ({}): the subscription stays disabled", .attempt.outcome)]
+    /// The receiver failed the health check, so the subscription stays disabled.
+    #[error("the receiver failed the health check ({}): the subscription stays disabled", .attempt.outcome)]
     CheckFailed {
-        /// The check.
+        /// The attempt that was the health check.
         attempt: Box<Attempt>,
     },
-    /// It is no longer the version that the change was meant for.
-    #[error("the subscription {id} has been changed meanwhile: get it again")]
+    /// The subscription is no longer at the version that the change was made for.
+    #[error("the subscription {id} has changed since you read it: read it again, then repeat the change")]
     Outdated {
-        /// Its id.
+        /// The id of the subscription.
         id: SubscriptionId,
     },
-    /// Something else is happening to it just now.
+    /// The change does not fit the present state.
     #[error(transparent)]
     Conflict(#[from] Conflict),
-    /// A bound is reached.
+    /// A limit is reached.
     #[error("{detail}")]
     TooMany {
-        /// Which, and what to do.
+        /// The limit, and what to do.
         detail: &'static str,
     },
-    /// Its idempotency key was used for something else.
-    #[error("this idempotency key was used with another body: take a new key for a new request")]
+    /// The idempotency key was used with another request.
+    #[error("this idempotency key was used with another body: use a new key for a new request")]
     KeyReused,
     /// The change panicked. Part of it may be in force.
     #[error("a bug: the change panicked and may be in force in part: {cause}")]
@@ -57,10 +57,10 @@ pub enum ChangeError {
         cause: String,
     },
     /// The daemon is stopping.
-    #[error("the daemon is stopping: try again when it has started")]
+    #[error("the daemon is stopping: try again after it has restarted")]
     Stopping,
     /// The log failed.
-    #[error("the change could not be made durable: {0}")]
+    #[error("failed to make the change durable: {0}")]
     Store(#[from] StoreError),
 }
 

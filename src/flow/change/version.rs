@@ -1,4 +1,4 @@
-//! Versions of a subscription, so that nobody changes one that is no longer as they saw it.
+//! Versions of subscriptions, so that nobody overwrites a change that they have not seen.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,13 +8,14 @@ use xxhash_rust::xxh3::xxh3_128;
 use crate::flow::change::entry::Entry;
 use crate::flow::change::error::ChangeError;
 
-/// Tells a subscription's settings, and whether it is switched on, from what they were before.
+/// The version of a subscription. It changes with every change of the settings and when the subscription is
+/// enabled or disabled.
 ///
-/// What its receiver's answers make of it (statistics, failing or not) is no part, unless they switch it off.
+/// Attempts do not change the version, unless they disable the subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Version(u128);
 
-/// 32 hexadecimal digits.
+/// Writes 32 hexadecimal digits.
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:032x}", self.0)
@@ -30,7 +31,7 @@ impl FromStr for Version {
 }
 
 impl Entry {
-    /// The version that it is.
+    /// Returns the present version.
     pub fn version(&self) -> Version {
         let Self { subscription, health } = self;
         let disabled = health.disabled.as_ref().map(|disabled| (disabled.reason.as_str(), disabled.at));
@@ -47,18 +48,23 @@ impl Entry {
     }
 }
 
-/// What a change expects the subscription to be.
+/// The versions that a change may be applied to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Expected {
-    /// Whatever it is.
+    /// Any version.
     #[default]
     Any,
-    /// One of these versions.
+    /// Any of these versions.
     OneOf(Vec<Version>),
 }
 
 impl Expected {
-    /// Refuses a change of something else. To be called where no other change can come between.
+    /// Checks that the subscription is at an expected version.
+    ///
+    /// The caller has to hold the lock of all changes, so that no other change comes in between.
+    ///
+    /// # Errors
+    /// [`ChangeError::Outdated`] if the version is another one.
     pub fn check(&self, entry: &Entry) -> Result<(), ChangeError> {
         match self {
             Self::Any => Ok(()),
@@ -76,21 +82,16 @@ mod tests {
 
     use super::*;
     use crate::model::id::SubscriptionId;
-    use crate::model::input::SubscriptionInput;
-    use crate::model::subscription::{Disabled, DisabledReason, HealthState, ManagedBy, Subscription};
+    use crate::model::subscription::{Disabled, DisabledReason, HealthState, Subscription, SubscriptionSpec};
     use crate::model::time::Timestamp;
 
     fn entry() -> Entry {
         let members = json!({"url": "http://127.0.0.1:9/"});
-        let subscription = Subscription {
-            id: SubscriptionId::from_bits(7),
-            spec: SubscriptionInput::read(members.as_object().unwrap()).unwrap().spec,
-            managed_by: ManagedBy::Api,
-            secrets: Vec::new(),
-            created_at: Timestamp::default(),
-            updated_at: Timestamp::default(),
-            deleted_at: None,
-        };
+        let subscription = Subscription::new(
+            SubscriptionId::from_bits(7),
+            SubscriptionSpec::read(&members).unwrap(),
+            Timestamp::default(),
+        );
         Entry { subscription: Arc::new(subscription), health: HealthState::default() }
     }
 

@@ -1,4 +1,4 @@
-//! A lane against a model of the disk, with commits, reads and answers in any interleaving.
+//! A lane is run against a model of the disk, with commits, reads and answers in any order.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
@@ -10,24 +10,19 @@ use serde_json::json;
 use super::disk_queue::ReadNumber;
 use super::item::{KEY_MAX, QueueKey, Route};
 use super::*;
-use crate::model::input::SubscriptionInput;
-use crate::model::subscription::{Disabled, DisabledReason, ManagedBy};
+use crate::model::subscription::{Disabled, DisabledReason, SubscriptionSpec};
 
-/// The longest wait there is for a lane of these tests.
+/// The longest possible wait of the lanes in these tests.
 const WAIT_MAX: Duration = Duration::from_hours(1);
 
 fn subscription(settings: &serde_json::Value) -> Arc<Subscription> {
     let mut members = json!({"url": "http://127.0.0.1:9/"});
     members.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
-    Arc::new(Subscription {
-        id: SubscriptionId::from_bits(7),
-        spec: SubscriptionInput::read(members.as_object().unwrap()).unwrap().spec,
-        managed_by: ManagedBy::Api,
-        secrets: Vec::new(),
-        created_at: Timestamp::default(),
-        updated_at: Timestamp::default(),
-        deleted_at: None,
-    })
+    Arc::new(Subscription::new(
+        SubscriptionId::from_bits(7),
+        SubscriptionSpec::read(&members).unwrap(),
+        Timestamp::default(),
+    ))
 }
 
 #[test]
@@ -57,7 +52,7 @@ fn a_clock_set_back_delays_nothing() {
     assert!(matches!(ask(&mut model, WAIT_MAX + Duration::from_millis(1)), Next::Start(_)));
 }
 
-/// What the committer will write, and what the lane is told once it is durable.
+/// A step that the committer will write, and that the lane learns of once it is durable.
 enum Commit {
     Append(DeliveryId, Route),
     Settle { id: DeliveryId, due_was: Option<Timestamp>, due: Option<Timestamp> },
@@ -69,7 +64,7 @@ struct Read {
     rows: Option<Vec<QueueKey>>,
 }
 
-/// Where the probe stands; none if it no longer waits.
+/// When the probe is due; none if it no longer waits.
 struct Found(Option<Timestamp>);
 
 struct Fetch {
@@ -192,8 +187,8 @@ impl Model {
     fn started(&mut self, item: LaneDelivery) {
         self.starts += 1;
         self.started_order.push(item.id);
-        assert!(self.out.iter().all(|out| out.id != item.id), "{} is out twice", item.id);
-        assert!(self.waiting[&item.id] <= self.now(), "{} went before it was due", item.id);
+        assert!(self.out.iter().all(|out| out.id != item.id), "{} has two requests in flight", item.id);
+        assert!(self.waiting[&item.id] <= self.now(), "{} started before it was due", item.id);
         assert_eq!(self.disk.contains(&(item.due, item.id)), item.has_row, "{item:?}");
         assert!(self.lane.health.disabled.is_none());
         self.out.push(item);
@@ -250,7 +245,7 @@ impl Model {
         self.queue.push_back(Commit::Park(freed));
     }
 
-    /// As `enable` does it: all due times back to the beginning, then on.
+    /// Does what `Flow::enable` does: makes held deliveries due, then enables the lane.
     fn enable(&mut self) {
         while !self.queue.is_empty() || !self.written.is_empty() {
             self.write();
@@ -285,7 +280,7 @@ impl Model {
             11 if self.lane.health.disabled.is_some() && self.out.is_empty() => self.enable(),
             _ => {}
         }
-        assert!(self.lane.buffered.len() <= 8 + 4, "a lane holds a page");
+        assert!(self.lane.buffered.len() <= 8 + 4, "the buffer exceeds a page");
     }
 
     fn settle_all(&mut self) {
@@ -346,11 +341,11 @@ fn a_failing_receiver_gets_one_request_at_a_time() {
         model.write();
         model.acknowledge();
     }
-    assert_eq!(model.out.len(), 4, "as many as may be out at once, before the first answer");
+    assert_eq!(model.out.len(), 4, "the lane uses its whole limit before the first answer");
     for _ in 0..4 {
         model.answer(false);
     }
-    assert_eq!(model.out.len(), 0, "after two failures in a row only the probe goes, when it is due");
+    assert_eq!(model.out.len(), 0, "after two failures in a row only the probe starts, when it is due");
     let before = model.starts;
     for _ in 0..2000 {
         model.now_ms += 10;
@@ -359,7 +354,7 @@ fn a_failing_receiver_gets_one_request_at_a_time() {
         model.advance_read();
         assert!(model.out.len() <= 1);
     }
-    assert_eq!(model.starts, before + 1, "the probe went, and the others wait for its answer");
+    assert_eq!(model.starts, before + 1, "only the probe has started");
     model.answer(true);
     assert!(model.out.len() <= 4);
     model.settle_all();

@@ -1,4 +1,4 @@
-//! Backups: the whole log, piece by piece, while everything goes on.
+//! Backups: the whole log is read piece by piece while the daemon goes on working.
 
 use bytes::Bytes;
 use tokio::sync::mpsc::Sender;
@@ -8,22 +8,22 @@ use crate::flow::inner::Flow;
 use crate::store::{Backup, BackupError, Place, StoreError};
 
 impl Flow {
-    /// Begins a backup; [`pour`](Self::pour) then takes it.
+    /// Begins a backup. [`stream_backup`](Self::stream_backup) then reads it.
     ///
     /// # Errors
-    /// Another one is under way, or the store has failed.
+    /// Another backup is under way, or the store has failed.
     pub async fn begin_backup(&self, actor: &Actor) -> Result<Backup, BackupError> {
         let backup = Backup::new(self.reader.clone(), self.clock.now());
         let begun = self.commit(|place, done| place.begin_backup(&backup, done)).await?;
         if !begun {
             return Err(BackupError::Busy);
         }
-        actor.note(Action::BackupBegun, "", "");
+        actor.record(Action::BackupBegun, "", "");
         Ok(backup)
     }
 
-    /// Takes a backup to its end, as fast as its pieces are fetched, or until nobody fetches them any more.
-    pub async fn pour(&self, mut backup: Backup, pieces: Sender<Result<Bytes, BackupError>>) {
+    /// Reads a backup and sends its pieces, until it ends or the receiver of the pieces is dropped.
+    pub async fn stream_backup(&self, mut backup: Backup, pieces: Sender<Result<Bytes, BackupError>>) {
         loop {
             let (given_back, piece) = match read(backup).await {
                 Ok(read) => read,
@@ -37,12 +37,12 @@ impl Flow {
         }
         let end = self.commit(Place::end_backup).await;
         let last = end.map_err(BackupError::Store).and_then(|meta| backup.finish(&meta));
-        // Whoever has gone meanwhile has no use for it.
+        // If the receiver is gone, nobody needs the last piece.
         drop(pieces.send(last.map(Bytes::from)).await);
     }
 }
 
-/// Reads the next rows, away from the tasks that serve.
+/// Reads the next rows on a thread where blocking is allowed.
 async fn read(mut backup: Backup) -> Result<(Backup, Option<Vec<u8>>), BackupError> {
     let work = tokio::task::spawn_blocking(move || {
         let piece = backup.next_rows();

@@ -1,11 +1,10 @@
-//! A person steps in: one delivery is tried again, or given up on.
+//! Manual retry and cancellation of a delivery.
+//!
+//! Both have to keep attempts away from the delivery while it changes. So they claim it: the delivery becomes
+//! busy in its lane, without a request in flight. It is released when the change is durable or has failed.
 
 use std::pin::pin;
 use std::sync::Arc;
-
-use crate::model::delivery::{Delivery, Progress};
-use crate::model::id::DeliveryId;
-use crate::store::{Settlement, StoreError};
 
 use crate::flow::change::audit::{Action, Actor};
 use crate::flow::change::conflict::Conflict;
@@ -13,12 +12,18 @@ use crate::flow::change::error::ChangeError;
 use crate::flow::inner::Flow;
 use crate::flow::lane::Lane;
 use crate::flow::stream::StreamEvent;
+use crate::model::delivery::{Delivery, Progress};
+use crate::model::id::DeliveryId;
+use crate::store::{Settlement, StoreError};
 
 impl Flow {
-    /// Makes a delivery due now, whatever became of it, with the whole retry schedule ahead of it.
+    /// Makes a delivery due now, whatever its state, with a new retry schedule.
     ///
-    /// If its subscription is switched off it is held. Attempts already made stay on record and their numbers go
-    /// on.
+    /// Earlier attempts stay on record, and new ones continue their numbers. If the subscription is disabled,
+    /// the delivery is held.
+    ///
+    /// # Errors
+    /// [`Conflict::InFlight`] if a request of the delivery is in flight; and the errors of every change.
     pub async fn retry(&self, actor: Actor, id: DeliveryId) -> Result<Delivery, ChangeError> {
         let change = |flow: Self| async move {
             let (lane, delivery) = flow.claim(id).await?;
@@ -27,13 +32,17 @@ impl Flow {
                 Err(error) => Err(error),
             };
             let delivery = flow.release(&lane, id, outcome)?;
-            actor.note(Action::DeliveryRetried, id, "");
+            actor.record(Action::DeliveryRetried, id, "");
             Ok(delivery)
         };
         self.complete(change).await
     }
 
-    /// Gives a delivery up that waits or is held. One that has ended, or is being attempted, stays as it is.
+    /// Cancels a delivery that is pending or held.
+    ///
+    /// # Errors
+    /// [`Conflict::Ended`] if the delivery has ended, [`Conflict::InFlight`] if a request of it is in flight;
+    /// and the errors of every change.
     pub async fn cancel(&self, actor: Actor, id: DeliveryId) -> Result<Delivery, ChangeError> {
         let change = |flow: Self| async move {
             let (lane, delivery) = flow.claim(id).await?;
@@ -42,13 +51,13 @@ impl Flow {
                 Err(error) => Err(error),
             };
             let delivery = flow.release(&lane, id, outcome)?;
-            actor.note(Action::DeliveryCancelled, id, "");
+            actor.record(Action::DeliveryCancelled, id, "");
             Ok(delivery)
         };
         self.complete(change).await
     }
 
-    /// Takes a delivery out of its lane's hand, so that nothing else happens to it until it is let go.
+    /// Claims a delivery in its lane and returns both. The caller has to release the delivery.
     async fn claim(&self, id: DeliveryId) -> Result<(Arc<Lane>, Result<Delivery, ChangeError>), ChangeError> {
         let not_found = || ChangeError::NotFound { what: "delivery", id: id.to_string() };
         let found = self.read(move |reader| reader.delivery(id)).await?.ok_or_else(not_found)?;
@@ -57,7 +66,7 @@ impl Flow {
             .get(found.subscription)
             .ok_or_else(|| ChangeError::from(Conflict::NoSubscription(found.subscription)))?;
         claim_in_lane(&lane, id).await?;
-        // Read again: before it was seized an attempt may have been settled.
+        // Read again: an attempt may have been settled before the claim.
         let reread = self.read(move |reader| {
             let Some(delivery) = reader.delivery(id)? else { return Ok(None) };
             let has_event = reader.event_head(delivery.event)?.is_some();
@@ -107,11 +116,11 @@ impl Flow {
     }
 }
 
-/// Marks a delivery as being changed, once what is being written of it is durable.
+/// Claims a delivery. Waits while the delivery is busy without a request in flight.
 async fn claim_in_lane(lane: &Lane, id: DeliveryId) -> Result<(), Conflict> {
     let released = Arc::clone(&lane.lock().released);
     loop {
-        // Listens before it looks, so that nothing comes in between.
+        // Listen before looking, so that no release is missed.
         let mut written = pin!(released.notified());
         written.as_mut().enable();
         {

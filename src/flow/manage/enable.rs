@@ -1,15 +1,8 @@
-//! Switching subscriptions on and off by hand.
+//! Enabling and disabling subscriptions by hand.
 
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
-
-use crate::model::attempt::Attempt;
-use crate::model::id::SubscriptionId;
-use crate::model::subscription::{Disabled, DisabledReason, HealthState};
-use crate::model::time::Timestamp;
-use crate::rules::matcher::Presence;
-use crate::store::StoreError;
 
 use crate::flow::change::audit::{Action, Actor};
 use crate::flow::change::conflict::Conflict;
@@ -20,16 +13,22 @@ use crate::flow::inner::Flow;
 use crate::flow::lane::Lane;
 use crate::flow::notices::raise::after_enabling;
 use crate::flow::stream::Change;
+use crate::model::attempt::Attempt;
+use crate::model::id::SubscriptionId;
+use crate::model::subscription::{Disabled, DisabledReason, HealthState};
+use crate::model::time::Timestamp;
+use crate::rules::matcher::Presence;
+use crate::store::StoreError;
 
-/// How many held deliveries are made due in one durable step.
+/// The most held deliveries that one durable step makes due.
 const RELEASE_ROWS_MAX: usize = 256;
 
-/// A subscription that is switched on.
+/// The result of enabling a subscription.
 #[derive(Debug)]
 pub struct Enabled {
-    /// The subscription.
+    /// The subscription after the change.
     pub entry: Entry,
-    /// The health check that went before; none if there was no need of one.
+    /// The health check, if one was needed.
     pub check: Option<Attempt>,
 }
 
@@ -40,9 +39,12 @@ pub(in crate::flow) fn manually_disabled(health: &HealthState, at: Timestamp) ->
 }
 
 impl Flow {
-    /// Switches a subscription on; everything held goes out, oldest first.
+    /// Enables a subscription. Its held deliveries become due, oldest first.
     ///
-    /// One that was failing, or was switched off for that, has to pass a health check first.
+    /// A subscription that was failing, or was disabled for its health, has to pass a health check first.
+    ///
+    /// # Errors
+    /// [`ChangeError::CheckFailed`] if the health check failed; and the errors of every change.
     pub async fn enable(
         &self,
         actor: Actor,
@@ -59,11 +61,11 @@ impl Flow {
         expected: &Expected,
     ) -> Result<Enabled, ChangeError> {
         let enabled = self.enable_managed(id, expected).await?;
-        actor.note(Action::SubscriptionEnabled, id, "");
+        actor.record(Action::SubscriptionEnabled, id, "");
         Ok(enabled)
     }
 
-    /// As [`enable`](Self::enable), without an audit line.
+    /// Enables a subscription as [`enable`](Self::enable) does, without an audit line.
     pub(in crate::flow) async fn enable_managed(
         &self,
         id: SubscriptionId,
@@ -82,15 +84,17 @@ impl Flow {
         if let Some(attempt) = check.as_ref().filter(|attempt| !attempt.outcome.is_success()) {
             return Err(ChangeError::CheckFailed { attempt: Box::new(attempt.clone()) });
         }
-        // Before it is on, so that nothing goes out of turn; and not under the lock of all changes.
+        // The held deliveries become due before the lane is enabled, so that they start in order. The lock of
+        // all changes is not held, because there may be many of them.
         while self.commit(|place, done| place.release(id, RELEASE_ROWS_MAX, done)).await? {}
-        self.switch_on(&lane, expected, disabled).await?;
+        self.publish_enabled(&lane, expected, disabled).await?;
         tracing::debug!(subscription = %id, name = subscription.spec.name, "enabled a subscription");
         Ok(Enabled { entry: lane.entry(), check })
     }
 
-    /// Switches on what is switched off for that very reason; meanwhile others may have come to other ends.
-    async fn switch_on(
+    /// Enables a subscription if it is still disabled for the reason `was`. It may have been changed during
+    /// the health check.
+    async fn publish_enabled(
         &self,
         lane: &Arc<Lane>,
         expected: &Expected,
@@ -106,13 +110,14 @@ impl Flow {
                 _ if state.is_deleted() => return Err(ChangeError::no_subscription(id)),
                 None => return Ok(()),
                 Some(is) if is != was => {
-                    return Err(Conflict::SwitchedOff(id).into());
+                    return Err(Conflict::DisabledAgain(id).into());
                 }
                 Some(_) => expected.check(&state.entry())?,
             }
             let HealthState { last_success_at, last_failure_at, .. } = state.health;
             let health = HealthState { last_success_at, last_failure_at, ..HealthState::default() };
-            // Handed in under the lane's lock, so that no answer is written down before it that comes after it.
+            // The step is queued under the lane's lock: the result of an attempt that ends later is written
+            // later.
             place.put_health(id, health.clone(), move |result| drop(answer.send(result)));
             state.enable(health);
             (Arc::clone(&state.subscription), after_enabling(&mut state, self.clock.now()))
@@ -128,7 +133,8 @@ impl Flow {
         Ok(())
     }
 
-    /// Switches a subscription off: it matches nothing, and what it has not finished waits until it is enabled.
+    /// Disables a subscription: it matches nothing, and its unfinished deliveries are held until it is
+    /// enabled.
     pub async fn disable(
         &self,
         actor: Actor,
@@ -145,11 +151,11 @@ impl Flow {
         expected: &Expected,
     ) -> Result<Entry, ChangeError> {
         let entry = self.disable_managed(id, expected).await?;
-        actor.note(Action::SubscriptionDisabled, id, "");
+        actor.record(Action::SubscriptionDisabled, id, "");
         Ok(entry)
     }
 
-    /// As [`disable`](Self::disable), without an audit line.
+    /// Disables a subscription as [`disable`](Self::disable) does, without an audit line.
     pub(in crate::flow) async fn disable_managed(
         &self,
         id: SubscriptionId,

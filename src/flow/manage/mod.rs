@@ -1,4 +1,4 @@
-//! Changes that people ask for: of subscriptions, their secrets, and single deliveries.
+//! Changes on request: subscriptions, their secrets, single deliveries, samples and backups.
 
 mod backup;
 mod complete;

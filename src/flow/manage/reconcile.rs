@@ -1,31 +1,33 @@
-//! Reconciling: the config file's subscriptions become the daemon's, by name.
+//! Reconciliation: the subscriptions of the config file are created, changed and deleted to match the file.
+//!
+//! A subscription of the file is identified by its name.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::config::{Config, ConfigSubscription};
-use crate::model::id::SubscriptionId;
-use crate::model::subscription::{DisabledReason, ManagedBy};
-
 use crate::flow::change::audit::{Action, Actor};
 use crate::flow::change::entry::Entry;
 use crate::flow::change::error::ChangeError;
 use crate::flow::change::version::Expected;
 use crate::flow::inner::Flow;
 use crate::flow::lane::Limits;
+use crate::model::id::SubscriptionId;
+use crate::model::subscription::{DisabledReason, ManagedBy};
 
-/// What a reload changed.
+/// The result of applying new settings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reconciled {
-    /// Subscriptions that the file has and the daemon had not.
+    /// The number of subscriptions that were created.
     pub added: usize,
-    /// Those whose settings the file changed; they keep their id and what they have not finished.
+    /// The number of subscriptions whose settings were changed. They keep their ids and their unfinished
+    /// deliveries.
     pub changed: usize,
-    /// Those that the file no longer has; what they had not finished is cancelled.
+    /// The number of subscriptions that were deleted. Their unfinished deliveries are cancelled.
     pub removed: usize,
 }
 
-/// Subscriptions of the config file that could not be applied: their names, and why.
+/// The subscriptions of the config file that could not be applied: their names and the errors.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.iter().map(|(name, error)| format!("subscription '{name}' of the config file: {}", describe(error))).collect::<Vec<_>>().join("\n"))]
 pub struct ReconcileError(pub Vec<(String, ChangeError)>);
@@ -46,11 +48,11 @@ fn describe(error: &ChangeError) -> String {
 }
 
 impl Flow {
-    /// Takes new settings: subscriptions of the file, limits, retry schedules, health policy.
+    /// Applies new settings: the subscriptions of the file, limits, retry schedules and the health policy.
     ///
     /// # Errors
-    /// The subscriptions of the file that cannot be served, all at once; then nothing has changed. A failure of the
-    /// log can come later, and leaves it in part.
+    /// Every subscription of the file that is invalid. Nothing has changed then. If the log fails, the
+    /// settings may be applied in part.
     pub async fn apply(&self, config: Arc<Config>) -> Result<Reconciled, ReconcileError> {
         let mut present = self.managed_by_config();
         self.check_all(&config, &present).await?;
@@ -92,7 +94,7 @@ impl Flow {
             .collect()
     }
 
-    /// Checks every subscription that the file adds or changes, before anything is touched.
+    /// Checks every subscription that the file adds or changes. Changes nothing.
     async fn check_all(
         &self,
         config: &Config,
@@ -149,5 +151,5 @@ impl Flow {
 }
 
 fn note(action: Action, id: SubscriptionId, name: &str) {
-    Actor::config().note(action, id, name);
+    Actor::config().record(action, id, name);
 }

@@ -1,20 +1,19 @@
-//! A sample, sent now because a person wants to see what the receiver makes of it.
-
-use crate::model::attempt::Attempt;
-use crate::model::id::{EventId, SubscriptionId};
-use crate::model::name::EventType;
-use crate::rules::payload;
+//! Sample events that show how a receiver answers.
 
 use crate::flow::attempt::Message;
 use crate::flow::change::audit::{Action, Actor};
 use crate::flow::change::entry::Entry;
 use crate::flow::change::error::ChangeError;
 use crate::flow::inner::Flow;
+use crate::model::attempt::Attempt;
+use crate::model::id::{EventId, SubscriptionId};
+use crate::model::name::EventType;
+use crate::rules::payload;
 
 impl Flow {
-    /// Sends a signed sample, of this event type if one is given, whether or not the subscription is switched on.
+    /// Sends a signed sample event, of type `event_type` if given, even to a disabled subscription.
     ///
-    /// It is no delivery: nothing is written down, it is not tried again, and it says nothing of the receiver's
+    /// A sample is not a delivery: it is not stored, not retried, and does not change the subscription's
     /// health.
     pub async fn send_sample(
         &self,
@@ -24,7 +23,7 @@ impl Flow {
     ) -> Result<Attempt, ChangeError> {
         let change = |flow: Self| async move {
             let attempt = flow.attempt_sample(id, event_type).await?;
-            actor.note(Action::SubscriptionTested, id, &attempt.outcome);
+            actor.record(Action::SubscriptionTested, id, &attempt.outcome);
             Ok(attempt)
         };
         self.complete(change).await

@@ -1,7 +1,15 @@
-//! Rotation of signing secrets: the new one and those before it sign side by side until a grace is over.
+//! Rotation of signing secrets. The new secret and the earlier ones sign side by side until a grace period
+//! ends.
 
 use std::sync::Arc;
 
+use crate::flow::change::audit::{Action, Actor};
+use crate::flow::change::conflict::Conflict;
+use crate::flow::change::entry::Entry;
+use crate::flow::change::error::ChangeError;
+use crate::flow::change::version::Expected;
+use crate::flow::inner::Flow;
+use crate::flow::manage::subscriptions::MILLISECOND;
 use crate::model::id::SubscriptionId;
 use crate::model::problem::Problem;
 use crate::model::secret::{Secret, SecretKind, SigningSecret};
@@ -11,31 +19,24 @@ pub use crate::rules::rotation::GRACE;
 use crate::rules::rotation::{ACTIVE_SECRETS_MAX, active, rotated};
 use crate::store::StoreError;
 
-use crate::flow::change::audit::{Action, Actor};
-use crate::flow::change::conflict::Conflict;
-use crate::flow::change::entry::Entry;
-use crate::flow::change::error::ChangeError;
-use crate::flow::change::version::Expected;
-use crate::flow::inner::Flow;
-use crate::flow::manage::subscriptions::MILLISECOND;
-
-/// The longest that they may.
+/// The longest grace period.
 pub const GRACE_MAX: Interval = Interval::from_secs(30 * 86_400);
 
-/// A change of a subscription's secret.
+/// A rotation of a subscription's secret.
 #[derive(Clone, Debug)]
 pub struct Rotation {
-    /// For how long those before it go on signing; zero ends them at once.
+    /// The time for which the earlier secrets go on signing. Zero revokes them immediately.
     pub grace: Interval,
-    /// The new secret; if none is given, one of the same kind is made.
+    /// The new secret. If none is given, one of the same kind is generated.
     pub secret: Option<Secret>,
 }
 
 impl Flow {
-    /// Gives a subscription a new secret; it is the first of the entry that comes back.
+    /// Gives a subscription a new secret. It is the first secret of the returned entry.
     ///
     /// # Errors
-    /// Also when too many would sign side by side, or when it is the present one.
+    /// [`ChangeError::Invalid`] if the secret is the present one, [`Conflict::TooManySecrets`] if too many
+    /// secrets would sign side by side; and the errors of every change.
     pub async fn rotate_secret(
         &self,
         actor: Actor,
@@ -46,7 +47,7 @@ impl Flow {
         let change = |flow: Self| async move {
             let grace = rotation.grace;
             let entry = flow.rotate(id, &expected, rotation).await?;
-            actor.note(Action::SecretRotated, id, format_args!("grace {grace}"));
+            actor.record(Action::SecretRotated, id, format_args!("grace {grace}"));
             Ok(entry)
         };
         self.complete(change).await
@@ -68,10 +69,10 @@ impl Flow {
             subscription.secrets.first().map_or(SecretKind::HmacSha256, |signing| signing.secret.kind());
         let secret = rotation.secret.unwrap_or_else(|| self.new_secret(kind));
         if subscription.secrets.first().is_some_and(|signing| signing.secret == secret) {
-            let detail = "is the present secret already: leave it out, and one is made";
+            let detail = "is already the present secret: leave it out to have one generated";
             return Err(ChangeError::Invalid(vec![Problem::new("/secret", detail)]));
         }
-        // Never the same twice, so that two changes in a millisecond are two versions.
+        // Versions include this time: two changes within a millisecond must differ.
         let now = self.clock.now().max(subscription.updated_at.after(MILLISECOND));
         let secrets = rotated(&subscription.secrets, secret, now, rotation.grace.get());
         if secrets.len() > ACTIVE_SECRETS_MAX {
@@ -83,12 +84,12 @@ impl Flow {
         Ok(entry)
     }
 
-    /// A secret by chance.
+    /// Generates a random secret.
     pub(in crate::flow) fn new_secret(&self, kind: SecretKind) -> Secret {
         Secret::of_kind(kind, self.with_rng(rand::RngExt::random))
     }
 
-    /// Removes secrets that sign no more, from the log too.
+    /// Removes secrets whose grace period is over, also from the log.
     pub(in crate::flow) async fn drop_expired_secrets(&self) -> Result<(), StoreError> {
         for lane in self.lanes.all() {
             let has_expired = |subscription: &Subscription| {
@@ -104,7 +105,7 @@ impl Flow {
             let secrets = active(&present.secrets, self.clock.now()).cloned().collect();
             let subscription = Subscription { secrets, ..Subscription::clone(&present) };
             self.replace(&mut index, &lane, subscription).await?;
-            tracing::debug!(subscription = %lane.id, "dropped secrets whose grace is over");
+            tracing::debug!(subscription = %lane.id, "removed secrets whose grace period is over");
         }
         Ok(())
     }
@@ -112,10 +113,13 @@ impl Flow {
 
 fn too_many(secrets: &[SigningSecret]) -> ChangeError {
     let ends = secrets.iter().filter_map(|signing| signing.expires_at);
-    Conflict::Secrets { count: secrets.len(), first_end: ends.min() }.into()
+    Conflict::TooManySecrets { count: secrets.len(), first_end: ends.min() }.into()
 }
 
-/// The bounds of a grace, for an error.
+/// Checks the length of a grace period.
+///
+/// # Errors
+/// A description of the problem, if the period is longer than [`GRACE_MAX`].
 pub fn check_grace(grace: Interval) -> Result<Interval, String> {
     if grace.get() <= GRACE_MAX.get() {
         return Ok(grace);

@@ -1,12 +1,22 @@
-//! Changes of subscriptions: decided, made durable, then published to matching and dispatch, one at a time.
+//! Creating, changing and deleting subscriptions.
 //!
-//! A change is in force for every event accepted after its answer.
+//! Changes are made one at a time. A change is decided, made durable, and then put in force for matching and
+//! dispatch. It applies to every event that is accepted after the change has returned.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use crate::flow::change::audit::{Action, Actor};
+use crate::flow::change::conflict::Conflict;
+use crate::flow::change::entry::Entry;
+use crate::flow::change::error::ChangeError;
+use crate::flow::change::version::Expected;
+use crate::flow::inner::Flow;
+use crate::flow::lane::{InitialQueue, Lane, Limits};
+use crate::flow::manage::enable::manually_disabled;
+use crate::flow::stream::Change;
 use crate::model::id::SubscriptionId;
 use crate::model::input::SubscriptionInput;
 use crate::model::problem::Problem;
@@ -18,46 +28,36 @@ use crate::rules::matcher::{IndexWriter, Presence};
 use crate::rules::rotation::rotated_by_config;
 use crate::store::{Earlier, Once, OnceKey, StoreError};
 
-use crate::flow::change::audit::{Action, Actor};
-use crate::flow::change::conflict::Conflict;
-use crate::flow::change::entry::Entry;
-use crate::flow::change::error::ChangeError;
-use crate::flow::change::version::Expected;
-use crate::flow::inner::Flow;
-use crate::flow::lane::{InitialQueue, Lane, Limits};
-use crate::flow::manage::enable::manually_disabled;
-use crate::flow::stream::Change;
-
-/// How many rows of a deleted subscription's waiting line are dropped in one durable step.
+/// The most rows of a deleted subscription's queue that one durable step removes.
 const CLEAR_ROWS_MAX: usize = 256;
 pub(in crate::flow) const MILLISECOND: Duration = Duration::from_millis(1);
 
 impl Flow {
-    /// Every subscription, oldest first.
+    /// Returns all subscriptions, oldest first.
     pub fn subscriptions(&self) -> Vec<Entry> {
         self.lanes.all().iter().map(|lane| lane.entry()).collect()
     }
 
-    /// The oldest subscriptions, so many.
-    pub fn some_subscriptions(&self, most: usize) -> Vec<Entry> {
+    /// Returns the oldest subscriptions, at most `most`.
+    pub fn oldest_subscriptions(&self, most: usize) -> Vec<Entry> {
         self.lanes.all().iter().take(most).map(|lane| lane.entry()).collect()
     }
 
-    /// The subscriptions of that name, oldest first.
+    /// Returns the subscriptions with this name, oldest first.
     pub fn subscriptions_named(&self, name: &str) -> Vec<Entry> {
         let all = self.lanes.all();
         let named = all.iter().filter(|lane| lane.lock().subscription.spec.name == name);
         named.map(|lane| lane.entry()).collect()
     }
 
-    /// The subscription of that id.
+    /// Returns a subscription.
     pub fn subscription(&self, id: SubscriptionId) -> Option<Entry> {
         self.lanes.get(id).map(|lane| lane.entry())
     }
 
-    /// Makes a subscription; without a secret of its own it gets a random one.
+    /// Creates a subscription. If the input has no secret, a random one is generated.
     ///
-    /// With a key it is made once; later calls get what became of it, and true.
+    /// With an idempotency key, repeated calls return the subscription that the first call created, and true.
     pub async fn create(
         &self,
         actor: Actor,
@@ -68,7 +68,7 @@ impl Flow {
             let (entry, is_repeat) = flow.create_managed(input, ManagedBy::Api, once).await?;
             if !is_repeat {
                 let Subscription { id, spec, .. } = &*entry.subscription;
-                actor.note(Action::SubscriptionCreated, id, &spec.name);
+                actor.record(Action::SubscriptionCreated, id, &spec.name);
             }
             Ok((entry, is_repeat))
         };
@@ -123,9 +123,9 @@ impl Flow {
         Ok((entry, false))
     }
 
-    /// What became of a subscription that was made with an idempotency key.
+    /// Returns the subscription that an earlier call with the same idempotency key created.
     fn made_earlier(&self, id: SubscriptionId) -> Result<Entry, ChangeError> {
-        self.subscription(id).ok_or_else(|| Conflict::MadeAndDeleted(id).into())
+        self.subscription(id).ok_or_else(|| Conflict::CreatedThenDeleted(id).into())
     }
 
     /// Changes the settings that `members` names. `null` resets a setting to its default.
@@ -153,7 +153,7 @@ impl Flow {
         let enabled = members.remove("enabled").and_then(|value| value.as_bool());
         if !members.is_empty() {
             entry = self.change_settings(id, &expected, &members).await?;
-            actor.note(Action::SubscriptionChanged, id, names(&members));
+            actor.record(Action::SubscriptionChanged, id, names(&members));
             expected = Expected::OneOf(vec![entry.version()]);
         }
         match (enabled, entry.health.disabled.is_none()) {
@@ -173,13 +173,13 @@ impl Flow {
         let input = SubscriptionInput::read_change(&present.subscription.spec, members)
             .map_err(ChangeError::Invalid)?;
         if input.secret.is_some() {
-            let detail = "cannot be changed so: POST to rotate-secret";
+            let detail = "cannot be changed here: use POST /v1/subscriptions/{id}/rotate-secret";
             return Err(ChangeError::Invalid(vec![Problem::new("/secret", detail)]));
         }
         self.change_spec(id, expected, input.spec, None).await
     }
 
-    /// Gives a subscription these settings, and this secret if one is given.
+    /// Replaces the settings of a subscription, and its secret if one is given.
     pub(in crate::flow) async fn change_spec(
         &self,
         id: SubscriptionId,
@@ -194,7 +194,7 @@ impl Flow {
         expected.check(&present)?;
         let mut subscription = Subscription::clone(&present.subscription);
         subscription.spec = spec;
-        // Never the same twice, so that two changes in a millisecond are two versions.
+        // Versions include this time: two changes within a millisecond must differ.
         subscription.updated_at = self.clock.now().max(subscription.updated_at.after(MILLISECOND));
         if let Some(secret) = secret {
             subscription.secrets = rotated_by_config(&subscription.secrets, secret, subscription.updated_at);
@@ -231,7 +231,7 @@ impl Flow {
         Ok(entry)
     }
 
-    /// Deletes a subscription. What it has not finished is cancelled; what it has stays in the log.
+    /// Deletes a subscription. Its unfinished deliveries are cancelled; its finished ones stay in the log.
     pub async fn delete(
         &self,
         actor: Actor,
@@ -241,7 +241,7 @@ impl Flow {
         let change = |flow: Self| async move {
             flow.owned_by_api(id)?;
             flow.delete_managed(id, &expected).await?;
-            actor.note(Action::SubscriptionDeleted, id, "");
+            actor.record(Action::SubscriptionDeleted, id, "");
             Ok(())
         };
         self.complete(change).await
@@ -280,14 +280,14 @@ impl Flow {
         index.commit();
     }
 
-    /// Drops the waiting line of a deleted subscription, in small steps.
+    /// Removes the queue of a deleted subscription from the disk, in small steps.
     pub(in crate::flow) async fn clear_queue(self, id: SubscriptionId) {
         loop {
             match self.commit(|place, done| place.clear_lane(id, CLEAR_ROWS_MAX, done)).await {
                 Ok(true) => {}
                 Ok(false) => return,
                 Err(error) => {
-                    return tracing::error!(subscription = %id, %error, "failed to clear what a deleted one left");
+                    return tracing::error!(subscription = %id, %error, "failed to clear the queue of a deleted subscription");
                 }
             }
         }
@@ -302,7 +302,10 @@ impl Flow {
         self.commit(|place, done| place.put_subscription(subscription, health, done)).await
     }
 
-    /// Checks what only shows from outside: that the filter compiles, and that the address may be called.
+    /// Checks what the settings refer to: the filter has to compile, and the address has to be allowed.
+    ///
+    /// # Errors
+    /// [`ChangeError::Invalid`] with every problem that was found.
     pub async fn check(&self, spec: &SubscriptionSpec) -> Result<(), ChangeError> {
         let mut problems = Vec::new();
         if let Some(Err(error)) = spec.filter.as_deref().map(Filter::compile) {

@@ -1,24 +1,25 @@
-//! The last day, minute by minute, in a fixed amount of memory: what charts are drawn of.
+//! The counts of each minute of the last day, in a fixed amount of memory. The page draws its charts from
+//! them.
 
 use std::time::Duration;
 
 use crate::model::attempt::Outcome;
 
-/// How many minutes are remembered.
+/// The number of minutes that are kept.
 pub const MINUTES_MAX: usize = 24 * 60;
 
-/// What passed through in one minute.
+/// The counts of one minute.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Minute {
-    /// Events taken in.
+    /// Events accepted.
     pub accepted: u64,
-    /// Attempts that were answered with 2xx.
+    /// Attempts that were answered with a 2xx status.
     pub succeeded: u64,
-    /// Attempts that were not.
+    /// Attempts with any other outcome.
     pub failed: u64,
-    /// How long all its attempts took, together.
+    /// The sum of the durations of all attempts.
     pub took: Duration,
-    /// How long the longest of them took.
+    /// The longest duration of an attempt.
     pub longest: Duration,
 }
 
@@ -29,7 +30,7 @@ impl Minute {
         self.longest = self.longest.max(took);
     }
 
-    /// What passed through in both.
+    /// Returns the counts of both minutes together.
     #[must_use]
     pub fn with(self, other: &Self) -> Self {
         Self {
@@ -41,14 +42,14 @@ impl Minute {
         }
     }
 
-    /// How long an attempt took on average; none if there was none.
+    /// Returns the mean duration of an attempt, or none if there was no attempt.
     pub fn mean(&self) -> Option<Duration> {
         let attempts = u32::try_from(self.succeeded + self.failed).ok().filter(|attempts| *attempts > 0)?;
         Some(self.took / attempts)
     }
 }
 
-/// The ring of minutes, each with its number since the start.
+/// A ring of minutes, each with its number since the start.
 #[derive(Debug)]
 pub(in crate::flow) struct History(Vec<(u64, Minute)>);
 
@@ -63,7 +64,7 @@ impl History {
         usize::try_from(number).unwrap_or_default() % self.0.len().max(1)
     }
 
-    /// The minute of that number, emptied if its place held another.
+    /// Returns the minute with this number, and empties it if its place held another one.
     #[expect(clippy::indexing_slicing, reason = "a place is a remainder of the length, which is not zero")]
     pub(in crate::flow) fn minute(&mut self, number: u64) -> &mut Minute {
         let place = self.place(number);
@@ -74,7 +75,7 @@ impl History {
         minute
     }
 
-    /// The `count` minutes up to that number, oldest first; those before the start are empty.
+    /// Returns the `count` minutes up to this number, oldest first. Minutes before the start are empty.
     pub(in crate::flow) fn last(&self, number: u64, count: usize) -> Vec<Minute> {
         let of = |number: u64| {
             let held = self.0.get(self.place(number)).filter(|(held, _)| *held == number);
@@ -108,7 +109,7 @@ mod tests {
         assert_eq!((sixth.succeeded, sixth.failed, sixth.mean()), (1, 1, Some(Duration::from_millis(20))));
         assert_eq!(sixth.with(&sixth).mean(), sixth.mean());
         assert_eq!(Minute::default().mean(), None);
-        // A day later the places are used again, and what they held is not told of another day.
+        // A day later the places are reused, and their old counts are not shown.
         let later = 6 + MINUTES_MAX as u64;
         assert_eq!(counts(&history, later, MINUTES_MAX).iter().sum::<u64>(), 0);
         history.minute(later).accepted += 3;

@@ -1,93 +1,97 @@
-//! Counting: what passes through since the start and within the last minute, in a fixed amount of memory.
+//! The meter: counts since the start, and rates and latencies of the last minute.
 //!
-//! A count is one short lock; nothing is allocated. Times are kept in buckets of 1/16 of their size or finer, so that
-//! a percentile is told at most 6 % too high.
+//! A count takes one short lock and allocates nothing. The last minute is a ring of slices, each with a histogram per
+//! stage. The histograms take 13 slices × 3 stages × 464 buckets × 4 bytes, which is 72 KB for the whole daemon.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use hdrhistogram::Histogram;
 use tokio::time::Instant;
 
 use crate::flow::measure::history::{History, Minute};
 use crate::model::attempt::{ErrorClass, Outcome};
 
-/// The span that rates and percentiles are told of.
+/// The span of rates and percentiles.
 pub const WINDOW: Duration = Duration::from_mins(1);
-/// A window is as many slices; the oldest is forgotten as a whole.
+/// The number of slices of a window. A slice expires as a whole.
 const SLICES: usize = 12;
 const SLICE_MS: u128 = WINDOW.as_millis() / SLICES as u128;
-/// Microseconds up to 2^32 (71 minutes), 16 buckets for each doubling.
-const BUCKETS: usize = 29 * 16;
+/// The longest time that the histograms tell apart: 71 minutes.
 const MICROS_MAX: u64 = (1 << 32) - 1;
+/// The histograms keep one significant digit, which makes 16 buckets for each doubling. A percentile is thus at most 1/16
+/// too high. With two digits they would take 0.5 MB.
+const SIGNIFICANT_DIGITS: u8 = 1;
 
-/// Which way something took.
+/// The stage of the journey that a time was measured for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
-    /// From the submission of events until they were durable.
+pub(super) enum Stage {
+    /// From the submission of events until they are durable.
     Accept,
-    /// From the making of a delivery until its first attempt began.
+    /// From the creation of a delivery until its first attempt begins.
     FirstAttempt,
-    /// From the beginning of an attempt to the end of its answer.
+    /// From the beginning of an attempt to its end.
     Attempt,
 }
 
-const WAYS: usize = 3;
+const STAGES: usize = 3;
 
-/// Sums since the start.
+/// The counts since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Events taken in.
+    /// Events accepted.
     pub accepted: u64,
-    /// Events that repeated one of before.
+    /// Events that were duplicates.
     pub duplicates: u64,
-    /// Attempts that were answered with 2xx.
+    /// Attempts that were answered with a 2xx status.
     pub succeeded: u64,
-    /// Attempts that were answered otherwise.
+    /// Attempts that were answered with another status.
     pub rejected: u64,
-    /// Attempts without a complete answer, by [`ErrorClass::ALL`].
+    /// Attempts without a complete response, in the order of [`ErrorClass::ALL`].
     pub failed: [u64; ErrorClass::ALL.len()],
 }
 
 impl Totals {
-    /// Attempts of any outcome.
+    /// Returns the number of attempts of any outcome.
     pub fn attempts(&self) -> u64 {
         self.succeeded + self.rejected + self.failed.iter().sum::<u64>()
     }
 }
 
-/// How long something took, within the [`WINDOW`], in microseconds. All zero if there was nothing.
+/// The times that a stage took within the [`WINDOW`], in microseconds. All members are 0 if nothing was
+/// measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Latency {
-    /// How often.
+    /// The number of times that were measured.
     pub count: u64,
-    /// Half of them took no longer.
+    /// The median.
     pub p50: u64,
-    /// 90 % took no longer.
+    /// The 90th percentile.
     pub p90: u64,
-    /// 99 % took no longer.
+    /// The 99th percentile.
     pub p99: u64,
-    /// The longest.
+    /// The longest time.
     pub max: u64,
 }
 
-/// What the meter shows.
+/// A reading of the meter.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Reading {
-    /// Since the start.
+pub struct MeterReading {
+    /// The counts since the start.
     pub totals: Totals,
-    /// Events taken in per second, over the [`WINDOW`] or since the start if that is shorter.
+    /// Events accepted per second within the [`WINDOW`], or since the start if that is shorter.
     pub accepted_per_second: f64,
-    /// Attempts ended per second, over the same span.
+    /// Attempts ended per second within the same span.
     pub attempts_per_second: f64,
-    /// From the submission of events until they were durable.
+    /// From the submission of events until they are durable.
     pub accept: Latency,
-    /// From the making of a delivery until its first attempt began.
+    /// From the creation of a delivery until its first attempt begins.
     pub first_attempt: Latency,
-    /// From the beginning of an attempt to the end of its answer.
+    /// From the beginning of an attempt to its end.
     pub attempt: Latency,
 }
 
-/// Counts.
+/// Counts events and attempts, and measures their times.
 #[derive(Debug)]
 pub(in crate::flow) struct Meter {
     began: Instant,
@@ -103,44 +107,64 @@ struct State {
 
 #[derive(Clone, Debug)]
 struct Slice {
-    /// Which since the start.
+    /// The number of the slice since the start.
     number: u128,
     accepted: u64,
     attempts: u64,
-    times: [Times; WAYS],
+    times: [Times; STAGES],
 }
 
+/// The times of one stage within a slice.
 #[derive(Clone, Debug)]
 struct Times {
-    buckets: Box<[u32; BUCKETS]>,
+    histogram: Histogram<u32>,
+    /// The longest time, which the histogram knows only approximately.
     max: u64,
+}
+
+impl Times {
+    #[expect(clippy::expect_used, reason = "constant bounds that the histogram accepts")]
+    fn new() -> Self {
+        let histogram = Histogram::new_with_bounds(1, MICROS_MAX, SIGNIFICANT_DIGITS);
+        Self { histogram: histogram.expect("the bounds are valid"), max: 0 }
+    }
+
+    fn clear(&mut self) {
+        self.histogram.reset();
+        self.max = 0;
+    }
+
+    fn record(&mut self, micros: u64) {
+        self.histogram.saturating_record(micros);
+        self.max = self.max.max(micros);
+    }
 }
 
 impl Meter {
     pub(in crate::flow) fn new(now: Instant) -> Self {
-        let times = || Times { buckets: Box::new([0; BUCKETS]), max: 0 };
-        let slice = Slice { number: 0, accepted: 0, attempts: 0, times: [times(), times(), times()] };
+        let slice =
+            Slice { number: 0, accepted: 0, attempts: 0, times: [Times::new(), Times::new(), Times::new()] };
         let state =
             State { totals: Totals::default(), history: History::default(), slices: vec![slice; SLICES + 1] };
         Self { began: now, state: Mutex::new(state) }
     }
 
-    /// For how long it has been counting.
+    /// Returns how long the meter has been running.
     pub(in crate::flow) fn running(&self, now: Instant) -> Duration {
         now.duration_since(self.began)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic while it was held leaves counts that are off by one.
+        // A panic under the lock leaves counts that are off by one.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Which minute since the start it is.
+    /// Returns the number of the current minute since the start.
     fn minute(&self, now: Instant) -> u64 {
         now.duration_since(self.began).as_secs() / 60
     }
 
-    /// The last minutes, oldest first, the present one included.
+    /// Returns the last minutes, oldest first. The last one is the current minute.
     pub(in crate::flow) fn minutes(&self, now: Instant, count: usize) -> Vec<Minute> {
         self.lock().history.last(self.minute(now), count)
     }
@@ -149,7 +173,7 @@ impl Meter {
         now.duration_since(self.began).as_millis() / SLICE_MS
     }
 
-    /// Counts events of one submission.
+    /// Counts the events of one submission.
     pub(in crate::flow) fn accepted(&self, now: Instant, events: u64, duplicates: u64, took: Duration) {
         let number = self.slice_number(now);
         let mut state = self.lock();
@@ -158,11 +182,12 @@ impl Meter {
         state.history.minute(self.minute(now)).accepted += events;
         if let Some(slice) = state.slice(number) {
             slice.accepted += events;
-            slice.took(Way::Accept, took);
+            slice.took(Stage::Accept, took);
         }
     }
 
-    /// Counts an attempt that is over; `waited` is how long its delivery waited for it, if it was the first.
+    /// Counts an attempt that has ended. `waited` is how long the delivery waited for it, if it was the first
+    /// attempt.
     pub(in crate::flow) fn attempted(
         &self,
         now: Instant,
@@ -184,110 +209,81 @@ impl Meter {
         }
         if let Some(slice) = state.slice(number) {
             slice.attempts += 1;
-            slice.took(Way::Attempt, took);
+            slice.took(Stage::Attempt, took);
             if let Some(waited) = waited {
-                slice.took(Way::FirstAttempt, waited);
+                slice.took(Stage::FirstAttempt, waited);
             }
         }
     }
 
-    /// What has been counted by now.
-    pub(in crate::flow) fn read(&self, now: Instant) -> Reading {
+    /// Returns the counts, rates and times.
+    pub(in crate::flow) fn read(&self, now: Instant) -> MeterReading {
         let number = self.slice_number(now);
         let first = number.saturating_sub(SLICES as u128 - 1);
         let state = self.lock();
         let recent: Vec<&Slice> =
             state.slices.iter().filter(|slice| (first..=number).contains(&slice.number)).collect();
-        // The slice of now is not over yet.
+        // The current slice is not over.
         let in_slice = now.duration_since(self.began).as_millis() - number * SLICE_MS;
         let span_ms = (number - first) * SLICE_MS + in_slice;
         let span_secs =
             Duration::from_millis(u64::try_from(span_ms.max(1)).unwrap_or(u64::MAX)).as_secs_f64();
         let per_second = |count: u64| {
-            // Counts of a minute are far below 2^53.
             #[expect(clippy::cast_precision_loss, reason = "counts of a minute are far below 2^53")]
             let count = count as f64;
             (count / span_secs * 10.0).round() / 10.0
         };
-        Reading {
+        MeterReading {
             totals: state.totals,
             accepted_per_second: per_second(recent.iter().map(|slice| slice.accepted).sum()),
             attempts_per_second: per_second(recent.iter().map(|slice| slice.attempts).sum()),
-            accept: latency(&recent, Way::Accept),
-            first_attempt: latency(&recent, Way::FirstAttempt),
-            attempt: latency(&recent, Way::Attempt),
+            accept: latency(&recent, Stage::Accept),
+            first_attempt: latency(&recent, Stage::FirstAttempt),
+            attempt: latency(&recent, Stage::Attempt),
         }
     }
 }
 
 impl State {
-    /// The slice of that number, emptied if it was of another.
+    /// Returns the slice with this number, and empties it if it held another one.
     fn slice(&mut self, number: u128) -> Option<&mut Slice> {
         let count = self.slices.len() as u128;
         let slice = self.slices.get_mut(usize::try_from(number % count).ok()?)?;
         if slice.number != number {
             slice.number = number;
             (slice.accepted, slice.attempts) = (0, 0);
-            for times in &mut slice.times {
-                times.buckets.fill(0);
-                times.max = 0;
-            }
+            slice.times.iter_mut().for_each(Times::clear);
         }
         Some(slice)
     }
 }
 
 impl Slice {
-    fn took(&mut self, way: Way, time: Duration) {
+    fn took(&mut self, stage: Stage, time: Duration) {
         let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-        if let Some(times) = self.times.get_mut(way as usize) {
-            times.max = times.max.max(micros);
-            if let Some(count) = times.buckets.get_mut(bucket(micros)) {
-                *count = count.saturating_add(1);
-            }
+        if let Some(times) = self.times.get_mut(stage as usize) {
+            times.record(micros);
         }
     }
 }
 
-/// The bucket of a time: exact below 16, then 16 for each doubling.
-fn bucket(micros: u64) -> usize {
-    let micros = micros.min(MICROS_MAX);
-    let index = match micros.checked_ilog2() {
-        Some(log @ 4..) => u64::from(log - 3) * 16 + ((micros >> (log - 4)) & 15),
-        _ => micros,
-    };
-    usize::try_from(index).unwrap_or(usize::MAX)
-}
-
-/// The longest time of a bucket.
-fn longest(bucket: usize) -> u64 {
-    let bucket = bucket as u64;
-    match bucket / 16 {
-        0 => bucket,
-        doubling => ((17 + bucket % 16) << (doubling - 1)) - 1,
-    }
-}
-
-fn latency(slices: &[&Slice], way: Way) -> Latency {
-    let times: Vec<&Times> = slices.iter().filter_map(|slice| slice.times.get(way as usize)).collect();
-    let mut sums = vec![0_u64; BUCKETS];
-    for times in &times {
-        for (sum, count) in sums.iter_mut().zip(times.buckets.iter()) {
-            *sum += u64::from(*count);
+fn latency(slices: &[&Slice], stage: Stage) -> Latency {
+    let mut sum = Times::new();
+    for times in slices.iter().filter_map(|slice| slice.times.get(stage as usize)) {
+        sum.max = sum.max.max(times.max);
+        // All histograms have the same bounds, so that none of the values is out of range.
+        if let Err(error) = sum.histogram.add(&times.histogram) {
+            tracing::error!(%error, "failed to add up latencies");
         }
     }
-    let count: u64 = sums.iter().sum();
-    let max = times.iter().map(|times| times.max).max().unwrap_or(0);
-    let percentile = |percent: u64| {
-        let rank = (count * percent).div_ceil(100);
-        let mut passed = 0;
-        let reached = sums.iter().position(|sum| {
-            passed += sum;
-            passed >= rank
-        });
-        reached.map_or(0, |bucket| longest(bucket).min(max))
-    };
-    Latency { count, p50: percentile(50), p90: percentile(90), p99: percentile(99), max }
+    let percentile = |quantile| sum.histogram.value_at_quantile(quantile).min(sum.max);
+    Latency {
+        count: sum.histogram.len(),
+        p50: percentile(0.5),
+        p90: percentile(0.9),
+        p99: percentile(0.99),
+        max: sum.max,
+    }
 }
 
 #[cfg(test)]
@@ -299,7 +295,7 @@ mod tests {
     const OK: Outcome = Outcome::Success { status: 200 };
 
     #[tokio::test(start_paused = true)]
-    async fn rates_and_times_are_those_of_the_last_minute() {
+    async fn rates_and_latencies_cover_the_last_minute() {
         let began = Instant::now();
         let meter = Meter::new(began);
         let at = |secs| began + Duration::from_secs(secs);
@@ -321,7 +317,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn attempts_are_told_apart_by_outcome() {
+    async fn attempts_are_counted_by_outcome() {
         let meter = Meter::new(Instant::now());
         let failed = |class| Outcome::Failed { class, detail: String::new() };
         for outcome in [
@@ -338,18 +334,22 @@ mod tests {
     }
 
     #[test]
-    fn buckets_follow_each_other_without_gaps() {
-        let mut first = 0;
-        for index in 0..BUCKETS {
-            assert_eq!((bucket(first), bucket(longest(index))), (index, index));
-            first = longest(index) + 1;
-        }
-        assert_eq!((first, bucket(u64::MAX)), (MICROS_MAX + 1, BUCKETS - 1));
+    fn the_histograms_of_the_meter_take_72_kilobytes() {
+        let bytes = Times::new().histogram.distinct_values() * size_of::<u32>();
+        assert_eq!(bytes * STAGES * (SLICES + 1), 72_384);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn times_beyond_the_range_count_as_the_longest() {
+        let meter = Meter::new(Instant::now());
+        meter.attempted(Instant::now(), &OK, Duration::from_hours(9), None);
+        let seen = meter.read(Instant::now()).attempt;
+        assert_eq!((seen.count, seen.p50, seen.max), (1, MICROS_MAX, 9 * 3_600_000_000));
     }
 
     proptest! {
         #[test]
-        fn percentiles_are_those_of_a_sorted_list_or_at_most_a_sixteenth_more(
+        fn percentiles_are_exact_or_at_most_a_sixteenth_too_high(
             mut times in proptest::collection::vec(0_u64..10_000_000, 1..200),
         ) {
             let now = Instant::now();

@@ -1,4 +1,4 @@
-//! Counting and timing of the journey: rates, latencies, histograms and spans.
+//! Measurements of the journey: counts, rates, latencies, histograms and traces.
 
 pub mod history;
 pub mod meter;

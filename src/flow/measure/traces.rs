@@ -1,8 +1,9 @@
-//! Traces: which one each step of the journey belongs to, and telling a exporter of them.
+//! Traces: the trace of each step of the journey, and the export of its spans.
 //!
-//! One trace goes from the acceptance of an event to its last attempt. It is that in which the event was submitted;
-//! else one that is named after the event, by its hash. The spans are named after what they stand for in the same way,
-//! so that an attempt after a restart, or of a replay years later, finds its place with nothing written down for it.
+//! One trace covers an event from its acceptance to its last attempt. It is the trace in which the event was
+//! submitted or, if there is none, a trace whose id is a hash of the event's id. Span ids are hashes in the
+//! same way. So an attempt after a restart, or of a replay years later, belongs to the right trace although
+//! nothing was stored for it.
 
 use std::sync::Arc;
 
@@ -18,12 +19,12 @@ use crate::model::subscription::Subscription;
 use crate::model::time::Clock;
 use crate::model::trace::{SpanId, TraceContext, TraceId};
 
-/// What the hashes begin with, so that no two kinds of things have the same name.
+/// The seeds of the hashes, so that different kinds of things have different ids.
 const TRACE: u64 = 1;
 const ACCEPTANCE: u64 = 2;
 const ATTEMPT: u64 = 3;
 
-/// Tells a exporter of spans, if there is one.
+/// Exports spans, if there is an exporter.
 #[derive(Debug)]
 pub(in crate::flow) struct Traces {
     exporter: Option<Arc<dyn SpanExporter>>,
@@ -31,13 +32,13 @@ pub(in crate::flow) struct Traces {
 }
 
 impl Traces {
-    /// Of the traces that begin here, a share of `sample_ratio` is told of.
+    /// Returns an object that exports the share `sample_ratio` of the traces that begin in this daemon.
     pub(in crate::flow) fn new(exporter: Option<Arc<dyn SpanExporter>>, sample_ratio: f64) -> Self {
         Self { exporter, sample_ratio }
     }
 
-    /// What the receiver is told of the trace: with a exporter, that this attempt is what it is called by; else what
-    /// the sender said.
+    /// Returns the trace context to send to the receiver. With an exporter its parent is the span of the
+    /// attempt; otherwise it is the context of the sender.
     pub(in crate::flow) fn outgoing(
         &self,
         event: &Event,
@@ -50,7 +51,7 @@ impl Traces {
         Some(Arc::new(self.context(event.id, &event.content).with_parent(attempt_span(delivery, number))))
     }
 
-    /// An event that came at `began` is durable now.
+    /// Exports the acceptance of an event that arrived at `began` and is durable now.
     pub(in crate::flow) fn accepted(&self, event: &Event, matched: usize, clock: &Clock, began: Instant) {
         let Some((exporter, context)) = self.sampled(event) else { return };
         let took = clock.instant().duration_since(began);
@@ -70,7 +71,7 @@ impl Traces {
         });
     }
 
-    /// An attempt is over now.
+    /// Exports an attempt that ends now.
     pub(in crate::flow) fn attempted(
         &self,
         event: &Event,
@@ -111,14 +112,15 @@ impl Traces {
         });
     }
 
-    /// Who is to be told of the event's journey, and the trace with its acceptance as parent.
+    /// Returns the exporter and the trace of an event, with its acceptance as the parent; or none if the
+    /// trace is not exported.
     fn sampled(&self, event: &Event) -> Option<(&dyn SpanExporter, TraceContext)> {
         let exporter = self.exporter.as_deref()?;
         let context = self.context(event.id, &event.content);
         context.is_sampled().then_some((exporter, context))
     }
 
-    /// The trace of an event, with its acceptance as parent.
+    /// Returns the trace of an event, with its acceptance as the parent.
     fn context(&self, id: EventId, content: &EventContent) -> TraceContext {
         let span = SpanId::from_hash(xxh3_64_with_seed(&id.to_bytes(), ACCEPTANCE));
         if let Some(trace) = &content.trace {
@@ -129,7 +131,7 @@ impl Traces {
     }
 }
 
-/// Whether the trace of this hash is among the share that is told of.
+/// Returns whether the trace with this hash is among the exported share.
 fn is_chosen(hash: u128, ratio: f64) -> bool {
     const PLACES: u128 = 1 << 32;
     let place = u32::try_from(hash % PLACES).unwrap_or(u32::MAX);

@@ -1,59 +1,60 @@
-//! How full everything is, and who waits most: what `/metrics` shows beside [`numbers`](super::numbers).
+//! Gauges: how far each limit is used and which subscriptions lag. `/metrics` exports them with
+//! [`daemon_stats`](super::daemon_stats).
 
+use crate::flow::inner::Flow;
+use crate::flow::schedule::slots::SlotUsage;
 use crate::model::id::SubscriptionId;
 use crate::model::time::Timestamp;
 use crate::store::StoreError;
 
-use crate::flow::inner::Flow;
-use crate::flow::schedule::slots::SlotUsage;
-
-/// How many rows of a lane are looked at for the oldest delivery in it.
+/// The most rows of a queue that are read to find its oldest delivery.
 const ROWS_MAX: usize = 64;
-/// How many subscriptions are looked at for it, those with most waiting first.
+/// For how many subscriptions the oldest delivery is looked up, those with the longest queues first.
 const LOOKS_MAX: usize = 10_000;
 
-/// What one subscription has waiting.
+/// The waiting deliveries of a subscription.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backlog {
-    /// The subscription.
+    /// The id of the subscription.
     pub id: SubscriptionId,
-    /// Its name.
+    /// The name of the subscription.
     pub name: String,
-    /// How many of its deliveries wait or are being attempted.
+    /// The number of deliveries that wait or are being attempted.
     pub waiting: u64,
-    /// When the oldest of them was made, as far as was looked.
+    /// When the oldest of them was created, as far as the queue was read.
     pub oldest: Option<Timestamp>,
 }
 
-/// How full things are.
+/// The use of each limit, and the subscriptions that lag.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gauges {
-    /// The subscriptions that are on and whose deliveries wait longest, or in greatest number.
+    /// The enabled subscriptions with the longest queues and those with the oldest deliveries.
     pub worst: Vec<Backlog>,
-    /// All others that are on, together: how many deliveries, and when the oldest was made.
+    /// All other enabled subscriptions together: the number of deliveries, and when the oldest was created.
     pub other: (u64, Option<Timestamp>),
-    /// Lanes where only the probe goes.
+    /// The number of lanes that send only a probe.
     pub in_trouble: u64,
-    /// Steps that wait for the committer, and how many may.
+    /// The number of steps that wait for the committer, and its limit.
     pub steps: (usize, usize),
-    /// Bytes of request bodies in memory, and how many may be.
+    /// The bytes of request bodies in memory, and their limit.
     pub bodies: (usize, usize),
-    /// Requests out, and how many may be.
+    /// The number of requests in flight, and its limit.
     pub requests: (usize, usize),
-    /// Lanes that wait for a slot.
+    /// The number of lanes that wait for a slot.
     pub lanes_waiting: usize,
-    /// Bytes of events in memory on their way to their first attempt, and how many may be.
+    /// The bytes of events kept in memory for their first attempts, and their limit.
     pub carried: (u64, u64),
-    /// Replays of subscriptions that are under way.
+    /// The number of replay jobs that are running.
     pub replays: usize,
-    /// How often filters failed while running.
+    /// The number of failures of filters since the start of the daemon.
     pub filter_errors: u64,
 }
 
 impl Flow {
-    /// Looks at everything; at most `worst_max` subscriptions are told of by name for each of the two reasons.
+    /// Returns the gauges. At most `worst_max` subscriptions are named for the length of their queue, and as
+    /// many for the age of their deliveries.
     ///
-    /// Blocks: passes over every subscription, and reads some rows of those with deliveries waiting.
+    /// Blocks: passes over every subscription, and reads some rows of each queue.
     pub fn gauges(&self, worst_max: usize) -> Result<Gauges, StoreError> {
         let (mut backlogs, mut in_trouble, mut filter_errors) = (Vec::new(), 0, 0);
         for lane in self.lanes.all() {
@@ -91,7 +92,7 @@ impl Flow {
     }
 }
 
-/// The `most` with the greatest backlogs and the `most` with the oldest, and the others together.
+/// Splits the backlogs into the `most` longest with the `most` oldest, and the sum of all others.
 fn split(mut backlogs: Vec<Backlog>, most: usize) -> (Vec<Backlog>, (u64, Option<Timestamp>)) {
     let mut rest = backlogs.split_off(most.min(backlogs.len()));
     rest.sort_unstable_by_key(|one| (one.oldest.is_none(), one.oldest));

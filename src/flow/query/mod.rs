@@ -1,6 +1,6 @@
-//! Questions about the present state: lists, explanations, statistics and gauges.
+//! Queries of the present state: lists of deliveries, their reasons, statistics and gauges.
 
+pub mod daemon_stats;
 pub mod deliveries;
 pub mod gauges;
-pub mod numbers;
 pub mod status;

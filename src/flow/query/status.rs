@@ -1,5 +1,7 @@
-//! Where things stand, in words.
+//! The visible state of deliveries and subscriptions, with the reasons.
 
+use crate::flow::inner::Flow;
+use crate::flow::lane::LaneState;
 use crate::model::delivery::{Delivery, DeliveryState, Progress};
 use crate::model::event::EventContent;
 use crate::model::id::{DeliveryId, SubscriptionId};
@@ -8,115 +10,112 @@ use crate::model::time::Timestamp;
 use crate::rules::matcher::{Candidate, MatchOutcome};
 use crate::store::StoreError;
 
-use crate::flow::inner::Flow;
-use crate::flow::lane::LaneState;
-
-/// How a delivery shows.
+/// The visible state of a delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeliveryView {
-    /// Its state.
+    /// The state that people see.
     pub state: DeliveryState,
-    /// Why it is there, where that does not go without saying.
+    /// The reason for the state, unless it is obvious.
     pub reason: Option<Reason>,
 }
 
-/// Why a delivery is where it is.
+/// The reason for the state of a delivery.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Reason {
-    /// A person gave it up.
-    #[error("cancelled by hand")]
-    ByHand,
-    /// Its subscription was deleted.
+    /// Somebody cancelled the delivery.
+    #[error("cancelled manually")]
+    CancelledManually,
+    /// The subscription was deleted.
     #[error("subscription '{name}' was deleted at {at}")]
     Deleted {
-        /// The subscription's name.
+        /// The name of the subscription.
         name: String,
-        /// When.
+        /// When the subscription was deleted.
         at: Timestamp,
     },
-    /// Its subscription was deleted, so long ago that nothing more is known.
+    /// The subscription was deleted so long ago that its name is no longer known.
     #[error("its subscription is deleted")]
     DeletedLongAgo,
-    /// A person switched the subscription off.
-    #[error("held since {since}: switched off by hand")]
-    SwitchedOff {
-        /// Since when.
+    /// Somebody disabled the subscription.
+    #[error("held since {since}: the subscription was disabled manually")]
+    DisabledManually {
+        /// When the subscription was disabled.
         since: Timestamp,
     },
-    /// The subscription was switched off for its health.
-    #[error("held since {since}: switched off ({reason}): {detail}")]
-    Ill {
-        /// Since when.
+    /// The subscription was disabled for its health.
+    #[error("held since {since}: the subscription was disabled ({reason}): {detail}")]
+    Unhealthy {
+        /// When the subscription was disabled.
         since: Timestamp,
-        /// What for.
+        /// The reason for which the subscription was disabled.
         reason: DisabledReason,
         /// The answer that led to it.
         detail: String,
     },
-    /// The receiver asked for a rest.
-    #[error("the receiver asked to be left alone until {until}")]
-    Resting {
-        /// Its end.
+    /// The receiver asked for a pause with `Retry-After`.
+    #[error("paused until {until}, as the receiver asked")]
+    Paused {
+        /// The end of the pause.
         until: Timestamp,
     },
-    /// Another delivery asks whether the receiver answers again.
-    #[error("waits until the receiver answers again; {probe} asks it")]
-    Probed {
-        /// That delivery.
+    /// Only the probe is sent until the receiver recovers.
+    #[error("waits until the receiver recovers; {probe} is tried meanwhile")]
+    WaitsForProbe {
+        /// The delivery that is the probe.
         probe: DeliveryId,
     },
-    /// It is not time yet.
+    /// The next attempt is not due yet.
     #[error("attempt {attempt} is due at {at}")]
     Due {
-        /// Which attempt is next.
+        /// The number of the next attempt.
         attempt: u32,
-        /// When.
+        /// When the attempt is due.
         at: Timestamp,
     },
-    /// Others go before it.
-    #[error("waits for its turn; {in_flight} are out to this receiver")]
-    Turn {
-        /// How many requests are out to the receiver.
+    /// Other deliveries go first.
+    #[error("waits for its turn; {in_flight} requests to this receiver are in flight")]
+    WaitsForTurn {
+        /// The number of requests in flight to this receiver.
         in_flight: usize,
     },
 }
 
-/// A subscription's deliveries in numbers, over what the log still has.
+/// The deliveries of a subscription in the log, by state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Waiting, and its subscription is on.
+pub struct DeliveryStats {
+    /// Waiting, and the subscription is enabled.
     pub pending: u64,
-    /// Waiting, and its subscription is off.
+    /// Waiting, and the subscription is disabled.
     pub held: u64,
-    /// Being attempted.
+    /// Being attempted at this moment.
     pub in_flight: u64,
-    /// Taken by the receiver.
+    /// Accepted by the receiver.
     pub succeeded: u64,
-    /// Attempts used up.
+    /// Out of attempts.
     pub exhausted: u64,
-    /// Given up on.
+    /// Cancelled by hand or with its subscription.
     pub cancelled: u64,
-    /// When the oldest that waits was accepted.
+    /// When the oldest waiting delivery was accepted.
     pub oldest_waiting_at: Option<Timestamp>,
-    /// How often the filter failed while running, since the start.
+    /// The number of failures of the filter since the start of the daemon.
     pub filter_errors: u64,
-    /// How it last did.
+    /// The newest failure of the filter.
     pub last_filter_error: Option<String>,
 }
 
 /// Whether a subscription would get an event.
 #[derive(Clone, Debug)]
 pub struct Explanation {
-    /// The subscription.
+    /// The id of the subscription.
     pub subscription: SubscriptionId,
-    /// Its name.
+    /// The name of the subscription.
     pub name: String,
-    /// Whether it matches and, if not, the first reason.
+    /// Whether the subscription matches, or the first reason why not.
     pub verdict: MatchOutcome,
 }
 
 impl Flow {
-    /// For every subscription, whether it would get the event; ordered by id.
+    /// Returns for each subscription whether it would get the event, in the order of their ids.
     pub fn explain(&self, content: &EventContent) -> Vec<Explanation> {
         let snapshot = self.index.snapshot();
         let candidate = Candidate { content, arrived_at: self.clock.now() };
@@ -137,10 +136,10 @@ impl Flow {
             .collect()
     }
 
-    /// A subscription's deliveries in numbers.
+    /// Returns the deliveries of a subscription by state.
     ///
-    /// Blocks: reads up to 1,024 rows to find the oldest that waits.
-    pub fn stats(&self, id: SubscriptionId) -> Result<Stats, StoreError> {
+    /// Blocks: reads up to 1,024 rows to find the oldest waiting delivery.
+    pub fn stats(&self, id: SubscriptionId) -> Result<DeliveryStats, StoreError> {
         let tally = self.reader.tally(id);
         let (in_flight, is_off) = self.lanes.get(id).map_or((0, true), |lane| {
             let state = lane.lock();
@@ -148,7 +147,7 @@ impl Flow {
         });
         let waiting = tally.waiting.saturating_sub(in_flight);
         let errors = self.index.filter_errors(id);
-        Ok(Stats {
+        Ok(DeliveryStats {
             pending: if is_off { 0 } else { waiting },
             held: if is_off { waiting } else { 0 },
             in_flight,
@@ -161,14 +160,14 @@ impl Flow {
         })
     }
 
-    /// Where a delivery stands and why.
+    /// Returns the visible state of a delivery and the reason for it.
     pub fn view(&self, delivery: &Delivery) -> DeliveryView {
         let (state, reason) = match delivery.progress {
             Progress::Succeeded => (DeliveryState::Succeeded, None),
             Progress::Exhausted => (DeliveryState::Exhausted, None),
             Progress::Waiting { due } => self.view_waiting(delivery, due),
             Progress::Cancelled => {
-                let reason = self.deletion(delivery.subscription).unwrap_or(Reason::ByHand);
+                let reason = self.deletion(delivery.subscription).unwrap_or(Reason::CancelledManually);
                 (DeliveryState::Cancelled, Some(reason))
             }
         };
@@ -191,8 +190,8 @@ impl Flow {
         if let Some(disabled) = &state.health.disabled {
             let since = disabled.at;
             let reason = match disabled.reason {
-                DisabledReason::Manual => Reason::SwitchedOff { since },
-                reason => Reason::Ill { since, reason, detail: disabled.detail.clone() },
+                DisabledReason::Manual => Reason::DisabledManually { since },
+                reason => Reason::Unhealthy { since, reason, detail: disabled.detail.clone() },
             };
             return (DeliveryState::Held, Some(reason));
         }
@@ -202,11 +201,11 @@ impl Flow {
 
 fn waits_for(state: &LaneState, delivery: &Delivery, due: Timestamp, now: Timestamp) -> Reason {
     if let Some(until) = state.paused_until(now) {
-        return Reason::Resting { until };
+        return Reason::Paused { until };
     }
     match state.probe() {
-        Some(probe) if probe != delivery.id => Reason::Probed { probe },
+        Some(probe) if probe != delivery.id => Reason::WaitsForProbe { probe },
         _ if due > now => Reason::Due { attempt: delivery.next_attempt(), at: due },
-        _ => Reason::Turn { in_flight: state.in_flight() },
+        _ => Reason::WaitsForTurn { in_flight: state.in_flight() },
     }
 }

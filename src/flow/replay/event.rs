@@ -1,9 +1,13 @@
-//! Delivering an event once more: new deliveries, each with a whole retry schedule, of an event that the log has.
+//! Replaying one event: new deliveries of an event in the log, each with its own retry schedule.
 
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
+use crate::flow::change::audit::{Action, Actor};
+use crate::flow::change::error::ChangeError;
+use crate::flow::inner::Flow;
+use crate::flow::lane::{Lane, Route};
 use crate::model::delivery::Delivery;
 use crate::model::event::Event;
 use crate::model::id::{DeliveryId, EventId, SubscriptionId};
@@ -12,23 +16,18 @@ use crate::model::replay::ReplayJob;
 use crate::rules::matcher::{Candidate, Matches};
 use crate::store::{Earlier, Once, OnceKey, Redelivery, Replay, StoreError};
 
-use crate::flow::change::audit::{Action, Actor};
-use crate::flow::change::error::ChangeError;
-use crate::flow::inner::Flow;
-use crate::flow::lane::{Lane, Route};
-
-/// What came of replaying an event.
+/// The result of replaying an event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Redelivered {
     /// The new deliveries.
     pub deliveries: Vec<DeliveryId>,
-    /// Subscriptions that the event is on its route to anyway.
+    /// The subscriptions that were skipped because a delivery of the event to them is already under way.
     pub skipped: Vec<SubscriptionId>,
-    /// Whether that was done before, with the same idempotency key.
+    /// Whether an earlier call with the same idempotency key did this.
     pub is_repeat: bool,
 }
 
-/// A delivery on its route to the log, and the place that its lane keeps for it.
+/// A new delivery that is to be written, and the route that its lane has chosen for it.
 pub(in crate::flow) struct PlannedRedelivery {
     event: Arc<Event>,
     lane: Arc<Lane>,
@@ -36,9 +35,13 @@ pub(in crate::flow) struct PlannedRedelivery {
 }
 
 impl Flow {
-    /// Delivers an event to these subscriptions planned; if none are named, to all that match it now.
+    /// Delivers an event again to these subscriptions or, if none are given, to all that match it now.
     ///
-    /// A subscription that the event is on its route to already is passed over.
+    /// A subscription to which a delivery of the event is already under way is skipped.
+    ///
+    /// # Errors
+    /// [`ChangeError::NotFound`] if the event is not in the log, [`ChangeError::Invalid`] if a subscription
+    /// does not exist; and the errors of every change.
     pub async fn replay_event(
         &self,
         actor: Actor,
@@ -50,7 +53,7 @@ impl Flow {
             let redelivered = flow.redeliver(id, subscriptions, once).await?;
             if !redelivered.is_repeat {
                 let made = redelivered.deliveries.len();
-                actor.note(Action::EventReplayed, id, format_args!("deliveries={made}"));
+                actor.record(Action::EventReplayed, id, format_args!("deliveries={made}"));
             }
             Ok(redelivered)
         };
@@ -67,7 +70,7 @@ impl Flow {
         let event = self.read(move |reader| reader.event(id)).await?.ok_or_else(not_found)?;
         let event = Arc::new(event);
         let lanes = match subscriptions {
-            Some(subscriptions) => self.named(&subscriptions)?,
+            Some(subscriptions) => self.find_lanes(&subscriptions)?,
             None => self.matching(&event),
         };
         let found = self.read(move |reader| {
@@ -85,7 +88,7 @@ impl Flow {
         self.create_redeliveries(event, lanes, skipped, once).await
     }
 
-    fn named(&self, subscriptions: &[SubscriptionId]) -> Result<Vec<Arc<Lane>>, ChangeError> {
+    fn find_lanes(&self, subscriptions: &[SubscriptionId]) -> Result<Vec<Arc<Lane>>, ChangeError> {
         let (mut lanes, mut problems): (Vec<Arc<Lane>>, _) = (Vec::new(), Vec::new());
         for (index, id) in subscriptions.iter().enumerate() {
             match self.lanes.get(*id) {
@@ -129,7 +132,7 @@ impl Flow {
                     other
                 }
             };
-            // Nobody waits any more if the caller hung up.
+            // The caller may have disconnected.
             drop(answer.send(result));
         };
         match once {
@@ -147,11 +150,11 @@ impl Flow {
         }
     }
 
-    /// Has each lane keep a place.
+    /// Chooses the route of each new delivery and reserves places in the lanes' buffers.
     pub(in crate::flow) fn plan(&self, wanted: Vec<(Arc<Event>, Arc<Lane>)>) -> Vec<PlannedRedelivery> {
         let now = self.clock.now();
         let promise = |(event, lane): (Arc<Event>, Arc<Lane>)| {
-            // Nobody waits for a replay: all its rows come with it.
+            // No sender waits for a replay, so its rows are written with its deliveries.
             let route = match lane.lock().reserve(now) {
                 Route::DiskLater => Route::Disk,
                 route => route,
@@ -161,7 +164,7 @@ impl Flow {
         wanted.into_iter().map(promise).collect()
     }
 
-    /// Gives what has become durable to the lanes, and places back that are not needed.
+    /// Enqueues the deliveries that were written, and releases the places of the others.
     pub(in crate::flow) fn enqueue_planned(
         &self,
         made: Vec<Option<DeliveryId>>,
@@ -181,7 +184,7 @@ impl Flow {
         made
     }
 
-    /// Gives places back: what waited on disk for them may come now.
+    /// Releases reserved places. Rows on disk may take them.
     pub(in crate::flow) fn release_planned(&self, planned: Vec<PlannedRedelivery>) {
         for PlannedRedelivery { lane, route, .. } in planned {
             if route == Route::Memory {
@@ -191,7 +194,7 @@ impl Flow {
         }
     }
 
-    /// Makes deliveries for a job, and writes down how far it is, in one durable step.
+    /// Writes new deliveries and the progress of their replay job in one durable step, and enqueues them.
     pub(in crate::flow) async fn step_replay(
         &self,
         job: ReplayJob,
@@ -210,7 +213,7 @@ impl Flow {
                     Err(error)
                 }
             };
-            // Nobody waits any more if the daemon was killed.
+            // If the daemon is killed, nobody waits for the answer.
             drop(answer.send(result));
         });
         answered.await.unwrap_or(Err(StoreError::Closed))

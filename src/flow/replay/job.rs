@@ -1,17 +1,13 @@
-//! Replays: a subscription's past, delivered again as a job that survives restarts.
+//! Replay jobs: past events are delivered to a subscription again, by a job that survives restarts.
 //!
-//! A job scans over the log, oldest event first, and makes a new delivery of each event that it wants. How far it is is
-//! written down in the transaction of the deliveries, so that a crash at any moment neither loses nor repeats one. It
-//! goes in small steps, rests as long as it works, and waits while `api.replay_backlog_max` deliveries of its
-//! subscription are waiting, so that live events, of this subscription and others, are not kept from their turn.
+//! A job scans the log, oldest event first, and creates a new delivery of each selected event. The progress
+//! of the job is written in the same transaction as its deliveries, so a crash neither loses nor repeats one.
+//!
+//! A job must not delay live events. It works in small steps and pauses after each for as long as the step
+//! took. It also waits while `api.replay_backlog_max` deliveries of its subscription are waiting.
 
 use std::sync::Arc;
 use std::time::Duration;
-
-use crate::model::event::Event;
-use crate::model::id::ReplayId;
-use crate::model::replay::{JobState, ReplayJob};
-use crate::store::{Earlier, Once, OnceKey, REPLAY_DELIVERIES_MAX, StoreError};
 
 use crate::flow::change::audit::{Action, Actor};
 use crate::flow::change::conflict::Conflict;
@@ -21,11 +17,16 @@ use crate::flow::lane::Lane;
 use crate::flow::replay::request::{ReplayCount, ReplayRequest};
 use crate::flow::replay::running::RunningReplay;
 use crate::flow::replay::scan::{LogScan, ScanPage};
+use crate::model::event::Event;
+use crate::model::id::ReplayId;
+use crate::model::replay::{JobState, ReplayJob};
+use crate::store::{Earlier, Once, OnceKey, REPLAY_DELIVERIES_MAX, StoreError};
 
 impl Flow {
-    /// How many events a replay would deliver again now, as far as that can be counted in the time given.
+    /// Counts the events that a replay would deliver now. Stops after the time `most` and returns the count
+    /// so far.
     ///
-    /// Cancel safe. Reads all of the span, with rests.
+    /// Reads the whole span, with pauses. Cancel safe.
     pub async fn count_replay(
         &self,
         request: ReplayRequest,
@@ -48,8 +49,13 @@ impl Flow {
         }
     }
 
-    /// Starts a replay; answers once it is on stable storage. True if that had been done before, with the same
-    /// idempotency key.
+    /// Starts a replay job. Returns once the job is durable.
+    ///
+    /// With an idempotency key, repeated calls return the job that the first call started, and true.
+    ///
+    /// # Errors
+    /// [`ChangeError::TooMany`] if `api.replays_running_max` jobs are running; and the errors of every
+    /// change.
     pub async fn start_replay(
         &self,
         actor: Actor,
@@ -60,7 +66,7 @@ impl Flow {
             let (job, is_repeat) = flow.start_job(request, once).await?;
             if !is_repeat {
                 let detail = format_args!("subscription={}", job.subscription);
-                actor.note(Action::ReplayStarted, job.id, detail);
+                actor.record(Action::ReplayStarted, job.id, detail);
             }
             Ok((job, is_repeat))
         };
@@ -78,7 +84,7 @@ impl Flow {
         let id = job.id;
         let most = self.config.load().api.replays_running_max;
         let running = self.replays.add(job.clone(), most).ok_or(ChangeError::TooMany {
-            detail: "api.replays_running_max replays are running: wait for one, or cancel it",
+            detail: "api.replays_running_max replays are running: wait until one ends, or cancel one",
         })?;
         let put = self.put_new_job(job.clone(), once).await;
         if !matches!(put, Ok(Once::Made(()))) {
@@ -122,7 +128,7 @@ impl Flow {
         }
     }
 
-    /// A replay as it is now.
+    /// Returns a replay job and its progress.
     pub async fn replay(&self, id: ReplayId) -> Result<ReplayJob, ChangeError> {
         if let Some(running) = self.replays.get(id) {
             return Ok(running.job.borrow().clone());
@@ -131,7 +137,7 @@ impl Flow {
         self.read(move |reader| reader.job(id)).await?.ok_or_else(not_found)
     }
 
-    /// Replays as they are now, newest first, before one of them.
+    /// Returns replay jobs and their progress, newest first, created before the job `before`.
     pub async fn replays(
         &self,
         before: Option<ReplayId>,
@@ -146,11 +152,11 @@ impl Flow {
         Ok(jobs)
     }
 
-    /// Stops a replay from making more deliveries; those that it has made go on.
+    /// Cancels a replay job. The deliveries that it has already created are not affected.
     pub async fn cancel_replay(&self, actor: Actor, id: ReplayId) -> Result<ReplayJob, ChangeError> {
         let change = |flow: Self| async move {
             let job = flow.cancel_job(id).await?;
-            actor.note(Action::ReplayCancelled, id, format_args!("made={}", job.made));
+            actor.record(Action::ReplayCancelled, id, format_args!("made={}", job.made));
             Ok(job)
         };
         self.complete(change).await
@@ -161,7 +167,7 @@ impl Flow {
             let mut watched = running.job.subscribe();
             running.cancelled.cancel();
             drop(running);
-            // Its end is told, unless the daemon stops; then it goes on after the start.
+            // The job publishes its end, unless the daemon stops. It then continues after the next start.
             let ended = watched.wait_for(|job| job.state != JobState::Running).await;
             return match ended.map(|job| job.clone()) {
                 Ok(job) if job.state == JobState::Cancelled => Ok(job),
@@ -172,7 +178,7 @@ impl Flow {
         Err(has_ended(&self.replay(id).await?))
     }
 
-    /// Goes on with what the last run left.
+    /// Resumes the jobs that the last run left unfinished.
     pub(in crate::flow) fn resume_replays(&self, jobs: Vec<ReplayJob>) {
         for job in jobs {
             if let Some(running) = self.replays.add(job, usize::MAX) {
@@ -186,15 +192,15 @@ impl Flow {
         let end = match self.work(&running).await {
             Ok(end) => end,
             Err(error) => {
-                tracing::error!(replay = %id, %error, "a replay failed");
+                tracing::error!(replay = %id, %error, "a replay job failed");
                 End::Failed(error.to_string())
             }
         };
         let (state, failure) = match end {
-            // It goes on at the next start.
+            // The job continues after the next start.
             End::Stopped => return self.replays.remove(id),
             End::Done => {
-                // What was counted before may have been more than the span has.
+                // The estimate may have been greater than the number of events.
                 running.job.send_modify(|job| job.total = job.looked_at);
                 (JobState::Done, None)
             }
@@ -205,11 +211,11 @@ impl Flow {
         let job = ReplayJob { state, failure, finished_at, ..running.job.borrow().clone() };
         let written = job.clone();
         if let Err(error) = self.commit(|place, done| place.put_job(written, done)).await {
-            tracing::error!(replay = %id, %error, "failed to write down the end of a replay");
+            tracing::error!(replay = %id, %error, "failed to write the end of a replay");
             return self.replays.remove(id);
         }
         let (made, skipped) = (job.made, job.skipped);
-        tracing::info!(replay = %id, state = state.as_str(), made, skipped, "a replay has ended");
+        tracing::info!(replay = %id, state = state.as_str(), made, skipped, "a replay job has ended");
         running.job.send_replace(job);
         self.replays.remove(id);
     }
@@ -231,7 +237,8 @@ impl Flow {
             let waiting = usize::try_from(self.reader.waiting(subscription)).unwrap_or(usize::MAX);
             let backlog_max = self.config.load().api.replay_backlog_max;
             let room = backlog_max.saturating_sub(waiting);
-            // Once it is full it has to be half empty before more are made, so that steps are not of one delivery.
+            // A full backlog has to shrink to half before the job goes on, so that each step creates more
+            // than one delivery.
             is_full = room == 0 || (is_full && waiting > backlog_max / 2);
             if is_full {
                 if let Some(end) = self.interrupted(running, running.wake.notified()).await {
@@ -252,7 +259,8 @@ impl Flow {
         }
     }
 
-    /// Writes down how many there are to look at. With the end, if it comes before.
+    /// Counts the events or deliveries to scan, and writes the number. Returns the end of the job if it ends
+    /// meanwhile.
     async fn count_span(&self, running: &RunningReplay, job: &ReplayJob) -> Result<Option<End>, StoreError> {
         let mut scan = LogScan::new(job);
         let mut total = scan.total(&self.reader, job.subscription);
@@ -277,9 +285,9 @@ impl Flow {
         Ok(None)
     }
 
-    /// Looks at the next events of a scan for those that the lane is to get, at most so many.
+    /// Scans the next page of the log for at most `most` events to deliver.
     async fn scan_page(&self, scan: &mut LogScan, lane: &Lane, most: usize) -> Result<ScanPage, StoreError> {
-        // The turns are never closed.
+        // The semaphore is never closed.
         let _turn = self.replays.scans.acquire().await;
         let subscription = Arc::clone(&lane.lock().subscription);
         let mut next = scan.clone();
@@ -300,7 +308,7 @@ impl Flow {
         job.skipped += found.skipped;
         job.made += found.wanted.len() as u64;
         job.cursor = found.cursor.or(job.cursor);
-        // More may have come meanwhile, or less be left.
+        // Events may have arrived since the count, or been removed.
         job.total = job.total.max(job.looked_at);
         if !found.wanted.is_empty() {
             let wanted: Vec<(Arc<Event>, Arc<Lane>)> =
@@ -314,7 +322,7 @@ impl Flow {
         Ok(())
     }
 
-    /// Waits, unless the job has to end before.
+    /// Waits, unless the job has to end first.
     async fn interrupted(&self, running: &RunningReplay, wait: impl Future<Output = ()>) -> Option<End> {
         tokio::select! {
             biased;
@@ -325,12 +333,12 @@ impl Flow {
     }
 }
 
-/// How a run of a job ends.
+/// The end of a job, or of its run.
 enum End {
     Done,
     Cancelled,
     Failed(String),
-    /// The daemon stops.
+    /// The daemon is stopping.
     Stopped,
 }
 

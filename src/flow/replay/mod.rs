@@ -1,4 +1,4 @@
-//! Replays: events of the log delivered again, one event at once or a subscription's past as a job.
+//! Replays: past events are delivered again, one event at once or a whole span by a job.
 
 pub mod event;
 pub mod job;

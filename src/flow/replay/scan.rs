@@ -1,4 +1,4 @@
-//! LogScaning over the log for a replay: a bounded number of events and bytes at a time.
+//! The scan of the log for a replay job, by pages of bounded size.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,47 +13,49 @@ use crate::model::time::Timestamp;
 use crate::rules::matcher::{Candidate, Index, Matches, Presence};
 use crate::store::{Reader, StoreError};
 
-/// How many events are read at once, if they are small.
+/// The most events in a page.
 const EVENTS_MAX: usize = 256;
 const EVENTS_FIRST: usize = 16;
-/// About how many bytes of events are held at once.
+/// The number of bytes of events from which on a page is made smaller.
 const BYTES_AIM: usize = 4 << 20;
 const MILLISECOND: Duration = Duration::from_millis(1);
 
-/// A walk, and where it is: over the events of a span or, where only some states are asked for, over the deliveries of
-/// the subscription.
+/// A scan of the log and its position.
+///
+/// The scan passes over the events of a span. If the job selects deliveries by state, it passes over the
+/// deliveries of the subscription instead.
 #[derive(Clone)]
 pub(super) struct LogScan {
-    /// The last that was looked at: an event, or a delivery. They have their ids from one sequence.
+    /// The event or delivery that was scanned last. Both have ids from one sequence.
     last: EventId,
     since: Timestamp,
     until: Timestamp,
-    /// What comes later was made after the walk began, in part by its own job.
+    /// The end of the scan. Everything later was created after the job, in part by the job itself.
     end: Timestamp,
     states: Arc<[DeliveryState]>,
-    /// How many events the next look reads.
+    /// The number of events that the next page reads.
     limit: usize,
-    /// The subscription's selectors and filter alone, whether or not it is switched on.
+    /// An index of the subscription alone, which matches even if the subscription is disabled.
     index: Option<(Arc<Subscription>, Index)>,
 }
 
-/// What one look found.
+/// A page of the scan.
 #[derive(Debug, Default)]
 pub(super) struct ScanPage {
     /// The events to deliver, in order.
     pub(super) wanted: Vec<Event>,
-    /// How many events, or deliveries, were looked at.
+    /// The number of events or deliveries that were scanned.
     pub(super) looked_at: u64,
-    /// How many events would be wanted, but are on their way already.
+    /// The number of selected events that were skipped because a delivery is already under way.
     pub(super) skipped: u64,
-    /// The last that was looked at; none if there was none.
+    /// The event or delivery that was scanned last, if there was one.
     pub(super) cursor: Option<EventId>,
-    /// Whether there are no more.
+    /// Whether the scan is complete.
     pub(super) is_end: bool,
 }
 
 impl LogScan {
-    /// The rest of a job's walk.
+    /// Returns the remaining scan of a job.
     pub(super) fn new(job: &ReplayJob) -> Self {
         let since = job.since.unwrap_or_default();
         let before_first = EventId::from_bits((u128::from(since.as_millis()) << 80).saturating_sub(1));
@@ -69,12 +71,13 @@ impl LogScan {
         }
     }
 
-    /// How many there are to look at, as far as that can be said at once; none if they have to be counted.
+    /// Returns the number of deliveries to scan, or none if the scan passes over events, which have to be
+    /// counted.
     pub(super) fn total(&self, reader: &Reader, subscription: SubscriptionId) -> Option<u64> {
         (!self.states.is_empty()).then(|| reader.tally(subscription).all())
     }
 
-    /// The next events; empty at the end.
+    /// Reads the next events. Returns none at the end.
     pub(super) fn read(&mut self, reader: &Reader) -> Result<Vec<Event>, StoreError> {
         let events = reader.events_from(after(self.last), Some(self.until), self.limit)?;
         self.last = events.last().map_or(self.last, |event| event.id);
@@ -85,7 +88,7 @@ impl LogScan {
         Ok(events)
     }
 
-    /// Looks at what comes next, until `most` events are wanted.
+    /// Scans the next page, until `most` events are selected.
     pub(super) fn next_page(
         &mut self,
         reader: &Reader,
@@ -125,7 +128,7 @@ impl LogScan {
             }
             found.wanted.push(event);
             if found.wanted.len() >= most {
-                // Most events are wanted here: those beyond would be read twice.
+                // Most events are selected here: reading more would read the rest twice.
                 self.limit = most;
                 break;
             }
@@ -176,13 +179,13 @@ fn after(event: EventId) -> EventId {
     EventId::from_bits(event.bits().saturating_add(1))
 }
 
-/// Whether its event has not been delivered to its subscription again since.
+/// Returns whether the delivery is the newest one of its event to its subscription.
 fn is_newest(reader: &Reader, delivery: &Delivery) -> Result<bool, StoreError> {
     let later = reader.deliveries_after(delivery.event, Some(delivery.id), usize::MAX)?;
     Ok(later.iter().all(|other| other.subscription != delivery.subscription))
 }
 
-/// The end that a delivery has come to.
+/// Returns the final state of a delivery, or none if it has not ended.
 fn state(delivery: &Delivery) -> Option<DeliveryState> {
     match delivery.progress {
         Progress::Waiting { .. } => None,

@@ -33,7 +33,7 @@ struct State {
     /// The waiting lanes, lightest first. Lanes of the same weight stand in the order of their arrival.
     waiting: BTreeMap<Turn, Arc<Lane>>,
     turns: HashMap<SubscriptionId, Turn>,
-    /// How many lanes have arrived.
+    /// The number of lanes that have arrived.
     arrivals: u64,
 }
 
@@ -57,14 +57,14 @@ impl Drop for Slot {
     }
 }
 
-/// How far the slots are used.
+/// The use of the slots.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::flow) struct SlotUsage {
-    /// The slots that are taken.
+    /// The number of slots that are taken.
     pub(in crate::flow) used: usize,
-    /// All slots.
+    /// The number of slots.
     pub(in crate::flow) slots: usize,
-    /// The lanes that wait for a slot.
+    /// The number of lanes that wait for a slot.
     pub(in crate::flow) lanes_waiting: usize,
 }
 
@@ -137,8 +137,7 @@ mod tests {
     use super::*;
     use crate::flow::lane::{InitialQueue, LaneDelivery, Limits, Next};
     use crate::model::id::DeliveryId;
-    use crate::model::input::SubscriptionInput;
-    use crate::model::subscription::{HealthState, ManagedBy, Subscription};
+    use crate::model::subscription::{HealthState, Subscription, SubscriptionSpec};
     use crate::model::time::Timestamp;
 
     const SLOTS: usize = 64;
@@ -146,15 +145,11 @@ mod tests {
     /// Returns a lane that has more deliveries than there are slots.
     fn lane(id: u128, last_success_at: Option<Timestamp>) -> Arc<Lane> {
         let members = serde_json::json!({"url": "http://127.0.0.1:9/"});
-        let subscription = Subscription {
-            id: SubscriptionId::from_bits(id),
-            spec: SubscriptionInput::read(members.as_object().unwrap()).unwrap().spec,
-            managed_by: ManagedBy::Api,
-            secrets: Vec::new(),
-            created_at: Timestamp::default(),
-            updated_at: Timestamp::default(),
-            deleted_at: None,
-        };
+        let subscription = Subscription::new(
+            SubscriptionId::from_bits(id),
+            SubscriptionSpec::read(&members).unwrap(),
+            Timestamp::default(),
+        );
         let health = HealthState { last_success_at, ..HealthState::default() };
         let limits = Limits { max_in_flight: 2 * SLOTS, page: 2 * SLOTS, wait_max: std::time::Duration::MAX };
         let lane = Lane::new(Arc::new(subscription), health, limits, InitialQueue::Empty);

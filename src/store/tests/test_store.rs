@@ -11,8 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::model::event::EventContent;
 use crate::model::id::{EventId, SubscriptionId};
-use crate::model::selector::{EventSelector, ProjectSelector};
-use crate::model::subscription::{Format, HealthState, ManagedBy, Ordering, Subscription, SubscriptionSpec};
+use crate::model::subscription::{HealthState, Subscription, SubscriptionSpec};
 use crate::model::time::{Clock, Timestamp};
 use crate::store::*;
 
@@ -104,30 +103,9 @@ pub(in crate::store) fn to(subscription: SubscriptionId, queued: bool) -> Target
 }
 
 pub(in crate::store) fn subscription(id: u128) -> Subscription {
-    Subscription {
-        id: SubscriptionId::from_bits(id),
-        spec: SubscriptionSpec {
-            name: format!("sub {id}"),
-            url: "https://example.com/hook".parse().unwrap(),
-            events: EventSelector::all(),
-            projects: ProjectSelector::all(),
-            filter: None,
-            format: Format::Standard,
-            headers: std::collections::BTreeMap::new(),
-            timeout: None,
-            retry_schedule: None,
-            max_in_flight: None,
-            rate_limit: None,
-            ordering: Ordering::None,
-            tls: crate::model::tls::Tls::default(),
-            notify_email: None,
-        },
-        managed_by: ManagedBy::Api,
-        secrets: Vec::new(),
-        created_at: EPOCH,
-        updated_at: EPOCH,
-        deleted_at: None,
-    }
+    let url = "https://example.com/hook".parse().unwrap();
+    let spec = SubscriptionSpec { name: format!("sub {id}"), ..SubscriptionSpec::new(url) };
+    Subscription::new(SubscriptionId::from_bits(id), spec, EPOCH)
 }
 
 /// The ids of what was appended.

@@ -9,9 +9,8 @@ use postrider::model::attempt::{Attempt, Outcome};
 use postrider::model::delivery::{Delivery, Progress};
 use postrider::model::event::EventContent;
 use postrider::model::id::{DeliveryId, EventId, SubscriptionId};
-use postrider::model::input::SubscriptionInput;
 use postrider::model::secret::{Secret, SigningSecret};
-use postrider::model::subscription::{HealthState, ManagedBy, Subscription};
+use postrider::model::subscription::{HealthState, Subscription, SubscriptionSpec};
 use postrider::model::time::{Clock, Timestamp};
 use postrider::store::{
     Append, Appended, DeliveryQuery, EventQuery, OpenError, Opened, Place, Reader, Redelivery, Replay,
@@ -143,16 +142,10 @@ impl Bench {
 
 fn subscription(id: u128) -> Subscription {
     let members = serde_json::json!({ "name": format!("sub {id}"), "url": "https://example.com/hook" });
-    let input = SubscriptionInput::read(members.as_object().unwrap()).unwrap();
     let secret = SigningSecret { secret: Secret::from_random([7; 32]), created_at: EPOCH, expires_at: None };
     Subscription {
-        id: SubscriptionId::from_bits(id),
-        spec: input.spec,
-        managed_by: ManagedBy::Api,
         secrets: vec![secret],
-        created_at: EPOCH,
-        updated_at: EPOCH,
-        deleted_at: None,
+        ..Subscription::new(SubscriptionId::from_bits(id), SubscriptionSpec::read(&members).unwrap(), EPOCH)
     }
 }
 

@@ -46,7 +46,7 @@ async fn sighup_changes_the_level_of_json_logs() {
     setup.configure(&log("loud=?"));
     running.hang_up();
     crate::support::eventually("the mistake is said", WITHIN, PAUSE, async || {
-        setup.log().contains("the configuration was not reloaded").then_some(())
+        setup.log().contains("failed to reload the configuration").then_some(())
     })
     .await;
     let before = accepted("DEBUG").await;
@@ -91,14 +91,14 @@ async fn a_dead_receiver_logs_at_most_one_line_a_minute() {
         .await;
     let said = lines(&String::from_utf8(log.0.lock().unwrap().clone()).unwrap());
     let fails: Vec<&Value> =
-        said.iter().filter(|line| line["fields"]["message"] == "a receiver fails").collect();
+        said.iter().filter(|line| line["fields"]["message"] == "receiver is failing").collect();
     let attempts = dead.count();
     // Thirty retries ten seconds apart take five minutes.
     assert!((5..=7).contains(&fails.len()) && attempts > 30, "{} lines of {attempts} attempts", fails.len());
     assert!(fails.iter().all(|line| line["level"] == "WARN" && line["fields"]["subscription"] == id));
-    let off = said.iter().filter(|line| {
-        line["fields"]["message"].as_str().unwrap().starts_with("switched a subscription off")
-    });
+    let off = said
+        .iter()
+        .filter(|line| line["fields"]["message"].as_str().unwrap().starts_with("disabled a subscription"));
     assert_eq!(off.count(), 1);
     daemon.stop().await;
 }

@@ -1,76 +1,76 @@
-//! The daemon in numbers, now.
+//! The statistics of the daemon.
 
+use crate::flow::inner::Flow;
+use crate::flow::measure::history::Minute;
+use crate::flow::measure::meter::MeterReading;
 use crate::model::id::SubscriptionId;
 use crate::model::subscription::Health;
 use crate::model::time::Timestamp;
 use crate::store::{StoreError, Tally};
 
-use crate::flow::inner::Flow;
-use crate::flow::measure::history::Minute;
-use crate::flow::measure::meter::Reading;
-
-/// Everything that can be counted.
+/// The statistics of the daemon at one moment.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Numbers {
+pub struct DaemonStats {
     /// When the daemon started.
     pub started_at: Timestamp,
-    /// For how long it has been running.
+    /// The time since the start of the daemon.
     pub uptime: std::time::Duration,
-    /// What has passed through.
-    pub passed: Reading,
-    /// What is in the log, by state.
-    pub deliveries: Deliveries,
-    /// How many events wait to be made durable, and how many may.
+    /// The events and attempts that were counted since the start.
+    pub passed: MeterReading,
+    /// The deliveries in the log, by state.
+    pub deliveries: DeliveryCounts,
+    /// The number of events that wait to be made durable, and its limit.
     pub queued: (usize, usize),
-    /// How many subscriptions there are, by health.
-    pub subscriptions: Healths,
-    /// How many listen to the stream, and how many may.
+    /// The number of subscriptions, by health.
+    pub subscriptions: HealthCounts,
+    /// The number of listeners of the stream, and its limit.
     pub listeners: (usize, usize),
-    /// Bytes of the log's files.
+    /// The size of the log's files in bytes.
     pub log_bytes: u64,
-    /// Bytes free on its disk.
+    /// The free bytes of the disk.
     pub free_bytes: u64,
 }
 
-/// Deliveries in the log, by state.
+/// The deliveries in the log, by state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Deliveries {
-    /// Waiting, and their subscription is on.
+pub struct DeliveryCounts {
+    /// Waiting, and the subscription is enabled.
     pub pending: u64,
-    /// Being attempted.
+    /// Being attempted at this moment.
     pub in_flight: u64,
-    /// Waiting, and their subscription is off.
+    /// Waiting, and the subscription is disabled.
     pub held: u64,
-    /// Taken by the receiver.
+    /// Accepted by the receiver.
     pub succeeded: u64,
-    /// Attempts used up.
+    /// Out of attempts.
     pub exhausted: u64,
-    /// Given up on.
+    /// Cancelled by hand or with its subscription.
     pub cancelled: u64,
 }
 
-/// Subscriptions by health.
+/// The number of subscriptions, by health.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Healths {
+pub struct HealthCounts {
     /// The newest attempt succeeded, or there was none yet.
     pub healthy: u64,
     /// The newest attempt failed.
     pub failing: u64,
-    /// Switched off.
+    /// Disabled by hand or for their health.
     pub disabled: u64,
 }
 
 impl Flow {
-    /// What passed through in each of the last `count` minutes, oldest first, the present one included.
+    /// Returns the counts of each of the last `count` minutes, oldest first. The last one is the current
+    /// minute.
     pub fn minutes(&self, count: usize) -> Vec<Minute> {
         self.meter.minutes(self.clock.instant(), count)
     }
 
-    /// Counts everything.
+    /// Returns the statistics of the daemon.
     ///
-    /// Blocks: asks the disk, and passes over every subscription.
-    pub fn numbers(&self) -> Result<Numbers, StoreError> {
-        let (mut deliveries, mut subscriptions) = (Deliveries::default(), Healths::default());
+    /// Blocks: reads the state of the disk, and passes over every subscription.
+    pub fn daemon_stats(&self) -> Result<DaemonStats, StoreError> {
+        let (mut deliveries, mut subscriptions) = (DeliveryCounts::default(), HealthCounts::default());
         for (id, tally) in self.reader.tallies() {
             self.count(id, tally, &mut deliveries);
         }
@@ -83,7 +83,7 @@ impl Flow {
             *count += 1;
         }
         let now = self.clock.instant();
-        Ok(Numbers {
+        Ok(DaemonStats {
             started_at: self.started_at,
             uptime: self.meter.running(now),
             passed: self.meter.read(now),
@@ -96,8 +96,8 @@ impl Flow {
         })
     }
 
-    /// Adds the deliveries of a subscription, there still or deleted.
-    fn count(&self, id: SubscriptionId, tally: Tally, deliveries: &mut Deliveries) {
+    /// Adds the deliveries of a subscription, which may have been deleted.
+    fn count(&self, id: SubscriptionId, tally: Tally, deliveries: &mut DeliveryCounts) {
         deliveries.succeeded += tally.succeeded;
         deliveries.exhausted += tally.exhausted;
         deliveries.cancelled += tally.cancelled;
