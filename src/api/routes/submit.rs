@@ -84,7 +84,7 @@ pub async fn submit(
     Ok(mark_replayed(response, is_repeat))
 }
 
-/// Accepts events; returns what became of them, and whether this is the result of an earlier request.
+/// Accepts events; returns their results, and whether these are the results of an earlier request.
 async fn accept(
     api: &ApiState,
     events: Vec<EventContent>,
