@@ -207,9 +207,9 @@ async fn errors_are_explained_and_have_their_exit_codes() {
     let (code, told) = bench.failure(&["subscriptions", "show", "nobody"]).await;
     assert!(code == 1 && told.contains("no subscription has the name 'nobody'"), "{code} {told}");
     for (args, part) in [
-        (&["events", "show", "../x"][..], "not an id"),
+        (&["events", "show", "../x"][..], "invalid id"),
         (&["subscriptions", "edit", "sub_1"], "nothing to change"),
-        (&["deliveries", "list", "--since", "yesterday"], "how long ago"),
+        (&["deliveries", "list", "--since", "yesterday"], "a duration before now"),
         (&["deliveries", "list", "--limit", "0"], "--limit"),
         (&["subscriptions"], "Usage"),
         (&["events", "list", "--server", "ftp://x"], "http://127.0.0.1:8740"),
