@@ -25,7 +25,7 @@ pub(super) async fn enable(
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response, PageError> {
-    Form::of_change(&ui, &viewer, request).await?;
+    Form::read_change(&ui, &viewer, request).await?;
     let id = find(&ui, &id)?.subscription.id;
     let (flow, actor) = (ui.flow.clone(), viewer.actor());
     let change = async move {
@@ -49,7 +49,7 @@ pub(super) async fn disable(
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response, PageError> {
-    Form::of_change(&ui, &viewer, request).await?;
+    Form::read_change(&ui, &viewer, request).await?;
     let id = find(&ui, &id)?.subscription.id;
     let (flow, actor) = (ui.flow.clone(), viewer.actor());
     let change = async move {
@@ -67,7 +67,7 @@ pub(super) async fn delete(
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response, PageError> {
-    Form::of_change(&ui, &viewer, request).await?;
+    Form::read_change(&ui, &viewer, request).await?;
     let id = find(&ui, &id)?.subscription.id;
     let (flow, actor) = (ui.flow.clone(), viewer.actor());
     let change = async move {
@@ -85,7 +85,7 @@ pub(super) async fn retry(
     Path(text): Path<String>,
     request: Request,
 ) -> Result<Response, PageError> {
-    Form::of_change(&ui, &viewer, request).await?;
+    Form::read_change(&ui, &viewer, request).await?;
     let id: DeliveryId = text.parse().map_err(|_| PageError::not_found("delivery", &text))?;
     let (flow, actor) = (ui.flow.clone(), viewer.actor());
     let change = async move {
@@ -103,7 +103,7 @@ pub(super) async fn cancel(
     Path(text): Path<String>,
     request: Request,
 ) -> Result<Response, PageError> {
-    Form::of_change(&ui, &viewer, request).await?;
+    Form::read_change(&ui, &viewer, request).await?;
     let id: DeliveryId = text.parse().map_err(|_| PageError::not_found("delivery", &text))?;
     let (flow, actor) = (ui.flow.clone(), viewer.actor());
     let change = async move {
@@ -121,7 +121,7 @@ pub(super) async fn test(
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response, PageError> {
-    Form::of_change(&ui, &viewer, request).await?;
+    Form::read_change(&ui, &viewer, request).await?;
     let id = find(&ui, &id)?.subscription.id;
     let (flow, actor) = (ui.flow.clone(), viewer.actor());
     let change = async move {
@@ -139,7 +139,7 @@ pub(super) async fn rotate(
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response, PageError> {
-    let form = Form::of_change(&ui, &viewer, request).await?;
+    let form = Form::read_change(&ui, &viewer, request).await?;
     let id = find(&ui, &id)?.subscription.id;
     let read = |text: &str| text.parse::<Interval>().map_err(|error| error.to_string()).and_then(check_grace);
     let grace = match read(form.get("grace")) {

@@ -13,7 +13,7 @@ use super::setting_field::{member, plain_settings, text, words};
 use crate::model::problem::Problem;
 use crate::model::setting::{Setting, SubscriptionSpec};
 
-/// How the items that are picked in a list become a selector.
+/// The meaning of the items that are picked in a list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Mode {
     /// All items, including those that appear later.

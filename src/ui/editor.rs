@@ -120,7 +120,7 @@ pub(super) async fn draft(
     Extension(viewer): Extension<Viewer>,
     request: Request,
 ) -> Result<Response, PageError> {
-    let form = Form::of_change(&ui, &viewer, request).await?;
+    let form = Form::read_change(&ui, &viewer, request).await?;
     let entry = match form.get("id") {
         "" => None,
         id => Some(find_editable(&ui, id)?),
@@ -137,7 +137,7 @@ pub(super) async fn create(
     Extension(viewer): Extension<Viewer>,
     request: Request,
 ) -> Result<Response, PageError> {
-    let form = Form::of_change(&ui, &viewer, request).await?;
+    let form = Form::read_change(&ui, &viewer, request).await?;
     let catalog = Catalog::read(&ui.flow);
     let mut draft = Draft::of_form(&form, &catalog);
     let members = draft.to_members();
@@ -178,7 +178,7 @@ pub(super) async fn change(
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response, PageError> {
-    let form = Form::of_change(&ui, &viewer, request).await?;
+    let form = Form::read_change(&ui, &viewer, request).await?;
     let entry = find_editable(&ui, &id)?;
     let catalog = Catalog::read(&ui.flow);
     let draft = Draft::of_form(&form, &catalog);

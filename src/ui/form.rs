@@ -22,7 +22,7 @@ impl Form {
     ///
     /// # Errors
     /// The form is refused if its token is wrong or if the viewer's role does not allow changes.
-    pub(super) async fn of_change(ui: &Ui, viewer: &Viewer, request: Request) -> Result<Self, PageError> {
+    pub(super) async fn read_change(ui: &Ui, viewer: &Viewer, request: Request) -> Result<Self, PageError> {
         let form = Self::read(ui, viewer, request).await?;
         if viewer.may_change() {
             return Ok(form);

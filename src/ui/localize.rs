@@ -27,8 +27,8 @@ pub(super) fn detail(language: Language, problem: &Problem) -> String {
 /// Translates an English phrase. Returns it unchanged if the language has no translation.
 fn phrase(language: Language, words: &str) -> String {
     let id = phrase_id(words);
-    let said = language.format(&id, None);
-    if said == id { words.to_owned() } else { said }
+    let text = language.format(&id, None);
+    if text == id { words.to_owned() } else { text }
 }
 
 /// Returns the message ID of a phrase: `a project id` becomes `phrase-a-project-id`.
@@ -43,7 +43,7 @@ fn phrase_id(words: &str) -> String {
 
 /// Returns the message that something does not exist.
 pub(super) fn not_found(what: &str, id: impl std::fmt::Display) -> Message {
-    Message::new("problem-no-such").with_phrase("what", what).with("id", id)
+    Message::new("problem-not-found").with_phrase("what", what).with("id", id)
 }
 
 /// Returns why a change was refused. Internal errors and invalid inputs have no message; the problems of an
@@ -51,7 +51,7 @@ pub(super) fn not_found(what: &str, id: impl std::fmt::Display) -> Message {
 pub(super) fn of_change(error: &ChangeError) -> Option<Message> {
     Some(match error {
         ChangeError::NotFound { what, id } => not_found(what, id),
-        ChangeError::ManagedByConfig { name } => Message::new("problem-of-config").with("name", name),
+        ChangeError::ManagedByConfig { name } => Message::new("problem-managed-by-config").with("name", name),
         ChangeError::Outdated { id } => Message::new("problem-outdated").with("id", id),
         ChangeError::Conflict(conflict) => conflict.message(),
         ChangeError::TooMany { .. } => Message::new("problem-replays-many"),
@@ -182,11 +182,11 @@ mod tests {
             ChangeError::KeyReused,
         ];
         let changes = conflicts.map(ChangeError::Conflict).into_iter().chain(missing).chain(others);
-        let said = |error| {
+        let text = |error| {
             let message = of_change(&error).unwrap();
             (ApiError::from(error).detail(), message)
         };
-        changes.map(said).collect()
+        changes.map(text).collect()
     }
 
     fn everything() -> Vec<ErrorText> {
@@ -223,11 +223,11 @@ mod tests {
             assert!(swedish != text && !swedish.contains("{$"), "{swedish}");
             for (name, value) in &message.values {
                 let MessageValue::Phrase(words) = value else { continue };
-                let said = phrase(Language::Swedish, words);
+                let text = phrase(Language::Swedish, words);
                 let is_kept =
                     ["multicast", "broadcast"].contains(&words.as_str()) || words.starts_with("A-Z");
-                assert!(said != *words || is_kept, "{}: {name}: {words}", message.id);
-                assert!(swedish.contains(&said), "{}: {name}", message.id);
+                assert!(text != *words || is_kept, "{}: {name}: {words}", message.id);
+                assert!(swedish.contains(&text), "{}: {name}", message.id);
             }
         }
     }
@@ -236,19 +236,19 @@ mod tests {
     fn no_language_has_unused_error_texts() {
         // The page has its own text for these, because the API's text has another parameter or does not fit a
         // form.
-        let own = ["problem-several", "problem-role", "problem-replays-many"];
-        let mut said: BTreeSet<String> = own.map(str::to_owned).into();
+        let own = ["problem-ambiguous-name", "problem-role", "problem-replays-many"];
+        let mut used: BTreeSet<String> = own.map(str::to_owned).into();
         for (_, message) in everything() {
-            said.insert(message.id.to_owned());
+            used.insert(message.id.to_owned());
             let phrases = message.values.iter().filter_map(|(_, value)| match value {
                 MessageValue::Phrase(words) if !words.starts_with("A-Z") => Some(phrase_id(words)),
                 _ => None,
             });
-            said.extend(phrases);
+            used.extend(phrases);
         }
         let ids = include_str!("text/en.ftl").lines().filter_map(|line| Some(line.split_once(" =")?.0));
         let known = ids.filter(|id| id.starts_with("problem-") || id.starts_with("phrase-"));
         let known: BTreeSet<String> = known.map(str::to_owned).collect();
-        assert_eq!(said, known);
+        assert_eq!(used, known);
     }
 }

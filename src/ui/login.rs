@@ -17,7 +17,7 @@ use crate::config::Role;
 #[template(path = "login.html")]
 struct LoginPage<'a> {
     v: &'a Viewer,
-    /// Why the last attempt to log in failed; empty if there was none.
+    /// The error of the last attempt to log in; empty if there was none.
     problem: String,
 }
 

@@ -28,9 +28,9 @@ pub(super) enum Notice {
     Secret(String),
     /// Selected events were redelivered.
     Redelivered {
-        /// How many deliveries were created.
+        /// The number of deliveries that were created.
         created: usize,
-        /// How many events have an unfinished delivery already, or are no longer in the log.
+        /// The number of events that have an unfinished delivery already or are no longer in the log.
         skipped: usize,
     },
     /// The response to a health check or a test event. Holds the message ID and the attempt.

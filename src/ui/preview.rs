@@ -27,7 +27,7 @@ pub(super) struct PreviewedEvent {
     /// `company/project`, or `project` without a company.
     pub(super) project_path: String,
     pub(super) at: Timestamp,
-    /// Why the event does not match; `None` if it matches.
+    /// The reason if the event does not match.
     pub(super) reason: Option<Mismatch>,
 }
 

@@ -155,7 +155,7 @@ pub(super) async fn start(
     Extension(viewer): Extension<Viewer>,
     request: Request,
 ) -> Result<Response, PageError> {
-    let form = Form::of_change(&ui, &viewer, request).await?;
+    let form = Form::read_change(&ui, &viewer, request).await?;
     let to = subscription::find(&ui, form.get("to"))?.subscription.id;
     let mut selected: Vec<EventId> = form.all("event").filter_map(|id| id.parse().ok()).collect();
     selected.sort_unstable();

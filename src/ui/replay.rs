@@ -27,7 +27,7 @@ use crate::model::problem::{Localized as _, Message};
 use crate::model::replay::{JobState, ReplayJob};
 use crate::model::time::Timestamp;
 
-/// How long the daemon counts events while the browser waits for the page.
+/// The time limit for counting events while the browser waits for the page.
 const COUNTING_MAX: Duration = Duration::from_secs(3);
 /// The periods that the form offers as links.
 const SPANS: [(&str, Duration); 3] = [
@@ -112,7 +112,7 @@ pub(super) async fn start(
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response, PageError> {
-    let form = Form::of_change(&ui, &viewer, request).await?;
+    let form = Form::read_change(&ui, &viewer, request).await?;
     let subscription = find(&ui, &id)?.subscription.id;
     let fields = ["since", "until", "state"].map(|name| form.get(name));
     let [since, until, state] = fields;
@@ -224,7 +224,7 @@ pub(super) async fn cancel(
     Path(text): Path<String>,
     request: Request,
 ) -> Result<Response, PageError> {
-    Form::of_change(&ui, &viewer, request).await?;
+    Form::read_change(&ui, &viewer, request).await?;
     let id = read_id(&text)?;
     let (flow, actor) = (ui.flow.clone(), viewer.actor());
     let change = async move {

@@ -44,15 +44,15 @@ fn what(v: &Viewer, catalog: &Catalog, events: &EventSelector) -> String {
         return without(v, everything, &patterns(v, catalog, &excludes));
     }
     let mut parts = Vec::new();
-    let mut told = vec![false; excludes.len()];
+    let mut mentioned = vec![false; excludes.len()];
     for pattern in &includes {
         // An exclusion is mentioned with the first pattern that it excludes from.
         let from: Vec<_> = excludes
             .iter()
-            .zip(&mut told)
-            .filter(|(excluded, told)| !**told && overlaps(pattern, excluded))
-            .map(|(excluded, told)| {
-                *told = true;
+            .zip(&mut mentioned)
+            .filter(|(excluded, mentioned)| !**mentioned && overlaps(pattern, excluded))
+            .map(|(excluded, mentioned)| {
+                *mentioned = true;
                 *excluded
             })
             .collect();

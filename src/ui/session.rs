@@ -16,7 +16,7 @@ use crate::model::time::{Clock, Timestamp};
 
 /// The maximum number of sessions. The one that was unused for longest is removed for a new one.
 const SESSIONS_MAX: usize = 1000;
-/// How long a session stays valid without a request.
+/// The time that a session stays valid without a request.
 const IDLE_MAX: Duration = Duration::from_hours(12);
 /// The maximum age of a session.
 const AGE_MAX: Duration = Duration::from_hours(7 * 24);
@@ -28,7 +28,7 @@ pub(super) type Digest = [u8; 32];
 
 struct Session {
     key: Digest,
-    made_at: Timestamp,
+    created_at: Timestamp,
     used_at: Timestamp,
 }
 
@@ -65,7 +65,7 @@ impl Sessions {
             let oldest = sessions.iter().min_by_key(|(_, session)| session.used_at).map(|(id, _)| *id);
             oldest.map(|id| sessions.remove(&id));
         }
-        sessions.insert(digest_of(&cookie), Session { key, made_at: now, used_at: now });
+        sessions.insert(digest_of(&cookie), Session { key, created_at: now, used_at: now });
         cookie
     }
 
@@ -86,7 +86,7 @@ impl Sessions {
 
 impl Session {
     fn is_alive(&self, now: Timestamp) -> bool {
-        now.since(self.used_at) < IDLE_MAX && now.since(self.made_at) < AGE_MAX
+        now.since(self.used_at) < IDLE_MAX && now.since(self.created_at) < AGE_MAX
     }
 }
 

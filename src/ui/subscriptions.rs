@@ -89,7 +89,7 @@ pub(super) fn find_named(flow: &Flow, query: &mut Query, parameter: &'static str
         let mut same = flow.subscriptions_named(&text).into_iter();
         let first = same.next();
         if same.next().is_some() {
-            query.refuse(parameter, Message::new("problem-several").with("text", text));
+            query.refuse(parameter, Message::new("problem-ambiguous-name").with("text", text));
             return None;
         }
         first

@@ -214,8 +214,8 @@ mod tests {
         for class in ErrorClass::ALL {
             let failed = Outcome::Failed { class, detail: "refused".to_owned() };
             for viewer in [&english, &swedish] {
-                let said = viewer.answer(&failed);
-                assert!(said.ends_with(": refused") && !said.starts_with("error-"), "{said}");
+                let text = viewer.answer(&failed);
+                assert!(text.ends_with(": refused") && !text.starts_with("error-"), "{text}");
             }
         }
     }

@@ -6,7 +6,7 @@ nav-overview = Översikt
 nav-subscriptions = Prenumerationer
 nav-deliveries = Leveranser
 nav-events = Händelser
-nav-live = Live
+nav-live = Realtid
 to-overview = Gå till översikten
 see-all = Visa alla
 copy = Kopiera
@@ -49,7 +49,7 @@ state-held = Vilande
 state-cancelled = Avbruten
 
 health-healthy = Fungerar
-health-failing = Misslyckas
+health-failing = Problem
 health-disabled = Avstängd
 health-off = Avstängd manuellt
 
@@ -159,7 +159,7 @@ filter-errors = { $n ->
 }
 
 disabled-manual = Avstängd manuellt { $at } UTC. Nya händelser levereras inte hit.
-disabled-gone = Avstängd { $at } UTC: mottagaren svarade 410 Gone, att den inte längre finns.
+disabled-gone = Avstängd { $at } UTC: mottagaren svarade att den inte längre finns (410).
 disabled-exhausted = Avstängd { $at } UTC sedan alla försök för en leverans misslyckats: { $detail }.
 disabled-held = { $n ->
     [0] Det finns inga vilande leveranser.
@@ -333,7 +333,7 @@ rotate-grace = Fortsätt signera med den gamla i
 rotate-hour = en timme
 rotate-day = ett dygn
 rotate-week = en vecka
-rotate-none = 0 timmar (sluta direkt)
+rotate-none = 0 timmar (upphör direkt)
 rotate-submit = Byt hemlighet
 
 overview-charts = Diagram
@@ -360,7 +360,7 @@ live-open = ansluten
 live-closed = inte ansluten
 live-pause = Pausa
 live-resume = Fortsätt
-live-script = Sidan kräver JavaScript. Utan det visas samma uppgifter, när sidan laddas om, under:
+live-script = Sidan kräver JavaScript. Samma uppgifter, utan automatisk uppdatering, finns under
 live-empty = Inget har hänt sedan du öppnade sidan. Skicka en händelse:
 live-col-change = Ändring
 live-col-object = Objekt
@@ -533,20 +533,20 @@ problem-timeout = "{ $timeout }" är utanför gränserna: ange 100ms till 60s
 problem-retries-many = har { $count } väntetider: högst { $most } är tillåtna
 problem-retry-long = "{ $wait }" är för lång: högst 7d är tillåtet
 problem-in-flight = { $text } är inget heltal från 1 till { $most }
-problem-span = är inte senare än starttiden: inga händelser skulle levereras
-problem-several = flera prenumerationer heter "{ $text }": ange id (sub_…) i stället
-problem-no-such = { $what } "{ $id }" finns inte
+problem-empty-span = är inte senare än starttiden: inga händelser skulle levereras
+problem-ambiguous-name = flera prenumerationer heter "{ $text }": ange id (sub_…) i stället
+problem-not-found = { $what } "{ $id }" finns inte
 problem-role = nyckeln "{ $name }" har rollen { $role }: logga in med en nyckel som har rollen admin
-problem-of-config = prenumerationen "{ $name }" hanteras av konfigurationsfilen: ändra den där och ladda om
+problem-managed-by-config = prenumerationen "{ $name }" hanteras av konfigurationsfilen: ändra den där och ladda om
 problem-outdated = prenumerationen { $id } har ändrats sedan sidan lästes in: ladda om sidan och gör ändringen igen
 problem-replays-many = gränsen api.replays_running_max är nådd: vänta tills en omleverans är klar eller stoppa en
 problem-key-reused = formuläret har redan skickats med annat innehåll: ladda om sidan
 problem-no-subscription = leveransens prenumeration { $id } har tagits bort
-problem-is-attempted = ett försök med { $id } pågår: vänta tills det är klart
+problem-delivery-in-flight = ett försök med { $id } pågår: vänta tills det är klart
 problem-no-event = leveransens händelse { $id } finns inte kvar i loggen
 problem-ended = { $id } är redan avslutad med status { $state }
-problem-switched-off = { $id } stängdes av igen under hälsokontrollen: ladda om sidan och slå sedan på den
-problem-made-and-deleted = { $id }, som skapades av det här formuläret, har tagits bort
+problem-disabled-again = { $id } stängdes av igen under hälsokontrollen: ladda om sidan och slå sedan på den
+problem-created-then-deleted = { $id }, som skapades av det här formuläret, har tagits bort
 problem-secrets = { $count } hemligheter skulle signera samtidigt, högst { $most } är tillåtna: vänta, eller byt utan övergångstid
 problem-secrets-until = { $count } hemligheter skulle signera samtidigt, högst { $most } är tillåtna: vänta till { $end }, då den första upphör, eller byt utan övergångstid
 
