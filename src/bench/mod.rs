@@ -34,7 +34,7 @@ const FAN_OUT_MAX: u16 = 64;
 /// Arguments of `bench`.
 #[derive(Clone, Debug, Args)]
 pub struct Bench {
-    /// What to measure
+    /// The modes to measure
     #[arg(value_enum, required_unless_present = "serve_limit")]
     modes: Vec<Mode>,
     /// Serve HTTP without a log on this address: the process that limit-http measures
@@ -93,7 +93,7 @@ pub struct Bench {
     deliveries: u64,
 }
 
-/// What a run measures.
+/// A mode of measurement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Mode {
     /// Accept events that match no subscription, one per request

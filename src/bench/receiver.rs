@@ -24,16 +24,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::scoreboard::Scoreboard;
 
-/// What a receiver does with a request.
+/// The behaviour of a receiver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ReceiverBehaviour {
     /// Accepts the request immediately.
     Take,
-    /// Never answers.
+    /// Leaves the request without a response.
     Hang,
     /// Starts a response that never ends.
     Drip,
-    /// Answers 503.
+    /// Answers the request with 503.
     Fail,
 }
 

@@ -19,7 +19,7 @@ const DRAIN: Duration = Duration::from_mins(2);
 /// A period of load with a warm-up and a measured part.
 #[derive(Clone, Debug)]
 pub(super) struct MeasurementWindow {
-    /// The load.
+    /// The load to create.
     pub(super) plan: LoadPlan,
     /// The number of receivers of each event. With 0, no subscription matches.
     pub(super) receivers: usize,

@@ -17,7 +17,6 @@ mod listen;
 mod log;
 mod lookup;
 mod man;
-
 mod pages;
 mod preset;
 mod progress;
@@ -46,6 +45,27 @@ use crate::bench;
 use crate::console::{Output, UsageError};
 #[cfg(feature = "demo")]
 use crate::demo;
+
+const SEND_EXAMPLES: &str = "Examples:
+  postrider send --type TODO_CREATED --project website --data '{\"title\":\"Hello\"}'
+  postrider send --type TODO_CREATED --project website --id 42 --data @todo.json
+  postrider send events.ndjson";
+const LISTEN_EXAMPLES: &str = "Examples:
+  postrider listen --port 9000 --verbose
+  postrider listen --secret whsec_… --fail-first 2";
+const SUBSCRIPTIONS_EXAMPLES: &str = "Examples:
+  postrider subscriptions add http://127.0.0.1:9000/ --name crm --events 'TODO_*'
+  postrider subscriptions edit crm --timeout 5s
+  postrider subscriptions test crm";
+const DELIVERIES_EXAMPLES: &str = "Examples:
+  postrider deliveries list --subscription crm --state exhausted
+  postrider deliveries retry dlv_01K3Z9QJ5M8W2R4T6Y8A0C2E4G";
+const REPLAY_EXAMPLES: &str = "Examples:
+  postrider replay event evt_01K3Z9QJ5M8W2R4T6Y8A0C2E4G --to crm
+  postrider replay subscription crm --since 2h --states exhausted --dry-run";
+const BACKUP_EXAMPLES: &str = "Examples:
+  postrider backup postrider.backup
+  postrider restore postrider.backup --data-dir data --key key";
 
 /// The arguments of the process.
 #[derive(Debug, Parser)]
@@ -76,16 +96,21 @@ pub enum Command {
     /// Check the config file: print every error with its line, or the resulting settings
     Check,
     /// Submit one event, or many from a file or standard input
+    #[command(after_help = SEND_EXAMPLES)]
     Send(send::Send),
     /// Receive webhooks on this machine, verify their signatures and print them
+    #[command(after_help = LISTEN_EXAMPLES)]
     Listen(listen::Listen),
     /// Create, show, change, test and delete subscriptions
+    #[command(after_help = SUBSCRIPTIONS_EXAMPLES)]
     Subscriptions(subscriptions::Subscriptions),
     /// List and show events
     Events(events::Events),
     /// List, show, retry and cancel deliveries
+    #[command(after_help = DELIVERIES_EXAMPLES)]
     Deliveries(deliveries::Deliveries),
     /// Deliver past events again
+    #[command(after_help = REPLAY_EXAMPLES)]
     Replay(replay::Replay),
     /// Follow events, attempts and changes of subscriptions as they happen
     Tail(tail::Tail),
@@ -96,6 +121,7 @@ pub enum Command {
     /// List the projects from the config file and from accepted events
     Projects(catalog::Catalog),
     /// Back up a running daemon into one file
+    #[command(after_help = BACKUP_EXAMPLES)]
     Backup(backup::Backup),
     /// Create a data directory from a backup
     Restore(restore::Restore),

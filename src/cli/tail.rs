@@ -53,7 +53,7 @@ pub(super) async fn run(args: Tail, config: Option<&Path>, output: Output) -> an
     }
 }
 
-/// Why the stream ended.
+/// The reason why a connection of the stream ended.
 enum FollowError {
     /// The connection failed or was refused.
     Call(anyhow::Error),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::Notify;
 
-/// How long the file must be unchanged before it is read, because editors write in several steps.
+/// The time for which the file must be unchanged before it is read, because editors write in several steps.
 const QUIET: Duration = Duration::from_millis(200);
 
 /// Waits for changes of a file. If the system cannot watch it, a warning is logged and no change is reported.

@@ -16,7 +16,7 @@ pub struct ConfigError {
     pub key: String,
     /// The value, unless it is a list, a table or a secret.
     pub value: Option<String>,
-    /// What is wrong, what is allowed, and the remedy.
+    /// The description of the problem: what is wrong, what is allowed, and the remedy.
     pub detail: String,
 }
 

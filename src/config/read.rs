@@ -339,7 +339,7 @@ fn mail(s: &mut Section<'_>) -> Mail {
     });
     Mail {
         smtp: smtp(s),
-        from: from.unwrap_or_else(nobody),
+        from: from.unwrap_or_else(placeholder_address),
         to: to.into_iter().map(|(_, to)| to).collect(),
         about,
     }
@@ -350,7 +350,7 @@ fn mail(s: &mut Section<'_>) -> Mail {
     clippy::expect_used,
     reason = "a config with a problem is never used, and a test parses this address"
 )]
-fn nobody() -> EmailAddress {
+fn placeholder_address() -> EmailAddress {
     "postrider@localhost".parse().expect("the text is a valid address")
 }
 

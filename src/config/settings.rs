@@ -188,9 +188,9 @@ pub struct Storage {
 /// `[retention]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
-    /// How long finished events, deliveries and attempts are kept.
+    /// The age at which finished events, deliveries and attempts are pruned.
     pub events: Interval,
-    /// How long held deliveries are kept.
+    /// The age at which held deliveries are pruned.
     pub held: Interval,
     /// The bytes of rows above which the oldest finished events are pruned early; 0 means no limit.
     pub size: u64,
@@ -199,7 +199,7 @@ pub struct Retention {
 /// `[events]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Events {
-    /// How long the ids that senders give to events are remembered. A restart applies it.
+    /// The time for which the ids that senders give to events are remembered. A restart applies it.
     pub dedup_window: Interval,
 }
 
@@ -240,7 +240,7 @@ pub struct Health {
 /// `[api]`. A restart applies the keys that begin with `stream_`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Api {
-    /// How many of the newest stream events are kept for clients of `/v1/stream`.
+    /// The number of newest stream events that are kept for clients of `/v1/stream`.
     pub stream_events_max: usize,
     /// The most clients of `/v1/stream`.
     pub stream_readers_max: usize,

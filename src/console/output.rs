@@ -1,4 +1,4 @@
-//! How a command prints its results and reports wrong usage.
+//! Prints the results of a command and reports wrong usage.
 
 use std::io::Write as _;
 

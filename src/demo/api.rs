@@ -36,16 +36,16 @@ pub(super) struct Match {
     pub(super) name: String,
     /// Whether the subscription matches.
     pub(super) matches: bool,
-    /// Why it does not match.
+    /// The reason why it does not match.
     pub(super) reason: Option<String>,
 }
 
 /// The members of a subscription that the demo reads.
 #[derive(Debug, Deserialize)]
 pub(super) struct Subscription {
-    /// Its id.
+    /// The id of the object.
     pub(super) id: String,
-    /// Its name.
+    /// The name of the subscription.
     pub(super) name: String,
     /// The event types that it matches.
     pub(super) events: Vec<String>,
@@ -55,7 +55,7 @@ pub(super) struct Subscription {
     pub(super) format: String,
     /// Whether it is enabled.
     pub(super) enabled: bool,
-    /// Why it is disabled.
+    /// The reason why it is disabled.
     pub(super) disabled_reason: Option<String>,
     /// The numbers of its deliveries.
     pub(super) stats: Stats,
@@ -85,7 +85,7 @@ impl Stats {
 /// A delivery of an event to a subscription.
 #[derive(Debug, Deserialize)]
 pub(super) struct Delivery {
-    /// Its id.
+    /// The id of the object.
     pub(super) id: String,
     /// The id of the event.
     pub(super) event: String,
@@ -93,7 +93,7 @@ pub(super) struct Delivery {
     pub(super) attempts: Vec<Attempt>,
 }
 
-/// An attempt.
+/// An attempt of a delivery.
 #[derive(Debug, Deserialize)]
 pub(super) struct Attempt {
     /// The status of the response, if there was one.

@@ -90,12 +90,12 @@ pub(crate) async fn run(args: Demo, output: Output) -> anyhow::Result<()> {
     let address = *daemon.addresses().first().context("the demo's daemon serves no address")?;
     let url = format!("http://{address}");
     let story = Story::new(page, clock, api::Api::new(&url)?, receivers, ledger.clone());
-    let told = tokio::select! {
-        told = play(story, output) => told,
+    let played = tokio::select! {
+        played = play(story, output) => played,
         error = daemon.failed() => Err(error),
         _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("stopped by Ctrl-C before the end of the demo")),
     };
-    let kept = match told {
+    let kept = match played {
         Ok(receivers) if args.keep => keep(page, &url, &ledger, &receivers, &mut daemon).await,
         Ok(_) => {
             page.next_steps();

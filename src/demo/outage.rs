@@ -70,8 +70,8 @@ impl Story {
         self.follow_the_others(&first).await?;
         self.follow_the_others(&second).await?;
         let mut meanwhile = Meanwhile::default();
-        for told in 0.. {
-            let arrival = self.refused(&first, told, &mut meanwhile).await?;
+        for shown in 0.. {
+            let arrival = self.refused(&first, shown, &mut meanwhile).await?;
             let is_first = arrival.event == first.id;
             self.page.say(self.attempt_line(&arrival, &first, &std::mem::take(&mut meanwhile))?);
             if !is_first {
@@ -87,18 +87,18 @@ impl Story {
         Ok(first)
     }
 
-    /// Returns the next request that chat refused after `told` others. Other events continue until it arrives.
+    /// Returns the next request that chat refused after `shown` others. Other events continue until it arrives.
     async fn refused(
         &mut self,
         first: &Submitted,
-        told: usize,
+        shown: usize,
         meanwhile: &mut Meanwhile,
     ) -> anyhow::Result<Arrival> {
         let patience = self.clock.instant() + TIMEOUT;
         let ledger = self.ledger.clone();
         let is_it = |arrival: &Arrival| arrival.receiver == "chat" && !arrival.is_taken();
         while self.clock.instant() < patience {
-            if let Ok(arrivals) = timeout(STREAM_PACE, ledger.wait(told + 1, "an attempt", is_it)).await {
+            if let Ok(arrivals) = timeout(STREAM_PACE, ledger.wait(shown + 1, "an attempt", is_it)).await {
                 return arrivals?.pop().context("no attempt arrived");
             }
             let event = self.next_event();
@@ -106,7 +106,7 @@ impl Story {
             meanwhile.add(&self.follow_the_others(&one).await?);
         }
         anyhow::bail!(
-            "{} was attempted {told} times, and then not again within {} s",
+            "{} was attempted {shown} times, and then not again within {} s",
             first.event.event_type,
             TIMEOUT.as_secs()
         )

@@ -8,15 +8,15 @@ use anstyle::{AnsiColor, Style};
 
 use super::receiver::{Arrival, Ledger};
 
-/// Success.
+/// The style of successes.
 pub(super) const GOOD: Style = AnsiColor::Green.on_default();
-/// Failure.
+/// The style of failures.
 pub(super) const BAD: Style = AnsiColor::Red.on_default();
-/// Waiting.
+/// The style of waiting deliveries.
 pub(super) const WAITING: Style = AnsiColor::Yellow.on_default();
-/// Less important text.
+/// The style of less important text.
 pub(super) const FAINT: Style = Style::new().dimmed();
-/// The subject of a line.
+/// The style of the subject of a line.
 pub(super) const STRONG: Style = Style::new().bold();
 
 const COLUMNS: usize = 104;

@@ -30,7 +30,7 @@ impl Story {
     async fn enable_too_early(&self, outage: &Outage) -> anyhow::Result<()> {
         match self.api.enable(&outage.subscription).await? {
             EnableResult::Refused(why) => {
-                self.page.say(format_args!("  enabled too early:      {}, {why}", paint(BAD, "refused")));
+                self.page.say(format_args!("  enabled too early:      {}\n    {why}", paint(BAD, "refused")));
                 Ok(())
             }
             EnableResult::Enabled(status) => bail!("chat was enabled although it is broken: {status}"),
@@ -78,9 +78,11 @@ impl Story {
                 self.page.say(format_args!("  {what:<42}{place:<19}{:<14}{waited}", arrival.attempt));
             }
         }
-        let told = count(arrivals.len(), "held event");
-        self.page
-            .say(format_args!("\n  {} arrived in the order in which they occurred.", paint(STRONG, told)));
+        let released = count(arrivals.len(), "held event");
+        self.page.say(format_args!(
+            "\n  {} arrived in the order in which they occurred.",
+            paint(STRONG, released)
+        ));
     }
 
     /// Retries the exhausted delivery, as a person does.
