@@ -12,8 +12,13 @@
 
 pub mod api;
 pub mod app;
+#[cfg(feature = "bench")]
+mod bench;
 pub mod cli;
 pub mod config;
+mod console;
+#[cfg(feature = "demo")]
+mod demo;
 pub mod flow;
 pub mod model;
 pub mod net;

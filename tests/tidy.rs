@@ -16,7 +16,7 @@ const FUNCTION_LINES_MAX: usize = 70;
 const FILE_LINES_MAX: usize = 600;
 
 /// The layers by height. A file imports only lower layers and its own folder.
-const LAYERS: [(&str, u8); 10] = [
+const LAYERS: [(&str, u8); 13] = [
     ("model", 0),
     ("config", 1),
     ("rules", 2),
@@ -26,7 +26,10 @@ const LAYERS: [(&str, u8); 10] = [
     ("api", 5),
     ("ui", 6),
     ("app", 7),
-    ("cli", 8),
+    ("console", 8),
+    ("demo", 9),
+    ("bench", 9),
+    ("cli", 10),
 ];
 
 /// Crates that only one place may name, so that they can be replaced there.

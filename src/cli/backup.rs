@@ -10,9 +10,9 @@ use clap::Args;
 use indicatif::ProgressBar;
 use serde_json::json;
 
-use super::Output;
-use super::client::Client;
 use super::connection::Connection;
+use crate::console::Output;
+use crate::console::client::Client;
 use crate::store::{BackupInfo, check_backup};
 
 /// Arguments of `backup`.

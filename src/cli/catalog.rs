@@ -4,10 +4,10 @@ use std::path::Path;
 
 use clap::Args;
 
-use super::Output;
 use super::connection::Connection;
 use super::pages::{Paging, show};
 use super::table::Column;
+use crate::console::Output;
 
 const EVENT_TYPES: [Column; 6] = [
     ("name", "/name"),

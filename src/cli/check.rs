@@ -4,9 +4,9 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::Output;
 use crate::api::serve::tls::Tls;
 use crate::config::{Config, ConfigErrors};
+use crate::console::Output;
 use crate::rules::filter::Filter;
 use crate::rules::target::AllowedNetworks;
 

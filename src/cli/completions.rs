@@ -2,9 +2,7 @@
 
 use std::io::Write as _;
 
-use clap::{Args, CommandFactory as _};
-
-use super::Cli;
+use clap::{Args, Command};
 
 /// Arguments of `completions`.
 #[derive(Debug, Args)]
@@ -14,9 +12,9 @@ pub struct Completions {
 }
 
 /// Prints the script.
-pub(super) fn run(args: &Completions) -> anyhow::Result<()> {
+pub(super) fn run(args: &Completions, mut command: Command) -> anyhow::Result<()> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "postrider", &mut script);
+    clap_complete::generate(args.shell, &mut command, "postrider", &mut script);
     std::io::stdout().lock().write_all(&script)?;
     Ok(())
 }

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::Args;
 
-use super::BadUse;
-use super::client::Client;
 use crate::config::{Config, Listen};
+use crate::console::UsageError;
+use crate::console::client::Client;
 
 /// Arguments of every command that calls the API.
 #[derive(Clone, Debug, Args)]
@@ -31,7 +31,8 @@ impl Connection {
             Some(server) => server.clone(),
             None => configured(config).context("give the daemon's address with --server")?,
         };
-        let client = Client::new(&server, self.key.clone()).map_err(|error| BadUse(format!("{error:#}")))?;
+        let client =
+            Client::new(&server, self.key.clone()).map_err(|error| UsageError(format!("{error:#}")))?;
         client.trusting(self.ca.as_deref())
     }
 }

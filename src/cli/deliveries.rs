@@ -6,12 +6,12 @@ use clap::{Args, Subcommand};
 use http::Method;
 use serde_json::Value;
 
-use super::Output;
-use super::client::Client;
 use super::connection::Connection;
 use super::moment::Span;
 use super::pages::{Paging, show};
 use super::table::{Column, sheet};
+use crate::console::Output;
+use crate::console::client::Client;
 
 const COLUMNS: [Column; 6] = [
     ("id", "/id"),
@@ -78,7 +78,7 @@ pub(super) async fn run(args: Deliveries, config: Option<&Path>, output: Output)
     match args.command {
         Command::List(list) => show_list(&client, list, output).await,
         Command::Show { delivery } => {
-            let path = format!("/v1/deliveries/{}", super::plain_id(&delivery)?);
+            let path = format!("/v1/deliveries/{}", super::lookup::plain_id(&delivery)?);
             let delivery = client.call(Method::GET, &path, None).await?;
             output.print(&delivery, &sheet(&delivery))?;
             Ok(())
@@ -90,7 +90,7 @@ pub(super) async fn run(args: Deliveries, config: Option<&Path>, output: Output)
 
 async fn show_list(client: &Client, list: List, output: Output) -> anyhow::Result<()> {
     let subscription = match &list.subscription {
-        Some(name) => Some(super::subscriptions::id(client, name).await?),
+        Some(name) => Some(super::lookup::subscription_id(client, name).await?),
         None => None,
     };
     let (since, until) = list.span.ends();
@@ -106,7 +106,7 @@ async fn show_list(client: &Client, list: List, output: Output) -> anyhow::Resul
 
 async fn act(client: &Client, ids: &[String], act: &str, output: Output) -> anyhow::Result<()> {
     for id in ids {
-        let path = format!("/v1/deliveries/{}/{act}", super::plain_id(id)?);
+        let path = format!("/v1/deliveries/{}/{act}", super::lookup::plain_id(id)?);
         let delivery = client.call(Method::POST, &path, None).await?;
         let word = |name: &str| delivery.get(name).and_then(Value::as_str).unwrap_or_default();
         output.print(&delivery, &format!("{}: {}", word("id"), word("state")))?;

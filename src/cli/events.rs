@@ -5,11 +5,11 @@ use std::path::Path;
 use clap::{Args, Subcommand};
 use http::Method;
 
-use super::Output;
 use super::connection::Connection;
 use super::moment::Span;
 use super::pages::{Paging, show};
 use super::table::{Column, sheet};
+use crate::console::Output;
 
 const COLUMNS: [Column; 6] = [
     ("id", "/id"),
@@ -78,7 +78,7 @@ pub(super) async fn run(args: Events, config: Option<&Path>, output: Output) -> 
             show(&client, "/v1/events", &filters, list.paging, (&COLUMNS, output)).await
         }
         Command::Show { event } => {
-            let path = format!("/v1/events/{}", super::plain_id(&event)?);
+            let path = format!("/v1/events/{}", super::lookup::plain_id(&event)?);
             let event = client.call(Method::GET, &path, None).await?;
             output.print(&event, &sheet(&event))?;
             Ok(())

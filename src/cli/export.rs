@@ -6,10 +6,10 @@ use anyhow::Context as _;
 use http::Method;
 use serde_json::{Map, Value, json};
 
-use super::Output;
-use super::client::Client;
 use super::pages::collect;
 use crate::config::subscription_toml;
+use crate::console::Output;
+use crate::console::client::Client;
 use crate::model::input::SubscriptionInput;
 use crate::model::setting::SETTINGS;
 
@@ -21,7 +21,7 @@ pub(super) async fn run(client: &Client, names: &[String], output: Output) -> an
         subscriptions.extend(all.into_iter().filter(|one| one.get("managed_by") == Some(&json!("api"))));
     }
     for name in names {
-        let id = super::subscriptions::id(client, name).await?;
+        let id = super::lookup::subscription_id(client, name).await?;
         subscriptions.push(client.call(Method::GET, &format!("/v1/subscriptions/{id}"), None).await?);
     }
     let mut taken = Taken::default();

@@ -7,8 +7,8 @@ use rand::TryRng as _;
 use rand::rngs::SysRng;
 use serde_json::json;
 
-use super::Output;
 use crate::config::Role;
+use crate::console::Output;
 use crate::model::secret::{Secret, SecretKind};
 
 const KEY_PREFIX: &str = "prk_";

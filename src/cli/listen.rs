@@ -16,7 +16,7 @@ use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use super::{BadUse, Output};
+use crate::console::{Output, UsageError};
 use crate::model::id::EventId;
 use crate::model::secret::{SecretKind, Verifier};
 use crate::model::time::{Clock, Interval, Timestamp, millis};
@@ -51,7 +51,7 @@ pub struct Listen {
 pub(super) async fn run(args: Listen, output: Output) -> anyhow::Result<()> {
     // Not parsed by clap, which repeats what it refuses.
     let secret = args.secret.as_deref().map(str::parse::<Verifier>).transpose();
-    let secret = secret.map_err(|error| BadUse(format!("--secret {error}")))?;
+    let secret = secret.map_err(|error| UsageError(format!("--secret {error}")))?;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, args.port));
     let listener =
         TcpListener::bind(address).await.with_context(|| format!("failed to listen on {address}"))?;

@@ -3,9 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use clap::{Args, CommandFactory as _};
-
-use super::Cli;
+use clap::{Args, Command};
 
 /// Arguments of `man`.
 #[derive(Debug, Args)]
@@ -15,7 +13,7 @@ pub struct Man {
 }
 
 /// Writes the pages.
-pub(super) fn run(args: &Man) -> anyhow::Result<()> {
-    clap_mangen::generate_to(Cli::command(), &args.directory)
+pub(super) fn run(args: &Man, command: Command) -> anyhow::Result<()> {
+    clap_mangen::generate_to(command, &args.directory)
         .with_context(|| format!("failed to write manual pages to {}", args.directory.display()))
 }

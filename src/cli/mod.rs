@@ -4,20 +4,18 @@
 //! HTTP alone, and can do nothing that the API cannot.
 
 mod backup;
-mod bench;
 mod catalog;
 mod check;
-mod client;
 mod completions;
 mod connection;
 mod deliveries;
-mod demo;
 mod events;
 mod export;
 mod journal;
 mod keygen;
 mod listen;
 mod log;
+mod lookup;
 mod man;
 mod moment;
 mod pages;
@@ -40,7 +38,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+#[cfg(feature = "bench")]
+use crate::bench;
+use crate::console::{Output, UsageError};
+#[cfg(feature = "demo")]
+use crate::demo;
 
 /// What was asked for.
 #[derive(Debug, Parser)]
@@ -63,8 +67,10 @@ pub enum Command {
     /// Serve: take events in and deliver them
     Serve,
     /// Watch a whole daemon at work on made-up events, on a temporary data directory
+    #[cfg(feature = "demo")]
     Demo(demo::Demo),
     /// Measure a daemon under load: rates, latencies, and what they cost
+    #[cfg(feature = "bench")]
     Bench(bench::Bench),
     /// Check the config file: every problem with its line, or the settings in force
     Check,
@@ -103,11 +109,6 @@ pub enum Command {
     Man(man::Man),
 }
 
-/// A command that was used wrongly: exit code 2 instead of 1.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct BadUse(String);
-
 /// Does what was asked and says how it went; errors go to standard error.
 pub fn run(cli: Cli) -> ExitCode {
     let Err(error) = dispatch(cli) else { return ExitCode::SUCCESS };
@@ -117,17 +118,20 @@ pub fn run(cli: Cli) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let _ = writeln!(std::io::stderr(), "postrider: {error:#}");
-    if error.is::<BadUse>() { ExitCode::from(2) } else { ExitCode::FAILURE }
+    if error.is::<UsageError>() { ExitCode::from(2) } else { ExitCode::FAILURE }
 }
 
 fn dispatch(cli: Cli) -> anyhow::Result<()> {
     let output = Output { json: cli.json };
     let config = cli.config.as_deref();
     match cli.command {
+        #[cfg(feature = "demo")]
         Some(Command::Demo(demo)) => serve_with_all_cores(demo::run(demo, output)),
+        #[cfg(feature = "bench")]
         Some(Command::Bench(bench)) if bench.serves() => {
             serve_with_all_cores(bench::run(bench, None, output))
         }
+        #[cfg(feature = "bench")]
         Some(Command::Bench(bench)) => block_on(bench::run(bench, cli.config, output)),
         Some(Command::Check) => check::run(config, output),
         Some(Command::Send(send)) => block_on(send::run(send, config, output)),
@@ -144,8 +148,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Restore(args)) => restore::run(&args, config, output),
         Some(Command::Catalog(preset)) => preset::run(&preset, output),
         Some(Command::Keygen(keygen)) => keygen::run(&keygen, output),
-        Some(Command::Completions(completions)) => completions::run(&completions),
-        Some(Command::Man(man)) => man::run(&man),
+        Some(Command::Completions(completions)) => completions::run(&completions, Cli::command()),
+        Some(Command::Man(man)) => man::run(&man, Cli::command()),
         Some(Command::Serve) | None => {
             // Before there are threads: it changes the environment.
             let sockets = service::sockets()?;
@@ -168,38 +172,4 @@ fn serve_with_all_cores(daemon: impl Future<Output = anyhow::Result<()>>) -> any
 fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.context("failed to start the runtime")?.block_on(work)
-}
-
-/// An id that can stand in a path as it is.
-fn plain_id(text: &str) -> anyhow::Result<String> {
-    let is_plain = |character: char| character.is_ascii_alphanumeric() || character == '_';
-    if text.is_empty() || !text.chars().all(is_plain) {
-        return Err(BadUse(format!("'{text}' is not an id such as evt_01K3Z9QJ5M8W2R4T6Y8A0C2E4G")).into());
-    }
-    Ok(text.to_owned())
-}
-
-/// How results are printed.
-#[derive(Clone, Copy, Debug)]
-struct Output {
-    json: bool,
-}
-
-impl Output {
-    /// Prints the one or the other form as a line on standard output.
-    fn print(self, json: &serde_json::Value, text: &str) -> std::io::Result<()> {
-        let mut out = std::io::stdout().lock();
-        if self.json {
-            writeln!(out, "{json}")?;
-        } else {
-            writeln!(out, "{text}")?;
-        }
-        out.flush()
-    }
-
-    /// Says something beside the results, on standard error.
-    #[expect(clippy::unused_self, reason = "it belongs to how a command speaks")]
-    fn note(self, text: &str) -> std::io::Result<()> {
-        writeln!(std::io::stderr().lock(), "{text}")
-    }
 }

@@ -5,9 +5,9 @@ use http::Method;
 use serde_json::Value;
 use url::form_urlencoded::Serializer;
 
-use super::Output;
-use super::client::Client;
 use super::table::{Column, table};
+use crate::console::Output;
+use crate::console::client::Client;
 
 /// The most items that the API gives in one page.
 const PAGE_MAX: usize = 500;

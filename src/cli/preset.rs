@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
-use super::Output;
+use crate::console::Output;
 
 /// Arguments of `catalog`.
 #[derive(Debug, Args)]

@@ -9,12 +9,12 @@ use http::Method;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
 
-use super::Output;
-use super::client::Client;
 use super::connection::Connection;
 use super::moment::Span;
 use super::pages::{Paging, show};
 use super::table::{Column, sheet};
+use crate::console::Output;
+use crate::console::client::Client;
 
 /// How often a job is looked at while it runs.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
@@ -101,7 +101,7 @@ pub(super) async fn run(args: Replay, config: Option<&Path>, output: Output) -> 
 }
 
 fn job_path(id: &str) -> anyhow::Result<String> {
-    Ok(format!("/v1/replays/{}", super::plain_id(id)?))
+    Ok(format!("/v1/replays/{}", super::lookup::plain_id(id)?))
 }
 
 fn print(job: &Value, output: Output) -> anyhow::Result<()> {
@@ -112,15 +112,15 @@ fn print(job: &Value, output: Output) -> anyhow::Result<()> {
 async fn again(client: &Client, event: &str, to: &[String], output: Output) -> anyhow::Result<()> {
     let mut subscriptions = Vec::with_capacity(to.len());
     for name in to {
-        subscriptions.push(super::subscriptions::id(client, name).await?);
+        subscriptions.push(super::lookup::subscription_id(client, name).await?);
     }
     let body = (!subscriptions.is_empty()).then(|| json!({ "subscriptions": subscriptions }));
-    let path = format!("/v1/events/{}/replay", super::plain_id(event)?);
+    let path = format!("/v1/events/{}/replay", super::lookup::plain_id(event)?);
     print(&client.call(Method::POST, &path, body.as_ref()).await?, output)
 }
 
 async fn start(client: &Client, wide: Wide, output: Output) -> anyhow::Result<()> {
-    let id = super::subscriptions::id(client, &wide.subscription).await?;
+    let id = super::lookup::subscription_id(client, &wide.subscription).await?;
     let (since, until) = wide.span.ends();
     let mut body = Map::new();
     body.extend(since.map(|since| ("since".to_owned(), since.into())));

@@ -6,8 +6,8 @@ use anyhow::Context as _;
 use clap::Args;
 use serde_json::json;
 
-use super::Output;
 use crate::config::Config;
+use crate::console::Output;
 use crate::store;
 
 /// Arguments of `restore`.

@@ -12,9 +12,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::client::{Answer, Client};
 use super::connection::Connection;
-use super::{BadUse, Output};
+use crate::console::client::{Answer, Client};
+use crate::console::{Output, UsageError};
 
 const BATCH_BYTES_MAX: usize = 512 << 10;
 const WAITS_MAX: u32 = 100;
@@ -54,7 +54,7 @@ pub(super) async fn run(args: Send, config: Option<&Path>, output: Output) -> an
     match (&args.file, &args.r#type) {
         (Some(file), _) => send_many(&client, file, &args, output).await,
         (None, Some(_)) => send_one(&client, &args, output).await,
-        (None, None) => Err(BadUse(
+        (None, None) => Err(UsageError(
             "nothing to send: give --type and --project, or a FILE of NDJSON (- is standard input)".into(),
         )
         .into()),
@@ -92,7 +92,8 @@ fn read_data(data: &str) -> anyhow::Result<Box<RawValue>> {
         }
         None => data.to_owned(),
     };
-    serde_json::from_str(text.trim()).map_err(|error| BadUse(format!("--data is not JSON: {error}")).into())
+    serde_json::from_str(text.trim())
+        .map_err(|error| UsageError(format!("--data is not JSON: {error}")).into())
 }
 
 /// What came of many events.

@@ -53,7 +53,7 @@ pub(super) async fn run(source: ConfigSource, sockets: Vec<Inherited>) -> anyhow
     let mut daemon = Daemon::start_on(sockets, config, Options::system()).await?;
     let status = format!("serving {}", listens.join(" "));
     service::ready(&status);
-    let mut watchdog = Box::pin(service::keep_watchdog_calm(daemon.flow().clone()));
+    let mut watchdog = Box::pin(service::run_watchdog(daemon.flow().clone()));
     tracing::info!(listen = listens.join(" "), version = env!("CARGO_PKG_VERSION"), "ready");
     let mut every_span = tokio::time::interval(log::SPAN);
     loop {

@@ -5,8 +5,9 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use libsystemd::daemon::{self, NotifyState};
 use listenfd::ListenFd;
-use sd_notify::NotifyState;
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::api::serve::Inherited;
 use crate::flow::Flow;
@@ -45,32 +46,31 @@ pub(super) fn listen_variable(sockets: &[Inherited]) -> anyhow::Result<Option<(S
 
 /// The daemon is ready, for the first time or again.
 pub(super) fn ready(status: &str) {
-    tell(&[NotifyState::Ready, NotifyState::Status(status)]);
+    notify(&[NotifyState::Ready, NotifyState::Status(status.to_owned())]);
 }
 
 /// The configuration is being read again; [`ready`] has to follow.
 pub(super) fn reloading() {
-    match NotifyState::monotonic_usec_now() {
-        Ok(now) => tell(&[NotifyState::Reloading, now]),
-        Err(error) => tracing::error!(%error, "failed to ask for the time that the service manager wants"),
-    }
+    let now = clock_gettime(ClockId::Monotonic);
+    let now_us = i128::from(now.tv_sec) * 1_000_000 + i128::from(now.tv_nsec) / 1_000;
+    notify(&[NotifyState::Reloading, NotifyState::Other(format!("MONOTONIC_USEC={now_us}"))]);
 }
 
 /// The daemon is stopping.
 pub(super) fn stopping() {
-    tell(&[NotifyState::Stopping, NotifyState::Status("finishing what is out")]);
+    notify(&[NotifyState::Stopping, NotifyState::Status("finishing the attempts in flight".to_owned())]);
 }
 
-fn tell(state: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(state) {
+fn notify(state: &[NotifyState]) {
+    if let Err(error) = daemon::notify(false, state) {
         tracing::error!(%error, "failed to tell the service manager: it may think that the daemon hangs");
     }
 }
 
 /// Tells the watchdog, if the service manager has one, twice in its time, but only while the daemon shows signs of
 /// life.
-pub(super) async fn keep_watchdog_calm(flow: Flow) -> Infallible {
-    let Some(limit) = sd_notify::watchdog_enabled().filter(|limit| *limit > Duration::ZERO) else {
+pub(super) async fn run_watchdog(flow: Flow) -> Infallible {
+    let Some(limit) = daemon::watchdog_enabled(false).filter(|limit| *limit > Duration::ZERO) else {
         return std::future::pending().await;
     };
     let mut turns = tokio::time::interval(limit / 2);
@@ -78,7 +78,7 @@ pub(super) async fn keep_watchdog_calm(flow: Flow) -> Infallible {
     loop {
         turns.tick().await;
         match tokio::time::timeout(limit / 2, flow.heartbeat()).await {
-            Ok(Ok(())) => tell(&[NotifyState::Watchdog]),
+            Ok(Ok(())) => notify(&[NotifyState::Watchdog]),
             Ok(Err(error)) => tracing::error!(%error, "the log shows no sign of life"),
             Err(_) => tracing::error!(
                 secs = (limit / 2).as_secs_f64(),

@@ -5,9 +5,9 @@ use std::path::Path;
 use clap::Args;
 use http::Method;
 
-use super::Output;
 use super::connection::Connection;
 use super::table::sheet;
+use crate::console::Output;
 
 /// Arguments of `stats`.
 #[derive(Debug, Args)]

@@ -7,12 +7,14 @@ use clap::{Args, Subcommand};
 use http::Method;
 use serde_json::{Map, Value, json};
 
-use super::client::Client;
 use super::connection::Connection;
-use super::pages::{Paging, collect, show};
+use super::export;
+use super::lookup::subscription_id;
+use super::pages::{Paging, show};
 use super::setting_args::Settings;
 use super::table::{Column, sheet};
-use super::{BadUse, Output, export};
+use crate::console::client::Client;
+use crate::console::{Output, UsageError};
 
 const COLUMNS: [Column; 8] = [
     ("id", "/id"),
@@ -159,7 +161,7 @@ async fn change(client: &Client, edit: Edit, output: Output) -> anyhow::Result<(
     members.extend(edit.url.map(|url| ("url".to_owned(), url.into())));
     members.extend(edit.reset.into_iter().map(|name| (name, Value::Null)));
     if members.is_empty() {
-        return Err(BadUse("nothing to change: give the settings, or --reset them".to_owned()).into());
+        return Err(UsageError("nothing to change: give the settings, or --reset them".to_owned()).into());
     }
     let path = path(client, &edit.subscription, "").await?;
     print(&client.call(Method::PATCH, &path, Some(&members.into())).await?, output)
@@ -204,7 +206,7 @@ async fn renew(client: &Client, rotate: Rotate, output: Output) -> anyhow::Resul
 
 async fn remove(client: &Client, names: &[String], output: Output) -> anyhow::Result<()> {
     for name in names {
-        let id = id(client, name).await?;
+        let id = subscription_id(client, name).await?;
         client.call(Method::DELETE, &format!("/v1/subscriptions/{id}"), None).await?;
         output.print(&json!({ "deleted": id }), &format!("{id}: deleted"))?;
     }
@@ -218,24 +220,5 @@ fn print(subscription: &Value, output: Output) -> anyhow::Result<()> {
 
 async fn path(client: &Client, name: &str, act: &str) -> anyhow::Result<String> {
     let slash = if act.is_empty() { "" } else { "/" };
-    Ok(format!("/v1/subscriptions/{}{slash}{act}", id(client, name).await?))
-}
-
-/// The id of what is named by it or by its name.
-pub(super) async fn id(client: &Client, name: &str) -> anyhow::Result<String> {
-    if name.starts_with("sub_") {
-        return super::plain_id(name);
-    }
-    let all = collect(client, "/v1/subscriptions").await?;
-    let named = all.iter().filter(|one| one.get("name").and_then(Value::as_str) == Some(name));
-    let ids: Vec<&str> = named.filter_map(|one| one.get("id")?.as_str()).collect();
-    match ids[..] {
-        [id] => Ok(id.to_owned()),
-        [] => bail!("there is no subscription '{name}': `postrider subscriptions list` shows them all"),
-        _ => bail!(
-            "{} subscriptions have the name '{name}': give the id of one: {}",
-            ids.len(),
-            ids.join(", ")
-        ),
-    }
+    Ok(format!("/v1/subscriptions/{}{slash}{act}", subscription_id(client, name).await?))
 }

@@ -6,10 +6,10 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::Output;
-use super::client::{Client, Refused};
 use super::connection::Connection;
 use super::pages::with_query;
+use crate::console::Output;
+use crate::console::client::{Client, Refused};
 
 /// Waits before the next try to connect: each twice the one before.
 const WAIT_MIN: Duration = Duration::from_millis(250);
@@ -34,7 +34,7 @@ pub struct Tail {
 pub(super) async fn run(args: Tail, config: Option<&Path>, output: Output) -> anyhow::Result<()> {
     let client = args.connection.client(config)?;
     let subscription = match &args.subscription {
-        Some(name) => Some(super::subscriptions::id(&client, name).await?),
+        Some(name) => Some(super::lookup::subscription_id(&client, name).await?),
         None => None,
     };
     let filters = [("types", args.types.as_deref()), ("subscription", subscription.as_deref())];

@@ -1,6 +1,9 @@
 //! The config as people write it.
 
+use std::path::PathBuf;
+
 use super::*;
+use crate::model::time::Interval;
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const DIGEST: &str = "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae";
@@ -394,4 +397,72 @@ fn a_collector_is_a_url_and_takes_a_build_that_tells_it() {
         let line = &lines(with("http://127.0.0.1:4318"))[0];
         assert!(line.ends_with("build it with --features otel, or set it to \"\""), "{line}");
     }
+}
+
+/// Returns each key of `config.toml` with the comment above it.
+fn reference_keys() -> Vec<(String, String)> {
+    let (mut keys, mut section, mut comment) = (Vec::new(), "", String::new());
+    let mut after_key = false;
+    for line in include_str!("../../config.toml").lines() {
+        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            section = name;
+        } else if let Some(text) = line.strip_prefix('#') {
+            if after_key {
+                comment.clear();
+            }
+            comment.push_str(text);
+        } else if let Some((key, _)) = line.split_once(" = ") {
+            keys.push((format!("{section}.{key}"), comment.clone()));
+        } else {
+            comment.clear();
+        }
+        after_key = line.contains(" = ") && !line.starts_with('#');
+    }
+    keys
+}
+
+#[test]
+fn every_setting_has_a_key_and_a_comment_in_the_reference() {
+    let keys = reference_keys();
+    let config = Config::default();
+    let sections = [
+        ("server", format!("{:#?}", config.server)),
+        ("storage", format!("{:#?}", config.storage)),
+        ("retention", format!("{:#?}", config.retention)),
+        ("events", format!("{:#?}", config.events)),
+        ("delivery", format!("{:#?}", config.delivery)),
+        ("health", format!("{:#?}", config.health)),
+        ("api", format!("{:#?}", config.api)),
+        ("log", format!("{:#?}", config.log)),
+        ("mail", format!("{:#?}", config.mail)),
+        ("otlp", format!("{:#?}", config.otlp)),
+    ];
+    let mut settings = 0;
+    for (section, shown) in sections {
+        let fields = shown.lines().filter_map(|line| line.strip_prefix("    ")?.split_once(": "));
+        for (field, _) in fields.filter(|(field, _)| !field.starts_with(' ')) {
+            let key =
+                if field == "tls" { "server.tls_cert".to_owned() } else { format!("{section}.{field}") };
+            let comment = keys.iter().find(|(name, _)| *name == key).map(|(_, comment)| comment.as_str());
+            assert!(
+                comment.is_some_and(|comment| !comment.is_empty()),
+                "{key} has no comment in config.toml"
+            );
+            settings += 1;
+        }
+    }
+    assert!(settings > 35, "only {settings} settings were compared");
+}
+
+#[test]
+fn keys_marked_restart_in_the_reference_are_those_that_a_reload_reports() {
+    // These keys are reported under the name of the first key of their pair.
+    let second_of_pair = ["server.tls_key", "delivery.no_proxy"];
+    let marked = reference_keys().into_iter().filter(|(_, comment)| comment.contains("restart)"));
+    let mut marked: Vec<_> =
+        marked.map(|(key, _)| key).filter(|key| !second_of_pair.contains(&key.as_str())).collect();
+    let mut reported: Vec<_> = settings::RESTART_KEYS.iter().map(|(key, _)| (*key).to_owned()).collect();
+    marked.sort_unstable();
+    reported.sort_unstable();
+    assert_eq!(marked, reported);
 }

@@ -27,10 +27,10 @@ use crate::model::id::SubscriptionId;
 use crate::rules::matcher::{Candidate, Matches};
 use crate::store::{Append, Earlier, Once, OnceKey, QueueFull, StoreError, Target};
 
-/// How long a sender is asked to wait if the queue is full.
+/// The time that a sender is asked to wait if the queue is full.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Who submits events.
+/// The sender of events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sender {
     /// A client.

@@ -23,13 +23,13 @@ impl From<EarlierEvent> for Accepted {
     }
 }
 
-/// Why events were refused. None of the events of the call was accepted.
+/// The reason for refusing events. No event of the call was accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum AcceptError {
-    /// As many events wait to be made durable as `server.queue_events_max` allows.
+    /// The queue of events has reached `server.queue_events_max`, or their bodies `server.queue_bytes_max`.
     #[error("the queue of events is full: try again in {}s", .retry_after.as_secs())]
     QueueFull {
-        /// How long to wait before trying again.
+        /// The time to wait before the next attempt.
         retry_after: Duration,
     },
     /// The data disk is nearly full.

@@ -33,10 +33,10 @@ pub(super) type Routes = Vec<(Arc<Lane>, Route)>;
 /// A delivery that needs a row on disk. It is busy in its lane until the row is durable.
 pub(super) type RowlessDelivery = (Arc<Lane>, Delivery);
 
-/// How many rows are written in one step. A larger step would delay the events that arrive meanwhile.
+/// The most rows that one step writes. A larger step would delay the events that arrive meanwhile.
 const ROWS_PER_STEP: usize = 48;
 
-/// How long rows wait before they are written.
+/// The time that rows wait before they are written.
 ///
 /// An event that matches many subscriptions has deliveries that start at once and deliveries that need a row. The wait
 /// leaves the processor and the committer to the former. The rows have no hurry: their deliveries start later anyway.

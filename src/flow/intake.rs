@@ -12,7 +12,7 @@ use super::lane::Route;
 /// The number of deliveries without a row from which on new rows are written together with their events.
 const ROWLESS_MAX: usize = 8192;
 
-/// How long a reading of the free disk space is used. Asking the disk costs more than all other checks together.
+/// The time for which a reading of the free disk space is used. Asking the disk costs more than all other checks together.
 const DISK_FREE_FOR: Duration = Duration::from_millis(100);
 
 /// Enforces the limits on accepting events.
@@ -21,7 +21,7 @@ pub(super) struct Intake {
     queue: Arc<Semaphore>,
     bodies: BodyBudget,
     events_max: usize,
-    /// How many deliveries wait for their row on disk.
+    /// The number of deliveries that wait for their row on disk.
     rowless: AtomicUsize,
     /// When the free disk space was read, and what it was.
     disk: Mutex<Option<(Instant, u64)>>,

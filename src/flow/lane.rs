@@ -23,7 +23,7 @@
 //! While the lane waits for the probe, or is disabled or deleted, it is *suspended*: it buffers nothing but the probe,
 //! and its fresh deliveries get rows on disk.
 //!
-//! A lane decides and does no I/O. Whoever changes it calls `Flow::pump` afterwards, which asks [`LaneState::next`]
+//! A lane decides and does no I/O. Each change of a lane is followed by a call of `Flow::pump`, which asks [`LaneState::next`]
 //! what to do.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -56,7 +56,7 @@ pub(super) use disk_queue::{InitialQueue, Page, ReadNumber};
 pub(super) use item::{LaneDelivery, QueueKey, Route};
 pub(super) use limits::Limits;
 
-/// Why a lane no longer starts attempts.
+/// The reason why a lane no longer starts attempts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Closed {
     /// The subscription was deleted.
@@ -306,7 +306,7 @@ impl LaneState {
     }
 }
 
-/// What a lane has to do next.
+/// The next thing for a lane to do.
 #[derive(Debug)]
 pub(super) enum Next {
     /// Attempt this delivery.
@@ -321,7 +321,7 @@ pub(super) enum Next {
     Nothing,
 }
 
-/// What an attempt means for its lane.
+/// The effect of an attempt on its lane.
 #[derive(Debug)]
 pub(super) struct AttemptEffect {
     /// The health of the subscription after the attempt.

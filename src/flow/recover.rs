@@ -54,14 +54,14 @@ use crate::net::Client;
 use crate::rules::matcher::{Index, IndexWriter, Presence};
 use crate::store::{Committer, Opened, StoreError};
 
-/// How many lanes may read from the log at once.
+/// The most lanes that may read from the log at once.
 const LANE_READS_MAX: usize = 8;
 
-/// What the journey needs from outside.
+/// The things that the journey needs from outside.
 pub struct Dependencies {
-    /// The settings.
+    /// The settings of the daemon.
     pub config: Arc<Config>,
-    /// The clock.
+    /// The clock of the daemon.
     pub clock: Clock,
     /// The random generator.
     pub rng: StdRng,

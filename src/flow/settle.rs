@@ -24,7 +24,7 @@ use crate::rules::health;
 use crate::rules::retry::{self, RetryDecision, RetryPolicy};
 use crate::store::Settlement;
 
-/// What happens once a settlement is durable.
+/// The consequences of an attempt, to apply once its settlement is durable.
 struct Consequences {
     delivery: DeliveryId,
     /// When the delivery is due again, if it goes on.

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::flow::change::entry::Entry;
 use crate::model::attempt::{Attempt, ErrorClass, Outcome};
 use crate::model::delivery::{Delivery, DeliveryState, Progress};
 use crate::model::event::Event;
@@ -23,9 +24,7 @@ use crate::model::string_enum::string_enum;
 use crate::model::subscription::{DisabledReason, Health};
 use crate::model::time::Timestamp;
 
-use crate::flow::change::entry::Entry;
-
-/// How many items a listener receives at once.
+/// The most items that a listener receives at once.
 const TAKE_MAX: usize = 64;
 
 string_enum!(
@@ -43,13 +42,13 @@ string_enum!(
 );
 
 string_enum!(
-    /// What changed about a subscription.
+    /// The kind of change of a subscription.
     Change {
         /// The subscription was created.
         Created = "created",
-        /// Its settings changed.
+        /// The settings changed.
         Settings = "settings",
-        /// Its health changed, or it was enabled or disabled.
+        /// The health changed, or the subscription was enabled or disabled.
         Health = "health",
         /// The subscription was deleted.
         Deleted = "deleted",
@@ -61,7 +60,7 @@ string_enum!(
 pub enum StreamEvent {
     /// An event was accepted.
     EventAccepted {
-        /// The event.
+        /// The id of the event.
         event: EventId,
         /// The type of the event.
         event_type: EventType,
@@ -74,7 +73,7 @@ pub enum StreamEvent {
     },
     /// An attempt has ended.
     AttemptFinished {
-        /// The delivery.
+        /// The id of the delivery.
         delivery: DeliveryId,
         /// The event of the delivery.
         event: EventId,
@@ -84,14 +83,14 @@ pub enum StreamEvent {
         attempt: u32,
         /// When the attempt began.
         started_at: Timestamp,
-        /// How long the attempt took.
+        /// The duration of the attempt.
         duration: Duration,
         /// The status of the response, or why there is none.
         outcome: Result<u16, ErrorClass>,
     },
     /// A delivery has ended.
     DeliverySettled {
-        /// The delivery.
+        /// The id of the delivery.
         delivery: DeliveryId,
         /// The event of the delivery.
         event: EventId,
@@ -104,13 +103,13 @@ pub enum StreamEvent {
     },
     /// A subscription has changed.
     SubscriptionChanged {
-        /// The subscription.
+        /// The id of the subscription.
         subscription: SubscriptionId,
-        /// What changed.
+        /// The kind of change.
         change: Change,
         /// The health after the change.
         health: Health,
-        /// Why the subscription is disabled, if it is.
+        /// The reason for which the subscription is disabled, if it is.
         disabled_reason: Option<DisabledReason>,
         /// When it happened.
         at: Timestamp,
@@ -196,7 +195,7 @@ pub struct StreamItem {
     /// The number of the item. It is greater than the numbers of all earlier items, including those of earlier runs of
     /// the daemon.
     pub number: u64,
-    /// The event.
+    /// The event that happened.
     pub event: StreamEvent,
     text: OnceLock<Bytes>,
 }
@@ -277,7 +276,7 @@ impl Stream {
 
     /// Adds a listener for the events from now on, or after the one with number `after`.
     ///
-    /// Returns none if there are as many listeners as may be. Returns a [`Gap`] with the listener if some events after
+    /// Returns none if the limit of listeners is reached. Returns a [`Gap`] with the listener if some events after
     /// that number are no longer in the ring.
     pub(super) fn listen(self: &Arc<Self>, after: Option<u64>) -> Option<(Listener, Option<Gap>)> {
         let counted = self.listeners.fetch_update(Ordering::AcqRel, Ordering::Acquire, |listeners| {
@@ -330,7 +329,7 @@ pub struct Listener {
     disconnected: CancellationToken,
 }
 
-/// What a listener receives.
+/// The result of waiting for the next items.
 #[derive(Debug)]
 pub enum Received {
     /// The next items, in order; at least one.

@@ -2,18 +2,17 @@
 
 use std::time::Duration;
 
+use crate::flow::inner::Flow;
 use crate::store::{StoreError, Sweep};
 
-use crate::flow::inner::Flow;
-
-/// How often the log is checked for expired events.
+/// The pause between two checks for expired events.
 const EVERY: Duration = Duration::from_mins(1);
-/// How often the log is checked while the last check found expired events.
+/// The pause between two checks after a check has found expired events.
 const SOON: Duration = Duration::from_secs(2);
 /// The longest pause between two steps. A step is followed by a pause of the same length, so that others have
 /// the log at least half of the time.
 const REST_MAX: Duration = Duration::from_millis(50);
-/// How many events are removed in one durable step.
+/// The most events that one durable step removes.
 const EVENTS_MAX: usize = 256;
 
 impl Flow {

@@ -8,7 +8,7 @@ use crate::model::time::{Interval, Timestamp};
 /// The most secrets that can be active at the same time. Each of them adds a signature to every request.
 pub const ACTIVE_SECRETS_MAX: usize = 4;
 
-/// How long earlier secrets go on signing after a rotation, unless the request says otherwise.
+/// The default grace period: how long earlier secrets sign after a rotation.
 pub const GRACE: Interval = Interval::from_secs(86_400);
 
 /// Returns the secrets of a subscription after a rotation to `secret`.
@@ -32,9 +32,10 @@ pub fn rotated(
     secrets
 }
 
-/// Returns the secrets of a subscription of the config file after the file has got another one.
+/// Returns the secrets of a subscription after its secret in the config file has changed.
 ///
-/// A reload cannot be told to wait, so the oldest secrets are dropped if more than [`ACTIVE_SECRETS_MAX`] would sign.
+/// A reload cannot wait until earlier secrets expire. So the oldest secrets are dropped if more than
+/// [`ACTIVE_SECRETS_MAX`] would be active.
 pub fn rotated_by_config(present: &[SigningSecret], secret: Secret, now: Timestamp) -> Vec<SigningSecret> {
     let mut secrets = rotated(present, secret, now, GRACE.get());
     secrets.truncate(ACTIVE_SECRETS_MAX);

@@ -1,7 +1,9 @@
 //! The command line of the real executable.
 
+#[cfg(feature = "bench")]
 mod bench;
 mod cli;
+#[cfg(feature = "demo")]
 mod demo;
 mod manage;
 mod settings;

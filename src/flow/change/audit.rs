@@ -18,7 +18,7 @@ use crate::model::string_enum::string_enum;
 /// The target of audit lines, for directives of `log.level`.
 pub const TARGET: &str = "postrider::audit";
 
-/// Who requests a change.
+/// The actor that requests a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Actor {
     /// The name of the caller.
@@ -41,7 +41,7 @@ impl Actor {
 }
 
 string_enum!(
-    /// What was done.
+    /// The kind of a change.
     Action {
         /// A subscription was created; `detail` is its name.
         SubscriptionCreated = "subscription.created",

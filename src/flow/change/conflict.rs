@@ -1,11 +1,11 @@
-//! Why the present state does not allow a change.
+//! The reason why the present state does not allow a change.
 
 use crate::model::id::{DeliveryId, EventId, SubscriptionId};
 use crate::model::problem::{Localized, Message};
 use crate::model::time::Timestamp;
 use crate::rules::rotation::ACTIVE_SECRETS_MAX;
 
-/// Why the present state does not allow a change.
+/// The reason why the present state does not allow a change.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Conflict {
     /// The subscription of the delivery was deleted.

@@ -7,7 +7,7 @@ use crate::model::subscription::{HealthState, Subscription};
 /// A subscription with its health.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// The settings.
+    /// The settings of the daemon.
     pub subscription: Arc<Subscription>,
     /// The health, which follows from the answers of the receiver.
     pub health: HealthState,

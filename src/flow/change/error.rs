@@ -1,4 +1,4 @@
-//! Why a change was refused or failed.
+//! The error of a change that was refused or has failed.
 
 use crate::flow::change::conflict::Conflict;
 use crate::model::attempt::Attempt;
@@ -6,7 +6,7 @@ use crate::model::id::SubscriptionId;
 use crate::model::problem::Problem;
 use crate::store::StoreError;
 
-/// Why a change was not made. Except for [`Panicked`](Self::Panicked), no part of the change is in force.
+/// The reason why a change was not made. Except for [`Panicked`](Self::Panicked), no part of the change is in force.
 #[derive(Debug, thiserror::Error)]
 pub enum ChangeError {
     /// The thing to change does not exist.

@@ -1,4 +1,4 @@
-//! What all changes share: the actor that requests a change, the version that it expects, and its errors.
+//! The types that all changes share: the actor that requests a change, the version that it expects, and its errors.
 
 pub mod audit;
 pub(super) mod conflict;

@@ -54,7 +54,7 @@ pub enum Expected {
     /// Any version.
     #[default]
     Any,
-    /// One of these versions.
+    /// Any of these versions.
     OneOf(Vec<Version>),
 }
 

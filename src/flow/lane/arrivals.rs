@@ -1,4 +1,4 @@
-//! How new deliveries reach a lane.
+//! Arrivals: the ways in which new deliveries reach a lane.
 
 use super::LaneState;
 use super::item::{LaneDelivery, Route};

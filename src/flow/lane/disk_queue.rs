@@ -33,7 +33,7 @@ pub(in crate::flow) enum InitialQueue {
     Unread,
 }
 
-/// What happened while something was being read.
+/// A read under way, and the changes since it began.
 #[derive(Debug)]
 pub(super) struct ReadUnderWay {
     number: ReadNumber,
@@ -56,7 +56,7 @@ pub(super) struct DiskQueue {
     /// Every row up to this key is buffered or busy.
     cursor: QueueKey,
     reading: Option<ReadUnderWay>,
-    /// How many reads have begun.
+    /// The number of reads that have begun.
     reads: u64,
 }
 

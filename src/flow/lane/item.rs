@@ -1,4 +1,4 @@
-//! What a lane buffers, and how a delivery reaches it.
+//! The deliveries that a lane buffers, and their routes to it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,7 +53,7 @@ impl LaneDelivery {
     }
 }
 
-/// How a new delivery reaches its lane.
+/// The route of a new delivery to its lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::flow) enum Route {
     /// In memory, without a row on disk. The lane keeps a place in its buffer for the delivery.

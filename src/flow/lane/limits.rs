@@ -1,4 +1,4 @@
-//! The bounds of a lane.
+//! The limits of a lane.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -7,19 +7,19 @@ use crate::config::Config;
 use crate::model::subscription::SubscriptionSpec;
 use crate::rules::retry::RETRY_AFTER_MAX;
 
-/// The bounds that a lane keeps.
+/// The limits of a lane.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::flow) struct Limits {
-    /// Requests out at once.
+    /// The most requests in flight at once.
     pub(in crate::flow) max_in_flight: usize,
-    /// Deliveries in hand.
+    /// The most deliveries in the buffer.
     pub(in crate::flow) page: usize,
-    /// The longest that one may wait for its next attempt, or the lane rest.
+    /// The longest time that a delivery may wait for its next attempt, or that the lane may pause.
     pub(in crate::flow) wait_max: Duration,
 }
 
 impl Limits {
-    /// Returns the bounds that `spec` sets, with those of `config` where it sets none.
+    /// Returns the limits that `spec` sets, and those of `config` where it sets none.
     pub(in crate::flow) fn new(config: &Config, spec: &SubscriptionSpec) -> Self {
         let own = spec.max_in_flight.map(NonZeroU32::get).and_then(|count| usize::try_from(count).ok());
         Self {

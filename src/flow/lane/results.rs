@@ -1,4 +1,4 @@
-//! What attempts, other changes and reads from disk do to a lane.
+//! Results: the effects of attempts, other changes and reads from disk on a lane.
 
 use tokio::time::Instant;
 

@@ -52,7 +52,7 @@ fn a_clock_set_back_delays_nothing() {
     assert!(matches!(ask(&mut model, WAIT_MAX + Duration::from_millis(1)), Next::Start(_)));
 }
 
-/// What the committer will write, and what the lane learns once it is durable.
+/// A step that the committer will write, and that the lane learns of once it is durable.
 enum Commit {
     Append(DeliveryId, Route),
     Settle { id: DeliveryId, due_was: Option<Timestamp>, due: Option<Timestamp> },
@@ -187,8 +187,8 @@ impl Model {
     fn started(&mut self, item: LaneDelivery) {
         self.starts += 1;
         self.started_order.push(item.id);
-        assert!(self.out.iter().all(|out| out.id != item.id), "{} is out twice", item.id);
-        assert!(self.waiting[&item.id] <= self.now(), "{} went before it was due", item.id);
+        assert!(self.out.iter().all(|out| out.id != item.id), "{} has two requests in flight", item.id);
+        assert!(self.waiting[&item.id] <= self.now(), "{} started before it was due", item.id);
         assert_eq!(self.disk.contains(&(item.due, item.id)), item.has_row, "{item:?}");
         assert!(self.lane.health.disabled.is_none());
         self.out.push(item);
@@ -280,7 +280,7 @@ impl Model {
             11 if self.lane.health.disabled.is_some() && self.out.is_empty() => self.enable(),
             _ => {}
         }
-        assert!(self.lane.buffered.len() <= 8 + 4, "a lane holds a page");
+        assert!(self.lane.buffered.len() <= 8 + 4, "the buffer exceeds a page");
     }
 
     fn settle_all(&mut self) {
@@ -341,11 +341,11 @@ fn a_failing_receiver_gets_one_request_at_a_time() {
         model.write();
         model.acknowledge();
     }
-    assert_eq!(model.out.len(), 4, "as many as may be out at once, before the first answer");
+    assert_eq!(model.out.len(), 4, "the lane uses its whole limit before the first answer");
     for _ in 0..4 {
         model.answer(false);
     }
-    assert_eq!(model.out.len(), 0, "after two failures in a row only the probe goes, when it is due");
+    assert_eq!(model.out.len(), 0, "after two failures in a row only the probe starts, when it is due");
     let before = model.starts;
     for _ in 0..2000 {
         model.now_ms += 10;
@@ -354,7 +354,7 @@ fn a_failing_receiver_gets_one_request_at_a_time() {
         model.advance_read();
         assert!(model.out.len() <= 1);
     }
-    assert_eq!(model.starts, before + 1, "the probe went, and the others wait for its answer");
+    assert_eq!(model.starts, before + 1, "only the probe has started");
     model.answer(true);
     assert!(model.out.len() <= 4);
     model.settle_all();

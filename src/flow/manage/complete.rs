@@ -1,7 +1,6 @@
 //! Changes on request: run to completion, and audited.
 //!
-//! Every public method of [`Flow`] that changes something takes the [`Actor`](super::audit::Actor) that asks for the
-//! change. The method writes the audit line itself once the change is durable, so no caller can forget it.
+//! Every public method of [`Flow`] that changes something takes the `Actor` that requests the change. The method writes the audit line itself once the change is durable, so no caller can forget it.
 
 use crate::flow::change::error::ChangeError;
 use crate::flow::inner::Flow;

@@ -6,16 +6,15 @@
 use std::pin::pin;
 use std::sync::Arc;
 
-use crate::model::delivery::{Delivery, Progress};
-use crate::model::id::DeliveryId;
-use crate::store::{Settlement, StoreError};
-
 use crate::flow::change::audit::{Action, Actor};
 use crate::flow::change::conflict::Conflict;
 use crate::flow::change::error::ChangeError;
 use crate::flow::inner::Flow;
 use crate::flow::lane::Lane;
 use crate::flow::stream::StreamEvent;
+use crate::model::delivery::{Delivery, Progress};
+use crate::model::id::DeliveryId;
+use crate::store::{Settlement, StoreError};
 
 impl Flow {
     /// Makes a delivery due now, whatever its state, with a new retry schedule.

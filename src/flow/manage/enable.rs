@@ -4,13 +4,6 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use crate::model::attempt::Attempt;
-use crate::model::id::SubscriptionId;
-use crate::model::subscription::{Disabled, DisabledReason, HealthState};
-use crate::model::time::Timestamp;
-use crate::rules::matcher::Presence;
-use crate::store::StoreError;
-
 use crate::flow::change::audit::{Action, Actor};
 use crate::flow::change::conflict::Conflict;
 use crate::flow::change::entry::Entry;
@@ -20,14 +13,20 @@ use crate::flow::inner::Flow;
 use crate::flow::lane::Lane;
 use crate::flow::notices::raise::after_enabling;
 use crate::flow::stream::Change;
+use crate::model::attempt::Attempt;
+use crate::model::id::SubscriptionId;
+use crate::model::subscription::{Disabled, DisabledReason, HealthState};
+use crate::model::time::Timestamp;
+use crate::rules::matcher::Presence;
+use crate::store::StoreError;
 
-/// How many held deliveries are made due in one durable step.
+/// The most held deliveries that one durable step makes due.
 const RELEASE_ROWS_MAX: usize = 256;
 
 /// The result of enabling a subscription.
 #[derive(Debug)]
 pub struct Enabled {
-    /// The subscription.
+    /// The subscription after the change.
     pub entry: Entry,
     /// The health check, if one was needed.
     pub check: Option<Attempt>,

@@ -6,17 +6,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::config::{Config, ConfigSubscription};
-use crate::model::id::SubscriptionId;
-use crate::model::subscription::{DisabledReason, ManagedBy};
-
 use crate::flow::change::audit::{Action, Actor};
 use crate::flow::change::entry::Entry;
 use crate::flow::change::error::ChangeError;
 use crate::flow::change::version::Expected;
 use crate::flow::inner::Flow;
 use crate::flow::lane::Limits;
+use crate::model::id::SubscriptionId;
+use crate::model::subscription::{DisabledReason, ManagedBy};
 
-/// What a reload changed.
+/// The result of applying new settings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reconciled {
     /// The number of subscriptions that were created.

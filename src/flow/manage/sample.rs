@@ -1,15 +1,14 @@
 //! Sample events that show how a receiver answers.
 
-use crate::model::attempt::Attempt;
-use crate::model::id::{EventId, SubscriptionId};
-use crate::model::name::EventType;
-use crate::rules::payload;
-
 use crate::flow::attempt::Message;
 use crate::flow::change::audit::{Action, Actor};
 use crate::flow::change::entry::Entry;
 use crate::flow::change::error::ChangeError;
 use crate::flow::inner::Flow;
+use crate::model::attempt::Attempt;
+use crate::model::id::{EventId, SubscriptionId};
+use crate::model::name::EventType;
+use crate::rules::payload;
 
 impl Flow {
     /// Sends a signed sample event, of type `event_type` if given, even to a disabled subscription.

@@ -3,6 +3,13 @@
 
 use std::sync::Arc;
 
+use crate::flow::change::audit::{Action, Actor};
+use crate::flow::change::conflict::Conflict;
+use crate::flow::change::entry::Entry;
+use crate::flow::change::error::ChangeError;
+use crate::flow::change::version::Expected;
+use crate::flow::inner::Flow;
+use crate::flow::manage::subscriptions::MILLISECOND;
 use crate::model::id::SubscriptionId;
 use crate::model::problem::Problem;
 use crate::model::secret::{Secret, SecretKind, SigningSecret};
@@ -12,21 +19,13 @@ pub use crate::rules::rotation::GRACE;
 use crate::rules::rotation::{ACTIVE_SECRETS_MAX, active, rotated};
 use crate::store::StoreError;
 
-use crate::flow::change::audit::{Action, Actor};
-use crate::flow::change::conflict::Conflict;
-use crate::flow::change::entry::Entry;
-use crate::flow::change::error::ChangeError;
-use crate::flow::change::version::Expected;
-use crate::flow::inner::Flow;
-use crate::flow::manage::subscriptions::MILLISECOND;
-
 /// The longest grace period.
 pub const GRACE_MAX: Interval = Interval::from_secs(30 * 86_400);
 
 /// A rotation of a subscription's secret.
 #[derive(Clone, Debug)]
 pub struct Rotation {
-    /// How long the earlier secrets go on signing. Zero revokes them immediately.
+    /// The time for which the earlier secrets go on signing. Zero revokes them immediately.
     pub grace: Interval,
     /// The new secret. If none is given, one of the same kind is generated.
     pub secret: Option<Secret>,

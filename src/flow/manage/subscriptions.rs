@@ -8,6 +8,15 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use crate::flow::change::audit::{Action, Actor};
+use crate::flow::change::conflict::Conflict;
+use crate::flow::change::entry::Entry;
+use crate::flow::change::error::ChangeError;
+use crate::flow::change::version::Expected;
+use crate::flow::inner::Flow;
+use crate::flow::lane::{InitialQueue, Lane, Limits};
+use crate::flow::manage::enable::manually_disabled;
+use crate::flow::stream::Change;
 use crate::model::id::SubscriptionId;
 use crate::model::input::SubscriptionInput;
 use crate::model::problem::Problem;
@@ -19,17 +28,7 @@ use crate::rules::matcher::{IndexWriter, Presence};
 use crate::rules::rotation::rotated_by_config;
 use crate::store::{Earlier, Once, OnceKey, StoreError};
 
-use crate::flow::change::audit::{Action, Actor};
-use crate::flow::change::conflict::Conflict;
-use crate::flow::change::entry::Entry;
-use crate::flow::change::error::ChangeError;
-use crate::flow::change::version::Expected;
-use crate::flow::inner::Flow;
-use crate::flow::lane::{InitialQueue, Lane, Limits};
-use crate::flow::manage::enable::manually_disabled;
-use crate::flow::stream::Change;
-
-/// How many rows of a deleted subscription's queue are removed in one durable step.
+/// The most rows of a deleted subscription's queue that one durable step removes.
 const CLEAR_ROWS_MAX: usize = 256;
 pub(in crate::flow) const MILLISECOND: Duration = Duration::from_millis(1);
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::model::attempt::Outcome;
 
-/// How many minutes are kept.
+/// The number of minutes that are kept.
 pub const MINUTES_MAX: usize = 24 * 60;
 
 /// The counts of one minute.

@@ -62,7 +62,7 @@ impl Totals {
 /// measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Latency {
-    /// How many times were measured.
+    /// The number of times that were measured.
     pub count: u64,
     /// The median.
     pub p50: u64,
@@ -74,7 +74,7 @@ pub struct Latency {
     pub max: u64,
 }
 
-/// What the meter shows at one moment.
+/// A reading of the meter.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MeterReading {
     /// The counts since the start.

@@ -6,7 +6,7 @@ use crate::flow::inner::Flow;
 use crate::model::notice::{Notice, NoticeKind};
 use crate::store::Reader;
 
-/// How often the free space is checked.
+/// The pause between two checks of the free space.
 const CHECK_EVERY: Duration = Duration::from_secs(10);
 
 impl Flow {

@@ -14,6 +14,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::config::Mail as MailConfig;
+use crate::flow::inner::Flow;
 use crate::model::email::EmailAddress;
 use crate::model::event::Event;
 use crate::model::id::{EventId, SubscriptionId};
@@ -22,13 +23,11 @@ use crate::model::time::Timestamp;
 use crate::net::mail::{Mail, MailError, send};
 use crate::store::{EventQuery, Reader, StoreError};
 
-use crate::flow::inner::Flow;
-
 /// The age from which on a notice is no longer mailed.
 const GIVE_UP_AFTER: Duration = Duration::from_hours(24);
-/// How many notices are in memory at once.
+/// The most notices in memory at once.
 const PAGE: usize = 256;
-/// How often the server may defer one mail before it is given up.
+/// The number of times that the server may defer one mail before it is given up.
 const PUT_OFF_MAX: u32 = 5;
 /// The waits between attempts. The last one repeats.
 const WAITS: [Duration; 4] =
@@ -144,8 +143,8 @@ fn compose<'a>(config: &'a MailConfig, event: &Event, to: &'a EmailAddress) -> M
     let what = text(&data, "name").map_or_else(|| "storage".to_owned(), |name| format!("'{name}'"));
     let what: String = what.chars().filter(|character| !character.is_control()).collect();
     let happened = kind.rsplit('.').next().unwrap_or(kind);
-    let told = data.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
-    let lines: String = told
+    let members = data.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
+    let lines: String = members
         .map(|(name, value)| match value.as_str() {
             Some(text) => format!("{name}: {text}\n"),
             None => format!("{name}: {value}\n"),

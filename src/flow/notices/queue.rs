@@ -4,7 +4,7 @@ use tokio::sync::mpsc;
 
 use crate::model::notice::Notice;
 
-/// How many notices may wait to become events.
+/// The most notices that may wait to become events.
 const NOTICES_MAX: usize = 1024;
 
 /// The sending half of the queue.

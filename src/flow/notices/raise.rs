@@ -7,7 +7,7 @@
 //! notice causes no notice of failing or recovering, so there are at most as many of those as attempts of other events.
 //! Disabling is reported at most as often as people enable subscriptions.
 //!
-//! That a subscription was disabled is reported again after a restart, because the process may have ended between the
+//! The notice of a disabled subscription is raised again after a restart: the process may have ended between the
 //! change and its notice. Both notices have the same sender's id, so they are one event within `events.dedup_window`.
 
 use std::time::Duration;
@@ -25,10 +25,10 @@ use crate::model::subscription::{Disabled, DisabledReason, HealthState};
 use crate::model::time::Timestamp;
 use crate::rules::matcher::{Candidate, Matches};
 
-/// How long to wait before submitting a notice again if the queue of events is full.
+/// The time to wait before submitting a notice again if the queue of events is full.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Who submitted the event that an attempt was made for.
+/// The sender of the event that an attempt was made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::flow) enum Source {
     /// A client.

@@ -1,30 +1,29 @@
 //! The statistics of the daemon.
 
+use crate::flow::inner::Flow;
+use crate::flow::measure::history::Minute;
+use crate::flow::measure::meter::MeterReading;
 use crate::model::id::SubscriptionId;
 use crate::model::subscription::Health;
 use crate::model::time::Timestamp;
 use crate::store::{StoreError, Tally};
-
-use crate::flow::inner::Flow;
-use crate::flow::measure::history::Minute;
-use crate::flow::measure::meter::MeterReading;
 
 /// The statistics of the daemon at one moment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DaemonStats {
     /// When the daemon started.
     pub started_at: Timestamp,
-    /// How long the daemon has been running.
+    /// The time since the start of the daemon.
     pub uptime: std::time::Duration,
     /// The events and attempts that were counted since the start.
     pub passed: MeterReading,
     /// The deliveries in the log, by state.
     pub deliveries: DeliveryCounts,
-    /// How many events wait to be made durable, and how many may.
+    /// The number of events that wait to be made durable, and its limit.
     pub queued: (usize, usize),
     /// The number of subscriptions, by health.
     pub subscriptions: HealthCounts,
-    /// How many listeners the stream has, and how many it may have.
+    /// The number of listeners of the stream, and its limit.
     pub listeners: (usize, usize),
     /// The size of the log's files in bytes.
     pub log_bytes: u64,
@@ -37,7 +36,7 @@ pub struct DaemonStats {
 pub struct DeliveryCounts {
     /// Waiting, and the subscription is enabled.
     pub pending: u64,
-    /// Being attempted.
+    /// Being attempted at this moment.
     pub in_flight: u64,
     /// Waiting, and the subscription is disabled.
     pub held: u64,
@@ -45,7 +44,7 @@ pub struct DeliveryCounts {
     pub succeeded: u64,
     /// Out of attempts.
     pub exhausted: u64,
-    /// Cancelled.
+    /// Cancelled by hand or with its subscription.
     pub cancelled: u64,
 }
 
@@ -56,7 +55,7 @@ pub struct HealthCounts {
     pub healthy: u64,
     /// The newest attempt failed.
     pub failing: u64,
-    /// Disabled.
+    /// Disabled by hand or for their health.
     pub disabled: u64,
 }
 

@@ -1,12 +1,11 @@
 //! Lists of deliveries by their visible state. Which deliveries are in flight or held, only the lanes know.
 
+use crate::flow::inner::Flow;
 use crate::model::delivery::{Delivery, DeliveryState};
 use crate::model::event::EventContent;
 use crate::model::id::DeliveryId;
 use crate::model::name::{CompanyId, EventType, ProjectId};
 use crate::store::{DeliveryQuery, Page, ProgressKind, StoreError};
-
-use crate::flow::inner::Flow;
 
 /// A filter of deliveries in addition to a [`DeliveryQuery`]. An empty or missing member matches everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,14 +1,13 @@
 //! Gauges: how far each limit is used and which subscriptions lag. `/metrics` exports them with
 //! [`daemon_stats`](super::daemon_stats).
 
+use crate::flow::inner::Flow;
+use crate::flow::schedule::slots::SlotUsage;
 use crate::model::id::SubscriptionId;
 use crate::model::time::Timestamp;
 use crate::store::StoreError;
 
-use crate::flow::inner::Flow;
-use crate::flow::schedule::slots::SlotUsage;
-
-/// How many rows of a queue are read to find its oldest delivery.
+/// The most rows of a queue that are read to find its oldest delivery.
 const ROWS_MAX: usize = 64;
 /// For how many subscriptions the oldest delivery is looked up, those with the longest queues first.
 const LOOKS_MAX: usize = 10_000;
@@ -16,17 +15,17 @@ const LOOKS_MAX: usize = 10_000;
 /// The waiting deliveries of a subscription.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backlog {
-    /// The subscription.
+    /// The id of the subscription.
     pub id: SubscriptionId,
     /// The name of the subscription.
     pub name: String,
-    /// How many deliveries wait or are being attempted.
+    /// The number of deliveries that wait or are being attempted.
     pub waiting: u64,
     /// When the oldest of them was created, as far as the queue was read.
     pub oldest: Option<Timestamp>,
 }
 
-/// How far each limit is used.
+/// The use of each limit, and the subscriptions that lag.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gauges {
     /// The enabled subscriptions with the longest queues and those with the oldest deliveries.
@@ -35,19 +34,19 @@ pub struct Gauges {
     pub other: (u64, Option<Timestamp>),
     /// The number of lanes that send only a probe.
     pub in_trouble: u64,
-    /// How many steps wait for the committer, and how many may.
+    /// The number of steps that wait for the committer, and its limit.
     pub steps: (usize, usize),
-    /// How many bytes of request bodies are in memory, and how many may be.
+    /// The bytes of request bodies in memory, and their limit.
     pub bodies: (usize, usize),
-    /// How many requests are in flight, and how many may be.
+    /// The number of requests in flight, and its limit.
     pub requests: (usize, usize),
-    /// How many lanes wait for a slot.
+    /// The number of lanes that wait for a slot.
     pub lanes_waiting: usize,
-    /// How many bytes of events are kept in memory for their first attempts, and how many may be.
+    /// The bytes of events kept in memory for their first attempts, and their limit.
     pub carried: (u64, u64),
-    /// How many replay jobs are running.
+    /// The number of replay jobs that are running.
     pub replays: usize,
-    /// How often filters have failed since the start of the daemon.
+    /// The number of failures of filters since the start of the daemon.
     pub filter_errors: u64,
 }
 

@@ -1,5 +1,7 @@
 //! The visible state of deliveries and subscriptions, with the reasons.
 
+use crate::flow::inner::Flow;
+use crate::flow::lane::LaneState;
 use crate::model::delivery::{Delivery, DeliveryState, Progress};
 use crate::model::event::EventContent;
 use crate::model::id::{DeliveryId, SubscriptionId};
@@ -8,19 +10,16 @@ use crate::model::time::Timestamp;
 use crate::rules::matcher::{Candidate, MatchOutcome};
 use crate::store::StoreError;
 
-use crate::flow::inner::Flow;
-use crate::flow::lane::LaneState;
-
 /// The visible state of a delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeliveryView {
-    /// The state.
+    /// The state that people see.
     pub state: DeliveryState,
     /// The reason for the state, unless it is obvious.
     pub reason: Option<Reason>,
 }
 
-/// Why a delivery is in its state.
+/// The reason for the state of a delivery.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Reason {
     /// Somebody cancelled the delivery.
@@ -48,7 +47,7 @@ pub enum Reason {
     Unhealthy {
         /// When the subscription was disabled.
         since: Timestamp,
-        /// Why the subscription was disabled.
+        /// The reason for which the subscription was disabled.
         reason: DisabledReason,
         /// The answer that led to it.
         detail: String,
@@ -88,17 +87,17 @@ pub struct DeliveryStats {
     pub pending: u64,
     /// Waiting, and the subscription is disabled.
     pub held: u64,
-    /// Being attempted.
+    /// Being attempted at this moment.
     pub in_flight: u64,
     /// Accepted by the receiver.
     pub succeeded: u64,
     /// Out of attempts.
     pub exhausted: u64,
-    /// Cancelled.
+    /// Cancelled by hand or with its subscription.
     pub cancelled: u64,
     /// When the oldest waiting delivery was accepted.
     pub oldest_waiting_at: Option<Timestamp>,
-    /// How often the filter has failed since the start of the daemon.
+    /// The number of failures of the filter since the start of the daemon.
     pub filter_errors: u64,
     /// The newest failure of the filter.
     pub last_filter_error: Option<String>,
@@ -107,7 +106,7 @@ pub struct DeliveryStats {
 /// Whether a subscription would get an event.
 #[derive(Clone, Debug)]
 pub struct Explanation {
-    /// The subscription.
+    /// The id of the subscription.
     pub subscription: SubscriptionId,
     /// The name of the subscription.
     pub name: String,

@@ -4,6 +4,10 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
+use crate::flow::change::audit::{Action, Actor};
+use crate::flow::change::error::ChangeError;
+use crate::flow::inner::Flow;
+use crate::flow::lane::{Lane, Route};
 use crate::model::delivery::Delivery;
 use crate::model::event::Event;
 use crate::model::id::{DeliveryId, EventId, SubscriptionId};
@@ -11,11 +15,6 @@ use crate::model::problem::Problem;
 use crate::model::replay::ReplayJob;
 use crate::rules::matcher::{Candidate, Matches};
 use crate::store::{Earlier, Once, OnceKey, Redelivery, Replay, StoreError};
-
-use crate::flow::change::audit::{Action, Actor};
-use crate::flow::change::error::ChangeError;
-use crate::flow::inner::Flow;
-use crate::flow::lane::{Lane, Route};
 
 /// The result of replaying an event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -9,11 +9,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::event::Event;
-use crate::model::id::ReplayId;
-use crate::model::replay::{JobState, ReplayJob};
-use crate::store::{Earlier, Once, OnceKey, REPLAY_DELIVERIES_MAX, StoreError};
-
 use crate::flow::change::audit::{Action, Actor};
 use crate::flow::change::conflict::Conflict;
 use crate::flow::change::error::ChangeError;
@@ -22,6 +17,10 @@ use crate::flow::lane::Lane;
 use crate::flow::replay::request::{ReplayCount, ReplayRequest};
 use crate::flow::replay::running::RunningReplay;
 use crate::flow::replay::scan::{LogScan, ScanPage};
+use crate::model::event::Event;
+use crate::model::id::ReplayId;
+use crate::model::replay::{JobState, ReplayJob};
+use crate::store::{Earlier, Once, OnceKey, REPLAY_DELIVERIES_MAX, StoreError};
 
 impl Flow {
     /// Counts the events that a replay would deliver now. Stops after the time `most` and returns the count
@@ -334,7 +333,7 @@ impl Flow {
     }
 }
 
-/// How a job stops running.
+/// The end of a job, or of its run.
 enum End {
     Done,
     Cancelled,

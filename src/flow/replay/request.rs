@@ -1,4 +1,4 @@
-//! What a replay is to deliver.
+//! The request for a replay.
 
 use crate::model::delivery::DeliveryState;
 use crate::model::id::SubscriptionId;

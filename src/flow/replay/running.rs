@@ -11,10 +11,10 @@ use crate::model::id::{ReplayId, SubscriptionId};
 use crate::model::replay::{JobState, ReplayJob};
 use crate::store::{Reader, StoreError};
 
-/// How many scans of the log may run at once. Further scans wait.
+/// The most scans of the log that may run at once. Further scans wait.
 const SCANS_MAX: usize = 2;
 
-/// How many jobs are read at once when a start looks for unfinished ones.
+/// The number of jobs that a start reads at once to find the unfinished ones.
 const RESUME_PAGE: usize = 100;
 
 /// The replay jobs that are running.

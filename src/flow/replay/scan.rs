@@ -33,7 +33,7 @@ pub(super) struct LogScan {
     /// The end of the scan. Everything later was created after the job, in part by the job itself.
     end: Timestamp,
     states: Arc<[DeliveryState]>,
-    /// How many events the next page reads.
+    /// The number of events that the next page reads.
     limit: usize,
     /// An index of the subscription alone, which matches even if the subscription is disabled.
     index: Option<(Arc<Subscription>, Index)>,
@@ -44,9 +44,9 @@ pub(super) struct LogScan {
 pub(super) struct ScanPage {
     /// The events to deliver, in order.
     pub(super) wanted: Vec<Event>,
-    /// How many events or deliveries were scanned.
+    /// The number of events or deliveries that were scanned.
     pub(super) looked_at: u64,
-    /// How many selected events were skipped because a delivery is already under way.
+    /// The number of selected events that were skipped because a delivery is already under way.
     pub(super) skipped: u64,
     /// The event or delivery that was scanned last, if there was one.
     pub(super) cursor: Option<EventId>,

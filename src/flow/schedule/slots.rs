@@ -33,7 +33,7 @@ struct State {
     /// The waiting lanes, lightest first. Lanes of the same weight stand in the order of their arrival.
     waiting: BTreeMap<Turn, Arc<Lane>>,
     turns: HashMap<SubscriptionId, Turn>,
-    /// How many lanes have arrived.
+    /// The number of lanes that have arrived.
     arrivals: u64,
 }
 
@@ -57,14 +57,14 @@ impl Drop for Slot {
     }
 }
 
-/// How far the slots are used.
+/// The use of the slots.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::flow) struct SlotUsage {
-    /// The slots that are taken.
+    /// The number of slots that are taken.
     pub(in crate::flow) used: usize,
-    /// All slots.
+    /// The number of slots.
     pub(in crate::flow) slots: usize,
-    /// The lanes that wait for a slot.
+    /// The number of lanes that wait for a slot.
     pub(in crate::flow) lanes_waiting: usize,
 }
 

@@ -9,7 +9,7 @@ use tokio::sync::{Notify, watch};
 use crate::model::id::SubscriptionId;
 use crate::model::time::Timestamp;
 
-/// How long to wait before reading again after a read from the log failed.
+/// The time to wait after a failed read from the log before reading again.
 pub(in crate::flow) const READ_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// The times at which lanes have to be pumped, one per lane.

@@ -128,7 +128,7 @@ mod simd {
         _mm512_storeu_si512,
     };
 
-    use super::{Kernel, SLACK};
+    use crate::rules::bitset::decode::{Kernel, SLACK};
 
     /// The most numbers that one instruction writes.
     const LANES: usize = 16;

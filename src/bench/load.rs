@@ -11,8 +11,8 @@ use tokio::sync::SemaphorePermit;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::super::client::{Client, Running, read_answer};
 use super::board::Board;
+use crate::console::client::{Client, Running, read_answer};
 use crate::model::time::Clock;
 
 /// When an event is sent.

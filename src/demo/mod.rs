@@ -17,9 +17,9 @@ mod tally;
 use anyhow::{Context as _, bail};
 use clap::Args;
 
-use super::Output;
 use crate::app::{Daemon, Options};
 use crate::config::Config;
+use crate::console::Output;
 use crate::model::secret::Secret;
 use crate::model::time::Clock;
 use page::Page;
@@ -79,7 +79,7 @@ secret = "%SECRET%"
 ///
 /// # Errors
 /// When anything is not as it is told, with what was expected and what was found.
-pub(super) async fn run(args: Demo, output: Output) -> anyhow::Result<()> {
+pub(crate) async fn run(args: Demo, output: Output) -> anyhow::Result<()> {
     let page = if output.json { Page::silent() } else { Page::new() };
     let directory = tempfile::tempdir().context("failed to make a temporary directory")?;
     let (clock, ledger, secret) = (Clock::system(), Ledger::default(), Secret::from_random(rand::random()));

@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
-use super::{BadUse, Output};
+use crate::console::{Output, UsageError};
 use crate::model::time::Interval;
 use backlog::Backlog;
 use daemon::{Api, Daemon, Site};
@@ -133,7 +133,7 @@ impl Mode {
 ///
 /// # Errors
 /// The daemon cannot be started or reached, refuses events, or does not deliver what it accepted.
-pub(super) async fn run(args: Bench, config: Option<PathBuf>, output: Output) -> anyhow::Result<()> {
+pub(crate) async fn run(args: Bench, config: Option<PathBuf>, output: Output) -> anyhow::Result<()> {
     if let Some(address) = args.serve_limit {
         return limits::serve_http(address).await;
     }
@@ -149,7 +149,7 @@ pub(super) async fn run(args: Bench, config: Option<PathBuf>, output: Output) ->
 
 impl Bench {
     /// Whether it is the process that is measured.
-    pub(super) const fn serves(&self) -> bool {
+    pub(crate) const fn serves(&self) -> bool {
         self.serve_limit.is_some()
     }
 
@@ -170,7 +170,7 @@ impl Bench {
                 self.neighbours().run(&stretch, &self.daemon(config).await?.1).await
             }
             Mode::Backlog if self.url.is_some() => {
-                Err(BadUse("a daemon that runs already is not killed: leave out --url".to_owned()).into())
+                Err(UsageError("a daemon that runs already is not killed: leave out --url".to_owned()).into())
             }
             Mode::Backlog => self.backlog().run(&self.site(config, backlog::SETTINGS)?).await,
             Mode::LimitHttp => {
@@ -193,7 +193,7 @@ impl Bench {
     /// The running daemon, or a new one and its place.
     async fn daemon(&self, config: Option<&PathBuf>) -> anyhow::Result<(Option<Site>, Daemon)> {
         if let Some(url) = &self.url {
-            let api = Api::new(url, self.key.clone()).map_err(|error| BadUse(format!("{error:#}")))?;
+            let api = Api::new(url, self.key.clone()).map_err(|error| UsageError(format!("{error:#}")))?;
             return Ok((None, Daemon::running(api, self.pid)));
         }
         let site = self.site(config, "")?;

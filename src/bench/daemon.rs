@@ -11,7 +11,7 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::super::client::{Answer, Client};
+use crate::console::client::{Answer, Client};
 use crate::model::time::Clock;
 
 /// How long a start may take, recovery included.

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::super::client::{Answer, Client};
+use crate::console::client::{Answer, Client};
 
 /// The largest page, so that everything in the demo is on one.
 const LIMIT: usize = 500;

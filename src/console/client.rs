@@ -33,7 +33,7 @@ const ANSWER_BYTES_MAX: usize = 64 << 20;
 
 /// Speaks to one daemon.
 #[derive(Debug)]
-pub(super) struct Client {
+pub(crate) struct Client {
     target: Target,
     authority: String,
     key: Option<String>,
@@ -50,13 +50,13 @@ enum Target {
 
 /// What the daemon answered.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(crate) struct Answer {
     /// The HTTP status.
-    pub(super) status: StatusCode,
+    pub(crate) status: StatusCode,
     /// What `Retry-After` asks for, if it is a number of seconds.
-    pub(super) retry_after: Option<Duration>,
+    pub(crate) retry_after: Option<Duration>,
     /// The whole body.
-    pub(super) body: Bytes,
+    pub(crate) body: Bytes,
 }
 
 impl Answer {
@@ -64,7 +64,7 @@ impl Answer {
     ///
     /// # Errors
     /// What the daemon refused, in words.
-    pub(super) fn json(&self) -> anyhow::Result<Value> {
+    pub(crate) fn json(&self) -> anyhow::Result<Value> {
         if !self.status.is_success() {
             bail!("{}", self.problem());
         }
@@ -75,7 +75,7 @@ impl Answer {
     }
 
     /// problem+json as people read it, each bad member on a line; any other body as it is.
-    pub(super) fn problem(&self) -> String {
+    pub(crate) fn problem(&self) -> String {
         let Ok(problem) = serde_json::from_slice::<Value>(&self.body) else {
             let text = String::from_utf8_lossy(&self.body);
             return format!("the daemon answered {}: {}", self.status, text.trim());
@@ -99,14 +99,14 @@ impl Answer {
 }
 
 /// An answer that goes on: its connection ends with it.
-pub(super) struct Stream {
+pub(crate) struct Stream {
     body: Incoming,
     _connection: Connection,
 }
 
 impl Stream {
     /// The next piece; none at the end.
-    pub(super) async fn next(&mut self) -> Option<anyhow::Result<Bytes>> {
+    pub(crate) async fn next(&mut self) -> Option<anyhow::Result<Bytes>> {
         loop {
             match self.body.frame().await? {
                 Ok(frame) => match frame.into_data() {
@@ -121,7 +121,7 @@ impl Stream {
 
 impl Client {
     /// A client of the daemon at `http://host:port`, `https://host:port` or `unix:/path`, with an API key or none.
-    pub(super) fn new(url: &str, key: Option<String>) -> anyhow::Result<Self> {
+    pub(crate) fn new(url: &str, key: Option<String>) -> anyhow::Result<Self> {
         if let Some(path) = url.strip_prefix("unix:") {
             let target = Target::Unix(path.to_owned());
             return Ok(Self { target, authority: "localhost".to_owned(), key, authorities: None });
@@ -145,7 +145,7 @@ impl Client {
     }
 
     /// The same, trusting the authorities of a PEM file alone, if one is given.
-    pub(super) fn trusting(self, ca: Option<&Path>) -> anyhow::Result<Self> {
+    pub(crate) fn trusting(self, ca: Option<&Path>) -> anyhow::Result<Self> {
         let authorities = ca.map(certificates).transpose().context("failed to use --ca")?;
         Ok(Self { authorities, ..self })
     }
@@ -154,7 +154,8 @@ impl Client {
     ///
     /// # Errors
     /// As [`post`](Self::post).
-    pub(super) async fn get(&self, path: &str) -> anyhow::Result<Answer> {
+    #[cfg(any(feature = "bench", feature = "demo"))]
+    pub(crate) async fn get(&self, path: &str) -> anyhow::Result<Answer> {
         self.answer(Request::get(path), Bytes::new()).await
     }
 
@@ -162,7 +163,7 @@ impl Client {
     ///
     /// # Errors
     /// No connection, no complete answer within a minute, or one that is too large.
-    pub(super) async fn post(&self, path: &str, content_type: &str, body: Bytes) -> anyhow::Result<Answer> {
+    pub(crate) async fn post(&self, path: &str, content_type: &str, body: Bytes) -> anyhow::Result<Answer> {
         self.answer(Request::post(path).header(CONTENT_TYPE, content_type), body).await
     }
 
@@ -170,7 +171,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`post`](Self::post), and every refusal.
-    pub(super) async fn call(
+    pub(crate) async fn call(
         &self,
         method: Method,
         path: &str,
@@ -190,7 +191,7 @@ impl Client {
     ///
     /// # Errors
     /// No connection, or a refusal; the latter as [`Refused`].
-    pub(super) async fn open(&self, path: &str, last_id: Option<&str>) -> anyhow::Result<Stream> {
+    pub(crate) async fn open(&self, path: &str, last_id: Option<&str>) -> anyhow::Result<Stream> {
         let mut builder = Request::get(path).header(ACCEPT, "text/event-stream");
         if let Some(id) = last_id {
             builder = builder.header("last-event-id", id);
@@ -213,7 +214,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub(super) async fn pour(&self, path: &str) -> anyhow::Result<Stream> {
+    pub(crate) async fn pour(&self, path: &str) -> anyhow::Result<Stream> {
         self.stream(self.request(Request::post(path), Bytes::new())?).await
     }
 
@@ -233,7 +234,7 @@ impl Client {
     ///
     /// # Errors
     /// The key or the path cannot be sent.
-    pub(super) fn request(&self, builder: Builder, body: Bytes) -> anyhow::Result<Request<Full<Bytes>>> {
+    pub(crate) fn request(&self, builder: Builder, body: Bytes) -> anyhow::Result<Request<Full<Bytes>>> {
         let mut builder = builder.header(HOST, &self.authority);
         if let Some(key) = &self.key {
             builder = builder.header(AUTHORIZATION, format!("Bearer {key}"));
@@ -268,7 +269,7 @@ impl Client {
     ///
     /// # Errors
     /// There is nobody to connect to.
-    pub(super) async fn connect(&self) -> anyhow::Result<(SendRequest<Full<Bytes>>, Running)> {
+    pub(crate) async fn connect(&self) -> anyhow::Result<(SendRequest<Full<Bytes>>, Running)> {
         match &self.target {
             Target::Tcp(address) => shake_hands(connect(address).await?).await,
             Target::Tls(address, name) => {
@@ -300,13 +301,13 @@ async fn connect(address: &str) -> anyhow::Result<TcpStream> {
 /// What the daemon refused, in words: asking again would not help.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub(super) struct Refused(String);
+pub(crate) struct Refused(String);
 
 /// Drives a connection; dropping it ends it.
 type Connection = JoinSet<Result<(), hyper::Error>>;
 
 /// A connection at work.
-pub(super) type Running = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
+pub(crate) type Running = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
 
 async fn shake_hands<S>(stream: S) -> anyhow::Result<(SendRequest<Full<Bytes>>, Running)>
 where
@@ -320,7 +321,7 @@ where
 ///
 /// # Errors
 /// It breaks off or is too large.
-pub(super) async fn read_answer(response: Response<Incoming>) -> anyhow::Result<Answer> {
+pub(crate) async fn read_answer(response: Response<Incoming>) -> anyhow::Result<Answer> {
     let (head, body) = response.into_parts();
     let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
     let body =
