@@ -10,7 +10,7 @@ use postrider::model::event::EventContent;
 use postrider::model::id::SubscriptionId;
 use postrider::model::subscription::{Disabled, DisabledReason, HealthState, Subscription, SubscriptionSpec};
 use postrider::model::time::{Clock, Timestamp};
-use postrider::store::{Append, Place, Settlement, Store, StoreError, StoreOptions, Target, open};
+use postrider::store::{Append, Settlement, Store, StoreError, StoreOptions, Target, WriteSlot, open};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use tokio::sync::{mpsc, oneshot};
@@ -115,7 +115,7 @@ struct Builder {
 impl Builder {
     async fn step<T: Send + 'static>(
         &self,
-        step: impl FnOnce(Place, Box<dyn FnOnce(Result<T, StoreError>) + Send>),
+        step: impl FnOnce(WriteSlot, Box<dyn FnOnce(Result<T, StoreError>) + Send>),
     ) -> T {
         let (answer, answered) = oneshot::channel();
         step(self.store.reserve().await.unwrap(), Box::new(move |result| drop(answer.send(result))));

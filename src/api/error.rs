@@ -1,6 +1,6 @@
 //! The errors of the API, and their responses.
 //!
-//! An error response tells what its caller may know. The details of an internal error go to the log only, under an id
+//! An error response contains only what its caller may know. The details of an internal error go to the log, under an id
 //! that the response repeats.
 
 use std::fmt;
@@ -16,10 +16,10 @@ use crate::flow::AcceptError;
 use crate::flow::ChangeError;
 use crate::model::problem::Problem;
 
-/// The `Retry-After` of a limit that somebody has to act on before it is free again.
+/// The `Retry-After` of a limit that stays reached until running work ends or a person acts.
 const RETRY_AFTER_LIMIT: Duration = Duration::from_secs(10);
 
-/// An error that a request is answered with.
+/// An error of the API, and the response to it.
 ///
 /// The documentation of each variant begins with the last part of its stable `type` URI and its HTTP status.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ pub enum ApiError {
     },
     /// `idempotency-key-reused` (422): the key was used for a request with another body.
     IdempotencyKeyReused(String),
-    /// `too-many-requests` (429): a limit is reached. `Retry-After` tells when to retry.
+    /// `too-many-requests` (429): a limit is reached. `Retry-After` contains the time to wait.
     TooManyRequests {
         /// The limit that was reached.
         detail: &'static str,

@@ -18,7 +18,7 @@ pub struct ApiState {
     pub document: &'static LazyLock<String>,
 }
 
-/// Runs work that waits for the disk on a thread where run_blocking is allowed.
+/// Runs work that waits for the disk on a thread that may block.
 ///
 /// # Errors
 /// The error of the work, or an internal error if it panics.

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::board::Board;
-use crate::console::client::{Client, Running, read_answer};
+use crate::console::client::{Client, Driver, read_answer};
 use crate::model::time::Clock;
 
 /// When an event is sent.
@@ -78,7 +78,7 @@ struct Sender {
 
 impl Sender {
     async fn run(self) -> anyhow::Result<()> {
-        let (mut requests, connection): (_, Running) = self.client.connect().await?;
+        let (mut requests, connection): (_, Driver) = self.client.connect().await?;
         let mut connections = JoinSet::new();
         connections.spawn(connection);
         let clock = Clock::system();

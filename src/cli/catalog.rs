@@ -1,4 +1,4 @@
-//! `postrider event-types` and `postrider projects`: the catalog, and what has been seen.
+//! `postrider event-types` and `postrider projects`: list what the config file names and what events have named.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! `postrider check`: whether the config file is right, and what is in force.
+//! `postrider check`: checks the config file and prints the resulting settings.
 
 use std::path::Path;
 
@@ -10,11 +10,11 @@ use crate::console::Output;
 use crate::rules::filter::Filter;
 use crate::rules::target::AllowedNetworks;
 
-/// Prints the settings in force, or every problem.
+/// Prints the resulting settings, or returns an error that lists every problem.
 pub(super) fn run(file: Option<&Path>, output: Output) -> anyhow::Result<()> {
     match Config::load(file, std::env::vars()) {
         Ok(config) => {
-            check_further(&config)?;
+            check_references(&config)?;
             let toml = config.to_toml();
             output.print(&json!({ "ok": true, "config": toml }), toml.trim_end())?;
             Ok(())
@@ -28,9 +28,8 @@ pub(super) fn run(file: Option<&Path>, output: Output) -> anyhow::Result<()> {
     }
 }
 
-/// What the settings alone do not tell: that a certificate and its key can be used, filters compile, and addresses may
-/// be called.
-fn check_further(config: &Config) -> anyhow::Result<()> {
+/// Checks what the config reader does not: the certificate and its key, the filters, and the addresses of receivers.
+fn check_references(config: &Config) -> anyhow::Result<()> {
     let networks = AllowedNetworks::new(config.delivery.allow_networks.clone());
     let mut problems = Vec::new();
     if let Some(Err(error)) = config.server.tls.as_ref().map(Tls::open) {
@@ -54,7 +53,7 @@ fn to_json(errors: &ConfigErrors) -> Vec<serde_json::Value> {
 
 fn refusal(errors: &ConfigErrors) -> anyhow::Error {
     match errors.problems().len() {
-        1 => anyhow::anyhow!("1 problem in the config\n{errors}"),
-        count => anyhow::anyhow!("{count} problems in the config\n{errors}"),
+        1 => anyhow::anyhow!("1 error in the configuration\n{errors}"),
+        count => anyhow::anyhow!("{count} errors in the configuration\n{errors}"),
     }
 }

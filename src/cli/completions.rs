@@ -1,4 +1,4 @@
-//! `postrider completions`: a script that teaches a shell the command line.
+//! `postrider completions`: prints a completion script for a shell.
 
 use std::io::Write as _;
 

@@ -1,4 +1,4 @@
-//! `postrider deliveries`: events on their way to subscriptions.
+//! `postrider deliveries`: lists, shows, retries and cancels deliveries.
 
 use std::path::Path;
 
@@ -7,9 +7,9 @@ use http::Method;
 use serde_json::Value;
 
 use super::connection::Connection;
-use super::moment::Span;
 use super::pages::{Paging, show};
 use super::table::{Column, sheet};
+use super::time_arg::TimeRange;
 use crate::console::Output;
 use crate::console::client::Client;
 
@@ -33,22 +33,22 @@ pub struct Deliveries {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// List them, newest first
+    /// List deliveries, newest first
     List(List),
-    /// Show one with every attempt
+    /// Show a delivery with all its attempts
     Show {
-        /// Its id
+        /// The id of the delivery, `dlv_…`
         delivery: String,
     },
-    /// Try some again now, each with a whole retry schedule before it
+    /// Retry deliveries now, each with a new retry schedule
     Retry {
-        /// Their ids
+        /// The ids of the deliveries
         #[arg(required = true)]
         deliveries: Vec<String>,
     },
-    /// Give some up that wait or are held
+    /// Cancel deliveries that are pending or held
     Cancel {
-        /// Their ids
+        /// The ids of the deliveries
         #[arg(required = true)]
         deliveries: Vec<String>,
     },
@@ -57,22 +57,22 @@ enum Command {
 /// Arguments of `list`.
 #[derive(Debug, Args)]
 struct List {
-    /// To this subscription alone, by its id or name
+    /// Only deliveries to this subscription, by its id or name
     #[arg(long)]
     subscription: Option<String>,
-    /// Of this event alone
+    /// Only deliveries of this event
     #[arg(long, value_name = "ID")]
     event: Option<String>,
-    /// In these states alone: pending, `in_flight`, succeeded, exhausted, held, cancelled
+    /// Only deliveries in these states, separated by commas: pending, `in_flight`, succeeded, exhausted, held, cancelled
     #[arg(long, value_name = "STATES")]
     state: Option<String>,
     #[command(flatten)]
-    span: Span,
+    range: TimeRange,
     #[command(flatten)]
     paging: Paging,
 }
 
-/// Does what was asked.
+/// Runs the subcommand.
 pub(super) async fn run(args: Deliveries, config: Option<&Path>, output: Output) -> anyhow::Result<()> {
     let client = args.connection.client(config)?;
     match args.command {
@@ -83,8 +83,8 @@ pub(super) async fn run(args: Deliveries, config: Option<&Path>, output: Output)
             output.print(&delivery, &sheet(&delivery))?;
             Ok(())
         }
-        Command::Retry { deliveries } => act(&client, &deliveries, "retry", output).await,
-        Command::Cancel { deliveries } => act(&client, &deliveries, "cancel", output).await,
+        Command::Retry { deliveries } => change(&client, &deliveries, "retry", output).await,
+        Command::Cancel { deliveries } => change(&client, &deliveries, "cancel", output).await,
     }
 }
 
@@ -93,7 +93,7 @@ async fn show_list(client: &Client, list: List, output: Output) -> anyhow::Resul
         Some(name) => Some(super::lookup::subscription_id(client, name).await?),
         None => None,
     };
-    let (since, until) = list.span.ends();
+    let (since, until) = list.range.ends();
     let filters = [
         ("subscription", subscription.as_deref()),
         ("event", list.event.as_deref()),
@@ -104,9 +104,9 @@ async fn show_list(client: &Client, list: List, output: Output) -> anyhow::Resul
     show(client, "/v1/deliveries", &filters, list.paging, (&COLUMNS, output)).await
 }
 
-async fn act(client: &Client, ids: &[String], act: &str, output: Output) -> anyhow::Result<()> {
+async fn change(client: &Client, ids: &[String], action: &str, output: Output) -> anyhow::Result<()> {
     for id in ids {
-        let path = format!("/v1/deliveries/{}/{act}", super::lookup::plain_id(id)?);
+        let path = format!("/v1/deliveries/{}/{action}", super::lookup::plain_id(id)?);
         let delivery = client.call(Method::POST, &path, None).await?;
         let word = |name: &str| delivery.get(name).and_then(Value::as_str).unwrap_or_default();
         output.print(&delivery, &format!("{}: {}", word("id"), word("state")))?;

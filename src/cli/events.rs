@@ -1,4 +1,4 @@
-//! `postrider events`: what happened.
+//! `postrider events`: lists and shows events.
 
 use std::path::Path;
 
@@ -6,9 +6,9 @@ use clap::{Args, Subcommand};
 use http::Method;
 
 use super::connection::Connection;
-use super::moment::Span;
 use super::pages::{Paging, show};
 use super::table::{Column, sheet};
+use super::time_arg::TimeRange;
 use crate::console::Output;
 
 const COLUMNS: [Column; 6] = [
@@ -31,11 +31,11 @@ pub struct Events {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// List them, newest first
+    /// List events, newest first
     List(List),
-    /// Show one with its data
+    /// Show an event with its data
     Show {
-        /// Its id
+        /// The id of the event, `evt_…`
         event: String,
     },
 }
@@ -43,30 +43,30 @@ enum Command {
 /// Arguments of `list`.
 #[derive(Debug, Args)]
 struct List {
-    /// Of this type alone
+    /// Only events of this type
     #[arg(long)]
     r#type: Option<String>,
-    /// Of this project alone
+    /// Only events of this project
     #[arg(long)]
     project: Option<String>,
-    /// Of this company alone
+    /// Only events of this company
     #[arg(long)]
     company: Option<String>,
-    /// With the sender's own id
+    /// Only the event to which its sender gave this id
     #[arg(long, value_name = "ID")]
     sender_id: Option<String>,
     #[command(flatten)]
-    span: Span,
+    range: TimeRange,
     #[command(flatten)]
     paging: Paging,
 }
 
-/// Does what was asked.
+/// Runs the subcommand.
 pub(super) async fn run(args: Events, config: Option<&Path>, output: Output) -> anyhow::Result<()> {
     let client = args.connection.client(config)?;
     match args.command {
         Command::List(list) => {
-            let (since, until) = list.span.ends();
+            let (since, until) = list.range.ends();
             let filters = [
                 ("type", list.r#type.as_deref()),
                 ("project", list.project.as_deref()),

@@ -1,4 +1,4 @@
-//! `postrider subscriptions export`: subscriptions as the config file has them.
+//! `postrider subscriptions export`: prints subscriptions in the form of the config file.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use crate::console::client::Client;
 use crate::model::input::SubscriptionInput;
 use crate::model::setting::SETTINGS;
 
-/// Prints those that are named, or all that the API manages.
+/// Prints the named subscriptions, or all that the API manages.
 pub(super) async fn run(client: &Client, names: &[String], output: Output) -> anyhow::Result<()> {
     let mut subscriptions = Vec::new();
     if names.is_empty() {
@@ -31,9 +31,7 @@ pub(super) async fn run(client: &Client, names: &[String], output: Output) -> an
         output.print(&json, &toml)?;
     }
     if !subscriptions.is_empty() {
-        output.note(
-            "secrets are never shown again and so not exported: set the variables that secret_env names",
-        )?;
+        output.note("secrets are not exported: set the environment variables that secret_env names")?;
     }
     Ok(())
 }
@@ -43,7 +41,7 @@ struct Export {
     secret_env: String,
 }
 
-/// What the file may have only once.
+/// The names and variables that the export has used.
 #[derive(Default)]
 struct Taken {
     names: BTreeSet<String>,
@@ -64,10 +62,10 @@ fn export(subscription: &Value, taken: &mut Taken) -> anyhow::Result<Export> {
     let is_off = subscription.get("disabled_reason") == Some(&json!("manual"));
     let toml = subscription_toml(&members, is_off.then_some(false), &secret_env);
     let id = subscription.get("id").and_then(Value::as_str).unwrap_or_default();
-    let key = if has_client { " Its client key is not shown: set tls_client_key_file." } else { "" };
+    let key = if has_client { " Its client key is not exported: set tls_client_key_file." } else { "" };
     Ok(Export {
         toml: format!(
-            "# {id}; its secret is not shown: set {secret_env} in the daemon's environment.{key}\n{toml}"
+            "# {id}. Its secret is not exported: set {secret_env} in the daemon's environment.{key}\n{toml}"
         ),
         secret_env,
     })
@@ -78,11 +76,13 @@ fn readable_name(mut members: Map<String, Value>) -> anyhow::Result<String> {
     // A client certificate cannot be checked without its key.
     members.remove("tls_client_cert");
     let input = SubscriptionInput::read(&members).ok();
-    let input = input.context("the daemon's answer is not a subscription as this version knows them")?;
+    let input = input.context(
+        "this version does not understand the daemon's subscription: use the version of the daemon",
+    )?;
     Ok(input.spec.name)
 }
 
-/// The name, with a number if it is taken.
+/// Returns the name, with a number appended if it is in use.
 fn free(taken: &mut BTreeSet<String>, name: &str, joint: &str) -> String {
     let mut candidate = name.to_owned();
     let mut number = 2;
@@ -110,7 +110,7 @@ mod tests {
     const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
     #[test]
-    fn what_is_exported_loads_back() {
+    fn an_exported_subscription_can_be_read_back() {
         let full = json!({
             "id": "sub_1", "name": "crm \"a\"", "url": "https://u:p@crm.internal/hooks?x=1",
             "events": ["TODO_*", "!TODO_DELETED"], "projects": ["acme/*"], "filter": "event.data.x == \"\u{7f}\\\\\"",
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_are_words() {
+    fn variable_names_contain_only_letters_and_underscores() {
         assert_eq!(variable("crm"), "CRM_SECRET");
         assert_eq!(variable("crm.internal: hooks"), "CRM_INTERNAL__HOOKS_SECRET");
         assert_eq!(variable("å"), "SECRET");

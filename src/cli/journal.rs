@@ -1,4 +1,5 @@
-//! The journal of systemd: a line with its fields, for those who search; and in words, for `journalctl` shows no more.
+//! Writes log events to systemd's journal. Fields are searchable, and they also stand in the message, because
+//! `journalctl` shows the message alone.
 
 use std::fmt::{Debug, Write as _};
 
@@ -8,16 +9,16 @@ use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
-/// What the names of fields begin with.
+/// The prefix of the field names.
 const PREFIX: &str = "POSTRIDER_";
 
-/// Writes lines to the journal; where it does not take one, to standard error.
+/// Writes lines to the journal, or to standard error if the journal fails.
 pub(super) struct Journal<W = fn(&Line)> {
     write: W,
 }
 
 impl Journal {
-    /// The journal of this machine.
+    /// Returns a layer that writes to the journal of this machine.
     pub(super) fn new() -> Self {
         Self { write: send }
     }
@@ -25,7 +26,7 @@ impl Journal {
 
 fn send(line: &Line) {
     if let Err(error) = journal_send(line.priority, &line.text, line.fields.iter().map(|(k, v)| (k, v))) {
-        eprintln!("{} (and the journal did not take it: {error})", line.text);
+        eprintln!("{} (failed to write to the journal: {error})", line.text);
     }
 }
 
@@ -35,11 +36,11 @@ impl<S: Subscriber, W: Fn(&Line) + 'static> Layer<S> for Journal<W> {
     }
 }
 
-/// A line of the journal.
+/// A journal entry.
 #[derive(Debug)]
 pub(super) struct Line {
     priority: Priority,
-    /// The message, and the fields as the log writes them elsewhere.
+    /// The message, followed by the fields as the text format writes them.
     text: String,
     fields: Vec<(String, String)>,
 }
@@ -61,33 +62,33 @@ impl Line {
             Level::DEBUG => Priority::Info,
             Level::TRACE => Priority::Debug,
         };
-        let mut words = Words { message: String::new(), rest: String::new(), fields };
-        event.record(&mut words);
-        Self { priority, text: words.message + &words.rest, fields: words.fields }
+        let mut event_text = EventText { message: String::new(), rest: String::new(), fields };
+        event.record(&mut event_text);
+        Self { priority, text: event_text.message + &event_text.rest, fields: event_text.fields }
     }
 }
 
-/// What an event says.
-struct Words {
+/// Collects the message and the fields of an event.
+struct EventText {
     message: String,
     rest: String,
     fields: Vec<(String, String)>,
 }
 
-impl Words {
+impl EventText {
     fn add(&mut self, name: &str, value: String, shown: &dyn Debug) {
         if name == "message" {
             self.message = value;
             return;
         }
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = write!(self.rest, " {name}={shown:?}");
         let name = name.replace(|letter: char| !letter.is_ascii_alphanumeric(), "_").to_ascii_uppercase();
         self.fields.push((format!("{PREFIX}{name}"), value));
     }
 }
 
-impl Visit for Words {
+impl Visit for EventText {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         self.add(field.name(), format!("{value:?}"), value);
     }
@@ -107,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_says_in_words_what_its_fields_say() {
+    fn a_journal_message_contains_its_fields() {
         let lines: Arc<Mutex<Vec<Line>>> = Arc::default();
         let to = Arc::clone(&lines);
         let write = move |line: &Line| {

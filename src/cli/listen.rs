@@ -1,7 +1,7 @@
-//! `postrider listen`: a receiver that verifies signatures and prints what it gets.
+//! `postrider listen`: receives webhooks, verifies their signatures and prints them.
 //!
-//! Also an example of what a receiver has to do: verify the raw body before reading it, answer soon, and
-//! refuse (401) what is not signed with the secret.
+//! It is also an example of a receiver: it verifies the raw body before it parses it, answers soon, and answers
+//! requests without a valid signature with 401.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -27,29 +27,29 @@ const BODY_BYTES_MAX: usize = 64 << 20;
 /// Arguments of `listen`.
 #[derive(Clone, Debug, Args)]
 pub struct Listen {
-    /// The port on 127.0.0.1; 0 takes a free one
+    /// The port on 127.0.0.1; 0 chooses a free port
     #[arg(long, default_value_t = 9000)]
     port: u16,
-    /// The subscription's secret (`whsec_…`) or public key (`whpk_…`); what it did not sign is answered 401
+    /// The subscription's secret (`whsec_…`) or public key (`whpk_…`); other signatures are answered with 401
     #[arg(long, env = "POSTRIDER_WEBHOOK_SECRET", hide_env_values = true)]
     secret: Option<String>,
-    /// Fail the first N requests, with 503 or --status
+    /// Answer the first N requests with 503, or with --status
     #[arg(long, default_value_t = 0, value_name = "N")]
     fail_first: u64,
-    /// The status to answer with [default: 200; with --fail-first: 503 while failing]
+    /// The status of the answers [default: 200; with --fail-first: 503 for the first N]
     #[arg(long, value_name = "CODE", value_parser = clap::value_parser!(u16).range(200..=599))]
     status: Option<u16>,
-    /// How long to wait before answering, such as 2s
+    /// The delay before each answer, such as 2s
     #[arg(long, value_name = "TIME", default_value = "0s")]
     delay: Interval,
-    /// Print each body too
+    /// Print the bodies too
     #[arg(long, short)]
     verbose: bool,
 }
 
 /// Receives until Ctrl-C.
 pub(super) async fn run(args: Listen, output: Output) -> anyhow::Result<()> {
-    // Not parsed by clap, which repeats what it refuses.
+    // clap does not parse the secret, because its error would print it.
     let secret = args.secret.as_deref().map(str::parse::<Verifier>).transpose();
     let secret = secret.map_err(|error| UsageError(format!("--secret {error}")))?;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, args.port));
@@ -69,10 +69,14 @@ pub(super) async fn run(args: Listen, output: Output) -> anyhow::Result<()> {
 
 impl Listen {
     const fn verification(&self) -> &'static str {
-        if self.secret.is_some() { "verifying signatures" } else { "not verifying: give --secret to" }
+        if self.secret.is_some() {
+            "verifying signatures"
+        } else {
+            "not verifying signatures: use --secret to verify them"
+        }
     }
 
-    /// The status of the `number`th request, 1 for the first, if it is believed.
+    /// Returns the status for request `number`, 1 for the first, if its signature is valid.
     fn status_of(&self, number: u64) -> StatusCode {
         let code = match (self.fail_first, self.status) {
             (0, status) => status.unwrap_or(200),
@@ -99,14 +103,14 @@ async fn receive(State(receiver): State<Arc<Receiver>>, headers: HeaderMap, body
         Verdict::Refused(_) => StatusCode::UNAUTHORIZED,
         _ => receiver.args.status_of(number),
     };
-    let seen = Seen { at: now, headers: &headers, body: &body, verdict, status };
-    // Whoever reads the output may have gone away; the sender is still to be answered.
+    let seen = Received { at: now, headers: &headers, body: &body, verdict, status };
+    // The output may be closed. The sender still gets an answer.
     let _ = receiver.output.print(&seen.json(), &seen.text(receiver.args.verbose));
     tokio::time::sleep(receiver.args.delay.get()).await;
     status
 }
 
-/// What is to be thought of a request's signatures.
+/// The result of the check of a request's signatures.
 #[derive(Debug, PartialEq, Eq)]
 enum Verdict {
     Unchecked,
@@ -114,7 +118,7 @@ enum Verdict {
     Refused(String),
 }
 
-/// Checks the Standard Webhooks signature, and the one for Blue's receivers where it is there.
+/// Verifies the Standard Webhooks signature, and the `X-Signature` of Blue's format if it is present.
 fn verdict(secret: Option<&Verifier>, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Verdict {
     let Some(secret) = secret else { return Verdict::Unchecked };
     let signed = SignatureHeaders {
@@ -128,7 +132,7 @@ fn verdict(secret: Option<&Verifier>, headers: &HeaderMap, body: &[u8], now: Tim
     if let Err(error) = signature::verify(secret, &signed, body, now) {
         return Verdict::Refused(error.to_string());
     }
-    // With a public key nothing can be said of an HMAC.
+    // A public key cannot verify an HMAC.
     match (header(headers, "x-signature"), secret) {
         ("", _) | (_, Verifier::Public(_)) => Verdict::Verified,
         (_, Verifier::Secret(secret)) if secret.kind() == SecretKind::Ed25519 => Verdict::Verified,
@@ -143,8 +147,8 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-/// A request that came in and how it was answered.
-struct Seen<'a> {
+/// A received request and the answer to it.
+struct Received<'a> {
     at: Timestamp,
     headers: &'a HeaderMap,
     body: &'a [u8],
@@ -152,7 +156,7 @@ struct Seen<'a> {
     status: StatusCode,
 }
 
-impl Seen<'_> {
+impl Received<'_> {
     fn json(&self) -> Value {
         let body = serde_json::from_slice::<Value>(self.body)
             .unwrap_or_else(|_| Value::from(String::from_utf8_lossy(self.body)));
@@ -183,8 +187,7 @@ impl Seen<'_> {
             Verdict::Verified => "verified".to_owned(),
             Verdict::Refused(reason) => format!("NOT VERIFIED ({reason})"),
         };
-        let latency =
-            self.latency_ms().map(|ms| format!(", {ms} ms after it was accepted")).unwrap_or_default();
+        let latency = self.latency_ms().map(|ms| format!(", {ms} ms after acceptance")).unwrap_or_default();
         let mut text = format!(
             "{} {} {} attempt {}: {verdict}, answered {}{latency}",
             self.at,
@@ -205,14 +208,14 @@ impl Seen<'_> {
         header(self.headers, "postrider-attempt").parse().ok()
     }
 
-    /// How long ago the event was accepted, by this machine's clock: its id says when.
+    /// Returns the time since the event was accepted, which its id contains, by this machine's clock.
     fn latency_ms(&self) -> Option<u64> {
         let event: EventId = header(self.headers, "webhook-id").parse().ok()?;
         Some(millis(self.at.since(event.time())))
     }
 }
 
-/// Where the formats have it: `type` (standard, cloudevents) or `event` (blue).
+/// Returns the event type: `type` in the formats standard and cloudevents, `event` in the format blue.
 fn event_type(body: &Value) -> Option<&Value> {
     body.get("type").or_else(|| body.get("event"))
 }

@@ -1,5 +1,4 @@
-//! What the daemon says of itself: text for people, JSON for machines, fields for the journal; and not the same
-//! thing over and over.
+//! The daemon's log: text, JSON or journal entries, with a limit on repeated warnings.
 
 use std::collections::HashMap;
 use std::io::IsTerminal as _;
@@ -20,10 +19,10 @@ use crate::config;
 use crate::config::LogFormat;
 use crate::model::time::Clock;
 
-/// How many warnings and errors from one place in the program are written within [`SPAN`].
+/// The most warnings and errors from one callsite within [`WINDOW`].
 const LINES_MAX: u32 = 10;
-/// The span, after which it is said how many were left out.
-pub(super) const SPAN: Duration = Duration::from_mins(1);
+/// The window of the limit. After it, the number of suppressed lines is logged.
+pub(super) const WINDOW: Duration = Duration::from_mins(1);
 
 /// The running log.
 #[derive(Debug)]
@@ -33,12 +32,12 @@ pub(super) struct Log {
 }
 
 impl Log {
-    /// Starts it for the whole process.
+    /// Starts the log of the whole process.
     ///
-    /// Under systemd, text goes to the journal itself, with its fields; JSON stays JSON on standard error.
+    /// Under systemd, text goes to the journal with its fields. JSON always goes to standard error.
     ///
     /// # Errors
-    /// If the level is none, or there is a log already.
+    /// The level is invalid, or a log has already been started.
     pub(super) fn start(log: &config::Log) -> anyhow::Result<Self> {
         let filter = EnvFilter::try_new(&log.level).context("failed to read log.level")?;
         let (filter, level) = reload::Layer::new(filter);
@@ -64,52 +63,52 @@ impl Log {
         Ok(Self { level, limit })
     }
 
-    /// Puts another level in force.
+    /// Changes the level.
     ///
     /// # Errors
-    /// If it is none; then the one before stays.
+    /// The level is invalid. Then the previous level stays.
     pub(super) fn set_level(&self, directive: &str) -> anyhow::Result<()> {
         Ok(self.level.reload(EnvFilter::try_new(directive)?)?)
     }
 
-    /// Says how many lines were left out since the last time.
-    pub(super) fn tell_left_out(&self) {
-        self.limit.tell_left_out();
+    /// Logs how many lines were suppressed since the last call.
+    pub(super) fn report_suppressed(&self) {
+        self.limit.report_suppressed();
     }
 }
 
-/// Whether standard error goes to the journal: systemd says in `JOURNAL_STREAM` which device and inode that is.
+/// Returns whether standard error is connected to the journal. systemd passes its device and inode in `JOURNAL_STREAM`.
 fn is_journal(stream: Option<&str>) -> bool {
     let Some((device, inode)) = stream.and_then(|stream| stream.split_once(':')) else { return false };
     let Ok(stat) = rustix::fs::fstat(std::io::stderr()) else { return false };
     device.parse() == Ok(stat.st_dev) && inode.parse() == Ok(stat.st_ino)
 }
 
-/// Lets so many warnings and errors of one place pass, and counts the others.
+/// Limits the warnings and errors of each callsite, and counts those that it suppresses.
 #[derive(Clone, Debug)]
 struct Limit {
     clock: Clock,
-    places: Arc<Mutex<HashMap<Identifier, Place>>>,
+    callsites: Arc<Mutex<HashMap<Identifier, Callsite>>>,
 }
 
-/// A place in the program that says something.
+/// The state of one callsite in the current window.
 #[derive(Debug)]
-struct Place {
+struct Callsite {
     since: Instant,
     passed: u32,
-    left_out: u64,
-    /// What it said first of what was left out.
+    suppressed: u64,
+    /// The message of the first suppressed line.
     message: String,
 }
 
 impl Limit {
     fn new(clock: Clock) -> Self {
-        Self { clock, places: Arc::default() }
+        Self { clock, callsites: Arc::default() }
     }
 
-    fn places(&self) -> MutexGuard<'_, HashMap<Identifier, Place>> {
-        // A panic while it was held leaves counts that are off by one.
-        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    fn callsites(&self) -> MutexGuard<'_, HashMap<Identifier, Callsite>> {
+        // A panic while the lock was held leaves counts that are at most off by one.
+        self.callsites.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn admits(&self, metadata: &Metadata<'_>, event: impl FnOnce() -> String) -> bool {
@@ -117,32 +116,32 @@ impl Limit {
             return true;
         }
         let now = self.clock.instant();
-        let mut places = self.places();
-        let begun = || Place { since: now, passed: 0, left_out: 0, message: String::new() };
-        let place = places.entry(metadata.callsite()).or_insert_with(begun);
-        if now.duration_since(place.since) >= SPAN {
-            (place.since, place.passed) = (now, 0);
+        let mut callsites = self.callsites();
+        let begun = || Callsite { since: now, passed: 0, suppressed: 0, message: String::new() };
+        let site = callsites.entry(metadata.callsite()).or_insert_with(begun);
+        if now.duration_since(site.since) >= WINDOW {
+            (site.since, site.passed) = (now, 0);
         }
-        if place.passed < LINES_MAX {
-            place.passed += 1;
+        if site.passed < LINES_MAX {
+            site.passed += 1;
             return true;
         }
-        if place.left_out == 0 {
-            place.message = event();
+        if site.suppressed == 0 {
+            site.message = event();
         }
-        place.left_out += 1;
+        site.suppressed += 1;
         false
     }
 
-    fn tell_left_out(&self) {
-        let left_out: Vec<(u64, String)> = self
-            .places()
+    fn report_suppressed(&self) {
+        let suppressed: Vec<(u64, String)> = self
+            .callsites()
             .values_mut()
-            .filter(|place| place.left_out > 0)
-            .map(|place| (std::mem::take(&mut place.left_out), std::mem::take(&mut place.message)))
+            .filter(|site| site.suppressed > 0)
+            .map(|site| (std::mem::take(&mut site.suppressed), std::mem::take(&mut site.message)))
             .collect();
-        for (lines, first) in left_out {
-            tracing::info!(lines, first, "left out lines that said the same as others");
+        for (lines, first) in suppressed {
+            tracing::info!(lines, first, "suppressed repeated log lines");
         }
     }
 }
@@ -157,7 +156,7 @@ impl<S: Subscriber> Layer<S> for Limit {
     }
 }
 
-/// The message of an event.
+/// Collects the message of an event.
 #[derive(Default)]
 struct Message(String);
 
@@ -197,7 +196,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_place_says_no_more_than_ten_lines_a_minute_and_how_many_were_left_out() {
+    async fn a_callsite_logs_ten_lines_a_minute_and_reports_the_suppressed_ones() {
         let (lines, limit) = (Lines::default(), Limit::new(Clock::system()));
         let to = lines.clone();
         let layer = fmt::layer().json().with_writer(move || to.clone());
@@ -209,8 +208,8 @@ mod tests {
         let said = lines.take();
         let of = |message: &str| said.iter().filter(|line| line["fields"]["message"] == message).count();
         assert_eq!((of("the receiver is dead"), of("something else"), of("life goes on")), (10, 1, 100));
-        limit.tell_left_out();
-        limit.tell_left_out();
+        limit.report_suppressed();
+        limit.report_suppressed();
         let said = lines.take();
         assert_eq!(said.len(), 1);
         assert_eq!(said[0]["fields"]["lines"], 490);
@@ -224,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn the_journal_is_told_by_device_and_inode() {
+    fn the_journal_is_recognised_by_device_and_inode() {
         let stderr = std::fs::metadata("/proc/self/fd/2").unwrap();
         let (device, inode) = (stderr.st_dev(), stderr.st_ino());
         assert!(is_journal(Some(&format!("{device}:{inode}"))));

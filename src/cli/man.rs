@@ -1,4 +1,4 @@
-//! `postrider man`: manual pages of the commands, from what the command line says of itself. For packages.
+//! `postrider man`: writes manual pages for packages, generated from the command line's definition.
 
 use std::path::PathBuf;
 
@@ -8,11 +8,11 @@ use clap::{Args, Command};
 /// Arguments of `man`.
 #[derive(Debug, Args)]
 pub struct Man {
-    /// Where to put them, one for each command
+    /// The directory for the pages, one for each command
     directory: PathBuf,
 }
 
-/// Writes the pages.
+/// Writes the manual pages into the directory.
 pub(super) fn run(args: &Man, command: Command) -> anyhow::Result<()> {
     clap_mangen::generate_to(command, &args.directory)
         .with_context(|| format!("failed to write manual pages to {}", args.directory.display()))

@@ -1,7 +1,7 @@
-//! The command line: what is asked, said back aloud, and an exit code: 0 done, 1 failed, 2 bad use.
+//! The command line: parses arguments, runs a command, and returns an exit code: 0 success, 1 failure, 2 wrong usage.
 //!
-//! Holds no logic of the daemon's. `send`, `listen` and what manages a daemon are its peers: they speak to it over
-//! HTTP alone, and can do nothing that the API cannot.
+//! The commands contain no logic of the daemon. The commands that manage a daemon use its HTTP API and can do nothing
+//! else.
 
 mod backup;
 mod catalog;
@@ -17,7 +17,7 @@ mod listen;
 mod log;
 mod lookup;
 mod man;
-mod moment;
+
 mod pages;
 mod preset;
 mod progress;
@@ -31,6 +31,7 @@ mod stats;
 mod subscriptions;
 mod table;
 mod tail;
+mod time_arg;
 mod watch;
 
 use std::io::Write as _;
@@ -46,17 +47,17 @@ use crate::console::{Output, UsageError};
 #[cfg(feature = "demo")]
 use crate::demo;
 
-/// What was asked for.
+/// The arguments of the process.
 #[derive(Debug, Parser)]
 #[command(name = "postrider", version, about, max_term_width = 100)]
 pub struct Cli {
-    /// The config file [default: config.toml, if there is one]
+    /// The config file [default: config.toml, if it exists]
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Print JSON, one value a line
+    /// Print results as JSON, one value per line
     #[arg(long, global = true)]
     pub json: bool,
-    /// Without one, `serve`.
+    /// The subcommand; none means `serve`.
     #[command(subcommand)]
     pub command: Option<Command>,
 }
@@ -64,56 +65,56 @@ pub struct Cli {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Serve: take events in and deliver them
+    /// Run the daemon: accept events and deliver them (the default command)
     Serve,
-    /// Watch a whole daemon at work on made-up events, on a temporary data directory
+    /// Run a daemon on sample events in a temporary data directory, and show what it does
     #[cfg(feature = "demo")]
     Demo(demo::Demo),
-    /// Measure a daemon under load: rates, latencies, and what they cost
+    /// Measure throughput, latency and resource use of a daemon under load
     #[cfg(feature = "bench")]
     Bench(bench::Bench),
-    /// Check the config file: every problem with its line, or the settings in force
+    /// Check the config file: print every error with its line, or the resulting settings
     Check,
     /// Submit one event, or many from a file or standard input
     Send(send::Send),
-    /// Receive webhooks: verify their signatures and print them
+    /// Receive webhooks on this machine, verify their signatures and print them
     Listen(listen::Listen),
-    /// Make, show, change, test and delete subscriptions
+    /// Create, show, change, test and delete subscriptions
     Subscriptions(subscriptions::Subscriptions),
-    /// Look at events
+    /// List and show events
     Events(events::Events),
-    /// Look at deliveries; try them again or give them up
+    /// List, show, retry and cancel deliveries
     Deliveries(deliveries::Deliveries),
-    /// Deliver again from the log
+    /// Deliver past events again
     Replay(replay::Replay),
-    /// Show events, attempts and changes of health as they happen
+    /// Follow events, attempts and changes of subscriptions as they happen
     Tail(tail::Tail),
-    /// Show the daemon in numbers
+    /// Show the daemon's statistics
     Stats(stats::Stats),
-    /// List the event types: those of the config's catalog, and those seen
+    /// List the event types from the config file and from accepted events
     EventTypes(catalog::Catalog),
-    /// List the projects: those of the config's catalog, and those seen
+    /// List the projects from the config file and from accepted events
     Projects(catalog::Catalog),
-    /// Copy everything of a running daemon into one file
+    /// Back up a running daemon into one file
     Backup(backup::Backup),
-    /// Make a data directory of a backup
+    /// Create a data directory from a backup
     Restore(restore::Restore),
-    /// Print event types that are known by heart, to be appended to the config file
+    /// Print a built-in catalog of event types for the config file
     Catalog(preset::Preset),
-    /// Make an API key, or a signing secret with --webhook
+    /// Generate an API key, or with --webhook a signing secret
     Keygen(keygen::Keygen),
-    /// Print completions for a shell
+    /// Print a completion script for a shell
     Completions(completions::Completions),
-    /// Write manual pages
+    /// Write the manual pages
     #[command(hide = true)]
     Man(man::Man),
 }
 
-/// Does what was asked and says how it went; errors go to standard error.
+/// Runs the command and returns the exit code. Errors are printed on standard error.
 pub fn run(cli: Cli) -> ExitCode {
     let Err(error) = dispatch(cli) else { return ExitCode::SUCCESS };
     let kind = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
-    // Whoever read the output has seen enough, as `head` does.
+    // The reader of the output has closed the pipe, as `head` does: that is no failure.
     if kind == Some(std::io::ErrorKind::BrokenPipe) {
         return ExitCode::SUCCESS;
     }
@@ -126,50 +127,48 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
     let config = cli.config.as_deref();
     match cli.command {
         #[cfg(feature = "demo")]
-        Some(Command::Demo(demo)) => serve_with_all_cores(demo::run(demo, output)),
+        Some(Command::Demo(demo)) => run_on_all_cores(demo::run(demo, output)),
         #[cfg(feature = "bench")]
-        Some(Command::Bench(bench)) if bench.serves() => {
-            serve_with_all_cores(bench::run(bench, None, output))
-        }
+        Some(Command::Bench(bench)) if bench.serves() => run_on_all_cores(bench::run(bench, None, output)),
         #[cfg(feature = "bench")]
-        Some(Command::Bench(bench)) => block_on(bench::run(bench, cli.config, output)),
+        Some(Command::Bench(bench)) => run_on_one_core(bench::run(bench, cli.config, output)),
         Some(Command::Check) => check::run(config, output),
-        Some(Command::Send(send)) => block_on(send::run(send, config, output)),
-        Some(Command::Listen(listen)) => block_on(listen::run(listen, output)),
-        Some(Command::Subscriptions(args)) => block_on(subscriptions::run(args, config, output)),
-        Some(Command::Events(args)) => block_on(events::run(args, config, output)),
-        Some(Command::Deliveries(args)) => block_on(deliveries::run(args, config, output)),
-        Some(Command::Replay(args)) => block_on(replay::run(args, config, output)),
-        Some(Command::Tail(args)) => block_on(tail::run(args, config, output)),
-        Some(Command::Stats(args)) => block_on(stats::run(args, config, output)),
-        Some(Command::EventTypes(args)) => block_on(catalog::event_types(args, config, output)),
-        Some(Command::Projects(args)) => block_on(catalog::projects(args, config, output)),
-        Some(Command::Backup(args)) => block_on(backup::run(args, config, output)),
+        Some(Command::Send(send)) => run_on_one_core(send::run(send, config, output)),
+        Some(Command::Listen(listen)) => run_on_one_core(listen::run(listen, output)),
+        Some(Command::Subscriptions(args)) => run_on_one_core(subscriptions::run(args, config, output)),
+        Some(Command::Events(args)) => run_on_one_core(events::run(args, config, output)),
+        Some(Command::Deliveries(args)) => run_on_one_core(deliveries::run(args, config, output)),
+        Some(Command::Replay(args)) => run_on_one_core(replay::run(args, config, output)),
+        Some(Command::Tail(args)) => run_on_one_core(tail::run(args, config, output)),
+        Some(Command::Stats(args)) => run_on_one_core(stats::run(args, config, output)),
+        Some(Command::EventTypes(args)) => run_on_one_core(catalog::event_types(args, config, output)),
+        Some(Command::Projects(args)) => run_on_one_core(catalog::projects(args, config, output)),
+        Some(Command::Backup(args)) => run_on_one_core(backup::run(args, config, output)),
         Some(Command::Restore(args)) => restore::run(&args, config, output),
         Some(Command::Catalog(preset)) => preset::run(&preset, output),
         Some(Command::Keygen(keygen)) => keygen::run(&keygen, output),
         Some(Command::Completions(completions)) => completions::run(&completions, Cli::command()),
         Some(Command::Man(man)) => man::run(&man, Cli::command()),
         Some(Command::Serve) | None => {
-            // Before there are threads: it changes the environment.
+            // `sockets` changes the environment, so it runs before the runtime starts threads.
             let sockets = service::sockets()?;
             let mut env: Vec<_> = std::env::vars().collect();
             env.extend(service::listen_variable(&sockets)?);
-            serve_with_all_cores(serve::run(serve::ConfigSource { file: cli.config, env }, sockets))
+            run_on_all_cores(serve::run(serve::ConfigSource { file: cli.config, env }, sockets))
         }
     }
 }
 
-fn serve_with_all_cores(daemon: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+fn run_on_all_cores(daemon: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.context("failed to start the runtime")?;
     let done = runtime.block_on(daemon);
-    // A disk or a name server that hangs must not keep the process from ending.
+    // A blocking call to a disk or a name server that hangs must not keep the process alive.
     runtime.shutdown_background();
     done
 }
 
-fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+fn run_on_one_core(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.context("failed to start the runtime")?.block_on(work)
 }

@@ -1,4 +1,4 @@
-//! Lists of the API: as many pages as are asked for, for people or for programs.
+//! Reads the lists of the API page by page and prints them.
 
 use clap::Args;
 use http::Method;
@@ -9,22 +9,22 @@ use super::table::{Column, table};
 use crate::console::Output;
 use crate::console::client::Client;
 
-/// The most items that the API gives in one page.
+/// The most items in one page of the API.
 const PAGE_MAX: usize = 500;
 
-/// How much of a list is shown.
+/// The arguments that limit a list.
 #[derive(Clone, Copy, Debug, Args)]
 pub(super) struct Paging {
     /// The most items to show
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
     limit: u64,
-    /// Show all of them
+    /// Show all items
     #[arg(long, conflicts_with = "limit")]
     all: bool,
 }
 
 impl Paging {
-    /// Everything.
+    /// No limit.
     pub(super) const ALL: Self = Self { limit: 0, all: true };
 
     fn limit(self) -> usize {
@@ -32,7 +32,7 @@ impl Paging {
     }
 }
 
-/// A path with its query: parameters that are not given are left out.
+/// Returns the path with a query of the parameters that have a value.
 pub(super) fn with_query(path: &str, parameters: &[(&str, Option<&str>)]) -> String {
     let mut query = Serializer::new(String::new());
     for (name, value) in parameters {
@@ -45,7 +45,7 @@ pub(super) fn with_query(path: &str, parameters: &[(&str, Option<&str>)]) -> Str
     format!("{path}{mark}{query}")
 }
 
-/// Calls `each` with every page's items, in order; whether there is more than was asked for.
+/// Calls `each` with the number and the items of every page. Returns whether the list has more items than the limit.
 pub(super) async fn pages(
     client: &Client,
     path: &str,
@@ -72,7 +72,7 @@ pub(super) async fn pages(
     }
 }
 
-/// Shows a list: a table, or a line of JSON for each item.
+/// Prints a list as a table, or as one line of JSON per item.
 pub(super) async fn show(
     client: &Client,
     path: &str,
@@ -90,15 +90,16 @@ pub(super) async fn show(
     })
     .await?;
     if !output.json && shown == 0 {
-        output.print(&Value::Null, "nothing")?;
+        output.print(&Value::Null, "no items")?;
     }
     if !output.json && has_more {
-        output.note(&format!("… and more: --limit N or --all shows them ({shown} shown)"))?;
+        output
+            .note(&format!("only the first {shown} items are shown: use --limit N or --all to show more"))?;
     }
     Ok(())
 }
 
-/// Every item of a list.
+/// Returns every item of a list.
 pub(super) async fn collect(client: &Client, path: &str) -> anyhow::Result<Vec<Value>> {
     let mut all = Vec::new();
     pages(client, path, &[], Paging::ALL, |_, items| {
@@ -114,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_query_has_what_is_given() {
+    fn a_query_contains_the_parameters_that_have_a_value() {
         assert_eq!(with_query("/x", &[("a", None)]), "/x");
         assert_eq!(with_query("/x", &[("a", Some("1 &")), ("b", None), ("c", Some("2"))]), "/x?a=1+%26&c=2");
     }

@@ -1,4 +1,4 @@
-//! `postrider catalog`: event types that are known by heart, as lines for the config file.
+//! `postrider catalog`: prints built-in event types as lines for the config file.
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
@@ -8,13 +8,13 @@ use crate::console::Output;
 /// Arguments of `catalog`.
 #[derive(Debug, Args)]
 pub struct Preset {
-    /// Whose event types
+    /// The catalog to print
     catalog: Catalog,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Catalog {
-    /// Those of Blue's webhooks
+    /// The event types of Blue's webhooks
     Blue,
 }
 
@@ -26,7 +26,7 @@ impl Catalog {
     }
 }
 
-/// A group, and its event types with what they tell.
+/// A group and its event types with their descriptions.
 type Group = (&'static str, &'static [(&'static str, &'static str)]);
 
 const BLUE: [Group; 6] = [
@@ -102,7 +102,7 @@ const BLUE: [Group; 6] = [
     ),
 ];
 
-/// Prints the catalog: `[[event_types]]` to append to a config file, or a value of JSON a line.
+/// Prints the catalog as `[[event_types]]` to append to a config file, or as one line of JSON per type.
 pub(super) fn run(args: &Preset, output: Output) -> anyhow::Result<()> {
     let types =
         args.catalog.groups().iter().flat_map(|(group, types)| types.iter().map(move |one| (group, one)));

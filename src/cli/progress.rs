@@ -1,8 +1,8 @@
-//! How far long work on a file is, on standard error where that is a terminal.
+//! Progress bars for long work on files, shown on standard error if it is a terminal.
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// A bar without an end yet.
+/// Returns a bar of unknown length.
 pub(super) fn bar() -> ProgressBar {
     let bar = ProgressBar::no_length();
     let style = ProgressStyle::with_template("{msg} {bytes} {bytes_per_sec}");
@@ -12,7 +12,7 @@ pub(super) fn bar() -> ProgressBar {
     bar
 }
 
-/// Shows on it what is done, and how many bytes of how many.
+/// Returns a callback that shows a step, the bytes done and the total bytes on the bar.
 pub(super) fn on(bar: &ProgressBar) -> impl FnMut(&'static str, u64, u64) {
     let style = ProgressStyle::with_template("{msg} {wide_bar} {bytes} of {total_bytes}, {eta} left");
     if let Ok(style) = style {

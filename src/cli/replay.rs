@@ -1,4 +1,4 @@
-//! `postrider replay`: deliver again from the log.
+//! `postrider replay`: delivers past events again.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,14 +10,14 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
 
 use super::connection::Connection;
-use super::moment::Span;
 use super::pages::{Paging, show};
 use super::table::{Column, sheet};
+use super::time_arg::TimeRange;
 use crate::console::Output;
 use crate::console::client::Client;
 
-/// How often a job is looked at while it runs.
-const LOOK_EVERY: Duration = Duration::from_millis(300);
+/// The interval between two requests for the progress of a running replay.
+const POLL_INTERVAL: Duration = Duration::from_millis(300);
 
 const COLUMNS: [Column; 7] = [
     ("id", "/id"),
@@ -42,52 +42,52 @@ pub struct Replay {
 enum Command {
     /// Deliver one event again
     Event {
-        /// Its id
+        /// The id of the event, `evt_…`
         event: String,
-        /// To this subscription, by its id or name; give it again for more [default: all that match it now]
+        /// The subscription to deliver to, by its id or name; repeatable [default: all that match the event now]
         #[arg(long, value_name = "SUBSCRIPTION")]
         to: Vec<String>,
     },
-    /// Deliver a subscription's events of some time again, also those from before it existed
-    Subscription(Wide),
+    /// Deliver the events of a time range to a subscription again, including those from before it was created
+    Subscription(SubscriptionReplay),
     /// List the replays of subscriptions
     List(#[command(flatten)] Paging),
-    /// Show how far one is
+    /// Show the progress of a replay
     Show {
-        /// Its id, `rpl_…`
+        /// The id of the replay, `rpl_…`
         replay: String,
     },
-    /// Stop one from making more deliveries; those that it has made go on
+    /// Cancel a replay; the deliveries that it has created continue
     Cancel {
-        /// Its id, `rpl_…`
+        /// The id of the replay, `rpl_…`
         replay: String,
     },
 }
 
 /// Arguments of `replay subscription`.
 #[derive(Debug, Args)]
-struct Wide {
-    /// Its id or name
+struct SubscriptionReplay {
+    /// The subscription, by its id or name
     subscription: String,
     #[command(flatten)]
-    span: Span,
-    /// Only events whose delivery to it stands so: exhausted, succeeded, cancelled [default: all that it matches now]
+    range: TimeRange,
+    /// Only events whose delivery to it has these states: exhausted, succeeded, cancelled [default: all that it matches]
     #[arg(long, value_delimiter = ',', value_name = "STATES")]
     states: Vec<String>,
-    /// Only count them
+    /// Count the events without delivering them
     #[arg(long)]
     dry_run: bool,
-    /// Do not wait for its end
+    /// Return without waiting for the end of the replay
     #[arg(long)]
     no_wait: bool,
 }
 
-/// Does what was asked.
+/// Runs the subcommand.
 pub(super) async fn run(args: Replay, config: Option<&Path>, output: Output) -> anyhow::Result<()> {
     let client = args.connection.client(config)?;
     match args.command {
-        Command::Event { event, to } => again(&client, &event, &to, output).await,
-        Command::Subscription(wide) => start(&client, wide, output).await,
+        Command::Event { event, to } => replay_event(&client, &event, &to, output).await,
+        Command::Subscription(args) => start(&client, args, output).await,
         Command::List(paging) => show(&client, "/v1/replays", &[], paging, (&COLUMNS, output)).await,
         Command::Show { replay } => {
             let job = client.call(Method::GET, &job_path(&replay)?, None).await?;
@@ -109,7 +109,7 @@ fn print(job: &Value, output: Output) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn again(client: &Client, event: &str, to: &[String], output: Output) -> anyhow::Result<()> {
+async fn replay_event(client: &Client, event: &str, to: &[String], output: Output) -> anyhow::Result<()> {
     let mut subscriptions = Vec::with_capacity(to.len());
     for name in to {
         subscriptions.push(super::lookup::subscription_id(client, name).await?);
@@ -119,26 +119,26 @@ async fn again(client: &Client, event: &str, to: &[String], output: Output) -> a
     print(&client.call(Method::POST, &path, body.as_ref()).await?, output)
 }
 
-async fn start(client: &Client, wide: Wide, output: Output) -> anyhow::Result<()> {
-    let id = super::lookup::subscription_id(client, &wide.subscription).await?;
-    let (since, until) = wide.span.ends();
+async fn start(client: &Client, args: SubscriptionReplay, output: Output) -> anyhow::Result<()> {
+    let id = super::lookup::subscription_id(client, &args.subscription).await?;
+    let (since, until) = args.range.ends();
     let mut body = Map::new();
     body.extend(since.map(|since| ("since".to_owned(), since.into())));
     body.extend(until.map(|until| ("until".to_owned(), until.into())));
-    if !wide.states.is_empty() {
-        body.insert("states".to_owned(), wide.states.into());
+    if !args.states.is_empty() {
+        body.insert("states".to_owned(), args.states.into());
     }
-    if wide.dry_run {
+    if args.dry_run {
         body.insert("dry_run".to_owned(), true.into());
     }
     let answer =
         client.call(Method::POST, &format!("/v1/subscriptions/{id}/replay"), Some(&body.into())).await?;
-    if wide.dry_run {
+    if args.dry_run {
         let matching = answer.get("matching").and_then(Value::as_u64).unwrap_or_default();
         output.print(&answer, &format!("{matching} events would be delivered again"))?;
         return Ok(());
     }
-    if wide.no_wait {
+    if args.no_wait {
         return print(&answer, output);
     }
     let job = answer.get("id").and_then(Value::as_str).context("the daemon's answer has no id")?.to_owned();
@@ -151,7 +151,7 @@ async fn start(client: &Client, wide: Wide, output: Output) -> anyhow::Result<()
     }
 }
 
-/// The job as it is in the end, with a bar on the way.
+/// Shows the progress of the replay and returns it when it has ended.
 async fn watch(client: &Client, id: &str) -> anyhow::Result<Value> {
     let bar = ProgressBar::new(0);
     if let Ok(style) =
@@ -164,12 +164,12 @@ async fn watch(client: &Client, id: &str) -> anyhow::Result<Value> {
         let count = |name: &str| job.get(name).and_then(Value::as_u64);
         bar.set_length(count("total").unwrap_or_default());
         bar.set_position(count("looked_at").unwrap_or_default());
-        bar.set_message(format!("({} made)", count("made").unwrap_or_default()));
+        bar.set_message(format!("({} deliveries created)", count("made").unwrap_or_default()));
         if job.get("state").and_then(Value::as_str) != Some("running") {
             bar.finish_and_clear();
             return Ok(job);
         }
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
@@ -177,17 +177,17 @@ fn conclude(job: &Value, output: Output) -> anyhow::Result<()> {
     let count = |name: &str| job.get(name).and_then(Value::as_u64).unwrap_or_default();
     let word = |name: &str| job.get(name).and_then(Value::as_str).unwrap_or_default();
     let (id, state, made, skipped) = (word("id"), word("state"), count("made"), count("skipped"));
-    output.print(job, &format!("{id}: {state}, {made} deliveries made, {skipped} events skipped"))?;
+    output.print(job, &format!("{id}: {state}, {made} deliveries created, {skipped} events skipped"))?;
     anyhow::ensure!(state != "failed", "the replay failed");
     Ok(())
 }
 
-/// It goes on without us; says how to find it again.
+/// Prints how to follow and cancel the replay, which continues without this command.
 async fn leave(client: &Client, id: &str, output: Output) -> anyhow::Result<()> {
     let job = client.call(Method::GET, &job_path(id)?, None).await?;
     let text = format!(
-        "{id} goes on without this command.\n`postrider replay show {id}` tells how far it is, \
-         `postrider replay cancel {id}` stops it."
+        "{id} continues without this command.\nRun `postrider replay show {id}` to see its progress, or \
+         `postrider replay cancel {id}` to cancel it."
     );
     output.print(&job, &text)?;
     Ok(())

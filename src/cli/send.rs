@@ -1,4 +1,4 @@
-//! `postrider send`: events into a daemon, one from arguments or many from NDJSON.
+//! `postrider send`: submits one event from arguments, or many from NDJSON.
 
 use std::io::{BufRead, BufReader, IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
@@ -23,22 +23,22 @@ const WAIT: Duration = Duration::from_secs(1);
 /// Arguments of `send`.
 #[derive(Debug, Args)]
 pub struct Send {
-    /// Events as NDJSON, one a line; - is standard input
+    /// A file of events as NDJSON, one per line; - means standard input
     #[arg(value_name = "FILE", conflicts_with_all = ["type", "project", "company", "data", "id"])]
     file: Option<PathBuf>,
-    /// What happened, such as `TODO_CREATED`
+    /// The event type, such as `TODO_CREATED`
     #[arg(long, requires = "project")]
     r#type: Option<String>,
-    /// Where it happened
+    /// The project of the event
     #[arg(long, requires = "type")]
     project: Option<String>,
-    /// Whose project that is
+    /// The company of the project
     #[arg(long)]
     company: Option<String>,
-    /// JSON to pass on, @FILE to read it from a file, or - for standard input
+    /// The data as JSON, @FILE to read it from a file, or - for standard input
     #[arg(long)]
     data: Option<String>,
-    /// Your own id of the event: the same again is the same event
+    /// Your id of the event; a second event with the same id is a duplicate
     #[arg(long)]
     id: Option<String>,
     #[command(flatten)]
@@ -48,14 +48,15 @@ pub struct Send {
     batch: u32,
 }
 
-/// Submits what was given and prints the answers.
+/// Submits the events and prints the results.
 pub(super) async fn run(args: Send, config: Option<&Path>, output: Output) -> anyhow::Result<()> {
     let client = args.connection.client(config)?;
     match (&args.file, &args.r#type) {
         (Some(file), _) => send_many(&client, file, &args, output).await,
         (None, Some(_)) => send_one(&client, &args, output).await,
         (None, None) => Err(UsageError(
-            "nothing to send: give --type and --project, or a FILE of NDJSON (- is standard input)".into(),
+            "no event given: use --type and --project, or name a FILE of NDJSON (- for standard input)"
+                .into(),
         )
         .into()),
     }
@@ -68,7 +69,7 @@ async fn send_one(client: &Client, args: &Send, output: Output) -> anyhow::Resul
     print_result(&result, output)
 }
 
-/// The event in JSON; `data` goes in byte for byte.
+/// Returns the event as JSON. `data` is copied byte for byte.
 fn event(args: &Send) -> anyhow::Result<String> {
     let mut members = Vec::new();
     let texts =
@@ -96,7 +97,7 @@ fn read_data(data: &str) -> anyhow::Result<Box<RawValue>> {
         .map_err(|error| UsageError(format!("--data is not JSON: {error}")).into())
 }
 
-/// What came of many events.
+/// The totals of many events.
 #[derive(Default)]
 struct Tally {
     events: u64,
@@ -114,7 +115,7 @@ async fn send_many(client: &Client, file: &Path, args: &Send, output: Output) ->
         let answer =
             post(client, "application/x-ndjson", batch.body.into(), &bar).await.with_context(|| {
                 format!(
-                    "lines {} to {} were refused, {} events before them accepted",
+                    "lines {} to {} were refused; the {} events before them were accepted",
                     batch.first, batch.last, tally.events
                 )
             })?;
@@ -148,7 +149,7 @@ impl Tally {
 
 type Lines = Box<dyn BufRead>;
 
-/// The lines and, if it is known, how many bytes they are.
+/// Opens the input and returns its lines and, if known, its size in bytes.
 fn open(file: &Path) -> anyhow::Result<(Lines, Option<u64>)> {
     if file == Path::new("-") {
         return Ok((Box::new(BufReader::new(std::io::stdin())), None));
@@ -178,7 +179,7 @@ struct Batch {
     last: u64,
 }
 
-/// Takes lines together, up to a number of events and of bytes; empty lines are passed over.
+/// Groups lines into batches, limited by events and bytes. Empty lines are skipped.
 struct Batches {
     lines: Lines,
     next: Option<(u64, String)>,
@@ -220,7 +221,7 @@ impl Batches {
     }
 }
 
-/// Posts events, waiting as long as the daemon asks while its queue is full.
+/// Posts events. While the daemon's queue is full, waits as long as the daemon asks and tries again.
 async fn post(client: &Client, content_type: &str, body: Bytes, bar: &ProgressBar) -> anyhow::Result<Answer> {
     for _ in 0..WAITS_MAX {
         let answer = client.post("/v1/events", content_type, body.clone()).await?;
@@ -235,13 +236,13 @@ async fn post(client: &Client, content_type: &str, body: Bytes, bar: &ProgressBa
         bar.set_message(format!("(the daemon is busy: waiting {} s)", wait.as_secs()));
         tokio::time::sleep(wait).await;
     }
-    bail!("the daemon was busy {WAITS_MAX} times in a row: try again later")
+    bail!("the daemon was busy for {WAITS_MAX} requests in a row: try again later")
 }
 
 fn print_result(result: &Value, output: Output) -> anyhow::Result<()> {
     let id = result.get("id").and_then(Value::as_str).context("the daemon's answer has no id")?;
     let text = match (result.get("duplicate"), result.get("matched").and_then(Value::as_u64)) {
-        (Some(Value::Bool(true)), _) => format!("{id}: a duplicate, delivered nothing again"),
+        (Some(Value::Bool(true)), _) => format!("{id}: duplicate, not delivered again"),
         (_, Some(1)) => format!("{id}: matched 1 subscription"),
         (_, matched) => format!("{id}: matched {} subscriptions", matched.unwrap_or_default()),
     };

@@ -1,4 +1,4 @@
-//! `postrider serve`: the daemon as a process, with its signals and its log.
+//! `postrider serve`: runs the daemon as a process, handles signals and starts the log.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,27 +15,27 @@ use super::log::{self, Log};
 use super::service;
 use super::watch::Watch;
 
-/// Where the configuration comes from, each time that it is read.
+/// The sources of the configuration, for the start and every reload.
 #[derive(Clone, Debug)]
 pub(super) struct ConfigSource {
-    /// The file; if none is named, `config.toml` in the working directory if there is one.
+    /// The config file; none means `config.toml` in the working directory, if it exists.
     pub(super) file: Option<PathBuf>,
-    /// The environment's variables.
+    /// The environment variables.
     pub(super) env: Vec<(String, String)>,
 }
 
 impl ConfigSource {
-    /// Reads it.
+    /// Reads the configuration.
     fn load(&self) -> anyhow::Result<Config> {
         Ok(Config::load(self.file.as_deref(), self.env.iter().cloned())?)
     }
 }
 
-/// Serves until a signal says to stop. SIGTERM and SIGINT stop cleanly, a second one at once; SIGHUP, or a change
-/// of the file, reloads the configuration. The service manager hears of all of it.
+/// Runs the daemon until a signal stops it. SIGTERM and SIGINT shut down gracefully; a second one stops immediately.
+/// SIGHUP, or a change of the config file, reloads the configuration. The service manager is notified of each step.
 ///
 /// # Errors
-/// What kept the daemon from starting, or from going on.
+/// The daemon cannot start or cannot continue.
 pub(super) async fn run(source: ConfigSource, sockets: Vec<Inherited>) -> anyhow::Result<()> {
     let config = source.load()?;
     let log = Log::start(&config.log)?;
@@ -45,54 +45,54 @@ pub(super) async fn run(source: ConfigSource, sockets: Vec<Inherited>) -> anyhow
     raise_open_files();
     let mut watch = Watch::new(source.file.as_deref().unwrap_or(Path::new(crate::config::FILE)));
     let mut running = config.clone();
-    warn_of_plain_http(&config.server);
+    warn_about_plain_http(&config.server);
     let listens: Vec<String> = config.server.listen.iter().map(ToString::to_string).collect();
     if !sockets.is_empty() {
-        tracing::info!("serving the sockets that the service manager holds, in the place of server.listen");
+        tracing::info!("listening on the sockets of the service manager instead of server.listen");
     }
     let mut daemon = Daemon::start_on(sockets, config, Options::system()).await?;
     let status = format!("serving {}", listens.join(" "));
     service::ready(&status);
     let mut watchdog = Box::pin(service::run_watchdog(daemon.flow().clone()));
     tracing::info!(listen = listens.join(" "), version = env!("CARGO_PKG_VERSION"), "ready");
-    let mut every_span = tokio::time::interval(log::SPAN);
+    let mut every_window = tokio::time::interval(log::WINDOW);
     loop {
         tokio::select! {
-            _ = every_span.tick() => log.tell_left_out(),
+            _ = every_window.tick() => log.report_suppressed(),
             error = daemon.failed() => return Err(error),
             never = watchdog.as_mut() => match never {},
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hangup.recv() => tell_reload(&source, &daemon, &log, &mut running, &status).await,
-            () = watch.changed() => tell_reload(&source, &daemon, &log, &mut running, &status).await,
+            _ = hangup.recv() => reload_and_report(&source, &daemon, &log, &mut running, &status).await,
+            () = watch.changed() => reload_and_report(&source, &daemon, &log, &mut running, &status).await,
         }
     }
     service::stopping();
-    // It holds the journey, which ends with the last of its handles.
+    // The watchdog holds a handle of the flow, which ends with its last handle.
     drop(watchdog);
-    tracing::info!("stopping: finishing what is out; a second signal stops at once");
+    tracing::info!("stopping: finishing the attempts in flight; a second signal stops immediately");
     tokio::select! {
         stopped = daemon.stop() => stopped?,
-        _ = terminate.recv() => anyhow::bail!("stopped at once by a second signal; nothing acknowledged is lost"),
-        _ = interrupt.recv() => anyhow::bail!("stopped at once by a second signal; nothing acknowledged is lost"),
+        _ = terminate.recv() => anyhow::bail!("stopped by a second signal; acknowledged events are safe"),
+        _ = interrupt.recv() => anyhow::bail!("stopped by a second signal; acknowledged events are safe"),
     }
     tracing::info!("stopped");
     Ok(())
 }
 
-/// Asks for as many open files as the system allows: with many receivers, idle connections alone may be more than
-/// the usual bound.
+/// Raises the limit of open files to the most that the system allows. With many receivers, idle connections alone can
+/// exceed the usual limit.
 fn raise_open_files() {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
-        tracing::warn!(%error, current, "failed to raise the bound of open files");
+        tracing::warn!(%error, current, "failed to raise the limit of open files");
     }
 }
 
-fn warn_of_plain_http(server: &Server) {
+fn warn_about_plain_http(server: &Server) {
     let open = |listen: &&Listen| server.tls.is_none() && !listen.is_local();
     for listen in server.listen.iter().filter(open) {
-        tracing::warn!(%listen, "keys and events travel in the clear here: set server.tls_cert and server.tls_key, or put a proxy with TLS before it");
+        tracing::warn!(%listen, "API keys and events are sent unencrypted on this address: set server.tls_cert and server.tls_key, or put a TLS proxy in front");
     }
 }
 
@@ -100,22 +100,28 @@ fn listen_for(kind: SignalKind) -> anyhow::Result<Signal> {
     signal(kind).context("failed to listen for signals")
 }
 
-/// Puts a changed configuration in force, or says why not; the service manager hears of both.
-async fn tell_reload(source: &ConfigSource, daemon: &Daemon, log: &Log, running: &mut Config, status: &str) {
+/// Reloads the configuration, logs an error if that fails, and notifies the service manager of the result.
+async fn reload_and_report(
+    source: &ConfigSource,
+    daemon: &Daemon,
+    log: &Log,
+    running: &mut Config,
+    status: &str,
+) {
     service::reloading();
     match reload(source, daemon, log, running).await {
         Ok(()) => service::ready(status),
         Err(error) => {
-            tracing::error!("the configuration was not reloaded, nothing has changed: {error:#}");
-            service::ready(&format!("{status}; the configuration was not reloaded, the log says why"));
+            tracing::error!("failed to reload the configuration, nothing has changed: {error:#}");
+            service::ready(&format!("{status}; the last reload failed, see the log"));
         }
     }
 }
 
-/// Puts a changed configuration in force.
+/// Reads the configuration again and applies what changed.
 ///
 /// # Errors
-/// What is wrong with a bad one, which changes nothing.
+/// The configuration is invalid. Then nothing has changed, except that a valid certificate is in use.
 async fn reload(
     source: &ConfigSource,
     daemon: &Daemon,
@@ -123,19 +129,21 @@ async fn reload(
     running: &mut Config,
 ) -> anyhow::Result<()> {
     let loaded = source.load();
-    // Whatever else the file says: a certificate that runs out must be exchangeable.
+    // An error elsewhere in the file must not prevent the renewal of an expiring certificate.
     reload_certificate(daemon, loaded.as_ref().unwrap_or(running).server.tls.as_ref());
     let config = loaded?;
     if config == *running {
         return Ok(());
     }
-    // The listeners stay as they are until the next start, whatever the new file says of them.
+    // The listeners do not change until the next start, so the addresses in use count, not those in the file.
     let open_to_others = running.server.listen.iter().any(|listen| !listen.is_local());
     if config.auth.keys.is_empty() && open_to_others {
-        anyhow::bail!("auth.keys would be empty while other machines can connect: restart instead");
+        anyhow::bail!(
+            "auth.keys is empty but other machines can connect: keep at least one key, or restart to change server.listen"
+        );
     }
     for key in running.restart_keys(&config) {
-        tracing::warn!(key, "a changed key takes effect at the next start only");
+        tracing::warn!(key, "this key has changed: restart the daemon to apply it");
     }
     let reconciled = daemon.flow().apply(Arc::new(config.clone())).await?;
     tracing::info!(
@@ -154,14 +162,16 @@ async fn reload(
     Ok(())
 }
 
-/// Loads the certificate again for new connections; a bad one leaves the one before in use.
+/// Loads the certificate again for new connections. If that fails, the current certificate stays in use.
 fn reload_certificate(daemon: &Daemon, files: Option<&TlsFiles>) {
     let (Some(tls), Some(files)) = (daemon.tls(), files) else { return };
     match tls.reload(files) {
-        Ok(true) => tracing::info!(cert = %files.cert.display(), "new connections get another certificate"),
-        Ok(false) => tracing::debug!(cert = %files.cert.display(), "the certificate is the same as before"),
+        Ok(true) => {
+            tracing::info!(cert = %files.cert.display(), "loaded a new certificate for new connections")
+        }
+        Ok(false) => tracing::debug!(cert = %files.cert.display(), "the certificate has not changed"),
         Err(error) => tracing::error!(
-            "the certificate was not reloaded, the one before stays in use: failed to {error}"
+            "failed to reload the certificate, the current one stays in use: failed to {error}"
         ),
     }
 }

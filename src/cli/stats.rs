@@ -1,4 +1,4 @@
-//! `postrider stats`: the daemon in numbers.
+//! `postrider stats`: prints the daemon's statistics.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ pub struct Stats {
     connection: Connection,
 }
 
-/// Prints them.
+/// Prints the statistics.
 pub(super) async fn run(args: Stats, config: Option<&Path>, output: Output) -> anyhow::Result<()> {
     let numbers = args.connection.client(config)?.call(Method::GET, "/v1/stats", None).await?;
     output.print(&numbers, &sheet(&numbers))?;

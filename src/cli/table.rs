@@ -1,14 +1,14 @@
-//! Tables for people: as wide as the terminal, or as they are where there is none.
+//! Text tables, as wide as the terminal.
 
 use std::io::IsTerminal as _;
 
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::Value;
 
-/// A column: its heading, and where its value lies in an item (a JSON Pointer).
+/// The heading of a column, and the JSON Pointer of its value in an item.
 pub(super) type Column = (&'static str, &'static str);
 
-/// Items as a table with these columns; `heading` is left out after the first page.
+/// Returns the items as a table with these columns. Only page 0 has the headings.
 pub(super) fn table(columns: &[Column], items: &[Value], page: usize) -> String {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING);
@@ -25,7 +25,7 @@ pub(super) fn table(columns: &[Column], items: &[Value], page: usize) -> String 
     trimmed(&table)
 }
 
-/// A thing as lines of its members' names and values, those of members in it included.
+/// Returns an object as lines of names and values. Nested members have a dotted name.
 pub(super) fn sheet(value: &Value) -> String {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING);
@@ -62,7 +62,7 @@ fn flatten(prefix: &str, value: &Value, rows: &mut Vec<(String, String)>) {
     }
 }
 
-/// A value in words; what is not there is a dash.
+/// Returns a value as text; null and empty lists are a dash.
 fn cell(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
@@ -79,7 +79,7 @@ fn trimmed(table: &Table) -> String {
     table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }
 
-/// How many characters a line of the terminal has.
+/// Returns the width of the terminal in characters.
 fn width() -> Option<u16> {
     let out = std::io::stdout();
     if !out.is_terminal() {
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sheet_shows_members_of_members() {
+    fn a_sheet_shows_nested_members() {
         let text =
             sheet(&json!({"id": "a", "attempts": [{"status": 503}], "events": ["A", "B"], "due_at": null}));
         let rows: Vec<String> =

@@ -1,4 +1,4 @@
-//! `postrider tail`: what happens, as it happens.
+//! `postrider tail`: prints the daemon's stream of events.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use super::pages::with_query;
 use crate::console::Output;
 use crate::console::client::{Client, Refused};
 
-/// Waits before the next try to connect: each twice the one before.
+/// The delays before reconnecting. Each is twice the one before.
 const WAIT_MIN: Duration = Duration::from_millis(250);
 const WAIT_MAX: Duration = Duration::from_secs(15);
-/// The longest message that is kept together.
+/// The most bytes of one message.
 const MESSAGE_BYTES_MAX: usize = 16 << 20;
 
 /// Arguments of `tail`.
@@ -22,15 +22,15 @@ const MESSAGE_BYTES_MAX: usize = 16 << 20;
 pub struct Tail {
     #[command(flatten)]
     connection: Connection,
-    /// Only these: event.accepted, attempt.finished, delivery.settled, subscription.changed
+    /// Only these types, separated by commas: event.accepted, attempt.finished, delivery.settled, subscription.changed
     #[arg(long, value_name = "TYPES")]
     types: Option<String>,
-    /// Only what is about this subscription, by its id or name
+    /// Only events about this subscription, by its id or name
     #[arg(long)]
     subscription: Option<String>,
 }
 
-/// Prints what happens until Ctrl-C; comes back after what was seen when the connection breaks.
+/// Prints the stream until Ctrl-C. Reconnects after the last printed event when the connection breaks.
 pub(super) async fn run(args: Tail, config: Option<&Path>, output: Output) -> anyhow::Result<()> {
     let client = args.connection.client(config)?;
     let subscription = match &args.subscription {
@@ -43,36 +43,36 @@ pub(super) async fn run(args: Tail, config: Option<&Path>, output: Output) -> an
     loop {
         match follow(&client, &path, &mut last_id, output).await {
             Ok(()) => (has_connected, wait) = (true, WAIT_MIN),
-            Err(Trouble::Output(error)) => return Err(error.into()),
-            Err(Trouble::Call(error)) if !has_connected || error.is::<Refused>() => return Err(error),
-            Err(Trouble::Call(error)) => output.note(&format!("{error:#}"))?,
+            Err(FollowError::Output(error)) => return Err(error.into()),
+            Err(FollowError::Call(error)) if !has_connected || error.is::<Refused>() => return Err(error),
+            Err(FollowError::Call(error)) => output.note(&format!("{error:#}"))?,
         }
-        output.note(&format!("the connection broke off: trying again in {} ms", wait.as_millis()))?;
+        output.note(&format!("the connection ended: reconnecting in {} ms", wait.as_millis()))?;
         tokio::time::sleep(wait).await;
         wait = (wait * 2).min(WAIT_MAX);
     }
 }
 
-/// Why nothing more is shown.
-enum Trouble {
-    /// There is no connection, or it is refused.
+/// Why the stream ended.
+enum FollowError {
+    /// The connection failed or was refused.
     Call(anyhow::Error),
-    /// Nobody reads the output any more.
+    /// The output is closed.
     Output(std::io::Error),
 }
 
-/// Prints one connection's messages to its end.
+/// Prints the messages of one connection until it ends.
 async fn follow(
     client: &Client,
     path: &str,
     last_id: &mut Option<String>,
     output: Output,
-) -> Result<(), Trouble> {
-    let mut stream = client.open(path, last_id.as_deref()).await.map_err(Trouble::Call)?;
+) -> Result<(), FollowError> {
+    let mut stream = client.open(path, last_id.as_deref()).await.map_err(FollowError::Call)?;
     let mut parser = Parser::default();
     while let Some(Ok(bytes)) = stream.next().await {
-        for message in parser.push(&bytes).map_err(Trouble::Call)? {
-            output.print(&message.json(), &message.text()).map_err(Trouble::Output)?;
+        for message in parser.push(&bytes).map_err(FollowError::Call)? {
+            output.print(&message.json(), &message.text()).map_err(FollowError::Output)?;
             if message.id.is_some() {
                 last_id.clone_from(&message.id);
             }
@@ -98,7 +98,7 @@ impl Message {
         json!({ "id": self.id, "event": self.event, "data": self.data() })
     }
 
-    /// The kind, then what it says: members' names and values, those that are not there left out.
+    /// Returns the type, followed by the names and values of the members that are not null.
     fn text(&self) -> String {
         let mut words = vec![self.event.clone()];
         match self.data() {
@@ -121,7 +121,7 @@ fn word(name: &str, value: &Value) -> Option<String> {
     }
 }
 
-/// Puts messages together from the pieces that they come in (the grammar of HTML's event streams).
+/// Assembles messages from pieces of a stream in the format of HTML's server-sent events.
 #[derive(Default)]
 struct Parser {
     rest: Vec<u8>,
@@ -129,15 +129,15 @@ struct Parser {
 }
 
 impl Parser {
-    /// The messages that are complete with these bytes.
+    /// Returns the messages that these bytes complete.
     ///
     /// # Errors
-    /// When one is longer than what is kept together.
+    /// A message is too long.
     fn push(&mut self, bytes: &[u8]) -> anyhow::Result<Vec<Message>> {
         self.rest.extend_from_slice(bytes);
         anyhow::ensure!(
             self.rest.len() + self.message.data.len() <= MESSAGE_BYTES_MAX,
-            "a message has more than {MESSAGE_BYTES_MAX} bytes"
+            "the daemon sent a message of more than {MESSAGE_BYTES_MAX} bytes"
         );
         let mut complete = Vec::new();
         while let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
@@ -164,7 +164,7 @@ impl Parser {
                 }
                 self.message.data.push_str(value);
             }
-            // Comments keep the connection alive; other fields are not for us.
+            // Comments keep the connection alive. Other fields have no meaning here.
             _ => {}
         }
         None
@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_are_put_together_from_pieces() {
+    fn messages_are_assembled_from_pieces() {
         let text = ": alive\n\nid: 7\nevent: event.accepted\ndata: {\"id\":\"evt_1\",\ndata: \"company\":null}\r\n\r\n\
                     event:stream.gap\ndata:{}\n\nid: 8\n";
         for size in [1, 3, 1000] {

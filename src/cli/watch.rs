@@ -1,4 +1,4 @@
-//! Watching the config file for changes.
+//! Watches the config file for changes.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,30 +7,31 @@ use std::time::Duration;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::Notify;
 
-/// How long a file has to be left alone before it is read: editors write in several steps.
+/// How long the file must be unchanged before it is read, because editors write in several steps.
 const QUIET: Duration = Duration::from_millis(200);
 
-/// Tells when a file has changed. If the system cannot tell, it never does, and says so once in the log.
+/// Waits for changes of a file. If the system cannot watch it, a warning is logged and no change is reported.
 pub(super) struct Watch {
     changed: Arc<Notify>,
-    /// Held for its effect: it watches until it is dropped.
+    /// Watches until it is dropped.
     _watcher: Option<RecommendedWatcher>,
 }
 
 impl Watch {
-    /// Watches the file's directory, since many editors put a new file in the place of the old one.
+    /// Watches the file's directory, because many editors replace the file with a new one.
     pub(super) fn new(file: &Path) -> Self {
         let changed = Arc::new(Notify::new());
         let watcher = watch(file, Arc::clone(&changed));
         if let Err(error) = &watcher {
-            tracing::warn!(file = %file.display(), %error, "cannot watch the config file: reload it with SIGHUP");
+            tracing::warn!(file = %file.display(), %error, "failed to watch the config file: send SIGHUP after a change");
         }
         Self { changed, _watcher: watcher.ok() }
     }
 
-    /// Waits for the next change, and for the file to be left alone.
+    /// Waits for the next change, and until the file is unchanged for a moment.
     ///
-    /// Not cancel safe once a change has come: whoever cancels it then reads the file for another reason or ends.
+    /// Not cancel safe: a change is lost if the call is cancelled after it. The caller cancels only to read the file for
+    /// another reason or to stop.
     pub(super) async fn changed(&mut self) {
         self.changed.notified().await;
         while tokio::time::timeout(QUIET, self.changed.notified()).await.is_ok() {}

@@ -1,5 +1,5 @@
-//! A small HTTP client for a daemon: HTTP/1 over TCP, TLS or a Unix socket, a connection a request unless one
-//! is asked for to keep.
+//! A small HTTP client of the daemon's API: HTTP/1 over TCP, TLS or a Unix socket. Each request has its own connection,
+//! except through [`Client::connect`].
 
 use std::path::Path;
 use std::pin::Pin;
@@ -31,13 +31,13 @@ use crate::api::serve::tls::certificates;
 const DEADLINE: Duration = Duration::from_mins(1);
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 
-/// Speaks to one daemon.
+/// A client of one daemon.
 #[derive(Debug)]
 pub(crate) struct Client {
     target: Target,
     authority: String,
     key: Option<String>,
-    /// The only authorities that are trusted; else those of the system.
+    /// The only trusted certificate authorities; none means those of the system.
     authorities: Option<Vec<CertificateDer<'static>>>,
 }
 
@@ -48,22 +48,22 @@ enum Target {
     Unix(String),
 }
 
-/// What the daemon answered.
+/// A complete response of the daemon.
 #[derive(Debug)]
 pub(crate) struct Answer {
     /// The HTTP status.
     pub(crate) status: StatusCode,
-    /// What `Retry-After` asks for, if it is a number of seconds.
+    /// The value of `Retry-After`, if it is a number of seconds.
     pub(crate) retry_after: Option<Duration>,
-    /// The whole body.
+    /// The complete body.
     pub(crate) body: Bytes,
 }
 
 impl Answer {
-    /// The JSON of a success; null if it has no body.
+    /// Returns the JSON of a successful response, or null if it has no body.
     ///
     /// # Errors
-    /// What the daemon refused, in words.
+    /// The daemon refused the request, or the body is not JSON.
     pub(crate) fn json(&self) -> anyhow::Result<Value> {
         if !self.status.is_success() {
             bail!("{}", self.problem());
@@ -74,7 +74,7 @@ impl Answer {
         serde_json::from_slice(&self.body).context("the daemon's answer is not JSON")
     }
 
-    /// problem+json as people read it, each bad member on a line; any other body as it is.
+    /// Returns a problem+json body as text, with a line for each invalid member; any other body unchanged.
     pub(crate) fn problem(&self) -> String {
         let Ok(problem) = serde_json::from_slice::<Value>(&self.body) else {
             let text = String::from_utf8_lossy(&self.body);
@@ -85,7 +85,7 @@ impl Answer {
         };
         let mut lines = vec![format!("the daemon answered {}: {}", self.status, text(&problem, "title"))];
         let errors = problem.get("errors").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        // Where members are bad, the detail says no more than they do.
+        // If there are errors of members, the detail repeats them.
         if errors.is_empty() {
             lines.extend(Some(text(&problem, "detail")).filter(|detail| !detail.is_empty()));
         }
@@ -98,14 +98,14 @@ impl Answer {
     }
 }
 
-/// An answer that goes on: its connection ends with it.
+/// A response that is read piece by piece. Dropping it closes its connection.
 pub(crate) struct Stream {
     body: Incoming,
     _connection: Connection,
 }
 
 impl Stream {
-    /// The next piece; none at the end.
+    /// Returns the next piece of the body; none at the end.
     pub(crate) async fn next(&mut self) -> Option<anyhow::Result<Bytes>> {
         loop {
             match self.body.frame().await? {
@@ -120,23 +120,22 @@ impl Stream {
 }
 
 impl Client {
-    /// A client of the daemon at `http://host:port`, `https://host:port` or `unix:/path`, with an API key or none.
+    /// Returns a client of the daemon at `http://host:port`, `https://host:port` or `unix:/path`.
     pub(crate) fn new(url: &str, key: Option<String>) -> anyhow::Result<Self> {
         if let Some(path) = url.strip_prefix("unix:") {
             let target = Target::Unix(path.to_owned());
             return Ok(Self { target, authority: "localhost".to_owned(), key, authorities: None });
         }
-        let parsed = Url::parse(url).with_context(|| format!("'{url}' is not a URL"))?;
+        let parsed = Url::parse(url).with_context(|| format!("invalid address '{url}': expected an address such as http://127.0.0.1:8740 or unix:/run/postrider.sock"))?;
         let (Some(host), "http" | "https") = (parsed.host_str(), parsed.scheme()) else {
             bail!(
-                "'{url}' is not a daemon's address such as http://127.0.0.1:8740 or unix:/run/postrider.sock"
+                "invalid address '{url}': expected an address such as http://127.0.0.1:8740 or unix:/run/postrider.sock"
             );
         };
         let authority = format!("{host}:{}", parsed.port_or_known_default().unwrap_or(80));
         let target = if parsed.scheme() == "https" {
             let name = host.trim_matches(['[', ']']).to_owned();
-            let name =
-                ServerName::try_from(name).with_context(|| format!("'{host}' is not a host's name"))?;
+            let name = ServerName::try_from(name).with_context(|| format!("invalid host name '{host}'"))?;
             Target::Tls(authority.clone(), name)
         } else {
             Target::Tcp(authority.clone())
@@ -144,13 +143,14 @@ impl Client {
         Ok(Self { target, authority, key, authorities: None })
     }
 
-    /// The same, trusting the authorities of a PEM file alone, if one is given.
+    /// Trusts only the certificate authorities of a PEM file, if one is given.
     pub(crate) fn trusting(self, ca: Option<&Path>) -> anyhow::Result<Self> {
-        let authorities = ca.map(certificates).transpose().context("failed to use --ca")?;
+        let authorities =
+            ca.map(certificates).transpose().context("failed to read the certificates of --ca")?;
         Ok(Self { authorities, ..self })
     }
 
-    /// Gets a path and reads the answer whole.
+    /// Sends a GET request and reads the complete response.
     ///
     /// # Errors
     /// As [`post`](Self::post).
@@ -159,18 +159,18 @@ impl Client {
         self.answer(Request::get(path), Bytes::new()).await
     }
 
-    /// Posts a body and reads the answer whole.
+    /// Posts a body and reads the complete response.
     ///
     /// # Errors
-    /// No connection, no complete answer within a minute, or one that is too large.
+    /// The connection fails, the response is not complete within a minute, or it is too large.
     pub(crate) async fn post(&self, path: &str, content_type: &str, body: Bytes) -> anyhow::Result<Answer> {
         self.answer(Request::post(path).header(CONTENT_TYPE, content_type), body).await
     }
 
-    /// A call with a JSON body or none, and the JSON that it is answered with.
+    /// Sends a request with an optional JSON body and returns the JSON of the response.
     ///
     /// # Errors
-    /// As [`post`](Self::post), and every refusal.
+    /// As [`post`](Self::post), and every response that is not a success.
     pub(crate) async fn call(
         &self,
         method: Method,
@@ -187,10 +187,10 @@ impl Client {
         answer.await?.json()
     }
 
-    /// Gets an answer without an end, from after the event `last_id` on.
+    /// Opens an event stream that starts after the event `last_id`.
     ///
     /// # Errors
-    /// No connection, or a refusal; the latter as [`Refused`].
+    /// The connection fails, or the daemon refuses the request with [`Refused`].
     pub(crate) async fn open(&self, path: &str, last_id: Option<&str>) -> anyhow::Result<Stream> {
         let mut builder = Request::get(path).header(ACCEPT, "text/event-stream");
         if let Some(id) = last_id {
@@ -202,7 +202,7 @@ impl Client {
     async fn stream(&self, request: Request<Full<Bytes>>) -> anyhow::Result<Stream> {
         let opened = tokio::time::timeout(DEADLINE, self.send(request)).await;
         let (response, connection) = opened.with_context(|| {
-            format!("{} gave no answer within {} s", self.authority, DEADLINE.as_secs())
+            format!("{} did not answer within {} s", self.authority, DEADLINE.as_secs())
         })??;
         if response.status() == StatusCode::OK {
             return Ok(Stream { body: response.into_body(), _connection: connection });
@@ -210,30 +210,30 @@ impl Client {
         Err(Refused(read_answer(response).await?.problem()).into())
     }
 
-    /// Posts nothing and gets an answer of any length.
+    /// Posts an empty body and returns a response of any length.
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub(crate) async fn pour(&self, path: &str) -> anyhow::Result<Stream> {
+    pub(crate) async fn post_stream(&self, path: &str) -> anyhow::Result<Stream> {
         self.stream(self.request(Request::post(path), Bytes::new())?).await
     }
 
     async fn answer(&self, builder: Builder, body: Bytes) -> anyhow::Result<Answer> {
         let request = self.request(builder, body)?;
         let exchange = async {
-            // The connection ends with the answer.
+            // The connection is closed after the response.
             let (response, _connection) = self.send(request).await?;
             read_answer(response).await
         };
         let exchange = tokio::time::timeout(DEADLINE, exchange).await;
         exchange
-            .with_context(|| format!("{} gave no answer within {} s", self.authority, DEADLINE.as_secs()))?
+            .with_context(|| format!("{} did not answer within {} s", self.authority, DEADLINE.as_secs()))?
     }
 
-    /// A request with what each has: the host, and the key if there is one.
+    /// Completes a request with the host and the API key.
     ///
     /// # Errors
-    /// The key or the path cannot be sent.
+    /// The key or the path contains characters that are not printable ASCII.
     pub(crate) fn request(&self, builder: Builder, body: Bytes) -> anyhow::Result<Request<Full<Bytes>>> {
         let mut builder = builder.header(HOST, &self.authority);
         if let Some(key) = &self.key {
@@ -250,7 +250,7 @@ impl Client {
             Some(authorities) => {
                 let mut roots = RootCertStore::empty();
                 let (added, _) = roots.add_parsable_certificates(authorities.iter().cloned());
-                anyhow::ensure!(added > 0, "failed to use --ca: no certificate in it can be read");
+                anyhow::ensure!(added > 0, "the file of --ca contains no usable certificate");
                 builder.with_root_certificates(roots).with_no_client_auth()
             }
         };
@@ -261,29 +261,32 @@ impl Client {
         let (mut sender, running) = self.connect().await?;
         let mut connection = JoinSet::new();
         connection.spawn(running);
-        let response = sender.send_request(request).await.context("the daemon broke off")?;
+        let response = sender
+            .send_request(request)
+            .await
+            .context("the daemon closed the connection without an answer")?;
         Ok((response, connection))
     }
 
-    /// A connection, for many requests. It lives while whoever takes it polls the future.
+    /// Opens a connection for many requests. The caller must poll the future to drive it.
     ///
     /// # Errors
-    /// There is nobody to connect to.
-    pub(crate) async fn connect(&self) -> anyhow::Result<(SendRequest<Full<Bytes>>, Running)> {
+    /// The connection or the TLS handshake fails.
+    pub(crate) async fn connect(&self) -> anyhow::Result<(SendRequest<Full<Bytes>>, Driver)> {
         match &self.target {
-            Target::Tcp(address) => shake_hands(connect(address).await?).await,
+            Target::Tcp(address) => handshake(connect(address).await?).await,
             Target::Tls(address, name) => {
                 let (stream, connector) = (connect(address).await?, self.connector()?);
                 let stream = connector.connect(name.clone(), stream).await.with_context(|| {
-                    format!("failed to speak TLS with {address} (its authority not known here? name it: --ca FILE)")
+                    format!("failed to establish TLS with {address}: if its certificate authority is private, use --ca FILE")
                 })?;
-                shake_hands(stream).await
+                handshake(stream).await
             }
             Target::Unix(path) => {
                 let stream = UnixStream::connect(path).await.with_context(|| {
-                    format!("failed to reach the daemon at unix:{path} (is `postrider serve` running?)")
+                    format!("failed to connect to the daemon at unix:{path}: is `postrider serve` running?")
                 })?;
-                shake_hands(stream).await
+                handshake(stream).await
             }
         }
     }
@@ -292,24 +295,24 @@ impl Client {
 async fn connect(address: &str) -> anyhow::Result<TcpStream> {
     let stream = TcpStream::connect(address).await;
     let stream = stream.with_context(|| {
-        format!("failed to reach the daemon at {address} (is `postrider serve` running?)")
+        format!("failed to connect to the daemon at {address}: is `postrider serve` running?")
     })?;
     stream.set_nodelay(true)?;
     Ok(stream)
 }
 
-/// What the daemon refused, in words: asking again would not help.
+/// The daemon refused the request. Repeating it does not help.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Refused(String);
 
-/// Drives a connection; dropping it ends it.
+/// The task that drives a connection. Dropping it closes the connection.
 type Connection = JoinSet<Result<(), hyper::Error>>;
 
-/// A connection at work.
-pub(crate) type Running = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
+/// The future that drives a connection.
+pub(crate) type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
 
-async fn shake_hands<S>(stream: S) -> anyhow::Result<(SendRequest<Full<Bytes>>, Running)>
+async fn handshake<S>(stream: S) -> anyhow::Result<(SendRequest<Full<Bytes>>, Driver)>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -317,15 +320,17 @@ where
     Ok((sender, Box::pin(connection)))
 }
 
-/// Reads an answer to its end.
+/// Reads a response to its end.
 ///
 /// # Errors
-/// It breaks off or is too large.
+/// The connection breaks, or the response is too large.
 pub(crate) async fn read_answer(response: Response<Incoming>) -> anyhow::Result<Answer> {
     let (head, body) = response.into_parts();
     let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
-    let body =
-        body.map_err(|error| anyhow::anyhow!(error)).context("the daemon's answer broke off")?.to_bytes();
+    let body = body
+        .map_err(|error| anyhow::anyhow!(error))
+        .context("the daemon closed the connection during its answer")?
+        .to_bytes();
     Ok(Answer { status: head.status, retry_after: retry_after(&head.headers), body })
 }
 

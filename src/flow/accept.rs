@@ -25,7 +25,7 @@ use super::lane::{Lane, Route};
 use crate::model::event::EventContent;
 use crate::model::id::SubscriptionId;
 use crate::rules::matcher::{Candidate, Matches};
-use crate::store::{Append, Earlier, Once, OnceKey, QueueFull, StoreError, Target};
+use crate::store::{Append, Idempotent, IdempotentRequest, QueueFull, RecordedResult, StoreError, Target};
 
 /// The time that a sender is asked to wait if the queue is full.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -77,9 +77,9 @@ impl Flow {
         body: BodyPermit,
     ) -> Result<Vec<Accepted>, AcceptError> {
         match self.submit(sender, contents, body, None).await? {
-            Once::Made(accepted) => Ok(accepted),
+            Idempotent::Made(accepted) => Ok(accepted),
             // Without a key nothing is a repetition.
-            Once::Repeated(_) | Once::Mismatch => Err(AcceptError::KeyReused),
+            Idempotent::Repeated(_) | Idempotent::Mismatch => Err(AcceptError::KeyReused),
         }
     }
 
@@ -93,14 +93,14 @@ impl Flow {
         &self,
         contents: Vec<EventContent>,
         body: BodyPermit,
-        key: OnceKey,
+        key: IdempotentRequest,
     ) -> Result<(Vec<Accepted>, bool), AcceptError> {
         match self.submit(Sender::Client, contents, body, Some(key)).await? {
-            Once::Made(accepted) => Ok((accepted, false)),
-            Once::Repeated(Earlier::Events(events)) => {
+            Idempotent::Made(accepted) => Ok((accepted, false)),
+            Idempotent::Repeated(RecordedResult::Events(events)) => {
                 Ok((events.into_iter().map(Accepted::from).collect(), true))
             }
-            Once::Repeated(_) | Once::Mismatch => Err(AcceptError::KeyReused),
+            Idempotent::Repeated(_) | Idempotent::Mismatch => Err(AcceptError::KeyReused),
         }
     }
 
@@ -110,8 +110,8 @@ impl Flow {
         sender: Sender,
         contents: Vec<EventContent>,
         body: BodyPermit,
-        key: Option<OnceKey>,
-    ) -> Result<Once<Vec<Accepted>>, AcceptError> {
+        key: Option<IdempotentRequest>,
+    ) -> Result<Idempotent<Vec<Accepted>>, AcceptError> {
         let began = self.clock.instant();
         self.check_open(sender)?;
         let full = || self.queue_full();
@@ -125,15 +125,15 @@ impl Flow {
         let flow = self.clone();
         let done = move |result| {
             let accepted = flow.enqueue_accepted(result, routes, permit, began);
-            if let Ok(Once::Made(accepted)) = &accepted {
+            if let Ok(Idempotent::Made(accepted)) = &accepted {
                 flow.count_accepted(accepted, began);
             }
             // The sender may have disconnected. Its events are accepted all the same.
             drop(answer.send(accepted));
         };
         match key {
-            Some(key) => place.append_once(key, appends, done),
-            None => place.append(appends, move |result| done(result.map(Once::Made))),
+            Some(key) => place.append_idempotent(key, appends, done),
+            None => place.append(appends, move |result| done(result.map(Idempotent::Made))),
         }
         Ok(answered.await.unwrap_or(Err(StoreError::Closed))?)
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::model::id::EventId;
-use crate::store::{EarlierEvent, StoreError};
+use crate::store::{RecordedEvent, StoreError};
 
 /// The result of submitting an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,8 +16,8 @@ pub struct Accepted {
     pub duplicate: bool,
 }
 
-impl From<EarlierEvent> for Accepted {
-    fn from(EarlierEvent { id, matched, duplicate }: EarlierEvent) -> Self {
+impl From<RecordedEvent> for Accepted {
+    fn from(RecordedEvent { id, matched, duplicate }: RecordedEvent) -> Self {
         let matched = if duplicate { 0 } else { usize::try_from(matched).unwrap_or(usize::MAX) };
         Self { id, matched, duplicate }
     }

@@ -25,7 +25,7 @@ use super::lane::{Lane, LaneDelivery, Route};
 use super::stream::StreamEvent;
 use crate::model::delivery::{Delivery, Progress};
 use crate::model::id::DeliveryId;
-use crate::store::{Appended, Once, Settlement, StoreError};
+use crate::store::{Appended, Idempotent, Settlement, StoreError};
 
 /// The lanes that get an event, and how its delivery reaches each of them.
 pub(super) type Routes = Vec<(Arc<Lane>, Route)>;
@@ -49,13 +49,13 @@ impl Flow {
     /// all rows are written, so that senders cannot outrun the writing of rows.
     pub(super) fn enqueue_accepted(
         &self,
-        result: Result<Once<Vec<Appended>>, StoreError>,
+        result: Result<Idempotent<Vec<Appended>>, StoreError>,
         routes: Vec<Routes>,
         permit: QueuePermit,
         began: Instant,
-    ) -> Result<Once<Vec<Accepted>>, StoreError> {
+    ) -> Result<Idempotent<Vec<Accepted>>, StoreError> {
         let appended = match result {
-            Ok(Once::Made(appended)) => appended,
+            Ok(Idempotent::Made(appended)) => appended,
             other => {
                 for routes in routes {
                     self.release_places(routes);
@@ -68,7 +68,7 @@ impl Flow {
         let accepted =
             events.map(|(event, routes)| self.enqueue_event(event, routes, began, &mut rowless)).collect();
         self.persist_rowless(rowless, Some(permit));
-        Ok(Once::Made(accepted))
+        Ok(Idempotent::Made(accepted))
     }
 
     fn enqueue_event(
@@ -153,7 +153,7 @@ impl Flow {
         tokio::time::sleep(ROWS_WRITTEN_AFTER).await;
         for some in rowless.chunks(ROWS_PER_STEP) {
             let deliveries: Vec<Delivery> = some.iter().map(|(_, delivery)| delivery.clone()).collect();
-            if let Err(error) = self.commit(|place, done| place.park(deliveries, done)).await {
+            if let Err(error) = self.commit(|place, done| place.enqueue(deliveries, done)).await {
                 return tracing::error!(%error, "failed to enqueue deliveries on disk");
             }
             for (lane, Delivery { id, .. }) in some {
@@ -206,9 +206,9 @@ impl Flow {
 }
 
 /// Converts the outcome of a step that made nothing.
-fn without_result<T, U>(once: Once<T>) -> Once<U> {
+fn without_result<T, U>(once: Idempotent<T>) -> Idempotent<U> {
     match once {
-        Once::Repeated(earlier) => Once::Repeated(earlier),
-        Once::Made(_) | Once::Mismatch => Once::Mismatch,
+        Idempotent::Repeated(earlier) => Idempotent::Repeated(earlier),
+        Idempotent::Made(_) | Idempotent::Mismatch => Idempotent::Mismatch,
     }
 }

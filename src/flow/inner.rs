@@ -29,7 +29,7 @@ use crate::model::id::IdSequence;
 use crate::model::time::{Clock, Timestamp};
 use crate::net::Client;
 use crate::rules::matcher::{Index, IndexWriter};
-use crate::store::{Bookmark, Place, Reader, Store, StoreError};
+use crate::store::{EventCursor, Reader, Store, StoreError, WriteSlot};
 
 /// A handle to the journey. Clones are cheap and refer to the same journey.
 #[derive(Clone)]
@@ -45,7 +45,7 @@ pub struct FlowInner {
     /// Notified when there may be notices to mail, or the mail settings have changed.
     pub(super) mail_wake: Notify,
     /// The last notice that was mailed.
-    pub(super) bookmark: Bookmark,
+    pub(super) bookmark: EventCursor,
     pub(super) timings: Timings,
     pub(super) traces: Traces,
     pub(super) stream: Arc<Stream>,
@@ -156,7 +156,7 @@ impl Flow {
     /// A step that has its place in the committer's queue is made even if this future is dropped.
     pub(super) async fn commit<T: Send + 'static>(
         &self,
-        step: impl FnOnce(Place, Box<dyn FnOnce(Result<T, StoreError>) + Send>),
+        step: impl FnOnce(WriteSlot, Box<dyn FnOnce(Result<T, StoreError>) + Send>),
     ) -> Result<T, StoreError> {
         let place = self.store.reserve().await?;
         let (answer, answered) = oneshot::channel();
@@ -193,7 +193,7 @@ impl Flow {
     /// # Errors
     /// The log has failed.
     pub async fn heartbeat(&self) -> Result<(), StoreError> {
-        self.commit(Place::beat).await?;
+        self.commit(WriteSlot::beat).await?;
         self.timers.request_round().await;
         Ok(())
     }

@@ -197,7 +197,7 @@ async fn converse(stream: TcpStream, acceptor: TlsAcceptor, state: Arc<State>) {
     drop(connection.await);
 }
 
-/// Makes concurrent requests that must post_successfully.
+/// Makes concurrent requests, all of which must succeed.
 async fn post_successfully(client: &Client, url: &Url, tls: &Tls, count: usize) {
     for exchange in join_all((0..count).map(|_| post_with(client, url, tls))).await {
         assert_eq!((exchange.outcome, exchange.excerpt), (Outcome::Success { status: 200 }, b"ok".to_vec()));

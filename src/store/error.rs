@@ -4,8 +4,6 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::disk::secret_cipher::{KeyError, SealError};
-
 /// A step or a read that the store could not do.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
@@ -18,12 +16,17 @@ pub enum StoreError {
     /// The committer has ended, so that the step was not done.
     #[error("use the log: it is closed")]
     Closed,
-    /// sled could not read or write.
+    /// The storage engine could not read or write.
     #[error("use the log: {0}")]
-    Sled(#[from] sled::Error),
-    /// The disk could not be asked what it has left.
-    #[error("use the log: {0}")]
-    Disk(#[from] rustix::io::Errno),
+    Engine(#[from] EngineError),
+    /// The operating system could not report the free space of the disk.
+    #[error("read the free disk space of {path}: {error}", path = path.display())]
+    DiskSpace {
+        /// The store's directory.
+        path: PathBuf,
+        /// The underlying error.
+        error: Arc<io::Error>,
+    },
     /// A row is not what this version writes.
     #[error("read row {key} of {tree}: {problem}; restore the log from a backup: postrider restore FILE")]
     Corrupt {
@@ -47,7 +50,7 @@ pub enum StoreError {
     },
     /// A bookmark could not be read or written.
     #[error("use {path}: {error}", path = path.display())]
-    Bookmark {
+    EventCursor {
         /// The file.
         path: PathBuf,
         /// Why not.
@@ -55,7 +58,7 @@ pub enum StoreError {
     },
     /// The witness file could not be written.
     #[error("write {path}: {error}", path = path.display())]
-    Witness {
+    CommitMarker {
         /// The file.
         path: PathBuf,
         /// Why not.
@@ -66,6 +69,26 @@ pub enum StoreError {
 impl StoreError {
     pub(in crate::store) fn corrupt(tree: &'static str, key: &[u8], problem: impl Into<String>) -> Self {
         Self::Corrupt { tree, key: hex::encode(key), problem: problem.into() }
+    }
+}
+
+/// An error of the storage engine, as text: the engine's own types stay inside the store.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text}")]
+pub struct EngineError {
+    text: Arc<str>,
+    damage: Option<Arc<str>>,
+}
+
+impl EngineError {
+    /// Describes an error. `damage` says what is wrong with the engine's files, if they are the cause.
+    pub(in crate::store) fn new(text: &str, damage: Option<&str>) -> Self {
+        Self { text: text.into(), damage: damage.map(Arc::from) }
+    }
+
+    /// Returns what is wrong with the engine's files, if they are the cause.
+    pub(in crate::store) fn damage(&self) -> Option<&str> {
+        self.damage.as_deref()
     }
 }
 
@@ -195,3 +218,38 @@ pub enum OpenError {
         error: StoreError,
     },
 }
+
+/// Why the key file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// Nothing is there, and something is sealed.
+    #[error(
+        "it is missing, and the secrets of subscriptions are sealed with it: put it back from where it is kept; \
+         without it they cannot be read, and no new one is made"
+    )]
+    Missing,
+    /// It is another one.
+    #[error(
+        "it is another key than the one that the secrets of subscriptions are sealed with: put that one back"
+    )]
+    Wrong,
+    /// It is not of a key's length.
+    #[error(
+        "it has {0} bytes instead of 32, so it is damaged or no key file: put it back from where it is kept"
+    )]
+    Length(u64),
+    /// Others can read or write it.
+    #[error("its mode {:04o} lets others than its owner at it: chmod 600, and consider the key known", .0)]
+    Exposed(u32),
+    /// It cannot be read.
+    #[error("it cannot be read: {0}")]
+    Unreadable(io::Error),
+    /// It cannot be made.
+    #[error("it cannot be made: {0}")]
+    Create(io::Error),
+}
+
+/// The operating system gave no random bytes, or the value is too large to be sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("seal a secret: the operating system gave no random bytes")]
+pub struct SealError;

@@ -5,7 +5,7 @@
 
 use std::fmt::Debug;
 
-use super::disk::secret_cipher::Vault;
+use super::disk::secret_cipher::SecretCipher;
 use super::rows::record::{self, RecordError};
 use crate::model::id::{DeliveryId, EventId, ReplayId, SubscriptionId};
 
@@ -26,7 +26,7 @@ pub fn record(kind: u8, bytes: &[u8]) {
         ),
         1 => long(bytes, |bytes| record::read_delivery(DeliveryId::from_bits(bits), bytes), record::delivery),
         2 => long(bytes, record::read_replay, |deliveries| record::replay(deliveries)),
-        3 => long(bytes, record::read_once, record::once),
+        3 => long(bytes, record::read_idempotency, record::once),
         4 => short(bytes, record::read_health, record::health),
         5 => short(bytes, |bytes| record::read_job(ReplayId::from_bits(bits), bytes), record::job),
         6 => short(bytes, record::read_meta, record::meta),
@@ -82,13 +82,13 @@ fn with_length(bytes: &[u8]) -> Vec<u8> {
 
 /// Sealed anew each time, so that it is the values that are compared.
 fn subscription(bytes: &[u8]) {
-    let (id, vault) = (SubscriptionId::from_bits(7), Vault::new(&[7; 32]));
-    let Ok(value) = record::read_subscription(id, &with_length(bytes), &vault) else { return };
+    let (id, cipher) = (SubscriptionId::from_bits(7), SecretCipher::new(&[7; 32]));
+    let Ok(value) = record::read_subscription(id, &with_length(bytes), &cipher) else { return };
     // What is too long to be sealed is refused when it is written.
-    let Ok(written) = record::subscription(&value, &vault) else { return };
-    assert_eq!(record::read_subscription(id, &written, &vault).as_ref(), Ok(&value));
+    let Ok(written) = record::subscription(&value, &cipher) else { return };
+    assert_eq!(record::read_subscription(id, &written, &cipher).as_ref(), Ok(&value));
     for end in pieces(written.len()) {
-        let torn = record::read_subscription(id, written.get(..end).unwrap_or_default(), &vault);
+        let torn = record::read_subscription(id, written.get(..end).unwrap_or_default(), &cipher);
         assert!(torn.is_err(), "the first {end} of {} bytes read as a whole", written.len());
     }
 }

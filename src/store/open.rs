@@ -11,37 +11,38 @@ use std::time::Duration;
 
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
-use sled::Db;
 use tokio::sync::mpsc;
 
 use self::migration::Migration;
 use self::scan::{Scan, count, scan};
-use super::disk::cursor::Bookmark;
+use super::disk::cursor::EventCursor;
 use super::disk::files::{Files, Released};
 use super::disk::fsync;
 use super::disk::panic_guard;
-use super::disk::secret_cipher::{self, Vault};
+use super::disk::secret_cipher::{self, SecretCipher};
 use super::error::{OpenError, StoreError};
 use super::memory::index::IndexState;
-use super::memory::shared::{Fresh, Ledger};
+use super::memory::shared::{RowlessDelivery, SharedState};
 use super::read::reader::Reader;
-use super::rows::engine::open_sled;
+use super::rows::change_feed::ChangeFeed;
+use super::rows::engine::Engine;
 use super::rows::key::{TABLES, Table};
 use super::rows::record::{FORMAT, Meta};
-use super::rows::tables::{Draft, Tables, sealed_by};
+use super::rows::tables::{Tables, sealed_by};
+use super::rows::write_batch::WriteBatch;
 use super::write::committer::Committer;
 use super::write::dedup::Dedup;
 use super::write::idempotency_keys::Keys;
 use super::write::queue::Store;
 use super::write::step::Poison;
-use super::write::watchdog::{PATIENCE, Pulse};
-use super::write::writer::Applier;
+use super::write::watchdog::{CommitWatchdog, STUCK_AFTER};
+use super::write::writer::Writer;
 use crate::model::id::{IdSequence, SubscriptionId};
 use crate::model::subscription::{HealthState, Subscription};
 use crate::model::time::Clock;
 
 /// How long an attempt to close a log that does not open is waited for.
-const CLOSES_WITHIN: Duration = Duration::from_secs(2);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Where sled has the rows, below the store's directory.
 const DATA_FILE: &str = "log/db";
@@ -73,11 +74,11 @@ pub struct Opened {
     /// Every subscription, deleted ones included, with its health, by id.
     pub subscriptions: Vec<(Subscription, HealthState)>,
     /// The deliveries that had not been tried, parked or settled, oldest first.
-    pub fresh: Vec<Fresh>,
+    pub fresh: Vec<RowlessDelivery>,
     /// The lanes with rows in them, and how many rows each has; those of deleted subscriptions are to be cleared.
     pub lanes: Vec<(SubscriptionId, u64)>,
     /// How far notices were mailed.
-    pub mailed: Bookmark,
+    pub mailed: EventCursor,
     /// Tells when all of it has been dropped again.
     pub released: Released,
 }
@@ -121,115 +122,107 @@ fn open_caught(
         Err(OpenError::Unreadable { root, path, problem })
     });
     if opened.is_err() {
-        let_go(held);
+        close_in_background(held);
     }
     opened
 }
 
 /// Closes what does not open. sled waits for its own thread then, for ever if that has panicked on the damage: after a
 /// while it is left alone, to the end of the process.
-fn let_go(db: Option<Db>) {
-    let Some(db) = db else { return };
+fn close_in_background(engine: Option<Engine>) {
+    let Some(engine) = engine else { return };
     let (done, closed) = std::sync::mpsc::sync_channel::<()>(0);
     let close = move || {
-        drop(db);
+        drop(engine);
         drop(done);
     };
     let begun = std::thread::Builder::new().name("store-close".to_owned()).spawn(close);
-    if begun.is_ok() && closed.recv_timeout(CLOSES_WITHIN) == Err(RecvTimeoutError::Timeout) {
+    if begun.is_ok() && closed.recv_timeout(CLOSE_TIMEOUT) == Err(RecvTimeoutError::Timeout) {
         tracing::warn!("sled does not let go of the log that did not open");
     }
 }
 
 /// What an error of the log while it is opened means.
-fn refusal(root: &Path, error: StoreError) -> OpenError {
-    use sled::Error::{Corruption, Io, ReportableBug, Unsupported};
-    use std::io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
-    let problem = match error {
-        StoreError::Sled(Corruption { at, .. }) => {
-            let place = at.map(|at| format!(" at {at:?}")).unwrap_or_default();
-            format!("a page{place} does not match its checksum")
-        }
-        StoreError::Sled(ReportableBug(problem) | Unsupported(problem)) => problem,
-        StoreError::Sled(Io(error)) if matches!(error.kind(), UnexpectedEof | InvalidData | InvalidInput) => {
-            error.to_string()
-        }
-        error => return OpenError::Store { path: root.to_owned(), error },
+fn open_error(root: &Path, error: StoreError) -> OpenError {
+    let damage = match &error {
+        StoreError::Engine(error) => error.damage(),
+        _ => None,
     };
-    OpenError::Unreadable { root: root.to_owned(), path: root.join(DATA_FILE), problem }
+    match damage.map(str::to_owned) {
+        Some(problem) => OpenError::Unreadable { root: root.to_owned(), path: root.join(DATA_FILE), problem },
+        None => OpenError::Store { path: root.to_owned(), error },
+    }
 }
 
 fn open_locked(
     files: Files,
     options: &StoreOptions,
     (clock, rng): (Clock, StdRng),
-    held: &mut Option<Db>,
+    held: &mut Option<Engine>,
     progress: &mut dyn FnMut(&str),
 ) -> Result<Opened, OpenError> {
-    let failed = |error| refusal(&options.path, error);
-    let db = open_sled(&files.log(), options.cache_bytes).map_err(|error| failed(error.into()))?;
-    *held = Some(db.clone());
-    let tables = Tables::open(db).map_err(|error| failed(error.into()))?;
+    let failed = |error| open_error(&options.path, error);
+    let engine = Engine::open(&files.log(), options.cache_bytes).map_err(failed)?;
+    *held = Some(engine.clone());
+    let tables = Tables::open(engine).map_err(failed)?;
     let meta = read_meta(&tables, &files)?;
     let key = options.key_file.clone().unwrap_or_else(|| secret_cipher::default_path(&options.path));
-    let vault = Vault::open(&key, sealed_by(&tables).map_err(failed)?).map_err(|error| OpenError::Key {
-        path: options.path.clone(),
-        key,
-        error,
-    })?;
-    let mut reader = Reader { tables, ledger: Arc::default(), vault, files: Arc::new(files) };
+    let cipher = SecretCipher::open(&key, sealed_by(&tables).map_err(failed)?)
+        .map_err(|error| OpenError::Key { path: options.path.clone(), key, error })?;
+    let mut reader = Reader { tables, shared: Arc::default(), cipher, files: Arc::new(files) };
     let (meta, is_migrated) = migrated(&reader, meta, progress)?;
     let scan = scan(&reader, &meta, progress).map_err(failed)?;
     verify(&reader.files, &meta, &scan.counts)?;
     let last_id = last_id(&reader, &scan.index).map_err(failed)?;
     let Scan { subscriptions, plain, state, index, seen, lanes, buckets: [senders, keys], .. } = scan;
     let fresh = state.fresh().collect();
-    reader.ledger = Arc::new(Ledger::new(state, index, seen));
+    reader.shared = Arc::new(SharedState::new(state, index, seen));
     let poison = Poison::default();
-    let now = clock.instant();
-    let mut applier = Applier {
+    let (now, instant) = (clock.now(), clock.instant());
+    let mut writer = Writer {
         reader: reader.clone(),
-        meta,
+        feed: ChangeFeed::new(reader.tables.clone(), meta),
         ids: IdSequence::after(last_id, rng),
         last_id,
         clock,
+        now,
         dedup: Dedup::new(options.dedup_window, senders),
         keys: Keys::new(keys),
-        draft: Draft::default(),
-        events_in_draft: 0,
+        batch: WriteBatch::default(),
+        events_in_batch: 0,
         releases: std::collections::HashMap::new(),
         swept_to: 0,
         held_to: 0,
         revisit: BTreeSet::new(),
-        tee: std::sync::Weak::new(),
-        pulse: Arc::new(Pulse::default()),
+        backup: std::sync::Weak::new(),
+        watchdog: Arc::new(CommitWatchdog::default()),
         poison: poison.clone(),
-        flushing_since: now,
+        flushing_since: instant,
         #[cfg(test)]
         fail_flush_after: None,
         #[cfg(test)]
         fail_write_after: None,
     };
-    seal_plain(&mut applier, &plain).map_err(failed)?;
-    probe(&mut applier, options)?;
+    seal_plain(&mut writer, &plain).map_err(failed)?;
+    probe(&mut writer, options)?;
     if is_migrated || !reader.files.is_marked() {
         reader.files.mark(FORMAT)?;
     }
-    applier.seal_if_full().map_err(failed)?;
+    writer.write_segment_if_full().map_err(failed)?;
     let (sender, queue) = mpsc::channel(options.queue_steps_max.max(1));
-    let committer = Committer { queue, applier, witness: reader.files.witness() };
+    let committer = Committer { queue, writer, witness: reader.files.witness() };
     let (store, released) = (Store { queue: sender, poison }, reader.files.released());
-    let mailed = Bookmark::new(reader.files.mailed());
+    let mailed = EventCursor::new(reader.files.mailed());
     Ok(Opened { store, reader, committer, subscriptions, fresh, lanes, mailed, released })
 }
 
 /// Writes anew what an earlier version stored with its secrets as they are.
-fn seal_plain(applier: &mut Applier, plain: &[Subscription]) -> Result<(), StoreError> {
+fn seal_plain(writer: &mut Writer, plain: &[Subscription]) -> Result<(), StoreError> {
     for subscription in plain {
-        applier.put_subscription(subscription, None)?;
-        applier.cut_if_full()?;
+        writer.put_subscription(subscription, None)?;
+        writer.write_batch_if_full()?;
     }
-    applier.cut()?;
+    writer.write_batch()?;
     if !plain.is_empty() {
         tracing::info!(
             subscriptions = plain.len(),
@@ -241,7 +234,7 @@ fn seal_plain(applier: &mut Applier, plain: &[Subscription]) -> Result<(), Store
 
 fn read_meta(tables: &Tables, files: &Files) -> Result<Meta, OpenError> {
     let path = || files.root.clone();
-    let failed = |error| refusal(&files.root, error);
+    let failed = |error| open_error(&files.root, error);
     if let Some(found) = tables.format().map_err(failed)?.filter(|found| *found > FORMAT) {
         return Err(OpenError::Format { path: path(), found, known: FORMAT });
     }
@@ -259,7 +252,7 @@ fn migrated(reader: &Reader, meta: Meta, progress: &mut dyn FnMut(&str)) -> Resu
     if meta.format == FORMAT {
         return Ok((meta, false));
     }
-    let failed = |error| refusal(&reader.files.root, error);
+    let failed = |error| open_error(&reader.files.root, error);
     // Nothing is rewritten before all of it is known to be as it was left.
     let counts = count(&reader.tables, progress).map_err(failed)?;
     verify(&reader.files, &meta, &counts)?;
@@ -291,15 +284,15 @@ fn last_id(reader: &Reader, index: &IndexState) -> Result<u128, StoreError> {
 }
 
 /// Writes the meta row and flushes: refuses to go on unless that forces the log to the disk.
-fn probe(applier: &mut Applier, options: &StoreOptions) -> Result<(), OpenError> {
+fn probe(writer: &mut Writer, options: &StoreOptions) -> Result<(), OpenError> {
     let before = fsync::syncs();
-    let pulse = Arc::new(Pulse::default());
-    let watch = pulse.watch(PATIENCE, Some(applier.reader.clone()));
+    let watchdog = Arc::new(CommitWatchdog::default());
+    let watch = watchdog.watch(STUCK_AFTER, Some(writer.reader.flusher()));
     let watch = watch.map_err(|error| OpenError::Io { doing: "watch", path: options.path.clone(), error })?;
-    pulse.begin();
-    let written = applier.write().and_then(|()| applier.flush());
+    watchdog.commit_began();
+    let written = writer.write().and_then(|()| writer.flush());
     drop(watch);
-    written.map_err(|error| refusal(&options.path, error))?;
+    written.map_err(|error| open_error(&options.path, error))?;
     if fsync::syncs() == before {
         return Err(OpenError::NotDurable { path: options.path.clone() });
     }

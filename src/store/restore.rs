@@ -9,14 +9,15 @@ use ring::digest::{Context, SHA256};
 
 use super::disk::files::Files;
 use super::disk::fsync;
-use super::disk::secret_cipher::{self, KeyError, KeyId, Vault};
-use super::error::{OpenError, StoreError};
+use super::disk::secret_cipher::{self, KeyId, SecretCipher};
+use super::error::{KeyError, OpenError, StoreError};
 use super::read::backup::{DIGEST, HEADER, MAGIC, META, PUT, REMOVE, ROW, VERSION};
-use super::rows::engine::open_sled;
+use super::rows::engine::Engine;
 use super::rows::key::Table;
 use super::rows::record::FORMAT;
 use super::rows::record::{self, Meta};
-use super::rows::tables::{Draft, Tables};
+use super::rows::tables::Tables;
+use super::rows::write_batch::WriteBatch;
 use crate::model::time::Timestamp;
 
 /// No frame is longer: a row has at most 7,000 bytes.
@@ -312,7 +313,7 @@ pub fn restore(
         (Some(id), None) => return Err(RestoreError::KeyNeeded { id: hex::encode(id) }),
         (id, Some(path)) => {
             let unfit = |error| RestoreError::Key { path: path.to_owned(), error };
-            Vault::check(path, id).map_err(unfit)?;
+            SecretCipher::check(path, id).map_err(unfit)?;
             Some(fs::read(path).map_err(failed("read", path))?)
         }
         (None, None) => None,
@@ -352,8 +353,8 @@ fn build(
     progress: RestoreProgress<'_>,
 ) -> Result<(), RestoreError> {
     let files = Files::lock(building)?;
-    let db = open_sled(&files.log(), CACHE_BYTES).map_err(StoreError::from)?;
-    let tables = Tables::open(db).map_err(StoreError::from)?;
+    let engine = Engine::open(&files.log(), CACHE_BYTES)?;
+    let tables = Tables::open(engine)?;
     let mut meta = Meta { format: checked.meta.format, ..Meta::default() };
     for (pass, doing) in [(true, "writing"), (false, "catching up")] {
         meta = load(backup, &tables, meta, (pass, doing), progress)?;
@@ -365,9 +366,9 @@ fn build(
         return Err(RestoreError::Changed { path: backup.to_owned(), problem });
     }
     let commit_seq = checked.meta.commit_seq.saturating_sub(1);
-    tables.apply(&Draft::default(), &Meta { commit_seq, ..checked.meta.clone() })?;
+    tables.apply(&WriteBatch::default(), &Meta { commit_seq, ..checked.meta.clone() })?;
     let before = fsync::syncs();
-    tables.db().flush().map_err(StoreError::from)?;
+    tables.flush()?;
     if fsync::syncs() == before {
         return Err(OpenError::NotDurable { path: building.to_owned() }.into());
     }
@@ -386,13 +387,13 @@ fn load(
     progress: RestoreProgress<'_>,
 ) -> Result<Meta, RestoreError> {
     let mut frames = Frames::open(backup)?;
-    let mut draft = Draft::default();
+    let mut batch = WriteBatch::default();
     let mut told = 0;
     loop {
         let (kind, body) = frames.next()?;
-        if draft.len() >= ROWS_MAX || draft.bytes() >= BYTES_MAX || kind == META {
-            meta = tables.apply(&draft, &meta)?;
-            draft = Draft::default();
+        if batch.len() >= ROWS_MAX || batch.bytes() >= BYTES_MAX || kind == META {
+            meta = tables.apply(&batch, &meta)?;
+            batch = WriteBatch::default();
         }
         if kind == META {
             return Ok(meta);
@@ -402,8 +403,8 @@ fn load(
             let (table, key, value) =
                 row.ok_or_else(|| frames.changed("it has changed since it was checked"))?;
             match value {
-                Some(value) => draft.put(table, key, value),
-                None => draft.remove(table, key),
+                Some(value) => batch.put(table, key, value),
+                None => batch.remove(table, key),
             }
         }
         if frames.at - told > PROGRESS_BYTES {

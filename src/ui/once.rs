@@ -9,7 +9,7 @@ use super::form::Form;
 use super::guard;
 use super::viewer::Viewer;
 use crate::api::request::idempotency::IdempotencyKeyHeader;
-use crate::store::OnceKey;
+use crate::store::IdempotentRequest;
 
 /// A key for a form that is about to be shown.
 pub(super) fn fresh() -> String {
@@ -17,7 +17,7 @@ pub(super) fn fresh() -> String {
 }
 
 /// The key that a form was sent with, for all that it asks for.
-pub(super) fn of(viewer: &Viewer, route: &str, form: &Form, asked: &[u8]) -> Option<OnceKey> {
+pub(super) fn of(viewer: &Viewer, route: &str, form: &Form, asked: &[u8]) -> Option<IdempotentRequest> {
     IdempotencyKeyHeader::from_form(&viewer.name, route, form.get("once")).with_body(asked)
 }
 

@@ -61,7 +61,7 @@ fn check_prints_what_is_in_force_or_every_problem() {
     let checked = run(&["check", "--config", &bad]);
     assert_eq!(checked.status.code(), Some(1));
     for part in [
-        "2 problems in the config",
+        "2 errors in the configuration",
         "bad.toml:2: delivery.timeuot",
         "'timeout'?",
         "bad.toml:3: delivery.jitter",
@@ -111,7 +111,7 @@ fn keygen_makes_keys_and_secrets_that_differ() {
 fn bad_use_is_exit_code_2_and_says_what_would_be_right() {
     for (args, part) in [
         (&["keygen", "--role", "boss"][..], "possible values: ingest, read, admin"),
-        (&["send"], "nothing to send"),
+        (&["send"], "no event given"),
         (&["send", "--type", "A"], "--project"),
         (&["send", "--type", "A", "--project", "p", "--data", "{"], "--data is not JSON"),
         (&["send", "--server", "ftp://x", "--type", "A", "--project", "p"], "http://127.0.0.1:8740"),

@@ -78,7 +78,7 @@ fn words(line: &str) -> Vec<&str> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn commands_create_change_and_delete_a_subscription() {
     let (bench, receiver) = (Bench::start().await, receiver().await);
-    assert_eq!(bench.text(&["subscriptions", "list"]).await, "nothing\n");
+    assert_eq!(bench.text(&["subscriptions", "list"]).await, "no items\n");
     let url = receiver.url();
     let made = bench
         .json(&[
@@ -205,7 +205,7 @@ async fn errors_are_explained_and_have_their_exit_codes() {
     let (code, told) = bench.failure(&["events", "show", "evt_1"]).await;
     assert!(code == 1 && told.contains("there is no event 'evt_1'"), "{code} {told}");
     let (code, told) = bench.failure(&["subscriptions", "show", "nobody"]).await;
-    assert!(code == 1 && told.contains("there is no subscription 'nobody'"), "{code} {told}");
+    assert!(code == 1 && told.contains("no subscription has the name 'nobody'"), "{code} {told}");
     for (args, part) in [
         (&["events", "show", "../x"][..], "not an id"),
         (&["subscriptions", "edit", "sub_1"], "nothing to change"),
@@ -247,7 +247,7 @@ async fn commands_find_the_daemon_by_its_config_and_send_the_key() {
     command.env("POSTRIDER_KEY", key);
     let found = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     assert!(found.status.success(), "{found:?}");
-    assert_eq!(found.stdout, b"nothing\n");
+    assert_eq!(found.stdout, b"no items\n");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

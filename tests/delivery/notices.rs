@@ -180,7 +180,10 @@ async fn reserved_event_types_cannot_be_submitted() {
     let own = event("postrider.subscription.disabled", "postrider", 1);
     let refused = daemon.api.submit(&own).await.unwrap().expect(422);
     assert_eq!(refused["errors"][0]["pointer"], "/type");
-    assert!(refused["errors"][0]["detail"].as_str().unwrap().contains("only the daemon"), "{refused}");
+    assert!(
+        refused["errors"][0]["detail"].as_str().unwrap().contains("reserved for events of the daemon"),
+        "{refused}"
+    );
     let refused = daemon.api.submit(&json!([event("A", "p", 1), own])).await.unwrap().expect(422);
     assert_eq!(refused["errors"][0]["pointer"], "/1/type");
     // The notices' project is open to everybody, and so is asking who would get a notice.

@@ -16,7 +16,7 @@ mod tests {
     use postrider::model::subscription::{Subscription, SubscriptionSpec};
     use postrider::model::time::Clock;
     use postrider::store::{
-        Append, Appended, Reader, Settlement, Store, StoreOptions, Sweep, Swept, Target, open,
+        Append, Appended, Reader, Settlement, Store, StoreOptions, Sweep, SweepResult, Target, open,
     };
     use rand::SeedableRng as _;
     use rand::rngs::StdRng;
@@ -65,7 +65,7 @@ mod tests {
     enum Done {
         Appended(Vec<Appended>),
         Settled,
-        Swept(Swept),
+        SweepResult(SweepResult),
     }
 
     /// Keeps the committer busy: events are appended, delivered, and deleted by age or by size.
@@ -91,7 +91,7 @@ mod tests {
                 self.is_sweeping = true;
                 let before = self.clock.now().before(kept);
                 let sweep = Sweep { events_before: before, held_before: before, bytes_max, limit: 256 };
-                place.sweep(sweep, move |swept| sender.try_send(Done::Swept(swept.unwrap())).unwrap());
+                place.sweep(sweep, move |swept| sender.try_send(Done::SweepResult(swept.unwrap())).unwrap());
             } else if let Some(appended) = self.fresh.pop_front() {
                 let mut delivery = Delivery::new(appended.deliveries[0], appended.event.id, OF);
                 delivery.progress = Progress::Succeeded;
@@ -114,7 +114,7 @@ mod tests {
                     self.fresh.extend(list);
                 }
                 Done::Settled => {}
-                Done::Swept(swept) => {
+                Done::SweepResult(swept) => {
                     self.swept += swept.events;
                     self.is_sweeping = false;
                 }

@@ -46,7 +46,7 @@ async fn sighup_changes_the_level_of_json_logs() {
     setup.configure(&log("loud=?"));
     running.hang_up();
     crate::support::eventually("the mistake is said", WITHIN, PAUSE, async || {
-        setup.log().contains("the configuration was not reloaded").then_some(())
+        setup.log().contains("failed to reload the configuration").then_some(())
     })
     .await;
     let before = accepted("DEBUG").await;

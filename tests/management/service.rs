@@ -95,7 +95,7 @@ async fn the_service_manager_is_notified_of_each_state_change() {
     });
     assert_eq!(
         refused.await[1],
-        format!("{serving}; the configuration was not reloaded, the log says why"),
+        format!("{serving}; the last reload failed, see the log"),
         "{}",
         setup.log()
     );

@@ -269,7 +269,7 @@ async fn sighup_reloads_the_certificate_and_explains_a_bad_one() {
 
     fs::write(authority.files().key, KeyPair::generate().unwrap().serialize_pem()).unwrap();
     running.hang_up();
-    let is_told = async || setup.log().contains("the one before stays in use").then_some(());
+    let is_told = async || setup.log().contains("the current one stays in use").then_some(());
     eventually("the log says why", WITHIN, PAUSE, is_told).await;
     assert!(setup.log().contains("KeyMismatch"), "{}", setup.log());
     assert_eq!(connect().await.unwrap().certificate, second);

@@ -15,7 +15,7 @@ use crate::api::error::ApiError;
 /// The header in which a browser states where a request comes from (Fetch Metadata). Other clients do not send it.
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Returns whether a browser navigates to a page, as opposed to a request that another page makes and can read.
+/// Returns whether a browser navigates to a page. Other pages cannot read the response to a navigation.
 pub fn is_navigation(request: &Request) -> bool {
     let says = |name: &str, value: &str| request.headers().get(name).is_some_and(|given| given == value);
     request.method() == Method::GET

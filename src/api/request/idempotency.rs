@@ -10,7 +10,7 @@ use ring::digest::{Context, SHA256};
 
 use crate::api::caller::Caller;
 use crate::api::error::ApiError;
-use crate::store::OnceKey;
+use crate::store::IdempotentRequest;
 
 const HEADER: &str = "idempotency-key";
 const REPLAYED: &str = "idempotency-replayed";
@@ -30,8 +30,8 @@ impl IdempotencyKeyHeader {
     }
 
     /// Returns the key together with the body that every request with the key must have; `None` without a key.
-    pub fn with_body(self, body: &[u8]) -> Option<OnceKey> {
-        self.0.map(|key| OnceKey { key, fingerprint: digest(&[body]) })
+    pub fn with_body(self, body: &[u8]) -> Option<IdempotentRequest> {
+        self.0.map(|key| IdempotentRequest { key, fingerprint: digest(&[body]) })
     }
 }
 

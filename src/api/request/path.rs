@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use axum::extract::{FromRequestParts, Path};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 
 use crate::api::error::ApiError;
@@ -40,7 +40,7 @@ impl<S: Send + Sync, T: ResourceId> FromRequestParts<S> for PathId<T> {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
         let path = Path::<String>::from_request_parts(parts, state).await;
-        let Path(text) = path.map_err(|rejection| rejection.into_response())?;
+        let Path(text) = path.map_err(IntoResponse::into_response)?;
         let id = text.parse().map_err(|_| ApiError::not_found(T::KIND, text).into_response());
         id.map(Self)
     }

@@ -49,7 +49,7 @@ pub async fn rotate(
 ) -> Result<Response, ApiError> {
     let rotation = read(JsonMembers::read(request, &api.flow, &MEMBERS).await?)?;
     let entry = api.flow.rotate_secret(actor, id, expected, rotation).await?;
-    let mut response = respond(api, entry, |body, entry| body.revealing(entry)).await?;
+    let mut response = respond(api, entry, SubscriptionBody::revealing).await?;
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
 }

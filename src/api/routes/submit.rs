@@ -20,7 +20,7 @@ use crate::api::wire::event::{EventLines, SubmitRequest, SubmitResponse};
 use crate::flow::Accepted;
 use crate::flow::intake::BodyPermit;
 use crate::model::event::EventContent;
-use crate::store::OnceKey;
+use crate::store::IdempotentRequest;
 
 /// Submits one or more events.
 ///
@@ -84,12 +84,12 @@ pub async fn submit(
     Ok(mark_replayed(response, is_repeat))
 }
 
-/// Accepts events; returns what became of them, and whether this is the result of an earlier request.
+/// Accepts events; returns their results, and whether these are the results of an earlier request.
 async fn accept(
     api: &ApiState,
     events: Vec<EventContent>,
     permit: BodyPermit,
-    once: Option<OnceKey>,
+    once: Option<IdempotentRequest>,
 ) -> Result<(Vec<Accepted>, bool), ApiError> {
     Ok(match once {
         Some(once) => api.flow.accept_idempotent(events, permit, once).await?,

@@ -27,7 +27,7 @@ use crate::model::time::{Clock, millis};
 
 /// A connection that is idle for no longer than this is not evicted: its bytes may still be in the kernel.
 const IDLE_MIN: Duration = Duration::from_millis(50);
-/// The share of the limit to evict at once: 1/128. Each choice looks at every connection, so it is not made for one alone.
+/// The share of the limit to evict at once: 1/128. Each choice looks at every connection, so one choice evicts several.
 const SHARE_EVICTED: usize = 128;
 
 /// The limit on open connections, over all listeners.
@@ -44,7 +44,7 @@ pub(super) struct ConnectionLimit {
 struct OpenConnections {
     by_number: FxHashMap<u64, Arc<ConnectionState>>,
     last_number: u64,
-    /// The number of connections that were told to close and have not closed yet.
+    /// The number of connections that were notified to close and have not closed yet.
     evicting: usize,
 }
 
@@ -119,7 +119,7 @@ impl ConnectionLimit {
         millis(self.created.elapsed())
     }
 
-    /// Tells the connections that are idle for longest to close, unless earlier ones have yet to close.
+    /// Notifies the connections that are idle for longest to close, unless earlier ones have yet to close.
     fn evict_idle(&self) {
         let idle_before_ms = self.now_ms().saturating_sub(millis(IDLE_MIN));
         let mut open = self.open();
@@ -146,7 +146,7 @@ impl ConnectionPermit {
         &self.state
     }
 
-    /// Waits until the connection has to close: it was told to, and it is still idle. Cancel safe.
+    /// Waits until the connection has to close: it was notified, and it is still idle. Cancel safe.
     pub(super) async fn evicted(&self) {
         loop {
             self.state.evict.notified().await;

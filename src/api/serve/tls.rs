@@ -89,7 +89,7 @@ impl Tls {
 
     /// Makes the TLS handshake on a connection.
     ///
-    /// Returns `None` if the peer speaks plain HTTP. The peer gets a response that tells so.
+    /// Returns `None` if the peer speaks plain HTTP. The peer gets an error response in plain HTTP.
     ///
     /// # Errors
     /// If the handshake fails.

@@ -5,7 +5,7 @@ use tokio::sync::mpsc::Sender;
 
 use crate::flow::change::audit::{Action, Actor};
 use crate::flow::inner::Flow;
-use crate::store::{Backup, BackupError, Place, StoreError};
+use crate::store::{Backup, BackupError, StoreError, WriteSlot};
 
 impl Flow {
     /// Begins a backup. [`stream_backup`](Self::stream_backup) then reads it.
@@ -35,7 +35,7 @@ impl Flow {
                 return;
             }
         }
-        let end = self.commit(Place::end_backup).await;
+        let end = self.commit(WriteSlot::end_backup).await;
         let last = end.map_err(BackupError::Store).and_then(|meta| backup.finish(&meta));
         // If the receiver is gone, nobody needs the last piece.
         drop(pieces.send(last.map(Bytes::from)).await);

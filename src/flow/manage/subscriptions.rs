@@ -26,7 +26,7 @@ use crate::model::time::Timestamp;
 use crate::rules::filter::Filter;
 use crate::rules::matcher::{IndexWriter, Presence};
 use crate::rules::rotation::rotated_by_config;
-use crate::store::{Earlier, Once, OnceKey, StoreError};
+use crate::store::{Idempotent, IdempotentRequest, RecordedResult, StoreError};
 
 /// The most rows of a deleted subscription's queue that one durable step removes.
 const CLEAR_ROWS_MAX: usize = 256;
@@ -62,7 +62,7 @@ impl Flow {
         &self,
         actor: Actor,
         input: SubscriptionInput,
-        once: Option<OnceKey>,
+        once: Option<IdempotentRequest>,
     ) -> Result<(Entry, bool), ChangeError> {
         let change = |flow: Self| async move {
             let (entry, is_repeat) = flow.create_managed(input, ManagedBy::Api, once).await?;
@@ -79,7 +79,7 @@ impl Flow {
         &self,
         input: SubscriptionInput,
         managed_by: ManagedBy,
-        once: Option<OnceKey>,
+        once: Option<IdempotentRequest>,
     ) -> Result<(Entry, bool), ChangeError> {
         self.check(&input.spec).await?;
         let mut index = self.changes.lock().await;
@@ -103,12 +103,14 @@ impl Flow {
             Some(once) => {
                 let (subscription, health) = (subscription.clone(), Some(health.clone()));
                 let put = self.commit(|place, done| {
-                    place.put_subscription_once(once, subscription, health, done);
+                    place.put_subscription_idempotent(once, subscription, health, done);
                 });
                 match put.await? {
-                    Once::Made(()) => {}
-                    Once::Repeated(Earlier::Subscription(id)) => return Ok((self.made_earlier(id)?, true)),
-                    Once::Repeated(_) | Once::Mismatch => return Err(ChangeError::KeyReused),
+                    Idempotent::Made(()) => {}
+                    Idempotent::Repeated(RecordedResult::Subscription(id)) => {
+                        return Ok((self.made_earlier(id)?, true));
+                    }
+                    Idempotent::Repeated(_) | Idempotent::Mismatch => return Err(ChangeError::KeyReused),
                 }
             }
         }

@@ -6,7 +6,7 @@ use crate::flow::measure::meter::MeterReading;
 use crate::model::id::SubscriptionId;
 use crate::model::subscription::Health;
 use crate::model::time::Timestamp;
-use crate::store::{StoreError, Tally};
+use crate::store::{ProgressCounts, StoreError};
 
 /// The statistics of the daemon at one moment.
 #[derive(Clone, Debug, PartialEq)]
@@ -97,7 +97,7 @@ impl Flow {
     }
 
     /// Adds the deliveries of a subscription, which may have been deleted.
-    fn count(&self, id: SubscriptionId, tally: Tally, deliveries: &mut DeliveryCounts) {
+    fn count(&self, id: SubscriptionId, tally: ProgressCounts, deliveries: &mut DeliveryCounts) {
         deliveries.succeeded += tally.succeeded;
         deliveries.exhausted += tally.exhausted;
         deliveries.cancelled += tally.cancelled;

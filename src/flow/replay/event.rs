@@ -14,7 +14,7 @@ use crate::model::id::{DeliveryId, EventId, SubscriptionId};
 use crate::model::problem::Problem;
 use crate::model::replay::ReplayJob;
 use crate::rules::matcher::{Candidate, Matches};
-use crate::store::{Earlier, Once, OnceKey, Redelivery, Replay, StoreError};
+use crate::store::{Idempotent, IdempotentRequest, RecordedResult, Redelivery, Replay, StoreError};
 
 /// The result of replaying an event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,7 +47,7 @@ impl Flow {
         actor: Actor,
         id: EventId,
         subscriptions: Option<Vec<SubscriptionId>>,
-        once: Option<OnceKey>,
+        once: Option<IdempotentRequest>,
     ) -> Result<Redelivered, ChangeError> {
         let change = |flow: Self| async move {
             let redelivered = flow.redeliver(id, subscriptions, once).await?;
@@ -64,7 +64,7 @@ impl Flow {
         &self,
         id: EventId,
         subscriptions: Option<Vec<SubscriptionId>>,
-        once: Option<OnceKey>,
+        once: Option<IdempotentRequest>,
     ) -> Result<Redelivered, ChangeError> {
         let not_found = || ChangeError::NotFound { what: "event", id: id.to_string() };
         let event = self.read(move |reader| reader.event(id)).await?.ok_or_else(not_found)?;
@@ -117,16 +117,16 @@ impl Flow {
         event: Arc<Event>,
         lanes: Vec<Arc<Lane>>,
         skipped: Vec<SubscriptionId>,
-        once: Option<OnceKey>,
+        once: Option<IdempotentRequest>,
     ) -> Result<Redelivered, ChangeError> {
         let place = self.store.reserve().await?;
         let planned = self.plan(lanes.into_iter().map(|lane| (Arc::clone(&event), lane)).collect());
         let replay = Replay { deliveries: redeliveries(&planned), job: None, skipped: skipped.clone() };
         let (answer, answered) = oneshot::channel();
         let flow = self.clone();
-        let done = move |result: Result<Once<Vec<Option<DeliveryId>>>, StoreError>| {
+        let done = move |result: Result<Idempotent<Vec<Option<DeliveryId>>>, StoreError>| {
             let result = match result {
-                Ok(Once::Made(made)) => Ok(Once::Made(flow.enqueue_planned(made, planned))),
+                Ok(Idempotent::Made(made)) => Ok(Idempotent::Made(flow.enqueue_planned(made, planned))),
                 other => {
                     flow.release_planned(planned);
                     other
@@ -136,17 +136,19 @@ impl Flow {
             drop(answer.send(result));
         };
         match once {
-            Some(once) => place.replay_once(once, replay, done),
-            None => place.replay(replay, move |result| done(result.map(Once::Made))),
+            Some(once) => place.replay_idempotent(once, replay, done),
+            None => place.replay(replay, move |result| done(result.map(Idempotent::Made))),
         }
         let is_repeat = |deliveries, skipped| Redelivered { deliveries, skipped, is_repeat: true };
         match answered.await.unwrap_or(Err(StoreError::Closed))? {
-            Once::Made(made) => {
+            Idempotent::Made(made) => {
                 let deliveries = made.into_iter().flatten().collect();
                 Ok(Redelivered { deliveries, skipped, is_repeat: false })
             }
-            Once::Repeated(Earlier::Replayed { deliveries, skipped }) => Ok(is_repeat(deliveries, skipped)),
-            Once::Repeated(_) | Once::Mismatch => Err(ChangeError::KeyReused),
+            Idempotent::Repeated(RecordedResult::Replayed { deliveries, skipped }) => {
+                Ok(is_repeat(deliveries, skipped))
+            }
+            Idempotent::Repeated(_) | Idempotent::Mismatch => Err(ChangeError::KeyReused),
         }
     }
 

@@ -20,7 +20,7 @@ use crate::flow::replay::scan::{LogScan, ScanPage};
 use crate::model::event::Event;
 use crate::model::id::ReplayId;
 use crate::model::replay::{JobState, ReplayJob};
-use crate::store::{Earlier, Once, OnceKey, REPLAY_DELIVERIES_MAX, StoreError};
+use crate::store::{Idempotent, IdempotentRequest, REPLAY_DELIVERIES_MAX, RecordedResult, StoreError};
 
 impl Flow {
     /// Counts the events that a replay would deliver now. Stops after the time `most` and returns the count
@@ -60,7 +60,7 @@ impl Flow {
         &self,
         actor: Actor,
         request: ReplayRequest,
-        once: Option<OnceKey>,
+        once: Option<IdempotentRequest>,
     ) -> Result<(ReplayJob, bool), ChangeError> {
         let change = |flow: Self| async move {
             let (job, is_repeat) = flow.start_job(request, once).await?;
@@ -76,7 +76,7 @@ impl Flow {
     async fn start_job(
         &self,
         request: ReplayRequest,
-        once: Option<OnceKey>,
+        once: Option<IdempotentRequest>,
     ) -> Result<(ReplayJob, bool), ChangeError> {
         let subscription = request.subscription;
         self.lanes.get(subscription).ok_or_else(|| ChangeError::no_subscription(subscription))?;
@@ -87,23 +87,27 @@ impl Flow {
             detail: "api.replays_running_max replays are running: wait until one ends, or cancel one",
         })?;
         let put = self.put_new_job(job.clone(), once).await;
-        if !matches!(put, Ok(Once::Made(()))) {
+        if !matches!(put, Ok(Idempotent::Made(()))) {
             self.replays.remove(id);
         }
         match put? {
-            Once::Made(()) => {
+            Idempotent::Made(()) => {
                 self.spawn(self.clone().run_replay(running));
                 Ok((job, false))
             }
-            Once::Repeated(Earlier::Job(id)) => Ok((self.replay(id).await?, true)),
-            Once::Repeated(_) | Once::Mismatch => Err(ChangeError::KeyReused),
+            Idempotent::Repeated(RecordedResult::Job(id)) => Ok((self.replay(id).await?, true)),
+            Idempotent::Repeated(_) | Idempotent::Mismatch => Err(ChangeError::KeyReused),
         }
     }
 
-    async fn put_new_job(&self, job: ReplayJob, once: Option<OnceKey>) -> Result<Once<()>, StoreError> {
+    async fn put_new_job(
+        &self,
+        job: ReplayJob,
+        once: Option<IdempotentRequest>,
+    ) -> Result<Idempotent<()>, StoreError> {
         match once {
-            Some(once) => self.commit(|place, done| place.put_job_once(once, job, done)).await,
-            None => self.commit(|place, done| place.put_job(job, done)).await.map(Once::Made),
+            Some(once) => self.commit(|place, done| place.put_job_idempotent(once, job, done)).await,
+            None => self.commit(|place, done| place.put_job(job, done)).await.map(Idempotent::Made),
         }
     }
 

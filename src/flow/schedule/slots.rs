@@ -18,7 +18,8 @@ use crate::model::id::SubscriptionId;
 /// - Lanes whose receivers have not answered with success yet, however many they are, leave half of all slots to the
 ///   others.
 ///
-/// No receiver has to be identified as slow first, and a single lane gets all slots that its own limits allow.
+/// No receiver has to be identified as slow first. A single lane gets as many slots as its own limits allow, up to half
+/// of all slots.
 #[derive(Debug)]
 pub(in crate::flow) struct Scheduler {
     slots: usize,

@@ -10,9 +10,9 @@ use crate::store::error::StoreError;
 
 /// A place in the log that outlives a restart. Not in the log itself: it is written when nothing else is.
 #[derive(Clone, Debug)]
-pub struct Bookmark(Arc<PathBuf>);
+pub struct EventCursor(Arc<PathBuf>);
 
-impl Bookmark {
+impl EventCursor {
     pub(in crate::store) fn new(path: PathBuf) -> Self {
         Self(Arc::new(path))
     }
@@ -42,7 +42,7 @@ impl Bookmark {
     }
 
     fn failed(&self, error: io::Error) -> StoreError {
-        StoreError::Bookmark { path: self.0.to_path_buf(), error: Arc::new(error) }
+        StoreError::EventCursor { path: self.0.to_path_buf(), error: Arc::new(error) }
     }
 }
 
@@ -54,11 +54,11 @@ mod tests {
     fn a_bookmark_is_where_it_was_put_last() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("mailed");
-        let bookmark = Bookmark::new(path.clone());
+        let bookmark = EventCursor::new(path.clone());
         assert_eq!(bookmark.read().unwrap(), None);
         for bits in [7, 5] {
             bookmark.put(EventId::from_bits(bits)).unwrap();
-            assert_eq!(Bookmark::new(path.clone()).read().unwrap(), Some(EventId::from_bits(bits)));
+            assert_eq!(EventCursor::new(path.clone()).read().unwrap(), Some(EventId::from_bits(bits)));
         }
         std::fs::write(&path, "evt_").unwrap();
         assert!(bookmark.read().is_err());

@@ -12,7 +12,7 @@ thread_local! {
 static HOOK: Once = Once::new();
 
 /// Puts a hook before the one that prints panics: those that are caught here are not printed.
-fn listen() {
+fn install_hook() {
     HOOK.call_once(|| {
         let before = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
@@ -35,7 +35,7 @@ fn listen() {
 /// # Errors
 /// What the panic said, on one line.
 pub(in crate::store) fn catch<T>(work: impl FnOnce() -> T) -> Result<T, String> {
-    listen();
+    install_hook();
     CAUGHT.set(Some(String::new()));
     let done = panic::catch_unwind(AssertUnwindSafe(work));
     let said = CAUGHT.take().unwrap_or_default();

@@ -16,6 +16,7 @@ use ring::digest::{SHA256, digest};
 use ring::rand::{SecureRandom as _, SystemRandom};
 
 use super::fsync;
+use crate::store::error::{KeyError, SealError};
 
 const KEY_BYTES: usize = 32;
 const ID_BYTES: usize = 8;
@@ -24,71 +25,36 @@ const PURPOSE: &[u8] = b"postrider sealed v1";
 /// Names a key without telling anything of it.
 pub(in crate::store) type KeyId = [u8; ID_BYTES];
 
-/// Why the key file cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum KeyError {
-    /// Nothing is there, and something is sealed.
-    #[error(
-        "it is missing, and the secrets of subscriptions are sealed with it: put it back from where it is kept; \
-         without it they cannot be read, and no new one is made"
-    )]
-    Missing,
-    /// It is another one.
-    #[error(
-        "it is another key than the one that the secrets of subscriptions are sealed with: put that one back"
-    )]
-    Wrong,
-    /// It is not of a key's length.
-    #[error(
-        "it has {0} bytes instead of {KEY_BYTES}, so it is damaged or no key file: put it back from where it is kept"
-    )]
-    Length(u64),
-    /// Others can read or write it.
-    #[error("its mode {:04o} lets others than its owner at it: chmod 600, and consider the key known", .0)]
-    Exposed(u32),
-    /// It cannot be read.
-    #[error("it cannot be read: {0}")]
-    Unreadable(io::Error),
-    /// It cannot be made.
-    #[error("it cannot be made: {0}")]
-    Create(io::Error),
-}
-
-/// The operating system gave no random bytes, or the value is too large to be sealed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("seal a secret: the operating system gave no random bytes")]
-pub struct SealError;
-
 /// Seals and unseals. Cheap to clone; `Debug` shows no key.
 #[derive(Clone)]
-pub(in crate::store) struct Vault {
+pub(in crate::store) struct SecretCipher {
     key: Arc<LessSafeKey>,
     id: KeyId,
     random: SystemRandom,
 }
 
-impl fmt::Debug for Vault {
+impl fmt::Debug for SecretCipher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Vault(…)")
     }
 }
 
-impl Vault {
+impl SecretCipher {
     /// Reads the key file; makes one if there is none and nothing is sealed. `sealed_by` is the key that something
     /// in the store is sealed with, if anything is.
     pub(in crate::store) fn open(path: &Path, sealed_by: Option<KeyId>) -> Result<Self, KeyError> {
-        let vault = match read(path) {
+        let cipher = match read(path) {
             Ok(key) => Self::new(&key),
             Err(KeyError::Missing) if sealed_by.is_none() => Self::new(&create(path)?),
             Err(error) => return Err(error),
         };
-        if sealed_by.is_none_or(|id| id == vault.id) { Ok(vault) } else { Err(KeyError::Wrong) }
+        if sealed_by.is_none_or(|id| id == cipher.id) { Ok(cipher) } else { Err(KeyError::Wrong) }
     }
 
     /// Whether a key file can be used, and is the one that something is sealed with, if anything is.
     pub(in crate::store) fn check(path: &Path, sealed_by: Option<KeyId>) -> Result<(), KeyError> {
-        let vault = Self::new(&read(path)?);
-        if sealed_by.is_none_or(|id| id == vault.id) { Ok(()) } else { Err(KeyError::Wrong) }
+        let cipher = Self::new(&read(path)?);
+        if sealed_by.is_none_or(|id| id == cipher.id) { Ok(()) } else { Err(KeyError::Wrong) }
     }
 
     #[expect(clippy::expect_used, reason = "the key has the length of the algorithm's keys")]
@@ -212,22 +178,22 @@ mod tests {
 
     #[test]
     fn what_is_sealed_opens_with_its_key_for_its_row_unchanged_and_not_otherwise() {
-        let (vault, other) = (Vault::new(&[7; 32]), Vault::new(&[8; 32]));
-        let sealed = vault.seal(9, b"hush".to_vec()).unwrap();
-        assert_eq!(vault.unseal(9, &sealed).unwrap(), b"hush");
+        let (cipher, other) = (SecretCipher::new(&[7; 32]), SecretCipher::new(&[8; 32]));
+        let sealed = cipher.seal(9, b"hush".to_vec()).unwrap();
+        assert_eq!(cipher.unseal(9, &sealed).unwrap(), b"hush");
         assert_eq!(sealed.len(), ID_BYTES + NONCE_LEN + 4 + 16);
         assert!(!sealed.windows(4).any(|part| part == b"hush"));
-        assert_ne!(vault.seal(9, b"hush".to_vec()).unwrap(), sealed, "each has a nonce of its own");
-        assert_eq!(key_id(&sealed), Some(vault.id));
-        assert_eq!(vault.unseal(10, &sealed), None);
+        assert_ne!(cipher.seal(9, b"hush".to_vec()).unwrap(), sealed, "each has a nonce of its own");
+        assert_eq!(key_id(&sealed), Some(cipher.id));
+        assert_eq!(cipher.unseal(10, &sealed), None);
         assert_eq!(other.unseal(9, &sealed), None);
         for index in 0..sealed.len() {
             let mut changed = sealed.clone();
             changed[index] ^= 1;
-            assert_eq!(vault.unseal(9, &changed), None, "{index}");
-            assert_eq!(vault.unseal(9, &sealed[..index]), None, "{index}");
+            assert_eq!(cipher.unseal(9, &changed), None, "{index}");
+            assert_eq!(cipher.unseal(9, &sealed[..index]), None, "{index}");
         }
-        assert_eq!(format!("{vault:?}"), "Vault(…)");
+        assert_eq!(format!("{cipher:?}"), "Vault(…)");
     }
 
     #[test]
@@ -235,13 +201,13 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("private/key");
         fs::create_dir_all(directory.path()).unwrap();
-        let first = Vault::open(&path, None).unwrap();
+        let first = SecretCipher::open(&path, None).unwrap();
         assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
         let bytes = fs::read(&path).unwrap();
-        assert_eq!(Vault::open(&path, Some(first.id)).unwrap().id, first.id);
+        assert_eq!(SecretCipher::open(&path, Some(first.id)).unwrap().id, first.id);
         assert_eq!(fs::read(&path).unwrap(), bytes);
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
-        let second = Vault::open(&directory.path().join("other"), None).unwrap();
+        let second = SecretCipher::open(&directory.path().join("other"), None).unwrap();
         assert_ne!(second.id, first.id);
     }
 
@@ -250,7 +216,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("key");
         fs::write(path.with_extension("next"), "half").unwrap();
-        Vault::open(&path, None).unwrap();
+        SecretCipher::open(&path, None).unwrap();
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
     }
 
@@ -258,27 +224,27 @@ mod tests {
     fn a_key_file_that_cannot_be_trusted_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("key");
-        let id = Vault::open(&path, None).unwrap().id;
+        let id = SecretCipher::open(&path, None).unwrap().id;
         for exposed in [0o640, 0o604, 0o620, 0o602, 0o601, 0o644] {
             chmod(&path, exposed);
-            let error = Vault::open(&path, None).unwrap_err();
+            let error = SecretCipher::open(&path, None).unwrap_err();
             assert!(matches!(error, KeyError::Exposed(mode) if mode == exposed), "{error}");
         }
         for kept in [0o600, 0o400] {
             chmod(&path, kept);
-            assert!(Vault::open(&path, Some(id)).is_ok());
+            assert!(SecretCipher::open(&path, Some(id)).is_ok());
         }
-        assert!(matches!(Vault::open(&path, Some([0; 8])), Err(KeyError::Wrong)));
+        assert!(matches!(SecretCipher::open(&path, Some([0; 8])), Err(KeyError::Wrong)));
         chmod(&path, 0o600);
         for length in [0, 31, 33] {
             fs::write(&path, vec![1; length]).unwrap();
-            let error = Vault::open(&path, None).unwrap_err();
+            let error = SecretCipher::open(&path, None).unwrap_err();
             assert!(matches!(error, KeyError::Length(bytes) if bytes == length as u64), "{error}");
         }
         fs::remove_file(&path).unwrap();
-        assert!(matches!(Vault::open(&path, Some(id)), Err(KeyError::Missing)));
+        assert!(matches!(SecretCipher::open(&path, Some(id)), Err(KeyError::Missing)));
         assert!(!path.exists(), "no new key is made while something is sealed with the old one");
         fs::create_dir(&path).unwrap();
-        assert!(matches!(Vault::open(&path, None), Err(KeyError::Unreadable(_))));
+        assert!(matches!(SecretCipher::open(&path, None), Err(KeyError::Unreadable(_))));
     }
 }

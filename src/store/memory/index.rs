@@ -212,9 +212,9 @@ impl Index {
 
 /// The segments of a log, from their rows in order.
 #[derive(Debug, Default)]
-pub(in crate::store) struct Directory(Vec<Segment>);
+pub(in crate::store) struct SegmentList(Vec<Segment>);
 
-impl Directory {
+impl SegmentList {
     /// Takes the next row.
     pub(in crate::store) fn add(&mut self, row_key: &[u8], row: &[u8]) -> Result<(), StoreError> {
         let (first, ids) = segment::read_ids(row_key, row)?;

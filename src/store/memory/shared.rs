@@ -16,7 +16,7 @@ use crate::model::time::Timestamp;
 /// Which of the ways to stand a delivery is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ProgressKind {
-    /// Fresh, or in its lane.
+    /// RowlessDelivery, or in its lane.
     Waiting,
     /// Taken by the receiver.
     Succeeded,
@@ -39,8 +39,8 @@ impl From<Progress> for ProgressKind {
 
 /// How many deliveries of a subscription the log has, by how they stand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Fresh, or in the lane.
+pub struct ProgressCounts {
+    /// RowlessDelivery, or in the lane.
     pub waiting: u64,
     /// Taken by the receiver.
     pub succeeded: u64,
@@ -50,7 +50,7 @@ pub struct Tally {
     pub cancelled: u64,
 }
 
-impl Tally {
+impl ProgressCounts {
     /// All of them.
     pub fn all(&self) -> u64 {
         self.waiting + self.succeeded + self.exhausted + self.cancelled
@@ -88,7 +88,7 @@ impl Tally {
 
 /// A delivery that nothing has happened to since its event was appended or replayed: it has no row of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fresh {
+pub struct RowlessDelivery {
     /// The delivery.
     pub id: DeliveryId,
     /// Its event.
@@ -99,7 +99,7 @@ pub struct Fresh {
 
 /// What a subscription has waiting on disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::store) struct Line {
+pub(in crate::store) struct LaneCounts {
     /// Never tried, with a due row and no other.
     pub(in crate::store) untried: u64,
     /// Tried, with a row of its own and a due row.
@@ -112,18 +112,18 @@ pub(in crate::store) struct State {
     pub(in crate::store) durable: u128,
     /// Every subscription with a row, and when it was deleted if it was.
     pub(in crate::store) subscriptions: HashMap<SubscriptionId, Option<Timestamp>>,
-    pub(in crate::store) tallies: HashMap<SubscriptionId, Tally>,
+    pub(in crate::store) tallies: HashMap<SubscriptionId, ProgressCounts>,
     /// The tallies of all subscriptions together.
-    pub(in crate::store) total: Tally,
+    pub(in crate::store) total: ProgressCounts,
     /// Those with something waiting on disk.
-    pub(in crate::store) lines: HashMap<SubscriptionId, Line>,
+    pub(in crate::store) lines: HashMap<SubscriptionId, LaneCounts>,
     /// How many deliveries were tried and wait on disk, of all subscriptions.
     pub(in crate::store) retrying: u64,
     /// Replayed deliveries that are not finished: their events must not be swept.
     replaying: BTreeSet<(EventId, DeliveryId)>,
-    fresh: BTreeMap<DeliveryId, Fresh>,
-    fresh_of: BTreeSet<(SubscriptionId, DeliveryId)>,
-    leaving: Vec<Fresh>,
+    fresh: BTreeMap<DeliveryId, RowlessDelivery>,
+    rowless_of: BTreeSet<(SubscriptionId, DeliveryId)>,
+    leaving: Vec<RowlessDelivery>,
     leaving_lines: Vec<(SubscriptionId, WasTried)>,
 }
 
@@ -155,7 +155,7 @@ impl State {
     }
 
     /// Counts a due row that was written.
-    pub(in crate::store) fn enter_line(&mut self, subscription: SubscriptionId, was_tried: WasTried) {
+    pub(in crate::store) fn add_due_row(&mut self, subscription: SubscriptionId, was_tried: WasTried) {
         let line = self.lines.entry(subscription).or_default();
         match was_tried {
             WasTried::Yes => {
@@ -167,7 +167,11 @@ impl State {
     }
 
     /// Takes note that a due row is going: readers see it until the transaction is written.
-    pub(in crate::store) fn leave_line(&mut self, subscription: SubscriptionId, was_tried: WasTried) {
+    pub(in crate::store) fn remove_due_row_later(
+        &mut self,
+        subscription: SubscriptionId,
+        was_tried: WasTried,
+    ) {
         self.leaving_lines.push((subscription, was_tried));
     }
 
@@ -175,11 +179,11 @@ impl State {
     pub(in crate::store) fn written(&mut self) {
         self.leaving.clear();
         for (subscription, was_tried) in std::mem::take(&mut self.leaving_lines) {
-            self.has_left_line(subscription, was_tried);
+            self.forget_due_row(subscription, was_tried);
         }
     }
 
-    fn has_left_line(&mut self, subscription: SubscriptionId, was_tried: WasTried) {
+    fn forget_due_row(&mut self, subscription: SubscriptionId, was_tried: WasTried) {
         let Some(line) = self.lines.get_mut(&subscription) else {
             debug_assert!(false, "a due row that was not counted");
             return;
@@ -193,29 +197,29 @@ impl State {
         if was_tried == WasTried::Yes {
             self.retrying = self.retrying.saturating_sub(1);
         }
-        if *line == Line::default() {
+        if *line == LaneCounts::default() {
             self.lines.remove(&subscription);
         }
     }
 
-    pub(in crate::store) fn add_fresh(&mut self, fresh: Fresh) {
+    pub(in crate::store) fn add_rowless(&mut self, fresh: RowlessDelivery) {
         self.fresh.insert(fresh.id, fresh);
-        self.fresh_of.insert((fresh.subscription, fresh.id));
+        self.rowless_of.insert((fresh.subscription, fresh.id));
     }
 
-    pub(in crate::store) fn take_fresh(&mut self, id: DeliveryId) -> Option<Fresh> {
+    pub(in crate::store) fn take_rowless(&mut self, id: DeliveryId) -> Option<RowlessDelivery> {
         let fresh = self.fresh.remove(&id)?;
-        self.fresh_of.remove(&(fresh.subscription, id));
+        self.rowless_of.remove(&(fresh.subscription, id));
         self.leaving.push(fresh);
         Some(fresh)
     }
 
     /// Those that are fresh no longer, while what they are instead is not written yet.
-    pub(in crate::store) fn leaving(&self) -> &[Fresh] {
+    pub(in crate::store) fn leaving(&self) -> &[RowlessDelivery] {
         &self.leaving
     }
 
-    pub(in crate::store) fn fresh(&self) -> impl Iterator<Item = Fresh> {
+    pub(in crate::store) fn fresh(&self) -> impl Iterator<Item = RowlessDelivery> {
         self.fresh.values().copied()
     }
 
@@ -225,16 +229,16 @@ impl State {
     }
 
     /// The fresh deliveries of a subscription, oldest first.
-    pub(in crate::store) fn fresh_of(
+    pub(in crate::store) fn rowless_of(
         &self,
         subscription: SubscriptionId,
     ) -> impl DoubleEndedIterator<Item = DeliveryId> {
         let (first, last) = (DeliveryId::from_bits(0), DeliveryId::from_bits(u128::MAX));
-        self.fresh_of.range((subscription, first)..=(subscription, last)).map(|(_, id)| *id)
+        self.rowless_of.range((subscription, first)..=(subscription, last)).map(|(_, id)| *id)
     }
 
-    /// Fresh deliveries before this one, newest first.
-    pub(in crate::store) fn fresh_before(&self, end: DeliveryId) -> impl Iterator<Item = Fresh> {
+    /// RowlessDelivery deliveries before this one, newest first.
+    pub(in crate::store) fn rowless_before(&self, end: DeliveryId) -> impl Iterator<Item = RowlessDelivery> {
         self.fresh.range(..end).rev().map(|(_, fresh)| *fresh)
     }
 
@@ -264,7 +268,7 @@ pub(in crate::store) enum WasTried {
 
 /// What committer and readers share.
 #[derive(Debug)]
-pub(in crate::store) struct Ledger {
+pub(in crate::store) struct SharedState {
     state: Mutex<State>,
     pub(in crate::store) index: Index,
     pub(in crate::store) seen: SeenNames,
@@ -274,13 +278,13 @@ pub(in crate::store) struct Ledger {
     pub(in crate::store) commit_seconds: Histogram,
 }
 
-impl Default for Ledger {
+impl Default for SharedState {
     fn default() -> Self {
         Self::new(State::default(), IndexState::default(), SeenState::default())
     }
 }
 
-impl Ledger {
+impl SharedState {
     pub(in crate::store) fn new(state: State, index: IndexState, seen: SeenState) -> Self {
         Self {
             state: Mutex::new(state),
@@ -301,15 +305,19 @@ impl Ledger {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(in crate::store) fn counts(&self) -> Counts {
+    pub(in crate::store) fn counts(&self) -> CommitCounts {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        Counts { commits: read(&self.commits), flushes: read(&self.flushes), events: read(&self.events) }
+        CommitCounts {
+            commits: read(&self.commits),
+            flushes: read(&self.flushes),
+            events: read(&self.events),
+        }
     }
 }
 
 /// What the committer has done since the store was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct CommitCounts {
     /// Transactions.
     pub commits: u64,
     /// Flushes, each of which made some transactions durable.

@@ -8,13 +8,14 @@
 use crate::model::delivery::{Delivery, Progress};
 use crate::model::id::{DeliveryId, SubscriptionId};
 use crate::store::error::StoreError;
-use crate::store::memory::index::{Directory, Tail};
+use crate::store::memory::index::{SegmentList, Tail};
 use crate::store::read::reader::Reader;
 use crate::store::rows::key::{self, Table, delivery_of};
 use crate::store::rows::origin::Origin;
 use crate::store::rows::record::{self, Meta};
 use crate::store::rows::segment;
-use crate::store::rows::tables::{Draft, corrupt};
+use crate::store::rows::tables::corrupt;
+use crate::store::rows::write_batch::WriteBatch;
 
 /// The most rows in one transaction, unless one record has more.
 const ROWS_MAX: usize = if cfg!(test) { 10 } else { 100 };
@@ -25,7 +26,7 @@ const PROGRESS_EVERY: u64 = 5_000;
 pub(in crate::store) struct Migration<'a> {
     reader: &'a Reader,
     meta: Meta,
-    draft: Draft,
+    batch: WriteBatch,
     progress: &'a mut dyn FnMut(&str),
     writes: u64,
     #[cfg(test)]
@@ -37,7 +38,7 @@ impl<'a> Migration<'a> {
         Self {
             reader,
             meta,
-            draft: Draft::default(),
+            batch: WriteBatch::default(),
             progress,
             writes: 0,
             #[cfg(test)]
@@ -57,9 +58,9 @@ impl<'a> Migration<'a> {
 
     fn write(&mut self) -> Result<(), StoreError> {
         #[cfg(test)]
-        crate::store::rows::tables::injected(&mut self.fail_write_after)?;
-        self.meta = self.reader.tables.apply(&self.draft, &self.meta)?;
-        self.draft = Draft::default();
+        crate::store::rows::engine::injected(&mut self.fail_write_after)?;
+        self.meta = self.reader.tables.apply(&self.batch, &self.meta)?;
+        self.batch = WriteBatch::default();
         self.writes += 1;
         if self.writes.is_multiple_of(PROGRESS_EVERY) {
             (self.progress)(&format!("rewriting the log in format 2: {} transactions so far", self.writes));
@@ -68,28 +69,28 @@ impl<'a> Migration<'a> {
     }
 
     fn write_if_full(&mut self) -> Result<(), StoreError> {
-        if self.draft.len() >= ROWS_MAX { self.write() } else { Ok(()) }
+        if self.batch.len() >= ROWS_MAX { self.write() } else { Ok(()) }
     }
 
     /// Moves every delivery's row to the tree of its state.
     fn move_deliveries(&mut self) -> Result<(), StoreError> {
         let tables = &self.reader.tables;
-        for row in tables.tree(Table::Deliveries) {
+        for row in tables.tree(Table::Deliveries).iter() {
             let (row_key, first) = row?;
             let (bits, number) = key::read_chunk(Table::Deliveries, &row_key)?;
             if number > 0 {
                 continue;
             }
             let problem = |problem| corrupt(Table::Deliveries, bits, problem);
-            let record = tables.whole(Table::Deliveries, bits, first)?;
+            let record = tables.assemble(Table::Deliveries, bits, first)?;
             let mut delivery =
                 record::read_delivery(DeliveryId::from_bits(bits), &record).map_err(problem)?;
             if !delivery.progress.is_final() && !self.is_in_lane(&delivery)? {
                 delivery.progress = Progress::Cancelled;
             }
             let table = Table::of(delivery.progress);
-            self.draft.remove_long(Table::Deliveries, bits, record.len());
-            self.draft.put_long(table, bits, &record::delivery(&delivery), 0);
+            self.batch.remove_long(Table::Deliveries, bits, record.len());
+            self.batch.put_long(table, bits, &record::delivery(&delivery), 0);
             self.write_if_full()?;
         }
         self.write()
@@ -110,7 +111,7 @@ impl<'a> Migration<'a> {
     /// Gives what deleted subscriptions left over, of which nothing was written down, a row that says cancelled.
     fn cancel_left_over(&mut self) -> Result<(), StoreError> {
         let floor = u128::from_be_bytes(self.meta.fresh_floor);
-        for row in self.reader.tables.tree(Table::Events) {
+        for row in self.reader.tables.tree(Table::Events).iter() {
             let (row_key, first) = row?;
             let (bits, number) = key::read_chunk(Table::Events, &row_key)?;
             if number > 0 {
@@ -123,7 +124,7 @@ impl<'a> Migration<'a> {
                 if !is_fresh && !self.has_row(delivery.id)? && !self.is_in_lane(&delivery)? {
                     let delivery = Delivery { progress: Progress::Cancelled, ..delivery };
                     let record = record::delivery(&delivery);
-                    self.draft.put_long(Table::Cancelled, delivery.id.bits(), &record, 0);
+                    self.batch.put_long(Table::Cancelled, delivery.id.bits(), &record, 0);
                     self.write_if_full()?;
                 }
             }
@@ -148,12 +149,12 @@ impl<'a> Migration<'a> {
     /// Writes the index, a segment in each transaction; the rest stays for the tail.
     fn write_segments(&mut self) -> Result<(), StoreError> {
         let tables = &self.reader.tables;
-        let mut directory = Directory::default();
-        for row in tables.tree(Table::Segments) {
+        let mut segments_found = SegmentList::default();
+        for row in tables.tree(Table::Segments).iter() {
             let (row_key, row) = row?;
-            directory.add(&row_key, &row)?;
+            segments_found.add(&row_key, &row)?;
         }
-        let from = directory.into_segments().last().map_or(0, |segment| segment.last.saturating_add(1));
+        let from = segments_found.into_segments().last().map_or(0, |segment| segment.last.saturating_add(1));
         let mut tail = Tail::default();
         for row in tables.tree(Table::Events).range(key::chunk(from, 0)..) {
             let (row_key, first) = row?;
@@ -165,7 +166,7 @@ impl<'a> Migration<'a> {
             tail.add_origin(&origin, &self.reader.members(&origin)?);
             if tail.is_full() {
                 let (ids, postings) = tail.sorted();
-                segment::write(&mut self.draft, &ids, &postings);
+                segment::write(&mut self.batch, &ids, &postings);
                 self.write()?;
                 tail = Tail::default();
             }

@@ -7,10 +7,11 @@ use crate::model::delivery::Progress;
 use crate::model::id::{DeliveryId, SubscriptionId};
 use crate::model::subscription::{HealthState, Subscription};
 use crate::store::error::StoreError;
-use crate::store::memory::index::{Directory, IndexState};
+use crate::store::memory::index::{IndexState, SegmentList};
 use crate::store::memory::seen::SeenState;
-use crate::store::memory::shared::{Fresh, Line, ProgressKind, State};
+use crate::store::memory::shared::{LaneCounts, ProgressKind, RowlessDelivery, State};
 use crate::store::read::reader::Reader;
+use crate::store::rows::engine::RowBytes;
 use crate::store::rows::key::{self, TABLES, Table, delivery_of};
 use crate::store::rows::origin::{Origin, OriginKind};
 use crate::store::rows::record::{self, Meta};
@@ -37,7 +38,7 @@ pub(in crate::store) struct Scan {
     floor: u128,
     /// Of all rows, keys included.
     bytes: u64,
-    directory: Directory,
+    segments_found: SegmentList,
 }
 
 /// Counts and hashes every row, and nothing else.
@@ -84,8 +85,8 @@ pub(in crate::store) fn scan(
     for table in [Table::Deliveries, Table::Jobs] {
         scan.each(tables, table, progress, |_, _, _| Ok(()))?;
     }
-    scan.each(tables, Table::Segments, progress, |scan, row_key, row| scan.directory.add(row_key, row))?;
-    scan.index.segments = Arc::new(std::mem::take(&mut scan.directory).into_segments());
+    scan.each(tables, Table::Segments, progress, |scan, row_key, row| scan.segments_found.add(row_key, row))?;
+    scan.index.segments = Arc::new(std::mem::take(&mut scan.segments_found).into_segments());
     scan.each(tables, Table::Events, progress, |scan, row_key, row| scan.add_origin(reader, row_key, row))?;
     scan.placed = Vec::new();
     tables.set_bytes(scan.bytes);
@@ -100,10 +101,10 @@ impl Scan {
         tables: &Tables,
         table: Table,
         progress: &mut dyn FnMut(&str),
-        mut visit: impl FnMut(&mut Self, &[u8], &sled::IVec) -> Result<(), StoreError>,
+        mut visit: impl FnMut(&mut Self, &[u8], &RowBytes) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let mut count = (0u64, 0u64);
-        for row in tables.tree(table) {
+        for row in tables.tree(table).iter() {
             let (row_key, value) = row?;
             count = (count.0 + 1, count.1.wrapping_add(hash(table, &row_key, &value)));
             self.bytes += (row_key.len() + value.len()) as u64;
@@ -141,7 +142,7 @@ impl Scan {
             let problem = |p: String| corrupt(Table::Subscriptions, bits, p);
             let record =
                 tables.long(Table::Subscriptions, bits)?.ok_or_else(|| problem("it is gone".into()))?;
-            let subscription = record::read_subscription(id, &record, &reader.vault).map_err(problem)?;
+            let subscription = record::read_subscription(id, &record, &reader.cipher).map_err(problem)?;
             scan.state.subscriptions.insert(id, subscription.deleted_at);
             if record::is_plain(&record) {
                 scan.plain.push(subscription.clone());
@@ -171,7 +172,7 @@ impl Scan {
         self.place(id);
         if let Progress::Waiting { .. } = progress {
             // It was counted by its due row.
-            let line: &mut Line = self.state.lines.entry(subscription).or_default();
+            let line: &mut LaneCounts = self.state.lines.entry(subscription).or_default();
             line.untried = line
                 .untried
                 .checked_sub(1)
@@ -185,7 +186,7 @@ impl Scan {
     }
 
     /// Finds the fresh deliveries of an event or replay, and what a replay keeps in the log.
-    fn add_origin(&mut self, reader: &Reader, row_key: &[u8], row: &sled::IVec) -> Result<(), StoreError> {
+    fn add_origin(&mut self, reader: &Reader, row_key: &[u8], row: &RowBytes) -> Result<(), StoreError> {
         let (bits, number) = key::read_chunk(Table::Events, row_key)?;
         if number > 0 {
             return Ok(());
@@ -213,7 +214,7 @@ impl Scan {
             let is_fresh = id.bits() >= self.floor && self.placed.binary_search(&id.bits()).is_err();
             if is_fresh {
                 self.state.add(subscription, ProgressKind::Waiting);
-                self.state.add_fresh(Fresh { id, event, subscription });
+                self.state.add_rowless(RowlessDelivery { id, event, subscription });
             }
             if is_replay && (is_fresh || waiting.contains(&id)) {
                 self.state.begin_replay(event, id);

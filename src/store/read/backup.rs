@@ -1,22 +1,24 @@
 //! A backup of the log while it is written: every row, and every change that was made meanwhile.
 //!
 //! The rows are read tree by tree, each as it is at that moment, while the committer hands in a copy of every
-//! transaction ([`Tee`]). Rows first and then those changes, in order, give exactly the log as it was at the end. So
+//! transaction ([`ChangeCapture`]). Rows first and then those changes, in order, give exactly the log as it was at the end. So
 //! nothing waits for a backup, and no copy of the log is kept anywhere. `docs/FORMAT.md` has the form.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::store::rows::engine::RowBytes;
 use ring::digest::{Context, SHA256};
-use sled::IVec;
 
 use super::reader::Reader;
 use crate::model::time::Timestamp;
 use crate::store::disk::secret_cipher::KeyId;
 use crate::store::error::StoreError;
+use crate::store::rows::change_feed::ChangeSubscriber;
 use crate::store::rows::key::Table;
-use crate::store::rows::record::FORMAT;
-use crate::store::rows::tables::{Draft, sealed_by};
+use crate::store::rows::record::{FORMAT, Meta};
+use crate::store::rows::tables::sealed_by;
+use crate::store::rows::write_batch::WriteBatch;
 
 /// What a backup begins with.
 pub(in crate::store) const MAGIC: &[u8; 16] = b"postrider backup";
@@ -35,11 +37,11 @@ pub(in crate::store) const DIGEST: u8 = 6;
 /// About how much one piece of a backup has.
 const PIECE_BYTES: usize = 256 * 1024;
 /// How many changes may wait for a backup that is fetched slowly.
-const TEE_BYTES_MAX: usize = 64 << 20;
+const CAPTURE_BYTES_MAX: usize = 64 << 20;
 
 /// Gathers what is committed while a backup is taken.
 #[derive(Debug, Default)]
-pub(in crate::store) struct Tee {
+pub(in crate::store) struct ChangeCapture {
     waiting: Mutex<Waiting>,
 }
 
@@ -50,29 +52,9 @@ struct Waiting {
     overrun: bool,
 }
 
-impl Tee {
+impl ChangeCapture {
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Takes a copy of a transaction that was written. Never waits: one that is too much ends the backup.
-    pub(in crate::store) fn add(&self, draft: &Draft) {
-        let mut waiting = self.lock();
-        if waiting.overrun {
-            return;
-        }
-        let mut bytes = Vec::with_capacity(draft.bytes() + draft.len() * 16);
-        for (table, key, value) in draft.changes() {
-            match value {
-                Some(value) => frame(&mut bytes, PUT, &[&[table as u8], &key_length(key), key, value]),
-                None => frame(&mut bytes, REMOVE, &[&[table as u8], &key_length(key), key]),
-            }
-        }
-        waiting.bytes += bytes.len();
-        waiting.changes.push_back(bytes);
-        if waiting.bytes > TEE_BYTES_MAX {
-            *waiting = Waiting { overrun: true, ..Waiting::default() };
-        }
     }
 
     fn take(&self) -> Result<Option<Vec<u8>>, BackupError> {
@@ -83,6 +65,28 @@ impl Tee {
         let next = waiting.changes.pop_front();
         waiting.bytes -= next.as_ref().map_or(0, Vec::len);
         Ok(next)
+    }
+}
+
+impl ChangeSubscriber for ChangeCapture {
+    /// Copies the changes. Never waits: more changes than may wait end the backup.
+    fn applied(&self, batch: &WriteBatch, _: &Meta) {
+        let mut waiting = self.lock();
+        if waiting.overrun {
+            return;
+        }
+        let mut bytes = Vec::with_capacity(batch.bytes() + batch.len() * 16);
+        for (table, key, value) in batch.changes() {
+            match value {
+                Some(value) => frame(&mut bytes, PUT, &[&[table as u8], &key_length(key), key, value]),
+                None => frame(&mut bytes, REMOVE, &[&[table as u8], &key_length(key), key]),
+            }
+        }
+        waiting.bytes += bytes.len();
+        waiting.changes.push_back(bytes);
+        if waiting.bytes > CAPTURE_BYTES_MAX {
+            *waiting = Waiting { overrun: true, ..Waiting::default() };
+        }
     }
 }
 
@@ -103,20 +107,20 @@ pub enum BackupError {
 /// A backup that is being taken.
 pub struct Backup {
     reader: Reader,
-    pub(in crate::store) tee: Arc<Tee>,
+    pub(in crate::store) capture: Arc<ChangeCapture>,
     digest: Context,
     /// The tree that is being read, and the last key that was.
     table: usize,
-    after: Option<IVec>,
+    after: Option<RowBytes>,
     has_begun: bool,
     now: Timestamp,
 }
 
 impl Backup {
-    /// One of this log. It gets its rows once the committer has been told of it (`Place::begin_backup`).
+    /// One of this log. It gets its rows once the committer has been told of it (`WriteSlot::begin_backup`).
     pub fn new(reader: Reader, now: Timestamp) -> Self {
-        let tee = Arc::new(Tee::default());
-        Self { reader, tee, digest: Context::new(&SHA256), table: 0, after: None, has_begun: false, now }
+        let capture = Arc::new(ChangeCapture::default());
+        Self { reader, capture, digest: Context::new(&SHA256), table: 0, after: None, has_begun: false, now }
     }
 
     /// The next piece of the rows; none once all are read. Blocks for some milliseconds.
@@ -153,7 +157,7 @@ impl Backup {
 
     /// Adds the changes of late.
     fn drain(&self, piece: &mut Vec<u8>) -> Result<(), BackupError> {
-        while let Some(changes) = self.tee.take()? {
+        while let Some(changes) = self.capture.take()? {
             piece.extend_from_slice(&changes);
         }
         Ok(())
@@ -163,7 +167,7 @@ impl Backup {
     fn read(&mut self, table: Table, piece: &mut Vec<u8>) -> Result<(), StoreError> {
         use std::ops::Bound::{Excluded, Unbounded};
         let from = self.after.take().map_or(Unbounded, Excluded);
-        for row in self.reader.tables.tree(table).range::<IVec, _>((from, Unbounded)) {
+        for row in self.reader.tables.tree(table).range::<RowBytes>((from, Unbounded)) {
             let (key, value) = row?;
             frame(piece, ROW, &[&[table as u8], &key_length(&key), &key, &value]);
             if piece.len() >= PIECE_BYTES {

@@ -10,7 +10,7 @@ mod hits;
 mod parts;
 
 use self::bounds::{LOOK_UP, Span, Work};
-use self::hits::Hits;
+use self::hits::IndexSearch;
 use super::reader::Reader;
 use crate::model::id::{DeliveryId, EventId, SubscriptionId};
 use crate::model::name::{CompanyId, EventType, ProjectId, SenderId};
@@ -103,7 +103,7 @@ impl Reader {
             return self.all_events(span, query.limit);
         }
         let (mut work, mut items, mut reached) = (Work::new(), Vec::new(), span.end);
-        let mut hits = Hits::events(self, terms, span);
+        let mut hits = IndexSearch::events(self, terms, span);
         while items.len() < query.limit && !work.is_spent() {
             let Some(id) = hits.next(&mut work)? else {
                 let next = hits.stopped_at().map(EventId::from_bits);

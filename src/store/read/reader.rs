@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use sled::IVec;
+use crate::store::rows::engine::RowBytes;
 
 use crate::model::delivery::{Delivery, Progress};
 use crate::model::event::Event;
@@ -19,9 +19,9 @@ use crate::model::subscription::{HealthState, Subscription};
 use crate::model::time::Timestamp;
 use crate::store::disk::files::Files;
 use crate::store::disk::fsync;
-use crate::store::disk::secret_cipher::Vault;
+use crate::store::disk::secret_cipher::SecretCipher;
 use crate::store::error::StoreError;
-use crate::store::memory::shared::{Counts, Ledger, Tally};
+use crate::store::memory::shared::{CommitCounts, ProgressCounts, SharedState};
 use crate::store::rows::key::{self, Table, delivery_of};
 use crate::store::rows::origin::{Origin, OriginKind, bad_event, head, index_of};
 use crate::store::rows::record::{self, EventHead};
@@ -34,13 +34,24 @@ const OLDEST_SCAN_MAX: usize = 1024;
 #[derive(Clone, Debug)]
 pub struct Reader {
     pub(in crate::store) tables: Tables,
-    pub(in crate::store) ledger: Arc<Ledger>,
-    pub(in crate::store) vault: Vault,
+    pub(in crate::store) shared: Arc<SharedState>,
+    pub(in crate::store) cipher: SecretCipher,
     /// Holds the lock for as long as somebody can read or write.
     pub(in crate::store) files: Arc<Files>,
 }
 
 impl Reader {
+    fn flush(&self) -> Result<(), StoreError> {
+        self.tables.flush()
+    }
+
+    /// Returns a function that flushes the log, and keeps the store locked while it exists.
+    pub(in crate::store) fn flusher(&self) -> Arc<dyn Fn() + Send + Sync> {
+        // A method of the whole reader: the closure must own the directory's lock, not the tables alone.
+        let reader = self.clone();
+        Arc::new(move || drop(reader.flush()))
+    }
+
     /// How many bytes the rows of the log have, keys included: less than what its files take.
     pub fn bytes(&self) -> u64 {
         self.tables.bytes()
@@ -48,7 +59,9 @@ impl Reader {
 
     /// How many bytes the disk with the log has left for this user.
     pub fn disk_free(&self) -> Result<u64, StoreError> {
-        let stat = rustix::fs::statvfs(&self.files.root)?;
+        let path = &self.files.root;
+        let stat = rustix::fs::statvfs(path)
+            .map_err(|error| StoreError::DiskSpace { path: path.clone(), error: Arc::new(error.into()) })?;
         Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
     }
 
@@ -63,13 +76,13 @@ impl Reader {
         id: EventId,
     ) -> Result<Option<(Event, Vec<SubscriptionId>)>, StoreError> {
         let Some(first) = self.event_row(id)? else { return Ok(None) };
-        let record = self.tables.whole(Table::Events, id.bits(), first)?;
+        let record = self.tables.assemble(Table::Events, id.bits(), first)?;
         let (content, targets) = record::read_event(id, &record).map_err(|p| bad_event(id, p))?;
         Ok(Some((Event { id, content }, targets)))
     }
 
     /// The first chunk of an event; none of a replay.
-    fn event_row(&self, id: EventId) -> Result<Option<IVec>, StoreError> {
+    fn event_row(&self, id: EventId) -> Result<Option<RowBytes>, StoreError> {
         let first = self.tables.tree(Table::Events).get(key::chunk(id.bits(), 0))?;
         Ok(first.filter(|first| !record::is_replay(first)))
     }
@@ -95,7 +108,7 @@ impl Reader {
                 continue;
             }
             let id = EventId::from_bits(bits);
-            let record = self.tables.whole(Table::Events, bits, value)?;
+            let record = self.tables.assemble(Table::Events, bits, value)?;
             let (content, _) = record::read_event(id, &record).map_err(|p| bad_event(id, p))?;
             events.push(Event { id, content });
             if events.len() >= limit {
@@ -126,7 +139,7 @@ impl Reader {
 
     /// Whether the event is on its way to the subscription and not there yet: as it was submitted, or replayed.
     pub fn is_under_way(&self, event: EventId, subscription: SubscriptionId) -> Result<bool, StoreError> {
-        let replayed: Vec<DeliveryId> = self.ledger.state().replaying(event).collect();
+        let replayed: Vec<DeliveryId> = self.shared.state().replaying(event).collect();
         for id in replayed {
             let of = self.delivery(id)?.filter(|delivery| delivery.subscription == subscription);
             if of.is_some_and(|delivery| !delivery.progress.is_final()) {
@@ -183,9 +196,9 @@ impl Reader {
         &self,
         table: Table,
         id: DeliveryId,
-        first: IVec,
+        first: RowBytes,
     ) -> Result<Option<Delivery>, StoreError> {
-        let record = match self.tables.whole(table, id.bits(), first) {
+        let record = match self.tables.assemble(table, id.bits(), first) {
             Ok(record) => record,
             // Its later chunks have moved on since the first was read.
             Err(_) if !self.tables.tree(table).contains_key(key::chunk(id.bits(), 0))? => {
@@ -227,7 +240,7 @@ impl Reader {
             if let Some(first) = first {
                 return Origin::read(id, first).map(Some);
             }
-            // Swept since its later chunk was found.
+            // SweepResult since its later chunk was found.
             let Some(before) = id.checked_sub(1) else { return Ok(None) };
             end = before;
         }
@@ -240,7 +253,7 @@ impl Reader {
     ) -> Result<Vec<(EventId, SubscriptionId)>, StoreError> {
         match &origin.kind {
             OriginKind::Replay(_) => {
-                let record = self.tables.whole(Table::Events, origin.id, origin.first.clone())?;
+                let record = self.tables.assemble(Table::Events, origin.id, origin.first.clone())?;
                 record::read_replay(&record).map_err(|problem| corrupt(Table::Events, origin.id, problem))
             }
             OriginKind::Event(head) => {
@@ -251,13 +264,13 @@ impl Reader {
     }
 
     /// The targets of an event, from its first chunk where that has them all.
-    fn targets(&self, head: &EventHead, first: IVec) -> Result<Vec<SubscriptionId>, StoreError> {
+    fn targets(&self, head: &EventHead, first: RowBytes) -> Result<Vec<SubscriptionId>, StoreError> {
         let problem = |p| bad_event(head.id, p);
         let (_, rest) = record::read_event_head(head.id, &first).map_err(problem)?;
         if let Ok((targets, _)) = record::read_targets(head, rest) {
             return Ok(targets);
         }
-        let record = self.tables.whole(Table::Events, head.id.bits(), first)?;
+        let record = self.tables.assemble(Table::Events, head.id.bits(), first)?;
         let (_, rest) = record::read_event_head(head.id, &record).map_err(problem)?;
         Ok(record::read_targets(head, rest).map_err(problem)?.0)
     }
@@ -271,7 +284,7 @@ impl Reader {
     pub fn jobs(&self, before: Option<ReplayId>, limit: usize) -> Result<Vec<ReplayJob>, StoreError> {
         let end = before.map_or([u8::MAX; 16], ReplayId::to_bytes);
         let rows = self.tables.tree(Table::Jobs).range(..end).rev().take(limit);
-        let read = |row: sled::Result<(IVec, IVec)>| {
+        let read = |row: Result<(RowBytes, RowBytes), StoreError>| {
             let (row_key, row) = row?;
             read_job(ReplayId::from_bits(key::read_id(Table::Jobs, &row_key, &row_key)?), &row)
         };
@@ -294,9 +307,9 @@ impl Reader {
             None => Bound::Included(first),
         };
         // Asked before the rows are: what becomes durable meanwhile is passed over this once.
-        let durable = self.ledger.state().durable;
+        let durable = self.shared.state().durable;
         let rows = self.tables.tree(Table::Due).range((from, Bound::Included(last))).keys();
-        let read = |row: sled::Result<IVec>| key::read_due(&row?).map(|(_, at, id)| (at, id));
+        let read = |row: Result<RowBytes, StoreError>| key::read_due(&row?).map(|(_, at, id)| (at, id));
         let is_durable = |row: &Result<(Timestamp, DeliveryId), StoreError>| {
             row.as_ref().map_or(true, |(_, id)| id.bits() <= durable)
         };
@@ -310,23 +323,23 @@ impl Reader {
 
     /// The subscriptions with deliveries that wait.
     pub fn waiting_subscriptions(&self) -> Vec<SubscriptionId> {
-        let state = self.ledger.state();
+        let state = self.shared.state();
         state.tallies.iter().filter(|(_, tally)| tally.waiting > 0).map(|(id, _)| *id).collect()
     }
 
     /// The counts of all subscriptions together.
-    pub fn total(&self) -> Tally {
-        self.ledger.state().total
+    pub fn total(&self) -> ProgressCounts {
+        self.shared.state().total
     }
 
     /// The subscription's counts over the log as far as it is kept.
-    pub fn tally(&self, subscription: SubscriptionId) -> Tally {
-        self.ledger.state().tallies.get(&subscription).copied().unwrap_or_default()
+    pub fn tally(&self, subscription: SubscriptionId) -> ProgressCounts {
+        self.shared.state().tallies.get(&subscription).copied().unwrap_or_default()
     }
 
     /// The counts of every subscription that has deliveries in the log.
-    pub fn tallies(&self) -> BTreeMap<SubscriptionId, Tally> {
-        self.ledger.state().tallies.iter().map(|(id, tally)| (*id, *tally)).collect()
+    pub fn tallies(&self) -> BTreeMap<SubscriptionId, ProgressCounts> {
+        self.shared.state().tallies.iter().map(|(id, tally)| (*id, *tally)).collect()
     }
 
     /// When the oldest waiting delivery of the subscription was made.
@@ -342,7 +355,7 @@ impl Reader {
         subscription: SubscriptionId,
         rows_max: usize,
     ) -> Result<Option<Timestamp>, StoreError> {
-        let fresh = self.ledger.state().fresh_of(subscription).next();
+        let fresh = self.shared.state().rowless_of(subscription).next();
         let page = self.due_page(subscription, None, rows_max)?;
         Ok(page.into_iter().map(|(_, id)| id).chain(fresh).min().map(DeliveryId::time))
     }
@@ -350,9 +363,9 @@ impl Reader {
     /// The subscription as it is stored, deleted or not.
     pub fn subscription(&self, id: SubscriptionId) -> Result<Option<Subscription>, StoreError> {
         let record = self.tables.long(Table::Subscriptions, id.bits())?;
-        let read = |record: IVec| {
+        let read = |record: RowBytes| {
             let problem = |p| corrupt(Table::Subscriptions, id.bits(), p);
-            record::read_subscription(id, &record, &self.vault).map_err(problem)
+            record::read_subscription(id, &record, &self.cipher).map_err(problem)
         };
         record.map(read).transpose()
     }
@@ -371,13 +384,13 @@ impl Reader {
     }
 
     /// What the committer has done since the store was opened.
-    pub fn counts(&self) -> Counts {
-        self.ledger.counts()
+    pub fn counts(&self) -> CommitCounts {
+        self.shared.counts()
     }
 
     /// How long commits take: transactions and the flush that makes them durable.
     pub fn commit_seconds(&self) -> &Histogram {
-        &self.ledger.commit_seconds
+        &self.shared.commit_seconds
     }
 
     /// How many rows each tree has.
@@ -388,7 +401,7 @@ impl Reader {
 
     /// The bytes that the log's files take.
     pub fn size_on_disk(&self) -> Result<u64, StoreError> {
-        Ok(self.tables.db().size_on_disk()?)
+        self.tables.size_on_disk()
     }
 }
 

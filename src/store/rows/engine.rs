@@ -1,30 +1,81 @@
-//! Opens sled.
+//! The storage engine, sled: how it is opened, and what its errors mean. Nothing above this folder names its types.
 
+use std::io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
 use std::path::Path;
 use std::time::Duration;
 
 use sled::Db;
 
-/// How often sled collects garbage, in milliseconds: with its default the file grows without end under load.
-const COLLECT_EVERY_MS: u64 = 20;
+use crate::store::error::{EngineError, StoreError};
 
-/// sled counts rows as they are on disk; short ones, such as those of waiting lines, take about this many times that in
-/// memory.
+/// The bytes of a key or a row.
+pub(in crate::store) type RowBytes = sled::IVec;
+
+/// How often sled collects garbage, in milliseconds. With its default the file grows without end under load.
+const GARBAGE_COLLECTION_MS: u64 = 20;
+
+/// How many bytes of memory sled takes for a byte of cached rows, about. sled counts rows as they are on disk;
+/// short ones, such as due rows, take about this many times that in memory.
 const CACHE_OVERHEAD: u64 = 4;
 
-pub(in crate::store) fn open_sled(path: &Path, cache_bytes: u64) -> sled::Result<Db> {
-    let config = sled::Config::new()
-        .path(path)
-        .cache_capacity(cache_bytes / CACHE_OVERHEAD)
-        .flush_every_ms(Some(COLLECT_EVERY_MS));
-    // Our own lock says that no other process has it: then it is this one's, about to close.
-    for _ in 0..200 {
-        match config.open() {
-            Err(sled::Error::Io(error)) if error.to_string().contains("lock") => {
-                std::thread::sleep(Duration::from_millis(10));
+/// How often [`Engine::open`] tries to get sled's own lock, and how long it waits in between.
+const LOCK_ATTEMPTS: u32 = 200;
+const LOCK_WAIT: Duration = Duration::from_millis(10);
+
+/// An open sled database. Cheap to clone; the files are closed with the last clone.
+#[derive(Clone, Debug)]
+pub(in crate::store) struct Engine(pub(super) Db);
+
+impl Engine {
+    /// Opens the database in this directory, or creates it.
+    pub(in crate::store) fn open(path: &Path, cache_bytes: u64) -> Result<Self, StoreError> {
+        let config = sled::Config::new()
+            .path(path)
+            .cache_capacity(cache_bytes / CACHE_OVERHEAD)
+            .flush_every_ms(Some(GARBAGE_COLLECTION_MS));
+        // The store's own lock excludes other processes: sled's lock is held by an instance of this process that
+        // is about to close.
+        for _ in 0..LOCK_ATTEMPTS {
+            match config.open() {
+                Err(sled::Error::Io(error)) if error.to_string().contains("lock") => {
+                    std::thread::sleep(LOCK_WAIT)
+                }
+                opened => return opened.map(Self).map_err(engine_error),
             }
-            opened => return opened,
         }
+        config.open().map(Self).map_err(engine_error)
     }
-    config.open()
+}
+
+#[cfg(test)]
+impl From<Db> for Engine {
+    fn from(db: Db) -> Self {
+        Self(db)
+    }
+}
+
+/// Describes an error of sled, and whether damaged files are its cause.
+pub(super) fn engine_error(error: sled::Error) -> StoreError {
+    use sled::Error::{Corruption, Io, ReportableBug, Unsupported};
+    let damage = match &error {
+        Corruption { at, .. } => {
+            let place = at.map(|at| format!(" at {at:?}")).unwrap_or_default();
+            Some(format!("a page{place} does not match its checksum"))
+        }
+        ReportableBug(problem) | Unsupported(problem) => Some(problem.clone()),
+        Io(error) if matches!(error.kind(), UnexpectedEof | InvalidData | InvalidInput) => {
+            Some(error.to_string())
+        }
+        _ => None,
+    };
+    StoreError::Engine(EngineError::new(&error.to_string(), damage.as_deref()))
+}
+
+/// Counts down to a failure that a test asked for, and fails when the count is used up.
+#[cfg(test)]
+pub(in crate::store) fn injected(left: &mut Option<u64>) -> Result<(), StoreError> {
+    if let Some(left) = left {
+        *left = left.checked_sub(1).ok_or_else(|| StoreError::Engine(EngineError::new("injected", None)))?;
+    }
+    Ok(())
 }

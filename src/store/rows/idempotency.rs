@@ -4,7 +4,7 @@ use crate::model::id::{DeliveryId, EventId, ReplayId, SubscriptionId};
 
 /// A caller's idempotency key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OnceKey {
+pub struct IdempotentRequest {
     /// A hash of the caller, the route and the key.
     pub key: [u8; 16],
     /// A hash of the request's body.
@@ -13,20 +13,20 @@ pub struct OnceKey {
 
 /// What came of a step with an idempotency key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Once<T> {
+pub enum Idempotent<T> {
     /// It was done.
     Made(T),
     /// It had been done before, as this says; nothing was done now.
-    Repeated(Earlier),
+    Repeated(RecordedResult),
     /// The key stands for another body; nothing was done.
     Mismatch,
 }
 
 /// What a step with an idempotency key made when it was done.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Earlier {
+pub enum RecordedResult {
     /// Events, in the order of the list.
-    Events(Vec<EarlierEvent>),
+    Events(Vec<RecordedEvent>),
     /// A subscription.
     Subscription(SubscriptionId),
     /// Replayed deliveries, and the subscriptions that were passed over.
@@ -42,7 +42,7 @@ pub enum Earlier {
 
 /// What became of one event of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct EarlierEvent {
+pub struct RecordedEvent {
     /// Its id; of a duplicate, the first one's.
     pub id: EventId,
     /// How many deliveries it has.

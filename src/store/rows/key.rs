@@ -151,9 +151,9 @@ pub(in crate::store) fn read_bucket(table: Table, key: &[u8]) -> Result<u32, Sto
 }
 
 /// Bucket and hash of a caller's idempotency key, and the number of a chunk of what it stands for.
-pub(in crate::store) type OnceKey = [u8; 22];
+pub(in crate::store) type IdempotencyRowKey = [u8; 22];
 
-pub(in crate::store) fn once(bucket: u32, hash: [u8; 16], number: u16) -> OnceKey {
+pub(in crate::store) fn once(bucket: u32, hash: [u8; 16], number: u16) -> IdempotencyRowKey {
     let mut key = [0; 22];
     let (head, rest) = key.split_at_mut(4);
     let (middle, tail) = rest.split_at_mut(16);

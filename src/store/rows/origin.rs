@@ -1,6 +1,6 @@
 //! Rows of `events`: what deliveries begin with.
 
-use sled::IVec;
+use super::engine::RowBytes;
 
 use super::key::Table;
 use super::record::{self, EventHead};
@@ -15,7 +15,7 @@ pub(in crate::store) struct Origin {
     pub(in crate::store) id: u128,
     pub(in crate::store) kind: OriginKind,
     /// Its first chunk.
-    pub(in crate::store) first: IVec,
+    pub(in crate::store) first: RowBytes,
 }
 
 #[derive(Clone, Debug)]
@@ -27,7 +27,7 @@ pub(in crate::store) enum OriginKind {
 }
 
 impl Origin {
-    pub(in crate::store) fn read(id: u128, first: IVec) -> Result<Self, StoreError> {
+    pub(in crate::store) fn read(id: u128, first: RowBytes) -> Result<Self, StoreError> {
         let problem = |problem| corrupt(Table::Events, id, problem);
         let kind = if record::is_replay(&first) {
             OriginKind::Replay(record::replay_count(&first).map_err(problem)?)

@@ -28,7 +28,7 @@ use crate::model::trace::TraceContext;
 
 pub(in crate::store) use job::{job, read_job};
 pub(in crate::store) use meta::{FORMAT, Meta, meta, read_format, read_meta};
-pub(in crate::store) use once::{OnceRecord, once, read_once};
+pub(in crate::store) use once::{IdempotencyRecord, once, read_idempotency};
 pub(in crate::store) use replay::{is_replay, read_replay, replay, replay_count};
 pub(in crate::store) use subscription::{is_plain, read_subscription, sealed_by, subscription};
 

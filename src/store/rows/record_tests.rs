@@ -15,12 +15,12 @@ use crate::model::selector::{EventSelector, ProjectSelector};
 use crate::model::subscription::{Format, ManagedBy, Ordering, Subscription};
 use crate::model::time::Interval;
 use crate::model::tls::{ClientIdentity, Tls};
-use crate::store::disk::secret_cipher::Vault;
-use crate::store::rows::idempotency::{Earlier, EarlierEvent};
+use crate::store::disk::secret_cipher::SecretCipher;
+use crate::store::rows::idempotency::{RecordedEvent, RecordedResult};
 use crate::store::tests::test_store;
 
-fn vault() -> Vault {
-    Vault::new(&[7; 32])
+fn cipher() -> SecretCipher {
+    SecretCipher::new(&[7; 32])
 }
 
 fn text(length: usize) -> String {
@@ -155,18 +155,18 @@ fn full_job() -> ReplayJob {
     }
 }
 
-fn a_once(earlier: Earlier) -> OnceRecord {
-    OnceRecord { fingerprint: [3; 16], at: time(1_700_000_000_000), is_whole: true, earlier }
+fn a_once(earlier: RecordedResult) -> IdempotencyRecord {
+    IdempotencyRecord { fingerprint: [3; 16], at: time(1_700_000_000_000), is_whole: true, earlier }
 }
 
-fn earlier_ones() -> [Earlier; 4] {
-    let event = |n| EarlierEvent { id: EventId::from_bits(n), matched: 2, duplicate: n == 1 };
+fn earlier_ones() -> [RecordedResult; 4] {
+    let event = |n| RecordedEvent { id: EventId::from_bits(n), matched: 2, duplicate: n == 1 };
     let deliveries = vec![DeliveryId::from_bits(7)];
     [
-        Earlier::Events((0..1000).map(event).collect()),
-        Earlier::Subscription(SubscriptionId::from_bits(9)),
-        Earlier::Replayed { deliveries, skipped: vec![SubscriptionId::from_bits(10)] },
-        Earlier::Job(ReplayId::from_bits(5)),
+        RecordedResult::Events((0..1000).map(event).collect()),
+        RecordedResult::Subscription(SubscriptionId::from_bits(9)),
+        RecordedResult::Replayed { deliveries, skipped: vec![SubscriptionId::from_bits(10)] },
+        RecordedResult::Job(ReplayId::from_bits(5)),
     ]
 }
 
@@ -198,8 +198,8 @@ fn every_record_comes_back_at_its_limits() {
         complete_subscription(),
         authorities_only,
     ] {
-        let record = subscription(&value, &vault()).unwrap();
-        assert_eq!(read_subscription(value.id, &record, &vault()), Ok(value));
+        let record = subscription(&value, &cipher()).unwrap();
+        assert_eq!(read_subscription(value.id, &record, &cipher()), Ok(value));
     }
     for value in [HealthState::default(), full_health()] {
         assert_eq!(read_health(&health(&value)), Ok(value));
@@ -219,7 +219,7 @@ fn every_record_comes_back_at_its_limits() {
     }
     for value in earlier_ones().map(a_once) {
         let record = once(&value);
-        assert_eq!((length(&record), read_once(&record)), (Ok(record.len()), Ok(value)));
+        assert_eq!((length(&record), read_idempotency(&record)), (Ok(record.len()), Ok(value)));
     }
 }
 
@@ -228,8 +228,8 @@ fn a_subscription_of_the_most_terms_comes_back() {
     let terms: Vec<_> = (0..10_000).map(|n| format!("{n:0>120}/{n:0>120}")).collect();
     let mut value = test_store::subscription(1);
     value.spec.projects = ProjectSelector::parse(&terms).unwrap();
-    let record = subscription(&value, &vault()).unwrap();
-    assert_eq!(read_subscription(value.id, &record, &vault()), Ok(value));
+    let record = subscription(&value, &cipher()).unwrap();
+    assert_eq!(read_subscription(value.id, &record, &cipher()), Ok(value));
     assert_eq!(usize::from(chunk_count(record.len())), record.len().div_ceil(CHUNK_BYTES));
 }
 
@@ -246,7 +246,7 @@ fn what_is_not_a_record_is_refused() {
     later[0] = 2;
     assert_eq!(read_delivery(id, &later), Err("version 2 is not known".to_owned()));
     let hostile = [&[VERSION, 0, 0, 0, 9][..], &[253; 40]].concat();
-    assert!(read_subscription(SubscriptionId::from_bits(1), &hostile, &vault()).is_err());
+    assert!(read_subscription(SubscriptionId::from_bits(1), &hostile, &cipher()).is_err());
     let cut = replay(&pairs(2));
     assert!(read_replay(&cut[..cut.len() - 1]).is_err() && read_replay(&[0x82, 0, 0, 0, 5]).is_err());
     let event = event(&small_event(), &[]);
@@ -276,7 +276,7 @@ fn stored(name: &str, written: &[u8]) -> Vec<u8> {
 #[test]
 fn a_subscriptions_secrets_are_sealed_for_it_alone() {
     let value = full_subscription();
-    let record = subscription(&value, &vault()).unwrap();
+    let record = subscription(&value, &cipher()).unwrap();
     let secret = value.secrets[0].secret.clone();
     let SigningKey::Symmetric(bytes) = secret.key() else { panic!("another kind") };
     for hidden in [secret.reveal().as_bytes(), &secret.reveal().as_bytes()[6..], bytes] {
@@ -284,12 +284,15 @@ fn a_subscriptions_secrets_are_sealed_for_it_alone() {
     }
     assert!(record.windows(7).any(|part| part == b"Bearer "), "the rest is as it was");
     let other = SubscriptionId::from_bits(value.id.bits() + 1);
-    let error = read_subscription(other, &record, &vault()).unwrap_err();
+    let error = read_subscription(other, &record, &cipher()).unwrap_err();
     assert_eq!(error, "its secrets do not open: they were changed");
     for cut in 0..record.len() {
-        assert!(read_subscription(value.id, &record[..cut], &vault()).is_err(), "{cut}");
+        assert!(read_subscription(value.id, &record[..cut], &cipher()).is_err(), "{cut}");
     }
-    assert_eq!(sealed_by(&record), sealed_by(&subscription(&test_store::subscription(1), &vault()).unwrap()));
+    assert_eq!(
+        sealed_by(&record),
+        sealed_by(&subscription(&test_store::subscription(1), &cipher()).unwrap())
+    );
     assert!(sealed_by(&record).is_some() && !is_plain(&record));
 }
 
@@ -318,15 +321,15 @@ fn subscriptions_of_versions_1_and_2_are_still_read() {
         ("subscription_v2_notify.bin", with_email),
     ] {
         let stored = earlier(name);
-        assert_eq!(read_subscription(value.id, &stored, &vault()), Ok(value.clone()), "{name}");
+        assert_eq!(read_subscription(value.id, &stored, &cipher()), Ok(value.clone()), "{name}");
         assert_eq!(is_plain(&stored), name == "subscription_v1.bin");
         assert_eq!(sealed_by(&stored).is_none(), name == "subscription_v1.bin");
         for cut in 0..stored.len() {
-            let whole = read_subscription(value.id, &stored[..cut], &vault());
+            let whole = read_subscription(value.id, &stored[..cut], &cipher());
             assert_ne!(whole.as_ref(), Ok(&value), "{name} cut at {cut}");
         }
         let longer = [&stored[..], &[0]].concat();
-        assert!(read_subscription(value.id, &longer, &vault()).is_err(), "{name}");
+        assert!(read_subscription(value.id, &longer, &cipher()).is_err(), "{name}");
     }
 }
 
@@ -336,20 +339,20 @@ fn subscriptions_of_version_3_are_written_and_read() {
     for (name, value) in
         [("subscription_v3.bin", complete_subscription()), ("subscription_v3_required.bin", required_only)]
     {
-        let written = subscription(&value, &vault()).unwrap();
-        assert_eq!(read_subscription(value.id, &written, &vault()), Ok(value.clone()), "{name}");
+        let written = subscription(&value, &cipher()).unwrap();
+        assert_eq!(read_subscription(value.id, &written, &cipher()), Ok(value.clone()), "{name}");
         let stored = stored(name, &written);
         // The sealed part differs each time, by its random nonce.
         let (_, body) = stored.split_at(SEALED_AT + usize::from(u16::from_be_bytes([stored[5], stored[6]])));
         assert!(written.ends_with(body), "{name} is written differently: that needs a new version");
-        assert_eq!(read_subscription(value.id, &stored, &vault()), Ok(value.clone()), "{name}");
+        assert_eq!(read_subscription(value.id, &stored, &cipher()), Ok(value.clone()), "{name}");
         for cut in 0..stored.len() {
-            assert!(read_subscription(value.id, &stored[..cut], &vault()).is_err(), "{name} cut at {cut}");
+            assert!(read_subscription(value.id, &stored[..cut], &cipher()).is_err(), "{name} cut at {cut}");
         }
         let longer = [&stored[..], &[0]].concat();
-        assert!(read_subscription(value.id, &longer, &vault()).is_err(), "{name}");
+        assert!(read_subscription(value.id, &longer, &cipher()).is_err(), "{name}");
     }
-    let written = subscription(&complete_subscription(), &vault()).unwrap();
+    let written = subscription(&complete_subscription(), &cipher()).unwrap();
     let text = String::from_utf8_lossy(&written);
     assert!(text.contains("BEGIN CERTIFICATE") && !text.contains("PRIVATE"));
 }
@@ -360,14 +363,14 @@ const SEALED_AT: usize = 7;
 #[test]
 fn a_subscription_of_a_newer_version_is_refused_by_name() {
     let value = complete_subscription();
-    let mut written = subscription(&value, &vault()).unwrap();
+    let mut written = subscription(&value, &cipher()).unwrap();
     let unknown = [&[200, 0, 0, 0, 1, b'x'][..]].concat();
     written.extend(unknown);
     set_length(&mut written);
-    let error = read_subscription(value.id, &written, &vault()).unwrap_err();
+    let error = read_subscription(value.id, &written, &cipher()).unwrap_err();
     assert_eq!(error, "field 200 is not known: a newer version of the program wrote it");
     written[0] = 4;
-    let error = read_subscription(value.id, &written, &vault()).unwrap_err();
+    let error = read_subscription(value.id, &written, &cipher()).unwrap_err();
     assert_eq!(error, "version 4 is not known");
     assert!(!is_plain(&written), "its secrets are not taken for plain text");
 }
@@ -399,7 +402,7 @@ fn records_of_every_version_are_written_and_read_as_ever() {
 
     let [events, _, replayed, _] = earlier_ones().map(a_once);
     for (name, value) in [("once_events_v1.bin", events), ("once_replayed_v1.bin", replayed)] {
-        assert_eq!(read_once(&fixture(name, &once(&value))), Ok(value));
+        assert_eq!(read_idempotency(&fixture(name, &once(&value))), Ok(value));
     }
 }
 

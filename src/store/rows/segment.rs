@@ -7,12 +7,13 @@
 //!
 //! A hit says only that a row was there with that hash: whoever follows it looks at the row itself.
 
-use sled::IVec;
+use super::engine::RowBytes;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::key::{self, Table};
 use super::record::CHUNK_BYTES;
-use super::tables::{Draft, Tables};
+use super::tables::Tables;
+use super::write_batch::WriteBatch;
 use crate::model::event::EventContent;
 use crate::model::id::{EventId, SubscriptionId};
 use crate::store::error::StoreError;
@@ -99,29 +100,29 @@ const POSITION_BYTES: usize = 4;
 const POSITIONS_MAX: usize = (CHUNK_BYTES - HEAD_BYTES - ENTRY_BYTES) / POSITION_BYTES;
 
 /// Puts a segment into the draft: its ids, which name it by the first, and the positions of each term, in order.
-pub(in crate::store) fn write(draft: &mut Draft, ids: &[u128], postings: &[(Term, Position)]) {
+pub(in crate::store) fn write(batch: &mut WriteBatch, ids: &[u128], postings: &[(Term, Position)]) {
     let Some(segment) = ids.first().copied() else { return };
     for (number, block) in (0u64..).zip(ids.chunks(BLOCK_IDS)) {
         let mut row = vec![VERSION];
         row.extend(block.iter().flat_map(|id| id.to_be_bytes()));
-        draft.put(Table::Segments, &key::segment(segment, IDS, number, 0), row);
+        batch.put(Table::Segments, &key::segment(segment, IDS, number, 0), row);
     }
     let mut packed = Packed::default();
     for list in postings.chunk_by(|a, b| a.0 == b.0) {
         if list.len() > POSITIONS_MAX {
-            packed.flush(draft, segment, 0);
+            packed.flush(batch, segment, 0);
             for (part, list) in (0u16..).zip(list.chunks(POSITIONS_MAX)) {
                 packed.add(list);
-                packed.flush(draft, segment, part);
+                packed.flush(batch, segment, part);
             }
             continue;
         }
         if packed.bytes_with(list.len()) > CHUNK_BYTES {
-            packed.flush(draft, segment, 0);
+            packed.flush(batch, segment, 0);
         }
         packed.add(list);
     }
-    packed.flush(draft, segment, 0);
+    packed.flush(batch, segment, 0);
 }
 
 /// A row of postings being filled.
@@ -142,7 +143,7 @@ impl Packed {
         self.terms.push((*term, u16::try_from(self.positions.len()).unwrap_or(u16::MAX)));
     }
 
-    fn flush(&mut self, draft: &mut Draft, segment: u128, part: u16) {
+    fn flush(&mut self, batch: &mut WriteBatch, segment: u128, part: u16) {
         let Some((first, _)) = self.terms.first().copied() else { return };
         let mut row = vec![VERSION];
         row.extend(u16::try_from(self.terms.len()).unwrap_or(u16::MAX).to_be_bytes());
@@ -151,7 +152,7 @@ impl Packed {
             row.extend(end.to_be_bytes());
         }
         row.extend(self.positions.drain(..).flat_map(u32::to_be_bytes));
-        draft.put(Table::Segments, &key::segment(segment, POSTINGS, first, part), row);
+        batch.put(Table::Segments, &key::segment(segment, POSTINGS, first, part), row);
     }
 }
 
@@ -180,7 +181,7 @@ pub(in crate::store) struct Ids<'a> {
     tables: &'a Tables,
     segment: u128,
     /// The block that was read last.
-    block: Option<(usize, IVec)>,
+    block: Option<(usize, RowBytes)>,
 }
 
 impl<'a> Ids<'a> {
@@ -259,20 +260,20 @@ mod tests {
 
     use super::*;
     use crate::model::time::Clock;
-    use crate::store::tests::test_store::{EPOCH, Rig};
+    use crate::store::tests::test_store::{EPOCH, TestStore};
 
     /// Writes the draft's rows into a log's tree, as they are.
-    fn put(tables: &Tables, draft: &Draft) {
-        for (row_key, row) in draft.puts(Table::Segments) {
+    fn put(tables: &Tables, batch: &WriteBatch) {
+        for (row_key, row) in batch.puts(Table::Segments) {
             assert!(row.len() <= CHUNK_BYTES, "{} bytes", row.len());
-            tables.tree(Table::Segments).insert(row_key, row).unwrap();
+            tables.sled_tree(Table::Segments).insert(row_key, row).unwrap();
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn every_term_is_found_in_its_segment_alone() {
         let dir = tempfile::tempdir().unwrap();
-        let (rig, _) = Rig::open(dir.path(), &Clock::starting_at(EPOCH), 1);
+        let (rig, _) = TestStore::open(dir.path(), &Clock::starting_at(EPOCH), 1);
         let tables = &rig.reader.tables;
         let ids: Vec<u128> = (0..3000).map(|n| 1000 + n * 7).collect();
         let mut lists: BTreeMap<Term, Vec<Position>> = BTreeMap::new();
@@ -286,11 +287,11 @@ mod tests {
             }));
         let postings: Vec<_> =
             lists.iter().flat_map(|(term, list)| list.iter().map(|position| (*term, *position))).collect();
-        let mut draft = Draft::default();
-        write(&mut draft, &ids, &postings);
+        let mut batch = WriteBatch::default();
+        write(&mut batch, &ids, &postings);
         let other: Vec<u128> = (0..9).map(|n| 900_000 + n).collect();
-        write(&mut draft, &other, &[(1, 5), (4, 6)]);
-        put(tables, &draft);
+        write(&mut batch, &other, &[(1, 5), (4, 6)]);
+        put(tables, &batch);
         for (term, list) in &lists {
             assert_eq!(&positions(tables, ids[0], *term).unwrap(), list, "{term}");
         }
@@ -307,7 +308,7 @@ mod tests {
         assert!(known.get(3000).is_err());
         assert_eq!(Ids::new(tables, 77).get(0).unwrap(), None);
         for row in tables.tree(Table::Segments).iter().keys() {
-            tables.tree(Table::Segments).remove(row.unwrap()).unwrap();
+            tables.sled_tree(Table::Segments).remove(row.unwrap()).unwrap();
         }
         rig.close().await.unwrap();
     }

@@ -1,15 +1,17 @@
 //! The trees, and a draft of changes to them that is applied at once.
 
-use std::collections::BTreeMap;
+use std::ops::RangeBounds;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use sled::transaction::{ConflictableTransactionError, TransactionError, Transactional as _};
-use sled::{Db, IVec, Tree};
+use sled::{Db, Tree};
 use xxhash_rust::xxh3::Xxh3;
 
+use super::engine::{Engine, RowBytes, engine_error};
 use super::key::{self, Table};
 use super::record::{self, CHUNK_BYTES, Meta};
+use super::write_batch::WriteBatch;
 use crate::store::disk::secret_cipher::KeyId;
 use crate::store::error::StoreError;
 
@@ -26,18 +28,23 @@ pub(in crate::store) struct Tables {
 }
 
 impl Tables {
-    pub(in crate::store) fn open(db: Db) -> sled::Result<Self> {
+    pub(in crate::store) fn open(Engine(db): Engine) -> Result<Self, StoreError> {
         let trees = Table::ALL.into_iter().map(|table| db.open_tree(table.name()));
         Ok(Self {
-            trees: trees.collect::<sled::Result<_>>()?,
-            meta: db.open_tree("meta")?,
+            trees: trees.collect::<sled::Result<_>>().map_err(engine_error)?,
+            meta: db.open_tree("meta").map_err(engine_error)?,
             bytes: Arc::default(),
             db,
         })
     }
 
+    /// Returns the rows of a tree.
+    pub(in crate::store) fn tree(&self, table: Table) -> Rows<'_> {
+        Rows(self.sled_tree(table))
+    }
+
     #[expect(clippy::indexing_slicing, reason = "there is one tree for each value of the enumeration")]
-    pub(in crate::store) fn tree(&self, table: Table) -> &Tree {
+    pub(in crate::store) fn sled_tree(&self, table: Table) -> &Tree {
         &self.trees[table.index()]
     }
 
@@ -51,8 +58,27 @@ impl Tables {
         self.bytes.store(bytes, Ordering::Relaxed);
     }
 
-    pub(in crate::store) fn db(&self) -> &Db {
-        &self.db
+    /// Makes everything that was applied durable. Blocks.
+    pub(in crate::store) fn flush(&self) -> Result<(), StoreError> {
+        self.db.flush().map(drop).map_err(engine_error)
+    }
+
+    /// The bytes that the engine's files take.
+    pub(in crate::store) fn size_on_disk(&self) -> Result<u64, StoreError> {
+        self.db.size_on_disk().map_err(engine_error)
+    }
+
+    /// Returns a row as it is once the batch has been applied.
+    pub(in crate::store) fn get_after(
+        &self,
+        batch: &WriteBatch,
+        table: Table,
+        key: &[u8],
+    ) -> Result<Option<RowBytes>, StoreError> {
+        match batch.change(table, key) {
+            Some(value) => Ok(value.clone()),
+            None => self.tree(table).get(key),
+        }
     }
 
     /// The meta row; none in a log that was just created.
@@ -69,16 +95,16 @@ impl Tables {
         &self,
         read: fn(&[u8]) -> Result<T, record::RecordError>,
     ) -> Result<Option<T>, StoreError> {
-        let read = |bytes: IVec| read(&bytes).map_err(|p| StoreError::corrupt("meta", META_KEY, p));
-        self.meta.get(META_KEY)?.map(read).transpose()
+        let read = |bytes: RowBytes| read(&bytes).map_err(|p| StoreError::corrupt("meta", META_KEY, p));
+        self.meta.get(META_KEY).map_err(engine_error)?.map(read).transpose()
     }
 
     /// Applies a draft in one transaction, which also writes what the log then holds.
     ///
     /// Returns the meta row that was written. It is not durable before a flush.
-    pub(in crate::store) fn apply(&self, draft: &Draft, before: &Meta) -> Result<Meta, StoreError> {
-        let touched: Vec<Table> = Table::ALL.into_iter().filter(|table| draft.touches(*table)).collect();
-        let mut trees: Vec<&Tree> = touched.iter().map(|table| self.tree(*table)).collect();
+    pub(in crate::store) fn apply(&self, batch: &WriteBatch, before: &Meta) -> Result<Meta, StoreError> {
+        let touched: Vec<Table> = Table::ALL.into_iter().filter(|table| batch.touches(*table)).collect();
+        let mut trees: Vec<&Tree> = touched.iter().map(|table| self.sled_tree(*table)).collect();
         trees.push(&self.meta);
         let applied = trees.as_slice().transaction(|views| {
             let mut after = before.clone();
@@ -86,7 +112,7 @@ impl Tables {
             after.commit_seq += 1;
             for (table, view) in touched.iter().zip(views) {
                 let Some(count) = after.tables.get_mut(table.index()) else { continue };
-                for (row, value) in draft.rows(*table) {
+                for (row, value) in batch.rows(*table) {
                     let old = match value {
                         Some(value) => view.insert(row, value)?,
                         None => view.remove(row)?,
@@ -107,13 +133,18 @@ impl Tables {
             after
         });
         applied.map_err(|error| match error {
-            TransactionError::Storage(error) => StoreError::Sled(error),
+            TransactionError::Storage(error) => engine_error(error),
             TransactionError::Abort(()) => StoreError::Closed,
         })
     }
 
     /// A long record that starts with `first`, the row of chunk 0.
-    pub(in crate::store) fn whole(&self, table: Table, id: u128, first: IVec) -> Result<IVec, StoreError> {
+    pub(in crate::store) fn assemble(
+        &self,
+        table: Table,
+        id: u128,
+        first: RowBytes,
+    ) -> Result<RowBytes, StoreError> {
         let length = record::length(&first).map_err(|problem| corrupt(table, id, problem))?;
         if length <= CHUNK_BYTES {
             return if length == first.len() { Ok(first) } else { Err(corrupt(table, id, "it is cut off")) };
@@ -128,9 +159,59 @@ impl Tables {
     }
 
     /// The long record of an id, if there is one.
-    pub(in crate::store) fn long(&self, table: Table, id: u128) -> Result<Option<IVec>, StoreError> {
+    pub(in crate::store) fn long(&self, table: Table, id: u128) -> Result<Option<RowBytes>, StoreError> {
         let first = self.tree(table).get(key::chunk(id, 0))?;
-        first.map(|first| self.whole(table, id, first)).transpose()
+        first.map(|first| self.assemble(table, id, first)).transpose()
+    }
+}
+
+/// The rows of one tree, to be read.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::store) struct Rows<'a>(&'a Tree);
+
+impl Rows<'_> {
+    pub(in crate::store) fn get(self, key: impl AsRef<[u8]>) -> Result<Option<RowBytes>, StoreError> {
+        self.0.get(key).map_err(engine_error)
+    }
+
+    pub(in crate::store) fn contains_key(self, key: impl AsRef<[u8]>) -> Result<bool, StoreError> {
+        self.0.contains_key(key).map_err(engine_error)
+    }
+
+    pub(in crate::store) fn range<K: AsRef<[u8]>>(self, keys: impl RangeBounds<K>) -> RowIter {
+        RowIter(self.0.range(keys))
+    }
+
+    pub(in crate::store) fn scan_prefix(self, prefix: impl AsRef<[u8]>) -> RowIter {
+        RowIter(self.0.scan_prefix(prefix))
+    }
+
+    pub(in crate::store) fn iter(self) -> RowIter {
+        RowIter(self.0.iter())
+    }
+}
+
+/// Keys and rows in the order of the keys. Not a snapshot: each row is as it is when it is reached.
+pub(in crate::store) struct RowIter(sled::Iter);
+
+impl RowIter {
+    /// Returns the keys alone.
+    pub(in crate::store) fn keys(self) -> impl DoubleEndedIterator<Item = Result<RowBytes, StoreError>> {
+        self.0.keys().map(|key| key.map_err(engine_error))
+    }
+}
+
+impl Iterator for RowIter {
+    type Item = Result<(RowBytes, RowBytes), StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        Some(self.0.next()?.map_err(engine_error))
+    }
+}
+
+impl DoubleEndedIterator for RowIter {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        Some(self.0.next_back()?.map_err(engine_error))
     }
 }
 
@@ -162,93 +243,9 @@ fn recount(count: &mut (u64, u64), table: Table, key: &[u8], old: Option<&[u8]>,
     }
 }
 
-/// Changes that are to be made together, over the log as it is.
-#[derive(Debug, Default)]
-pub(in crate::store) struct Draft {
-    changes: BTreeMap<(Table, IVec), Option<IVec>>,
-    bytes: usize,
-}
-
-impl Draft {
-    fn touches(&self, table: Table) -> bool {
-        self.rows(table).next().is_some()
-    }
-
-    fn rows(&self, table: Table) -> impl Iterator<Item = (&IVec, &Option<IVec>)> {
-        self.changes
-            .range((table, IVec::default())..)
-            .take_while(move |((of, _), _)| *of == table)
-            .map(|((_, key), value)| (key, value))
-    }
-
-    /// The rows that it writes into a tree.
-    #[cfg(test)]
-    pub(in crate::store) fn puts(&self, table: Table) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.rows(table).filter_map(|(key, value)| Some((&**key, value.as_deref()?)))
-    }
-
-    /// Every change: a row that is put, or one that is removed.
-    pub(in crate::store) fn changes(&self) -> impl Iterator<Item = (Table, &[u8], Option<&[u8]>)> {
-        self.changes.iter().map(|((table, key), value)| (*table, &**key, value.as_deref()))
-    }
-
-    /// How many rows it changes.
-    pub(in crate::store) fn len(&self) -> usize {
-        self.changes.len()
-    }
-
-    /// How many bytes it writes, keys included.
-    pub(in crate::store) fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    pub(in crate::store) fn put(&mut self, table: Table, key: &[u8], value: impl Into<IVec>) {
-        let value = value.into();
-        self.bytes += key.len() + value.len();
-        self.changes.insert((table, key.into()), Some(value));
-    }
-
-    pub(in crate::store) fn remove(&mut self, table: Table, key: &[u8]) {
-        self.bytes += key.len();
-        self.changes.insert((table, key.into()), None);
-    }
-
-    /// The row as it will be.
-    pub(in crate::store) fn get(
-        &self,
-        tables: &Tables,
-        table: Table,
-        key: &[u8],
-    ) -> Result<Option<IVec>, StoreError> {
-        match self.changes.get(&(table, key.into())) {
-            Some(value) => Ok(value.clone()),
-            None => Ok(tables.tree(table).get(key)?),
-        }
-    }
-
-    /// Writes a long record, and removes what an earlier, longer one left.
-    pub(in crate::store) fn put_long(&mut self, table: Table, id: u128, record: &[u8], length_was: usize) {
-        for (number, part) in (0u16..).zip(record.chunks(CHUNK_BYTES)) {
-            self.put(table, &key::chunk(id, number), part);
-        }
-        if length_was > record.len() {
-            for number in record::chunk_count(record.len())..record::chunk_count(length_was) {
-                self.remove(table, &key::chunk(id, number));
-            }
-        }
-    }
-
-    /// Removes a long record of this length.
-    pub(in crate::store) fn remove_long(&mut self, table: Table, id: u128, length: usize) {
-        for number in 0..record::chunk_count(length) {
-            self.remove(table, &key::chunk(id, number));
-        }
-    }
-}
-
 /// The key that something in the log is sealed with, if anything is: all of it is with the same.
 pub(in crate::store) fn sealed_by(tables: &Tables) -> Result<Option<KeyId>, StoreError> {
-    for row in tables.tree(Table::Subscriptions) {
+    for row in tables.tree(Table::Subscriptions).iter() {
         let (row_key, row) = row?;
         let (_, number) = key::read_chunk(Table::Subscriptions, &row_key)?;
         if let (0, Some(id)) = (number, record::sealed_by(&row)) {
@@ -256,13 +253,4 @@ pub(in crate::store) fn sealed_by(tables: &Tables) -> Result<Option<KeyId>, Stor
         }
     }
     Ok(None)
-}
-
-/// Counts down to a failure that a test asked for.
-#[cfg(test)]
-pub(in crate::store) fn injected(left: &mut Option<u64>) -> Result<(), StoreError> {
-    if let Some(left) = left {
-        *left = left.checked_sub(1).ok_or(StoreError::Sled(sled::Error::Unsupported("injected".into())))?;
-    }
-    Ok(())
 }

@@ -10,7 +10,7 @@ use crate::model::time::Clock;
 use crate::store::disk::secret_cipher;
 use crate::store::rows::key::Table;
 use crate::store::rows::tables::Tables;
-use crate::store::tests::test_store::{self, EPOCH, Rig, content, to};
+use crate::store::tests::test_store::{self, EPOCH, TestStore, content, to};
 use crate::store::*;
 
 const SUBSCRIPTION: SubscriptionId = SubscriptionId::from_bits(1);
@@ -27,7 +27,7 @@ fn rows(tables: &Tables) -> Rows {
     Table::ALL.into_iter().flat_map(of).collect()
 }
 
-async fn append(rig: &Rig, count: usize) {
+async fn append(rig: &TestStore, count: usize) {
     let list = (0..count).map(|n| Append {
         content: content(Some(&rand::random::<u64>().to_string()), 100 + n * 40),
         targets: vec![to(SUBSCRIPTION, n % 2 == 0)],
@@ -36,8 +36,8 @@ async fn append(rig: &Rig, count: usize) {
 }
 
 /// A store with a subscription that has a secret, and some events.
-async fn filled(path: &Path) -> Rig {
-    let (rig, _) = Rig::open(path, &Clock::starting_at(EPOCH), 1);
+async fn filled(path: &Path) -> TestStore {
+    let (rig, _) = TestStore::open(path, &Clock::starting_at(EPOCH), 1);
     let secret = SigningSecret { secret: Secret::from_random([7; 32]), created_at: EPOCH, expires_at: None };
     let subscription =
         crate::model::subscription::Subscription { secrets: vec![secret], ..test_store::subscription(1) };
@@ -49,7 +49,7 @@ async fn filled(path: &Path) -> Rig {
 }
 
 /// Takes a backup of it, with changes of all kinds between its pieces.
-async fn taken(rig: &Rig, file: &Path) {
+async fn taken(rig: &TestStore, file: &Path) {
     let mut backup = Backup::new(rig.reader.clone(), EPOCH);
     assert!(rig.step(|place, done| place.begin_backup(&backup, done)).await.unwrap());
     let other = Backup::new(rig.reader.clone(), EPOCH);
@@ -72,7 +72,7 @@ async fn taken(rig: &Rig, file: &Path) {
             break;
         }
     }
-    let meta = rig.step(Place::end_backup).await.unwrap();
+    let meta = rig.step(WriteSlot::end_backup).await.unwrap();
     bytes.extend_from_slice(&backup.finish(&meta).unwrap());
     assert!(pieces > 4, "too few pieces for anything to happen between them");
     fs::write(file, bytes).unwrap();
@@ -93,7 +93,7 @@ async fn a_backup_taken_while_the_log_changes_is_the_log_as_it_is_at_its_end() {
     assert!(matches!(&needed, RestoreError::KeyNeeded { id } if Some(id) == info.key.as_ref()), "{needed}");
     assert!(!target.exists());
     restore(&file, &target, Some(&source.join("key")), &mut |_, _, _| {}).unwrap();
-    let (rig, found) = Rig::open(&target, &Clock::starting_at(EPOCH), 2);
+    let (rig, found) = TestStore::open(&target, &Clock::starting_at(EPOCH), 2);
     assert_eq!(rows(&rig.reader.tables), before);
     assert!(rig.reader.tables.meta().unwrap().unwrap().commit_seq > seq);
     assert_eq!(found.subscriptions[0].0.secrets.len(), 1);
@@ -130,7 +130,7 @@ async fn a_backup_that_was_changed_is_refused_and_nothing_is_put_in_place() {
 
     fs::write(&file, &good).unwrap();
     let other = dir.path().join("other");
-    secret_cipher::Vault::open(&other, None).unwrap();
+    secret_cipher::SecretCipher::open(&other, None).unwrap();
     let refused = restore(&file, &target, Some(&other), &mut |_, _, _| {}).unwrap_err();
     assert!(matches!(refused, RestoreError::Key { error: KeyError::Wrong, .. }), "{refused}");
     fs::create_dir(&target).unwrap();

@@ -7,38 +7,42 @@ use tokio::time::advance;
 use crate::model::id::{EventId, ReplayId, SubscriptionId};
 use crate::model::replay::{JobState, ReplayJob};
 use crate::model::time::Clock;
-use crate::store::rows::idempotency::{Earlier, EarlierEvent, Once, OnceKey};
+use crate::store::rows::idempotency::{Idempotent, IdempotentRequest, RecordedEvent, RecordedResult};
 use crate::store::rows::key;
 use crate::store::tests::test_store::*;
 use crate::store::*;
 
-const KEY: OnceKey = OnceKey { key: [7; 16], fingerprint: [1; 16] };
-const OTHER_BODY: OnceKey = OnceKey { fingerprint: [2; 16], ..KEY };
+const KEY: IdempotentRequest = IdempotentRequest { key: [7; 16], fingerprint: [1; 16] };
+const OTHER_BODY: IdempotentRequest = IdempotentRequest { fingerprint: [2; 16], ..KEY };
 
 fn events(count: usize, to: &[Target]) -> Vec<Append> {
     vec![Append { content: content(None, 100), targets: to.to_vec() }; count]
 }
 
-async fn append_once(rig: &Rig, once: OnceKey, list: Vec<Append>) -> Once<Vec<Appended>> {
-    rig.step(|place, done| place.append_once(once, list, done)).await.unwrap()
+async fn append_idempotent(
+    rig: &TestStore,
+    once: IdempotentRequest,
+    list: Vec<Append>,
+) -> Idempotent<Vec<Appended>> {
+    rig.step(|place, done| place.append_idempotent(once, list, done)).await.unwrap()
 }
 
-fn made<T>(once: Once<T>) -> T {
+fn made<T>(once: Idempotent<T>) -> T {
     match once {
-        Once::Made(made) => made,
-        Once::Repeated(_) | Once::Mismatch => panic!("nothing was made"),
+        Idempotent::Made(made) => made,
+        Idempotent::Repeated(_) | Idempotent::Mismatch => panic!("nothing was made"),
     }
 }
 
-fn earlier(appended: &[Appended]) -> Vec<EarlierEvent> {
+fn earlier(appended: &[Appended]) -> Vec<RecordedEvent> {
     let one = |one: &Appended| {
         let matched = u32::try_from(one.deliveries.len()).unwrap();
-        EarlierEvent { id: one.event.id, matched, duplicate: one.duplicate }
+        RecordedEvent { id: one.event.id, matched, duplicate: one.duplicate }
     };
     appended.iter().map(one).collect()
 }
 
-fn count(rig: &Rig) -> usize {
+fn count(rig: &TestStore) -> usize {
     rig.reader.events_from(EventId::from_bits(0), None, usize::MAX).unwrap().len()
 }
 
@@ -65,24 +69,24 @@ fn job(id: u128, state: JobState) -> ReplayJob {
 async fn a_key_stands_for_a_list_of_events_for_a_day() {
     let dir = tempfile::tempdir().unwrap();
     let clock = Clock::starting_at(EPOCH);
-    let (rig, _) = Rig::open(dir.path(), &clock, 1);
+    let (rig, _) = TestStore::open(dir.path(), &clock, 1);
     let to = [to(rig.subscribe(1).await, false)];
     // Long enough for several transactions and a record of several chunks.
-    let first = made(append_once(&rig, KEY, events(400, &to)).await);
+    let first = made(append_idempotent(&rig, KEY, events(400, &to)).await);
     assert_eq!((first.len(), count(&rig)), (400, 400));
     for reopened in [false, true] {
-        let again = append_once(&rig, KEY, events(400, &to)).await;
-        assert_eq!(again, Once::Repeated(Earlier::Events(earlier(&first))), "{reopened}");
-        assert_eq!(append_once(&rig, OTHER_BODY, events(1, &to)).await, Once::Mismatch);
+        let again = append_idempotent(&rig, KEY, events(400, &to)).await;
+        assert_eq!(again, Idempotent::Repeated(RecordedResult::Events(earlier(&first))), "{reopened}");
+        assert_eq!(append_idempotent(&rig, OTHER_BODY, events(1, &to)).await, Idempotent::Mismatch);
         if !reopened {
             advance(Duration::from_hours(24) - Duration::from_millis(1)).await;
         }
     }
     rig.close().await.unwrap();
-    let (rig, _) = Rig::open(dir.path(), &clock, 2);
-    assert!(matches!(append_once(&rig, KEY, events(1, &to)).await, Once::Repeated(_)));
+    let (rig, _) = TestStore::open(dir.path(), &clock, 2);
+    assert!(matches!(append_idempotent(&rig, KEY, events(1, &to)).await, Idempotent::Repeated(_)));
     advance(Duration::from_millis(1)).await;
-    assert_eq!(made(append_once(&rig, OTHER_BODY, events(1, &to)).await).len(), 1);
+    assert_eq!(made(append_idempotent(&rig, OTHER_BODY, events(1, &to)).await).len(), 1);
     assert_eq!(count(&rig), 401);
 
     let rows = |table| rig.reader.tables.tree(table).iter().count();
@@ -99,24 +103,26 @@ async fn a_list_that_a_crash_cut_short_is_gone_on_with() {
     for fail_after in 0..8 {
         let dir = tempfile::tempdir().unwrap();
         let mut opened = try_open(dir.path(), &clock, 1).unwrap();
-        opened.committer.applier.fail_write_after = Some(fail_after);
+        opened.committer.writer.fail_write_after = Some(fail_after);
         let (rig, _) = start(opened);
-        let failed = rig.step(|place, done| place.append_once(KEY, events(150, &[]), done)).await;
+        let failed = rig.step(|place, done| place.append_idempotent(KEY, events(150, &[]), done)).await;
         let written = count(&rig);
         let was_cut_short = failed.is_err();
         drop(rig);
         let (rig, _) = reopen(dir.path(), &clock).await;
         assert_eq!(count(&rig), written);
-        let again = append_once(&rig, KEY, events(150, &[])).await;
+        let again = append_idempotent(&rig, KEY, events(150, &[])).await;
         assert_eq!(count(&rig), 150);
         match again {
-            Once::Made(appended) => {
+            Idempotent::Made(appended) => {
                 assert!(was_cut_short);
                 assert_eq!(appended.iter().filter(|one| one.earlier).count(), written);
                 let ids = ids(&appended);
                 assert!(ids.is_sorted() && ids.iter().all(|id| rig.reader.event(*id).unwrap().is_some()));
             }
-            Once::Repeated(Earlier::Events(list)) => assert_eq!((was_cut_short, list.len()), (false, 150)),
+            Idempotent::Repeated(RecordedResult::Events(list)) => {
+                assert_eq!((was_cut_short, list.len()), (false, 150))
+            }
             other => panic!("{other:?}"),
         }
         rig.close().await.unwrap();
@@ -124,7 +130,7 @@ async fn a_list_that_a_crash_cut_short_is_gone_on_with() {
 }
 
 /// Opens again what a failed run may still be letting go of.
-async fn reopen(path: &std::path::Path, clock: &Clock) -> (Rig, Found) {
+async fn reopen(path: &std::path::Path, clock: &Clock) -> (TestStore, Found) {
     loop {
         match try_open(path, clock, 2) {
             Err(OpenError::Locked { .. }) => tokio::task::yield_now().await,
@@ -137,34 +143,38 @@ async fn reopen(path: &std::path::Path, clock: &Clock) -> (Rig, Found) {
 async fn a_key_stands_for_a_subscription_a_replay_or_a_job() {
     let dir = tempfile::tempdir().unwrap();
     let clock = Clock::starting_at(EPOCH);
-    let (rig, _) = Rig::open(dir.path(), &clock, 1);
-    let put =
-        |id| rig.step(move |place, done| place.put_subscription_once(KEY, subscription(id), None, done));
-    assert_eq!(put(1).await.unwrap(), Once::Made(()));
+    let (rig, _) = TestStore::open(dir.path(), &clock, 1);
+    let put = |id| {
+        rig.step(move |place, done| place.put_subscription_idempotent(KEY, subscription(id), None, done))
+    };
+    assert_eq!(put(1).await.unwrap(), Idempotent::Made(()));
     let of = SubscriptionId::from_bits(1);
-    assert_eq!(put(2).await.unwrap(), Once::Repeated(Earlier::Subscription(of)));
+    assert_eq!(put(2).await.unwrap(), Idempotent::Repeated(RecordedResult::Subscription(of)));
     assert!(rig.reader.subscription(SubscriptionId::from_bits(2)).unwrap().is_none());
 
     let event = rig.append(events(1, &[])).await.unwrap().remove(0).event.id;
-    let key = OnceKey { key: [8; 16], ..KEY };
+    let key = IdempotentRequest { key: [8; 16], ..KEY };
     let replay = Replay {
         deliveries: vec![Redelivery { event, subscription: of, queued: false }],
         job: None,
         skipped: vec![SubscriptionId::from_bits(5)],
     };
-    let send = |replay: Replay| rig.step(move |place, done| place.replay_once(key, replay, done));
+    let send = |replay: Replay| rig.step(move |place, done| place.replay_idempotent(key, replay, done));
     let deliveries: Vec<_> = made(send(replay.clone()).await.unwrap()).into_iter().flatten().collect();
     assert_eq!(deliveries.len(), 1);
     let skipped = replay.skipped.clone();
-    assert_eq!(send(replay).await.unwrap(), Once::Repeated(Earlier::Replayed { deliveries, skipped }));
+    assert_eq!(
+        send(replay).await.unwrap(),
+        Idempotent::Repeated(RecordedResult::Replayed { deliveries, skipped })
+    );
 
-    let (key, job) = (OnceKey { key: [9; 16], ..KEY }, job(1, JobState::Running));
+    let (key, job) = (IdempotentRequest { key: [9; 16], ..KEY }, job(1, JobState::Running));
     let put = |job: &ReplayJob| {
         let job = job.clone();
-        rig.step(move |place, done| place.put_job_once(key, job, done))
+        rig.step(move |place, done| place.put_job_idempotent(key, job, done))
     };
-    assert_eq!(put(&job).await.unwrap(), Once::Made(()));
-    assert_eq!(put(&job).await.unwrap(), Once::Repeated(Earlier::Job(job.id)));
+    assert_eq!(put(&job).await.unwrap(), Idempotent::Made(()));
+    assert_eq!(put(&job).await.unwrap(), Idempotent::Repeated(RecordedResult::Job(job.id)));
     assert_eq!(rig.reader.job(job.id).unwrap(), Some(job));
     rig.close().await.unwrap();
 }
@@ -173,7 +183,7 @@ async fn a_key_stands_for_a_subscription_a_replay_or_a_job() {
 async fn a_job_is_written_with_what_it_makes_and_goes_with_the_log() {
     let dir = tempfile::tempdir().unwrap();
     let clock = Clock::starting_at(EPOCH);
-    let (rig, _) = Rig::open(dir.path(), &clock, 1);
+    let (rig, _) = TestStore::open(dir.path(), &clock, 1);
     let of = rig.subscribe(1).await;
     let ids = ids(&rig.append(events(2, &[])).await.unwrap());
     let gone = EventId::from_bits(3);

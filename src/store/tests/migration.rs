@@ -129,7 +129,7 @@ fn check_waiting(reader: &Reader, found: &Found, shown: &Value) {
         let id: SubscriptionId = subscription["id"].as_str().unwrap().parse().unwrap();
         let stats = &subscription["stats"];
         let count = |names: &[&str]| names.iter().map(|name| stats[name].as_u64().unwrap()).sum::<u64>();
-        let expected = Tally {
+        let expected = ProgressCounts {
             waiting: count(&["pending", "held", "in_flight"]),
             succeeded: count(&["succeeded"]),
             exhausted: count(&["exhausted"]),
@@ -144,14 +144,14 @@ async fn a_log_of_format_1_is_rewritten_and_shows_the_same() {
     let (dir, shown) = (format_1(), shown());
     let clock = Clock::starting_at(THEN);
     for _ in 0..2 {
-        let (rig, found) = Rig::open(dir.path(), &clock, 1);
+        let (rig, found) = TestStore::open(dir.path(), &clock, 1);
         check(&rig.reader, &found, &shown);
-        assert!(rig.reader.tables.tree(key::Table::Deliveries).is_empty());
+        assert!(rig.reader.tables.sled_tree(key::Table::Deliveries).is_empty());
         assert!(rig.reader.tables.tree(key::Table::Segments).iter().count() >= 2);
         assert_eq!(fs::read_to_string(dir.path().join("format")).unwrap(), "2\n");
         rig.close().await.unwrap();
     }
-    let (rig, _) = Rig::open(dir.path(), &clock, 1);
+    let (rig, _) = TestStore::open(dir.path(), &clock, 1);
     let known: EventId = list(&shown, "events").last().unwrap()["id"].as_str().unwrap().parse().unwrap();
     let mut again = rig.reader.event(known).unwrap().unwrap().content;
     assert_eq!(again.sender_id.as_ref().unwrap().as_str(), "order-0");
@@ -174,9 +174,9 @@ async fn a_migration_that_breaks_off_is_gone_on_with() {
         let dir = format_1();
         let db = sled::Config::new().path(dir.path().join("log")).open().unwrap();
         let reader = Reader {
-            tables: Tables::open(db).unwrap(),
-            ledger: std::sync::Arc::default(),
-            vault: secret_cipher::Vault::new(&[7; 32]),
+            tables: Tables::open(db.into()).unwrap(),
+            shared: std::sync::Arc::default(),
+            cipher: secret_cipher::SecretCipher::new(&[7; 32]),
             files: std::sync::Arc::new(files::Files::lock(dir.path()).unwrap()),
         };
         let meta = reader.tables.meta().unwrap().unwrap();
@@ -187,7 +187,7 @@ async fn a_migration_that_breaks_off_is_gone_on_with() {
         let done = migration.run();
         drop(reader);
         broke_off += u32::from(done.is_err());
-        let (rig, found) = Rig::open(dir.path(), &clock, 1);
+        let (rig, found) = TestStore::open(dir.path(), &clock, 1);
         check(&rig.reader, &found, &shown);
         rig.close().await.unwrap();
         if done.is_ok() {
@@ -201,7 +201,7 @@ async fn a_migration_that_breaks_off_is_gone_on_with() {
 async fn a_later_format_is_refused_and_left_as_it_is() {
     let dir = tempfile::tempdir().unwrap();
     let clock = Clock::starting_at(THEN);
-    let (rig, _) = Rig::open(dir.path(), &clock, 1);
+    let (rig, _) = TestStore::open(dir.path(), &clock, 1);
     rig.append(vec![Append { content: content(None, 10), targets: Vec::new() }]).await.unwrap();
     rig.close().await.unwrap();
     let later = record::FORMAT + 1;
@@ -218,7 +218,7 @@ async fn a_later_format_is_refused_and_left_as_it_is() {
     // The same if only the log itself says so.
     fs::write(dir.path().join("format"), format!("{}\n", record::FORMAT)).unwrap();
     let db = sled::Config::new().path(dir.path().join("log")).open().unwrap();
-    let meta = Tables::open(db.clone()).unwrap().meta().unwrap().unwrap();
+    let meta = Tables::open(db.clone().into()).unwrap().meta().unwrap().unwrap();
     let row = record::meta(&record::Meta { format: later, ..meta.clone() });
     db.open_tree("meta").unwrap().insert("meta", row).unwrap();
     drop(db);
@@ -226,5 +226,5 @@ async fn a_later_format_is_refused_and_left_as_it_is() {
     let db = sled::Config::new().path(dir.path().join("log")).open().unwrap();
     db.open_tree("meta").unwrap().insert("meta", record::meta(&meta)).unwrap();
     drop(db);
-    Rig::open(dir.path(), &clock, 1).0.close().await.unwrap();
+    TestStore::open(dir.path(), &clock, 1).0.close().await.unwrap();
 }

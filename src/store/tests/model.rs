@@ -29,8 +29,8 @@ fn name<T: std::str::FromStr<Err: std::fmt::Debug>>(names: &[&str], rng: &mut St
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Place {
-    Fresh,
+enum WriteSlot {
+    RowlessDelivery,
     Lane(Timestamp),
     Nowhere,
 }
@@ -38,7 +38,7 @@ enum Place {
 #[derive(Clone, Debug)]
 struct Known {
     delivery: Delivery,
-    place: Place,
+    place: WriteSlot,
     /// The event or replay that it began with.
     origin: u128,
 }
@@ -49,7 +49,7 @@ impl Known {
     }
 
     fn cancel(&mut self) {
-        self.place = Place::Nowhere;
+        self.place = WriteSlot::Nowhere;
         self.delivery.progress = Progress::Cancelled;
     }
 }
@@ -77,7 +77,7 @@ impl Model {
 
     fn begin(&mut self, origin: u128, id: DeliveryId, to: (EventId, SubscriptionId, bool)) {
         let (event, subscription, queued) = to;
-        let place = if queued { Place::Lane(id.time()) } else { Place::Fresh };
+        let place = if queued { WriteSlot::Lane(id.time()) } else { WriteSlot::RowlessDelivery };
         let mut known = Known { delivery: Delivery::new(id, event, subscription), place, origin };
         if !self.is_live(subscription) {
             known.cancel();
@@ -108,15 +108,15 @@ impl Model {
         known.delivery = delivery.clone();
         match delivery.progress {
             Progress::Waiting { .. } if !is_live => known.cancel(),
-            Progress::Waiting { due } => known.place = Place::Lane(due),
-            _ => known.place = Place::Nowhere,
+            Progress::Waiting { due } => known.place = WriteSlot::Lane(due),
+            _ => known.place = WriteSlot::Nowhere,
         }
     }
 
     fn delete(&mut self, id: SubscriptionId, at: Timestamp) {
         self.subscriptions.insert(id, Some(at));
         for known in self.deliveries.values_mut().filter(|known| known.delivery.subscription == id) {
-            if known.place == Place::Fresh {
+            if known.place == WriteSlot::RowlessDelivery {
                 known.cancel();
             }
         }
@@ -162,8 +162,8 @@ impl Model {
         (origins, (deliveries - self.deliveries.len()) as u64)
     }
 
-    fn tallies(&self) -> BTreeMap<SubscriptionId, Tally> {
-        let mut tallies: BTreeMap<_, Tally> = BTreeMap::new();
+    fn tallies(&self) -> BTreeMap<SubscriptionId, ProgressCounts> {
+        let mut tallies: BTreeMap<_, ProgressCounts> = BTreeMap::new();
         for known in self.deliveries.values() {
             tallies.entry(known.delivery.subscription).or_default().add(known.kind());
         }
@@ -176,7 +176,7 @@ impl Model {
             .iter()
             .filter(|(_, known)| known.delivery.subscription == id)
             .filter_map(
-                |(id, known)| if let Place::Lane(due) = known.place { Some((due, *id)) } else { None },
+                |(id, known)| if let WriteSlot::Lane(due) = known.place { Some((due, *id)) } else { None },
             )
             .collect();
         lane.sort_unstable();
@@ -184,8 +184,11 @@ impl Model {
     }
 
     fn check(&self, reader: &Reader) {
-        let some = |tallies: BTreeMap<SubscriptionId, Tally>| {
-            tallies.into_iter().filter(|(_, tally)| *tally != Tally::default()).collect::<BTreeMap<_, _>>()
+        let some = |tallies: BTreeMap<SubscriptionId, ProgressCounts>| {
+            tallies
+                .into_iter()
+                .filter(|(_, tally)| *tally != ProgressCounts::default())
+                .collect::<BTreeMap<_, _>>()
         };
         assert_eq!(some(reader.tallies()), some(self.tallies()));
         for bits in 1..=6 {
@@ -209,7 +212,7 @@ impl Model {
     fn check_found(&self, found: &Found) {
         let fresh: Vec<_> =
             found.fresh.iter().map(|fresh| (fresh.id, fresh.event, fresh.subscription)).collect();
-        let is_fresh = |known: &&Known| known.place == Place::Fresh;
+        let is_fresh = |known: &&Known| known.place == WriteSlot::RowlessDelivery;
         let expected = self.deliveries.values().filter(is_fresh).map(|k| &k.delivery);
         assert_eq!(fresh, expected.map(|d| (d.id, d.event, d.subscription)).collect::<Vec<_>>());
         let lanes = (1..=6).map(SubscriptionId::from_bits).map(|id| (id, self.lane(id).len() as u64));
@@ -220,7 +223,7 @@ impl Model {
 }
 
 struct Run {
-    rig: Rig,
+    rig: TestStore,
     model: Model,
     clock: Clock,
     rng: StdRng,
@@ -236,7 +239,7 @@ impl Run {
             0..30 => self.append().await,
             30..35 => self.replay().await,
             35..65 => self.settle().await,
-            65..72 => self.park().await,
+            65..72 => self.enqueue().await,
             72..77 => self.release().await,
             77..80 => self.put().await,
             80..82 => self.delete().await,
@@ -313,36 +316,36 @@ impl Run {
             4 => Progress::Succeeded,
             _ => Progress::Cancelled,
         };
-        let due_was = if let Place::Lane(due) = known.place { Some(due) } else { None };
+        let due_was = if let WriteSlot::Lane(due) = known.place { Some(due) } else { None };
         self.model.settle(&delivery);
         let health = self.rng.random_bool(0.1).then(Default::default);
         let settlement = Settlement { delivery, due_was, health };
         self.rig.step(|place, done| place.settle(settlement, done)).await.unwrap();
     }
 
-    async fn park(&mut self) {
+    async fn enqueue(&mut self) {
         let id = self.pick();
         let mut parked = Vec::new();
         for known in
             self.model.deliveries.values_mut().filter(|known| known.delivery.subscription == id).take(5)
         {
-            if known.place == Place::Fresh {
-                known.place = Place::Lane(known.delivery.id.time());
+            if known.place == WriteSlot::RowlessDelivery {
+                known.place = WriteSlot::Lane(known.delivery.id.time());
             }
             parked.push(known.delivery.clone());
         }
-        self.rig.step(|place, done| place.park(parked, done)).await.unwrap();
+        self.rig.step(|place, done| place.enqueue(parked, done)).await.unwrap();
     }
 
     async fn release(&mut self) {
         let id = self.pick();
         while self.rig.step(|place, done| place.release(id, 3, done)).await.unwrap() {}
         for known in self.model.deliveries.values_mut().filter(|known| known.delivery.subscription == id) {
-            if let Place::Lane(due) = known.place
+            if let WriteSlot::Lane(due) = known.place
                 && due > known.delivery.id.time()
             {
                 let due = known.delivery.id.time();
-                known.place = Place::Lane(due);
+                known.place = WriteSlot::Lane(due);
                 known.delivery.progress = Progress::Waiting { due };
             }
         }
@@ -373,7 +376,7 @@ impl Run {
             while self.rig.step(|place, done| place.clear_lane(id, 2, done)).await.unwrap() {}
             let of = |known: &&mut Known| known.delivery.subscription == id;
             for known in self.model.deliveries.values_mut().filter(of) {
-                if let Place::Lane(_) = known.place {
+                if let WriteSlot::Lane(_) = known.place {
                     known.cancel();
                 }
             }
@@ -401,7 +404,7 @@ async fn run(seed: u64, steps: usize) {
     println!("SEED={seed}");
     let dir = tempfile::tempdir().unwrap();
     let clock = Clock::starting_at(EPOCH);
-    let (rig, _) = Rig::open(dir.path(), &clock, seed);
+    let (rig, _) = TestStore::open(dir.path(), &clock, seed);
     let rng = StdRng::seed_from_u64(seed);
     let mut run = Run { rig, model: Model::default(), clock: clock.clone(), rng };
     for step in 0..steps {
@@ -412,7 +415,7 @@ async fn run(seed: u64, steps: usize) {
         }
         if run.rng.random_range(0..150) == 0 {
             run.rig.close().await.unwrap();
-            let (rig, found) = Rig::open(dir.path(), &clock, seed + step as u64);
+            let (rig, found) = TestStore::open(dir.path(), &clock, seed + step as u64);
             run.model.check_found(&found);
             run.rig = rig;
             run.model.check(&run.rig.reader);

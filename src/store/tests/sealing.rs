@@ -10,8 +10,8 @@ use crate::model::time::Clock;
 use crate::store::disk::secret_cipher;
 use crate::store::rows::key::{self, Table};
 use crate::store::rows::record;
-use crate::store::rows::tables::Draft;
-use crate::store::tests::test_store::{self, Rig};
+use crate::store::rows::write_batch::WriteBatch;
+use crate::store::tests::test_store::{self, TestStore};
 use crate::store::*;
 
 fn clock() -> Clock {
@@ -24,7 +24,7 @@ fn with_secret(id: u128, key: [u8; 32]) -> Subscription {
     Subscription { secrets, ..test_store::subscription(id) }
 }
 
-async fn put(rig: &Rig, subscription: Subscription) {
+async fn put(rig: &TestStore, subscription: Subscription) {
     rig.step(|place, done| place.put_subscription(subscription, None, done)).await.unwrap();
 }
 
@@ -49,7 +49,7 @@ async fn secrets_are_not_on_the_disk_and_come_back() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("data");
     let value = with_secret(9, *b"thirty-two bytes that are hidden");
-    let (rig, _) = Rig::open(&path, &clock(), 1);
+    let (rig, _) = TestStore::open(&path, &clock(), 1);
     put(&rig, value.clone()).await;
     assert_eq!(rig.reader.subscription(value.id).unwrap(), Some(value.clone()));
     rig.close().await.unwrap();
@@ -57,7 +57,7 @@ async fn secrets_are_not_on_the_disk_and_come_back() {
     let hidden = [b"thirty-two bytes that are hidden".as_slice(), &secret.reveal().as_bytes()[6..]];
     assert_eq!(count(&path, &hidden), 0);
     assert!(count(&path, &[b"https://example.com/hook"]) > 0, "the positive control");
-    let (rig, found) = Rig::open(&path, &clock(), 2);
+    let (rig, found) = TestStore::open(&path, &clock(), 2);
     assert_eq!(found.subscriptions[0].0, value);
     rig.close().await.unwrap();
 }
@@ -66,11 +66,11 @@ async fn secrets_are_not_on_the_disk_and_come_back() {
 async fn a_store_opens_with_its_own_key_alone() {
     let directory = tempfile::tempdir().unwrap();
     let (path, kept) = (directory.path().join("data"), directory.path().join("kept"));
-    let (rig, _) = Rig::open(&path, &clock(), 1);
+    let (rig, _) = TestStore::open(&path, &clock(), 1);
     rig.close().await.unwrap();
     let key = secret_cipher::default_path(&path);
     fs::remove_file(&key).unwrap();
-    let (rig, _) = Rig::open(&path, &clock(), 2);
+    let (rig, _) = TestStore::open(&path, &clock(), 2);
     assert!(key.exists(), "nothing was sealed, so that a new key is as good");
     put(&rig, with_secret(9, [7; 32])).await;
     rig.close().await.unwrap();
@@ -108,17 +108,17 @@ async fn secrets_of_an_earlier_version_are_sealed_at_the_next_opening() {
     let id = SubscriptionId::from_bits(9);
     // As an earlier version left it.
     let opened = test_store::try_open(&path, &clock(), 1).unwrap();
-    let mut draft = Draft::default();
-    draft.put_long(Table::Subscriptions, id.bits(), &stored, 0);
+    let mut batch = WriteBatch::default();
+    batch.put_long(Table::Subscriptions, id.bits(), &stored, 0);
     let tables = opened.reader.tables.clone();
-    tables.apply(&draft, &opened.committer.applier.meta).unwrap();
-    tables.db().flush().unwrap();
+    tables.apply(&batch, opened.committer.writer.feed.meta()).unwrap();
+    tables.flush().unwrap();
     let before = opened.reader.subscription(id).unwrap().unwrap();
     assert_eq!(before.secrets.len(), 2);
     drop((opened, tables));
 
     for seed in [2, 3] {
-        let (rig, found) = Rig::open(&path, &clock(), seed);
+        let (rig, found) = TestStore::open(&path, &clock(), seed);
         assert_eq!(found.subscriptions[0].0, before);
         let row =
             rig.reader.tables.tree(Table::Subscriptions).get(key::chunk(id.bits(), 0)).unwrap().unwrap();

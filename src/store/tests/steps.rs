@@ -22,7 +22,7 @@ fn one(sender_id: Option<&str>, data: usize, targets: Vec<Target>) -> Vec<Append
 async fn an_event_is_read_back_whole_at_every_size() {
     let dir = tempfile::tempdir().unwrap();
     let clock = Clock::starting_at(EPOCH);
-    let (rig, _) = Rig::open(dir.path(), &clock, 1);
+    let (rig, _) = TestStore::open(dir.path(), &clock, 1);
     let subscription = rig.subscribe(1).await;
     for (data, targets) in [(0, 0), (1, 1), (5_900, 1), (6_144, 1), (12_288, 3), (300_000, 2), (10, 1_000)] {
         let list = one(None, data, vec![to(subscription, false); targets]);
@@ -49,7 +49,7 @@ async fn an_event_is_read_back_whole_at_every_size() {
 async fn a_senders_id_counts_once_within_the_window() {
     let dir = tempfile::tempdir().unwrap();
     let clock = Clock::starting_at(EPOCH);
-    let (rig, _) = Rig::open(dir.path(), &clock, 1);
+    let (rig, _) = TestStore::open(dir.path(), &clock, 1);
     let subscription = rig.subscribe(1).await;
     let twice = [one(Some("a"), 3, vec![to(subscription, false)]), one(Some("a"), 4, Vec::new())].concat();
     let appended = rig.append(twice).await.unwrap();
@@ -63,7 +63,7 @@ async fn a_senders_id_counts_once_within_the_window() {
     assert_eq!((first.duplicate, second.duplicate, &first.event), (false, true, &second.event));
 
     rig.close().await.unwrap();
-    let (rig, _) = Rig::open(dir.path(), &clock, 2);
+    let (rig, _) = TestStore::open(dir.path(), &clock, 2);
     advance(WINDOW.checked_sub(Duration::from_millis(1)).unwrap()).await;
     let again = rig.append(one(Some("a"), 3, Vec::new())).await.unwrap();
     assert_eq!((again[0].duplicate, ids(&again)), (true, ids(&appended[..1])));
@@ -81,7 +81,7 @@ async fn a_senders_id_counts_once_within_the_window() {
 async fn rows_of_senders_ids_go_after_the_window() {
     let dir = tempfile::tempdir().unwrap();
     let clock = Clock::starting_at(EPOCH);
-    let (rig, _) = Rig::open(dir.path(), &clock, 1);
+    let (rig, _) = TestStore::open(dir.path(), &clock, 1);
     for n in 0..10 {
         rig.append(one(Some(&n.to_string()), 1, Vec::new())).await.unwrap();
     }
@@ -100,7 +100,7 @@ async fn rows_of_senders_ids_go_after_the_window() {
 #[tokio::test(start_paused = true)]
 async fn each_acknowledgement_comes_after_a_sync() {
     let dir = tempfile::tempdir().unwrap();
-    let (rig, _) = Rig::open(dir.path(), &Clock::starting_at(EPOCH), 1);
+    let (rig, _) = TestStore::open(dir.path(), &Clock::starting_at(EPOCH), 1);
     for _ in 0..20 {
         let before = rig.reader.counts().flushes;
         let syncs = rig.reader.syncs();
@@ -114,7 +114,7 @@ async fn each_acknowledgement_comes_after_a_sync() {
 async fn after_a_failed_flush_nothing_is_acknowledged() {
     let dir = tempfile::tempdir().unwrap();
     let mut opened = try_open(dir.path(), &Clock::starting_at(EPOCH), 1).unwrap();
-    opened.committer.applier.fail_flush_after = Some(2);
+    opened.committer.writer.fail_flush_after = Some(2);
     let (mut rig, _) = start(opened);
     for _ in 0..2 {
         rig.append(one(None, 1, Vec::new())).await.unwrap();
@@ -137,7 +137,7 @@ async fn what_is_not_durable_is_in_no_lane() {
     let dir = tempfile::tempdir().unwrap();
     let mut opened = try_open(dir.path(), &Clock::starting_at(EPOCH), 1).unwrap();
     // The subscription and the first event are flushed, the second event is not.
-    opened.committer.applier.fail_flush_after = Some(2);
+    opened.committer.writer.fail_flush_after = Some(2);
     let (rig, _) = start(opened);
     let subscription = rig.subscribe(1).await;
     let first = rig.append(one(None, 1, vec![to(subscription, true)])).await.unwrap();
@@ -158,8 +158,8 @@ async fn what_is_not_durable_is_in_no_lane() {
 #[tokio::test(start_paused = true)]
 async fn places_are_bounded_and_served_in_turn() {
     let dir = tempfile::tempdir().unwrap();
-    let (rig, _) = Rig::open(dir.path(), &Clock::starting_at(EPOCH), 1);
-    let places: Vec<Place> = (0..64).map(|_| rig.store.try_reserve().unwrap()).collect();
+    let (rig, _) = TestStore::open(dir.path(), &Clock::starting_at(EPOCH), 1);
+    let places: Vec<WriteSlot> = (0..64).map(|_| rig.store.try_reserve().unwrap()).collect();
     assert_eq!(rig.store.try_reserve().unwrap_err(), QueueFull::Full);
     let (sender, mut answers) = tokio::sync::mpsc::channel(64);
     for (number, place) in places.into_iter().enumerate() {
@@ -182,7 +182,7 @@ async fn a_store_that_lost_something_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let clock = Clock::starting_at(EPOCH);
     let refused = || try_open(dir.path(), &clock, 1).unwrap_err();
-    let (rig, _) = Rig::open(dir.path(), &clock, 1);
+    let (rig, _) = TestStore::open(dir.path(), &clock, 1);
     rig.append(one(None, 10, Vec::new())).await.unwrap();
     let locked = refused().to_string();
     assert!(locked.contains(&format!("process {}", std::process::id())), "{locked}");
@@ -193,7 +193,7 @@ async fn a_store_that_lost_something_is_refused() {
     let seq = fs::read_to_string(dir.path().join("witness")).unwrap();
     let opened = try_open(dir.path(), &clock, 1).unwrap();
     assert!(!snapshot.exists());
-    assert!(opened.committer.applier.meta.commit_seq > seq.trim().parse().unwrap());
+    assert!(opened.committer.writer.feed.meta().commit_seq > seq.trim().parse().unwrap());
     let tables = opened.reader.tables.clone();
     drop(opened);
 
@@ -205,7 +205,7 @@ async fn a_store_that_lost_something_is_refused() {
     fs::remove_file(dir.path().join("witness")).unwrap();
 
     let opened = try_open(dir.path(), &clock, 1).unwrap();
-    let events = opened.reader.tables.tree(key::Table::Events).clone();
+    let events = opened.reader.tables.sled_tree(key::Table::Events).clone();
     let (row, value) = events.first().unwrap().unwrap();
     events.remove(&row).unwrap();
     drop((opened, events));
@@ -244,7 +244,7 @@ async fn a_first_start_that_broke_off_hinders_no_later_one() {
 #[tokio::test(start_paused = true)]
 async fn a_release_makes_all_due_and_shows_it() {
     let dir = tempfile::tempdir().unwrap();
-    let (rig, _) = Rig::open(dir.path(), &Clock::starting_at(EPOCH), 1);
+    let (rig, _) = TestStore::open(dir.path(), &Clock::starting_at(EPOCH), 1);
     let subscription = rig.subscribe(1).await;
     let mut deliveries = Vec::new();
     for wait in [50, 10, 30, 20, 40] {
@@ -300,7 +300,7 @@ fn list_what_waits(reader: &Reader, known: &Arc<Mutex<BTreeSet<DeliveryId>>>) ->
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_waits_is_listed_while_it_moves() {
     let dir = tempfile::tempdir().unwrap();
-    let (rig, _) = Rig::open(dir.path(), &Clock::starting_at(EPOCH), 1);
+    let (rig, _) = TestStore::open(dir.path(), &Clock::starting_at(EPOCH), 1);
     let of = rig.subscribe(1).await;
     let known = Arc::new(Mutex::new(BTreeSet::new()));
     let (reader, shared) = (rig.reader.clone(), Arc::clone(&known));
@@ -313,7 +313,7 @@ async fn what_waits_is_listed_while_it_moves() {
         known.lock().unwrap().extend(made.iter().map(|one| one.id));
         // From memory to the lane, and from either to those that were tried.
         let parked = made[..4].to_vec();
-        rig.step(|place, done| place.park(parked, done)).await.unwrap();
+        rig.step(|place, done| place.enqueue(parked, done)).await.unwrap();
         for delivery in made {
             let due = EPOCH.after(Duration::from_secs(1000));
             let delivery = Delivery { progress: Progress::Waiting { due }, ..delivery };

@@ -6,10 +6,10 @@ use tokio::time::advance;
 
 use crate::model::delivery::{Delivery, Progress};
 use crate::model::time::Clock;
-use crate::store::tests::test_store::{EPOCH, Rig, content, to};
+use crate::store::tests::test_store::{EPOCH, TestStore, content, to};
 use crate::store::*;
 
-async fn settle(rig: &Rig, appended: &Appended) {
+async fn settle(rig: &TestStore, appended: &Appended) {
     let subscription = crate::model::id::SubscriptionId::from_bits(1);
     let mut delivery = Delivery::new(appended.deliveries[0], appended.event.id, subscription);
     delivery.progress = Progress::Succeeded;
@@ -17,7 +17,7 @@ async fn settle(rig: &Rig, appended: &Appended) {
     rig.step(|place, done| place.settle(settlement, done)).await.unwrap();
 }
 
-async fn sweep(rig: &Rig, bytes_max: u64) -> u64 {
+async fn sweep(rig: &TestStore, bytes_max: u64) -> u64 {
     let sweep = Sweep { events_before: EPOCH, held_before: EPOCH, bytes_max, limit: 16 };
     let mut events = 0;
     loop {
@@ -33,7 +33,7 @@ async fn sweep(rig: &Rig, bytes_max: u64) -> u64 {
 async fn beyond_its_size_the_oldest_finished_events_go_and_what_waits_stays() {
     let dir = tempfile::tempdir().unwrap();
     let clock = Clock::starting_at(EPOCH);
-    let (rig, _) = Rig::open(dir.path(), &clock, 1);
+    let (rig, _) = TestStore::open(dir.path(), &clock, 1);
     let of = rig.subscribe(1).await;
     let empty = rig.reader.bytes();
     let mut events = Vec::new();
@@ -66,7 +66,7 @@ async fn beyond_its_size_the_oldest_finished_events_go_and_what_waits_stays() {
     assert!(!kept(&events[0]));
     let bytes = rig.reader.bytes();
     rig.close().await.unwrap();
-    let (rig, _) = Rig::open(dir.path(), &clock, 2);
+    let (rig, _) = TestStore::open(dir.path(), &clock, 2);
     assert_eq!(rig.reader.bytes(), bytes);
     rig.close().await.unwrap();
 }

@@ -19,7 +19,7 @@ pub(in crate::store) const EPOCH: Timestamp = Timestamp::from_millis(1_700_000_0
 pub(in crate::store) const WINDOW: Duration = Duration::from_mins(1);
 
 /// An open store.
-pub(in crate::store) struct Rig {
+pub(in crate::store) struct TestStore {
     pub(in crate::store) store: Store,
     pub(in crate::store) reader: Reader,
     pub(in crate::store) running: JoinSet<Result<(), StoreError>>,
@@ -28,7 +28,7 @@ pub(in crate::store) struct Rig {
 /// What an opening found.
 pub(in crate::store) struct Found {
     pub(in crate::store) subscriptions: Vec<(Subscription, HealthState)>,
-    pub(in crate::store) fresh: Vec<Fresh>,
+    pub(in crate::store) fresh: Vec<RowlessDelivery>,
     pub(in crate::store) lanes: Vec<(SubscriptionId, u64)>,
 }
 
@@ -46,14 +46,14 @@ pub(in crate::store) fn try_open(path: &Path, clock: &Clock, seed: u64) -> Resul
     open(&options(path), clock.clone(), StdRng::seed_from_u64(seed), &mut |_| {})
 }
 
-pub(in crate::store) fn start(opened: Opened) -> (Rig, Found) {
+pub(in crate::store) fn start(opened: Opened) -> (TestStore, Found) {
     let Opened { store, reader, committer, subscriptions, fresh, lanes, .. } = opened;
     let mut running = JoinSet::new();
     running.spawn(committer.run());
-    (Rig { store, reader, running }, Found { subscriptions, fresh, lanes })
+    (TestStore { store, reader, running }, Found { subscriptions, fresh, lanes })
 }
 
-impl Rig {
+impl TestStore {
     pub(in crate::store) fn open(path: &Path, clock: &Clock, seed: u64) -> (Self, Found) {
         start(try_open(path, clock, seed).unwrap())
     }
@@ -67,7 +67,7 @@ impl Rig {
     /// Hands in a step and waits for its answer.
     pub(in crate::store) async fn step<T: Send + 'static>(
         &self,
-        send: impl FnOnce(Place, Box<dyn FnOnce(Result<T, StoreError>) + Send>),
+        send: impl FnOnce(WriteSlot, Box<dyn FnOnce(Result<T, StoreError>) + Send>),
     ) -> Result<T, StoreError> {
         let (sender, answer) = oneshot::channel();
         let place = self.store.reserve().await?;

@@ -9,7 +9,8 @@ use std::time::Duration;
 use crate::model::time::Timestamp;
 use crate::store::error::StoreError;
 use crate::store::rows::key::Table;
-use crate::store::rows::tables::{Draft, Tables};
+use crate::store::rows::tables::Tables;
+use crate::store::rows::write_batch::WriteBatch;
 
 /// The buckets of a tree.
 #[derive(Debug)]
@@ -57,7 +58,7 @@ impl Buckets {
     pub(in crate::store) fn expire(
         &mut self,
         tables: &Tables,
-        draft: &mut Draft,
+        batch: &mut WriteBatch,
         (now, limit): (Timestamp, usize),
         written: impl Fn(&[u8], &[u8]) -> Result<Timestamp, StoreError>,
     ) -> Result<bool, StoreError> {
@@ -77,7 +78,7 @@ impl Buckets {
                     return Ok(true);
                 }
                 left -= 1;
-                draft.remove(self.table, &key);
+                batch.remove(self.table, &key);
             }
             self.live.pop_first();
         }

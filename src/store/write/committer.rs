@@ -10,8 +10,8 @@ use tokio::task::{JoinHandle, spawn_blocking, yield_now};
 use tokio::time::Instant;
 
 use super::step::Step;
-use super::watchdog::{PATIENCE, Pulse, Watch};
-use super::writer::{Ack, Applier};
+use super::watchdog::{CommitWatchdog, STUCK_AFTER, WatchGuard};
+use super::writer::{Ack, Writer};
 use crate::store::disk::fsync;
 use crate::store::error::StoreError;
 
@@ -20,7 +20,7 @@ const WEIGHT_MAX: usize = 1024;
 
 /// How often in a row all other tasks may have their turn, none of them handing in a step, before a commit begins
 /// that might have become larger.
-const IDLE_TURNS_MAX: u32 = 64;
+const IDLE_YIELDS_MAX: u32 = 64;
 
 /// The shortest and the longest gap left for sled's garbage collection, which waits while transactions hold the
 /// lock. A timer knows nothing shorter.
@@ -34,12 +34,12 @@ const WITNESS_EVERY: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Committer {
     pub(in crate::store) queue: Receiver<Step>,
-    pub(in crate::store) applier: Applier,
+    pub(in crate::store) writer: Writer,
     pub(in crate::store) witness: PathBuf,
 }
 
 impl Committer {
-    /// Does steps until every [`Store`](super::Store) and [`Place`](super::Place) is gone and all is durable.
+    /// Does steps until every [`Store`](super::Store) and [`WriteSlot`](super::WriteSlot) is gone and all is durable.
     ///
     /// Not cancel safe: what was handed in is answered with an error if the future is dropped.
     ///
@@ -47,12 +47,13 @@ impl Committer {
     /// The first failure of a write, a flush or the witness, a panic in one of them, or 10 s of a commit without
     /// progress. Nothing is acknowledged after it, and the log must be opened again.
     pub async fn run(self) -> Result<(), StoreError> {
-        let pulse = self.applier.pulse.clone();
-        let poison = self.applier.poison.clone();
-        let log = self.applier.reader.clone();
-        let watch = pulse.watch(PATIENCE, Some(log)).map_err(|error| witness_error(&self.witness, error));
+        let watchdog = self.writer.watchdog.clone();
+        let poison = self.writer.poison.clone();
+        let flush = self.writer.reader.flusher();
+        let watch =
+            watchdog.watch(STUCK_AFTER, Some(flush)).map_err(|error| witness_error(&self.witness, error));
         let done = match watch {
-            Ok(watch) => Loop::new(self, pulse, watch).run().await,
+            Ok(watch) => Loop::new(self, watchdog, watch).run().await,
             Err(error) => Err(error),
         };
         done.inspect_err(|error| poison.set(error))
@@ -62,27 +63,27 @@ impl Committer {
 struct Loop {
     queue: Receiver<Step>,
     /// Away while a commit is under way, and for good once one has failed.
-    applier: Option<Box<Applier>>,
+    writer: Option<Box<Writer>>,
     waiting: VecDeque<Step>,
     /// How many steps the last commit acknowledged.
     acknowledged: usize,
-    lock: LockTime,
-    pulse: Arc<Pulse>,
-    witness: Witness,
-    _watch: Watch,
+    lock: LockBalance,
+    watchdog: Arc<CommitWatchdog>,
+    witness: CommitMarker,
+    _watch: WatchGuard,
 }
 
 impl Loop {
-    fn new(committer: Committer, pulse: Arc<Pulse>, watch: Watch) -> Self {
-        let now = committer.applier.clock.instant();
+    fn new(committer: Committer, watchdog: Arc<CommitWatchdog>, watch: WatchGuard) -> Self {
+        let now = committer.writer.clock.instant();
         Self {
             queue: committer.queue,
-            applier: Some(Box::new(committer.applier)),
+            writer: Some(Box::new(committer.writer)),
             waiting: VecDeque::new(),
             acknowledged: 0,
-            lock: LockTime { excess: Duration::ZERO, free_since: now },
-            pulse,
-            witness: Witness { path: committer.witness, written: now, writing: None },
+            lock: LockBalance { excess: Duration::ZERO, free_since: now },
+            watchdog,
+            witness: CommitMarker { path: committer.witness, written: now, writing: None },
             _watch: watch,
         }
     }
@@ -90,10 +91,10 @@ impl Loop {
     async fn run(mut self) -> Result<(), StoreError> {
         while self.gather().await {
             let steps = self.take_steps();
-            let Some(applier) = self.applier.take() else { return Err(StoreError::Closed) };
-            let (applier, acks) = self.commit(applier, steps).await?;
-            let (seq, now) = (applier.meta.commit_seq, applier.clock.instant());
-            self.applier = Some(applier);
+            let Some(writer) = self.writer.take() else { return Err(StoreError::Closed) };
+            let (writer, acks) = self.commit(writer, steps).await?;
+            let (seq, now) = (writer.feed.meta().commit_seq, writer.clock.instant());
+            self.writer = Some(writer);
             self.acknowledged = acks.len();
             for ack in acks {
                 ack();
@@ -101,8 +102,8 @@ impl Loop {
             self.witness.note(seq, now).await?;
             self.leave_gap().await;
         }
-        match self.applier {
-            Some(applier) => self.witness.finish(applier.meta.commit_seq).await,
+        match self.writer {
+            Some(writer) => self.witness.finish(writer.feed.meta().commit_seq).await,
             None => Err(StoreError::Closed),
         }
     }
@@ -120,10 +121,10 @@ impl Loop {
             self.waiting.push_back(step);
             self.drain();
         }
-        let mut idle_turns = 0;
-        while self.waiting.len() < expected && idle_turns < IDLE_TURNS_MAX {
+        let mut idle_yields = 0;
+        while self.waiting.len() < expected && idle_yields < IDLE_YIELDS_MAX {
             yield_now().await;
-            idle_turns = if self.drain() { 0 } else { idle_turns + 1 };
+            idle_yields = if self.drain() { 0 } else { idle_yields + 1 };
         }
         true
     }
@@ -152,22 +153,22 @@ impl Loop {
 
     async fn commit(
         &mut self,
-        mut applier: Box<Applier>,
+        mut writer: Box<Writer>,
         steps: Vec<Step>,
-    ) -> Result<(Box<Applier>, Vec<Ack>), StoreError> {
-        self.pulse.begin();
-        self.lock.begin(applier.clock.instant());
-        let work = spawn_blocking(move || applier.commit(steps).map(|acks| (applier, acks)));
+    ) -> Result<(Box<Writer>, Vec<Ack>), StoreError> {
+        self.watchdog.commit_began();
+        self.lock.begin(writer.clock.instant());
+        let work = spawn_blocking(move || writer.commit(steps).map(|acks| (writer, acks)));
         let joined = tokio::select! {
             biased;
             joined = work => joined,
-            () = self.pulse.stuck.notified() => return Err(StoreError::Stuck { secs: PATIENCE.as_secs() }),
+            () = self.watchdog.stuck.notified() => return Err(StoreError::Stuck { secs: STUCK_AFTER.as_secs() }),
         };
-        self.pulse.rest();
-        let (applier, acks) =
+        self.watchdog.commit_ended();
+        let (writer, acks) =
             joined.map_err(|error| StoreError::Poisoned { cause: error.to_string().into() })??;
-        self.lock.end(applier.flushing_since, applier.clock.instant());
-        Ok((applier, acks))
+        self.lock.end(writer.flushing_since, writer.clock.instant());
+        Ok((writer, acks))
     }
 
     async fn leave_gap(&mut self) {
@@ -180,14 +181,14 @@ impl Loop {
 /// For how long sled's lock was held by transactions and free again: free half of the time, its garbage collection
 /// keeps up.
 #[derive(Debug)]
-struct LockTime {
+struct LockBalance {
     /// How much longer it was held than free; idle time is not saved up.
     excess: Duration,
     /// Since when it is free, or else held.
     free_since: Instant,
 }
 
-impl LockTime {
+impl LockBalance {
     fn begin(&mut self, now: Instant) {
         self.excess = self.excess.saturating_sub(now - self.free_since);
         self.free_since = now;
@@ -202,7 +203,7 @@ impl LockTime {
 }
 
 /// The file that says which commit was acknowledged last, about.
-struct Witness {
+struct CommitMarker {
     path: PathBuf,
     written: Instant,
     writing: Option<JoinHandle<Result<(), StoreError>>>,
@@ -215,10 +216,10 @@ fn is_out_of_files(error: &std::io::Error) -> bool {
 }
 
 fn witness_error(path: &std::path::Path, error: std::io::Error) -> StoreError {
-    StoreError::Witness { path: path.to_owned(), error: Arc::new(error) }
+    StoreError::CommitMarker { path: path.to_owned(), error: Arc::new(error) }
 }
 
-impl Witness {
+impl CommitMarker {
     /// Has it rewritten beside the next commits, if that was not done lately.
     async fn note(&mut self, commit_seq: u64, now: Instant) -> Result<(), StoreError> {
         if now.duration_since(self.written) < WITNESS_EVERY {
@@ -243,7 +244,7 @@ impl Witness {
         let written =
             writing.await.map_err(|error| StoreError::Poisoned { cause: error.to_string().into() })?;
         match written {
-            Err(StoreError::Witness { error, .. }) if is_out_of_files(&error) => {
+            Err(StoreError::CommitMarker { error, .. }) if is_out_of_files(&error) => {
                 // It says about where the log is, and may say it later; nothing is wrong with the disk.
                 tracing::warn!(%error, "no file may be opened now: raise the bound of open files");
                 Ok(())
@@ -268,7 +269,7 @@ mod tests {
     fn a_gap_is_due_once_the_lock_was_held_longer_than_free() {
         let start = Clock::system().instant();
         let at = |ms| start + Duration::from_millis(ms);
-        let mut lock = LockTime { excess: Duration::ZERO, free_since: start };
+        let mut lock = LockBalance { excess: Duration::ZERO, free_since: start };
         // Held for 4, free for 1 of the flush and 2 until the next.
         lock.begin(at(10));
         lock.end(at(14), at(15));

@@ -11,7 +11,8 @@ use crate::model::id::EventId;
 use crate::model::time::Timestamp;
 use crate::store::error::StoreError;
 use crate::store::rows::key::{self, Table};
-use crate::store::rows::tables::{Draft, Tables};
+use crate::store::rows::tables::Tables;
+use crate::store::rows::write_batch::WriteBatch;
 
 /// What identifies a sender's event: the first 128 bits of the SHA-256 of company, project and id.
 pub(in crate::store) fn hash(content: &EventContent) -> Option<[u8; 16]> {
@@ -39,13 +40,13 @@ impl Dedup {
     pub(in crate::store) fn find(
         &self,
         tables: &Tables,
-        draft: &Draft,
+        batch: &WriteBatch,
         now: Timestamp,
         hash: [u8; 16],
     ) -> Result<Option<EventId>, StoreError> {
         for bucket in self.0.probed(now) {
             let key = key::dedup(bucket, hash);
-            if let Some(row) = draft.get(tables, Table::Dedup, &key)? {
+            if let Some(row) = tables.get_after(batch, Table::Dedup, &key)? {
                 let found = EventId::from_bits(key::read_id(Table::Dedup, &key, &row)?);
                 // The newest one decides: those before it are older.
                 return Ok(self.0.is_within(now, found.time()).then_some(found));
@@ -54,22 +55,22 @@ impl Dedup {
         Ok(None)
     }
 
-    pub(in crate::store) fn add(&mut self, draft: &mut Draft, event: EventId, hash: [u8; 16]) {
+    pub(in crate::store) fn add(&mut self, batch: &mut WriteBatch, event: EventId, hash: [u8; 16]) {
         let bucket = self.0.enter(event.time());
-        draft.put(Table::Dedup, &key::dedup(bucket, hash), event.to_bytes().to_vec());
+        batch.put(Table::Dedup, &key::dedup(bucket, hash), event.to_bytes().to_vec());
     }
 
     /// Removes rows beyond the window, oldest first, at most `limit`; answers whether there may be more.
     pub(in crate::store) fn expire(
         &mut self,
         tables: &Tables,
-        draft: &mut Draft,
+        batch: &mut WriteBatch,
         now: Timestamp,
         limit: usize,
     ) -> Result<bool, StoreError> {
         let written = |key: &[u8], value: &[u8]| {
             key::read_id(Table::Dedup, key, value).map(|id| EventId::from_bits(id).time())
         };
-        self.0.expire(tables, draft, (now, limit), written)
+        self.0.expire(tables, batch, (now, limit), written)
     }
 }

@@ -4,122 +4,126 @@
 //! A list of events may take several transactions: each says how far the list is, so that after a crash the rest
 //! of it is added and nothing twice.
 
-use super::idempotency_keys::{Place, UnderWay, put};
+use super::idempotency_keys::{RecordPlace, UnfinishedList, put};
 use super::step::{Append, Appended, Replay};
-use super::writer::Applier;
+use super::writer::Writer;
 use crate::model::event::Event;
 use crate::model::id::DeliveryId;
 use crate::model::replay::ReplayJob;
 use crate::model::subscription::{HealthState, Subscription};
 use crate::store::error::StoreError;
-use crate::store::rows::idempotency::{Earlier, EarlierEvent, Once, OnceKey};
+use crate::store::rows::idempotency::{Idempotent, IdempotentRequest, RecordedEvent, RecordedResult};
 use crate::store::rows::key;
-use crate::store::rows::record::OnceRecord;
+use crate::store::rows::record::IdempotencyRecord;
 
 /// An event of before the crash that cut its list short.
-fn resumed(append: Append, one: EarlierEvent) -> Appended {
+fn resumed(append: Append, one: RecordedEvent) -> Appended {
     let deliveries = (0..one.matched as usize).map(|index| key::delivery_of(one.id.bits(), index)).collect();
     let event = Event { id: one.id, content: append.content };
     Appended { event: event.into(), duplicate: one.duplicate, deliveries, earlier: true }
 }
 
-impl Applier {
+impl Writer {
     /// Does a step of one transaction, unless its key says that it was done before.
     fn once<T>(
         &mut self,
-        once: OnceKey,
-        make: impl FnOnce(&mut Self) -> Result<(T, Earlier), StoreError>,
-    ) -> Result<Once<T>, StoreError> {
-        let now = self.clock.now();
-        match self.keys.find(&self.reader.tables, &self.draft, now, once.key)? {
-            Some((_, found)) if found.fingerprint != once.fingerprint => return Ok(Once::Mismatch),
-            Some((_, found)) => return Ok(Once::Repeated(found.earlier)),
+        once: IdempotentRequest,
+        make: impl FnOnce(&mut Self) -> Result<(T, RecordedResult), StoreError>,
+    ) -> Result<Idempotent<T>, StoreError> {
+        let now = self.now;
+        match self.keys.find(&self.reader.tables, &self.batch, now, once.key)? {
+            Some((_, found)) if found.fingerprint != once.fingerprint => return Ok(Idempotent::Mismatch),
+            Some((_, found)) => return Ok(Idempotent::Repeated(found.earlier)),
             None => {}
         }
         let (done, earlier) = make(self)?;
-        let place = Place { bucket: self.keys.buckets.enter(now), at: now, length_was: 0 };
-        put(&mut self.draft, once, place, true, earlier);
-        Ok(Once::Made(done))
+        let place = RecordPlace { bucket: self.keys.buckets.enter(now), at: now, length_was: 0 };
+        put(&mut self.batch, once, place, true, earlier);
+        Ok(Idempotent::Made(done))
     }
 
-    pub(in crate::store) fn put_subscription_once(
+    pub(in crate::store) fn put_subscription_idempotent(
         &mut self,
-        once: OnceKey,
+        once: IdempotentRequest,
         subscription: &Subscription,
         health: Option<&HealthState>,
-    ) -> Result<Once<()>, StoreError> {
-        self.once(once, |applier| {
-            applier.put_subscription(subscription, health)?;
-            Ok(((), Earlier::Subscription(subscription.id)))
+    ) -> Result<Idempotent<()>, StoreError> {
+        self.once(once, |writer| {
+            writer.put_subscription(subscription, health)?;
+            Ok(((), RecordedResult::Subscription(subscription.id)))
         })
     }
 
-    pub(in crate::store) fn put_job_once(
+    pub(in crate::store) fn put_job_idempotent(
         &mut self,
-        once: OnceKey,
+        once: IdempotentRequest,
         job: &ReplayJob,
-    ) -> Result<Once<()>, StoreError> {
-        self.once(once, |applier| {
-            applier.put_job(job);
-            Ok(((), Earlier::Job(job.id)))
+    ) -> Result<Idempotent<()>, StoreError> {
+        self.once(once, |writer| {
+            writer.put_job(job);
+            Ok(((), RecordedResult::Job(job.id)))
         })
     }
 
-    pub(in crate::store) fn replay_once(
+    pub(in crate::store) fn replay_idempotent(
         &mut self,
-        once: OnceKey,
+        once: IdempotentRequest,
         replay: Replay,
-    ) -> Result<Once<Vec<Option<DeliveryId>>>, StoreError> {
+    ) -> Result<Idempotent<Vec<Option<DeliveryId>>>, StoreError> {
         let skipped = replay.skipped.clone();
-        self.once(once, |applier| {
-            let made = applier.replay(replay)?;
+        self.once(once, |writer| {
+            let made = writer.replay(replay)?;
             let deliveries = made.iter().flatten().copied().collect();
-            Ok((made, Earlier::Replayed { deliveries, skipped }))
+            Ok((made, RecordedResult::Replayed { deliveries, skipped }))
         })
     }
 
-    pub(in crate::store) fn append_once(
+    pub(in crate::store) fn append_idempotent(
         &mut self,
-        once: OnceKey,
+        once: IdempotentRequest,
         list: Vec<Append>,
-    ) -> Result<Once<Vec<Appended>>, StoreError> {
-        let now = self.clock.now();
-        let (place, events) = match self.keys.find(&self.reader.tables, &self.draft, now, once.key)? {
-            Some((_, found)) if found.fingerprint != once.fingerprint => return Ok(Once::Mismatch),
-            Some((place, OnceRecord { is_whole: false, earlier: Earlier::Events(events), .. })) => {
-                (place, events)
+    ) -> Result<Idempotent<Vec<Appended>>, StoreError> {
+        let now = self.now;
+        let (place, events) = match self.keys.find(&self.reader.tables, &self.batch, now, once.key)? {
+            Some((_, found)) if found.fingerprint != once.fingerprint => return Ok(Idempotent::Mismatch),
+            Some((
+                place,
+                IdempotencyRecord { is_whole: false, earlier: RecordedResult::Events(events), .. },
+            )) => (place, events),
+            Some((_, found)) => return Ok(Idempotent::Repeated(found.earlier)),
+            None => {
+                (RecordPlace { bucket: self.keys.buckets.enter(now), at: now, length_was: 0 }, Vec::new())
             }
-            Some((_, found)) => return Ok(Once::Repeated(found.earlier)),
-            None => (Place { bucket: self.keys.buckets.enter(now), at: now, length_was: 0 }, Vec::new()),
         };
         let mut list = list.into_iter();
         let before = events.iter().copied().zip(list.by_ref());
         let mut appended: Vec<Appended> = before.map(|(one, append)| resumed(append, one)).collect();
-        self.keys.under_way = Some(UnderWay { once, place, events });
+        self.keys.unfinished = Some(UnfinishedList { once, place, events });
         for append in list {
             let added = self.append(append)?;
             let matched = if added.duplicate { 0 } else { added.deliveries.len() };
             let matched = u32::try_from(matched).unwrap_or(u32::MAX);
-            if let Some(under_way) = &mut self.keys.under_way {
-                under_way.events.push(EarlierEvent {
+            if let Some(unfinished) = &mut self.keys.unfinished {
+                unfinished.events.push(RecordedEvent {
                     id: added.event.id,
                     matched,
                     duplicate: added.duplicate,
                 });
             }
             appended.push(added);
-            self.cut_if_full()?;
+            self.write_batch_if_full()?;
         }
-        if let Some(UnderWay { once, place, events }) = self.keys.under_way.take() {
-            put(&mut self.draft, once, place, true, Earlier::Events(events));
+        if let Some(UnfinishedList { once, place, events }) = self.keys.unfinished.take() {
+            put(&mut self.batch, once, place, true, RecordedResult::Events(events));
         }
-        Ok(Once::Made(appended))
+        Ok(Idempotent::Made(appended))
     }
 
     /// Says in the draft how far the list is that is under way.
-    pub(in crate::store) fn note_under_way(&mut self) {
-        if let Some(UnderWay { once, place, events }) = &mut self.keys.under_way {
-            place.length_was = put(&mut self.draft, *once, *place, false, Earlier::Events(events.clone()));
+    pub(in crate::store) fn record_unfinished(&mut self) {
+        if let Some(UnfinishedList { once, place, events }) = &mut self.keys.unfinished {
+            place.length_was =
+                put(&mut self.batch, *once, *place, false, RecordedResult::Events(events.clone()));
         }
     }
 }

@@ -5,16 +5,16 @@ use std::sync::Arc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{OwnedPermit, Sender};
 
-use super::step::{Append, Appended, Done, Poison, Replay, Settlement, Step, Sweep, Swept};
+use super::step::{Append, Appended, Done, Poison, Replay, Settlement, Step, Sweep, SweepResult};
 use crate::model::delivery::Delivery;
 use crate::model::id::{DeliveryId, SubscriptionId};
 use crate::model::replay::ReplayJob;
 use crate::model::subscription::{HealthState, Subscription};
 use crate::store::error::{QueueFull, StoreError};
 use crate::store::read::backup::Backup;
-use crate::store::rows::idempotency::{Once, OnceKey};
+use crate::store::rows::idempotency::{Idempotent, IdempotentRequest};
 
-/// The way in. Cheap to clone; when the last one and the last [`Place`] are gone, the committer ends.
+/// The way in. Cheap to clone; when the last one and the last [`WriteSlot`] are gone, the committer ends.
 #[derive(Clone, Debug)]
 pub struct Store {
     pub(in crate::store) queue: Sender<Step>,
@@ -23,9 +23,9 @@ pub struct Store {
 
 impl Store {
     /// A place in the queue, if one is free now.
-    pub fn try_reserve(&self) -> Result<Place, QueueFull> {
+    pub fn try_reserve(&self) -> Result<WriteSlot, QueueFull> {
         match self.queue.clone().try_reserve_owned() {
-            Ok(permit) => Ok(Place { permit, poison: self.poison.clone() }),
+            Ok(permit) => Ok(WriteSlot { permit, poison: self.poison.clone() }),
             Err(TrySendError::Full(_)) => Err(QueueFull::Full),
             Err(TrySendError::Closed(_)) => Err(QueueFull::Closed),
         }
@@ -48,9 +48,9 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Poisoned`] once a write has failed, [`StoreError::Closed`] if the committer is gone otherwise.
-    pub async fn reserve(&self) -> Result<Place, StoreError> {
+    pub async fn reserve(&self) -> Result<WriteSlot, StoreError> {
         match self.queue.clone().reserve_owned().await {
-            Ok(permit) => Ok(Place { permit, poison: self.poison.clone() }),
+            Ok(permit) => Ok(WriteSlot { permit, poison: self.poison.clone() }),
             Err(_) => Err(self.poison.error()),
         }
     }
@@ -62,12 +62,12 @@ impl Store {
 /// called later, once, on the committer's task, when the step is durable; it must be short and must not block.
 /// It gets an error instead if the store stopped before that; then the step may or may not be in the log.
 #[derive(Debug)]
-pub struct Place {
+pub struct WriteSlot {
     permit: OwnedPermit<Step>,
     poison: Poison,
 }
 
-impl Place {
+impl WriteSlot {
     fn send<T>(
         self,
         done: impl FnOnce(Result<T, StoreError>) + Send + 'static,
@@ -87,11 +87,11 @@ impl Place {
     }
 
     /// The same, unless the key says that it was done before. A list that a crash cut short is gone on with.
-    pub fn append_once(
+    pub fn append_idempotent(
         self,
-        once: OnceKey,
+        once: IdempotentRequest,
         events: Vec<Append>,
-        done: impl FnOnce(Result<Once<Vec<Appended>>, StoreError>) + Send + 'static,
+        done: impl FnOnce(Result<Idempotent<Vec<Appended>>, StoreError>) + Send + 'static,
     ) {
         self.send(done, |done| Step::AppendOnce(once, events, done));
     }
@@ -107,11 +107,11 @@ impl Place {
     }
 
     /// The same, unless the key says that it was done before.
-    pub fn replay_once(
+    pub fn replay_idempotent(
         self,
-        once: OnceKey,
+        once: IdempotentRequest,
         replay: Replay,
-        done: impl FnOnce(Result<Once<Vec<Option<DeliveryId>>>, StoreError>) + Send + 'static,
+        done: impl FnOnce(Result<Idempotent<Vec<Option<DeliveryId>>>, StoreError>) + Send + 'static,
     ) {
         self.send(done, |done| Step::ReplayOnce(once, replay, done));
     }
@@ -122,11 +122,11 @@ impl Place {
     }
 
     /// The same for a new job, unless the key says that it was made before.
-    pub fn put_job_once(
+    pub fn put_job_idempotent(
         self,
-        once: OnceKey,
+        once: IdempotentRequest,
         job: ReplayJob,
-        done: impl FnOnce(Result<Once<()>, StoreError>) + Send + 'static,
+        done: impl FnOnce(Result<Idempotent<()>, StoreError>) + Send + 'static,
     ) {
         self.send(done, |done| Step::PutJobOnce(once, Box::new(job), done));
     }
@@ -139,8 +139,12 @@ impl Place {
     }
 
     /// Gives fresh deliveries a place in their lanes, due when they were made; others are left as they are.
-    pub fn park(self, deliveries: Vec<Delivery>, done: impl FnOnce(Result<(), StoreError>) + Send + 'static) {
-        self.send(done, |done| Step::Park(deliveries, done));
+    pub fn enqueue(
+        self,
+        deliveries: Vec<Delivery>,
+        done: impl FnOnce(Result<(), StoreError>) + Send + 'static,
+    ) {
+        self.send(done, |done| Step::Enqueue(deliveries, done));
     }
 
     /// Writes a subscription, and its health if given.
@@ -157,12 +161,12 @@ impl Place {
     }
 
     /// Writes a new subscription, unless the key says that it was made before.
-    pub fn put_subscription_once(
+    pub fn put_subscription_idempotent(
         self,
-        once: OnceKey,
+        once: IdempotentRequest,
         subscription: Subscription,
         health: Option<HealthState>,
-        done: impl FnOnce(Result<Once<()>, StoreError>) + Send + 'static,
+        done: impl FnOnce(Result<Idempotent<()>, StoreError>) + Send + 'static,
     ) {
         self.send(done, |done| Step::PutSubscriptionOnce(once, Box::new(subscription), health, done));
     }
@@ -202,8 +206,8 @@ impl Place {
 
     /// From the acknowledgement on, the backup gets a copy of each transaction; false if another one does already.
     pub fn begin_backup(self, backup: &Backup, done: impl FnOnce(Result<bool, StoreError>) + Send + 'static) {
-        let tee = Arc::clone(&backup.tee);
-        self.send(done, |done| Step::BeginBackup(tee, done));
+        let capture = Arc::clone(&backup.capture);
+        self.send(done, |done| Step::BeginBackup(capture, done));
     }
 
     /// The backup gets no more copies: the answer is what [`Backup::finish`] needs.
@@ -217,7 +221,7 @@ impl Place {
     }
 
     /// Forgets the oldest part of the log; see [`Sweep`].
-    pub fn sweep(self, sweep: Sweep, done: impl FnOnce(Result<Swept, StoreError>) + Send + 'static) {
+    pub fn sweep(self, sweep: Sweep, done: impl FnOnce(Result<SweepResult, StoreError>) + Send + 'static) {
         self.send(done, |done| Step::Sweep(sweep, done));
     }
 }

@@ -2,29 +2,29 @@
 
 use std::sync::Arc;
 
-use super::writer::Applier;
+use super::writer::Writer;
 use crate::store::error::StoreError;
 use crate::store::memory::index::{Segment, Tail};
 use crate::store::rows::key::Table;
 use crate::store::rows::segment;
 
-impl Applier {
+impl Writer {
     /// Writes what is in memory as a segment once it is enough, in a transaction of its own. What it speaks of
     /// has to be written already.
-    pub(in crate::store) fn seal_if_full(&mut self) -> Result<(), StoreError> {
+    pub(in crate::store) fn write_segment_if_full(&mut self) -> Result<(), StoreError> {
         let tail = {
-            let state = self.reader.ledger.index.state();
+            let state = self.reader.shared.index.state();
             if !state.tail.is_full() {
                 return Ok(());
             }
             state.tail.clone()
         };
         let (ids, postings) = tail.sorted();
-        segment::write(&mut self.draft, &ids, &postings);
+        segment::write(&mut self.batch, &ids, &postings);
         if !ids.is_empty() {
             self.write()?;
         }
-        let mut state = self.reader.ledger.index.state();
+        let mut state = self.reader.shared.index.state();
         if let (Some(first), Some(last)) = (ids.first().copied(), ids.last().copied()) {
             Arc::make_mut(&mut state.segments).push(Segment { first, last, has_replays: tail.has_replays });
             state.live.insert(first, ids.len());
@@ -34,14 +34,14 @@ impl Applier {
     }
 
     /// Removes the segments of which the log has nothing more, oldest first.
-    pub(in crate::store) fn drop_segments(&mut self) -> Result<(), StoreError> {
-        let dead = self.reader.ledger.index.state().dead();
+    pub(in crate::store) fn remove_dead_segments(&mut self) -> Result<(), StoreError> {
+        let dead = self.reader.shared.index.state().dead();
         for first in dead {
             for row in self.reader.tables.tree(Table::Segments).scan_prefix(first.to_be_bytes()).keys() {
-                self.draft.remove(Table::Segments, &row?);
+                self.batch.remove(Table::Segments, &row?);
             }
-            self.cut()?;
-            let mut state = self.reader.ledger.index.state();
+            self.write_batch()?;
+            let mut state = self.reader.shared.index.state();
             Arc::make_mut(&mut state.segments).retain(|segment| segment.first != first);
             state.live.remove(&first);
         }

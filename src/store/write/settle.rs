@@ -3,18 +3,18 @@
 use std::borrow::Cow;
 
 use super::step::Settlement;
-use super::writer::Applier;
+use super::writer::Writer;
 use crate::model::delivery::{Delivery, Progress};
 use crate::model::id::{DeliveryId, EventId, SubscriptionId};
 use crate::model::subscription::{HealthState, Subscription};
 use crate::model::time::Timestamp;
 use crate::store::error::StoreError;
 use crate::store::memory::shared::{ProgressKind, WasTried};
+use crate::store::rows::engine::RowBytes;
 use crate::store::rows::key::{self, Table};
 use crate::store::rows::origin::OriginKind;
 use crate::store::rows::record;
 use crate::store::rows::tables::corrupt;
-use sled::IVec;
 
 /// Where a delivery was: how it stood, and the tree and length of its record if it has one.
 struct Before {
@@ -22,24 +22,24 @@ struct Before {
     row: Option<(Table, usize)>,
 }
 
-impl Applier {
+impl Writer {
     pub(in crate::store) fn settle(&mut self, settlement: &Settlement) -> Result<(), StoreError> {
         let delivery = &settlement.delivery;
         if let Some(health) = &settlement.health {
             self.put_health(delivery.subscription, health);
         }
-        let Some(before) = self.take_place(delivery, settlement.due_was)? else {
+        let Some(before) = self.remove_from_lane(delivery, settlement.due_was)? else {
             // Retention took the event while the request was out: there is nothing left to write to.
             return Ok(());
         };
         let mut delivery = Cow::Borrowed(delivery);
-        let is_live = self.reader.ledger.state().is_live(delivery.subscription);
+        let is_live = self.reader.shared.state().is_live(delivery.subscription);
         if !is_live && !delivery.progress.is_final() {
             delivery.to_mut().progress = Progress::Cancelled;
         }
         if let Progress::Waiting { due } = delivery.progress {
-            self.draft.put(Table::Due, &key::due(delivery.subscription, due, delivery.id), Vec::new());
-            self.reader.ledger.state().enter_line(delivery.subscription, WasTried::Yes);
+            self.batch.put(Table::Due, &key::due(delivery.subscription, due, delivery.id), Vec::new());
+            self.reader.shared.state().add_due_row(delivery.subscription, WasTried::Yes);
         }
         self.move_row(&delivery, &before)?;
         Ok(())
@@ -50,14 +50,14 @@ impl Applier {
         let (bits, table) = (delivery.id.bits(), Table::of(delivery.progress));
         let length_was = match before.row {
             Some((was, length)) if was != table => {
-                self.draft.remove_long(was, bits, length);
+                self.batch.remove_long(was, bits, length);
                 0
             }
             row => row.map_or(0, |(_, length)| length),
         };
-        self.draft.put_long(table, bits, &record::delivery(delivery), length_was);
+        self.batch.put_long(table, bits, &record::delivery(delivery), length_was);
         let after = ProgressKind::from(delivery.progress);
-        self.reader.ledger.state().shift(delivery.subscription, before.kind, after);
+        self.reader.shared.state().shift(delivery.subscription, before.kind, after);
         match (before.kind, after) {
             (ProgressKind::Waiting, ProgressKind::Waiting) => {}
             (ProgressKind::Waiting, _) => self.finished(delivery.id, delivery.event)?,
@@ -83,7 +83,7 @@ impl Applier {
 
     /// Whether it was a replayed delivery that kept its event, which is looked at again if this was the last.
     pub(in crate::store) fn end_replay(&mut self, id: DeliveryId, event: EventId) -> bool {
-        let mut state = self.reader.ledger.state();
+        let mut state = self.reader.shared.state();
         let was_replayed = state.end_replay(event, id);
         let was_last = was_replayed && state.replaying(event).next().is_none();
         drop(state);
@@ -96,15 +96,15 @@ impl Applier {
     fn reopened(&mut self, id: DeliveryId, event: EventId) -> Result<(), StoreError> {
         let origin = self.reader.origin_at_or_before(id.bits())?;
         if origin.is_some_and(|origin| matches!(origin.kind, OriginKind::Replay(_))) {
-            self.reader.ledger.state().begin_replay(event, id);
+            self.reader.shared.state().begin_replay(event, id);
         }
         Ok(())
     }
 
     /// The tree in which a delivery has its row, and the first chunk of it.
-    fn find_row(&self, bits: u128) -> Result<Option<(Table, IVec)>, StoreError> {
+    fn find_row(&self, bits: u128) -> Result<Option<(Table, RowBytes)>, StoreError> {
         for table in Table::STATES {
-            if let Some(first) = self.draft.get(&self.reader.tables, table, &key::chunk(bits, 0))? {
+            if let Some(first) = self.reader.tables.get_after(&self.batch, table, &key::chunk(bits, 0))? {
                 return Ok(Some((table, first)));
             }
         }
@@ -113,13 +113,13 @@ impl Applier {
 
     /// Takes a delivery from where it waits; answers how it stood. None if there is nothing to write to: it is
     /// gone, or it is to wait again and its event is.
-    fn take_place(
+    fn remove_from_lane(
         &mut self,
         delivery: &Delivery,
         due_was: Option<Timestamp>,
     ) -> Result<Option<Before>, StoreError> {
         let Delivery { id, subscription, .. } = *delivery;
-        if self.reader.ledger.state().take_fresh(id).is_some() {
+        if self.reader.shared.state().take_rowless(id).is_some() {
             return Ok(Some(Before { kind: ProgressKind::Waiting, row: None }));
         }
         let found = self.find_row(id.bits())?;
@@ -140,23 +140,23 @@ impl Applier {
         let mut waited = false;
         for at in [due_was, due_is, Some(id.time())].into_iter().flatten() {
             let key = key::due(subscription, at, id);
-            if self.draft.get(&self.reader.tables, Table::Due, &key)?.is_some() {
-                self.draft.remove(Table::Due, &key);
+            if self.reader.tables.get_after(&self.batch, Table::Due, &key)?.is_some() {
+                self.batch.remove(Table::Due, &key);
                 waited = true;
             }
         }
         if waited {
-            self.reader.ledger.state().leave_line(subscription, was_tried);
+            self.reader.shared.state().remove_due_row_later(subscription, was_tried);
         }
         Ok((waited || before.row.is_some()).then_some(before))
     }
 
-    pub(in crate::store) fn park(&mut self, deliveries: &[Delivery]) {
-        let mut state = self.reader.ledger.state();
+    pub(in crate::store) fn enqueue(&mut self, deliveries: &[Delivery]) {
+        let mut state = self.reader.shared.state();
         for delivery in deliveries {
-            let Some(fresh) = state.take_fresh(delivery.id) else { continue };
-            self.draft.put(Table::Due, &key::due(fresh.subscription, fresh.id.time(), fresh.id), Vec::new());
-            state.enter_line(fresh.subscription, WasTried::No);
+            let Some(fresh) = state.take_rowless(delivery.id) else { continue };
+            self.batch.put(Table::Due, &key::due(fresh.subscription, fresh.id.time(), fresh.id), Vec::new());
+            state.add_due_row(fresh.subscription, WasTried::No);
         }
     }
 
@@ -166,51 +166,51 @@ impl Applier {
         health: Option<&HealthState>,
     ) -> Result<(), StoreError> {
         let bits = subscription.id.bits();
-        let old = self.draft.get(&self.reader.tables, Table::Subscriptions, &key::chunk(bits, 0))?;
-        let length = |first: IVec| record::length(&first);
+        let old = self.reader.tables.get_after(&self.batch, Table::Subscriptions, &key::chunk(bits, 0))?;
+        let length = |first: RowBytes| record::length(&first);
         let length_was = old.map(length).transpose().map_err(|p| corrupt(Table::Subscriptions, bits, p))?;
-        let record = record::subscription(subscription, &self.reader.vault)?;
-        self.draft.put_long(Table::Subscriptions, bits, &record, length_was.unwrap_or(0));
+        let record = record::subscription(subscription, &self.reader.cipher)?;
+        self.batch.put_long(Table::Subscriptions, bits, &record, length_was.unwrap_or(0));
         if let Some(health) = health {
             self.put_health(subscription.id, health);
         }
-        self.reader.ledger.state().subscriptions.insert(subscription.id, subscription.deleted_at);
-        if subscription.deleted_at.is_some() { self.cancel_fresh(subscription.id) } else { Ok(()) }
+        self.reader.shared.state().subscriptions.insert(subscription.id, subscription.deleted_at);
+        if subscription.deleted_at.is_some() { self.cancel_rowless(subscription.id) } else { Ok(()) }
     }
 
     /// Cancels the fresh deliveries of a subscription that is gone.
-    fn cancel_fresh(&mut self, subscription: SubscriptionId) -> Result<(), StoreError> {
-        let ids: Vec<DeliveryId> = self.reader.ledger.state().fresh_of(subscription).collect();
+    fn cancel_rowless(&mut self, subscription: SubscriptionId) -> Result<(), StoreError> {
+        let ids: Vec<DeliveryId> = self.reader.shared.state().rowless_of(subscription).collect();
         for id in ids {
-            let Some(fresh) = self.reader.ledger.state().take_fresh(id) else { continue };
+            let Some(fresh) = self.reader.shared.state().take_rowless(id) else { continue };
             let progress = Progress::Cancelled;
             let delivery = Delivery { progress, ..Delivery::new(id, fresh.event, subscription) };
             self.move_row(&delivery, &Before { kind: ProgressKind::Waiting, row: None })?;
-            self.cut_if_full()?;
+            self.write_batch_if_full()?;
         }
         Ok(())
     }
 
     pub(in crate::store) fn put_health(&mut self, id: SubscriptionId, health: &HealthState) {
-        self.draft.put(Table::HealthStates, &id.to_bytes(), record::health(health));
+        self.batch.put(Table::HealthStates, &id.to_bytes(), record::health(health));
         // A lane that was switched off in the middle of a release is looked at from the start by the next.
         self.releases.remove(&id);
     }
 
     pub(in crate::store) fn release(&mut self, id: SubscriptionId, limit: usize) -> Result<bool, StoreError> {
-        self.cut()?;
+        self.write_batch()?;
         let (first, last) = key::lane(id);
         let from = self.releases.remove(&id).unwrap_or(first);
         let rows = self.reader.tables.tree(Table::Due).range(from..=last).keys();
-        let mut rows = rows.take(limit.saturating_add(1)).collect::<sled::Result<Vec<_>>>()?;
+        let mut rows = rows.take(limit.saturating_add(1)).collect::<Result<Vec<_>, StoreError>>()?;
         let next = if rows.len() > limit { rows.pop() } else { None };
         for row in rows {
             let (_, at, delivery) = key::read_due(&row)?;
             if at > delivery.time() {
-                self.draft.remove(Table::Due, &row);
-                self.draft.put(Table::Due, &key::due(id, delivery.time(), delivery), Vec::new());
+                self.batch.remove(Table::Due, &row);
+                self.batch.put(Table::Due, &key::due(id, delivery.time(), delivery), Vec::new());
             }
-            self.cut_if_full()?;
+            self.write_batch_if_full()?;
         }
         if let Some(next) = &next {
             let (_, at, delivery) = key::read_due(next)?;
@@ -224,20 +224,20 @@ impl Applier {
         id: SubscriptionId,
         limit: usize,
     ) -> Result<bool, StoreError> {
-        self.cut()?;
+        self.write_batch()?;
         let (first, last) = key::lane(id);
         let rows = self.reader.tables.tree(Table::Due).range(first..=last).keys();
-        let rows = rows.take(limit.saturating_add(1)).collect::<sled::Result<Vec<_>>>()?;
+        let rows = rows.take(limit.saturating_add(1)).collect::<Result<Vec<_>, StoreError>>()?;
         for row in rows.iter().take(limit) {
             let (_, at, delivery) = key::read_due(row)?;
             let delivery = self
                 .reader
                 .delivery(delivery)?
                 .ok_or_else(|| StoreError::corrupt(Table::Due.name(), row, "there is no such delivery"))?;
-            if let Some(before) = self.take_place(&delivery, Some(at))? {
+            if let Some(before) = self.remove_from_lane(&delivery, Some(at))? {
                 self.move_row(&Delivery { progress: Progress::Cancelled, ..delivery }, &before)?;
             }
-            self.cut_if_full()?;
+            self.write_batch_if_full()?;
         }
         Ok(rows.len() > limit)
     }

@@ -9,8 +9,8 @@ use crate::model::replay::ReplayJob;
 use crate::model::subscription::{HealthState, Subscription};
 use crate::model::time::Timestamp;
 use crate::store::error::StoreError;
-use crate::store::read::backup::Tee;
-use crate::store::rows::idempotency::{Once, OnceKey};
+use crate::store::read::backup::ChangeCapture;
+use crate::store::rows::idempotency::{Idempotent, IdempotentRequest};
 
 /// A subscription that an event goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,7 +99,7 @@ pub struct Sweep {
 
 /// What a [`Sweep`] removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Swept {
+pub struct SweepResult {
     /// How many events and replays.
     pub events: u64,
     /// How many deliveries, with or without a row.
@@ -162,20 +162,20 @@ impl<T> Drop for Done<T> {
 /// A step on its way to the committer.
 pub(in crate::store) enum Step {
     Append(Vec<Append>, Done<Vec<Appended>>),
-    AppendOnce(OnceKey, Vec<Append>, Done<Once<Vec<Appended>>>),
+    AppendOnce(IdempotentRequest, Vec<Append>, Done<Idempotent<Vec<Appended>>>),
     Replay(Replay, Done<Vec<Option<DeliveryId>>>),
-    ReplayOnce(OnceKey, Replay, Done<Once<Vec<Option<DeliveryId>>>>),
+    ReplayOnce(IdempotentRequest, Replay, Done<Idempotent<Vec<Option<DeliveryId>>>>),
     PutJob(Box<ReplayJob>, Done<()>),
-    PutJobOnce(OnceKey, Box<ReplayJob>, Done<Once<()>>),
+    PutJobOnce(IdempotentRequest, Box<ReplayJob>, Done<Idempotent<()>>),
     Settle(Box<Settlement>, Done<()>),
-    Park(Vec<Delivery>, Done<()>),
+    Enqueue(Vec<Delivery>, Done<()>),
     PutSubscription(Box<Subscription>, Option<HealthState>, Done<()>),
-    PutSubscriptionOnce(OnceKey, Box<Subscription>, Option<HealthState>, Done<Once<()>>),
+    PutSubscriptionOnce(IdempotentRequest, Box<Subscription>, Option<HealthState>, Done<Idempotent<()>>),
     PutHealth(SubscriptionId, HealthState, Done<()>),
     Release(SubscriptionId, usize, Done<bool>),
     ClearLane(SubscriptionId, usize, Done<bool>),
-    Sweep(Sweep, Done<Swept>),
-    BeginBackup(Arc<Tee>, Done<bool>),
+    Sweep(Sweep, Done<SweepResult>),
+    BeginBackup(Arc<ChangeCapture>, Done<bool>),
     EndBackup(Done<Vec<u8>>),
     Beat(Done<()>),
 }
@@ -186,7 +186,7 @@ impl Step {
         match self {
             Self::Append(list, _) | Self::AppendOnce(_, list, _) => list.len(),
             Self::Replay(replay, _) | Self::ReplayOnce(_, replay, _) => replay.deliveries.len(),
-            Self::Park(list, _) => list.len(),
+            Self::Enqueue(list, _) => list.len(),
             Self::Release(_, limit, _) | Self::ClearLane(_, limit, _) => *limit,
             Self::Sweep(sweep, _) => sweep.limit,
             Self::Settle(..)

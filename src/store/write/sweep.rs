@@ -6,19 +6,19 @@
 //! older than `held_before`, or after a restart. A replay lies among the events and goes as they do; what it delivers stays as long as that goes on.
 
 use super::settle::read_row;
-use super::step::{Sweep, Swept};
-use super::writer::Applier;
+use super::step::{Sweep, SweepResult};
+use super::writer::Writer;
 use crate::model::delivery::Progress;
 use crate::model::id::{DeliveryId, EventId, ReplayId, SubscriptionId};
 use crate::model::time::Timestamp;
 use crate::store::error::StoreError;
 use crate::store::memory::shared::{ProgressKind, WasTried};
 use crate::store::read::reader::read_job;
+use crate::store::rows::engine::RowBytes;
 use crate::store::rows::key::{self, Table, delivery_of};
 use crate::store::rows::origin::{Origin, OriginKind, index_of};
 use crate::store::rows::record::{self, chunk_count};
 use crate::store::rows::tables::corrupt;
-use sled::IVec;
 
 /// One delivery of an event or replay that may be forgotten.
 struct Member {
@@ -31,20 +31,20 @@ struct Member {
     due: Option<key::DueKey>,
 }
 
-impl Applier {
-    pub(in crate::store) fn sweep(&mut self, sweep: Sweep) -> Result<Swept, StoreError> {
-        self.cut()?;
-        let mut swept = Swept::default();
+impl Writer {
+    pub(in crate::store) fn sweep(&mut self, sweep: Sweep) -> Result<SweepResult, StoreError> {
+        self.write_batch()?;
+        let mut swept = SweepResult::default();
         let mut left = sweep.limit;
         self.sweep_held(sweep.held_before, &mut left, &mut swept)?;
         self.sweep_revisited(sweep, &mut left, &mut swept)?;
         self.sweep_finished(sweep.events_before, 0, &mut left, &mut swept)?;
-        self.sweep_finished(self.clock.now(), sweep.bytes_max, &mut left, &mut swept)?;
-        let (tables, now) = (&self.reader.tables, self.clock.now());
-        let mut expiring = self.dedup.expire(tables, &mut self.draft, now, sweep.limit)?;
-        expiring |= self.keys.expire(tables, &mut self.draft, now, sweep.limit)?;
-        self.cut()?;
-        self.drop_segments()?;
+        self.sweep_finished(self.now, sweep.bytes_max, &mut left, &mut swept)?;
+        let (tables, now) = (&self.reader.tables, self.now);
+        let mut expiring = self.dedup.expire(tables, &mut self.batch, now, sweep.limit)?;
+        expiring |= self.keys.expire(tables, &mut self.batch, now, sweep.limit)?;
+        self.write_batch()?;
+        self.remove_dead_segments()?;
         self.forget_jobs(sweep.events_before)?;
         self.forget_subscriptions(sweep.events_before.min(sweep.held_before))?;
         swept.more = left == 0 || expiring;
@@ -56,7 +56,7 @@ impl Applier {
         &mut self,
         before: Timestamp,
         left: &mut usize,
-        swept: &mut Swept,
+        swept: &mut SweepResult,
     ) -> Result<(), StoreError> {
         while *left > 0 {
             let Some(origin) = self.origin_from(self.held_to, before)? else { break };
@@ -65,22 +65,22 @@ impl Applier {
             if !self.is_replayed(&origin) {
                 let members = self.members_of(&origin)?;
                 self.forget(&origin, &members, swept)?;
-                self.cut_if_full()?;
+                self.write_batch_if_full()?;
             }
         }
-        self.cut()
+        self.write_batch()
     }
 
     fn sweep_revisited(
         &mut self,
         sweep: Sweep,
         left: &mut usize,
-        swept: &mut Swept,
+        swept: &mut SweepResult,
     ) -> Result<(), StoreError> {
         while *left > 0 {
             let Some(id) = self.revisit.first().copied() else { break };
             let is_over = self.reader.tables.bytes() > sweep.bytes_max;
-            let before = if is_over { self.clock.now() } else { sweep.events_before.max(sweep.held_before) };
+            let before = if is_over { self.now } else { sweep.events_before.max(sweep.held_before) };
             if id >= key::first_bits(before) {
                 break;
             }
@@ -96,9 +96,9 @@ impl Applier {
             } else {
                 self.forget_if_finished(&origin, swept)?;
             }
-            self.cut_if_full()?;
+            self.write_batch_if_full()?;
         }
-        self.cut()
+        self.write_batch()
     }
 
     /// Passes on over what is older than `before`, while the rows have more than so many bytes.
@@ -107,16 +107,16 @@ impl Applier {
         before: Timestamp,
         bytes_max: u64,
         left: &mut usize,
-        swept: &mut Swept,
+        swept: &mut SweepResult,
     ) -> Result<(), StoreError> {
         while *left > 0 && self.reader.tables.bytes() > bytes_max {
             let Some(origin) = self.origin_from(self.swept_to, before)? else { break };
             *left -= 1;
             self.swept_to = end_of(&origin);
             self.forget_if_finished(&origin, swept)?;
-            self.cut_if_full()?;
+            self.write_batch_if_full()?;
         }
-        self.cut()
+        self.write_batch()
     }
 
     /// The first event or replay at or after these id bits, if it is older than `before`.
@@ -137,10 +137,10 @@ impl Applier {
     /// Whether a replayed delivery of this event is not finished.
     fn is_replayed(&self, origin: &Origin) -> bool {
         let event = EventId::from_bits(origin.id);
-        self.reader.ledger.state().replaying(event).next().is_some()
+        self.reader.shared.state().replaying(event).next().is_some()
     }
 
-    fn forget_if_finished(&mut self, origin: &Origin, swept: &mut Swept) -> Result<(), StoreError> {
+    fn forget_if_finished(&mut self, origin: &Origin, swept: &mut SweepResult) -> Result<(), StoreError> {
         if self.is_replayed(origin) {
             return Ok(());
         }
@@ -191,30 +191,35 @@ impl Applier {
         Ok(member)
     }
 
-    fn forget(&mut self, origin: &Origin, members: &[Member], swept: &mut Swept) -> Result<(), StoreError> {
+    fn forget(
+        &mut self,
+        origin: &Origin,
+        members: &[Member],
+        swept: &mut SweepResult,
+    ) -> Result<(), StoreError> {
         let length = record::length(&origin.first);
         let length = length.map_err(|problem| corrupt(Table::Events, origin.id, problem))?;
-        self.draft.remove_long(Table::Events, origin.id, length);
+        self.batch.remove_long(Table::Events, origin.id, length);
         for member in members {
             if let Some((table, length)) = member.row {
-                self.draft.remove_long(table, member.id.bits(), length);
+                self.batch.remove_long(table, member.id.bits(), length);
             }
-            let mut state = self.reader.ledger.state();
+            let mut state = self.reader.shared.state();
             if let Some(due) = &member.due {
-                self.draft.remove(Table::Due, due);
+                self.batch.remove(Table::Due, due);
                 let was_tried = if member.row.is_some() { WasTried::Yes } else { WasTried::No };
-                state.leave_line(member.subscription, was_tried);
+                state.remove_due_row_later(member.subscription, was_tried);
             }
-            state.take_fresh(member.id);
+            state.take_rowless(member.id);
             state.take(member.subscription, member.kind);
             drop(state);
             if matches!(origin.kind, OriginKind::Replay(_)) {
                 self.end_replay(member.id, member.event);
             }
         }
-        self.reader.ledger.index.state().forget(origin.id);
+        self.reader.shared.index.state().forget(origin.id);
         if let OriginKind::Event(head) = &origin.kind {
-            self.reader.ledger.seen.state().take(&head.content);
+            self.reader.shared.seen.state().take(&head.content);
         }
         self.revisit.remove(&origin.id);
         swept.events += 1;
@@ -229,16 +234,16 @@ impl Applier {
             let (row_key, row) = row?;
             let id = ReplayId::from_bits(key::read_id(Table::Jobs, &row_key, &row_key)?);
             if read_job(id, &row)?.finished_at.is_some_and(|at| at < before) {
-                self.draft.remove(Table::Jobs, &row_key);
+                self.batch.remove(Table::Jobs, &row_key);
             }
         }
-        self.cut()
+        self.write_batch()
     }
 
     /// Removes the tombstones of subscriptions that were deleted before the log begins.
     fn forget_subscriptions(&mut self, before: Timestamp) -> Result<(), StoreError> {
         let gone: Vec<SubscriptionId> = {
-            let state = self.reader.ledger.state();
+            let state = self.reader.shared.state();
             let waits = |id: &SubscriptionId| state.tallies.get(id).is_some_and(|tally| tally.waiting > 0);
             let is_gone = |(id, deleted): &(&SubscriptionId, &Option<Timestamp>)| {
                 deleted.is_some_and(|at| at < before) && !waits(id)
@@ -247,16 +252,16 @@ impl Applier {
         };
         for id in gone {
             let first = self.reader.tables.tree(Table::Subscriptions).get(key::chunk(id.bits(), 0))?;
-            let length = first.map_or(Ok(0), |first: IVec| record::length(&first));
+            let length = first.map_or(Ok(0), |first: RowBytes| record::length(&first));
             let length = length.map_err(|problem| corrupt(Table::Subscriptions, id.bits(), problem))?;
             for number in 0..chunk_count(length) {
-                self.draft.remove(Table::Subscriptions, &key::chunk(id.bits(), number));
+                self.batch.remove(Table::Subscriptions, &key::chunk(id.bits(), number));
             }
-            self.draft.remove(Table::HealthStates, &id.to_bytes());
-            self.reader.ledger.state().subscriptions.remove(&id);
-            self.cut_if_full()?;
+            self.batch.remove(Table::HealthStates, &id.to_bytes());
+            self.reader.shared.state().subscriptions.remove(&id);
+            self.write_batch_if_full()?;
         }
-        self.cut()
+        self.write_batch()
     }
 }
 

@@ -11,15 +11,15 @@ use tokio::time::Instant;
 use super::dedup::Dedup;
 use super::idempotency_keys::Keys;
 use super::step::{Append, Appended, Done, Poison, Step};
-use super::watchdog::Pulse;
+use super::watchdog::CommitWatchdog;
 use crate::model::id::{DeliveryId, IdSequence, SubscriptionId};
-use crate::model::time::Clock;
+use crate::model::time::{Clock, Timestamp};
 use crate::store::error::StoreError;
-use crate::store::read::backup::Tee;
+use crate::store::read::backup::ChangeCapture;
 use crate::store::read::reader::Reader;
+use crate::store::rows::change_feed::ChangeFeed;
 use crate::store::rows::key;
-use crate::store::rows::record::Meta;
-use crate::store::rows::tables::Draft;
+use crate::store::rows::write_batch::WriteBatch;
 
 /// The most events in one transaction: it holds a lock that readers wait for.
 const EVENTS_MAX: usize = 64;
@@ -47,16 +47,21 @@ fn ack<T: Send + 'static>(
 
 /// The writing half of an open log.
 #[derive(Debug)]
-pub(in crate::store) struct Applier {
+pub(in crate::store) struct Writer {
+    /// Applies the batches. Nothing else writes to the log.
+    ///
+    /// Stands before `reader`, which holds the directory's lock: the engine is closed before the lock is released.
+    pub(in crate::store) feed: ChangeFeed,
     pub(in crate::store) reader: Reader,
-    pub(in crate::store) meta: Meta,
     pub(in crate::store) ids: IdSequence,
     pub(in crate::store) last_id: u128,
     pub(in crate::store) clock: Clock,
+    /// The time of the commit, read once before its first step. Every decision in the commit uses it.
+    pub(in crate::store) now: Timestamp,
     pub(in crate::store) dedup: Dedup,
     pub(in crate::store) keys: Keys,
-    pub(in crate::store) draft: Draft,
-    pub(in crate::store) events_in_draft: usize,
+    pub(in crate::store) batch: WriteBatch,
+    pub(in crate::store) events_in_batch: usize,
     /// Where the release of a lane stopped.
     pub(in crate::store) releases: HashMap<SubscriptionId, key::DueKey>,
     /// What a sweep for what is finished has passed: everything before these id bits.
@@ -65,9 +70,9 @@ pub(in crate::store) struct Applier {
     pub(in crate::store) held_to: u128,
     /// Passed events and replays that have had a delivery finished since.
     pub(in crate::store) revisit: BTreeSet<u128>,
-    /// A backup that is being taken, and gets a copy of each transaction.
-    pub(in crate::store) tee: Weak<Tee>,
-    pub(in crate::store) pulse: Arc<Pulse>,
+    /// The subscriber of the backup that is being taken, if there is one.
+    pub(in crate::store) backup: Weak<ChangeCapture>,
+    pub(in crate::store) watchdog: Arc<CommitWatchdog>,
     pub(in crate::store) poison: Poison,
     /// When the last flush began, which is when the transactions before it had ended.
     pub(in crate::store) flushing_since: Instant,
@@ -77,7 +82,7 @@ pub(in crate::store) struct Applier {
     pub(in crate::store) fail_write_after: Option<u64>,
 }
 
-impl Applier {
+impl Writer {
     /// Does the steps and makes them durable; the acknowledgements are to be called in order.
     ///
     /// After an error nothing more may be written.
@@ -95,14 +100,15 @@ impl Applier {
         acks: &mut Vec<Ack>,
     ) -> Result<(), StoreError> {
         let began = self.clock.instant();
+        self.now = self.clock.now();
         for step in steps {
             acks.push(self.step(step)?);
-            self.cut_if_full()?;
+            self.write_batch_if_full()?;
         }
-        self.cut()?;
+        self.write_batch()?;
         self.flush()?;
         let took = self.clock.instant().duration_since(began);
-        self.reader.ledger.commit_seconds.observe(took.as_secs_f64());
+        self.reader.shared.commit_seconds.observe(took.as_secs_f64());
         Ok(())
     }
 
@@ -110,7 +116,7 @@ impl Applier {
         let mut appended = Vec::with_capacity(list.len());
         for append in list {
             appended.push(self.append(append)?);
-            self.cut_if_full()?;
+            self.write_batch_if_full()?;
         }
         Ok(appended)
     }
@@ -119,24 +125,24 @@ impl Applier {
         let poison = self.poison.clone();
         match step {
             Step::Append(list, done) => ack(&poison, done, self.append_all(list)),
-            Step::AppendOnce(once, list, done) => ack(&poison, done, self.append_once(once, list)),
+            Step::AppendOnce(once, list, done) => ack(&poison, done, self.append_idempotent(once, list)),
             Step::Replay(replay, done) => ack(&poison, done, self.replay(replay)),
-            Step::ReplayOnce(once, replay, done) => ack(&poison, done, self.replay_once(once, replay)),
+            Step::ReplayOnce(once, replay, done) => ack(&poison, done, self.replay_idempotent(once, replay)),
             Step::PutJob(job, done) => {
                 self.put_job(&job);
                 ack(&poison, done, Ok(()))
             }
-            Step::PutJobOnce(once, job, done) => ack(&poison, done, self.put_job_once(once, &job)),
+            Step::PutJobOnce(once, job, done) => ack(&poison, done, self.put_job_idempotent(once, &job)),
             Step::Settle(settlement, done) => ack(&poison, done, self.settle(&settlement)),
-            Step::Park(deliveries, done) => {
-                self.park(&deliveries);
+            Step::Enqueue(deliveries, done) => {
+                self.enqueue(&deliveries);
                 ack(&poison, done, Ok(()))
             }
             Step::PutSubscription(subscription, health, done) => {
                 ack(&poison, done, self.put_subscription(&subscription, health.as_ref()))
             }
             Step::PutSubscriptionOnce(once, subscription, health, done) => {
-                let put = self.put_subscription_once(once, &subscription, health.as_ref());
+                let put = self.put_subscription_idempotent(once, &subscription, health.as_ref());
                 ack(&poison, done, put)
             }
             Step::PutHealth(id, health, done) => {
@@ -145,7 +151,7 @@ impl Applier {
             }
             Step::Release(id, limit, done) => ack(&poison, done, self.release(id, limit)),
             Step::ClearLane(id, limit, done) => ack(&poison, done, self.clear_lane(id, limit)),
-            Step::BeginBackup(tee, done) => ack(&poison, done, self.begin_backup(&tee)),
+            Step::BeginBackup(capture, done) => ack(&poison, done, self.begin_backup(&capture)),
             Step::EndBackup(done) => ack(&poison, done, self.end_backup()),
             Step::Sweep(sweep, done) => ack(&poison, done, self.sweep(sweep)),
             Step::Beat(done) => ack(&poison, done, Ok(())),
@@ -153,50 +159,46 @@ impl Applier {
     }
 
     /// Writes the draft in one transaction, and what has become a segment.
-    pub(in crate::store) fn cut(&mut self) -> Result<(), StoreError> {
-        if self.draft.len() == 0 {
+    pub(in crate::store) fn write_batch(&mut self) -> Result<(), StoreError> {
+        if self.batch.len() == 0 {
             return Ok(());
         }
         self.write()?;
-        self.seal_if_full()
+        self.write_segment_if_full()
     }
 
-    pub(in crate::store) fn cut_if_full(&mut self) -> Result<(), StoreError> {
-        let full = self.events_in_draft >= EVENTS_MAX
-            || self.draft.len() >= ROWS_MAX
-            || self.draft.bytes() >= BYTES_MAX;
-        if full { self.cut() } else { Ok(()) }
+    pub(in crate::store) fn write_batch_if_full(&mut self) -> Result<(), StoreError> {
+        let full = self.events_in_batch >= EVENTS_MAX
+            || self.batch.len() >= ROWS_MAX
+            || self.batch.bytes() >= BYTES_MAX;
+        if full { self.write_batch() } else { Ok(()) }
     }
 
     /// Writes the draft, even if it is empty: then only the meta row.
     pub(in crate::store) fn write(&mut self) -> Result<(), StoreError> {
         #[cfg(test)]
-        crate::store::rows::tables::injected(&mut self.fail_write_after)?;
-        self.note_under_way();
-        let floor = self.reader.ledger.state().floor();
+        crate::store::rows::engine::injected(&mut self.fail_write_after)?;
+        self.record_unfinished();
+        let floor = self.reader.shared.state().floor();
         let floor = floor.map_or(self.last_id.saturating_add(1), DeliveryId::bits);
-        self.meta.fresh_floor = floor.to_be_bytes();
-        self.meta = self.reader.tables.apply(&self.draft, &self.meta)?;
-        if let Some(tee) = self.tee.upgrade() {
-            tee.add(&self.draft);
-        }
-        self.draft = Draft::default();
-        self.events_in_draft = 0;
-        self.reader.ledger.state().written();
-        self.reader.ledger.commits.fetch_add(1, Ordering::Relaxed);
-        self.pulse.beat();
+        self.feed.apply(&self.batch, floor)?;
+        self.batch = WriteBatch::default();
+        self.events_in_batch = 0;
+        self.reader.shared.state().written();
+        self.reader.shared.commits.fetch_add(1, Ordering::Relaxed);
+        self.watchdog.report_progress();
         Ok(())
     }
 
     /// Makes every transaction so far durable.
     pub(in crate::store) fn flush(&mut self) -> Result<(), StoreError> {
         #[cfg(test)]
-        crate::store::rows::tables::injected(&mut self.fail_flush_after)?;
+        crate::store::rows::engine::injected(&mut self.fail_flush_after)?;
         self.flushing_since = self.clock.instant();
-        self.reader.tables.db().flush()?;
-        self.reader.ledger.flushes.fetch_add(1, Ordering::Relaxed);
-        self.reader.ledger.state().durable = self.last_id;
-        self.pulse.beat();
+        self.reader.tables.flush()?;
+        self.reader.shared.flushes.fetch_add(1, Ordering::Relaxed);
+        self.reader.shared.state().durable = self.last_id;
+        self.watchdog.report_progress();
         Ok(())
     }
 }

@@ -13,8 +13,8 @@ use postrider::model::secret::{Secret, SigningSecret};
 use postrider::model::subscription::{HealthState, Subscription, SubscriptionSpec};
 use postrider::model::time::{Clock, Timestamp};
 use postrider::store::{
-    Append, Appended, DeliveryQuery, EventQuery, OpenError, Opened, Place, Reader, Redelivery, Replay,
-    Settlement, Store, StoreError, StoreOptions, Sweep, Target, open,
+    Append, Appended, DeliveryQuery, EventQuery, OpenError, Opened, Reader, Redelivery, Replay, Settlement,
+    Store, StoreError, StoreOptions, Sweep, Target, WriteSlot, open,
 };
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -121,7 +121,7 @@ impl Bench {
     /// Submits a step. The answer arrives with its span.
     async fn hand<T: Send + 'static>(
         &self,
-        send: impl FnOnce(Place, Box<dyn FnOnce(Result<T, StoreError>) + Send>),
+        send: impl FnOnce(WriteSlot, Box<dyn FnOnce(Result<T, StoreError>) + Send>),
     ) -> Result<Answer<T>, StoreError> {
         let (sender, answer) = oneshot::channel();
         let place = self.store.reserve().await?;
@@ -280,7 +280,7 @@ impl Work {
                 list.push(Delivery::new(id, event, of));
             }
         }
-        bench.hand(|place, done| place.park(list, done)).await
+        bench.hand(|place, done| place.enqueue(list, done)).await
     }
 
     /// Delivers some events again.

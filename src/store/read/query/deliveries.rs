@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::bounds::{LOOK_UP, Span, Work};
-use super::hits::Hits;
+use super::hits::IndexSearch;
 use super::{DeliveryQuery, Page};
 use crate::model::delivery::Delivery;
 use crate::model::id::{DeliveryId, EventId, SubscriptionId};
@@ -15,7 +15,7 @@ use crate::store::rows::key::{self, Table, delivery_of};
 use crate::store::rows::segment;
 
 /// A page being filled.
-pub(super) struct Filling<'a> {
+pub(super) struct PageBuilder<'a> {
     query: &'a DeliveryQuery,
     waiting_of: Option<HashSet<SubscriptionId>>,
     keep: &'a mut dyn FnMut(&Delivery) -> bool,
@@ -23,7 +23,7 @@ pub(super) struct Filling<'a> {
     pub(super) work: Work,
 }
 
-impl Filling<'_> {
+impl PageBuilder<'_> {
     pub(super) fn is_full(&self) -> bool {
         self.items.len() >= self.query.limit
     }
@@ -82,7 +82,7 @@ fn final_tables(progress: &[ProgressKind]) -> Option<Vec<Table>> {
 
 /// What finds the deliveries asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
+enum SearchPath {
     /// There is none.
     Nothing,
     /// The log itself.
@@ -102,37 +102,37 @@ impl Reader {
     ) -> Result<Page<Delivery, DeliveryId>, StoreError> {
         let span = Span::new(query.since, query.until, query.before.map(DeliveryId::bits));
         let waiting_of = query.waiting_of.as_ref().map(|list| list.iter().copied().collect());
-        let filling = Filling { query, waiting_of, keep: &mut keep, items: Vec::new(), work: Work::new() };
+        let page = PageBuilder { query, waiting_of, keep: &mut keep, items: Vec::new(), work: Work::new() };
         if span.is_empty() {
-            return Ok(filling.at_end());
+            return Ok(page.at_end());
         }
         if let Some(event) = query.event {
-            return self.fill_from_event(filling, event, span);
+            return self.fill_from_event(page, event, span);
         }
-        match self.way(query) {
-            Way::Nothing => Ok(filling.at_end()),
-            Way::Origins => self.fill_from_origins(filling, span),
-            Way::Subscription(id) => self.fill_from_hits(filling, id, span),
-            Way::States => self.fill_from_states(filling, span),
+        match self.search_path(query) {
+            SearchPath::Nothing => Ok(page.at_end()),
+            SearchPath::Origins => self.fill_from_origins(page, span),
+            SearchPath::Subscription(id) => self.fill_from_hits(page, id, span),
+            SearchPath::States => self.fill_from_states(page, span),
         }
     }
 
     /// Whichever way looks at the least, by the counts of what each would pass.
-    fn way(&self, query: &DeliveryQuery) -> Way {
-        let state = self.ledger.state();
+    fn search_path(&self, query: &DeliveryQuery) -> SearchPath {
+        let state = self.shared.state();
         let tally = query.subscription.map(|id| state.tallies.get(&id).copied().unwrap_or_default());
         let (own, total) = (tally.unwrap_or(state.total), state.total);
         if query.progress.is_empty() {
             return match query.subscription {
-                Some(_) if own.all() == 0 => Way::Nothing,
-                Some(id) => Way::Subscription(id),
-                None => Way::Origins,
+                Some(_) if own.all() == 0 => SearchPath::Nothing,
+                Some(id) => SearchPath::Subscription(id),
+                None => SearchPath::Origins,
             };
         }
         if query.progress.iter().all(|kind| own.of(*kind) == 0) {
-            return Way::Nothing;
+            return SearchPath::Nothing;
         }
-        let Some(id) = query.subscription else { return Way::States };
+        let Some(id) = query.subscription else { return SearchPath::States };
         let has_retrying = state.lines.get(&id).is_some_and(|line| line.retrying > 0);
         let passed = |kind: &ProgressKind| match kind {
             ProgressKind::Waiting if has_retrying => state.retrying,
@@ -141,40 +141,40 @@ impl Reader {
         };
         let by_states: u64 = query.progress.iter().map(passed).sum();
         let by_subscription = own.all().saturating_mul(LOOK_UP as u64);
-        if by_subscription < by_states { Way::Subscription(id) } else { Way::States }
+        if by_subscription < by_states { SearchPath::Subscription(id) } else { SearchPath::States }
     }
 
     fn fill_from_hits(
         &self,
-        mut filling: Filling,
+        mut page: PageBuilder,
         subscription: SubscriptionId,
         span: Span,
     ) -> Result<Page<Delivery, DeliveryId>, StoreError> {
-        let mut hits = Hits::deliveries(self, segment::of_subscription(subscription), span);
+        let mut hits = IndexSearch::deliveries(self, segment::of_subscription(subscription), span);
         let mut reached = span.end;
-        while !filling.is_full() && !filling.work.is_spent() {
-            let Some(id) = hits.next(&mut filling.work)? else {
+        while !page.is_full() && !page.work.is_spent() {
+            let Some(id) = hits.next(&mut page.work)? else {
                 return Ok(match hits.stopped_at() {
-                    Some(stopped_at) => filling.up_to(stopped_at),
-                    None => filling.at_end(),
+                    Some(stopped_at) => page.up_to(stopped_at),
+                    None => page.at_end(),
                 });
             };
             reached = id;
-            self.offer(&mut filling, id)?;
+            self.offer(&mut page, id)?;
         }
-        let is_last = hits.next(&mut filling.work)?.is_none() && hits.stopped_at().is_none();
-        Ok(if is_last { filling.at_end() } else { filling.up_to(reached) })
+        let is_last = hits.next(&mut page.work)?.is_none() && hits.stopped_at().is_none();
+        Ok(if is_last { page.at_end() } else { page.up_to(reached) })
     }
 
-    fn offer(&self, filling: &mut Filling, id: u128) -> Result<(), StoreError> {
-        filling.work.spend(LOOK_UP);
+    fn offer(&self, page: &mut PageBuilder, id: u128) -> Result<(), StoreError> {
+        page.work.spend(LOOK_UP);
         let id = DeliveryId::from_bits(id);
-        let found = match final_tables(&filling.query().progress) {
+        let found = match final_tables(&page.query().progress) {
             Some(tables) => self.delivery_in(&tables, id)?,
             None => self.delivery(id)?,
         };
         if let Some(delivery) = found {
-            filling.offer(delivery);
+            page.offer(delivery);
         }
         Ok(())
     }
@@ -182,76 +182,76 @@ impl Reader {
     /// An event's deliveries: those of its replays, which are newer, and its own.
     fn fill_from_event(
         &self,
-        mut filling: Filling,
+        mut page: PageBuilder,
         event: EventId,
         span: Span,
     ) -> Result<Page<Delivery, DeliveryId>, StoreError> {
-        let mut hits = Hits::replayed(self, event.bits(), span);
+        let mut hits = IndexSearch::replayed(self, event.bits(), span);
         let mut reached = span.end;
-        while !filling.is_full() && !filling.work.is_spent() {
-            let Some(id) = hits.next(&mut filling.work)? else { break };
+        while !page.is_full() && !page.work.is_spent() {
+            let Some(id) = hits.next(&mut page.work)? else { break };
             reached = id;
-            self.offer(&mut filling, id)?;
+            self.offer(&mut page, id)?;
         }
         if let Some(stopped_at) = hits.stopped_at() {
-            return Ok(filling.up_to(stopped_at));
+            return Ok(page.up_to(stopped_at));
         }
-        if hits.next(&mut filling.work)?.is_some() || hits.stopped_at().is_some() {
-            return Ok(filling.up_to(reached));
+        if hits.next(&mut page.work)?.is_some() || hits.stopped_at().is_some() {
+            return Ok(page.up_to(reached));
         }
-        let Some(origin) = self.origin_at(event)? else { return Ok(filling.at_end()) };
+        let Some(origin) = self.origin_at(event)? else { return Ok(page.at_end()) };
         let members = self.members(&origin)?;
         for (index, (event, subscription)) in members.into_iter().enumerate().rev() {
             let id = delivery_of(origin.id, index);
             if id.bits() < span.first {
                 break;
             }
-            if id.bits() >= span.end || filling.query().subscription.is_some_and(|of| of != subscription) {
+            if id.bits() >= span.end || page.query().subscription.is_some_and(|of| of != subscription) {
                 continue;
             }
-            if filling.is_full() || filling.work.is_spent() {
-                return Ok(filling.up_to(reached));
+            if page.is_full() || page.work.is_spent() {
+                return Ok(page.up_to(reached));
             }
             reached = id.bits();
-            filling.work.spend(LOOK_UP);
-            filling.offer(self.known(id, event, subscription)?);
+            page.work.spend(LOOK_UP);
+            page.offer(self.known(id, event, subscription)?);
         }
-        Ok(filling.at_end())
+        Ok(page.at_end())
     }
 
     fn fill_from_origins(
         &self,
-        mut filling: Filling,
+        mut page: PageBuilder,
         span: Span,
     ) -> Result<Page<Delivery, DeliveryId>, StoreError> {
         let mut reached = span.end;
         // The deliveries from the first bits of the span on may have begun with the event before.
         for origin in self.origins(Span { first: 0, ..span }) {
             let origin = origin?;
-            filling.work.spend(LOOK_UP);
+            page.work.spend(LOOK_UP);
             for (index, (event, subscription)) in self.members(&origin)?.into_iter().enumerate().rev() {
                 let id = delivery_of(origin.id, index);
                 if id.bits() < span.first {
-                    return Ok(filling.at_end());
+                    return Ok(page.at_end());
                 }
                 if id.bits() >= span.end {
                     continue;
                 }
-                if filling.is_full() || filling.work.is_spent() {
-                    return Ok(filling.up_to(reached));
+                if page.is_full() || page.work.is_spent() {
+                    return Ok(page.up_to(reached));
                 }
                 reached = id.bits();
-                filling.work.spend(LOOK_UP);
-                filling.offer(self.known(id, event, subscription)?);
+                page.work.spend(LOOK_UP);
+                page.offer(self.known(id, event, subscription)?);
             }
             if origin.id < span.first {
                 break;
             }
-            if filling.work.is_spent() {
-                return Ok(filling.up_to(origin.id));
+            if page.work.is_spent() {
+                return Ok(page.up_to(origin.id));
             }
         }
-        Ok(filling.at_end())
+        Ok(page.at_end())
     }
 
     /// The next deliveries of a subscription after one of them and made before `until`, oldest first, whatever
@@ -265,7 +265,7 @@ impl Reader {
         let span =
             Span { first: after.bits().saturating_add(1), end: until.map_or(u128::MAX, key::first_bits) };
         let mut found = Vec::new();
-        for id in Hits::forwards(self, segment::of_subscription(subscription), span) {
+        for id in IndexSearch::forwards(self, segment::of_subscription(subscription), span) {
             let id = DeliveryId::from_bits(id?);
             if let Some(delivery) = self.delivery(id)?.filter(|one| one.subscription == subscription) {
                 found.push(delivery);
@@ -296,7 +296,7 @@ impl Reader {
             return Ok(found);
         }
         let mut replayed = Vec::new();
-        let mut hits = Hits::replayed(self, event.bits(), Span { first: from, end: u128::MAX });
+        let mut hits = IndexSearch::replayed(self, event.bits(), Span { first: from, end: u128::MAX });
         while let Some(id) = hits.next(&mut Work::new())? {
             replayed.push(id);
         }

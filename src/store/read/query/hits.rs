@@ -19,7 +19,7 @@ enum Wanted {
 
 /// A walk through the index from the newest on. What it finds has to be looked at: the log may have it no longer,
 /// and another term may have the same hash.
-pub(super) struct Hits<'a> {
+pub(super) struct IndexSearch<'a> {
     reader: &'a Reader,
     wanted: Wanted,
     span: Span,
@@ -32,10 +32,10 @@ pub(super) struct Hits<'a> {
     stopped_at: Option<u128>,
 }
 
-impl<'a> Hits<'a> {
+impl<'a> IndexSearch<'a> {
     /// Events with these terms, 0 for any; at least one is not 0.
     pub(super) fn events(reader: &'a Reader, terms: [Term; EVENT_TERMS], span: Span) -> Self {
-        let state = reader.ledger.index.state();
+        let state = reader.shared.index.state();
         let found = state.tail.events(terms, (span.first, span.end));
         let segments = Arc::clone(&state.segments);
         drop(state);
@@ -45,7 +45,7 @@ impl<'a> Hits<'a> {
 
     /// Deliveries with this term.
     pub(super) fn deliveries(reader: &'a Reader, term: Term, span: Span) -> Self {
-        let state = reader.ledger.index.state();
+        let state = reader.shared.index.state();
         let found = state.tail.deliveries(term, (span.first, span.end));
         let segments = Arc::clone(&state.segments);
         drop(state);
@@ -142,7 +142,7 @@ impl<'a> Hits<'a> {
                     }
                     lists.push(list);
                 }
-                in_all(lists)
+                intersection(lists)
             }
         };
         let mut ids = Ids::new(tables, segment.first);
@@ -163,7 +163,7 @@ impl<'a> Hits<'a> {
 }
 
 /// What is in all of the sorted lists.
-fn in_all(mut lists: Vec<Vec<Position>>) -> Vec<Position> {
+fn intersection(mut lists: Vec<Vec<Position>>) -> Vec<Position> {
     lists.sort_unstable_by_key(Vec::len);
     let mut lists = lists.into_iter();
     let mut common = lists.next().unwrap_or_default();

@@ -8,19 +8,19 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
-use sled::IVec;
+use crate::store::rows::engine::RowBytes;
 
 use super::Page;
 use super::bounds::{LOOK_UP, Span, Work};
-use super::deliveries::Filling;
+use super::deliveries::PageBuilder;
 use crate::model::delivery::Delivery;
 use crate::model::id::{DeliveryId, SubscriptionId};
 use crate::store::error::StoreError;
-use crate::store::memory::shared::{Line, ProgressKind, State};
+use crate::store::memory::shared::{LaneCounts, ProgressKind, State};
 use crate::store::read::reader::Reader;
 use crate::store::rows::key::{self, Table};
 use crate::store::rows::record;
-use crate::store::rows::tables::corrupt;
+use crate::store::rows::tables::{RowIter, corrupt};
 
 /// How many rows of a part are passed for one page at most.
 const PASSED_MAX: usize = 3000;
@@ -30,16 +30,16 @@ const LANES_APART_MAX: usize = 8;
 /// A delivery that may be asked for, with the beginning of its row if that was at hand.
 struct Candidate {
     id: u128,
-    row: Option<(Table, IVec)>,
+    row: Option<(Table, RowBytes)>,
 }
 
 /// What a part has, newest first, and how far down it was looked at: all of it from those id bits on is here.
-struct Part {
+struct Source {
     candidates: Vec<Candidate>,
     covered: u128,
 }
 
-impl Part {
+impl Source {
     fn ids(ids: impl IntoIterator<Item = DeliveryId>, covered: u128) -> Self {
         let candidates = ids.into_iter().map(|id| Candidate { id: id.bits(), row: None }).collect();
         Self { candidates, covered }
@@ -49,11 +49,11 @@ impl Part {
 impl Reader {
     pub(super) fn fill_from_states(
         &self,
-        mut filling: Filling,
+        mut page: PageBuilder,
         mut span: Span,
     ) -> Result<Page<Delivery, DeliveryId>, StoreError> {
         loop {
-            let parts = self.parts(&mut filling, span)?;
+            let parts = self.parts(&mut page, span)?;
             let floor = parts.iter().map(|part| part.covered).fold(span.first, u128::max);
             let mut candidates: Vec<Candidate> = parts.into_iter().flat_map(|part| part.candidates).collect();
             // Of one that moved on meanwhile the later place counts: the sort keeps their order.
@@ -67,51 +67,51 @@ impl Reader {
                     Some((table, first)) => self.read_delivery(table, delivery_id, first)?,
                     None => self.delivery(delivery_id)?,
                 };
-                filling.work.spend(LOOK_UP);
+                page.work.spend(LOOK_UP);
                 if let Some(delivery) = delivery {
-                    filling.offer(delivery);
+                    page.offer(delivery);
                 }
-                if filling.is_full() {
+                if page.is_full() {
                     let is_last = candidates.peek().is_none() && floor <= span.first;
-                    return Ok(if is_last { filling.at_end() } else { filling.up_to(id) });
+                    return Ok(if is_last { page.at_end() } else { page.up_to(id) });
                 }
             }
             if floor <= span.first {
-                return Ok(filling.at_end());
+                return Ok(page.at_end());
             }
-            if filling.work.is_spent() {
-                return Ok(filling.up_to(floor));
+            if page.work.is_spent() {
+                return Ok(page.up_to(floor));
             }
             span.end = floor;
         }
     }
 
     /// The parts, each as far as the page needs.
-    fn parts(&self, filling: &mut Filling, span: Span) -> Result<Vec<Part>, StoreError> {
-        let most = filling.room() + 1;
+    fn parts(&self, page: &mut PageBuilder, span: Span) -> Result<Vec<Source>, StoreError> {
+        let most = page.room() + 1;
         let mut parts = Vec::new();
-        let wants = |kind| filling.query().progress.contains(&kind);
+        let wants = |kind| page.query().progress.contains(&kind);
         let finals = [ProgressKind::Cancelled, ProgressKind::Exhausted, ProgressKind::Succeeded].map(wants);
         if wants(ProgressKind::Waiting) {
-            let mut also = filling.query().waiting_also.clone();
+            let mut also = page.query().waiting_also.clone();
             also.retain(|id| (span.first..span.end).contains(&id.bits()));
-            parts.push(Part::ids(also, span.first));
+            parts.push(Source::ids(also, span.first));
             let (fresh, lanes) = {
-                let state = self.ledger.state();
-                let lanes = wanted_lines(&state, filling).filter(|(_, line)| line.untried > 0);
-                (fresh(&state, filling, span, most), lanes.map(|(id, _)| id).collect::<Vec<_>>())
+                let state = self.shared.state();
+                let lanes = wanted_lines(&state, page).filter(|(_, line)| line.untried > 0);
+                (fresh(&state, page, span, most), lanes.map(|(id, _)| id).collect::<Vec<_>>())
             };
             parts.push(fresh);
-            parts.push(self.untried(filling, &lanes, span, most)?);
+            parts.push(self.untried(page, &lanes, span, most)?);
             // Asked only now: what has just left its lane is counted here.
-            let has_retrying = wanted_lines(&self.ledger.state(), filling).any(|(_, line)| line.retrying > 0);
+            let has_retrying = wanted_lines(&self.shared.state(), page).any(|(_, line)| line.retrying > 0);
             if has_retrying {
-                parts.push(self.in_tree(Table::Retrying, filling, span, most)?);
+                parts.push(self.in_tree(Table::Retrying, page, span, most)?);
             }
         }
         let trees = [Table::Cancelled, Table::Exhausted, Table::Succeeded];
         for (table, _) in trees.into_iter().zip(finals).filter(|(_, is_wanted)| *is_wanted) {
-            parts.push(self.in_tree(table, filling, span, most)?);
+            parts.push(self.in_tree(table, page, span, most)?);
         }
         Ok(parts)
     }
@@ -120,26 +120,26 @@ impl Reader {
     fn in_tree(
         &self,
         table: Table,
-        filling: &mut Filling,
+        page: &mut PageBuilder,
         span: Span,
         most: usize,
-    ) -> Result<Part, StoreError> {
-        let mut part = Part { candidates: Vec::new(), covered: span.first };
-        let has_filter = filling.query().subscription.is_some()
-            || (table == Table::Retrying && filling.query().waiting_of.is_some());
+    ) -> Result<Source, StoreError> {
+        let mut part = Source { candidates: Vec::new(), covered: span.first };
+        let has_filter = page.query().subscription.is_some()
+            || (table == Table::Retrying && page.query().waiting_of.is_some());
         let rows = self.tables.tree(table).range(key::chunk(span.first, 0)..key::chunk(span.end, 0));
         for (passed, row) in rows.rev().enumerate() {
             let (row_key, row) = row?;
             let (id, number) = key::read_chunk(table, &row_key)?;
-            filling.work.spend(1);
+            page.work.spend(1);
             if number > 0 {
                 continue;
             }
             let is_wanted = !has_filter || {
                 let (of, _) = record::read_progress(&row).map_err(|problem| corrupt(table, id, problem))?;
                 match table {
-                    Table::Retrying => filling.wants_waiting_of(of),
-                    _ => filling.query().subscription.is_none_or(|wanted| wanted == of),
+                    Table::Retrying => page.wants_waiting_of(of),
+                    _ => page.query().subscription.is_none_or(|wanted| wanted == of),
                 }
             };
             if is_wanted {
@@ -156,17 +156,17 @@ impl Reader {
     /// Deliveries of these lanes that have a due row and were never tried.
     fn untried(
         &self,
-        filling: &mut Filling,
+        page: &mut PageBuilder,
         lanes: &[SubscriptionId],
         span: Span,
         most: usize,
-    ) -> Result<Part, StoreError> {
+    ) -> Result<Source, StoreError> {
         let mut lanes: Vec<Untried> = lanes.iter().map(|of| Untried::new(self, *of, span)).collect();
         let mut heads = BinaryHeap::with_capacity(lanes.len());
-        let mut part = Part { candidates: Vec::new(), covered: span.first };
+        let mut part = Source { candidates: Vec::new(), covered: span.first };
         for (number, lane) in lanes.iter_mut().enumerate() {
-            filling.work.spend(LOOK_UP);
-            heads.extend(lane.next(&mut filling.work, &mut part.covered)?.map(|id| (id, number)));
+            page.work.spend(LOOK_UP);
+            heads.extend(lane.next(&mut page.work, &mut part.covered)?.map(|id| (id, number)));
         }
         while let Some((id, number)) = heads.pop().filter(|(id, _)| *id >= part.covered) {
             part.candidates.push(Candidate { id, row: None });
@@ -175,7 +175,7 @@ impl Reader {
                 break;
             }
             let Some(lane) = lanes.get_mut(number) else { break };
-            heads.extend(lane.next(&mut filling.work, &mut part.covered)?.map(|id| (id, number)));
+            heads.extend(lane.next(&mut page.work, &mut part.covered)?.map(|id| (id, number)));
         }
         Ok(part)
     }
@@ -184,7 +184,7 @@ impl Reader {
 /// The deliveries in a lane that were never tried, newest first: each is due when it was made, so that among
 /// themselves they lie in the order of their ids.
 struct Untried {
-    rows: sled::Iter,
+    rows: RowIter,
     span: Span,
 }
 
@@ -215,38 +215,38 @@ impl Untried {
 }
 
 /// What waits on disk of the subscriptions asked for.
-fn wanted_lines(state: &State, filling: &Filling) -> impl Iterator<Item = (SubscriptionId, Line)> {
-    let wanted = state.lines.iter().filter(|(id, _)| filling.wants_waiting_of(**id));
+fn wanted_lines(state: &State, page: &PageBuilder) -> impl Iterator<Item = (SubscriptionId, LaneCounts)> {
+    let wanted = state.lines.iter().filter(|(id, _)| page.wants_waiting_of(**id));
     wanted.map(|(id, line)| (*id, *line))
 }
 
 /// The fresh deliveries asked for.
-fn fresh(state: &State, filling: &Filling, span: Span, most: usize) -> Part {
-    let query = filling.query();
+fn fresh(state: &State, page: &PageBuilder, span: Span, most: usize) -> Source {
+    let query = page.query();
     let wanted: Option<Vec<SubscriptionId>> = match (query.subscription, &query.waiting_of) {
         (Some(id), _) => Some(vec![id]),
         (None, Some(list)) => Some(list.clone()),
         (None, None) => None,
     };
-    let leaving = state.leaving().iter().filter(|fresh| filling.wants_waiting_of(fresh.subscription));
+    let leaving = state.leaving().iter().filter(|fresh| page.wants_waiting_of(fresh.subscription));
     let leaving = leaving.map(|fresh| fresh.id).filter(|id| (span.first..span.end).contains(&id.bits()));
     let has_fresh =
-        |id: &SubscriptionId| filling.wants_waiting_of(*id) && state.fresh_of(*id).next().is_some();
+        |id: &SubscriptionId| page.wants_waiting_of(*id) && state.rowless_of(*id).next().is_some();
     let wanted: Option<Vec<SubscriptionId>> = wanted.map(|list| list.into_iter().filter(has_fresh).collect());
     if let Some(lanes) = wanted.as_ref().filter(|lanes| lanes.len() <= LANES_APART_MAX) {
-        let mut ids: Vec<DeliveryId> = lanes.iter().flat_map(|id| state.fresh_of(*id)).collect();
+        let mut ids: Vec<DeliveryId> = lanes.iter().flat_map(|id| state.rowless_of(*id)).collect();
         ids.extend(leaving);
         ids.retain(|id| (span.first..span.end).contains(&id.bits()));
         ids.sort_unstable_by_key(|id| Reverse(*id));
         ids.truncate(most);
         let covered =
             if ids.len() < most { span.first } else { ids.last().map_or(span.first, |id| id.bits()) };
-        return Part::ids(ids, covered);
+        return Source::ids(ids, covered);
     }
-    let mut part = Part::ids(leaving, span.first);
-    let newest = state.fresh_before(DeliveryId::from_bits(span.end));
+    let mut part = Source::ids(leaving, span.first);
+    let newest = state.rowless_before(DeliveryId::from_bits(span.end));
     for (passed, fresh) in newest.take_while(|fresh| fresh.id.bits() >= span.first).enumerate() {
-        if filling.wants_waiting_of(fresh.subscription) {
+        if page.wants_waiting_of(fresh.subscription) {
             part.candidates.push(Candidate { id: fresh.id.bits(), row: None });
         }
         if part.candidates.len() >= most || passed >= PASSED_MAX {

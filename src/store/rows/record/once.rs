@@ -5,10 +5,10 @@ use bincode::{Decode, Encode};
 use super::{PREFIX, Read, decode_all, encode, set_length};
 use crate::model::id::{DeliveryId, EventId, ReplayId, SubscriptionId};
 use crate::model::time::Timestamp;
-use crate::store::rows::idempotency::{Earlier, EarlierEvent};
+use crate::store::rows::idempotency::{RecordedEvent, RecordedResult};
 
 #[derive(Encode, Decode)]
-enum EarlierV1 {
+enum RecordedResultV1 {
     Events(Vec<(u128, u32, bool)>),
     Subscription(u128),
     Replayed(Vec<u128>, Vec<u128>),
@@ -16,16 +16,16 @@ enum EarlierV1 {
 }
 
 #[derive(Encode, Decode)]
-struct OnceV1 {
+struct IdempotencyV1 {
     fingerprint: [u8; 16],
     at: u64,
     is_whole: bool,
-    earlier: EarlierV1,
+    earlier: RecordedResultV1,
 }
 
 /// What was made by a request with an idempotency key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::store) struct OnceRecord {
+pub(in crate::store) struct IdempotencyRecord {
     /// Of the request's body.
     pub(in crate::store) fingerprint: [u8; 16],
     /// When.
@@ -33,40 +33,40 @@ pub(in crate::store) struct OnceRecord {
     /// False for a list of events that a crash cut short.
     pub(in crate::store) is_whole: bool,
     /// What.
-    pub(in crate::store) earlier: Earlier,
+    pub(in crate::store) earlier: RecordedResult,
 }
 
 /// The record.
-pub(in crate::store) fn once(record: &OnceRecord) -> Vec<u8> {
+pub(in crate::store) fn once(record: &IdempotencyRecord) -> Vec<u8> {
     let earlier = match &record.earlier {
-        Earlier::Events(list) => {
-            EarlierV1::Events(list.iter().map(|one| (one.id.bits(), one.matched, one.duplicate)).collect())
-        }
-        Earlier::Subscription(id) => EarlierV1::Subscription(id.bits()),
-        Earlier::Replayed { deliveries, skipped } => EarlierV1::Replayed(
+        RecordedResult::Events(list) => RecordedResultV1::Events(
+            list.iter().map(|one| (one.id.bits(), one.matched, one.duplicate)).collect(),
+        ),
+        RecordedResult::Subscription(id) => RecordedResultV1::Subscription(id.bits()),
+        RecordedResult::Replayed { deliveries, skipped } => RecordedResultV1::Replayed(
             deliveries.iter().map(|id| id.bits()).collect(),
             skipped.iter().map(|id| id.bits()).collect(),
         ),
-        Earlier::Job(id) => EarlierV1::Job(id.bits()),
+        RecordedResult::Job(id) => RecordedResultV1::Job(id.bits()),
     };
-    let OnceRecord { fingerprint, at, is_whole, .. } = *record;
-    let mut bytes = encode(PREFIX, OnceV1 { fingerprint, at: at.as_millis(), is_whole, earlier });
+    let IdempotencyRecord { fingerprint, at, is_whole, .. } = *record;
+    let mut bytes = encode(PREFIX, IdempotencyV1 { fingerprint, at: at.as_millis(), is_whole, earlier });
     set_length(&mut bytes);
     bytes
 }
 
 /// The record read back.
-pub(in crate::store) fn read_once(record: &[u8]) -> Read<OnceRecord> {
-    let OnceV1 { fingerprint, at, is_whole, earlier } = decode_all(PREFIX, record)?;
-    let event = |(id, matched, duplicate)| EarlierEvent { id: EventId::from_bits(id), matched, duplicate };
+pub(in crate::store) fn read_idempotency(record: &[u8]) -> Read<IdempotencyRecord> {
+    let IdempotencyV1 { fingerprint, at, is_whole, earlier } = decode_all(PREFIX, record)?;
+    let event = |(id, matched, duplicate)| RecordedEvent { id: EventId::from_bits(id), matched, duplicate };
     let earlier = match earlier {
-        EarlierV1::Events(list) => Earlier::Events(list.into_iter().map(event).collect()),
-        EarlierV1::Subscription(id) => Earlier::Subscription(SubscriptionId::from_bits(id)),
-        EarlierV1::Replayed(deliveries, skipped) => Earlier::Replayed {
+        RecordedResultV1::Events(list) => RecordedResult::Events(list.into_iter().map(event).collect()),
+        RecordedResultV1::Subscription(id) => RecordedResult::Subscription(SubscriptionId::from_bits(id)),
+        RecordedResultV1::Replayed(deliveries, skipped) => RecordedResult::Replayed {
             deliveries: deliveries.into_iter().map(DeliveryId::from_bits).collect(),
             skipped: skipped.into_iter().map(SubscriptionId::from_bits).collect(),
         },
-        EarlierV1::Job(id) => Earlier::Job(ReplayId::from_bits(id)),
+        RecordedResultV1::Job(id) => RecordedResult::Job(ReplayId::from_bits(id)),
     };
-    Ok(OnceRecord { fingerprint, at: Timestamp::from_millis(at), is_whole, earlier })
+    Ok(IdempotencyRecord { fingerprint, at: Timestamp::from_millis(at), is_whole, earlier })
 }

@@ -31,7 +31,8 @@ use crate::model::selector::{EventSelector, ProjectSelector};
 use crate::model::subscription::{ManagedBy, Subscription, SubscriptionSpec};
 use crate::model::time::{Interval, Timestamp, millis};
 use crate::model::tls::{Certificates, ClientIdentity, Tls};
-use crate::store::disk::secret_cipher::{SealError, Vault};
+use crate::store::disk::secret_cipher::SecretCipher;
+use crate::store::error::SealError;
 
 /// The version that is written.
 const TAGGED: u8 = 3;
@@ -80,12 +81,12 @@ struct SubscriptionV3 {
 /// Encodes a subscription as a long record of version 3.
 pub(in crate::store) fn subscription(
     subscription: &Subscription,
-    vault: &Vault,
+    cipher: &SecretCipher,
 ) -> Result<Vec<u8>, SealError> {
     let mut plain = encode_secrets(&subscription.secrets)?;
     let client = subscription.spec.tls.client();
     put(&mut plain, TLS_CLIENT_KEY, client.map(|client| client.key().reveal()));
-    let mut bytes = start(TAGGED, subscription.id, plain, vault)?;
+    let mut bytes = start(TAGGED, subscription.id, plain, cipher)?;
     bincode::encode_into_std_write(required(subscription), &mut bytes, config::standard())
         .map_err(|_| SealError)?;
     plain_fields(subscription, &mut bytes);
@@ -148,13 +149,13 @@ fn ms(interval: Interval) -> [u8; 8] {
 pub(in crate::store) fn read_subscription(
     id: SubscriptionId,
     record: &[u8],
-    vault: &Vault,
+    cipher: &SecretCipher,
 ) -> Read<Subscription> {
     match record.first() {
         None => Err("it is empty".to_owned()),
         Some(&PLAIN) => earlier::read_v1(id, record),
-        Some(&SEALED) => earlier::read_v2(id, &Sealed::open(id, record, vault)?),
-        Some(&TAGGED) => read_v3(id, record, &Sealed::open(id, record, vault)?),
+        Some(&SEALED) => earlier::read_v2(id, &Sealed::open(id, record, cipher)?),
+        Some(&TAGGED) => read_v3(id, record, &Sealed::open(id, record, cipher)?),
         Some(other) => Err(format!("version {other} is not known")),
     }
 }

@@ -5,7 +5,8 @@ use bincode::{Decode, Encode, config};
 use crate::model::id::SubscriptionId;
 use crate::model::secret::SigningSecret;
 use crate::model::time::Timestamp;
-use crate::store::disk::secret_cipher::{KeyId, SealError, Vault, key_id};
+use crate::store::disk::secret_cipher::{KeyId, SecretCipher, key_id};
+use crate::store::error::SealError;
 use crate::store::rows::record::{PREFIX, Read, RecordError, decode_body, parse};
 
 /// The version that has its secrets in plain text.
@@ -26,9 +27,9 @@ pub(super) fn start(
     version: u8,
     id: SubscriptionId,
     plain: Vec<u8>,
-    vault: &Vault,
+    cipher: &SecretCipher,
 ) -> Result<Vec<u8>, SealError> {
-    let sealed = vault.seal(id.bits(), plain)?;
+    let sealed = cipher.seal(id.bits(), plain)?;
     let length = u16::try_from(sealed.len()).map_err(|_| SealError)?;
     let mut bytes = vec![version];
     bytes.resize(PREFIX, 0);
@@ -58,9 +59,9 @@ pub(super) struct Sealed<'a> {
 
 impl<'a> Sealed<'a> {
     /// Decrypts the sealed part of a record of version 2 or later.
-    pub(super) fn open(id: SubscriptionId, record: &'a [u8], vault: &Vault) -> Read<Self> {
+    pub(super) fn open(id: SubscriptionId, record: &'a [u8], cipher: &SecretCipher) -> Read<Self> {
         let (sealed, body) = split(record).ok_or("it is too short")?;
-        let plain = vault.unseal(id.bits(), sealed).ok_or("its secrets do not open: they were changed")?;
+        let plain = cipher.unseal(id.bits(), sealed).ok_or("its secrets do not open: they were changed")?;
         Ok(Self { plain, body })
     }
 }
