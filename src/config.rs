@@ -1,8 +1,7 @@
-//! The typed mirror of `config.toml`.
+//! The typed form of `config.toml`.
 //!
-//! Owns what the keys are called, what they may hold and how problems with them are told. It never reads the
-//! environment by itself: [`Config::load`] is handed the variables. From here on values are parsed: nothing
-//! that a [`Config`] holds can be out of range.
+//! This module owns the names of the keys, their allowed values and the errors about them. It never reads the environment
+//! itself: the caller passes the variables to [`Config::load`]. Every value of a [`Config`] is parsed and in range.
 
 mod error;
 mod layers;
@@ -22,15 +21,15 @@ pub use settings::{
 };
 pub use show::subscription_toml;
 
-/// The file that is read where no other is named, in the working directory.
+/// The config file in the working directory that is read when no other is named.
 pub const FILE: &str = "config.toml";
 
 impl Config {
-    /// Reads the file and lays the environment over it. Without a file named it is [`FILE`] of the working
-    /// directory, if there is one. `env` may hold other variables too; `secret_env` finds its own there.
+    /// Reads the config file and applies the environment variables that override it. Without a file, it reads [`FILE`] in
+    /// the working directory if that exists. `env` may contain unrelated variables; `secret_env` refers to them.
     ///
     /// # Errors
-    /// All that is wrong.
+    /// Every problem of the configuration.
     pub fn load(
         file: Option<&Path>,
         env: impl IntoIterator<Item = (String, String)>,
@@ -46,11 +45,11 @@ impl Config {
         }
     }
 
-    /// Reads a config file's text. `name` stands for the file in errors, and `secret_file` starts from its
-    /// directory.
+    /// Reads the text of a config file. `name` is the path of the file: errors name it, and paths such as `secret_file` are
+    /// relative to its directory.
     ///
     /// # Errors
-    /// All that is wrong.
+    /// Every problem of the configuration.
     pub fn parse(
         text: &str,
         name: &str,
@@ -62,10 +61,10 @@ impl Config {
         read::config(&layers, &subscriptions::Secrets { env: &env, directory })
     }
 
-    /// Where and how the daemon of this configuration serves, whatever the rest of it says: all that callers need.
+    /// Reads only `[server]`, which clients of the daemon need, and ignores errors in other sections.
     ///
     /// # Errors
-    /// As [`load`](Self::load), of `[server]` alone.
+    /// Every problem of `[server]`.
     pub fn load_server(
         file: Option<&Path>,
         env: impl IntoIterator<Item = (String, String)>,
@@ -81,9 +80,9 @@ impl Config {
     }
 }
 
-/// The built-in defaults, as without a file and a variable.
+/// Returns the built-in defaults: the settings without a file and without variables.
 impl Default for Config {
-    #[expect(clippy::expect_used, reason = "the defaults are part of the program, and a test reads them")]
+    #[expect(clippy::expect_used, reason = "the defaults are part of the program, and a test parses them")]
     fn default() -> Self {
         Self::parse("", FILE, []).expect("the built-in defaults are valid")
     }

@@ -1,4 +1,4 @@
-//! A backlog: many deliveries wait for receivers that fail; then the daemon is killed and started again.
+//! The mode backlog: many deliveries wait for failing receivers, then the daemon is killed and started again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,42 +7,42 @@ use anyhow::bail;
 use bytes::Bytes;
 use serde_json::json;
 
-use super::board::Board;
-use super::daemon::{Daemon, Site, Usage};
+use super::daemon::{Daemon, DaemonDirectory, Usage};
 use super::figures::{Figures, approximate};
-use super::receiver::{Manner, Receivers};
+use super::receiver::{ReceiverBehaviour, Receivers};
+use super::scoreboard::Scoreboard;
 use crate::model::time::Clock;
 
-/// Receivers stay on however often they fail.
+/// Failing receivers stay enabled.
 pub(super) const SETTINGS: &str = "[health]\ndisable = \"never\"\n";
 
-/// Events in a request.
+/// The number of events in one request.
 const BATCH: u64 = 200;
-/// How long the first request may take after the start.
-const PATIENCE: Duration = Duration::from_mins(5);
-/// How long after the kill the start is.
-const SETTLE: Duration = Duration::from_millis(200);
+/// The longest time from the start to the first request.
+const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_mins(5);
+/// The time between the kill and the start.
+const RESTART_DELAY: Duration = Duration::from_millis(200);
 
-/// What is to wait.
+/// The backlog to create.
 #[derive(Clone, Debug)]
 pub(super) struct Backlog {
-    /// Deliveries.
+    /// The number of deliveries.
     pub(super) deliveries: u64,
-    /// Over how many subscriptions, all to the same events.
+    /// The number of subscriptions, which all match the same events.
     pub(super) subscriptions: usize,
     /// The project of the events.
     pub(super) project: String,
-    /// About how long `data` is.
+    /// The approximate size of `data` in bytes.
     pub(super) data_bytes: usize,
 }
 
 impl Backlog {
-    /// Piles it up, measures what it takes, kills the daemon, and measures how soon it is back at work.
-    pub(super) async fn run(&self, site: &Site) -> anyhow::Result<Figures> {
+    /// Creates the backlog, measures its memory, kills the daemon, and measures the time from its start to the first retry.
+    pub(super) async fn run(&self, site: &DaemonDirectory) -> anyhow::Result<Figures> {
         let clock = Clock::system();
         let mut figures = Figures::default();
         let daemon = site.start().await?;
-        let board = Arc::new(Board::new(1, 1));
+        let board = Arc::new(Scoreboard::new(1, 1));
         let receivers = Receivers::start(Arc::clone(&board)).await?;
         let subscriptions = self.subscribe(&daemon, &receivers).await?;
         let began = clock.instant();
@@ -53,20 +53,22 @@ impl Backlog {
             waiting += daemon.api.unfinished(id).await?;
         }
         if waiting < self.deliveries {
-            bail!("{waiting} deliveries wait, not {}", self.deliveries);
+            bail!("{waiting} deliveries wait, expected {}", self.deliveries);
         }
         figures.add_count("waiting deliveries", "", waiting);
         add_memory(&mut figures, "RSS before the kill", &daemon)?;
         daemon.kill()?;
-        // What it sent last may still be on its way to the receivers.
-        tokio::time::sleep(SETTLE).await;
+        // The last requests of the killed daemon may still arrive.
+        tokio::time::sleep(RESTART_DELAY).await;
         let started = clock.instant();
         let (daemon, first) = tokio::join!(site.start(), async {
-            tokio::time::timeout(PATIENCE, receivers.next_failed()).await.map(|()| clock.instant())
+            tokio::time::timeout(FIRST_REQUEST_TIMEOUT, receivers.next_failed())
+                .await
+                .map(|()| clock.instant())
         });
         let daemon = daemon?;
         let Ok(first) = first else {
-            bail!("no request came within {} s of the start after the kill", PATIENCE.as_secs());
+            bail!("no request came within {} s of the start after the kill", FIRST_REQUEST_TIMEOUT.as_secs());
         };
         figures.add("start to first retry", "s", (first - started).as_secs_f64());
         add_memory(&mut figures, "RSS after the start", &daemon)?;
@@ -79,9 +81,9 @@ impl Backlog {
         for number in 0..self.subscriptions {
             let settings = json!({
                 "name": format!("backlog {number}"),
-                "url": receivers.url(Manner::Fail, number),
+                "url": receivers.url(ReceiverBehaviour::Fail, number),
                 "projects": [self.project],
-                // The next attempt is never far, so that its time is not what is measured.
+                // Short delays keep the schedule out of the measured time.
                 "retry_schedule": vec!["1s"; 30],
             });
             ids.push(daemon.api.subscribe(&settings).await?);
@@ -89,7 +91,7 @@ impl Backlog {
         Ok(ids)
     }
 
-    async fn fill(&self, daemon: &Daemon, board: &Board) -> anyhow::Result<()> {
+    async fn fill(&self, daemon: &Daemon, board: &Scoreboard) -> anyhow::Result<()> {
         let mut left = self.deliveries.div_ceil(self.subscriptions.max(1) as u64);
         while left > 0 {
             let mut lines = String::new();

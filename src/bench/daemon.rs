@@ -1,4 +1,4 @@
-//! The daemon under load: one that runs already, or a process of this executable on a temporary directory.
+//! The daemon under load: a running one, or a process of this executable with a temporary directory.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -14,11 +14,11 @@ use tempfile::TempDir;
 use crate::console::client::{Answer, Client};
 use crate::model::time::Clock;
 
-/// How long a start may take, recovery included.
+/// The longest time of a start, including recovery.
 const READY_WITHIN: Duration = Duration::from_mins(5);
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
-/// What the daemon of a load run is told beside where to listen and where its data is.
+/// The settings of the daemon, except for its address and its data directory.
 const CONFIG: &str = "\
     [storage]\n\
     disk_reserve = \"64MiB\"\n\
@@ -27,19 +27,19 @@ const CONFIG: &str = "\
     [log]\n\
     level = \"warn\"\n";
 
-/// A place where a daemon can be started again and again.
+/// A directory and an address on which a daemon can be started repeatedly.
 #[derive(Debug)]
-pub(super) struct Site {
+pub(super) struct DaemonDirectory {
     directory: TempDir,
     address: String,
     config: PathBuf,
 }
 
-impl Site {
-    /// A new one under `parent`, with the settings of `config` or those of a load run and `settings`.
+impl DaemonDirectory {
+    /// Creates a directory under `parent`, with the config file `config`, or with the settings of a load run and `settings`.
     pub(super) fn new(parent: &Path, config: Option<&Path>, settings: &str) -> anyhow::Result<Self> {
         let directory = tempfile::tempdir_in(parent).context("failed to make a temporary directory")?;
-        // The port is free now and stays so in all likelihood: a daemon that was killed has to come back on it.
+        // The port is free now and very likely stays free. A killed daemon must come back on the same port.
         let free = std::net::TcpListener::bind("127.0.0.1:0").context("failed to find a free port")?;
         let address = free.local_addr()?.to_string();
         let config = if let Some(file) = config {
@@ -52,7 +52,7 @@ impl Site {
         Ok(Self { directory, address, config })
     }
 
-    /// Starts a daemon there and waits until it is ready; it is killed when dropped.
+    /// Starts a daemon and waits until it is ready. Dropping it kills it.
     pub(super) async fn start(&self) -> anyhow::Result<Daemon> {
         let mut command = Command::new(executable()?);
         command.arg("serve").arg("--config").arg(&self.config);
@@ -62,7 +62,7 @@ impl Site {
         self.await_ready(command).await
     }
 
-    /// Starts a process that serves what the daemon does without its log, and waits until it is ready.
+    /// Starts a process that serves HTTP without a log, and waits until it is ready.
     pub(super) async fn start_limit(&self) -> anyhow::Result<Daemon> {
         let mut command = Command::new(executable()?);
         command.arg("bench").arg("--serve-limit").arg(&self.address);
@@ -95,24 +95,24 @@ fn executable() -> anyhow::Result<PathBuf> {
 /// A running daemon.
 #[derive(Debug)]
 pub(super) struct Daemon {
-    /// Its API.
+    /// The API of the daemon.
     pub(super) api: Api,
     process: Option<u32>,
     child: Option<ChildGuard>,
 }
 
 impl Daemon {
-    /// One that runs already, with the id of its process if what it uses is to be measured.
+    /// Returns a daemon that is already running. Its resource use is measured if the process id is given.
     pub(super) fn running(api: Api, process: Option<u32>) -> Self {
         Self { api, process, child: None }
     }
 
-    /// Its process, if it is known.
+    /// Returns the process id, if it is known.
     pub(super) const fn process(&self) -> Option<u32> {
         self.process
     }
 
-    /// SIGKILL.
+    /// Kills the daemon with SIGKILL.
     pub(super) fn kill(mut self) -> anyhow::Result<()> {
         if let Some(child) = &mut self.child {
             child.0.kill()?;
@@ -122,48 +122,48 @@ impl Daemon {
     }
 }
 
-/// Kills what it holds when dropped.
+/// A process that is killed on drop.
 #[derive(Debug)]
 struct ChildGuard(Child);
 
 impl Drop for ChildGuard {
     fn drop(&mut self) {
-        // It may have ended before.
+        // The process may have ended already.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// What a process has used so far.
+/// The resource use of a process since its start.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Usage {
-    /// Processor time.
+    /// The processor time.
     pub(super) cpu: Duration,
-    /// Bytes that it caused to be written to disk.
+    /// The bytes that it caused to be written to disk.
     pub(super) written_bytes: u64,
-    /// Memory that it has now.
+    /// The resident memory now, in bytes.
     pub(super) resident_bytes: u64,
 }
 
 impl Usage {
-    /// Reads what Linux tells of a process.
+    /// Reads the resource use from `/proc`.
     pub(super) fn of(process: u32) -> anyhow::Result<Self> {
         let read = |name: &str| {
             let path = format!("/proc/{process}/{name}");
             std::fs::read_to_string(&path).with_context(|| format!("failed to read {path}"))
         };
         let (stat, io, status) = (read("stat")?, read("io")?, read("status")?);
-        let ticks = cpu_ticks(&stat).with_context(|| format!("failed to understand '{stat}'"))?;
+        let ticks = cpu_ticks(&stat).with_context(|| format!("failed to parse /proc/PID/stat: '{stat}'"))?;
         let ticks_per_s = rustix::param::clock_ticks_per_second();
         Ok(Self {
             cpu: Duration::from_micros(ticks * 1_000_000 / ticks_per_s.max(1)),
-            written_bytes: labelled(&io, "write_bytes:").context("no write_bytes in its io")?,
-            resident_bytes: labelled(&status, "VmRSS:").context("no VmRSS in its status")? * 1024,
+            written_bytes: labelled(&io, "write_bytes:").context("/proc/PID/io has no write_bytes")?,
+            resident_bytes: labelled(&status, "VmRSS:").context("/proc/PID/status has no VmRSS")? * 1024,
         })
     }
 }
 
-/// User and system time: fields 14 and 15 of `stat`, whose second, in brackets, may have spaces.
+/// Returns the user and system time: fields 14 and 15 of `stat`. Field 2, in brackets, may contain spaces.
 fn cpu_ticks(stat: &str) -> Option<u64> {
     let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
     let mut next = || fields.next()?.parse::<u64>().ok();
@@ -175,19 +175,19 @@ fn labelled(text: &str, label: &str) -> Option<u64> {
     rest.split_ascii_whitespace().next()?.parse().ok()
 }
 
-/// The calls of the API that a load run makes beside its load.
+/// The API calls of a load run apart from its load.
 #[derive(Debug)]
 pub(super) struct Api {
     client: Arc<Client>,
 }
 
 impl Api {
-    /// That of the daemon at `url`.
+    /// Returns a client of the API at `url`.
     pub(super) fn new(url: &str, key: Option<String>) -> anyhow::Result<Self> {
         Ok(Self { client: Arc::new(Client::new(url, key)?) })
     }
 
-    /// The client, for whoever makes other calls.
+    /// Returns the HTTP client.
     pub(super) const fn client(&self) -> &Arc<Client> {
         &self.client
     }
@@ -196,7 +196,7 @@ impl Api {
         self.client.get("/readyz").await.is_ok_and(|answer| answer.status == StatusCode::OK)
     }
 
-    /// Makes a subscription and answers its id.
+    /// Creates a subscription and returns its id.
     pub(super) async fn subscribe(&self, settings: &Value) -> anyhow::Result<String> {
         let body = Bytes::from(settings.to_string());
         let answer = self.client.post("/v1/subscriptions", "application/json", body).await?;
@@ -215,13 +215,13 @@ impl Api {
         Ok(())
     }
 
-    /// Submits NDJSON.
+    /// Submits events as NDJSON.
     pub(super) async fn submit_lines(&self, lines: Bytes) -> anyhow::Result<()> {
         let answer = self.client.post("/v1/events", "application/x-ndjson", lines).await?;
         expect(StatusCode::ACCEPTED, &answer).map(drop)
     }
 
-    /// How many deliveries of a subscription are not finished.
+    /// Returns the number of unfinished deliveries of a subscription.
     pub(super) async fn unfinished(&self, id: &str) -> anyhow::Result<u64> {
         let shown = expect(StatusCode::OK, &self.client.get(&format!("/v1/subscriptions/{id}")).await?)?;
         let count = |name| shown.pointer(&format!("/stats/{name}")).and_then(Value::as_u64);

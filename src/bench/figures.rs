@@ -1,4 +1,4 @@
-//! What was measured: named figures of a run, and their spread over several runs.
+//! The results of a run as named figures, and their spread over several runs.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use serde_json::{Map, Value, json};
 
 use crate::model::time::micros;
 
-/// The longest latency that is told from a longer one, in microseconds.
+/// The longest latency that the histogram distinguishes, in microseconds.
 const LATENCY_US_MAX: u64 = 600_000_000;
 
-/// One figure.
+/// A named figure.
 #[derive(Clone, Debug, PartialEq)]
 struct Figure {
     name: String,
@@ -24,12 +24,12 @@ struct Figure {
 pub(super) struct Figures(Vec<Figure>);
 
 impl Figures {
-    /// Adds one.
+    /// Adds a figure.
     pub(super) fn add(&mut self, name: &str, unit: &'static str, value: f64) {
         self.0.push(Figure { name: name.to_owned(), unit, value });
     }
 
-    /// Adds a number of things.
+    /// Adds a count.
     pub(super) fn add_count(&mut self, name: &str, unit: &'static str, count: u64) {
         self.add(name, unit, approximate(count));
     }
@@ -42,7 +42,7 @@ impl Figures {
         self.add(&format!("{name} max"), "ms", latencies.at(1.0));
     }
 
-    /// The figure of that name.
+    /// Returns the figure with this name.
     pub(super) fn get(&self, name: &str) -> Option<f64> {
         self.0.iter().find(|figure| figure.name == name).map(|figure| figure.value)
     }
@@ -64,13 +64,13 @@ impl Figure {
     }
 }
 
-/// A count as a number to calculate with: exact up to 2^53.
-#[expect(clippy::cast_precision_loss, reason = "figures are told to three digits")]
+/// Converts a count to a float, exactly up to 2^53.
+#[expect(clippy::cast_precision_loss, reason = "figures are printed with three digits")]
 pub(super) fn approximate(count: u64) -> f64 {
     count as f64
 }
 
-/// Rounded to what a measurement can tell.
+/// Rounds a figure to the precision of the measurement.
 fn number(value: f64) -> Value {
     json!((value * 1000.0).round() / 1000.0)
 }
@@ -83,17 +83,17 @@ pub(super) struct Spread {
 }
 
 impl Spread {
-    /// Of a mode; nothing yet.
+    /// Returns the empty results of a mode.
     pub(super) fn of(mode: &'static str) -> Self {
         Self { mode, runs: Vec::new() }
     }
 
-    /// Adds a run.
+    /// Adds the figures of a run.
     pub(super) fn add(&mut self, figures: Figures) {
         self.runs.push(figures);
     }
 
-    /// The runs, and the median, least and greatest of each figure.
+    /// Returns the runs, and the median, minimum and maximum of each figure.
     pub(super) fn to_json(&self) -> Value {
         let mut object = Map::new();
         object.insert("mode".to_owned(), json!(self.mode));
@@ -105,7 +105,7 @@ impl Spread {
         Value::Object(object)
     }
 
-    /// A table, one figure a line.
+    /// Returns a table with one figure per line.
     pub(super) fn to_text(&self) -> String {
         let mut text = format!("{}\n", self.mode);
         for (figure, [least, median, greatest]) in self.rows() {
@@ -113,7 +113,7 @@ impl Spread {
                 1 => String::new(),
                 _ => format!("  ({} to {})", shown(least), shown(greatest)),
             };
-            // Writing to a string does not fail.
+            // Writing to a string cannot fail.
             let _ = writeln!(text, "  {:<28} {:>12} {}{spread}", figure.name, shown(median), figure.unit);
         }
         text.truncate(text.trim_end().len());
@@ -132,7 +132,7 @@ impl Spread {
     }
 }
 
-/// Three digits where there is something behind the point, whole numbers with their thousands apart elsewhere.
+/// Formats small values with three decimals, and large ones as whole numbers with thousands separators.
 fn shown(value: f64) -> String {
     if value.abs() < 1000.0 && value.fract() != 0.0 {
         return format!("{value:.3}");
@@ -148,27 +148,27 @@ fn shown(value: f64) -> String {
     text
 }
 
-/// How long things took.
+/// A histogram of latencies.
 #[derive(Debug)]
 pub(super) struct Latencies(Option<Histogram<u64>>);
 
 impl Default for Latencies {
-    /// None yet, told to three digits.
+    /// Returns an empty histogram with a precision of three digits.
     fn default() -> Self {
-        // The bounds are valid, so that there is one.
+        // The bounds are valid, so this always succeeds.
         Self(Histogram::new_with_bounds(1, LATENCY_US_MAX, 3).ok())
     }
 }
 
 impl Latencies {
-    /// Adds one.
+    /// Adds a latency.
     pub(super) fn add(&mut self, latency: Duration) {
         if let Some(histogram) = &mut self.0 {
             histogram.saturating_record(micros(latency).max(1));
         }
     }
 
-    /// In milliseconds; not a number if there are none.
+    /// Returns the latency at a quantile in milliseconds, or NaN if the histogram is empty.
     fn at(&self, quantile: f64) -> f64 {
         match &self.0 {
             Some(histogram) if !histogram.is_empty() => {

@@ -1,6 +1,6 @@
-//! What the parts can do alone: the same HTTP without a log, and the same log without HTTP.
+//! The upper bounds of ingest: HTTP without a log, and the log without HTTP.
 //!
-//! Ingest cannot be faster than either; how near it comes to them is the measure of what lies between.
+//! Ingest cannot be faster than either. The distance to them is the cost of the code between.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -20,9 +20,9 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::board::Board;
 use super::figures::Figures;
-use super::steady::{Measured, Stretch};
+use super::scoreboard::Scoreboard;
+use super::steady::{Measured, MeasurementWindow};
 use crate::api::request::submission::{self, Submission};
 use crate::api::serve::{Limits, Listener, serve};
 use crate::config::Listen;
@@ -30,15 +30,15 @@ use crate::model::time::Clock;
 use crate::store::{Append, Store, StoreOptions, open};
 
 const BODY_BYTES_MAX: usize = 1 << 20;
-/// As long as the answer to one event.
+/// A response with the length of the real response to one event.
 const ANSWER: &[u8] = br#"{"id":"evt_00000000000000000000000000","matched":0,"duplicate":false}"#;
 const CACHE_BYTES: u64 = 32 << 20;
 const QUEUE_STEPS_MAX: usize = 10_000;
 
-/// Serves what the daemon does without its log: connections, reading and checking events, answers. For ever.
+/// Serves the HTTP part of ingest forever: reads and checks events, and answers without storing them.
 ///
 /// # Errors
-/// The address cannot be bound to.
+/// The address cannot be bound.
 pub(super) async fn serve_http(address: SocketAddr) -> anyhow::Result<()> {
     let listener = Listener::bind(&Listen::Tcp(address), 0).await?;
     let router =
@@ -60,22 +60,22 @@ async fn answer(request: Request) -> Response {
     }
 }
 
-/// Measures how fast as many senders as there would be connections have events made durable.
+/// Measures how fast the log makes events durable, with one sender for each connection of the other modes.
 ///
 /// # Errors
 /// The log cannot be opened or written.
-pub(super) async fn store(stretch: &Stretch, parent: &Path) -> anyhow::Result<Figures> {
+pub(super) async fn store(measurement: &MeasurementWindow, parent: &Path) -> anyhow::Result<Figures> {
     let directory = tempfile::tempdir_in(parent).context("failed to make a temporary directory")?;
     let path = directory.path().join("data");
-    let stretch = stretch.clone();
+    let measurement = measurement.clone();
     let measured = tokio::task::spawn_blocking(move || {
-        // As many threads as the daemon has.
-        tokio::runtime::Runtime::new()?.block_on(append(stretch, path))
+        // The same number of threads as the daemon.
+        tokio::runtime::Runtime::new()?.block_on(append(measurement, path))
     });
     measured.await.context("the run panicked")?
 }
 
-async fn append(stretch: Stretch, path: std::path::PathBuf) -> anyhow::Result<Figures> {
+async fn append(measurement: MeasurementWindow, path: std::path::PathBuf) -> anyhow::Result<Figures> {
     let options = StoreOptions {
         path,
         cache_bytes: CACHE_BYTES,
@@ -86,17 +86,17 @@ async fn append(stretch: Stretch, path: std::path::PathBuf) -> anyhow::Result<Fi
     let opened = open(&options, Clock::system(), StdRng::from_rng(&mut rand::rng()), &mut |_| {})?;
     let mut committer = JoinSet::new();
     committer.spawn(opened.committer.run());
-    let (board, stop) = (Arc::new(Board::new(0, 0)), CancellationToken::new());
+    let (board, stop) = (Arc::new(Scoreboard::new(0, 0)), CancellationToken::new());
     let mut senders = JoinSet::new();
-    for _ in 0..stretch.plan.connections {
+    for _ in 0..measurement.plan.connections {
         senders.spawn(append_one_by_one(
             opened.store.clone(),
-            stretch.clone(),
+            measurement.clone(),
             Arc::clone(&board),
             stop.clone(),
         ));
     }
-    let measured = Measured::of(&stretch, &board, Some(std::process::id()), &stop).await?;
+    let measured = Measured::of(&measurement, &board, Some(std::process::id()), &stop).await?;
     while let Some(joined) = senders.join_next().await {
         joined.context("a sender panicked")??;
     }
@@ -110,21 +110,21 @@ async fn append(stretch: Stretch, path: std::path::PathBuf) -> anyhow::Result<Fi
 
 async fn append_one_by_one(
     store: Store,
-    stretch: Stretch,
-    board: Arc<Board>,
+    measurement: MeasurementWindow,
+    board: Arc<Scoreboard>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     while !stop.is_cancelled() {
-        let mut json = format!("{{\"type\":\"LOAD\",\"project\":\"{}\",\"data\":", stretch.plan.project);
-        let at = board.next_data(stretch.plan.data_bytes, &mut json);
+        let mut json = format!("{{\"type\":\"LOAD\",\"project\":\"{}\",\"data\":", measurement.plan.project);
+        let at = board.next_data(measurement.plan.data_bytes, &mut json);
         json.push('}');
         let content = submission::read_one(&json.into());
-        let content = content.map_err(|error| anyhow::anyhow!("an event of the run is bad: {error:?}"))?;
+        let content = content.map_err(|error| anyhow::anyhow!("the run made an invalid event: {error:?}"))?;
         let (answer, answered) = oneshot::channel();
         let place = store.reserve().await?;
         place.append(vec![Append { content, targets: Vec::new() }], move |result| drop(answer.send(result)));
-        answered.await.context("the log gave no answer")??;
-        board.note_accepted(1, at);
+        answered.await.context("the log did not answer")??;
+        board.record_accepted(1, at);
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The senders: connections that submit events one after the other, in a closed loop or at a given rate.
+//! The senders: connections that submit one request after the other, in a closed loop or at a fixed rate.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,44 +11,44 @@ use tokio::sync::SemaphorePermit;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::board::Board;
+use super::scoreboard::Scoreboard;
 use crate::console::client::{Client, Driver, read_answer};
 use crate::model::time::Clock;
 
 /// When an event is sent.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Pace {
-    /// As soon as the one before it is answered.
+pub(super) enum SendRate {
+    /// As soon as the previous request is answered.
     Answer,
-    /// As soon as there is a place in the board's window.
+    /// As soon as the scoreboard's window has room.
     Window,
-    /// So many a second, over all connections.
+    /// At this many events per second, over all connections.
     PerSecond(f64),
 }
 
-/// What is sent, and how.
+/// The load that the senders create.
 #[derive(Clone, Debug)]
-pub(super) struct Plan {
+pub(super) struct LoadPlan {
     /// The project of every event.
     pub(super) project: String,
-    /// How many connections send at once.
+    /// The number of connections.
     pub(super) connections: usize,
-    /// About how long `data` is.
+    /// The approximate size of `data` in bytes.
     pub(super) data_bytes: usize,
-    /// Events in a request.
+    /// The number of events in one request.
     pub(super) batch: usize,
-    /// When.
-    pub(super) pace: Pace,
+    /// When requests are sent.
+    pub(super) pace: SendRate,
 }
 
-/// Sends until `stop`, then waits for the answers that are out.
+/// Sends until `stop`, then waits for the outstanding responses.
 ///
 /// # Errors
-/// Any answer but 202, and connections that break off: what was measured then is something else.
+/// A response is not 202, or a connection breaks. The measurement would then be wrong.
 pub(super) async fn send(
     client: &Arc<Client>,
-    plan: &Plan,
-    board: &Arc<Board>,
+    plan: &LoadPlan,
+    board: &Arc<Scoreboard>,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
     let mut senders = JoinSet::new();
@@ -71,8 +71,8 @@ pub(super) async fn send(
 struct Sender {
     number: usize,
     client: Arc<Client>,
-    plan: Plan,
-    board: Arc<Board>,
+    plan: LoadPlan,
+    board: Arc<Scoreboard>,
     stop: CancellationToken,
 }
 
@@ -88,36 +88,39 @@ impl Sender {
             let (body, at) = self.body();
             let request = Request::post("/v1/events").header(CONTENT_TYPE, "application/json");
             let request = self.client.request(request, body)?;
-            let response = requests.send_request(request).await.context("the daemon broke off")?;
+            let response = requests
+                .send_request(request)
+                .await
+                .context("the daemon closed the connection without an answer")?;
             let answer = read_answer(response).await?;
             if answer.status != StatusCode::ACCEPTED {
                 bail!("the daemon answered {}: {}", answer.status, String::from_utf8_lossy(&answer.body));
             }
-            self.board.note_accepted(self.plan.batch as u64, at);
+            self.board.record_accepted(self.plan.batch as u64, at);
         }
         Ok(())
     }
 
-    /// The time that so many events take at the rate that was asked for.
+    /// Returns the time that a number of events takes at the chosen rate.
     fn interval(&self, events: usize) -> Duration {
         match self.plan.pace {
-            Pace::PerSecond(rate) => {
+            SendRate::PerSecond(rate) => {
                 Duration::from_secs_f64(super::figures::approximate(events as u64) / rate)
             }
-            Pace::Answer | Pace::Window => Duration::ZERO,
+            SendRate::Answer | SendRate::Window => Duration::ZERO,
         }
     }
 
-    /// Waits until the next request may go; false once there are to be no more.
+    /// Waits until the next request may be sent. Returns false when the load has stopped.
     async fn may_send(&self, next: tokio::time::Instant) -> bool {
         let turn = async {
             match self.plan.pace {
-                Pace::Answer => true,
-                Pace::PerSecond(_) => {
+                SendRate::Answer => true,
+                SendRate::PerSecond(_) => {
                     tokio::time::sleep_until(next).await;
                     true
                 }
-                Pace::Window => {
+                SendRate::Window => {
                     let events = u32::try_from(self.plan.batch).unwrap_or(u32::MAX);
                     let places = self.board.window.acquire_many(events).await;
                     places.map(SemaphorePermit::forget).is_ok()
@@ -131,9 +134,9 @@ impl Sender {
         }
     }
 
-    /// A request's body, and when its first event was made.
+    /// Returns the body of a request, and the time at which its first event was made.
     fn body(&self) -> (Bytes, u64) {
-        let Plan { project, data_bytes, batch, .. } = &self.plan;
+        let LoadPlan { project, data_bytes, batch, .. } = &self.plan;
         let mut json = String::with_capacity(batch * (data_bytes + 64) + 2);
         if *batch == 1 {
             let at = self.event(project, *data_bytes, &mut json);

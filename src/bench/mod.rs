@@ -1,16 +1,16 @@
-//! `postrider bench`: a load run against a running daemon, or against one that it starts for the purpose.
+//! `postrider bench`: measures a running daemon, or one that it starts, under load.
 //!
-//! The daemon under load is a process of its own, so that what it uses can be told from what the load takes. The
-//! senders and the receivers are one thread each of this process; all of them share the machine.
+//! The daemon is a separate process, so that its resource use is measured without that of the load. The senders and the
+//! receivers are one thread each of this process. All share the machine.
 
 mod backlog;
-mod board;
 mod daemon;
 mod figures;
 mod limits;
 mod load;
 mod neighbour;
 mod receiver;
+mod scoreboard;
 mod steady;
 
 use std::net::SocketAddr;
@@ -22,13 +22,13 @@ use clap::{Args, ValueEnum};
 use crate::console::{Output, UsageError};
 use crate::model::time::Interval;
 use backlog::Backlog;
-use daemon::{Api, Daemon, Site};
+use daemon::{Api, Daemon, DaemonDirectory};
 use figures::{Figures, Spread};
-use load::{Pace, Plan};
-use neighbour::Neighbours;
-use steady::Stretch;
+use load::{LoadPlan, SendRate};
+use neighbour::SlowNeighbours;
+use steady::MeasurementWindow;
 
-/// The most receivers of one event whose copies are told apart.
+/// The most receivers of one event. The scoreboard tracks the copies of an event in 64 bits.
 const FAN_OUT_MAX: u16 = 64;
 
 /// Arguments of `bench`.
@@ -37,80 +37,80 @@ pub struct Bench {
     /// What to measure
     #[arg(value_enum, required_unless_present = "serve_limit")]
     modes: Vec<Mode>,
-    /// Serve the limit of ingest on this address: the process that limit-http measures
+    /// Serve HTTP without a log on this address: the process that limit-http measures
     #[arg(long, hide = true, value_name = "ADDRESS")]
     serve_limit: Option<SocketAddr>,
-    /// A running daemon, http://HOST:PORT or <unix:/PATH> on this machine; without one, it starts its own
+    /// The address of a running daemon on this machine, http://HOST:PORT or <unix:/PATH> [default: start a daemon]
     #[arg(long)]
     url: Option<String>,
-    /// An API key of that daemon that may do everything
+    /// An API key of that daemon with the role admin
     #[arg(long, env = "POSTRIDER_KEY", hide_env_values = true, requires = "url")]
     key: Option<String>,
-    /// The process of that daemon, to measure what it uses
+    /// The process id of that daemon, to measure its resource use
     #[arg(long, requires = "url")]
     pid: Option<u32>,
-    /// Where its own daemon has its data for the time of the run [default: the temporary directory]
+    /// The directory for the data of the daemon that it starts [default: the temporary directory]
     #[arg(long, value_name = "DIR", conflicts_with = "url")]
     directory: Option<PathBuf>,
-    /// How often to measure; more than one shows the spread
+    /// The number of runs; several runs show the spread
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1000))]
     runs: u16,
-    /// How long each run is measured
+    /// The measured time of each run
     #[arg(long, value_name = "TIME", default_value = "10s")]
     duration: Interval,
-    /// How long each run goes on before that
+    /// The time before the measurement of each run
     #[arg(long, value_name = "TIME", default_value = "2s")]
     warm_up: Interval,
-    /// About how many bytes of data each event has
+    /// The approximate bytes of data in each event
     #[arg(long, value_name = "BYTES", default_value_t = 1024)]
     size: usize,
-    /// How many connections submit events
+    /// The number of connections that submit events
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=4096))]
     connections: u16,
-    /// batch: events in a request
+    /// batch: the events in one request
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=1000))]
     batch: u16,
-    /// end-to-end and fan-out: the most events submitted and not yet delivered
+    /// end-to-end and fan-out: the most events that are submitted but not delivered
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
     window: u16,
-    /// fan-out: receivers of each event; backlog: subscriptions that the deliveries are of
+    /// fan-out: the receivers of each event; backlog: the number of subscriptions
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=i64::from(FAN_OUT_MAX)))]
     fan_out: u16,
-    /// slow-neighbour: events a second
+    /// slow-neighbour: the events per second
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     rate: u32,
-    /// slow-neighbour: receivers that never answer
+    /// slow-neighbour: the receivers that never answer
     #[arg(long, default_value_t = 50)]
     hanging: u16,
-    /// slow-neighbour: receivers whose answer never ends
+    /// slow-neighbour: the receivers whose response never ends
     #[arg(long, default_value_t = 20)]
     dripping: u16,
-    /// slow-neighbour: receivers where nobody listens
+    /// slow-neighbour: the receivers that refuse connections
     #[arg(long, default_value_t = 20)]
     refusing: u16,
-    /// backlog: how many deliveries wait
+    /// backlog: the number of waiting deliveries
     #[arg(long, default_value_t = 100_000)]
     deliveries: u64,
 }
 
-/// What is measured.
+/// What a run measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Mode {
-    /// Events in, one a request, that no subscription matches
+    /// Accept events that match no subscription, one per request
     Ingest,
-    /// The same, many a request
+    /// Accept events that match no subscription, many per request
     Batch,
-    /// Events to one receiver, no faster than they are delivered
+    /// Deliver events to one receiver, submitted as fast as they are delivered
     EndToEnd,
-    /// Each event to many receivers
+    /// Deliver each event to many receivers
     FanOut,
-    /// A fast receiver without, then beside, others that hang, drip and refuse
+    /// Deliver to a fast receiver, first alone and then beside receivers that hang, drip or refuse
     SlowNeighbour,
-    /// Deliveries that wait: memory, and the time from a start after SIGKILL to the first request
+    /// Memory of waiting deliveries, and the time from a start after SIGKILL to the first request
     Backlog,
-    /// The limit of ingest: the same HTTP without a log
+    /// Upper bound of ingest: HTTP without a log
     LimitHttp,
-    /// The limit of ingest: the same log without HTTP
+    /// Upper bound of ingest: the log without HTTP
     LimitStore,
 }
 
@@ -129,10 +129,10 @@ impl Mode {
     }
 }
 
-/// Measures one mode after the other and prints each as it is done.
+/// Measures the modes in order and prints the result of each.
 ///
 /// # Errors
-/// The daemon cannot be started or reached, refuses events, or does not deliver what it accepted.
+/// The daemon cannot be started or reached, refuses events, or does not deliver the events that it accepted.
 pub(crate) async fn run(args: Bench, config: Option<PathBuf>, output: Output) -> anyhow::Result<()> {
     if let Some(address) = args.serve_limit {
         return limits::serve_http(address).await;
@@ -148,37 +148,37 @@ pub(crate) async fn run(args: Bench, config: Option<PathBuf>, output: Output) ->
 }
 
 impl Bench {
-    /// Whether it is the process that is measured.
+    /// Returns whether this is the process that limit-http measures.
     pub(crate) const fn serves(&self) -> bool {
         self.serve_limit.is_some()
     }
 
     async fn measure(&self, mode: Mode, config: Option<&PathBuf>) -> anyhow::Result<Figures> {
-        let (free, window) = (Pace::Answer, Pace::Window);
+        let (free, window) = (SendRate::Answer, SendRate::Window);
         match mode {
-            Mode::Ingest => self.stretch(1, free, 0).run(&self.daemon(config).await?.1).await,
+            Mode::Ingest => self.window_of(1, free, 0).run(&self.daemon(config).await?.1).await,
             Mode::Batch => {
-                self.stretch(usize::from(self.batch), free, 0).run(&self.daemon(config).await?.1).await
+                self.window_of(usize::from(self.batch), free, 0).run(&self.daemon(config).await?.1).await
             }
-            Mode::EndToEnd => self.stretch(1, window, 1).run(&self.daemon(config).await?.1).await,
+            Mode::EndToEnd => self.window_of(1, window, 1).run(&self.daemon(config).await?.1).await,
             Mode::FanOut => {
                 let receivers = usize::from(self.fan_out);
-                self.stretch(1, window, receivers).run(&self.daemon(config).await?.1).await
+                self.window_of(1, window, receivers).run(&self.daemon(config).await?.1).await
             }
             Mode::SlowNeighbour => {
-                let stretch = self.stretch(1, Pace::PerSecond(f64::from(self.rate)), 1);
-                self.neighbours().run(&stretch, &self.daemon(config).await?.1).await
+                let measured = self.window_of(1, SendRate::PerSecond(f64::from(self.rate)), 1);
+                self.neighbours().run(&measured, &self.daemon(config).await?.1).await
             }
             Mode::Backlog if self.url.is_some() => {
-                Err(UsageError("a daemon that runs already is not killed: leave out --url".to_owned()).into())
+                Err(UsageError("backlog kills the daemon that it measures: remove --url".to_owned()).into())
             }
             Mode::Backlog => self.backlog().run(&self.site(config, backlog::SETTINGS)?).await,
             Mode::LimitHttp => {
                 let site = self.site(None, "")?;
-                let stretch = self.stretch(1, free, 0);
-                stretch.load(&site.start_limit().await?, &stretch.board()).await
+                let measured = self.window_of(1, free, 0);
+                measured.load(&site.start_limit().await?, &measured.board()).await
             }
-            Mode::LimitStore => limits::store(&self.stretch(1, free, 0), &self.parent()).await,
+            Mode::LimitStore => limits::store(&self.window_of(1, free, 0), &self.parent()).await,
         }
     }
 
@@ -186,12 +186,12 @@ impl Bench {
         self.directory.clone().unwrap_or_else(std::env::temp_dir)
     }
 
-    fn site(&self, config: Option<&PathBuf>, settings: &str) -> anyhow::Result<Site> {
-        Site::new(&self.parent(), config.map(PathBuf::as_path), settings)
+    fn site(&self, config: Option<&PathBuf>, settings: &str) -> anyhow::Result<DaemonDirectory> {
+        DaemonDirectory::new(&self.parent(), config.map(PathBuf::as_path), settings)
     }
 
-    /// The running daemon, or a new one and its place.
-    async fn daemon(&self, config: Option<&PathBuf>) -> anyhow::Result<(Option<Site>, Daemon)> {
+    /// Returns the daemon to measure, and its directory if this call started it.
+    async fn daemon(&self, config: Option<&PathBuf>) -> anyhow::Result<(Option<DaemonDirectory>, Daemon)> {
         if let Some(url) = &self.url {
             let api = Api::new(url, self.key.clone()).map_err(|error| UsageError(format!("{error:#}")))?;
             return Ok((None, Daemon::running(api, self.pid)));
@@ -205,15 +205,15 @@ impl Bench {
         format!("bench-{:016x}", rand::random::<u64>())
     }
 
-    fn stretch(&self, batch: usize, pace: Pace, receivers: usize) -> Stretch {
-        let plan = Plan {
+    fn window_of(&self, batch: usize, pace: SendRate, receivers: usize) -> MeasurementWindow {
+        let plan = LoadPlan {
             project: Self::project(),
             connections: usize::from(self.connections),
             data_bytes: self.size,
             batch,
             pace,
         };
-        Stretch {
+        MeasurementWindow {
             plan,
             receivers,
             window: usize::from(self.window),
@@ -222,8 +222,8 @@ impl Bench {
         }
     }
 
-    fn neighbours(&self) -> Neighbours {
-        Neighbours {
+    fn neighbours(&self) -> SlowNeighbours {
+        SlowNeighbours {
             hanging: usize::from(self.hanging),
             dripping: usize::from(self.dripping),
             refusing: usize::from(self.refusing),

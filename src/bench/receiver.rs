@@ -1,6 +1,6 @@
-//! The receivers of a load run: one thread of their own serves them all.
+//! The receivers of a load run, all served by one thread.
 //!
-//! What a receiver does with a request is the first part of its path; the second is its number.
+//! The first part of a request's path names the behaviour of the receiver, the second is its number.
 
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -22,38 +22,38 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::board::Board;
+use super::scoreboard::Scoreboard;
 
 /// What a receiver does with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Manner {
-    /// Takes it at once.
+pub(super) enum ReceiverBehaviour {
+    /// Accepts the request immediately.
     Take,
     /// Never answers.
     Hang,
-    /// Begins an answer that never ends.
+    /// Starts a response that never ends.
     Drip,
     /// Answers 503.
     Fail,
 }
 
-impl Manner {
+impl ReceiverBehaviour {
     const ALL: [(&'static str, Self); 4] =
         [("take", Self::Take), ("hang", Self::Hang), ("drip", Self::Drip), ("fail", Self::Fail)];
 
     fn word(self) -> &'static str {
-        Self::ALL.iter().find(|(_, manner)| *manner == self).map_or("take", |(word, _)| word)
+        Self::ALL.iter().find(|(_, behaviour)| *behaviour == self).map_or("take", |(word, _)| word)
     }
 
-    /// What a path asks for.
+    /// Returns the behaviour and the number that a path names.
     fn of(path: &str) -> Option<(Self, u32)> {
         let (word, number) = path.strip_prefix('/')?.split_once('/')?;
-        let (_, manner) = Self::ALL.iter().find(|(name, _)| *name == word)?;
-        Some((*manner, number.parse().ok()?))
+        let (_, behaviour) = Self::ALL.iter().find(|(name, _)| *name == word)?;
+        Some((*behaviour, number.parse().ok()?))
     }
 }
 
-/// Receivers, which serve until they are dropped.
+/// The running receivers. Dropping them stops them.
 #[derive(Debug)]
 pub(super) struct Receivers {
     address: SocketAddr,
@@ -63,8 +63,8 @@ pub(super) struct Receivers {
 }
 
 impl Receivers {
-    /// Starts them on a port that the system chooses; what they take is noted on `board`.
-    pub(super) async fn start(board: Arc<Board>) -> anyhow::Result<Self> {
+    /// Starts the receivers on a free port. Accepted requests are recorded on `board`.
+    pub(super) async fn start(board: Arc<Scoreboard>) -> anyhow::Result<Self> {
         let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
         let listener = bound.context("failed to listen on 127.0.0.1 for the receivers")?;
         let address = listener.local_addr()?;
@@ -76,18 +76,18 @@ impl Receivers {
         let thread = std::thread::Builder::new().name("receivers".to_owned());
         let thread = thread.spawn(move || {
             if let Some(Err(error)) = runtime.block_on(stopping.run_until_cancelled_owned(serving)) {
-                tracing::error!(%error, "the receivers ended");
+                tracing::error!(%error, "the receivers stopped with an error");
             }
         })?;
         Ok(Self { address, stop, failed, thread: Some(thread) })
     }
 
-    /// Where the receiver of that manner and number is.
-    pub(super) fn url(&self, manner: Manner, number: usize) -> String {
-        format!("http://{}/{}/{number}", self.address, manner.word())
+    /// Returns the URL of the receiver with this behaviour and number.
+    pub(super) fn url(&self, behaviour: ReceiverBehaviour, number: usize) -> String {
+        format!("http://{}/{}/{number}", self.address, behaviour.word())
     }
 
-    /// Returns at the next request to a receiver that fails.
+    /// Waits for the next request to a failing receiver.
     pub(super) async fn next_failed(&self) {
         self.failed.notified().await;
     }
@@ -96,14 +96,14 @@ impl Receivers {
 impl Drop for Receivers {
     fn drop(&mut self) {
         self.stop.cancel();
-        // A panic there was printed when it happened.
+        // A panic of the thread has already been printed.
         let _ = self.thread.take().map(JoinHandle::join);
     }
 }
 
 #[derive(Clone, Debug)]
 struct Serving {
-    board: Arc<Board>,
+    board: Arc<Scoreboard>,
     failed: Arc<Notify>,
 }
 
@@ -124,7 +124,7 @@ async fn serve(listener: std::net::TcpListener, serving: Serving) -> std::io::Re
 
 async fn converse(stream: TcpStream, serving: Serving) {
     let service = service_fn(|request| receive(request, &serving));
-    // That a sender breaks off is its own business; what it did not deliver is missing on the board.
+    // A broken connection needs no handling here: the scoreboard shows what was not delivered.
     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
@@ -132,18 +132,18 @@ async fn receive(
     request: Request<Incoming>,
     serving: &Serving,
 ) -> Result<Response<AnswerBody>, hyper::Error> {
-    let Some((manner, number)) = Manner::of(request.uri().path()) else {
+    let Some((behaviour, number)) = ReceiverBehaviour::of(request.uri().path()) else {
         return Ok(answer(StatusCode::NOT_FOUND, AnswerBody::Empty));
     };
     let body = request.into_body().collect().await?.to_bytes();
-    match manner {
-        Manner::Take => {
-            serving.board.note_arrived(number, &body);
+    match behaviour {
+        ReceiverBehaviour::Take => {
+            serving.board.record_arrival(number, &body);
             Ok(answer(StatusCode::OK, AnswerBody::Empty))
         }
-        Manner::Hang => std::future::pending().await,
-        Manner::Drip => Ok(answer(StatusCode::OK, AnswerBody::Dripping { has_begun: false })),
-        Manner::Fail => {
+        ReceiverBehaviour::Hang => std::future::pending().await,
+        ReceiverBehaviour::Drip => Ok(answer(StatusCode::OK, AnswerBody::Dripping { has_begun: false })),
+        ReceiverBehaviour::Fail => {
             serving.failed.notify_waiters();
             Ok(answer(StatusCode::SERVICE_UNAVAILABLE, AnswerBody::Empty))
         }
@@ -156,7 +156,7 @@ fn answer(status: StatusCode, body: AnswerBody) -> Response<AnswerBody> {
     response
 }
 
-/// Nothing, or one byte and then nothing for ever.
+/// An empty body, or a body of one byte that never ends.
 enum AnswerBody {
     Empty,
     Dripping { has_begun: bool },
@@ -198,11 +198,15 @@ mod tests {
 
     #[test]
     fn a_path_says_what_is_done_with_a_request() {
-        for (word, manner) in Manner::ALL {
-            assert_eq!(Manner::of(&format!("/{}/7", manner.word())), Some((manner, 7)), "{word}");
+        for (word, behaviour) in ReceiverBehaviour::ALL {
+            assert_eq!(
+                ReceiverBehaviour::of(&format!("/{}/7", behaviour.word())),
+                Some((behaviour, 7)),
+                "{word}"
+            );
         }
         for path in ["/", "/take", "/take/x", "/other/1"] {
-            assert_eq!(Manner::of(path), None, "{path}");
+            assert_eq!(ReceiverBehaviour::of(path), None, "{path}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Steady load: warm up, measure, stop, and see that everything arrived.
+//! Steady load: warms up, measures, stops, and checks that everything arrived.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,49 +7,49 @@ use anyhow::bail;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::board::{Board, Score};
 use super::daemon::{Daemon, Usage};
 use super::figures::{Figures, approximate};
-use super::load::{self, Plan};
-use super::receiver::{Manner, Receivers};
+use super::load::{self, LoadPlan};
+use super::receiver::{ReceiverBehaviour, Receivers};
+use super::scoreboard::{Score, Scoreboard};
 
-/// How long the rest may take to arrive once nothing more is sent.
+/// The longest time until the last events arrive after the load stops.
 const DRAIN: Duration = Duration::from_mins(2);
 
-/// A stretch of load.
+/// A period of load with a warm-up and a measured part.
 #[derive(Clone, Debug)]
-pub(super) struct Stretch {
-    /// What is sent.
-    pub(super) plan: Plan,
-    /// How many receivers get each event; with none, no subscription matches.
+pub(super) struct MeasurementWindow {
+    /// The load.
+    pub(super) plan: LoadPlan,
+    /// The number of receivers of each event. With 0, no subscription matches.
     pub(super) receivers: usize,
-    /// The most events on their way, where the pace asks for it.
+    /// The most undelivered events, if the send rate uses a window.
     pub(super) window: usize,
-    /// How long before it counts.
+    /// The time before the measurement.
     pub(super) warm_up: Duration,
-    /// How long it counts.
+    /// The time of the measurement.
     pub(super) measured: Duration,
 }
 
-impl Stretch {
-    /// An empty board for it.
-    pub(super) fn board(&self) -> Arc<Board> {
-        Arc::new(Board::new(self.receivers as u64, self.window))
+impl MeasurementWindow {
+    /// Returns an empty scoreboard for this load.
+    pub(super) fn board(&self) -> Arc<Scoreboard> {
+        Arc::new(Scoreboard::new(self.receivers as u64, self.window))
     }
 
-    /// Makes the subscriptions, puts on the load, and deletes them again.
+    /// Creates the subscriptions, runs the load, and deletes the subscriptions.
     pub(super) async fn run(&self, daemon: &Daemon) -> anyhow::Result<Figures> {
         let board = self.board();
         let receivers = Receivers::start(Arc::clone(&board)).await?;
-        let urls = (0..self.receivers).map(|number| receivers.url(Manner::Take, number));
+        let urls = (0..self.receivers).map(|number| receivers.url(ReceiverBehaviour::Take, number));
         let subscriptions = subscribe(daemon, &self.plan.project, urls).await?;
         let figures = self.load(daemon, &board).await?;
         unsubscribe(daemon, subscriptions).await?;
         Ok(figures)
     }
 
-    /// Puts on the load; what it is delivered to is there already.
-    pub(super) async fn load(&self, daemon: &Daemon, board: &Arc<Board>) -> anyhow::Result<Figures> {
+    /// Runs the load. The subscriptions must exist.
+    pub(super) async fn load(&self, daemon: &Daemon, board: &Arc<Scoreboard>) -> anyhow::Result<Figures> {
         let stop = CancellationToken::new();
         let sending = load::send(daemon.api.client(), &self.plan, board, &stop);
         let measuring = Measured::of(self, board, daemon.process(), &stop);
@@ -62,7 +62,7 @@ impl Stretch {
     }
 }
 
-/// Makes a subscription to each URL for all events of the project.
+/// Creates a subscription for each URL that matches all events of the project.
 pub(super) async fn subscribe(
     daemon: &Daemon,
     project: &str,
@@ -76,7 +76,7 @@ pub(super) async fn subscribe(
     Ok(subscriptions)
 }
 
-/// Deletes subscriptions.
+/// Deletes the subscriptions.
 pub(super) async fn unsubscribe(daemon: &Daemon, subscriptions: Vec<String>) -> anyhow::Result<()> {
     for id in subscriptions {
         daemon.api.unsubscribe(&id).await?;
@@ -84,7 +84,7 @@ pub(super) async fn unsubscribe(daemon: &Daemon, subscriptions: Vec<String>) -> 
     Ok(())
 }
 
-/// What happened while it counted.
+/// The readings at the start and the end of the measurement.
 #[derive(Debug)]
 pub(super) struct Measured {
     from: Score,
@@ -93,24 +93,24 @@ pub(super) struct Measured {
 }
 
 impl Measured {
-    /// Waits for the warm-up, measures, and stops the load, however it ends.
+    /// Waits for the warm-up, measures, and stops the load, also on an error.
     pub(super) async fn of(
-        stretch: &Stretch,
-        board: &Board,
+        measurement: &MeasurementWindow,
+        board: &Scoreboard,
         process: Option<u32>,
         stop: &CancellationToken,
     ) -> anyhow::Result<Self> {
         let _guard = stop.clone().drop_guard();
         let usage = || process.map(Usage::of).transpose();
-        tokio::time::sleep(stretch.warm_up).await;
+        tokio::time::sleep(measurement.warm_up).await;
         let (before, from) = (usage()?, board.begin_measuring());
-        tokio::time::sleep(stretch.measured).await;
+        tokio::time::sleep(measurement.measured).await;
         let (to, after) = (board.score(), usage()?);
         Ok(Self { from, to, usage: before.zip(after) })
     }
 
-    /// The figures of it, per delivery where there are any, else per event.
-    pub(super) fn figures(&self, delivers: bool, board: &Board) -> Figures {
+    /// Returns the figures, per delivery if there are deliveries, else per event.
+    pub(super) fn figures(&self, delivers: bool, board: &Scoreboard) -> Figures {
         let Self { from, to, usage } = self;
         let secs = (to.at - from.at).as_secs_f64();
         let accepted = approximate(to.accepted - from.accepted);

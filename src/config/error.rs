@@ -1,4 +1,4 @@
-//! What is wrong with a config: all of it, each with the place to mend it.
+//! The errors of a configuration: all of them, each with its source.
 
 use std::fmt;
 
@@ -7,20 +7,20 @@ use crate::model::problem::Problem;
 
 const VALUE_CHARS_MAX: usize = 60;
 
-/// One thing wrong with a config.
+/// A problem of a configuration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct ConfigError {
-    /// Where it stands: `config.toml:12`, the name of an environment variable, or `built-in default`.
+    /// The source of the value: `config.toml:12`, the name of an environment variable, or `built-in default`.
     pub source_name: String,
     /// The key, such as `subscriptions[0].events[1]`; empty for the file as a whole.
     pub key: String,
-    /// The value, where it is short and no secret.
+    /// The value, unless it is a list, a table or a secret.
     pub value: Option<String>,
-    /// What is wrong with it and what would be right.
+    /// What is wrong, what is allowed, and the remedy.
     pub detail: String,
 }
 
-/// `config.toml:12: delivery.timeout = "soon": is not a duration …`
+/// Prints `config.toml:12: delivery.timeout = "soon": is not a duration …`.
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.source_name)?;
@@ -32,7 +32,7 @@ impl fmt::Display for ConfigError {
     }
 }
 
-/// Everything that is wrong with a config, in the order of the file; prints one problem a line.
+/// All problems of a configuration in the order of the file. Prints one problem per line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct ConfigErrors(Vec<ConfigError>);
 
@@ -41,12 +41,12 @@ impl ConfigErrors {
         Self(errors)
     }
 
-    /// A problem of the file as a whole.
+    /// Returns a problem of the file as a whole.
     pub(super) fn whole(source_name: String, detail: String) -> Self {
         Self(vec![ConfigError { source_name, key: String::new(), value: None, detail }])
     }
 
-    /// Each problem; never empty.
+    /// Returns the problems; never empty.
     pub fn problems(&self) -> &[ConfigError] {
         &self.0
     }
@@ -62,7 +62,7 @@ impl fmt::Display for ConfigErrors {
     }
 }
 
-/// `/subscriptions/0/url` as people read it: `subscriptions[0].url`.
+/// Converts a pointer such as `/subscriptions/0/url` to a key such as `subscriptions[0].url`.
 pub(super) fn key_of(pointer: &str) -> String {
     let mut key = String::new();
     for part in pointer.split('/').skip(1) {
@@ -76,7 +76,7 @@ pub(super) fn key_of(pointer: &str) -> String {
     key
 }
 
-/// The value as an error may show it: nothing for tables, lists and secrets; no user info of a URL.
+/// Returns the value as an error shows it: none for tables, lists and secrets, and URLs without their user info.
 pub(super) fn shown(pointer: &str, value: &serde_json::Value) -> Option<String> {
     let name = pointer.rsplit('/').next().unwrap_or_default();
     if value.is_array() || value.is_object() || value.is_null() {
@@ -95,7 +95,7 @@ pub(super) fn shown(pointer: &str, value: &serde_json::Value) -> Option<String> 
     }
 }
 
-/// The detail of a problem, with the user info of the URL that it may quote taken out.
+/// Returns the detail of a problem without the user info of a URL that it quotes.
 pub(super) fn safe_detail(problem: &Problem, value: &serde_json::Value) -> String {
     match value.as_str() {
         Some(text) if problem.pointer.ends_with("/url") => {
@@ -105,7 +105,7 @@ pub(super) fn safe_detail(problem: &Problem, value: &serde_json::Value) -> Strin
     }
 }
 
-/// A URL, or what was meant to be one, with `…` for what stands between `//` and `@`.
+/// Replaces the user info of a URL, between `//` and `@`, with `…`. The text need not be a valid URL.
 pub(super) fn without_user_info(text: &str) -> String {
     let hidden = text.split_once("//").and_then(|(scheme, rest)| {
         let authority = rest.split(['/', '?', '#']).next()?;
@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_read_as_they_are_written() {
+    fn pointers_are_shown_as_keys() {
         for (pointer, key) in [
             ("/server/listen", "server.listen"),
             ("/subscriptions/0/events/11", "subscriptions[0].events[11]"),

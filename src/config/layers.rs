@@ -1,7 +1,7 @@
-//! Where settings come from: the built-in defaults, then the file, then the environment; the later wins.
+//! Merges the sources of settings: the environment overrides the file, and the file overrides the built-in defaults.
 //!
-//! Owns the merging and the way back: from a value to the line or the variable that set it. What the values
-//! mean is [`read`](super::read)'s.
+//! For each value, this module also finds the line or the variable that set it. [`read`](super::read) interprets the
+//! values.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -14,17 +14,16 @@ use toml_edit::{Document, Item, TableLike};
 use super::error::ConfigErrors;
 use crate::model::pointer::{escape, unescape};
 
-/// The commented reference of every key. It is what a key that is left out has, but for
-/// `delivery.allow_networks`: the file at hand opens private networks because receivers in house are there,
-/// and a daemon without a file must not.
+/// The reference of all keys and their defaults. The exception is `delivery.allow_networks`: this file allows private
+/// networks for receivers on site, which a daemon without a file must not do.
 const REFERENCE: &str = include_str!("../../config.toml");
 const BUILT_IN: &str = "built-in default";
 const PREFIX: &str = "POSTRIDER_";
 const NESTED: &str = "__";
 
-/// All layers, merged.
+/// The merged layers.
 pub(super) struct Layers {
-    /// What is set, by section and key.
+    /// The settings by section and key.
     pub(super) merged: Value,
     figment: Figment,
     settings: Setting,
@@ -38,7 +37,7 @@ struct File {
 }
 
 impl Layers {
-    /// Merges the layers. `env` may hold any variables; those that are not Postrider's are passed over.
+    /// Merges the layers. Variables in `env` that are not Postrider's are ignored.
     pub(super) fn new(text: &str, name: &str, env: &BTreeMap<String, String>) -> Result<Self, ConfigErrors> {
         let file = File::parse(text, name)?;
         let mut reference = File::parse(REFERENCE, BUILT_IN)?.table;
@@ -59,7 +58,7 @@ impl Layers {
         Ok(Self { merged, figment, settings, file })
     }
 
-    /// Where the value at `pointer` was set, or, if it was not, what it is missing from.
+    /// Returns the source that set the value at `pointer`, or the source of the table that lacks it.
     pub(super) fn source_name(&self, pointer: &str) -> String {
         let name = self.layer(pointer);
         if name != self.file.name {
@@ -71,12 +70,12 @@ impl Layers {
         }
     }
 
-    /// The line of the file that set the value at `pointer` or what it lies in, 1 for the first; for sorting.
+    /// Returns the line, from 1, that set the value at `pointer` or the table around it. Used for sorting.
     pub(super) fn line(&self, pointer: &str) -> Option<usize> {
         ancestors(pointer).find_map(|pointer| self.file.lines.get(pointer).copied())
     }
 
-    /// Whether an environment variable set the value at `pointer`: then it may be text for a number.
+    /// Returns whether an environment variable set the value at `pointer`. Its numbers are text.
     pub(super) fn is_variable(&self, pointer: &str) -> bool {
         self.layer(pointer).starts_with(PREFIX)
     }
@@ -88,13 +87,13 @@ impl Layers {
     }
 }
 
-/// `pointer`, then what it lies in, and so on outwards.
+/// Yields `pointer` and then each pointer around it, outwards.
 fn ancestors(pointer: &str) -> impl Iterator<Item = &str> {
     std::iter::successors(Some(pointer), |pointer| Some(pointer.rsplit_once('/')?.0))
         .filter(|pointer| !pointer.is_empty())
 }
 
-/// The setting at `pointer`, if something set it.
+/// Returns the setting at `pointer`, if any layer set it.
 fn find<'a>(settings: &'a Setting, pointer: &str) -> Option<&'a Setting> {
     pointer.split('/').skip(1).try_fold(settings, |setting, part| match setting {
         Setting::Dict(_, table) => table.get(&unescape(part)),
@@ -118,9 +117,9 @@ impl Provider for Layer {
     }
 }
 
-/// `POSTRIDER_SERVER__LISTEN` as a table of one key; nothing if it is no variable of that form.
+/// Converts a variable such as `POSTRIDER_SERVER__LISTEN` to a table of one key.
 ///
-/// Names without `__` are left to others: container platforms make some that begin like ours.
+/// Variables without `__` are ignored, because container platforms set some with the same prefix.
 fn variable_table(variable: &str, text: &str) -> Option<Dict> {
     let path = variable.strip_prefix(PREFIX)?.to_ascii_lowercase();
     path.contains(NESTED).then_some(())?;
@@ -133,7 +132,7 @@ fn variable_table(variable: &str, text: &str) -> Option<Dict> {
     Some(table)
 }
 
-/// Lists and tables are read as such; all else stays text until it is known what it should be.
+/// Parses lists and tables. Other values stay text until the type of their key is known.
 fn variable_setting(text: &str) -> Setting {
     match text.trim() {
         list if list.starts_with(['[', '{']) => {
@@ -157,7 +156,7 @@ fn to_json(setting: &Setting) -> Value {
     }
 }
 
-/// Not a number and the infinities, which JSON lacks, become text, which no numeric key takes.
+/// Converts a number. NaN and the infinities, which JSON lacks, become text, which every numeric key refuses.
 fn number_to_json(number: Num) -> Value {
     let whole = number.to_i128().or_else(|| number.to_u128().and_then(|value| i128::try_from(value).ok()));
     if let Some(number) = whole.and_then(serde_json::Number::from_i128) {
@@ -183,7 +182,7 @@ fn line_of(text: &str, span: &Range<usize>) -> usize {
     text.bytes().take(span.start).filter(|byte| *byte == b'\n').count() + 1
 }
 
-/// Takes a TOML document apart into settings and the lines that they stand on.
+/// Collects the settings of a TOML document and their lines.
 struct Walk<'a> {
     text: &'a str,
     lines: BTreeMap<String, usize>,
@@ -223,7 +222,7 @@ impl Walk<'_> {
             Value::Integer(number) => Setting::from(*number.value()),
             Value::Float(number) => Setting::from(*number.value()),
             Value::Boolean(value) => Setting::from(*value.value()),
-            // No key holds a date: as text it is refused where it stands.
+            // No key has a date. As text, it is refused by its key.
             Value::Datetime(date) => Setting::from(date.value().to_string()),
             Value::InlineTable(table) => Setting::from(self.table(pointer, table)),
             Value::Array(values) => {

@@ -1,4 +1,4 @@
-//! What each section may hold.
+//! Reads each section and checks its values.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -34,7 +34,7 @@ const LISTS: [&str; 3] = ["event_types", "projects", "subscriptions"];
 const SECTIONS: [&str; 11] =
     ["server", "storage", "retention", "events", "delivery", "health", "api", "log", "mail", "otlp", "auth"];
 
-/// Reads the merged layers.
+/// Reads all settings from the merged layers.
 pub(super) fn config(layers: &Layers, secrets: &Secrets<'_>) -> Result<Config, ConfigErrors> {
     let mut reader = Reader { layers, problems: Vec::new() };
     reader.refuse_unknown_sections();
@@ -67,11 +67,11 @@ pub(super) fn config(layers: &Layers, secrets: &Secrets<'_>) -> Result<Config, C
         projects: reader.projects(),
         subscriptions: reader.subscriptions(secrets),
     };
-    reader.refuse_open_door(&config);
+    reader.refuse_public_listeners_without_keys(&config);
     if reader.problems.is_empty() { Ok(config) } else { Err(errors(layers, reader.problems)) }
 }
 
-/// Reads where and how to serve, and nothing else.
+/// Reads only `[server]`.
 pub(super) fn server_of(layers: &Layers) -> Result<Server, ConfigErrors> {
     let mut reader = Reader { layers, problems: Vec::new() };
     let server = reader.section("/server", server);
@@ -99,7 +99,7 @@ impl Reader<'_> {
         value
     }
 
-    /// Reads each table of a list; `header` is how one is written.
+    /// Reads each table of a list whose tables start with the line `header`.
     fn tables<T>(
         &mut self,
         pointer: &str,
@@ -159,8 +159,8 @@ impl Reader<'_> {
         })
     }
 
-    /// Without keys nobody from outside may reach the API.
-    fn refuse_open_door(&mut self, config: &Config) {
+    /// Refuses addresses that other machines can reach when there is no API key.
+    fn refuse_public_listeners_without_keys(&mut self, config: &Config) {
         let listen_is_wrong =
             self.problems.iter().any(|problem| problem.pointer.starts_with("/server/listen"));
         let keys = self.layers.merged.pointer("/auth/keys").and_then(serde_json::Value::as_array);
@@ -169,8 +169,8 @@ impl Reader<'_> {
             config.server.listen.iter().enumerate().filter(|(_, listen)| !has_keys && !listen.is_local());
         for (index, listen) in open {
             let detail = format!(
-                "{listen} can be reached from other machines, but there is no API key: add one ([[auth.keys]], made with \
-                 `postrider keygen`), or listen on 127.0.0.1 or a Unix socket"
+                "{listen} can be reached from other machines, but there is no API key: add a key under [[auth.keys]] \
+                 (run `postrider keygen`), or listen on 127.0.0.1 or a Unix socket"
             );
             self.problems.push(Problem::new(format!("/server/listen/{index}"), detail));
         }
@@ -180,12 +180,12 @@ impl Reader<'_> {
 fn server(s: &mut Section<'_>) -> Server {
     let expected = "a list of addresses such as [\"127.0.0.1:8740\"]";
     if s.get("listen").and_then(|value| value.as_array()).is_some_and(Vec::is_empty) {
-        s.refuse("listen", "is empty: give at least one address, such as \"127.0.0.1:8740\"");
+        s.refuse("listen", "is empty: add at least one address, such as \"127.0.0.1:8740\"");
     }
     let mut listen: Vec<Listen> = Vec::new();
     for (index, address) in s.list("listen", expected) {
         if listen.contains(&address) {
-            s.refuse(&format!("listen/{index}"), format_args!("{address} is listed twice: leave one out"));
+            s.refuse(&format!("listen/{index}"), format_args!("{address} is listed twice: remove one"));
         }
         listen.push(address);
     }
@@ -194,13 +194,15 @@ fn server(s: &mut Section<'_>) -> Server {
     if queue_events_max < batch_events_max && !s.is_refused("batch_events_max") {
         s.refuse(
             "queue_events_max",
-            format_args!("is less than batch_events_max ({batch_events_max}): a full batch would never fit"),
+            format_args!(
+                "is less than batch_events_max ({batch_events_max}): raise it, or lower batch_events_max"
+            ),
         );
     }
     let body_bytes_max = s.size_in_memory("body_bytes_max", &(KIB..=GIB));
     let queue_bytes_max = s.size_in_memory("queue_bytes_max", &(MIB..=TIB));
     if queue_bytes_max < body_bytes_max && !s.is_refused("body_bytes_max") {
-        s.refuse("queue_bytes_max", "is less than body_bytes_max: a request of that size would never fit");
+        s.refuse("queue_bytes_max", "is less than body_bytes_max: raise it, or lower body_bytes_max");
     }
     Server {
         listen,
@@ -219,17 +221,17 @@ fn tls(s: &mut Section<'_>) -> Option<TlsFiles> {
         (Some(cert), Some(key)) => Some(TlsFiles { cert: cert.into(), key: key.into() }),
         (None, None) => None,
         (Some(_), None) => {
-            s.refuse("tls_cert", "stands without tls_key: give both, or neither");
+            s.refuse("tls_cert", "is set without tls_key: set both or neither");
             None
         }
         (None, Some(_)) => {
-            s.refuse("tls_key", "stands without tls_cert: give both, or neither");
+            s.refuse("tls_key", "is set without tls_cert: set both or neither");
             None
         }
     }
 }
 
-/// Mode bits as people write them, in octal.
+/// Reads mode bits in octal.
 fn unix_mode(s: &mut Section<'_>) -> u32 {
     const OWNER: u32 = 0o600;
     let expected = "octal mode bits such as \"0660\" (owner and group) or \"0600\" (owner)";
@@ -238,7 +240,10 @@ fn unix_mode(s: &mut Section<'_>) -> u32 {
     match u32::from_str_radix(text, 8).ok().filter(|mode| is_octal && *mode <= 0o777) {
         Some(mode) if mode & OWNER == OWNER => mode,
         Some(_) => {
-            s.refuse("unix_mode", "shuts out the owner: the first digit of the three has to be 6 or 7");
+            s.refuse(
+                "unix_mode",
+                "denies access to the owner: use 6 or 7 as the first of the last three digits",
+            );
             OWNER
         }
         None => {
@@ -317,7 +322,7 @@ fn log(s: &mut Section<'_>) -> Log {
     if let Err(error) = tracing_subscriber::EnvFilter::try_new(level) {
         s.refuse(
             "level",
-            format_args!("is not a level such as \"info\" or \"postrider=debug,info\": {error}"),
+            format_args!("is not a log level: expected error, warn, info, debug or trace, or levels of modules such as \"postrider=debug,info\": {error}"),
         );
     }
     let format = s.word("format", &LogFormat::WORDS);
@@ -340,10 +345,13 @@ fn mail(s: &mut Section<'_>) -> Mail {
     }
 }
 
-/// In the place of an address that was refused.
-#[expect(clippy::expect_used, reason = "a config with a problem never comes to life, and a test reads it")]
+/// Returns an address in place of one that was refused.
+#[expect(
+    clippy::expect_used,
+    reason = "a config with a problem is never used, and a test parses this address"
+)]
 fn nobody() -> EmailAddress {
-    "postrider@localhost".parse().expect("it is an address")
+    "postrider@localhost".parse().expect("the text is a valid address")
 }
 
 fn smtp(s: &mut Section<'_>) -> Option<Url> {
@@ -376,11 +384,11 @@ fn collector(s: &mut Section<'_>) -> Option<Url> {
         return None;
     };
     if !url.username().is_empty() || url.password().is_some() || url.query().is_some() {
-        s.refuse("endpoint", "has a user, a password or a query: set OTEL_EXPORTER_OTLP_HEADERS for what the collector wants to know of us");
+        s.refuse("endpoint", "has a user, a password or a query: set the credentials of the collector in OTEL_EXPORTER_OTLP_HEADERS");
     } else if !cfg!(feature = "otel") {
         s.refuse(
             "endpoint",
-            "is set, and this build sends no traces: build it with --features otel, or set it to \"\"",
+            "is set, but this build cannot export traces: build with --features otel, or set it to \"\"",
         );
     }
     Some(url)
@@ -399,7 +407,7 @@ fn digest(s: &mut Section<'_>) -> Option<[u8; 32]> {
     } else {
         s.refuse(
             "sha256",
-            "is not 64 hexadecimal digits: take the digest that `postrider keygen` prints, not the key",
+            "is not 64 hexadecimal digits: use the digest that `postrider keygen` prints, not the key",
         );
         None
     }
@@ -409,7 +417,7 @@ fn optional(s: &mut Section<'_>, name: &'static str) -> Option<String> {
     s.text(name, "a string").map(str::to_owned)
 }
 
-/// Parses a name that was read before; an empty one was refused then.
+/// Parses a name that has been read. An empty name has already been refused.
 fn named<T: std::str::FromStr<Err: std::fmt::Display>>(
     s: &mut Section<'_>,
     name: &str,
@@ -421,7 +429,7 @@ fn named<T: std::str::FromStr<Err: std::fmt::Display>>(
     text.parse().map_err(|error| s.refuse(name, error)).ok()
 }
 
-/// Names seen so far in a list of tables.
+/// The names in a list of tables so far.
 #[derive(Default)]
 struct Names(BTreeMap<String, String>);
 
@@ -434,12 +442,12 @@ impl Names {
         let first = self.0.entry(name.to_owned()).or_insert_with(|| pointer.clone());
         if *first != pointer {
             let place = s.source_name(first);
-            s.refuse(member, format_args!("names the same {what} as {place}: each has to be unique"));
+            s.refuse(member, format_args!("names the same {what} as {place}: each name must be unique"));
         }
     }
 }
 
-/// Gives every problem its place, in the order of the file.
+/// Adds the source to each problem, and sorts them in the order of the file.
 fn errors(layers: &Layers, mut problems: Vec<Problem>) -> ConfigErrors {
     problems.sort_by_cached_key(|problem| layers.line(&problem.pointer));
     let errors = problems.into_iter().map(|problem| {

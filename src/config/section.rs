@@ -1,7 +1,7 @@
-//! One table of the config and its keys, read with a type and a range each.
+//! Reads the keys of one table, each with its type and range.
 //!
-//! A key that is wrong is noted and read as something harmless, so that all problems are found in one go; a
-//! config with a problem never comes to life.
+//! An invalid key is recorded and read as a harmless value, so that one pass finds all problems. A configuration with a
+//! problem is never used.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -16,7 +16,7 @@ use crate::model::problem::{Problem, nearest};
 use crate::model::setting::reader::kind;
 use crate::model::time::Interval;
 
-/// A table at `pointer` and what was asked of it.
+/// A table at `pointer`, and the keys that have been read from it.
 pub(super) struct Section<'a> {
     layers: &'a Layers,
     problems: &'a mut Vec<Problem>,
@@ -26,7 +26,7 @@ pub(super) struct Section<'a> {
 }
 
 impl<'a> Section<'a> {
-    /// The table at `pointer`; what is no table is refused.
+    /// Opens the table at `pointer`. Any other value is refused.
     pub(super) fn open(layers: &'a Layers, problems: &'a mut Vec<Problem>, pointer: &str) -> Self {
         let value = layers.merged.pointer(pointer);
         if let Some(value) = value.filter(|value| !value.is_object()) {
@@ -36,7 +36,7 @@ impl<'a> Section<'a> {
         Self { layers, problems, pointer: pointer.to_owned(), members, known: Vec::new() }
     }
 
-    /// The value of the key, which is known from now on.
+    /// Returns the value of a key and marks the key as known.
     pub(super) fn get(&mut self, name: &str) -> Option<&'a Value> {
         if !self.known.iter().any(|known| known == name) {
             self.known.push(name.to_owned());
@@ -44,51 +44,51 @@ impl<'a> Section<'a> {
         self.members?.get(name)
     }
 
-    /// As [`get`](Self::get), of a key that has no default; `what` completes "give …".
+    /// Returns the value of a key that has no default, and refuses its absence. `what` completes "add …".
     pub(super) fn demand(&mut self, name: &'static str, what: &str) -> Option<&'a Value> {
         let value = self.get(name);
         if value.is_none() && self.members.is_some() {
-            self.refuse(name, format_args!("is missing: give {what}"));
+            self.refuse(name, format_args!("is missing: add {what}"));
         }
         value
     }
 
-    /// Every key and its value.
+    /// Returns all keys and values.
     pub(super) fn members(&self) -> impl Iterator<Item = (&'a String, &'a Value)> + use<'a> {
         self.members.into_iter().flatten()
     }
 
-    /// Where the key is, in words such as `config.toml:12`.
+    /// Returns the source of a key, such as `config.toml:12`.
     pub(super) fn source_name(&self, pointer: &str) -> String {
         self.layers.source_name(pointer)
     }
 
-    /// The pointer of a key.
+    /// Returns the pointer of a key.
     pub(super) fn pointer(&self, name: &str) -> String {
         if name.is_empty() { self.pointer.clone() } else { format!("{}/{name}", self.pointer) }
     }
 
-    /// Notes what is wrong with a key, or with the table if `name` is empty.
+    /// Records a problem of a key, or of the table if `name` is empty.
     pub(super) fn refuse(&mut self, name: &str, detail: impl Display) {
         self.problems.push(Problem::new(self.pointer(name), detail));
     }
 
-    /// Whether something is wrong with a key.
+    /// Returns whether a key has a problem.
     pub(super) fn is_refused(&self, name: &str) -> bool {
         let pointer = self.pointer(name);
         self.problems.iter().any(|problem| problem.pointer == pointer)
     }
 
-    /// Takes over problems that were found in this table.
+    /// Records problems that were found in this table.
     pub(super) fn refuse_all(&mut self, problems: Vec<Problem>) {
         self.problems.extend(problems.into_iter().map(|problem| problem.within(&self.pointer)));
     }
 
-    /// Refuses every key that was not asked for.
+    /// Refuses every key that has not been read.
     pub(super) fn close(self) {
         for (name, _) in self.members().filter(|(name, _)| !self.known.contains(name)) {
             let hint = nearest(name, self.known.iter().map(String::as_str)).map_or_else(
-                || format!("known here are {}", self.known.join(", ")),
+                || format!("the known keys are {}", self.known.join(", ")),
                 |near| format!("did you mean '{near}'?"),
             );
             let pointer = format!("{}/{}", self.pointer, escape(name));
@@ -96,7 +96,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Text; `expected` completes "expected …".
+    /// Reads a text. `expected` completes "expected …".
     pub(super) fn text(&mut self, name: &str, expected: &str) -> Option<&'a str> {
         let value = self.get(name)?;
         if !value.is_string() {
@@ -105,19 +105,19 @@ impl<'a> Section<'a> {
         value.as_str()
     }
 
-    /// Text, required and not empty.
+    /// Reads a text that is required and not empty.
     pub(super) fn required(&mut self, name: &'static str, expected: &str) -> &'a str {
         self.demand(name, expected);
         match self.text(name, expected) {
             Some(text) if text.trim().is_empty() => {
-                self.refuse(name, format_args!("is empty: give {expected}"));
+                self.refuse(name, format_args!("is empty: expected {expected}"));
                 text
             }
             text => text.unwrap_or_default(),
         }
     }
 
-    /// Text that says what is wrong with it by itself.
+    /// Parses a text. The error of the parser becomes the problem.
     pub(super) fn parsed<T>(&mut self, name: &'static str, expected: &str) -> Option<T>
     where
         T: FromStr<Err: Display>,
@@ -126,24 +126,24 @@ impl<'a> Section<'a> {
         parsed.map_err(|error| self.refuse(name, error)).ok()
     }
 
-    /// One of a few words.
+    /// Reads one of the given words.
     pub(super) fn word<T: Copy>(&mut self, name: &'static str, words: &[(&str, T)]) -> Option<T> {
-        let expected = words.iter().map(|(word, _)| format!("\"{word}\"")).collect::<Vec<_>>().join(" or ");
+        let expected = alternatives(words.iter().map(|(word, _)| *word));
         let text = self.text(name, &expected)?;
         let value = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
         if value.is_none() {
-            self.refuse(name, format_args!("is not known: expected {expected}"));
+            self.refuse(name, format_args!("is not allowed: expected {expected}"));
         }
         value
     }
 
-    /// A length of time within a range.
+    /// Reads a duration within a range.
     pub(super) fn interval(&mut self, name: &'static str, range: &RangeInclusive<Interval>) -> Interval {
         let interval = self.parsed::<Interval>(name, "a duration such as \"5s\"").unwrap_or(*range.start());
         self.within(name, interval, range, Interval::to_string)
     }
 
-    /// A number of bytes within a range.
+    /// Reads a size in bytes within a range.
     pub(super) fn size(&mut self, name: &'static str, range: &RangeInclusive<u64>) -> u64 {
         const EXPECTED: &str = "a size such as \"64KiB\", \"1MiB\" or \"2GiB\"";
         let Some(text) = self.text(name, EXPECTED) else { return *range.start() };
@@ -155,12 +155,12 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// A number of bytes in memory within a range.
+    /// Reads a size of memory in bytes within a range.
     pub(super) fn size_in_memory(&mut self, name: &'static str, range: &RangeInclusive<u64>) -> usize {
         usize::try_from(self.size(name, range)).unwrap_or(usize::MAX)
     }
 
-    /// A whole number within a range.
+    /// Reads a whole number within a range.
     pub(super) fn count(&mut self, name: &'static str, range: &RangeInclusive<usize>) -> usize {
         let Some(value) = self.get(name) else { return *range.start() };
         let number = value.as_u64().or_else(|| self.variable_text(name, value)?.parse().ok());
@@ -173,7 +173,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// A number from 0 to 1.
+    /// Reads a number from 0 to 1.
     pub(super) fn share(&mut self, name: &'static str) -> f64 {
         let Some(value) = self.get(name) else { return 0.0 };
         let number = value.as_f64().or_else(|| self.variable_text(name, value)?.parse().ok());
@@ -185,7 +185,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// A list of texts. A variable may hold a single one, without brackets.
+    /// Reads a list of texts. An environment variable may contain a single text without brackets.
     pub(super) fn texts(&mut self, name: &'static str, expected: &str) -> Vec<&'a str> {
         let Some(value) = self.get(name) else { return Vec::new() };
         if let Some(text) = self.variable_text(name, value) {
@@ -201,7 +201,7 @@ impl<'a> Section<'a> {
         list.iter().map(Value::as_str).collect::<Option<_>>().unwrap_or_default()
     }
 
-    /// A list of texts, each parsed and with its place. What is wrong with one is told there.
+    /// Parses a list of texts and returns each with its index. Problems are recorded at the index.
     pub(super) fn list<T>(&mut self, name: &'static str, expected: &str) -> Vec<(usize, T)>
     where
         T: FromStr<Err: Display>,
@@ -236,7 +236,17 @@ impl<'a> Section<'a> {
     }
 }
 
-/// Bytes as a person writes them, exactly: in the largest unit that leaves no rest.
+/// Returns `"a", "b" or "c"`.
+fn alternatives<'a>(words: impl Iterator<Item = &'a str>) -> String {
+    let quoted = words.map(|word| format!("\"{word}\"")).collect::<Vec<_>>();
+    match quoted.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{} or {last}", others.join(", ")),
+        None => String::new(),
+    }
+}
+
+/// Formats a size exactly, in the largest unit without a remainder.
 pub(super) fn size_text(bytes: u64) -> String {
     const UNITS: [(u32, &str); 5] = [(50, "PiB"), (40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
     let unit = UNITS.iter().find(|(bits, _)| bytes > 0 && bytes.trailing_zeros() >= *bits);
@@ -248,7 +258,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_come_back_as_they_were_written() {
+    fn sizes_are_formatted_as_they_are_written() {
         for text in ["0B", "1B", "1023B", "1KiB", "1025B", "64KiB", "1MiB", "2GiB", "1TiB", "1PiB"] {
             let bytes = text.parse::<ByteSize>().unwrap().as_u64();
             assert_eq!(size_text(bytes), text);

@@ -20,30 +20,30 @@ use crate::model::selector::EventSelector;
 use crate::model::subscription::DisablePolicy;
 use crate::model::time::Interval;
 
-/// Every setting of the daemon, valid.
+/// All settings of the daemon, checked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// `[server]`: where and how much is taken in.
+    /// `[server]`: the addresses and limits of the API.
     pub server: Server,
-    /// `[storage]`: where the log lies and what it may use.
+    /// `[storage]`: the location and the memory of the log.
     pub storage: Storage,
-    /// `[retention]`: how long finished and held things are kept.
+    /// `[retention]`: when finished and held deliveries are pruned.
     pub retention: Retention,
-    /// `[events]`: how events are recognised as the same.
+    /// `[events]`: the deduplication of events.
     pub events: Events,
-    /// `[delivery]`: how deliveries are attempted, where a subscription does not say otherwise.
+    /// `[delivery]`: how deliveries are attempted, unless a subscription overrides it.
     pub delivery: Delivery,
-    /// `[health]`: what becomes of a receiver that fails.
+    /// `[health]`: when a failing subscription is disabled.
     pub health: Health,
-    /// `[api]`: bounds of the management API.
+    /// `[api]`: the limits of the management API.
     pub api: Api,
-    /// `[log]`: what the daemon tells.
+    /// `[log]`: the level and format of the log.
     pub log: Log,
-    /// `[mail]`: whom it tells by mail.
+    /// `[mail]`: the mail server and the recipients.
     pub mail: Mail,
-    /// `[otlp]`: where it sends traces.
+    /// `[otlp]`: the export of traces.
     pub otlp: Otlp,
-    /// `[auth]`: who may call the API.
+    /// `[auth]`: the API keys.
     pub auth: Auth,
     /// `[[event_types]]`: the catalog of event types; names are unique.
     pub event_types: Vec<EventTypeEntry>,
@@ -102,33 +102,33 @@ impl Config {
 /// `[server]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
-    /// Where the API is served; never empty. A restart applies it.
+    /// The addresses of the API; never empty. A restart applies it.
     pub listen: Vec<Listen>,
-    /// What the addresses are served with; none means plain HTTP. Turning it on or off takes a restart; other files
-    /// take effect at once.
+    /// The certificate and key; none means plain HTTP. Enabling or disabling TLS needs a restart. Other files take effect
+    /// at a reload.
     pub tls: Option<TlsFiles>,
-    /// The mode bits of Unix sockets, which say who may connect. A restart applies it.
+    /// The mode bits of Unix sockets, which decide who may connect. A restart applies it.
     pub unix_mode: u32,
-    /// The largest request body.
+    /// The largest request body, in bytes.
     pub body_bytes_max: usize,
     /// The most events in one request.
     pub batch_events_max: usize,
-    /// The most events that wait to be made durable; over it a request is answered 429. A restart applies it.
+    /// The most events that wait to become durable. Requests beyond it are answered with 429. A restart applies it.
     pub queue_events_max: usize,
-    /// The most bytes of request bodies in memory at once; over it a request is answered 429. A restart applies it.
+    /// The most bytes of request bodies in memory. Requests beyond it are answered with 429. A restart applies it.
     pub queue_bytes_max: usize,
 }
 
-/// A certificate and its key.
+/// The files of a certificate and its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// PEM: the certificate, then those that lead to its authority.
+    /// The PEM file of the certificate, followed by its chain.
     pub cert: PathBuf,
-    /// PEM: its private key.
+    /// The PEM file of the private key.
     pub key: PathBuf,
 }
 
-/// An address to serve on.
+/// An address of the API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listen {
     /// An IP address and port.
@@ -138,7 +138,7 @@ pub enum Listen {
 }
 
 impl Listen {
-    /// Whether only this machine can reach it.
+    /// Returns whether only this machine can reach the address.
     pub fn is_local(&self) -> bool {
         match self {
             Self::Tcp(address) => address.ip().to_canonical().is_loopback(),
@@ -152,7 +152,7 @@ impl FromStr for Listen {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.strip_prefix("unix:") {
-            Some("") => Err("'unix:' has no path: write it as \"unix:/run/postrider.sock\"".to_owned()),
+            Some("") => Err("'unix:' has no path: write a path such as \"unix:/run/postrider.sock\"".to_owned()),
             Some(path) => Ok(Self::Unix(PathBuf::from(path))),
             None => text.parse().map(Self::Tcp).map_err(|_| {
                 format!(
@@ -177,11 +177,11 @@ impl fmt::Display for Listen {
 pub struct Storage {
     /// The data directory.
     pub path: PathBuf,
-    /// The file with the key that secrets are sealed with; else `key` in the data directory.
+    /// The file of the key that encrypts secrets; none means `key` in the data directory.
     pub key_file: Option<PathBuf>,
-    /// Bytes of memory for the store's pages.
+    /// The bytes of memory for the store's page cache.
     pub cache: u64,
-    /// Bytes of free space below which events are refused.
+    /// The bytes of free disk space below which events are refused.
     pub disk_reserve: u64,
 }
 
@@ -192,63 +192,63 @@ pub struct Retention {
     pub events: Interval,
     /// How long held deliveries are kept.
     pub held: Interval,
-    /// Beyond so many bytes of rows the oldest finished events go earlier; 0 is no bound.
+    /// The bytes of rows above which the oldest finished events are pruned early; 0 means no limit.
     pub size: u64,
 }
 
 /// `[events]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Events {
-    /// How long a sender's id is remembered. A restart applies it.
+    /// How long the ids that senders give to events are remembered. A restart applies it.
     pub dedup_window: Interval,
 }
 
 /// `[delivery]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Delivery {
-    /// The deadline of a whole exchange.
+    /// The time limit of a whole attempt.
     pub timeout: Interval,
-    /// The deadline of connecting, part of `timeout`. A restart applies it.
+    /// The time limit for connecting, within `timeout`. A restart applies it.
     pub connect_timeout: Interval,
-    /// The waits before attempts 2, 3, …; empty means one attempt.
+    /// The delays before attempts 2, 3, …; empty means a single attempt.
     pub retry_schedule: Vec<Interval>,
-    /// How far a wait may stray from the schedule, as a share of it: 0 to 1.
+    /// The random deviation from each delay, as a share of the delay: 0 to 1.
     pub jitter: f64,
-    /// The most requests out at once.
+    /// The most requests in flight. A restart applies it.
     pub max_in_flight: usize,
-    /// The most requests out at once to one subscription.
+    /// The most requests in flight to one subscription.
     pub max_in_flight_per_subscription: usize,
-    /// How much of an answer's body is read. A restart applies it.
+    /// The bytes of a response body that are read. A restart applies it.
     pub response_bytes_max: usize,
-    /// Networks that may be called although they are private. A restart applies it.
+    /// The private networks that deliveries may reach. A restart applies it.
     pub allow_networks: Vec<IpNet>,
-    /// The most deliveries that a lane holds in memory. A restart applies it.
+    /// The most deliveries of one lane in memory.
     pub lane_page: usize,
-    /// Bytes of memory for the bodies of deliveries about to go out. A restart applies it.
+    /// The bytes of memory for the bodies of deliveries that are about to be sent. A restart applies it.
     pub payload_cache: u64,
-    /// The HTTP proxy that receivers are called through. A restart applies it.
+    /// The HTTP proxy for deliveries, and the receivers that bypass it. A restart applies it.
     pub proxy: Option<Proxy>,
 }
 
 /// `[health]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Health {
-    /// What a delivery with no attempts left does to its subscription.
+    /// Whether a delivery that has used its last attempt disables its subscription.
     pub disable: DisablePolicy,
 }
 
-/// `[api]`. A restart applies what begins with `stream_`.
+/// `[api]`. A restart applies the keys that begin with `stream_`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Api {
-    /// How many of the newest happenings are kept for readers of `/v1/stream`.
+    /// How many of the newest stream events are kept for clients of `/v1/stream`.
     pub stream_events_max: usize,
-    /// The most readers of `/v1/stream` at once.
+    /// The most clients of `/v1/stream`.
     pub stream_readers_max: usize,
     /// The most replays that run at once.
     pub replays_running_max: usize,
-    /// A replay waits while so many deliveries of its subscription are waiting.
+    /// The number of waiting deliveries at which a replay of their subscription pauses.
     pub replay_backlog_max: usize,
-    /// The most subscriptions that `/metrics` names for each reason.
+    /// The most subscriptions that `/metrics` names per criterion.
     pub metrics_subscriptions_max: usize,
 }
 
@@ -257,67 +257,67 @@ pub struct Api {
 pub struct Log {
     /// A directive of `tracing_subscriber::EnvFilter`, such as `info` or `postrider=debug,info`.
     pub level: String,
-    /// The shape of a line. A restart applies it.
+    /// The format of a line. A restart applies it.
     pub format: LogFormat,
 }
 
 /// `[mail]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mail {
-    /// The server, with what it wants to know of us; none means no mail.
+    /// The URL of the server, with credentials; none disables mail.
     pub smtp: Option<Url>,
-    /// From whom.
+    /// The sender's address.
     pub from: EmailAddress,
-    /// To whom, whatever a notice is about.
+    /// The recipients of all mail.
     pub to: Vec<EmailAddress>,
-    /// Which notices.
+    /// The event types that are mailed.
     pub about: EventSelector,
 }
 
 /// `[otlp]`. A restart applies it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Otlp {
-    /// The collector, to whose `/v1/traces` they go; none means no traces.
+    /// The URL of the collector; traces go to `/v1/traces` under it. None disables traces.
     pub endpoint: Option<Url>,
-    /// The share of the traces that begin here which is told of: 0 to 1.
+    /// The share of traces without a parent that are exported: 0 to 1.
     pub sample_ratio: f64,
 }
 
 /// `[auth]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Auth {
-    /// `[[auth.keys]]`; names are unique. Empty means that every listener is local.
+    /// `[[auth.keys]]`; names are unique. If empty, every listener is local.
     pub keys: Vec<Key>,
 }
 
-/// An API key, known by its digest only.
+/// An API key, of which only the digest is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {
-    /// Whose it is.
+    /// The name of the key.
     pub name: String,
-    /// What it may do.
+    /// The role of the key.
     pub role: Role,
     /// SHA-256 of the key's text.
     pub sha256: [u8; 32],
 }
 
-/// What an API key may do. [`Admin`](Self::Admin) includes the other two, which do not include each other.
+/// The permissions of an API key. [`Admin`](Self::Admin) includes the other two, which do not include each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
-    /// Submit events.
+    /// May submit events.
     Ingest,
-    /// Look at everything.
+    /// May read everything.
     Read,
-    /// Everything.
+    /// May do everything.
     Admin,
 }
 
 impl Role {
-    /// Every role and the word that the config file uses.
+    /// Every role with its word in the config file.
     pub const WORDS: [(&str, Self); 3] =
         [("ingest", Self::Ingest), ("read", Self::Read), ("admin", Self::Admin)];
 
-    /// The word that the config file uses.
+    /// Returns the word of the config file.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Ingest => "ingest",
@@ -327,20 +327,20 @@ impl Role {
     }
 }
 
-/// The shape of a log line.
+/// The format of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LogFormat {
-    /// For people.
+    /// Readable text.
     Text,
     /// One JSON object a line.
     Json,
 }
 
 impl LogFormat {
-    /// Every shape and the word that the config file uses.
+    /// Every format with its word in the config file.
     pub const WORDS: [(&str, Self); 2] = [("text", Self::Text), ("json", Self::Json)];
 
-    /// The word that the config file uses.
+    /// Returns the word of the config file.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Text => "text",
@@ -352,30 +352,30 @@ impl LogFormat {
 /// An event type of the catalog.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventTypeEntry {
-    /// The type.
+    /// The event type.
     pub name: EventType,
-    /// The heading that it is listed under.
+    /// The heading under which the type is listed.
     pub group: Option<String>,
-    /// What it means, for people.
+    /// The meaning of the type.
     pub description: Option<String>,
 }
 
 /// A project of the catalog.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProjectEntry {
-    /// The company whose it is.
+    /// The company of the project.
     pub company: Option<CompanyId>,
-    /// Its id.
+    /// The id of the project.
     pub id: ProjectId,
-    /// Its name, for people.
+    /// The display name of the project.
     pub name: Option<String>,
 }
 
 /// A subscription of the config file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConfigSubscription {
-    /// Its settings; `secret` there is empty, and `enabled` false where the file says so.
+    /// The settings. `secret` is empty, and `enabled` is false if the file disables the subscription.
     pub input: SubscriptionInput,
-    /// What signs its deliveries, wherever the file had it from.
+    /// The secret that signs deliveries, from the file, a variable or another file.
     pub secret: Secret,
 }

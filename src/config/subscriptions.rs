@@ -1,4 +1,4 @@
-//! Subscriptions of the config file: the members of the API, and where their secret comes from.
+//! Reads the subscriptions of the config file and their secrets.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -20,17 +20,17 @@ fn file_keys() -> impl Iterator<Item = (&'static str, String)> {
     SETTINGS.iter().filter(is_pem).map(|setting| (setting.name, format!("{}_file", setting.name)))
 }
 
-/// What secrets can be taken from besides the file itself.
+/// The sources of secrets besides the config file.
 pub(super) struct Secrets<'a> {
-    /// The environment.
+    /// The environment variables.
     pub(super) env: &'a BTreeMap<String, String>,
-    /// The directory that `secret_file` starts from.
+    /// The directory to which `secret_file` is relative.
     pub(super) directory: &'a Path,
 }
 
 /// Reads one `[[subscriptions]]` table.
 pub(super) fn read(s: &mut Section<'_>, secrets: &Secrets<'_>) -> Option<ConfigSubscription> {
-    s.demand("name", "a unique name: a change under the same name keeps the backlog");
+    s.demand("name", "a unique name; keep the name to keep the waiting deliveries");
     let secret = secret(s, secrets);
     let known = SETTINGS.iter().map(|setting| setting.name).chain(["enabled"]).collect::<Vec<_>>();
     for member in &known {
@@ -57,7 +57,7 @@ fn add_files(s: &mut Section<'_>, directory: &Path, members: &mut Map<String, Va
         let Some(path) = s.text(&key, "the path of a file") else { continue };
         let path = directory.join(path);
         if members.contains_key(member) {
-            s.refuse(&key, format_args!("stands beside '{member}': give only one of them"));
+            s.refuse(&key, format_args!("is set together with '{member}': keep only one of them"));
         }
         match std::fs::read_to_string(&path) {
             Ok(text) => drop(members.insert(member.to_owned(), Value::String(text))),
@@ -81,18 +81,18 @@ fn at_file_key(s: &mut Section<'_>, problem: Problem) -> Problem {
     }
 }
 
-/// Finds the secret in the one place that is given.
+/// Reads the secret from the one source that is set.
 fn secret(s: &mut Section<'_>, secrets: &Secrets<'_>) -> Option<Secret> {
     let mut given =
         SECRET_KEYS.into_iter().filter(|name| s.get(name).is_some()).collect::<Vec<_>>().into_iter();
     let Some(first) = given.next() else {
         let remedy =
-            "give one of secret, secret_env and secret_file; `postrider keygen --webhook` makes a secret";
+            "set one of secret, secret_env and secret_file; `postrider keygen --webhook` generates a secret";
         s.refuse("", format_args!("has no secret: {remedy}"));
         return None;
     };
     for second in given {
-        s.refuse(second, format_args!("stands beside '{first}': give only one of them"));
+        s.refuse(second, format_args!("is set together with '{first}': keep only one of them"));
     }
     match first {
         "secret_env" => from_env(s, secrets.env),

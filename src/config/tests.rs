@@ -1,4 +1,4 @@
-//! The config as people write it.
+//! Tests of the configuration as users write it.
 
 use std::path::PathBuf;
 
@@ -16,13 +16,13 @@ fn parse_env(text: &str, env: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
     Config::parse(text, "config.toml", env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())))
 }
 
-/// The errors as they are printed, one a line.
+/// Returns the errors as they are printed, one per line.
 fn lines(result: Result<Config, ConfigErrors>) -> Vec<String> {
     result.unwrap_err().to_string().lines().map(str::to_owned).collect()
 }
 
 #[test]
-fn the_file_at_hand_differs_from_the_defaults_in_allow_networks_only() {
+fn the_reference_differs_from_the_defaults_only_in_allow_networks() {
     let mut file = Config::parse(include_str!("../../config.toml"), "config.toml", []).unwrap();
     let default = Config::default();
     assert!(default.delivery.allow_networks.is_empty());
@@ -52,7 +52,7 @@ fn the_examples_of_the_reference_are_valid() {
 }
 
 #[test]
-fn a_later_layer_wins() {
+fn a_later_layer_overrides_an_earlier_one() {
     let config = parse_env(
         "[delivery]\nmax_in_flight = 7\njitter = 1\n[server]\nlisten = [\"[::1]:1\"]",
         &[
@@ -76,7 +76,7 @@ fn a_later_layer_wins() {
 }
 
 #[test]
-fn every_problem_is_told_with_key_value_source_and_remedy() {
+fn every_problem_names_its_source_key_value_and_remedy() {
     let text = r#"
 [server]
 listen = ["0.0.0.0:80", "nowhere"]
@@ -104,7 +104,7 @@ level = "info,=x=y"
         "config.toml:9: delivery.jitter = 1.5: is not a number from 0 to 1, such as 0.2",
         "config.toml:10: delivery.allow_networks[0] = \"10.0.0.0\": is not a network such as",
         "config.toml:11: healt: is not a known key: did you mean 'health'?",
-        "config.toml:13: log.level = \"info,=x=y\": is not a level such as",
+        "config.toml:13: log.level = \"info,=x=y\": is not a log level: expected",
     ];
     for start in expected {
         assert!(
@@ -117,7 +117,7 @@ level = "info,=x=y"
 }
 
 #[test]
-fn tls_takes_a_certificate_and_a_key() {
+fn tls_needs_a_certificate_and_a_key() {
     let config = parse("server.tls_cert = \"c.pem\"\nserver.tls_key = \"k.pem\"").unwrap();
     assert_eq!(config.server.tls, Some(TlsFiles { cert: "c.pem".into(), key: "k.pem".into() }));
     assert_eq!(parse(&config.to_toml()).unwrap(), config);
@@ -133,7 +133,7 @@ fn tls_takes_a_certificate_and_a_key() {
 }
 
 #[test]
-fn mode_bits_are_octal_and_leave_the_owner_in() {
+fn mode_bits_are_octal_and_allow_the_owner() {
     let with = |mode: &str| parse(&format!("server.unix_mode = {mode}"));
     for (text, mode) in [("0660", 0o660), ("600", 0o600), ("0777", 0o777)] {
         let config = with(&format!("\"{text}\"")).unwrap();
@@ -146,7 +146,7 @@ fn mode_bits_are_octal_and_leave_the_owner_in() {
 }
 
 #[test]
-fn problems_of_subscriptions_point_at_their_lines() {
+fn problems_of_subscriptions_name_their_lines() {
     let text = format!(
         r#"[[subscriptions]]
 name = "crm"
@@ -175,10 +175,10 @@ secret_file = "nothing.txt"
         "etc/config.toml:8: subscriptions[1].name = \"crm\": names the same subscription as etc/config.toml:2",
         "etc/config.toml:10: subscriptions[1].evnts: is not a known key: did you mean 'events'?",
         "etc/config.toml:11: subscriptions[1].secret_env = \"NONE\": names a variable that is not set",
-        "etc/config.toml:12: subscriptions[2]: has no secret: give one of",
-        "etc/config.toml:12: subscriptions[2].name: is missing: give a unique name",
+        "etc/config.toml:12: subscriptions[2]: has no secret: set one of",
+        "etc/config.toml:12: subscriptions[2].name: is missing: add a unique name",
         "etc/config.toml:17: subscriptions[3].secret: is not a secret",
-        "etc/config.toml:18: subscriptions[3].secret_file = \"nothing.txt\": stands beside 'secret'",
+        "etc/config.toml:18: subscriptions[3].secret_file = \"nothing.txt\": is set together with 'secret'",
     ];
     assert_eq!(lines.len(), expected.len(), "{lines:#?}");
     for start in expected {
@@ -190,7 +190,7 @@ secret_file = "nothing.txt"
 }
 
 #[test]
-fn a_secret_may_come_from_a_file_beside_the_config() {
+fn a_secret_can_be_read_from_a_file_beside_the_config() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("config.toml");
     std::fs::write(directory.path().join("crm.key"), format!("{SECRET}\n")).unwrap();
@@ -206,7 +206,7 @@ fn a_secret_may_come_from_a_file_beside_the_config() {
 }
 
 #[test]
-fn certificates_and_their_key_may_come_from_files_beside_the_config() {
+fn certificates_and_keys_can_be_read_from_files_beside_the_config() {
     let key = rcgen::KeyPair::generate().unwrap();
     let pem = rcgen::CertificateParams::new(Vec::new()).unwrap().self_signed(&key).unwrap().pem();
     let directory = tempfile::tempdir().unwrap();
@@ -239,7 +239,10 @@ fn certificates_and_their_key_may_come_from_files_beside_the_config() {
             "tls_ca_file = \"bad.pem\"\n",
             "tls_ca_file = \"bad.pem\": names a file that contains no certificate",
         ),
-        ("tls_ca = \"?\"\ntls_ca_file = \"ca.pem\"\n", "tls_ca_file = \"ca.pem\": stands beside 'tls_ca'"),
+        (
+            "tls_ca = \"?\"\ntls_ca_file = \"ca.pem\"\n",
+            "tls_ca_file = \"ca.pem\": is set together with 'tls_ca'",
+        ),
         ("tls_client_key = \"open sesame\"\n", "tls_client_key: contains no private key"),
         ("tls_client_cert_file = \"ca.pem\"\n", "tls_client_key: is missing"),
     ] {
@@ -271,7 +274,7 @@ fn a_proxy_is_a_url_and_its_password_is_not_shown() {
 }
 
 #[test]
-fn without_a_key_nobody_from_outside_may_reach_the_api() {
+fn without_api_keys_only_local_addresses_are_allowed() {
     let open = "[server]\nlisten = [\"127.0.0.1:1\", \"0.0.0.0:1\"]\n";
     let key = format!("[[auth.keys]]\nname = \"a\"\nrole = \"admin\"\nsha256 = \"{DIGEST}\"\n");
     let lines = lines(parse(open));
@@ -288,14 +291,14 @@ fn without_a_key_nobody_from_outside_may_reach_the_api() {
 }
 
 #[test]
-fn lists_of_tables_hold_each_thing_once() {
+fn names_in_lists_of_tables_are_unique() {
     let text = "[[event_types]]\nname = \"A\"\n[[event_types]]\nname = \"A\"\n[[projects]]\nid = \"p\"\n\
         [[projects]]\nid = \"p\"\ncompany = \"c\"\n[[projects]]\nid = \"p\"\n[[auth.keys]]\nname = \"k\"\nrole = \"boss\"\nsha256 = \"12\"\n";
     let lines = lines(parse(text));
     let expected = [
         "etc/config.toml:4: event_types[1].name = \"A\": names the same event type as etc/config.toml:2",
         "etc/config.toml:11: projects[2].id = \"p\": names the same project as etc/config.toml:6",
-        "etc/config.toml:14: auth.keys[0].role = \"boss\": is not known: expected \"ingest\" or \"read\" or \"admin\"",
+        "etc/config.toml:14: auth.keys[0].role = \"boss\": is not allowed: expected \"ingest\", \"read\" or \"admin\"",
         "etc/config.toml:15: auth.keys[0].sha256: is not 64 hexadecimal digits",
     ];
     assert_eq!(lines.len(), expected.len(), "{lines:#?}");
@@ -303,7 +306,7 @@ fn lists_of_tables_hold_each_thing_once() {
 }
 
 #[test]
-fn what_is_not_toml_is_refused_with_its_line() {
+fn invalid_toml_is_refused_with_its_line() {
     let lines = lines(parse("[server]\nlisten = [\n\n[storage"));
     assert!(lines.len() == 1 && lines[0].starts_with("etc/config.toml:"), "{lines:?}");
     assert!(lines[0].contains("is not TOML: "), "{lines:?}");
@@ -367,7 +370,7 @@ secret = "{SECRET}"
 }
 
 #[test]
-fn keys_that_need_a_restart_are_named() {
+fn changed_keys_that_need_a_restart_are_reported() {
     let old = Config::default();
     let new = parse(
         "[server]\nlisten = [\"127.0.0.1:1\"]\nbatch_events_max = 1\n[log]\nlevel = \"debug\"\nformat = \"json\"\n[events]\ndedup_window = \"1h\"",
@@ -378,7 +381,7 @@ fn keys_that_need_a_restart_are_named() {
 }
 
 #[test]
-fn a_collector_is_a_url_and_takes_a_build_that_tells_it() {
+fn a_collector_needs_a_url_and_a_build_with_otel() {
     let with = |endpoint: &str| parse(&format!("otlp.endpoint = \"{endpoint}\""));
     assert_eq!(with("").unwrap(), Config::default());
     for bad in
@@ -395,7 +398,7 @@ fn a_collector_is_a_url_and_takes_a_build_that_tells_it() {
         assert_eq!(Config::default().restart_keys(&config), ["otlp.endpoint"]);
     } else {
         let line = &lines(with("http://127.0.0.1:4318"))[0];
-        assert!(line.ends_with("build it with --features otel, or set it to \"\""), "{line}");
+        assert!(line.ends_with("build with --features otel, or set it to \"\""), "{line}");
     }
 }
 

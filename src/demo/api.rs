@@ -1,4 +1,4 @@
-//! The calls of the daemon's API that the demo makes.
+//! The API calls of the demo.
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
@@ -9,103 +9,103 @@ use serde_json::Value;
 
 use crate::console::client::{Answer, Client};
 
-/// The largest page, so that everything in the demo is on one.
+/// The largest page size. Every list of the demo fits on one page.
 const LIMIT: usize = 500;
 
-/// The API of one daemon.
+/// The API of the demo's daemon.
 #[derive(Debug)]
 pub(super) struct Api {
     client: Client,
 }
 
-/// What became of a submitted event.
+/// The response to a submitted event.
 #[derive(Debug, Deserialize)]
 pub(super) struct Accepted {
-    /// The event's id.
+    /// The id of the event.
     pub(super) id: String,
-    /// How many subscriptions it is on its way to.
+    /// The number of matching subscriptions.
     pub(super) matched: usize,
-    /// Whether it was there before.
+    /// Whether the event is a duplicate.
     pub(super) duplicate: bool,
 }
 
-/// Whether a subscription wants an event.
+/// Whether a subscription matches an event.
 #[derive(Debug, Deserialize)]
 pub(super) struct Match {
-    /// The subscription's name.
+    /// The name of the subscription.
     pub(super) name: String,
-    /// Whether.
+    /// Whether the subscription matches.
     pub(super) matches: bool,
-    /// And if not, why.
+    /// Why it does not match.
     pub(super) reason: Option<String>,
 }
 
-/// A subscription, as far as the demo looks at it.
+/// The members of a subscription that the demo reads.
 #[derive(Debug, Deserialize)]
 pub(super) struct Subscription {
     /// Its id.
     pub(super) id: String,
     /// Its name.
     pub(super) name: String,
-    /// Which event types it wants.
+    /// The event types that it matches.
     pub(super) events: Vec<String>,
-    /// Of which projects.
+    /// The projects that it matches.
     pub(super) projects: Vec<String>,
-    /// In which shape.
+    /// The payload format.
     pub(super) format: String,
-    /// Whether it is switched on.
+    /// Whether it is enabled.
     pub(super) enabled: bool,
-    /// Why not.
+    /// Why it is disabled.
     pub(super) disabled_reason: Option<String>,
-    /// Its deliveries.
+    /// The numbers of its deliveries.
     pub(super) stats: Stats,
 }
 
-/// A subscription's deliveries by state.
+/// The number of a subscription's deliveries in each state.
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub(super) struct Stats {
     pending: usize,
     held: usize,
     in_flight: usize,
-    /// Taken by the receiver.
+    /// Accepted by the receiver.
     pub(super) succeeded: usize,
-    /// Given up on.
+    /// Failed in all attempts.
     pub(super) exhausted: usize,
-    /// Given up on by a person.
+    /// Cancelled by a person.
     pub(super) cancelled: usize,
 }
 
 impl Stats {
-    /// How many are not finished.
+    /// Returns the number of unfinished deliveries.
     pub(super) const fn unfinished(self) -> usize {
         self.pending + self.held + self.in_flight
     }
 }
 
-/// One event on its way to one subscription.
+/// A delivery of an event to a subscription.
 #[derive(Debug, Deserialize)]
 pub(super) struct Delivery {
     /// Its id.
     pub(super) id: String,
-    /// The event's id.
+    /// The id of the event.
     pub(super) event: String,
-    /// The requests made for it.
+    /// The attempts of the delivery.
     pub(super) attempts: Vec<Attempt>,
 }
 
-/// One request.
+/// An attempt.
 #[derive(Debug, Deserialize)]
 pub(super) struct Attempt {
-    /// The answer's status, if there was one.
+    /// The status of the response, if there was one.
     pub(super) status: Option<u16>,
 }
 
-/// What came of switching a subscription on.
+/// The result of enabling a subscription.
 #[derive(Debug)]
-pub(super) enum Enabling {
-    /// It is on; the health check was answered with this status.
+pub(super) enum EnableResult {
+    /// The subscription is enabled. The health check was answered with this status.
     Enabled(u16),
-    /// It stays off, and why.
+    /// The subscription stays disabled, for this reason.
     Refused(String),
 }
 
@@ -126,7 +126,7 @@ struct Problem {
 }
 
 impl Api {
-    /// That of the daemon at `url`.
+    /// Returns a client of the API at `url`.
     pub(super) fn new(url: &str) -> anyhow::Result<Self> {
         Ok(Self { client: Client::new(url, None)? })
     }
@@ -136,43 +136,43 @@ impl Api {
         read("POST /v1/events", StatusCode::ACCEPTED, &self.post("/v1/events", event.to_string()).await?)
     }
 
-    /// Who would get the event and who not.
+    /// Returns whether each subscription matches the event.
     pub(super) async fn explain(&self, event: &Value) -> anyhow::Result<Vec<Match>> {
         let answer = self.post("/v1/match", event.to_string()).await?;
         whole(read("POST /v1/match", StatusCode::OK, &answer)?)
     }
 
-    /// All subscriptions.
+    /// Returns all subscriptions.
     pub(super) async fn subscriptions(&self) -> anyhow::Result<Vec<Subscription>> {
         whole(self.get("/v1/subscriptions").await?)
     }
 
-    /// The subscription of that name.
+    /// Returns the subscription with this name.
     pub(super) async fn subscription(&self, name: &str) -> anyhow::Result<Subscription> {
         let mut all = self.subscriptions().await?.into_iter();
         all.find(|one| one.name == name).with_context(|| format!("there is no subscription '{name}'"))
     }
 
-    /// A subscription's deliveries in a state, newest first.
+    /// Returns a subscription's deliveries in a state, newest first.
     pub(super) async fn deliveries(&self, subscription: &str, state: &str) -> anyhow::Result<Vec<Delivery>> {
         let path = format!("/v1/deliveries?subscription={subscription}&state={state}&limit={LIMIT}");
         whole(self.get(&path).await?)
     }
 
-    /// Switches a subscription on.
-    pub(super) async fn enable(&self, subscription: &str) -> anyhow::Result<Enabling> {
+    /// Enables a subscription.
+    pub(super) async fn enable(&self, subscription: &str) -> anyhow::Result<EnableResult> {
         let path = format!("/v1/subscriptions/{subscription}/enable");
         let answer = self.post(&path, String::new()).await?;
         if answer.status == StatusCode::CONFLICT {
             let Problem { detail } = read(&path, StatusCode::CONFLICT, &answer)?;
-            return Ok(Enabling::Refused(detail));
+            return Ok(EnableResult::Refused(detail));
         }
         let Enabled { health_check } = read(&path, StatusCode::OK, &answer)?;
         let status = health_check.and_then(|check| check.status);
-        Ok(Enabling::Enabled(status.context("it was switched on without a health check")?))
+        Ok(EnableResult::Enabled(status.context("the subscription was enabled without a health check")?))
     }
 
-    /// Tries a delivery again whose attempts are used up.
+    /// Retries a delivery.
     pub(super) async fn retry(&self, delivery: &str) -> anyhow::Result<Delivery> {
         let path = format!("/v1/deliveries/{delivery}/retry");
         read(&path, StatusCode::OK, &self.post(&path, String::new()).await?)
@@ -192,12 +192,12 @@ fn read<T: DeserializeOwned>(call: &str, expected: StatusCode, answer: &Answer) 
     if answer.status != expected {
         bail!("{call} was answered with {}, not {expected}: {text}", answer.status);
     }
-    serde_json::from_str(&text).with_context(|| format!("{call} was answered with something else: {text}"))
+    serde_json::from_str(&text).with_context(|| format!("{call} returned an unexpected body: {text}"))
 }
 
 fn whole<T>(list: List<T>) -> anyhow::Result<Vec<T>> {
     match list.next_cursor {
         None => Ok(list.items),
-        Some(_) => bail!("a list has a second page, which nothing in the demo is long enough for"),
+        Some(_) => bail!("a list has a second page, but the lists of the demo fit on one"),
     }
 }

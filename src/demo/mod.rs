@@ -1,9 +1,9 @@
-//! `postrider demo`: the whole daemon at work on real-looking events, told as it happens.
+//! `postrider demo`: runs a daemon on sample events and shows what it does.
 //!
-//! It starts a daemon on a temporary data directory with three subscriptions and three receivers of its own, and
-//! then does only what anybody could do: it submits events and calls the API over HTTP. One receiver breaks, its
-//! subscription is switched off, the receiver is mended; in the end every accepted event has reached every
-//! subscription that wanted it. What is told is checked first: the demo fails where it does not hold.
+//! The demo starts a daemon on a temporary data directory, with three subscriptions and three receivers. It then submits
+//! events and calls the API over HTTP as any client. One receiver breaks, its subscription is disabled, and the receiver
+//! is repaired. In the end every accepted event has reached every matching subscription. The demo verifies its own
+//! output and exits with an error if a check fails.
 
 mod api;
 mod outage;
@@ -30,12 +30,12 @@ use tally::Tally;
 /// Arguments of `demo`.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct Demo {
-    /// Leave the daemon and its receivers running afterwards, until Ctrl-C
+    /// Keep the daemon and its receivers running afterwards, until Ctrl-C
     #[arg(long)]
     keep: bool,
 }
 
-/// What the demo's daemon runs on. The waits before retries are short, so that a person can watch them.
+/// The config of the demo's daemon. The retry delays are short, so that a person can watch them.
 const CONFIG: &str = r#"
 [server]
 listen = ["127.0.0.1:0"]
@@ -49,7 +49,7 @@ retry_schedule = ["500ms", "800ms", "1s", "1300ms"]
 jitter = 0.1
 allow_networks = ["127.0.0.0/8"]
 
-# Records and what belongs to them, but no deletions, in every project of acme.
+# Record events except deletions, in every project of acme.
 [[subscriptions]]
 name = "crm"
 url = "%CRM%"
@@ -57,7 +57,7 @@ events = ["TODO_*", "!TODO_DELETED"]
 projects = ["acme/*"]
 secret = "%SECRET%"
 
-# Everything, of one project of acme and of all but one of globex.
+# Everything in one project of acme and in all but one of globex.
 [[subscriptions]]
 name = "warehouse"
 url = "%WAREHOUSE%"
@@ -65,7 +65,7 @@ projects = ["acme/website", "globex/*", "!globex/secret"]
 format = "cloudevents"
 secret = "%SECRET%"
 
-# Comments and checklists wherever they are, one at a time, as Blue sends them. Its receiver is going to break.
+# Comments and checklists in every project, one at a time, in the format of Blue. Its receiver is going to break.
 [[subscriptions]]
 name = "chat"
 url = "%CHAT%"
@@ -75,10 +75,10 @@ max_in_flight = 1
 secret = "%SECRET%"
 "#;
 
-/// Tells the whole story; with `--keep` then leaves everything running until Ctrl-C.
+/// Runs the demo. With `--keep`, the daemon and the receivers then run until Ctrl-C.
 ///
 /// # Errors
-/// When anything is not as it is told, with what was expected and what was found.
+/// A check failed. The error says what was expected and what was found.
 pub(crate) async fn run(args: Demo, output: Output) -> anyhow::Result<()> {
     let page = if output.json { Page::silent() } else { Page::new() };
     let directory = tempfile::tempdir().context("failed to make a temporary directory")?;
@@ -91,9 +91,9 @@ pub(crate) async fn run(args: Demo, output: Output) -> anyhow::Result<()> {
     let url = format!("http://{address}");
     let story = Story::new(page, clock, api::Api::new(&url)?, receivers, ledger.clone());
     let told = tokio::select! {
-        told = tell(story, output) => told,
+        told = play(story, output) => told,
         error = daemon.failed() => Err(error),
-        _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("stopped by Ctrl-C before the end of the story")),
+        _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("stopped by Ctrl-C before the end of the demo")),
     };
     let kept = match told {
         Ok(receivers) if args.keep => keep(page, &url, &ledger, &receivers, &mut daemon).await,
@@ -107,11 +107,11 @@ pub(crate) async fn run(args: Demo, output: Output) -> anyhow::Result<()> {
     kept.and(stopped)
 }
 
-async fn tell(mut story: Story, output: Output) -> anyhow::Result<Receivers> {
+async fn play(mut story: Story, output: Output) -> anyhow::Result<Receivers> {
     story.introduce().await?;
-    story.tell_of_matching().await?;
-    let outage = story.tell_of_the_outage().await?;
-    story.tell_of_the_recovery(&outage).await?;
+    story.show_matching().await?;
+    let outage = story.show_outage().await?;
+    story.show_recovery(&outage).await?;
     let tally: Tally = story.close().await?;
     if output.json {
         output.print(&tally.to_json(), "")?;
@@ -128,7 +128,7 @@ fn config_text(directory: &str, receivers: &Receivers, secret: &Secret) -> Strin
         .replace("%SECRET%", secret.reveal())
 }
 
-/// Shows what arrives until Ctrl-C. The receivers serve for as long as they are borrowed.
+/// Prints arriving requests until Ctrl-C. The receivers run while they are borrowed.
 async fn keep(
     page: Page,
     url: &str,
@@ -139,7 +139,7 @@ async fn keep(
     page.still_running(url);
     let shown = ledger.len();
     tokio::select! {
-        () = page.follow(ledger, shown) => bail!("the receivers ended by themselves"),
+        () = page.follow(ledger, shown) => bail!("the receivers stopped unexpectedly"),
         error = daemon.failed() => Err(error),
         interrupted = tokio::signal::ctrl_c() => interrupted.context("failed to wait for Ctrl-C"),
     }
@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_config_is_valid_and_has_the_three_subscriptions() {
+    async fn the_demo_config_is_valid_and_has_three_subscriptions() {
         let secret = Secret::from_random([7; 32]);
         let receivers = Receivers::start(&secret, &Clock::system(), &Ledger::default()).await.unwrap();
         let config = Config::parse(&config_text("/tmp/demo", &receivers, &secret), "demo", []).unwrap();

@@ -1,4 +1,4 @@
-//! The second chapter: a receiver breaks, and nobody else notices.
+//! Chapter 2: a receiver breaks, and the others are not affected.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -8,15 +8,15 @@ use tokio::time::{sleep, timeout};
 
 use super::api::{Delivery, Subscription};
 use super::page::{BAD, FAINT, STRONG, WAITING, count, ms, paint};
-use super::receiver::{Arrival, PATIENCE};
+use super::receiver::{Arrival, TIMEOUT};
 use super::story::{PAUSE, Story, Submitted, head};
 
-/// How many attempts a delivery has in the demo's config.
+/// The number of attempts of a delivery in the demo's config.
 const ATTEMPTS: u32 = 5;
-/// Between two events of the stream that goes on meanwhile.
+/// The time between two of the events that continue during the outage.
 const STREAM_PACE: Duration = Duration::from_millis(50);
-/// What happens while it is switched off.
-const WHILE_OFF: [&str; 6] = [
+/// The events that occur while the subscription is disabled.
+const WHILE_DISABLED: [&str; 6] = [
     "COMMENT_CREATED",
     "TODO_MOVED",
     "TODO_CHECKLIST_ITEM_DONE_STATUS_UPDATED",
@@ -24,20 +24,20 @@ const WHILE_OFF: [&str; 6] = [
     "TAG_CREATED",
     "TODO_CHECKLIST_DELETED",
 ];
-/// Between two looks at what only the API tells.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// The time between two requests for a state that only the API shows.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// How things stand at the end of the outage.
+/// The state at the end of the outage.
 pub(super) struct Outage {
-    /// The subscription that is switched off.
+    /// The subscription that is disabled.
     pub(super) subscription: String,
-    /// The delivery whose attempts are used up.
+    /// The delivery that is exhausted.
     pub(super) exhausted: Delivery,
-    /// The events that are held for it, oldest first.
+    /// The events whose deliveries are held, oldest first.
     pub(super) held: Vec<Submitted>,
 }
 
-/// What happened to others between two attempts of the one in trouble.
+/// The deliveries to the other receivers between two attempts of the failing one.
 #[derive(Default)]
 struct Meanwhile {
     events: usize,
@@ -46,22 +46,23 @@ struct Meanwhile {
 }
 
 impl Story {
-    /// Chapter 2: chat answers 503 until it is switched off; all others go on, and what is for chat is held.
-    pub(super) async fn tell_of_the_outage(&mut self) -> anyhow::Result<Outage> {
+    /// Shows chapter 2: chat answers 503 until it is disabled. The others continue, and deliveries to chat are held.
+    pub(super) async fn show_outage(&mut self) -> anyhow::Result<Outage> {
         self.page.chapter("2. A receiver breaks: chat answers 503 to everything");
         self.receivers.chat.break_down();
         let since = self.submitted.len();
-        let first = self.tell_of_the_attempts().await?;
-        let subscription = self.see_it_switched_off().await?;
-        self.page.say("  More events come in. The others get theirs; chat's are held:\n");
-        self.tell_of_events_while_off().await?;
+        let first = self.show_attempts().await?;
+        let subscription = self.wait_and_show_disabled().await?;
+        self.page
+            .say("  More events arrive. The other receivers get theirs; the deliveries to chat are held:\n");
+        self.show_events_while_disabled().await?;
         let outage = self.check_what_is_held(subscription, &first, since).await?;
         sleep(PAUSE).await;
         Ok(outage)
     }
 
-    /// A first event for chat, its attempts as they come, and a stream of other events between them.
-    async fn tell_of_the_attempts(&mut self) -> anyhow::Result<Submitted> {
+    /// Shows the attempts of a first event for chat, and other events between them.
+    async fn show_attempts(&mut self) -> anyhow::Result<Submitted> {
         let event = self.next_event().of_type("COMMENT_CREATED");
         let first = self.submit(event).await?;
         let second = self.next_event().of_type("COMMENT_UPDATED");
@@ -76,7 +77,7 @@ impl Story {
             if !is_first {
                 let asks = paint(STRONG, event.event_type);
                 self.page.say(format_args!(
-                    "             two failures in a row: now only {asks} is tried, the others wait for its success"
+                    "             two failures in a row: only {asks} is retried, the others wait until it succeeds"
                 ));
             }
             if is_first && arrival.attempt == ATTEMPTS {
@@ -86,14 +87,14 @@ impl Story {
         Ok(first)
     }
 
-    /// The request that chat refused after `told` others, letting other things happen until it comes.
+    /// Returns the next request that chat refused after `told` others. Other events continue until it arrives.
     async fn refused(
         &mut self,
         first: &Submitted,
         told: usize,
         meanwhile: &mut Meanwhile,
     ) -> anyhow::Result<Arrival> {
-        let patience = self.clock.instant() + PATIENCE;
+        let patience = self.clock.instant() + TIMEOUT;
         let ledger = self.ledger.clone();
         let is_it = |arrival: &Arrival| arrival.receiver == "chat" && !arrival.is_taken();
         while self.clock.instant() < patience {
@@ -107,11 +108,11 @@ impl Story {
         anyhow::bail!(
             "{} was attempted {told} times, and then not again within {} s",
             first.event.event_type,
-            PATIENCE.as_secs()
+            TIMEOUT.as_secs()
         )
     }
 
-    /// Waits until everyone but chat has the event.
+    /// Waits until every matching receiver except chat has the event.
     async fn follow_the_others(&mut self, one: &Submitted) -> anyhow::Result<Meanwhile> {
         let mut seen = Meanwhile { events: 1, ..Meanwhile::default() };
         for receiver in one.event.wanted_by().into_iter().filter(|receiver| *receiver != "chat") {
@@ -138,40 +139,40 @@ impl Story {
         Ok(format!("{line}{}", paint(FAINT, meanwhile.in_words())))
     }
 
-    async fn see_it_switched_off(&self) -> anyhow::Result<Subscription> {
-        let subscription = self.switched_off().await?;
+    async fn wait_and_show_disabled(&self) -> anyhow::Result<Subscription> {
+        let subscription = self.wait_until_disabled().await?;
         let reason = subscription.disabled_reason.as_deref().unwrap_or("nothing");
-        ensure!(reason == "exhausted", "chat is switched off because of {reason}, not of exhausted attempts");
+        ensure!(reason == "exhausted", "chat is disabled because of {reason}, expected exhausted");
         self.page.say(format_args!(
             "\n  After {ATTEMPTS} attempts {} (disabled_reason: {reason}).",
-            paint(BAD, "chat is switched off")
+            paint(BAD, "chat is disabled")
         ));
         Ok(subscription)
     }
 
-    /// The subscription of chat once it is switched off, which follows its last answer.
-    async fn switched_off(&self) -> anyhow::Result<Subscription> {
-        let patience = self.clock.instant() + PATIENCE;
+    /// Waits until the subscription of chat is disabled, which follows its last response.
+    async fn wait_until_disabled(&self) -> anyhow::Result<Subscription> {
+        let patience = self.clock.instant() + TIMEOUT;
         loop {
             let subscription = self.api.subscription("chat").await?;
             if !subscription.enabled {
                 return Ok(subscription);
             }
-            ensure!(self.clock.instant() < patience, "chat is not switched off after {ATTEMPTS} attempts");
-            sleep(LOOK_EVERY).await;
+            ensure!(self.clock.instant() < patience, "chat is not disabled after {ATTEMPTS} attempts");
+            sleep(POLL_INTERVAL).await;
         }
     }
 
-    async fn tell_of_events_while_off(&mut self) -> anyhow::Result<()> {
+    async fn show_events_while_disabled(&mut self) -> anyhow::Result<()> {
         self.page.say(paint(FAINT, head()));
-        for event_type in WHILE_OFF {
+        for event_type in WHILE_DISABLED {
             let event = self.next_event().of_type(event_type);
-            self.tell_of(event, Some("chat")).await?;
+            self.show_delivery(event, Some("chat")).await?;
         }
         Ok(())
     }
 
-    /// Exactly one delivery has used up its attempts; every other one since then is held and has spent at most one.
+    /// Checks that exactly one delivery is exhausted, and that every later one is held after at most one attempt.
     async fn check_what_is_held(
         &self,
         subscription: Subscription,
@@ -191,7 +192,7 @@ impl Story {
         check_held(&held, &expected)?;
         let spent: usize = held.iter().map(|delivery| delivery.attempts.len()).sum();
         self.page.say(format_args!(
-            "\n  {} for chat, in the order of their events; {} spent on them. 1 is exhausted, nothing is lost.",
+            "\n  {} for chat, after {}, in the order of their events. 1 is exhausted, none is lost.",
             paint(WAITING, format_args!("{} held", held.len())),
             count(spent, "attempt"),
         ));
@@ -204,13 +205,13 @@ fn check_held(held: &[Delivery], expected: &[Submitted]) -> anyhow::Result<()> {
     let wanted: BTreeSet<_> = expected.iter().map(|one| one.id.as_str()).collect();
     ensure!(
         found == wanted && held.len() == expected.len(),
-        "{} deliveries are held, not the {} that came since: found {found:?}, expected {wanted:?}",
+        "{} deliveries are held, expected {}: found {found:?}, expected {wanted:?}",
         held.len(),
         expected.len()
     );
     let spent = held.iter().find(|delivery| delivery.attempts.len() > 1);
     spent.map_or(Ok(()), |delivery| {
-        Err(anyhow::anyhow!("a delivery that should wait has spent more than one attempt: {delivery:?}"))
+        Err(anyhow::anyhow!("a held delivery has more than one attempt: {delivery:?}"))
     })
 }
 
@@ -226,6 +227,6 @@ impl Meanwhile {
             return String::new();
         }
         let (events, deliveries) = (count(self.events, "event"), self.deliveries);
-        format!("   meanwhile {events}: {deliveries} to the others, at most {}", ms(self.slowest))
+        format!("   meanwhile {events}: {deliveries} to the others, within {}", ms(self.slowest))
     }
 }

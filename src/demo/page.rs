@@ -1,4 +1,4 @@
-//! How the account looks: at most 110 columns, colour only where a terminal shows it.
+//! The output of the demo: at most 110 columns, with colour only on a terminal.
 
 use std::fmt::Display;
 use std::io::Write as _;
@@ -8,37 +8,37 @@ use anstyle::{AnsiColor, Style};
 
 use super::receiver::{Arrival, Ledger};
 
-/// What went well.
+/// Success.
 pub(super) const GOOD: Style = AnsiColor::Green.on_default();
-/// What failed.
+/// Failure.
 pub(super) const BAD: Style = AnsiColor::Red.on_default();
-/// What waits.
+/// Waiting.
 pub(super) const WAITING: Style = AnsiColor::Yellow.on_default();
-/// What is beside the point.
+/// Less important text.
 pub(super) const FAINT: Style = Style::new().dimmed();
-/// What a line is about.
+/// The subject of a line.
 pub(super) const STRONG: Style = Style::new().bold();
 
 const COLUMNS: usize = 104;
 
-/// Where the account is told.
+/// The destination of the output.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Page {
     is_silent: bool,
 }
 
 impl Page {
-    /// Standard output.
+    /// Returns a page that prints to standard output.
     pub(super) const fn new() -> Self {
         Self { is_silent: false }
     }
 
-    /// Nowhere: the result alone is wanted.
+    /// Returns a page that prints nothing, for JSON output.
     pub(super) const fn silent() -> Self {
         Self { is_silent: true }
     }
 
-    /// Tells a line. That its reader has gone away is no reason to stop.
+    /// Prints a line. Errors are ignored, because the demo continues when its output is closed.
     pub(super) fn say(self, line: impl Display) {
         if self.is_silent {
             return;
@@ -47,32 +47,32 @@ impl Page {
         let _ = writeln!(out, "{line}").and_then(|()| out.flush());
     }
 
-    /// Begins a chapter.
+    /// Prints the heading of a chapter.
     pub(super) fn chapter(self, title: &str) {
         let rule = "─".repeat(COLUMNS.saturating_sub(title.chars().count() + 4));
         self.say(format_args!("\n{}\n", paint(STRONG, format_args!("── {title} {rule}"))));
     }
 
-    /// Says where to go from here.
+    /// Prints what to try next.
     pub(super) fn next_steps(self) {
         self.say(format_args!(
             "\nWhat to try next:\n\n{}",
             steps(
                 "http://127.0.0.1:8740",
-                "cargo run --release                                the daemon, with config.toml"
+                "cargo run --release                                run the daemon with config.toml"
             )
         ));
     }
 
-    /// Says how to reach what goes on running.
+    /// Prints how to reach the running daemon.
     pub(super) fn still_running(self, url: &str) {
         self.say(format_args!(
-            "\nStill running at {url}; what arrives is shown here. Ctrl-C ends it. Try:\n\n{}",
+            "\nThe daemon is running at {url}. Requests to its receivers are shown here. Press Ctrl-C to stop. Try:\n\n{}",
             steps(url, &format!("curl {url}/v1/subscriptions"))
         ));
     }
 
-    /// Tells of every arrival after the first `shown`, for as long as receivers receive.
+    /// Prints every arrival after the first `shown`, while the receivers run.
     pub(super) async fn follow(self, ledger: &Ledger, mut shown: usize) {
         while let Some(arrival) = ledger.nth(shown).await {
             self.say(arrived(&arrival));
@@ -90,7 +90,7 @@ fn arrived(arrival: &Arrival) -> String {
 fn steps(url: &str, first: &str) -> String {
     format!(
         "  {first}\n  \
-         cargo run --release -- listen --port 9000          a receiver that prints what it gets\n  \
+         cargo run --release -- listen --port 9000          run a receiver that prints requests\n  \
          curl {url}/v1/subscriptions -H 'Content-Type: application/json' \\\n       \
          -d '{{\"url\":\"http://127.0.0.1:9000/\",\"events\":[\"TODO_*\"],\"projects\":[\"website\"]}}'\n  \
          cargo run --release -- send --server {url} \\\n       \
@@ -99,17 +99,17 @@ fn steps(url: &str, first: &str) -> String {
     )
 }
 
-/// The text in a style, as a terminal understands it; [`Page::say`] takes the style out for everything else.
+/// Returns the text with the escape codes of a style. [`Page::say`] removes them if the output is not a terminal.
 pub(super) fn paint(style: Style, text: impl Display) -> String {
     format!("{style}{text}{style:#}")
 }
 
-/// `0.8 ms`, `12.3 ms`.
+/// Formats a duration as `0.8 ms` or `12.3 ms`.
 pub(super) fn ms(duration: Duration) -> String {
     format!("{:.1} ms", duration.as_secs_f64() * 1000.0)
 }
 
-/// `1 event`, `2 events`, `2 deliveries`.
+/// Formats a count as `1 event`, `2 events` or `2 deliveries`.
 pub(super) fn count(number: usize, noun: &str) -> String {
     match (number, noun.strip_suffix('y')) {
         (1, _) => format!("1 {noun}"),
@@ -118,7 +118,7 @@ pub(super) fn count(number: usize, noun: &str) -> String {
     }
 }
 
-/// The text in lines of so many columns, broken wherever they end.
+/// Splits the text into lines of the given number of columns, without regard to words.
 pub(super) fn wrap(text: &str, columns: usize) -> Vec<String> {
     let letters: Vec<char> = text.chars().collect();
     letters.chunks(columns.max(1)).map(|line| line.iter().collect()).collect()
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_and_widths() {
+    fn durations_counts_and_lines_are_formatted() {
         assert_eq!(ms(Duration::from_micros(1_250)), "1.2 ms");
         for (number, noun, expected) in
             [(1, "event", "1 event"), (0, "event", "0 events"), (2, "delivery", "2 deliveries")]

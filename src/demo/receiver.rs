@@ -1,4 +1,4 @@
-//! The demo's receivers: they verify signatures, note what came and when, and answer as they are told to.
+//! The demo's receivers: they verify signatures, record requests, and answer 200, or 503 while broken.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -20,40 +20,40 @@ use crate::model::secret::{Secret, Verifier};
 use crate::model::time::Clock;
 use crate::rules::signature::{self, SignatureHeaders};
 
-/// How long the demo waits for anything before it says that it has failed.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the demo waits for a result before it fails.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A request that came to a receiver.
+/// A request to a receiver.
 #[derive(Clone, Debug)]
 pub(super) struct Arrival {
-    /// Whose.
+    /// The name of the receiver.
     pub(super) receiver: &'static str,
-    /// `webhook-id`.
+    /// The event id in `webhook-id`.
     pub(super) event: String,
-    /// `postrider-attempt`.
+    /// The attempt number in `postrider-attempt`.
     pub(super) attempt: u32,
-    /// Whether it delivers an event; else it is a health check.
+    /// Whether the request is a delivery and not a health check.
     pub(super) is_delivery: bool,
-    /// When its body was there.
+    /// When its body was complete.
     pub(super) at: Instant,
-    /// What it was answered with.
+    /// The status of the response.
     pub(super) status: StatusCode,
-    /// All its headers.
+    /// The headers of the request.
     pub(super) headers: HeaderMap,
-    /// Its body.
+    /// The body of the request.
     pub(super) body: Bytes,
-    /// Why it was not believed, if so.
+    /// Why the signature is invalid, if it is.
     refusal: Option<String>,
 }
 
 impl Arrival {
-    /// Whether the receiver took it.
+    /// Returns whether the receiver accepted the request.
     pub(super) fn is_taken(&self) -> bool {
         self.status.is_success()
     }
 }
 
-/// What all receivers got, in the order in which it came.
+/// The requests to all receivers, in the order of arrival.
 #[derive(Clone, Debug)]
 pub(super) struct Ledger(Arc<watch::Sender<Vec<Arrival>>>);
 
@@ -64,26 +64,26 @@ impl Default for Ledger {
 }
 
 impl Ledger {
-    /// How many requests there were so far.
+    /// Returns the number of requests so far.
     pub(super) fn len(&self) -> usize {
         self.0.borrow().len()
     }
 
-    /// The requests so far that fit.
+    /// Returns the requests so far that fit.
     pub(super) fn all(&self, fits: impl Fn(&Arrival) -> bool) -> Vec<Arrival> {
         self.0.borrow().iter().filter(|arrival| fits(arrival)).cloned().collect()
     }
 
-    /// The request with that many before it, once it is there; none if nothing comes any more.
+    /// Waits for the request at this position, from 0. Returns none if the receivers have stopped.
     pub(super) async fn nth(&self, before: usize) -> Option<Arrival> {
         let mut seen = self.0.subscribe();
         seen.wait_for(|all| all.len() > before).await.ok()?.get(before).cloned()
     }
 
-    /// The first `count` requests that fit, in order, once that many are there.
+    /// Waits for `count` requests that fit, and returns them in order.
     ///
     /// # Errors
-    /// When they do not come in [`PATIENCE`], naming `what`, and when any receiver was not to believe a request.
+    /// The requests do not arrive within [`TIMEOUT`], or a request has an invalid signature. The error names `what`.
     pub(super) async fn wait(
         &self,
         count: usize,
@@ -94,12 +94,12 @@ impl Ledger {
         let is_there = |all: &Vec<Arrival>| {
             all.iter().any(|one| one.refusal.is_some()) || all.iter().filter(|one| fits(one)).count() >= count
         };
-        let waited = tokio::time::timeout(PATIENCE, seen.wait_for(is_there)).await;
+        let waited = tokio::time::timeout(TIMEOUT, seen.wait_for(is_there)).await;
         let all =
-            waited.with_context(|| format!("{what} did not arrive within {} s", PATIENCE.as_secs()))??;
+            waited.with_context(|| format!("{what} did not arrive within {} s", TIMEOUT.as_secs()))??;
         if let Some((name, refusal)) = all.iter().find_map(|one| Some((one.receiver, one.refusal.as_ref()?)))
         {
-            bail!("{name} does not believe a request: {refusal}");
+            bail!("{name} received a request with an invalid signature: {refusal}");
         }
         Ok(all.iter().filter(|one| fits(one)).take(count).cloned().collect())
     }
@@ -109,67 +109,74 @@ impl Ledger {
     }
 }
 
-/// The three receivers, which serve until they are dropped.
+/// The three receivers. Dropping them stops them.
 #[derive(Debug)]
 pub(super) struct Receivers {
-    /// Records.
+    /// Receives record events.
     pub(super) crm: Receiver,
-    /// Everything of some projects.
+    /// Receives every event of some projects.
     pub(super) warehouse: Receiver,
-    /// Comments and checklists; the one that breaks.
+    /// Receives comments and checklists, and breaks during the demo.
     pub(super) chat: Receiver,
 }
 
 impl Receivers {
-    /// Starts them on ports that the system chooses.
+    /// Starts the receivers on free ports.
     pub(super) async fn start(secret: &Secret, clock: &Clock, ledger: &Ledger) -> anyhow::Result<Self> {
         let [crm, warehouse, chat] = RECEIVERS.map(|name| {
             let (clock, ledger) = (clock.clone(), ledger.clone());
             let (secret, verifier) = (secret.clone(), Verifier::Secret(secret.clone()));
-            Receiver::start(Ears { name, secret, verifier, clock, ledger, is_broken: AtomicBool::new(false) })
+            Receiver::start(HandlerState {
+                name,
+                secret,
+                verifier,
+                clock,
+                ledger,
+                is_broken: AtomicBool::new(false),
+            })
         });
         Ok(Self { crm: crm.await?, warehouse: warehouse.await?, chat: chat.await? })
     }
 }
 
-/// One receiver.
+/// A running receiver.
 #[derive(Debug)]
 pub(super) struct Receiver {
-    ears: Arc<Ears>,
+    state: Arc<HandlerState>,
     url: String,
     _serving: JoinSet<std::io::Result<()>>,
 }
 
 impl Receiver {
-    async fn start(ears: Ears) -> anyhow::Result<Self> {
+    async fn start(state: HandlerState) -> anyhow::Result<Self> {
         let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
         let listener = bound.context("failed to listen on 127.0.0.1 for a receiver")?;
-        let url = format!("http://{}/{}", listener.local_addr()?, ears.name);
-        let ears = Arc::new(ears);
-        let router = Router::new().fallback(receive).with_state(Arc::clone(&ears));
+        let url = format!("http://{}/{}", listener.local_addr()?, state.name);
+        let state = Arc::new(state);
+        let router = Router::new().fallback(receive).with_state(Arc::clone(&state));
         let mut serving = JoinSet::new();
         serving.spawn(async move { axum::serve(listener, router).await });
-        Ok(Self { ears, url, _serving: serving })
+        Ok(Self { state, url, _serving: serving })
     }
 
-    /// Where it listens.
+    /// Returns the URL of the receiver.
     pub(super) fn url(&self) -> String {
         self.url.clone()
     }
 
-    /// From now on it answers 503 to all.
+    /// Makes the receiver answer 503 to every request.
     pub(super) fn break_down(&self) {
-        self.ears.is_broken.store(true, Ordering::Relaxed);
+        self.state.is_broken.store(true, Ordering::Relaxed);
     }
 
-    /// From now on it takes what it gets.
-    pub(super) fn mend(&self) {
-        self.ears.is_broken.store(false, Ordering::Relaxed);
+    /// Makes the receiver accept requests again.
+    pub(super) fn repair(&self) {
+        self.state.is_broken.store(false, Ordering::Relaxed);
     }
 }
 
 #[derive(Debug)]
-struct Ears {
+struct HandlerState {
     name: &'static str,
     secret: Secret,
     verifier: Verifier,
@@ -178,16 +185,16 @@ struct Ears {
     is_broken: AtomicBool,
 }
 
-async fn receive(State(ears): State<Arc<Ears>>, headers: HeaderMap, body: Bytes) -> StatusCode {
-    let at = ears.clock.instant();
-    let refusal = ears.verify(&headers, &body).err();
-    let status = match (&refusal, ears.is_broken.load(Ordering::Relaxed)) {
+async fn receive(State(state): State<Arc<HandlerState>>, headers: HeaderMap, body: Bytes) -> StatusCode {
+    let at = state.clock.instant();
+    let refusal = state.verify(&headers, &body).err();
+    let status = match (&refusal, state.is_broken.load(Ordering::Relaxed)) {
         (Some(_), _) => StatusCode::UNAUTHORIZED,
         (None, true) => StatusCode::SERVICE_UNAVAILABLE,
         (None, false) => StatusCode::OK,
     };
-    ears.ledger.note(Arrival {
-        receiver: ears.name,
+    state.ledger.note(Arrival {
+        receiver: state.name,
         event: header(&headers, "webhook-id").to_owned(),
         attempt: header(&headers, "postrider-attempt").parse().unwrap_or_default(),
         is_delivery: headers.contains_key("postrider-delivery-id"),
@@ -200,8 +207,8 @@ async fn receive(State(ears): State<Arc<Ears>>, headers: HeaderMap, body: Bytes)
     status
 }
 
-impl Ears {
-    /// Checks the Standard Webhooks signature, and Blue's where it is due.
+impl HandlerState {
+    /// Verifies the Standard Webhooks signature, and for chat also the one of Blue's format.
     fn verify(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), String> {
         let signed = SignatureHeaders {
             id: header(headers, "webhook-id"),
@@ -218,7 +225,7 @@ impl Ears {
     }
 }
 
-/// The header as text; empty if there is none.
+/// Returns the header as text, or an empty text if it is missing.
 pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }

@@ -1,7 +1,6 @@
-//! What happens in the demo: the events of two companies, and who is meant to be told of each.
+//! The sample events of two companies, and the receivers that each event must reach.
 //!
-//! Who wants what is written here a second time, in plain words of its own, so that the demo does not take the
-//! daemon's word for it.
+//! The matching rules of the demo's config are written here a second time, so that the demo can check the daemon.
 
 use serde_json::{Value, json};
 
@@ -70,41 +69,41 @@ const TITLES: [&str; 7] = [
 ];
 const COLORS: [&str; 3] = ["#2f80ed", "#27ae60", "#eb5757"];
 
-/// Something that happens.
+/// A sample event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Happening {
+pub(super) struct SampleEvent {
     number: usize,
-    /// What.
+    /// The event type.
     pub(super) event_type: &'static str,
     company: &'static str,
     project: &'static str,
 }
 
-/// What happens as the `number`th thing: every type comes up in turn, and in time every type in every project.
-pub(super) fn event(number: usize) -> Happening {
+/// Returns the sample event with this number. The types take turns, so that every type occurs in every project.
+pub(super) fn event(number: usize) -> SampleEvent {
     let turn = |len: usize| number % len;
     let event_type = TYPES.get(turn(TYPES.len())).copied().unwrap_or_default();
     let (company, project) = PLACES.get(turn(PLACES.len())).copied().unwrap_or_default();
-    Happening { number, event_type, company, project }
+    SampleEvent { number, event_type, company, project }
 }
 
-impl Happening {
-    /// The same, as something else.
+impl SampleEvent {
+    /// Returns the event with another type.
     pub(super) const fn of_type(self, event_type: &'static str) -> Self {
         Self { event_type, ..self }
     }
 
-    /// `acme/website`.
+    /// Returns the company and the project, such as `acme/website`.
     pub(super) fn place(self) -> String {
         format!("{}/{}", self.company, self.project)
     }
 
-    /// Who is meant to be told of it, in the order of their columns.
+    /// Returns the receivers that the event must reach, in the order of their columns.
     pub(super) fn wanted_by(self) -> Vec<&'static str> {
         RECEIVERS.into_iter().filter(|receiver| self.is_for(receiver)).collect()
     }
 
-    /// Whether the receiver is meant to be told of it.
+    /// Returns whether the event must reach the receiver.
     pub(super) fn is_for(self, receiver: &str) -> bool {
         match receiver {
             "crm" => {
@@ -120,7 +119,7 @@ impl Happening {
         }
     }
 
-    /// The event as it is submitted.
+    /// Returns the event as it is submitted.
     pub(super) fn to_json(self) -> Value {
         json!({
             "id": format!("demo-{:04}", self.number),
@@ -131,7 +130,7 @@ impl Happening {
         })
     }
 
-    /// The whole entity before and after, as Blue sends it.
+    /// Returns the entity before and after the event, in the form of Blue's webhooks.
     fn data(self) -> Value {
         let (before, after) = (self.entity(self.number), self.entity(self.number + 1));
         if self.event_type.ends_with("_CREATED") {
@@ -170,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_type_comes_up_and_in_time_in_every_project() {
+    fn every_type_occurs_in_every_project() {
         let first: BTreeSet<_> = (0..37).map(|number| event(number).event_type).collect();
         assert_eq!(first, TYPES.into_iter().collect());
         let all: BTreeSet<_> =

@@ -8,57 +8,57 @@ use tokio::time::{Instant, sleep};
 use super::api::Api;
 use super::page::{FAINT, GOOD, Page, STRONG, WAITING, ms, paint, wrap};
 use super::receiver::{Arrival, Ledger, Receivers, header};
-use super::script::{self, Happening, RECEIVERS, TYPES};
+use super::script::{self, RECEIVERS, SampleEvent, TYPES};
 use crate::model::time::Clock;
 
-/// Between two events, so that they can be read.
-const PACE: Duration = Duration::from_millis(130);
-/// Between two thoughts.
+/// The time between two events, so that a person can read them.
+const EVENT_INTERVAL: Duration = Duration::from_millis(130);
+/// The time between two parts.
 pub(super) const PAUSE: Duration = Duration::from_millis(700);
 
 const BODY_COLUMNS: usize = 104;
 
-const LEGEND: &str = "  In each column: how long after its submission the event was there, or the first reason why it is not wanted
-  there (POST /v1/match): the subscription's `events` or its `projects` do not include it.";
+const LEGEND: &str = "  Each column shows the time from the submission to the arrival, or the first reason why the subscription does
+  not match (POST /v1/match): its `events` or its `projects` do not include the event.";
 
-/// An event that was accepted.
+/// An accepted event.
 #[derive(Clone, Debug)]
 pub(super) struct Submitted {
-    /// The id that the daemon gave it.
+    /// The id from the daemon.
     pub(super) id: String,
-    /// What was submitted.
-    pub(super) event: Happening,
-    /// The moment before it was.
+    /// The submitted event.
+    pub(super) event: SampleEvent,
+    /// The time just before the submission.
     pub(super) sent_at: Instant,
 }
 
-/// What became of an event for one receiver, in its column.
+/// The result of an event for one receiver, shown in its column.
 enum Cell {
-    /// It was there after so long.
+    /// The event arrived after this time.
     After(Duration),
-    /// It is not wanted there, because of its `events` or its `projects`.
+    /// The subscription does not match the event, for this reason.
     Unwanted(String),
-    /// It is kept until the receiver is back.
+    /// The delivery is held until the subscription is enabled.
     Held,
 }
 
-/// The story being told.
+/// The state of the running demo.
 pub(super) struct Story {
     pub(super) page: Page,
     pub(super) clock: Clock,
     pub(super) api: Api,
     pub(super) receivers: Receivers,
     pub(super) ledger: Ledger,
-    /// Everything accepted, oldest first.
+    /// All accepted events, oldest first.
     pub(super) submitted: Vec<Submitted>,
-    /// How long deliveries took that did not have to wait for their receiver.
-    pub(super) straight: Vec<Duration>,
+    /// The latencies of the deliveries that did not have to wait for their receiver.
+    pub(super) undelayed: Vec<Duration>,
     begun: Instant,
     next: usize,
 }
 
 impl Story {
-    /// A story of which nothing has been told.
+    /// Returns the state at the start of the demo.
     pub(super) fn new(page: Page, clock: Clock, api: Api, receivers: Receivers, ledger: Ledger) -> Self {
         let begun = clock.instant();
         Self {
@@ -68,30 +68,27 @@ impl Story {
             receivers,
             ledger,
             submitted: Vec::new(),
-            straight: Vec::new(),
+            undelayed: Vec::new(),
             begun,
             next: 0,
         }
     }
 
-    /// How long it has been going on.
+    /// Returns the time since the start.
     pub(super) fn elapsed(&self) -> Duration {
         self.clock.instant() - self.begun
     }
 
-    /// The receivers, once it is over.
+    /// Returns the receivers at the end.
     pub(super) fn into_receivers(self) -> Receivers {
         self.receivers
     }
 
-    /// Shows who wants what.
+    /// Shows the subscriptions.
     pub(super) async fn introduce(&self) -> anyhow::Result<()> {
         let subscriptions = self.api.subscriptions().await?;
         let names: Vec<_> = subscriptions.iter().map(|one| one.name.as_str()).collect();
-        ensure!(
-            names == RECEIVERS,
-            "the subscriptions are {names:?}, not those of the config, {RECEIVERS:?}"
-        );
+        ensure!(names == RECEIVERS, "the subscriptions are {names:?}, expected {RECEIVERS:?}");
         let page = self.page;
         page.say(format_args!(
             "Postrider {}: a fresh daemon, and three subscriptions from its config file.\n",
@@ -108,13 +105,13 @@ impl Story {
         Ok(())
     }
 
-    /// Chapter 1: one event of each type; who got it, how soon, and why the others did not.
-    pub(super) async fn tell_of_matching(&mut self) -> anyhow::Result<()> {
-        self.page.chapter("1. Every event goes to exactly those who want it");
+    /// Shows chapter 1: an event of each type, the latency to each receiver, and why the others do not match.
+    pub(super) async fn show_matching(&mut self) -> anyhow::Result<()> {
+        self.page.chapter("1. Every event goes to exactly the matching subscriptions");
         self.page.say(format_args!("{LEGEND}\n\n{}", paint(FAINT, head())));
         for _ in TYPES {
             let event = self.next_event();
-            self.tell_of(event, None).await?;
+            self.show_delivery(event, None).await?;
         }
         self.show_a_request()?;
         self.repeat_the_first().await?;
@@ -122,20 +119,20 @@ impl Story {
         Ok(())
     }
 
-    /// What happens next.
-    pub(super) fn next_event(&mut self) -> Happening {
+    /// Returns the next sample event.
+    pub(super) fn next_event(&mut self) -> SampleEvent {
         self.next += 1;
         script::event(self.next - 1)
     }
 
-    /// Submits an event, and checks that it is on its way to as many as want it.
-    pub(super) async fn submit(&mut self, event: Happening) -> anyhow::Result<Submitted> {
+    /// Submits an event and checks the number of matching subscriptions.
+    pub(super) async fn submit(&mut self, event: SampleEvent) -> anyhow::Result<Submitted> {
         let sent_at = self.clock.instant();
         let accepted = self.api.submit(&event.to_json()).await?;
         let (wanted, place) = (event.wanted_by().len(), event.place());
         ensure!(
             accepted.matched == wanted && !accepted.duplicate,
-            "{} of {place} was accepted as {accepted:?}: expected a new event that {wanted} want",
+            "{} of {place} was accepted as {accepted:?}: expected a new event that matches {wanted} subscriptions",
             event.event_type
         );
         let submitted = Submitted { id: accepted.id, event, sent_at };
@@ -143,7 +140,7 @@ impl Story {
         Ok(submitted)
     }
 
-    /// How long the event took to the receiver, once it is there.
+    /// Waits until the event arrives at the receiver, and returns the latency.
     pub(super) async fn delivered(&mut self, one: &Submitted, receiver: &str) -> anyhow::Result<Duration> {
         let what = format!("{} ({}) for {receiver}", one.event.event_type, one.id);
         let is_it = |arrival: &Arrival| arrival.receiver == receiver && arrival.event == one.id;
@@ -151,13 +148,16 @@ impl Story {
         let arrival = arrivals.first().context("nothing arrived")?;
         ensure!(arrival.is_taken(), "{what} was answered with {}", arrival.status);
         let took = arrival.at - one.sent_at;
-        self.straight.push(took);
+        self.undelayed.push(took);
         Ok(took)
     }
 
-    /// Submits an event and follows it to everyone who wants it but `away`, for whom it is held; tells why the
-    /// others do not get it.
-    pub(super) async fn tell_of(&mut self, event: Happening, away: Option<&str>) -> anyhow::Result<()> {
+    /// Submits an event, waits until every matching receiver except `away` has it, and shows the result.
+    pub(super) async fn show_delivery(
+        &mut self,
+        event: SampleEvent,
+        away: Option<&str>,
+    ) -> anyhow::Result<()> {
         let reasons = self.reasons(event).await?;
         let one = self.submit(event).await?;
         let mut cells = Vec::new();
@@ -169,17 +169,17 @@ impl Story {
             });
         }
         self.page.say(row(event, &cells));
-        sleep(PACE).await;
+        sleep(EVENT_INTERVAL).await;
         Ok(())
     }
 
-    /// Why each receiver will not get the event, by `POST /v1/match`; none for those that will.
-    async fn reasons(&self, event: Happening) -> anyhow::Result<Vec<Option<String>>> {
+    /// Returns for each receiver why it does not match the event, from `POST /v1/match`; none if it matches.
+    async fn reasons(&self, event: SampleEvent) -> anyhow::Result<Vec<Option<String>>> {
         let explained = self.api.explain(&event.to_json()).await?;
         let mut reasons = Vec::new();
         for receiver in RECEIVERS {
             let one = explained.iter().find(|one| one.name == receiver);
-            let one = one.with_context(|| format!("/v1/match does not speak of {receiver}"))?;
+            let one = one.with_context(|| format!("/v1/match does not contain {receiver}"))?;
             ensure!(
                 one.matches == event.is_for(receiver) && one.matches == one.reason.is_none(),
                 "/v1/match is wrong about {} of {} for {receiver}: {one:?}",
@@ -191,11 +191,11 @@ impl Story {
         Ok(reasons)
     }
 
-    /// Shows the first request to crm as it came.
+    /// Shows the first request to crm.
     fn show_a_request(&self) -> anyhow::Result<()> {
         let to_crm = self.ledger.all(|arrival| arrival.receiver == "crm");
         let first = to_crm.first().context("nothing has arrived at crm")?;
-        self.page.say("\n  The first of these requests, as crm got it and verified its signature:\n");
+        self.page.say("\n  The first request to crm, with a verified signature:\n");
         for name in ["webhook-id", "webhook-timestamp", "webhook-signature", "postrider-delivery-id"] {
             let value = header(&first.headers, name);
             self.page.say(format_args!("    {} {value}", paint(FAINT, format_args!("{name}:"))));
@@ -206,7 +206,7 @@ impl Story {
         Ok(())
     }
 
-    /// Submits the first event again: the same id within the dedup window is the same event.
+    /// Submits the first event again and checks that it is a duplicate.
     async fn repeat_the_first(&self) -> anyhow::Result<()> {
         let first = self.submitted.first().context("nothing was submitted")?;
         let again = self.api.submit(&first.event.to_json()).await?;
@@ -216,20 +216,20 @@ impl Story {
             first.id
         );
         self.page.say(format_args!(
-            "\n  The first event once more, with the same id of its sender: {}, delivered nothing again.",
+            "\n  The first event, submitted again with the same id: {}, not delivered again.",
             paint(STRONG, "a duplicate")
         ));
         Ok(())
     }
 }
 
-/// The columns of [`row`].
+/// Returns the headings of the columns of [`row`].
 pub(super) fn head() -> String {
     format!("  {:<42}{:<19}{:<12}{:<12}{}", "event", "of", "crm", "warehouse", "chat")
 }
 
-/// An event and what became of it for each receiver.
-fn row(event: Happening, cells: &[Cell]) -> String {
+/// Returns the line of an event with its result for each receiver.
+fn row(event: SampleEvent, cells: &[Cell]) -> String {
     const WIDTHS: [usize; RECEIVERS.len()] = [12, 12, 0];
     let cells: Vec<_> = cells.iter().zip(WIDTHS).map(|(cell, width)| cell.to_column(width)).collect();
     format!("  {:<42}{:<19}{}", event.event_type, event.place(), cells.concat())

@@ -1,4 +1,4 @@
-//! The end: what was wanted, what arrived, and how soon.
+//! The summary of the demo: expected and delivered events, and latencies.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::page::{FAINT, GOOD, STRONG, ms, paint};
-use super::receiver::{Arrival, PATIENCE};
+use super::receiver::{Arrival, TIMEOUT};
 use super::script::RECEIVERS;
 use super::story::Story;
 
-/// Between two looks at the log while it settles.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// The time between two requests while deliveries finish.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// What became of everything.
+/// The summary of all deliveries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Tally {
     events: usize,
@@ -24,11 +24,11 @@ pub(super) struct Tally {
     receivers: Vec<Count>,
     p50: Duration,
     p99: Duration,
-    straight: usize,
+    undelayed: usize,
     elapsed: Duration,
 }
 
-/// What became of one receiver's deliveries.
+/// The summary of one receiver's deliveries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Count {
     name: &'static str,
@@ -40,31 +40,31 @@ struct Count {
 }
 
 impl Story {
-    /// Tells the tally, once the log agrees that nothing is left to do.
+    /// Shows the summary after all deliveries have finished.
     ///
     /// # Errors
-    /// When anything was lost or went to somebody who did not want it, or the log says otherwise.
+    /// A delivery is lost or unexpected, or the log contradicts the receivers.
     pub(super) async fn close(&mut self) -> anyhow::Result<Tally> {
-        self.page.chapter("Tally");
+        self.page.chapter("Summary");
         self.check_the_log().await?;
         let tally = self.tally();
         self.page.say(&tally);
         let wrong = tally.receivers.iter().find(|count| count.lost + count.unwanted > 0);
-        ensure!(wrong.is_none(), "the tally does not come out even: {wrong:?}");
+        ensure!(wrong.is_none(), "deliveries are lost or unexpected: {wrong:?}");
         Ok(tally)
     }
 
     fn tally(&mut self) -> Tally {
         let taken = self.ledger.all(|arrival| arrival.is_delivery && arrival.is_taken());
         let receivers = RECEIVERS.map(|name| self.count(name, &taken)).to_vec();
-        self.straight.sort_unstable();
+        self.undelayed.sort_unstable();
         Tally {
             events: self.submitted.len(),
             requests: self.ledger.len(),
             receivers,
-            p50: percentile(&self.straight, 50),
-            p99: percentile(&self.straight, 99),
-            straight: self.straight.len(),
+            p50: percentile(&self.undelayed, 50),
+            p99: percentile(&self.undelayed, 99),
+            undelayed: self.undelayed.len(),
             elapsed: self.elapsed(),
         }
     }
@@ -86,9 +86,9 @@ impl Story {
         }
     }
 
-    /// Waits until the log has every answer, and checks that it says what the receivers say.
+    /// Waits until no delivery is unfinished, and checks that the log agrees with the receivers.
     async fn check_the_log(&self) -> anyhow::Result<()> {
-        let patience = self.clock.instant() + PATIENCE;
+        let patience = self.clock.instant() + TIMEOUT;
         loop {
             let all = self.api.subscriptions().await?;
             if all.iter().all(|one| one.stats.unfinished() == 0) {
@@ -97,18 +97,18 @@ impl Story {
                     let (name, stats) = (&one.name, one.stats);
                     ensure!(
                         stats.succeeded == wanted && stats.exhausted + stats.cancelled == 0,
-                        "the log says {stats:?} of {name}: expected {wanted} succeeded and nothing else"
+                        "the log has {stats:?} for {name}: expected {wanted} succeeded and nothing else"
                     );
                 }
                 return Ok(());
             }
             ensure!(self.clock.instant() < patience, "the log still has unfinished deliveries: {all:?}");
-            sleep(LOOK_EVERY).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
 }
 
-/// The least of the sorted values that at least that share of all do not exceed.
+/// Returns the nearest-rank percentile of sorted values.
 fn percentile(sorted: &[Duration], percent: usize) -> Duration {
     let rank = (sorted.len() * percent).div_ceil(100);
     sorted.get(rank.saturating_sub(1)).copied().unwrap_or_default()
@@ -119,7 +119,7 @@ impl Tally {
         self.receivers.iter().map(of).sum()
     }
 
-    /// For machines.
+    /// Returns the summary as JSON.
     pub(super) fn to_json(&self) -> Value {
         json!({
             "events": self.events,
@@ -139,7 +139,7 @@ impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let head = format!(
             "  {:<12}{:>10}{:>12}{:>8}{:>10}{:>14}",
-            "", "wanted", "delivered", "lost", "twice", "not wanted"
+            "", "expected", "delivered", "lost", "twice", "unexpected"
         );
         writeln!(f, "{}", paint(FAINT, head))?;
         for one in &self.receivers {
@@ -152,15 +152,15 @@ impl fmt::Display for Tally {
         let sums =
             format!("{wanted} deliveries accepted = {delivered} delivered, {lost} lost, {twice} duplicates");
         writeln!(f, "\n  {events} events: {}", paint(GOOD, sums))?;
-        writeln!(f, "  {requests} requests to the receivers, every signature verified")?;
+        writeln!(f, "  {requests} requests to the receivers, all signatures verified")?;
         let latency = paint(STRONG, format_args!("p50 {}, p99 {}", ms(self.p50), ms(self.p99)));
-        let build = if cfg!(debug_assertions) { ", by an unoptimised build" } else { "" };
+        let build = if cfg!(debug_assertions) { " with an unoptimised build" } else { "" };
         writeln!(
             f,
-            "  {latency} from POST to receiver, over the {} deliveries that did not have to wait",
-            self.straight
+            "  {latency} from POST to arrival, over the {} deliveries that did not wait for their receiver",
+            self.undelayed
         )?;
-        write!(f, "  all of it in {:.1} s{build}", self.elapsed.as_secs_f64())
+        write!(f, "  total time {:.1} s{build}", self.elapsed.as_secs_f64())
     }
 }
 
@@ -169,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percentiles_are_values_that_were_measured() {
+    fn percentiles_are_measured_values() {
         let values: Vec<_> = (1..=200).map(Duration::from_millis).collect();
         let table = [(50, 100), (99, 198), (100, 200), (1, 2)];
         for (percent, expected) in table {

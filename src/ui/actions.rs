@@ -1,14 +1,15 @@
-//! What a button does: one step of the flow each, as the API's calls are.
+//! Handlers of the buttons that change a subscription or a delivery. Each one makes the same change as the
+//! API's route.
 
 use axum::Extension;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
 
-use super::Ui;
-use super::explain::said;
 use super::form::Form;
+use super::localize::change_error;
 use super::notice::{self, Notice};
 use super::page_error::PageError;
+use super::state::Ui;
 use super::subscription::find;
 use super::viewer::Viewer;
 use crate::flow::ChangeError;
@@ -17,46 +18,46 @@ use crate::flow::manage::secrets::{Rotation, check_grace};
 use crate::model::id::DeliveryId;
 use crate::model::time::Interval;
 
-/// Switches a subscription on, with a health check first where one is due.
+/// Enables a subscription, after a health check if one is required.
 pub(super) async fn enable(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response, PageError> {
-    Form::of_change(&ui, &viewer, request).await?;
+    Form::read_change(&ui, &viewer, request).await?;
     let id = find(&ui, &id)?.subscription.id;
     let (flow, actor) = (ui.flow.clone(), viewer.actor());
     let change = async move {
         let enabled = flow.enable(actor, id, Expected::Any).await?;
         Ok(enabled)
     };
-    let notice = match ui.carry_out(change).await? {
+    let notice = match ui.run_change(change).await? {
         Ok(enabled) => enabled.check.map_or(Notice::Done("notice-enabled"), |attempt| {
             Notice::Answer("notice-enabled-checked", Box::new(attempt))
         }),
         Err(ChangeError::CheckFailed { attempt }) => Notice::Answer("notice-check-failed", attempt),
         Err(error) => refused(&viewer, error)?,
     };
-    Ok(notice::go(&ui, &viewer, &format!("/subscriptions/{id}"), notice))
+    Ok(ui.notices.redirect(&viewer, &format!("/subscriptions/{id}"), notice))
 }
 
-/// Switches a subscription off.
+/// Disables a subscription.
 pub(super) async fn disable(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response, PageError> {
-    Form::of_change(&ui, &viewer, request).await?;
+    Form::read_change(&ui, &viewer, request).await?;
     let id = find(&ui, &id)?.subscription.id;
     let (flow, actor) = (ui.flow.clone(), viewer.actor());
     let change = async move {
         flow.disable(actor, id, Expected::Any).await?;
         Ok(Notice::Done("notice-disabled"))
     };
-    let notice = ui.carry_out(change).await?.or_else(|error| refused(&viewer, error))?;
-    Ok(notice::go(&ui, &viewer, &format!("/subscriptions/{id}"), notice))
+    let notice = ui.run_change(change).await?.or_else(|error| refused(&viewer, error))?;
+    Ok(ui.notices.redirect(&viewer, &format!("/subscriptions/{id}"), notice))
 }
 
 /// Deletes a subscription.
@@ -66,97 +67,101 @@ pub(super) async fn delete(
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response, PageError> {
-    Form::of_change(&ui, &viewer, request).await?;
+    Form::read_change(&ui, &viewer, request).await?;
     let id = find(&ui, &id)?.subscription.id;
     let (flow, actor) = (ui.flow.clone(), viewer.actor());
     let change = async move {
         flow.delete(actor, id, Expected::Any).await?;
         Ok(Notice::Done("notice-deleted"))
     };
-    let notice = ui.carry_out(change).await?.or_else(|error| refused(&viewer, error))?;
-    Ok(notice::go(&ui, &viewer, "/subscriptions", notice))
+    let notice = ui.run_change(change).await?.or_else(|error| refused(&viewer, error))?;
+    Ok(ui.notices.redirect(&viewer, "/subscriptions", notice))
 }
 
-/// Tries a delivery again now.
+/// Requests another attempt of a delivery.
 pub(super) async fn retry(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
     Path(text): Path<String>,
     request: Request,
 ) -> Result<Response, PageError> {
-    Form::of_change(&ui, &viewer, request).await?;
+    Form::read_change(&ui, &viewer, request).await?;
     let id: DeliveryId = text.parse().map_err(|_| PageError::not_found("delivery", &text))?;
     let (flow, actor) = (ui.flow.clone(), viewer.actor());
     let change = async move {
         flow.retry(actor, id).await?;
         Ok(Notice::Done("notice-retried"))
     };
-    let notice = ui.carry_out(change).await?.or_else(|error| refused(&viewer, error))?;
-    Ok(notice::go(&ui, &viewer, &format!("/deliveries/{id}"), notice))
+    let notice = ui.run_change(change).await?.or_else(|error| refused(&viewer, error))?;
+    Ok(ui.notices.redirect(&viewer, &format!("/deliveries/{id}"), notice))
 }
 
-/// Gives up a delivery that waits.
+/// Cancels a delivery that is not finished.
 pub(super) async fn cancel(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
     Path(text): Path<String>,
     request: Request,
 ) -> Result<Response, PageError> {
-    Form::of_change(&ui, &viewer, request).await?;
+    Form::read_change(&ui, &viewer, request).await?;
     let id: DeliveryId = text.parse().map_err(|_| PageError::not_found("delivery", &text))?;
     let (flow, actor) = (ui.flow.clone(), viewer.actor());
     let change = async move {
         flow.cancel(actor, id).await?;
         Ok(Notice::Done("notice-cancelled"))
     };
-    let notice = ui.carry_out(change).await?.or_else(|error| refused(&viewer, error))?;
-    Ok(notice::go(&ui, &viewer, &format!("/deliveries/{id}"), notice))
+    let notice = ui.run_change(change).await?.or_else(|error| refused(&viewer, error))?;
+    Ok(ui.notices.redirect(&viewer, &format!("/deliveries/{id}"), notice))
 }
 
-/// Sends a sample now and tells what came of it.
+/// Sends a test event to a subscription's receiver and shows the response.
 pub(super) async fn test(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response, PageError> {
-    Form::of_change(&ui, &viewer, request).await?;
+    Form::read_change(&ui, &viewer, request).await?;
     let id = find(&ui, &id)?.subscription.id;
     let (flow, actor) = (ui.flow.clone(), viewer.actor());
     let change = async move {
         let attempt = flow.send_sample(actor, id, None).await?;
         Ok(Notice::Answer("notice-tested", Box::new(attempt)))
     };
-    let notice = ui.carry_out(change).await?.or_else(|error| refused(&viewer, error))?;
-    Ok(notice::go(&ui, &viewer, &format!("/subscriptions/{id}"), notice))
+    let notice = ui.run_change(change).await?.or_else(|error| refused(&viewer, error))?;
+    Ok(ui.notices.redirect(&viewer, &format!("/subscriptions/{id}"), notice))
 }
 
-/// Gives a subscription a new secret; those before it go on signing for the grace.
+/// Rotates the secret of a subscription. Earlier secrets sign until the grace period ends.
 pub(super) async fn rotate(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response, PageError> {
-    let form = Form::of_change(&ui, &viewer, request).await?;
+    let form = Form::read_change(&ui, &viewer, request).await?;
     let id = find(&ui, &id)?.subscription.id;
     let read = |text: &str| text.parse::<Interval>().map_err(|error| error.to_string()).and_then(check_grace);
     let grace = match read(form.get("grace")) {
         Ok(grace) => grace,
         Err(detail) => {
-            return Ok(notice::go(&ui, &viewer, &format!("/subscriptions/{id}"), Notice::Refused(detail)));
+            return Ok(ui.notices.redirect(
+                &viewer,
+                &format!("/subscriptions/{id}"),
+                Notice::Refused(detail),
+            ));
         }
     };
     let (flow, actor) = (ui.flow.clone(), viewer.actor());
     let change = async move {
         let entry = flow.rotate_secret(actor, id, Expected::Any, Rotation { grace, secret: None }).await?;
-        Ok(notice::secret(&entry, "notice-rotated"))
+        Ok(notice::secret_or(&entry, "notice-rotated"))
     };
-    let notice = ui.carry_out(change).await?.or_else(|error| refused(&viewer, error))?;
-    Ok(notice::go(&ui, &viewer, &format!("/subscriptions/{id}"), notice))
+    let notice = ui.run_change(change).await?.or_else(|error| refused(&viewer, error))?;
+    Ok(ui.notices.redirect(&viewer, &format!("/subscriptions/{id}"), notice))
 }
 
-/// What does not fit the present state is told on the page that the form came from; the rest is a fault.
+/// Returns a notice for a change that conflicts with the present state. Returns other errors as a page error.
 pub(super) fn refused(v: &Viewer, error: ChangeError) -> Result<Notice, PageError> {
     match error {
         ChangeError::Conflict(_)
@@ -164,7 +169,7 @@ pub(super) fn refused(v: &Viewer, error: ChangeError) -> Result<Notice, PageErro
         | ChangeError::Outdated { .. }
         | ChangeError::TooMany { .. }
         | ChangeError::KeyReused
-        | ChangeError::Invalid(_) => Ok(Notice::Refused(said(v, &error))),
+        | ChangeError::Invalid(_) => Ok(Notice::Refused(change_error(v.language, &error))),
         error => Err(error.into()),
     }
 }

@@ -1,4 +1,5 @@
-//! The style sheet, the script and the icon: in the executable, under names that change with their content.
+//! The style sheet, the script and the icon. They are part of the executable, and their paths change with
+//! their content.
 
 use std::sync::LazyLock;
 
@@ -9,7 +10,7 @@ use axum::routing::get;
 use http::{HeaderMap, StatusCode, header};
 use xxhash_rust::xxh3::xxh3_64;
 
-/// A name that changes with its content needs no asking again.
+/// Allows browsers to cache an asset forever, because its path changes with its content.
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
 
 struct Asset {
@@ -32,18 +33,18 @@ const ASSETS: [Asset; 3] = [
     Asset { name: "icon.svg", media_type: "image/svg+xml", content: include_str!("assets/icon.svg") },
 ];
 
-/// A digest of all of them: part of each one's path.
+/// A digest of all assets, which is a part of every asset's path.
 static VERSION: LazyLock<String> = LazyLock::new(|| {
     let all: String = ASSETS.iter().map(|asset| asset.content).collect();
     format!("{:016x}", xxh3_64(all.as_bytes()))
 });
 
-/// The path of an asset.
+/// Returns the path of an asset.
 pub(super) fn path(name: &str) -> String {
     format!("/assets/{}/{name}", *VERSION)
 }
 
-/// The routes of the assets. Everybody may have them: they say nothing of anybody.
+/// Returns the routes of the assets. They need no login, because they contain no data.
 pub(super) fn routes() -> Router {
     Router::new().route("/assets/{version}/{name}", get(serve))
 }

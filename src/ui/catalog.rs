@@ -1,4 +1,6 @@
-//! What can be picked: event types by group, projects by company. From the config file, and from what the log has seen.
+//! The event types and projects that the editor offers, from the config file and from the log.
+//!
+//! Event types are listed by group, and projects by company.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,10 +9,10 @@ use crate::flow::Flow;
 use crate::model::name::EventType;
 use crate::store::{Reader, Seen, SeenProject};
 
-/// The most names, of each kind, that are shown because the log has seen them.
+/// The maximum number of event types, and of projects, that are listed because the log has seen them.
 const SEEN_MAX: usize = 500;
 
-/// Everything that can be picked.
+/// All event types and projects that the editor offers.
 #[derive(Debug, Default)]
 pub(super) struct Catalog {
     pub(super) groups: Vec<Group>,
@@ -21,38 +23,38 @@ pub(super) struct Catalog {
     pub(super) has_more_projects: bool,
 }
 
-/// Event types that belong together.
+/// A group of event types.
 #[derive(Debug, Default)]
 pub(super) struct Group {
-    /// Empty for those of no group.
+    /// The name of the group; empty for event types without a group.
     pub(super) name: String,
     pub(super) items: Vec<Item>,
 }
 
-/// Projects that belong together.
+/// A company with its projects.
 #[derive(Debug, Default)]
 pub(super) struct Company {
-    /// Empty for projects of no company.
+    /// The name of the company; empty for projects without a company.
     pub(super) name: String,
     pub(super) items: Vec<Item>,
 }
 
-/// One thing to pick.
+/// A choice that the editor offers.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Item {
-    /// The term that means it.
+    /// The term of a selector that matches this choice.
     pub(super) term: String,
-    /// What it is, for people; empty if nobody said.
+    /// The description from the config file; empty if there is none.
     pub(super) label: String,
-    /// How many events of it the log has.
+    /// The number of events in the log that match the term.
     pub(super) events: u64,
 }
 
 impl Catalog {
-    /// The catalog as it is now.
+    /// Reads the catalog from the configuration and the log.
     pub(super) fn read(flow: &Flow) -> Self {
         let reader = flow.reader();
-        // One more than is shown tells that there are more.
+        // Reads one more than is shown, to find out whether there are more.
         let types = reader.seen_types(None, SEEN_MAX + 1).items;
         let projects = reader.seen_projects(None, SEEN_MAX + 1).items;
         Self::of(&flow.config(), types, projects, Some(reader))
@@ -64,8 +66,8 @@ impl Catalog {
         mut seen_projects: Vec<(SeenProject, Seen)>,
         reader: Option<&Reader>,
     ) -> Self {
-        let mut types = Named::default();
-        let mut projects = Named::default();
+        let mut types = Grouped::default();
+        let mut projects = Grouped::default();
         let (has_more_types, has_more_projects) =
             (seen_types.len() > SEEN_MAX, seen_projects.len() > SEEN_MAX);
         seen_types.truncate(SEEN_MAX);
@@ -94,25 +96,25 @@ impl Catalog {
         }
     }
 
-    /// Every term of an event type.
+    /// Returns the terms of all event types.
     pub(super) fn types(&self) -> impl Iterator<Item = &str> {
         self.groups.iter().flat_map(|group| &group.items).map(|item| item.term.as_str())
     }
 
-    /// Every term of the projects' picker: projects, and companies as a whole.
+    /// Returns the terms of all projects, and of all companies as wildcards.
     pub(super) fn project_terms(&self) -> BTreeSet<String> {
         let mut terms = BTreeSet::new();
         for company in &self.companies {
             terms.extend(company.items.iter().map(|item| item.term.clone()));
-            terms.extend(company.whole());
+            terms.extend(company.wildcard());
         }
         terms
     }
 }
 
 impl Company {
-    /// The term for every project of the company; none for projects of no company.
-    pub(super) fn whole(&self) -> Option<String> {
+    /// Returns the term for all projects of the company; `None` for projects without a company.
+    pub(super) fn wildcard(&self) -> Option<String> {
         (!self.name.is_empty()).then(|| format!("{}/*", self.name))
     }
 }
@@ -125,15 +127,15 @@ fn project_term((company, project): &SeenProject) -> String {
     company.as_ref().map_or_else(|| project.to_string(), |company| format!("{company}/{project}"))
 }
 
-/// Lists by name, in the order in which the names came; each item once.
+/// Named lists in order of insertion. An item is added only once.
 #[derive(Default)]
-struct Named {
+struct Grouped {
     places: BTreeMap<String, usize>,
     lists: Vec<(String, Vec<Item>)>,
     known: BTreeSet<String>,
 }
 
-impl Named {
+impl Grouped {
     fn add(&mut self, list: &str, term: &str, label: Option<&str>, seen: Option<Seen>) {
         if !self.known.insert(term.to_owned()) {
             return;
@@ -150,45 +152,50 @@ impl Named {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use super::*;
-    use crate::model::time::Timestamp;
+const CONFIG: &str = r#"
+    [[event_types]]
+    name = "TODO_CREATED"
+    group = "Records"
+    description = "A record was created."
+    [[event_types]]
+    name = "TODO_DELETED"
+    group = "Records"
+    [[event_types]]
+    name = "TODO_MOVED"
+    group = "Records"
+    [[event_types]]
+    name = "TAG_CREATED"
+    group = "Tags"
+    [[projects]]
+    company = "acme"
+    id = "website"
+    name = "Website relaunch"
+    [[projects]]
+    id = "home"
+"#;
 
-    const CONFIG: &str = r#"
-        [[event_types]]
-        name = "TODO_CREATED"
-        group = "Records"
-        description = "A record was created."
-        [[event_types]]
-        name = "TODO_DELETED"
-        group = "Records"
-        [[event_types]]
-        name = "TODO_MOVED"
-        group = "Records"
-        [[event_types]]
-        name = "TAG_CREATED"
-        group = "Tags"
-        [[projects]]
-        company = "acme"
-        id = "website"
-        name = "Website relaunch"
-        [[projects]]
-        id = "home"
-    "#;
-
-    pub(crate) fn catalog() -> Catalog {
+#[cfg(test)]
+impl Catalog {
+    /// Returns the catalog that tests use.
+    pub(super) fn example() -> Self {
         let config = Config::parse(CONFIG, "test.toml", std::iter::empty()).unwrap();
-        let seen = |events| Seen { events, last_at: Timestamp::from_millis(0) };
+        let seen = |events| Seen { events, last_at: crate::model::time::Timestamp::from_millis(0) };
         let types = [("TAG_CREATED", 3), ("invoice.paid", 7)]
             .map(|(name, events)| (name.parse::<EventType>().unwrap(), seen(events)));
         let projects =
             ["website", "shop"].map(|name| ((Some("acme".parse().unwrap()), name.parse().unwrap()), seen(5)));
-        Catalog::of(&config, types.into(), projects.into(), None)
+        Self::of(&config, types.into(), projects.into(), None)
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::time::Timestamp;
 
     #[test]
-    fn the_config_comes_first_and_what_was_seen_is_added_once() {
-        let catalog = catalog();
+    fn configured_names_come_first_and_seen_names_are_added_once() {
+        let catalog = Catalog::example();
         let groups: Vec<_> =
             catalog.groups.iter().map(|group| (group.name.as_str(), group.items.len())).collect();
         assert_eq!(groups, [("Records", 3), ("Tags", 1), ("", 1)]);
@@ -201,7 +208,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn beyond_the_bound_it_says_that_there_is_more() {
+    fn names_beyond_the_maximum_are_reported() {
         let config = Config::parse(CONFIG, "test.toml", std::iter::empty()).unwrap();
         let seen = Seen { events: 1, last_at: Timestamp::from_millis(0) };
         let types = |count: usize| {

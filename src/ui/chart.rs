@@ -1,6 +1,6 @@
-//! Charts as SVG, coloured by the style sheet: each mark has a class that says what it means.
+//! SVG charts. The style sheet colours each mark by its class, which says what the mark means.
 //!
-//! A chart has no text of its own, so that it can be as wide as there is room; its page says what it shows.
+//! A chart contains no text, so that the page can stretch it. The page describes the chart in words.
 
 use std::time::Duration;
 
@@ -12,11 +12,11 @@ use crate::flow::measure::history::Minute;
 use crate::model::attempt::Attempt;
 use crate::model::time::millis;
 
-/// The size of the drawing's own grid; the page stretches it.
+/// The size of a drawing in its own units. The page stretches it.
 const WIDTH: f64 = 600.0;
 const HEIGHT: f64 = 100.0;
-/// The least height of a mark, so that what is there is seen.
-const LEAST: f64 = 3.0;
+/// The least height of a mark, so that small values stay visible.
+const MIN_HEIGHT: f64 = 3.0;
 
 fn document() -> Document {
     Document::new()
@@ -26,31 +26,34 @@ fn document() -> Document {
         .set("aria-hidden", "true")
 }
 
-/// One bar for each attempt, the newest to the right, as high as it took long; there is room for so many.
+/// Draws one bar per attempt, newest on the right. The height of a bar is the duration. `room` is the maximum
+/// number of bars.
 pub(super) fn attempts(newest_first: &[&Attempt], room: usize) -> String {
     let longest = newest_first.iter().map(|attempt| millis(attempt.duration)).max().unwrap_or(1).max(1);
-    let step = WIDTH / real(room);
+    let step = WIDTH / to_f64(room);
     let mut chart = document().add(base_line());
     for (index, attempt) in newest_first.iter().take(room).enumerate() {
-        let share = real(millis(attempt.duration)) / real(longest);
-        let height = (share * (HEIGHT - 2.0)).max(LEAST);
+        let share = to_f64(millis(attempt.duration)) / to_f64(longest);
+        let height = (share * (HEIGHT - 2.0)).max(MIN_HEIGHT);
         let class = if attempt.outcome.is_success() { "good" } else { "bad" };
-        let bar = bar(WIDTH - step * (real(index) + 1.0), height, 0.0, step * 0.7, class);
+        let bar = bar(WIDTH - step * (to_f64(index) + 1.0), height, 0.0, step * 0.7, class);
         let title = format!("{} · {} ms", attempt.outcome, millis(attempt.duration));
         chart = chart.add(bar.add(Title::new(title)));
     }
     chart.to_string()
 }
 
-/// One bar for each span of time, oldest first: attempts that were taken below, those that failed above.
+/// Draws one bar per period, oldest first. Successful attempts are at the bottom of the bar, failed attempts
+/// above them.
 pub(super) fn outcomes(bars: &[Minute]) -> String {
-    let highest = real(bars.iter().map(|bar| bar.succeeded + bar.failed).max().unwrap_or(0).max(1));
-    let step = WIDTH / real(bars.len().max(1));
+    let highest = to_f64(bars.iter().map(|bar| bar.succeeded + bar.failed).max().unwrap_or(0).max(1));
+    let step = WIDTH / to_f64(bars.len().max(1));
     let mut chart = document().add(base_line());
     for (index, one) in bars.iter().enumerate() {
-        let height =
-            |count: u64| if count == 0 { 0.0 } else { (real(count) / highest * (HEIGHT - 6.0)).max(LEAST) };
-        let (x, good, bad) = (real(index) * step, height(one.succeeded), height(one.failed));
+        let height = |count: u64| {
+            if count == 0 { 0.0 } else { (to_f64(count) / highest * (HEIGHT - 6.0)).max(MIN_HEIGHT) }
+        };
+        let (x, good, bad) = (to_f64(index) * step, height(one.succeeded), height(one.failed));
         if good > 0.0 {
             chart = chart.add(bar(x, good, 0.0, step * 0.75, "good"));
         }
@@ -61,10 +64,10 @@ pub(super) fn outcomes(bars: &[Minute]) -> String {
     chart.to_string()
 }
 
-/// Two lines over spans of time, oldest first: how long an attempt took on average, and the longest of them.
-pub(super) fn times(bars: &[Minute]) -> String {
+/// Draws two lines over periods, oldest first: the mean and the maximum duration of attempts.
+pub(super) fn durations(bars: &[Minute]) -> String {
     let longest = bars.iter().map(|bar| bar.longest).max().unwrap_or_default().as_secs_f64().max(0.001);
-    let step = WIDTH / real(bars.len().max(1));
+    let step = WIDTH / to_f64(bars.len().max(1));
     let line = |class: &str, of: fn(&Minute) -> Option<Duration>| {
         let mut path = Data::new();
         let mut is_drawing = false;
@@ -73,9 +76,9 @@ pub(super) fn times(bars: &[Minute]) -> String {
                 is_drawing = false;
                 continue;
             };
-            let x = rounded((real(index) + 0.4) * step);
+            let x = rounded((to_f64(index) + 0.4) * step);
             let y = rounded(HEIGHT - 2.0 - time.as_secs_f64() / longest * (HEIGHT - 8.0));
-            // A span alone between empty ones is seen as a short stroke.
+            // A period between two empty ones would be invisible, so it is drawn as a short stroke.
             path = if is_drawing {
                 path.line_to((x, y))
             } else {
@@ -105,8 +108,8 @@ fn base_line() -> Line {
     Line::new().set("x1", 0).set("x2", WIDTH).set("y1", HEIGHT).set("y2", HEIGHT).set("class", "axis")
 }
 
-/// A count as a length; what is beyond 2^32 is drawn as that.
-fn real(count: impl TryInto<u32>) -> f64 {
+/// Converts a count to a length. Counts above 2^32 are drawn as 2^32.
+fn to_f64(count: impl TryInto<u32>) -> f64 {
     f64::from(count.try_into().unwrap_or(u32::MAX))
 }
 

@@ -1,29 +1,29 @@
-//! A subscription as a form has it: every field as it was typed, and how that reads as the API's members.
+//! The values of the editor's form as they were typed, and their conversion to the API's members.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
 use super::catalog::Catalog;
-use super::explain::detail;
 use super::form::Form;
+use super::form_key;
 use super::language::Language;
-use super::once;
+use super::localize::detail;
 use super::setting_field::{member, plain_settings, text, words};
 use crate::model::problem::Problem;
 use crate::model::setting::{Setting, SubscriptionSpec};
 
-/// Which of the things to pick are meant.
+/// The meaning of the items that are picked in a list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Mode {
-    /// All, also those that are still to come.
+    /// All items, including those that appear later.
     #[default]
     All,
-    /// Those that are picked.
+    /// Only the picked items.
     Only,
-    /// All but those that are picked.
+    /// All items except the picked ones.
     Except,
-    /// What the terms say, written by hand.
+    /// The terms that the person wrote.
     Terms,
 }
 
@@ -40,12 +40,12 @@ impl Mode {
     }
 }
 
-/// One of the two lists of a subscription.
+/// The choice of events or of projects.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Choice {
     pub(super) mode: Mode,
     pub(super) picked: BTreeSet<String>,
-    /// The terms as they were written, one a line.
+    /// The terms that the person wrote, one per line.
     pub(super) terms: String,
 }
 
@@ -59,33 +59,34 @@ impl Choice {
         }
     }
 
-    /// Terms as a choice: picked where every one of them can be picked, else by hand.
+    /// Converts the terms of a selector to a choice. The mode is [`Mode::Terms`] if a term is not in the list
+    /// of `known` items.
     fn of_terms(texts: &[String], known: &BTreeSet<String>) -> Self {
         let terms = texts.join("\n");
-        let (taken_out, put_in): (Vec<_>, Vec<_>) = texts.iter().partition(|text| text.starts_with('!'));
-        let is_all = put_in.is_empty() || put_in == ["*"];
-        let names: BTreeSet<String> = if is_all { taken_out } else { put_in.clone() }
+        let (excluded, included): (Vec<_>, Vec<_>) = texts.iter().partition(|text| text.starts_with('!'));
+        let is_all = included.is_empty() || included == ["*"];
+        let names: BTreeSet<String> = if is_all { excluded } else { included.clone() }
             .into_iter()
             .map(|text| text.trim_start_matches('!').to_owned())
             .collect();
         let mode = match (is_all, names.is_empty(), names.is_subset(known)) {
             (true, true, _) => Mode::All,
             (true, false, true) => Mode::Except,
-            (false, _, true) if put_in.len() == texts.len() => Mode::Only,
+            (false, _, true) if included.len() == texts.len() => Mode::Only,
             _ => Mode::Terms,
         };
         let picked = if mode == Mode::Terms { BTreeSet::new() } else { names };
         Self { mode, picked, terms }
     }
 
-    /// The choice as the terms of a selector.
+    /// Converts the choice to the terms of a selector.
     pub(super) fn to_terms(&self) -> Vec<String> {
         match self.mode {
             Mode::All => vec!["*".to_owned()],
             Mode::Only => self.picked.iter().cloned().collect(),
             Mode::Except => {
-                let taken_out = self.picked.iter().map(|term| format!("!{term}"));
-                std::iter::once("*".to_owned()).chain(taken_out).collect()
+                let excluded = self.picked.iter().map(|term| format!("!{term}"));
+                std::iter::once("*".to_owned()).chain(excluded).collect()
             }
             Mode::Terms => words(&self.terms),
         }
@@ -95,7 +96,8 @@ impl Choice {
         self.picked.contains(term)
     }
 
-    /// Takes the picks over as terms, to go on by hand from there.
+    /// Returns the terms to show in the text field. The picks become terms, so that a person can continue
+    /// from there.
     pub(super) fn terms_shown(&self) -> String {
         if self.mode == Mode::Terms { self.terms.clone() } else { self.to_terms().join("\n") }
     }
@@ -104,28 +106,28 @@ impl Choice {
 /// The values of the editor's form, as they were typed.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Draft {
-    /// The value that keeps a form that is sent twice from creating two subscriptions.
-    pub(super) once: String,
+    /// The idempotency key of the form: a form that is sent twice creates one subscription.
+    pub(super) form_key: String,
     pub(super) events: Choice,
     pub(super) projects: Choice,
-    /// The text of each other setting that the form has, by name.
+    /// The text of every other setting that the form contains, by name.
     texts: BTreeMap<&'static str, String>,
 }
 
 impl Draft {
-    /// Returns an empty form: every setting has its default.
+    /// Returns the form for a new subscription. Every setting has its default.
     pub(super) fn new() -> Self {
         let default = SubscriptionSpec::example();
         let choices = plain_settings().filter(|setting| !setting.kind.words().is_empty());
         let texts = choices.map(|setting| (setting.name, text(&(setting.get)(&default))));
-        Self { once: once::fresh(), texts: texts.collect(), ..Self::default() }
+        Self { form_key: form_key::generate(), texts: texts.collect(), ..Self::default() }
     }
 
-    /// Returns what was typed into the form.
+    /// Returns the values that were typed into the form.
     pub(super) fn of_form(form: &Form, catalog: &Catalog) -> Self {
         let typed = |setting: &Setting| form.has(setting.name).then(|| form.get(setting.name).to_owned());
         let mut draft = Self {
-            once: form.get("once").to_owned(),
+            form_key: form.get("once").to_owned(),
             events: Choice::of_form(form, "events"),
             projects: Choice::of_form(form, "projects"),
             texts: plain_settings().filter_map(|setting| Some((setting.name, typed(setting)?))).collect(),
@@ -134,7 +136,7 @@ impl Draft {
         draft
     }
 
-    /// Picks every type of a group (`all:Tags`) or none of it (`none:Tags`).
+    /// Picks all types of a group (`all:Tags`) or none (`none:Tags`).
     fn pick_group(&mut self, act: &str, catalog: &Catalog) {
         let Some((verb, name)) = act.split_once(':') else { return };
         let group = catalog.groups.iter().filter(|group| group.name == name);
@@ -147,27 +149,27 @@ impl Draft {
         }
     }
 
-    /// Returns the form of a subscription's present settings, without secrets.
+    /// Returns the form for an existing subscription, without its secrets.
     pub(super) fn of_spec(spec: &SubscriptionSpec, catalog: &Catalog) -> Self {
         let types = catalog.types().map(str::to_owned).collect();
         let shown = plain_settings().filter(|setting| !setting.is_secret());
         Self {
-            once: String::new(),
+            form_key: String::new(),
             events: Choice::of_terms(&spec.events.to_texts(), &types),
             projects: Choice::of_terms(&spec.projects.to_texts(), &catalog.project_terms()),
             texts: shown.map(|setting| (setting.name, text(&(setting.get)(spec)))).collect(),
         }
     }
 
-    /// Returns the text of a setting; empty if the form does not have it.
+    /// Returns the text of a setting; empty if the form does not contain it.
     pub(super) fn text(&self, name: &str) -> &str {
         self.texts.get(name).map_or("", String::as_str)
     }
 
-    /// Returns the form as the API's members.
+    /// Converts the form to the API's members.
     ///
-    /// An empty field means the default, except for a secret, which then stays as it is. A setting that the form does
-    /// not have is left out.
+    /// An empty field means the default, except for a secret, which then stays as it is. Settings that the
+    /// form does not contain are omitted.
     pub(super) fn to_members(&self) -> Map<String, Value> {
         let mut members = Map::new();
         members.insert("events".to_owned(), json!(self.events.to_terms()));
@@ -182,22 +184,23 @@ impl Draft {
     }
 }
 
-/// What is wrong with a draft, by field.
+/// The problems of a draft, by field.
 #[derive(Debug, Default)]
 pub(super) struct Problems(BTreeMap<String, Vec<String>>);
 
 impl Problems {
-    /// Puts each problem to the field that its pointer begins with; what an element of a list says names it.
+    /// Assigns each problem to the field that its pointer begins with.
     pub(super) fn of(language: Language, problems: &[Problem]) -> Self {
         let mut fields = BTreeMap::<String, Vec<String>>::new();
         for problem in problems {
             let pointer = problem.pointer.trim_start_matches('/');
             let (field, rest) = pointer.split_once('/').unwrap_or((pointer, ""));
-            // What the API says of an empty list is about lists; here nothing is picked.
+            // The API's message about an empty list explains how to write it. In the form, it means that
+            // nothing is picked.
             let is_empty =
                 problem.message.as_ref().is_some_and(|message| message.id == "problem-terms-empty");
             let detail =
-                if is_empty { language.say("picker-nothing", None) } else { detail(language, problem) };
+                if is_empty { language.format("picker-nothing", None) } else { detail(language, problem) };
             let detail =
                 if field == "headers" && !rest.is_empty() { format!("{rest}: {detail}") } else { detail };
             fields.entry(field.to_owned()).or_default().push(detail);
@@ -205,12 +208,12 @@ impl Problems {
         Self(fields)
     }
 
-    /// What is wrong with a field.
+    /// Returns the problems of a field.
     pub(super) fn get(&self, field: &str) -> &[String] {
         self.0.get(field).map_or(&[], Vec::as_slice)
     }
 
-    /// How many fields have problems.
+    /// Returns the number of fields that have problems.
     pub(super) fn count(&self) -> usize {
         self.0.keys().filter(|field| *field != "all").count()
     }
@@ -218,16 +221,15 @@ impl Problems {
 
 #[cfg(test)]
 mod tests {
-    use super::super::catalog::tests::catalog;
     use super::*;
     use crate::model::input::SubscriptionInput;
 
     fn draft(fields: &[(&str, &str)]) -> Draft {
-        Draft::of_form(&Form::of(fields), &catalog())
+        Draft::of_form(&Form::of(fields), &Catalog::example())
     }
 
     #[test]
-    fn picks_become_terms() {
+    fn picked_items_become_terms() {
         for (mode, expected) in [
             ("all", &["*"][..]),
             ("only", &["TAG_CREATED", "TODO_MOVED"]),
@@ -242,7 +244,7 @@ mod tests {
             ]);
             assert_eq!(draft.events.to_terms(), expected, "{mode}");
         }
-        assert_ne!(Draft::new().once, Draft::new().once);
+        assert_ne!(Draft::new().form_key, Draft::new().form_key);
         let group = draft(&[("events_mode", "only"), ("act", "all:Records")]);
         assert_eq!(group.events.picked.len(), 3);
         let none = draft(&[("events", "TODO_MOVED"), ("events", "TAG_CREATED"), ("act", "none:Records")]);
@@ -250,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_come_back_from_the_form_as_they_were() {
+    fn settings_survive_a_round_trip_through_the_form() {
         for (events, projects, mode) in [
             (&["*"][..], &["acme/*"][..], (Mode::All, Mode::Only)),
             (&["TAG_CREATED", "TODO_CREATED"], &["*", "!home"], (Mode::Only, Mode::Except)),
@@ -264,14 +266,14 @@ mod tests {
                 "ordering": "fifo", "notify_email": "ops@acme.example",
             });
             let spec = SubscriptionInput::read(members.as_object().unwrap()).unwrap().spec;
-            let draft = Draft::of_spec(&spec, &catalog());
+            let draft = Draft::of_spec(&spec, &Catalog::example());
             assert_eq!((draft.events.mode, draft.projects.mode), mode, "{events:?} {projects:?}");
             assert_eq!(SubscriptionInput::read(&draft.to_members()).unwrap().spec, spec);
         }
     }
 
     #[test]
-    fn problems_stand_at_their_fields() {
+    fn problems_are_assigned_to_their_fields() {
         let draft = draft(&[
             ("url", "ftp://x"),
             ("events_mode", "terms"),

@@ -1,4 +1,5 @@
-//! The editor of a subscription: for people who never saw a selector, and for those who write them by hand.
+//! The editor of a subscription. A person picks events and projects from lists, or writes the terms of a
+//! selector.
 
 use axum::Extension;
 use axum::extract::{Path, Request, State};
@@ -7,16 +8,18 @@ use http::StatusCode;
 
 use super::catalog::Catalog;
 use super::draft::{Draft, Mode, Problems};
-use super::explain::said;
 use super::form::Form;
+use super::form_key;
+use super::localize::change_error;
 use super::notice::{self, Notice};
 use super::page_error::PageError;
-use super::preview::{Looked, Wanted, preview};
+use super::preview::{Criteria, PreviewedEvent, preview};
+use super::render;
 use super::sentence::sentence;
 use super::setting_field::{Field, Widget, plain_settings};
+use super::state::Ui;
 use super::subscription::find;
 use super::viewer::Viewer;
-use super::{Ui, once};
 use crate::flow::Expected;
 use crate::flow::{ChangeError, Entry};
 use crate::model::id::SubscriptionId;
@@ -29,42 +32,42 @@ use crate::rules::filter::Filter;
 
 #[derive(askama::Template)]
 #[template(path = "editor.html")]
-struct Page<'a> {
+struct EditorPage<'a> {
     v: &'a Viewer,
-    /// The subscription that is changed; none for a new one.
+    /// The subscription to change; `None` for a new one.
     present: Option<&'a Entry>,
     draft: &'a Draft,
     catalog: &'a Catalog,
     problems: Problems,
-    /// Whether the browser sent it: only then an empty field is pointed at.
-    is_sent: bool,
+    /// Whether the browser has submitted the form. A form that is still empty shows no summary of problems.
+    is_submitted: bool,
     sentence: String,
-    looked: Option<Vec<Looked>>,
+    previewed: Option<Vec<PreviewedEvent>>,
     modes: [Mode; 4],
 }
 
-impl Page<'_> {
+impl EditorPage<'_> {
     fn matching(&self) -> usize {
-        self.looked.iter().flatten().filter(|looked| looked.reason.is_none()).count()
+        self.previewed.iter().flatten().filter(|previewed| previewed.reason.is_none()).count()
     }
 
-    fn looked_at(&self) -> usize {
-        self.looked.as_ref().map_or(0, Vec::len)
+    fn previewed_count(&self) -> usize {
+        self.previewed.as_ref().map_or(0, Vec::len)
     }
 
     fn action(&self) -> String {
         self.present.map_or_else(
-            || self.v.at("/subscriptions"),
-            |entry| self.v.at(&format!("/subscriptions/{}/edit", entry.subscription.id)),
+            || self.v.link("/subscriptions"),
+            |entry| self.v.link(&format!("/subscriptions/{}/edit", entry.subscription.id)),
         )
     }
 
-    /// The version of the settings that the form began with.
+    /// Returns the version of the settings that the form was filled with.
     fn version(&self) -> String {
         self.present.map(|entry| entry.version().to_string()).unwrap_or_default()
     }
 
-    /// Returns the fields of a section. What is required comes first.
+    /// Returns the fields of a section. Required fields come first.
     fn fields(&self, section: Section) -> Vec<Field> {
         let (first, rest): (Vec<_>, Vec<_>) = plain_settings()
             .filter(|setting| setting.section == section)
@@ -76,7 +79,8 @@ impl Page<'_> {
         first.into_iter().chain(rest).map(field).collect()
     }
 
-    /// Returns whether to show a section that can be folded away: if it has a problem, or something rare is set.
+    /// Returns whether to expand a section: if a field has a problem, or if a setting is set that most
+    /// subscriptions do not use.
     fn is_open(&self, section: Section) -> bool {
         let is_set = |field: &Field| section != Section::Delivery && !field.text.is_empty();
         self.fields(section).iter().any(|field| field.is_invalid || is_set(field))
@@ -87,7 +91,7 @@ impl Page<'_> {
     }
 }
 
-/// An empty form.
+/// Shows the form for a new subscription.
 pub(super) async fn new(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
@@ -97,29 +101,29 @@ pub(super) async fn new(
     show(&ui, &viewer, None, &Draft::new(), &catalog, None).await
 }
 
-/// The form of a subscription's present settings.
+/// Shows the form with the present settings of a subscription.
 pub(super) async fn edit(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
     Path(id): Path<String>,
 ) -> Result<Response, PageError> {
     viewer.require_change()?;
-    let entry = owned(&ui, &id)?;
+    let entry = find_editable(&ui, &id)?;
     let catalog = Catalog::read(&ui.flow);
     let draft = Draft::of_spec(&entry.subscription.spec, &catalog);
     show(&ui, &viewer, Some(&entry), &draft, &catalog, None).await
 }
 
-/// The form as it was typed so far, with what is to be said about it. Changes nothing.
+/// Shows the form as typed so far, with its problems and a preview. Changes nothing.
 pub(super) async fn draft(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
     request: Request,
 ) -> Result<Response, PageError> {
-    let form = Form::of_change(&ui, &viewer, request).await?;
+    let form = Form::read_change(&ui, &viewer, request).await?;
     let entry = match form.get("id") {
         "" => None,
-        id => Some(owned(&ui, id)?),
+        id => Some(find_editable(&ui, id)?),
     };
     let catalog = Catalog::read(&ui.flow);
     let draft = Draft::of_form(&form, &catalog);
@@ -127,13 +131,13 @@ pub(super) async fn draft(
     show(&ui, &viewer, entry.as_ref(), &draft, &catalog, Some(problems)).await
 }
 
-/// Makes a subscription of the form.
+/// Creates a subscription from the form.
 pub(super) async fn create(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
     request: Request,
 ) -> Result<Response, PageError> {
-    let form = Form::of_change(&ui, &viewer, request).await?;
+    let form = Form::read_change(&ui, &viewer, request).await?;
     let catalog = Catalog::read(&ui.flow);
     let mut draft = Draft::of_form(&form, &catalog);
     let members = draft.to_members();
@@ -142,78 +146,80 @@ pub(super) async fn create(
         Err(problems) => return refuse(&ui, &viewer, None, &draft, &catalog, problems).await,
     };
     let asked = serde_json::to_vec(&members).map_err(|error| PageError::internal(&error))?;
-    let once = once::of(&viewer, "subscription", &form, &asked);
+    let key = form_key::of_form(&viewer, "subscription", &form, &asked);
     let (flow, actor) = (ui.flow.clone(), viewer.actor());
     let change = async move {
-        let (entry, _) = flow.create(actor, input, once).await?;
+        let (entry, _) = flow.create(actor, input, key).await?;
         Ok(entry)
     };
-    match ui.carry_out(change).await? {
+    match ui.run_change(change).await? {
         Ok(entry) => {
             let notice = if entry.is_unchanged() {
-                notice::secret(&entry, "notice-created")
+                notice::secret_or(&entry, "notice-created")
             } else {
                 Notice::Done("notice-created")
             };
-            Ok(notice::go(&ui, &viewer, &format!("/subscriptions/{}", entry.subscription.id), notice))
+            Ok(ui.notices.redirect(&viewer, &format!("/subscriptions/{}", entry.subscription.id), notice))
         }
         Err(ChangeError::Invalid(problems)) => refuse(&ui, &viewer, None, &draft, &catalog, problems).await,
         Err(ChangeError::KeyReused) => {
-            draft.once = once::fresh();
-            let problems = vec![Problem::new("/all", viewer.t("editor-sent-before"))];
+            draft.form_key = form_key::generate();
+            let problems = vec![Problem::new("/all", viewer.t("editor-already-submitted"))];
             refuse(&ui, &viewer, None, &draft, &catalog, problems).await
         }
         Err(error) => Err(error.into()),
     }
 }
 
-/// Gives a subscription the settings of the form.
+/// Changes a subscription to the settings of the form.
 pub(super) async fn change(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response, PageError> {
-    let form = Form::of_change(&ui, &viewer, request).await?;
-    let entry = owned(&ui, &id)?;
+    let form = Form::read_change(&ui, &viewer, request).await?;
+    let entry = find_editable(&ui, &id)?;
     let catalog = Catalog::read(&ui.flow);
     let draft = Draft::of_form(&form, &catalog);
     let (flow, actor, id) = (ui.flow.clone(), viewer.actor(), entry.subscription.id);
     let members = draft.to_members();
-    // Whoever edits changes what they saw, and not what somebody else has made of it meanwhile.
+    // The change applies only to the version that the form was filled with, so that it does not overwrite
+    // somebody else's change.
     let expected =
         form.get("version").parse().map_or(Expected::Any, |version| Expected::OneOf(vec![version]));
     let change = async move {
         flow.change(actor, id, expected, members).await?;
         Ok(())
     };
-    match ui.carry_out(change).await? {
+    match ui.run_change(change).await? {
         Ok(()) => {
-            Ok(notice::go(&ui, &viewer, &format!("/subscriptions/{id}"), Notice::Done("notice-changed")))
+            Ok(ui.notices.redirect(&viewer, &format!("/subscriptions/{id}"), Notice::Done("notice-changed")))
         }
         Err(ChangeError::Invalid(problems)) => {
             refuse(&ui, &viewer, Some(&entry), &draft, &catalog, problems).await
         }
-        Err(ChangeError::Outdated { .. }) if is_in_force(&ui, id, &draft) => {
-            Ok(notice::go(&ui, &viewer, &format!("/subscriptions/{id}"), Notice::Done("notice-changed")))
+        Err(ChangeError::Outdated { .. }) if is_already_saved(&ui, id, &draft) => {
+            Ok(ui.notices.redirect(&viewer, &format!("/subscriptions/{id}"), Notice::Done("notice-changed")))
         }
         Err(error @ ChangeError::Outdated { .. }) => {
-            let notice = Notice::Refused(said(&viewer, &error));
-            Ok(notice::go(&ui, &viewer, &format!("/subscriptions/{id}"), notice))
+            let notice = Notice::Refused(change_error(viewer.language, &error));
+            Ok(ui.notices.redirect(&viewer, &format!("/subscriptions/{id}"), notice))
         }
         Err(error) => Err(error.into()),
     }
 }
 
-/// Whether the settings are what the form asks for: then it was sent twice.
-fn is_in_force(ui: &Ui, id: SubscriptionId, draft: &Draft) -> bool {
+/// Returns whether the subscription already has the settings of the form, as after a form that was sent
+/// twice.
+fn is_already_saved(ui: &Ui, id: SubscriptionId, draft: &Draft) -> bool {
     let Some(entry) = ui.flow.subscription(id) else { return false };
     let spec = &entry.subscription.spec;
     SubscriptionInput::read_change(spec, &draft.to_members()).is_ok_and(|input| input.spec == *spec)
 }
 
-/// The subscription, if it is not the config file's.
-fn owned(ui: &Ui, id: &str) -> Result<Entry, PageError> {
+/// Finds a subscription that the editor may change. The config file's subscriptions are refused.
+fn find_editable(ui: &Ui, id: &str) -> Result<Entry, PageError> {
     let entry = find(ui, id)?;
     match entry.subscription.managed_by {
         ManagedBy::Api => Ok(entry),
@@ -223,7 +229,7 @@ fn owned(ui: &Ui, id: &str) -> Result<Entry, PageError> {
     }
 }
 
-/// Everything that is wrong with a draft, as the API would say it.
+/// Returns all problems of a draft, in the API's words.
 async fn check(ui: &Ui, present: Option<&Entry>, draft: &Draft) -> Vec<Problem> {
     let members = draft.to_members();
     let input = match present {
@@ -235,15 +241,15 @@ async fn check(ui: &Ui, present: Option<&Entry>, draft: &Draft) -> Vec<Problem> 
             Err(ChangeError::Invalid(problems)) => problems,
             _ => Vec::new(),
         },
-        Err(problems) => and_of_filter(draft, problems),
+        Err(problems) => with_filter_problem(draft, problems),
     }
 }
 
-/// Also what is wrong with the filter, which is looked at last.
-fn and_of_filter(draft: &Draft, mut problems: Vec<Problem>) -> Vec<Problem> {
+/// Adds the problem of the filter, which is not compiled if other members are invalid.
+fn with_filter_problem(draft: &Draft, mut problems: Vec<Problem>) -> Vec<Problem> {
     let filter = draft.text("filter");
-    let is_told = filter.is_empty() || problems.iter().any(|problem| problem.pointer == "/filter");
-    if let Some(Err(error)) = (!is_told).then(|| Filter::compile(filter)) {
+    let is_reported = filter.is_empty() || problems.iter().any(|problem| problem.pointer == "/filter");
+    if let Some(Err(error)) = (!is_reported).then(|| Filter::compile(filter)) {
         problems.push(Problem::from_error("/filter", &error));
     }
     problems
@@ -257,7 +263,7 @@ async fn refuse(
     catalog: &Catalog,
     problems: Vec<Problem>,
 ) -> Result<Response, PageError> {
-    let problems = and_of_filter(draft, problems);
+    let problems = with_filter_problem(draft, problems);
     let page = show(ui, viewer, present, draft, catalog, Some(problems)).await?;
     Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response())
 }
@@ -270,34 +276,34 @@ async fn show(
     catalog: &Catalog,
     problems: Option<Vec<Problem>>,
 ) -> Result<Response, PageError> {
-    let is_sent = problems.is_some();
+    let is_submitted = problems.is_some();
     let events = EventSelector::parse(&draft.events.to_terms()).ok();
     let projects = ProjectSelector::parse(&draft.projects.to_terms()).ok();
     let filter = draft.text("filter");
     let filter = if filter.is_empty() { Some(None) } else { Filter::compile(filter).ok().map(Some) };
-    let (sentence, looked) = match (events, projects) {
+    let (sentence, previewed) = match (events, projects) {
         (Some(events), Some(projects)) => {
             let sentence = sentence(v, catalog, &events, &projects);
-            let looked = match filter {
+            let previewed = match filter {
                 Some(filter) => {
-                    let wanted = Wanted { events, projects, filter };
-                    Some(ui.ask(move |flow| preview(flow, &wanted)).await?)
+                    let criteria = Criteria { events, projects, filter };
+                    Some(ui.query(move |flow| preview(flow, &criteria)).await?)
                 }
                 None => None,
             };
-            (sentence, looked)
+            (sentence, previewed)
         }
         _ => (String::new(), None),
     };
-    Ok(once::html(&Page {
+    Ok(render::uncached_html(&EditorPage {
         v,
         present,
         draft,
         catalog,
         problems: Problems::of(v.language, &problems.unwrap_or_default()),
-        is_sent,
+        is_submitted,
         sentence,
-        looked,
+        previewed,
         modes: Mode::ALL,
     }))
 }

@@ -1,16 +1,17 @@
-//! Events: the search, and one with its payload and who got it.
+//! The list of events, with its search, and the page of one event.
 
 use axum::Extension;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use http::Uri;
 
-use super::deliveries::Row;
+use super::deliveries::DeliveryRow;
 use super::page_error::PageError;
-use super::preview::place;
+use super::preview::project_path;
 use super::query::{PAGE_ITEMS, Query};
+use super::render;
+use super::state::Ui;
 use super::viewer::Viewer;
-use super::{Ui, guard};
 use crate::flow::query::status::Explanation;
 use crate::model::event::Event;
 use crate::model::id::EventId;
@@ -18,25 +19,25 @@ use crate::model::time::Timestamp;
 use crate::rules::matcher::MatchOutcome;
 use crate::store::{EventQuery, Page};
 
-struct Head {
+struct EventRow {
     id: EventId,
     event_type: String,
-    place: String,
+    project_path: String,
     sender_id: String,
     at: Timestamp,
 }
 
 #[derive(askama::Template)]
 #[template(path = "events.html")]
-struct List<'a> {
+struct EventList<'a> {
     v: &'a Viewer,
     query: &'a Query,
-    heads: Vec<Head>,
+    heads: Vec<EventRow>,
     next: String,
 }
 
-impl List<'_> {
-    /// The filters that are names, with their labels.
+impl EventList<'_> {
+    /// Returns the text filters, with their labels.
     fn filters(&self) -> [(&'static str, String); 4] {
         let v = self.v;
         [
@@ -47,14 +48,14 @@ impl List<'_> {
         ]
     }
 
-    /// Whether the filters are in use that are folded away else.
-    fn is_narrowed(&self) -> bool {
+    /// Returns whether a filter is set that the page hides under "More filters".
+    fn has_more_filters(&self) -> bool {
         self.query.is_filtered(&["company", "sender_id", "since", "until"])
     }
 
-    /// The page that delivers everything again that this search finds.
-    fn again(&self) -> String {
-        self.v.at(&self.query.at("/events/again"))
+    /// Returns the link to redeliver all events that match the search.
+    fn redeliver_link(&self) -> String {
+        self.v.link(&self.query.on("/events/redeliver_link"))
     }
 
     fn is_filtered(&self) -> bool {
@@ -62,7 +63,7 @@ impl List<'_> {
     }
 }
 
-/// What the query of a page searches for.
+/// Converts the query of a page to a query of the log.
 pub(super) fn search(query: &mut Query) -> EventQuery {
     EventQuery {
         event_type: query.read("type"),
@@ -76,7 +77,7 @@ pub(super) fn search(query: &mut Query) -> EventQuery {
     }
 }
 
-/// The search.
+/// Shows the list of events that match the search.
 pub(super) async fn list(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
@@ -87,39 +88,39 @@ pub(super) async fn list(
     let page = if query.has_problems() {
         Page { items: Vec::new(), next: None }
     } else {
-        ui.ask(move |flow| flow.reader().events(&wanted)).await?
+        ui.query(move |flow| flow.reader().events(&wanted)).await?
     };
-    let next = page.next.map(|id| viewer.at(&query.next("/events", id))).unwrap_or_default();
-    let heads = page.items.into_iter().map(|head| Head {
+    let next = page.next.map(|id| viewer.link(&query.next("/events", id))).unwrap_or_default();
+    let heads = page.items.into_iter().map(|head| EventRow {
         id: head.id,
         event_type: head.content.event_type.to_string(),
-        place: place(&head.content),
+        project_path: project_path(&head.content),
         sender_id: head.content.sender_id.as_ref().map(ToString::to_string).unwrap_or_default(),
         at: head.id.time(),
     });
-    Ok(guard::html(&List { v: &viewer, query: &query, heads: heads.collect(), next }))
+    Ok(render::html(&EventList { v: &viewer, query: &query, heads: heads.collect(), next }))
 }
 
-/// The most deliveries of an event that are listed.
+/// The maximum number of an event's deliveries that are listed.
 const DELIVERIES_MAX: usize = 200;
-/// The most subscriptions that are listed with the reason why they did not get an event.
+/// The maximum number of subscriptions without a delivery that are listed with the reason.
 const OTHERS_MAX: usize = 100;
 
 #[derive(askama::Template)]
 #[template(path = "event.html")]
-struct One<'a> {
+struct EventPage<'a> {
     v: &'a Viewer,
     event: &'a Event,
-    place: String,
-    rows: Vec<Row>,
+    project_path: String,
+    rows: Vec<DeliveryRow>,
     others: Vec<Explanation>,
-    /// How many more there are than those listed.
-    others_more: usize,
+    /// The number of subscriptions without a delivery that are not listed.
+    unlisted_others: usize,
     raw: String,
     pretty: String,
 }
 
-impl One<'_> {
+impl EventPage<'_> {
     fn why(&self, verdict: MatchOutcome) -> String {
         match verdict {
             MatchOutcome::Matches => self.v.t("reason-matches-now"),
@@ -131,20 +132,20 @@ impl One<'_> {
     }
 }
 
-/// One event.
+/// Shows one event with its payload and its deliveries.
 pub(super) async fn show(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
     Path(text): Path<String>,
 ) -> Result<Response, PageError> {
     let id: EventId = text.parse().map_err(|_| PageError::not_found("event", &text))?;
-    let found = ui.ask(move |flow| {
+    let found = ui.query(move |flow| {
         let Some(event) = flow.reader().event(id)? else { return Ok(None) };
         let deliveries = flow.reader().deliveries_after(id, None, DELIVERIES_MAX)?;
-        let rows = deliveries.into_iter().map(|delivery| Row::of(flow, delivery));
-        let rows: Vec<Row> = rows.collect::<Result<_, _>>()?;
+        let rows = deliveries.into_iter().map(|delivery| DeliveryRow::of(flow, delivery));
+        let rows: Vec<DeliveryRow> = rows.collect::<Result<_, _>>()?;
         let mut others = flow.explain(&event.content);
-        // Beyond those listed, whoever matches got it too.
+        // If not all deliveries are listed, a subscription that matches may have an unlisted delivery.
         let is_complete = rows.len() < DELIVERIES_MAX;
         others.retain(|other| {
             !rows.iter().any(|row| row.delivery.subscription == other.subscription)
@@ -153,15 +154,24 @@ pub(super) async fn show(
         Ok(Some((event, rows, others)))
     });
     let (event, rows, mut others) = found.await?.ok_or_else(|| PageError::not_found("event", id))?;
-    let others_more = others.len().saturating_sub(OTHERS_MAX);
+    let unlisted_others = others.len().saturating_sub(OTHERS_MAX);
     others.truncate(OTHERS_MAX);
     let raw = event.content.data.as_ref().map(|data| String::from_utf8_lossy(data).into_owned());
     let raw = raw.unwrap_or_default();
-    let (place, pretty) = (place(&event.content), pretty(&raw));
-    Ok(guard::html(&One { v: &viewer, event: &event, place, rows, others, others_more, raw, pretty }))
+    let (project_path, pretty) = (project_path(&event.content), pretty(&raw));
+    Ok(render::html(&EventPage {
+        v: &viewer,
+        event: &event,
+        project_path,
+        rows,
+        others,
+        unlisted_others,
+        raw,
+        pretty,
+    }))
 }
 
-/// JSON with its members on lines of their own; numbers and texts stay as they were written.
+/// Formats JSON with one member per line. Numbers and strings stay as they were written.
 fn pretty(json: &str) -> String {
     let (mut out, mut depth, mut in_text, mut escaped) =
         (String::with_capacity(json.len() * 2), 0, false, false);
@@ -213,7 +223,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_is_laid_out_without_a_change_of_its_values() {
+    fn formatted_json_keeps_its_values() {
         let json =
             r#"{"a": [1.50,  -0,12345678901234567890],"b":{},"c":[ ],"d":"x, {y}: \"z\" \\","e":null}"#;
         let expected = "{\n  \"a\": [\n    1.50,\n    -0,\n    12345678901234567890\n  ],\n  \"b\": {},\n  \"c\": [],\n  \

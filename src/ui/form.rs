@@ -1,28 +1,28 @@
-//! Forms that people send.
+//! Forms that a browser submits.
 
 use axum::extract::Request;
 use http::{Uri, header};
 use url::form_urlencoded;
 
 use super::page_error::PageError;
+use super::state::Ui;
 use super::viewer::Viewer;
-use super::{Ui, guard};
 use crate::api::request::body::BODY_TIMEOUT;
 
-/// The largest form: the longest lists of a subscription fit.
+/// The maximum size of a form in bytes. The longest lists of a subscription fit.
 const FORM_BYTES_MAX: usize = 512 * 1024;
 const FORM_TYPE: &str = "application/x-www-form-urlencoded";
 
-/// The fields of a form, in their order; a field may be there more than once.
+/// The fields of a form in order. A field can occur more than once.
 #[derive(Debug, Default)]
 pub(super) struct Form(Vec<(String, String)>);
 
 impl Form {
-    /// Reads the form of a page of ours, sent by somebody who may change things.
+    /// Reads a form that changes something.
     ///
     /// # Errors
-    /// Also when it does not carry the token that the page gave it, or the viewer may only look.
-    pub(super) async fn of_change(ui: &Ui, viewer: &Viewer, request: Request) -> Result<Self, PageError> {
+    /// The form is refused if its token is wrong or if the viewer's role does not allow changes.
+    pub(super) async fn read_change(ui: &Ui, viewer: &Viewer, request: Request) -> Result<Self, PageError> {
         let form = Self::read(ui, viewer, request).await?;
         if viewer.may_change() {
             return Ok(form);
@@ -31,36 +31,36 @@ impl Form {
         Err(PageError::forbidden(viewer.t2("problem-role", "name", name.clone(), "role", role)))
     }
 
-    /// Reads the form of a page of ours, whoever sends it.
+    /// Reads a form and checks its token. The viewer can have any role.
     pub(super) async fn read(ui: &Ui, viewer: &Viewer, request: Request) -> Result<Self, PageError> {
         let media_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         if media_type.is_none_or(|given| given.split(';').next() != Some(FORM_TYPE)) {
-            return Err(PageError::malformed(format!("expected a form, {FORM_TYPE}")));
+            return Err(PageError::malformed(format!("invalid content type: expected {FORM_TYPE}")));
         }
         let reading = axum::body::to_bytes(request.into_body(), FORM_BYTES_MAX);
         let body = match tokio::time::timeout(BODY_TIMEOUT, reading).await {
             Ok(Ok(body)) => body,
             Ok(Err(_)) => {
                 return Err(PageError::malformed(format!(
-                    "the form broke off, or has more than {FORM_BYTES_MAX} bytes"
+                    "the form is incomplete or larger than {FORM_BYTES_MAX} bytes: submit it again with fewer items"
                 )));
             }
-            Err(_) => return Err(PageError::malformed("the form did not come in time")),
+            Err(_) => return Err(PageError::malformed("the form was not received in time: submit it again")),
         };
         let form = Self(form_urlencoded::parse(&body).into_owned().collect());
-        if guard::is_own_form(ui, viewer, form.get("token")) {
+        if ui.form_tokens.verify(&viewer.token, form.get("token")) {
             return Ok(form);
         }
-        Err(PageError::forbidden(viewer.t("fault-token")))
+        Err(PageError::forbidden(viewer.t("page-error-token")))
     }
 
-    /// The fields of a form that was sent as the query of an address.
+    /// Reads the fields from the query of a URL.
     pub(super) fn of_query(uri: &Uri) -> Self {
         let query = uri.query().unwrap_or_default();
         Self(form_urlencoded::parse(query.as_bytes()).into_owned().collect())
     }
 
-    /// Every field with its value.
+    /// Returns all fields with their values.
     pub(super) fn into_fields(self) -> Vec<(String, String)> {
         self.0
     }
@@ -70,12 +70,12 @@ impl Form {
         self.all(name).next().is_some()
     }
 
-    /// A field's value without space around it; empty if it is not there.
+    /// Returns the first value of a field, trimmed; empty if the form does not have the field.
     pub(super) fn get(&self, name: &str) -> &str {
         self.all(name).next().unwrap_or_default()
     }
 
-    /// Every value of a field.
+    /// Returns all values of a field, trimmed.
     pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
         self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.trim())
     }

@@ -1,20 +1,21 @@
-//! Who may see the page, and what every answer of it carries.
+//! Access control for the page, and the headers of its responses.
 //!
-//! Without keys the same checks hold as for the API: a local connection, `Host` and `Origin` its own. With keys
-//! a browser has a session or is sent to log in. Every form carries a token that only a page of this process
-//! can have; together with `Sec-Fetch-Site` and `SameSite=Strict` no other site can make a browser send one.
+//! Without API keys, the page makes the same checks as the API: a local connection, and the daemon's own
+//! `Host` and `Origin`. With keys, a browser needs a session, or it is redirected to the login page. Every
+//! form carries a token that only a page of this process can contain. With the token, `Sec-Fetch-Site` and
+//! `SameSite=Strict`, no other site can make a browser submit a form.
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use ring::hmac;
-use subtle::ConstantTimeEq as _;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::page_error::PageError;
+use super::render::html;
+use super::state::Ui;
 use super::viewer::Viewer;
-use super::{Ui, language, session};
+use super::{language, session};
 use crate::api::caller::Peer;
 use crate::api::problem::PROBLEM_JSON;
 use crate::config::Role;
@@ -22,7 +23,7 @@ use crate::config::Role;
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
      connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-/// What every answer of the page says of itself.
+/// The headers of every response.
 const HEADERS: [(HeaderName, &str); 5] = [
     (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -32,53 +33,53 @@ const HEADERS: [(HeaderName, &str); 5] = [
 ];
 
 #[derive(askama::Template)]
-#[template(path = "fault.html")]
+#[template(path = "error.html")]
 struct ErrorPage<'a> {
     v: &'a Viewer,
-    fault: &'a PageError,
+    error: &'a PageError,
 }
 
-/// The middleware of every page: lets the request in with its [`Viewer`], or answers for it.
+/// Middleware of every page. Adds the [`Viewer`] to the request, or refuses the request.
 pub(super) async fn guard(State(ui): State<Ui>, mut request: Request, next: Next) -> Response {
     let method = request.method().clone();
     let seen = request.headers().get(header::IF_NONE_MATCH).cloned();
-    let (viewer, refusal) = admit(&ui, &request);
+    let (viewer, refusal) = authenticate(&ui, &request);
     let mut response = match refusal {
-        Some(Denial::Login) => Redirect::to(&viewer.at("/login")).into_response(),
-        Some(Denial::Error(fault)) => fault.into_response(),
+        Some(Denial::Login) => Redirect::to(&viewer.link("/login")).into_response(),
+        Some(Denial::Error(error)) => error.into_response(),
         None => {
             request.extensions_mut().insert(viewer.clone());
             next.run(request).await
         }
     };
-    if let Some(fault) = response.extensions_mut().remove::<PageError>() {
-        response = page_of(&viewer, &fault);
+    if let Some(error) = response.extensions_mut().remove::<PageError>() {
+        response = error_page(&viewer, &error);
     }
     if method == Method::GET && response.status() == StatusCode::OK {
-        response = tag(response, seen.as_ref()).await;
+        response = add_etag(response, seen.as_ref()).await;
     }
-    dress(response.headers_mut());
+    add_headers(response.headers_mut());
     response
 }
 
-/// Gives what the API refuses the look of the page, where a person asked for a page that is not there.
-pub(super) async fn dress_refusals(State(ui): State<Ui>, request: Request, next: Next) -> Response {
+/// Renders the API's errors as pages, if a browser asked for a page that does not exist.
+pub(super) async fn render_api_errors(State(ui): State<Ui>, request: Request, next: Next) -> Response {
     let accepts = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
     let is_person = accepts.is_some_and(|accepts| accepts.contains("text/html"));
     if !is_person || request.uri().path().starts_with("/v1/") {
         return next.run(request).await;
     }
-    let (viewer, _) = admit(&ui, &request);
+    let (viewer, _) = authenticate(&ui, &request);
     let response = next.run(request).await;
     let is_problem = response.headers().get(header::CONTENT_TYPE).is_some_and(|given| given == PROBLEM_JSON);
     if !is_problem {
         return response;
     }
-    // Nobody who is not let in learns which paths there are.
+    // Somebody without access must not learn which paths exist.
     let status = if viewer.name.is_empty() { StatusCode::FORBIDDEN } else { response.status() };
-    let mut dressed = page_of(&viewer, &PageError::at(status, viewer.path.clone()));
-    dress(dressed.headers_mut());
-    dressed
+    let mut page = error_page(&viewer, &PageError::at(status, viewer.path.clone()));
+    add_headers(page.headers_mut());
+    page
 }
 
 enum Denial {
@@ -86,14 +87,14 @@ enum Denial {
     Error(PageError),
 }
 
-/// Who looks, and whether they may not.
-fn admit(ui: &Ui, request: &Request) -> (Viewer, Option<Denial>) {
-    let (language, is_chosen) = language::of(request);
+/// Returns the viewer, and why the request is denied, if it is.
+fn authenticate(ui: &Ui, request: &Request) -> (Viewer, Option<Denial>) {
+    let (language, is_language_in_path) = language::of(request);
     let uri = request.uri();
     let host = request.headers().get(header::HOST).and_then(|value| value.to_str().ok());
     let mut viewer = Viewer {
         language,
-        is_chosen,
+        is_language_in_path,
         path: uri.path_and_query().map_or("/", |path| path.as_str()).to_owned(),
         name: String::new(),
         from: match peer(request) {
@@ -111,7 +112,7 @@ fn admit(ui: &Ui, request: &Request) -> (Viewer, Option<Denial>) {
         return (viewer, Some(Denial::Error(failure.into())));
     }
     let cookie = session::cookie(request.headers());
-    viewer.token = form_token(ui, cookie.as_deref().unwrap_or_default());
+    viewer.token = ui.form_tokens.issue(cookie.as_deref().unwrap_or_default());
     if !ui.gate.has_keys() {
         (viewer.name, viewer.role) = ("local".to_owned(), Role::Admin);
         return (viewer, None);
@@ -127,50 +128,31 @@ fn admit(ui: &Ui, request: &Request) -> (Viewer, Option<Denial>) {
     }
 }
 
-/// How the browser reaches the daemon. What a proxy says of it changes nothing but what the browser is told.
+/// Returns the scheme that the browser uses. A proxy's header only affects what the page shows and the
+/// cookie's `Secure` attribute.
 pub(super) fn scheme(request: &Request) -> &'static str {
     let is_proxied = request.headers().get("x-forwarded-proto").is_some_and(|scheme| scheme == "https");
     if is_proxied || matches!(peer(request), Some(Peer::Tls(_))) { "https" } else { "http" }
 }
 
-/// The address of whoever sent the request.
+/// Returns the address of the client.
 pub(super) fn peer(request: &Request) -> Option<Peer> {
     request.extensions().get::<Peer>().copied()
 }
 
-/// What a form of this session has to send back.
-fn form_token(ui: &Ui, session: &str) -> String {
-    hex::encode(hmac::sign(&ui.form_key, session.as_bytes()))
+fn error_page(v: &Viewer, error: &PageError) -> Response {
+    (error.status, html(&ErrorPage { v, error })).into_response()
 }
 
-/// Returns whether a form carries the token of its page. Takes the same time whatever the form carries.
-pub(super) fn is_own_form(ui: &Ui, viewer: &Viewer, token: &str) -> bool {
-    // The tags have one length, so that the comparison does not depend on the length of the given token either.
-    let tag = |text: &str| hmac::sign(&ui.form_key, text.as_bytes());
-    !viewer.token.is_empty() && bool::from(tag(token).as_ref().ct_eq(tag(&viewer.token).as_ref()))
-}
-
-fn page_of(v: &Viewer, fault: &PageError) -> Response {
-    (fault.status, html(&ErrorPage { v, fault })).into_response()
-}
-
-/// A rendered page.
-pub(super) fn html(template: &impl askama::Template) -> Response {
-    match template.render() {
-        Ok(text) => axum::response::Html(text).into_response(),
-        Err(error) => PageError::internal(&error).into_response(),
-    }
-}
-
-/// Gives a page its `ETag`; one that the browser has already is answered 304.
-async fn tag(response: Response, seen: Option<&HeaderValue>) -> Response {
+/// Adds an `ETag` to a page. Answers 304 if the browser has the page already.
+async fn add_etag(response: Response, seen: Option<&HeaderValue>) -> Response {
     let (mut head, body) = response.into_parts();
     let media_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     if !media_type.is_some_and(|text| text.starts_with("text/html")) {
         return Response::from_parts(head, body);
     }
     let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else {
-        return PageError::internal(&"a page broke off").into_response();
+        return PageError::internal(&"cannot read a rendered page").into_response();
     };
     let tag = format!("W/\"{:016x}\"", xxh3_64(&body));
     if seen.is_some_and(|seen| seen.as_bytes() == tag.as_bytes()) {
@@ -182,7 +164,7 @@ async fn tag(response: Response, seen: Option<&HeaderValue>) -> Response {
     Response::from_parts(head, body.into())
 }
 
-fn dress(headers: &mut HeaderMap) {
+fn add_headers(headers: &mut HeaderMap) {
     for (name, value) in HEADERS {
         headers.insert(name, HeaderValue::from_static(value));
     }

@@ -1,4 +1,4 @@
-//! The page's languages: which one a request gets, and the words of each.
+//! The languages of the page: their choice for a request, and their messages.
 
 use std::fmt;
 use std::sync::LazyLock;
@@ -8,7 +8,7 @@ use fluent_bundle::concurrent::FluentBundle;
 use fluent_bundle::{FluentArgs, FluentResource, FluentValue};
 use http::{HeaderMap, Uri, header};
 
-/// A language that the page speaks.
+/// A language of the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Language {
     English,
@@ -28,7 +28,7 @@ static SWEDISH: LazyLock<Bundle> = LazyLock::new(|| {
     bundle
 });
 
-/// A number in a message as the language writes it.
+/// Formats a number in a message as the language writes it.
 fn number(language: Language, value: &FluentValue<'_>) -> Option<String> {
     match value {
         FluentValue::Number(number) => Some(language.grouped(&number.as_string())),
@@ -36,7 +36,7 @@ fn number(language: Language, value: &FluentValue<'_>) -> Option<String> {
     }
 }
 
-/// Mistakes in the file leave out the message concerned; a test finds them.
+/// Parses the messages of a language. A message with a syntax error is omitted; a test finds such errors.
 fn bundle(code: &str, text: &str) -> Bundle {
     let mut bundle = FluentBundle::new_concurrent(vec![code.parse().unwrap_or_default()]);
     bundle.set_use_isolating(false);
@@ -46,10 +46,10 @@ fn bundle(code: &str, text: &str) -> Bundle {
 }
 
 impl Language {
-    /// Every language, the first being what a browser gets that asks for none of them.
+    /// All languages. The first is the default.
     pub(super) const ALL: [Self; 2] = [Self::English, Self::Swedish];
 
-    /// Its code, in paths and in `lang`.
+    /// Returns the language code, which is used in paths and in `lang`.
     pub(super) const fn code(self) -> &'static str {
         match self {
             Self::English => "en",
@@ -57,7 +57,7 @@ impl Language {
         }
     }
 
-    /// What it calls itself.
+    /// Returns the name of the language in the language itself.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::English => "English",
@@ -65,7 +65,7 @@ impl Language {
         }
     }
 
-    /// The digits of a whole number with its thousands apart; any other text as it is.
+    /// Groups the digits of a whole number by thousands. Returns any other text unchanged.
     pub(super) fn grouped(self, digits: &str) -> String {
         if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
             return digits.to_owned();
@@ -85,7 +85,7 @@ impl Language {
         Self::ALL.into_iter().find(|language| language.code() == code)
     }
 
-    /// The one that the browser likes best.
+    /// Returns the language that `Accept-Language` prefers.
     pub(super) fn of_headers(headers: &HeaderMap) -> Self {
         let text = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
         let liked = text.unwrap_or_default().split(',').filter_map(|part| {
@@ -93,7 +93,7 @@ impl Language {
             let language = Self::of_code(tag.trim().split('-').next()?)?;
             Some((language, weight.trim().parse::<f32>().unwrap_or(0.0)))
         });
-        // Of equals the first wins, which max_by would not give.
+        // The first of equal weights wins. `max_by` would return the last.
         let best = liked.reduce(|best, next| if next.1 > best.1 { next } else { best });
         best.map_or(Self::ALL[0], |(language, _)| language)
     }
@@ -105,22 +105,27 @@ impl Language {
         }
     }
 
-    /// The message of that id; the id itself if there is none.
-    pub(super) fn say(self, id: &str, args: Option<&FluentArgs<'_>>) -> String {
+    /// Formats a message. Returns the ID if there is no such message.
+    pub(super) fn format(self, id: &str, args: Option<&FluentArgs<'_>>) -> String {
         let bundle = self.bundle();
         let Some(pattern) = bundle.get_message(id).and_then(|message| message.value()) else {
             return id.to_owned();
         };
-        // What is missing shows as its name in braces.
+        // A value that is missing shows as its name in braces.
         let mut problems = Vec::new();
         bundle.format_pattern(pattern, args, &mut problems).into_owned()
     }
 
-    /// The same with one value in it.
-    pub(super) fn say_with<'a>(self, id: &str, name: &'a str, value: impl Into<FluentValue<'a>>) -> String {
+    /// Formats a message with one value.
+    pub(super) fn format_with<'a>(
+        self,
+        id: &str,
+        name: &'a str,
+        value: impl Into<FluentValue<'a>>,
+    ) -> String {
         let mut args = FluentArgs::new();
         args.set(name, value);
-        self.say(id, Some(&args))
+        self.format(id, Some(&args))
     }
 }
 
@@ -130,15 +135,15 @@ impl fmt::Display for Language {
     }
 }
 
-/// The language that the path begins with, in the request's extensions.
+/// The language at the start of the path. It is in the extensions of the request.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Chosen(pub(super) Language);
+pub(super) struct ChosenLanguage(pub(super) Language);
 
-/// Takes `/sv` or `/en` off the path. Paths of the API have no language.
+/// Removes `/sv` or `/en` from the path. Paths of the API have no language.
 pub(super) async fn take_from_path<B>(mut request: http::Request<B>) -> http::Request<B> {
     if let Some((language, rest)) = split(request.uri()) {
         *request.uri_mut() = rest;
-        request.extensions_mut().insert(Chosen(language));
+        request.extensions_mut().insert(ChosenLanguage(language));
     }
     request
 }
@@ -156,10 +161,10 @@ fn split(uri: &Uri) -> Option<(Language, Uri)> {
     Some((language, Uri::from_parts(parts).ok()?))
 }
 
-/// The language chosen by the path, else the browser's.
+/// Returns the language of the path, or else of the browser, and whether it is part of the path.
 pub(super) fn of(request: &Request) -> (Language, bool) {
-    match request.extensions().get::<Chosen>() {
-        Some(Chosen(language)) => (*language, true),
+    match request.extensions().get::<ChosenLanguage>() {
+        Some(ChosenLanguage(language)) => (*language, true),
         None => (Language::of_headers(request.headers()), false),
     }
 }
@@ -189,7 +194,7 @@ mod tests {
         text.lines().filter_map(line).collect()
     }
 
-    /// Every `{ $name }` of each message.
+    /// Returns every `{ $name }` with the message that contains it.
     fn variables(text: &str) -> BTreeSet<(String, String)> {
         let mut found = BTreeSet::new();
         let mut id = String::new();
@@ -217,14 +222,14 @@ mod tests {
         }
     }
 
-    /// Every `"id"` that a template or the code asks for.
-    fn asked_for() -> BTreeSet<String> {
+    /// Returns every message ID that a template or the code names.
+    fn used_ids() -> BTreeSet<String> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/ui");
         let mut found = BTreeSet::new();
         for folder in [folder.clone(), folder.join("templates")] {
             for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
                 let Ok(text) = std::fs::read_to_string(&path) else { continue };
-                for call in ["v.t(\"", "v.t1(\"", "v.t2(\"", "say(\"", "say_with(\""] {
+                for call in ["v.t(\"", "v.t1(\"", "v.t2(\"", "format(\"", "format_with(\""] {
                     for part in text.split(call).skip(1) {
                         found.insert(part.split('"').next().unwrap().to_owned());
                     }
@@ -235,17 +240,17 @@ mod tests {
     }
 
     #[test]
-    fn every_message_asked_for_is_there() {
+    fn every_used_message_exists() {
         let known = ids(TEXTS[0].1);
-        let asked = asked_for();
-        assert!(asked.len() > 80, "{asked:?}");
-        let missing: Vec<_> = asked.difference(&known).collect();
+        let used = used_ids();
+        assert!(used.len() > 80, "{used:?}");
+        let missing: Vec<_> = used.difference(&known).collect();
         assert!(missing.is_empty(), "{missing:?}");
     }
 
-    /// Words of the API are asked for by family and word.
+    /// The code builds these message IDs from a family and the API's words.
     #[test]
-    fn every_word_of_the_api_is_there() {
+    fn every_api_word_has_a_label() {
         let modes = Mode::ALL.map(Mode::word).to_vec();
         let healths = Health::ALL.iter().map(|health| health.as_str()).chain(["off"]).collect();
         let replayed = REPLAYED_STATES.map(DeliveryState::as_str);
@@ -278,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn the_browser_and_the_path_choose() {
+    fn the_path_and_accept_language_choose_the_language() {
         for (accepts, expected) in [
             ("sv-SE,sv;q=0.9,en;q=0.8", Language::Swedish),
             ("en-GB,sv;q=0.5", Language::English),
@@ -304,12 +309,18 @@ mod tests {
     }
 
     #[test]
-    fn numbers_choose_the_form_of_a_word() {
-        assert_eq!(Language::English.say_with("ago-minutes", "n", 1), "1 minute ago");
-        assert_eq!(Language::Swedish.say_with("ago-minutes", "n", 2), "för 2 minuter sedan");
-        assert_eq!(Language::English.say_with("replay-made", "n", 12_345), "12,345 deliveries made.");
-        assert_eq!(Language::Swedish.say_with("replay-made", "n", 12_345), "12\u{a0}345 leveranser skapade.");
+    fn numbers_select_the_plural_form() {
+        assert_eq!(Language::English.format_with("ago-minutes", "n", 1), "1 minute ago");
+        assert_eq!(Language::Swedish.format_with("ago-minutes", "n", 2), "för 2 minuter sedan");
+        assert_eq!(
+            Language::English.format_with("replay-created", "n", 12_345),
+            "12,345 deliveries created."
+        );
+        assert_eq!(
+            Language::Swedish.format_with("replay-created", "n", 12_345),
+            "12\u{a0}345 leveranser har skapats."
+        );
         let unknown = "no-such-message";
-        assert_eq!(Language::English.say(unknown, None), unknown);
+        assert_eq!(Language::English.format(unknown, None), unknown);
     }
 }

@@ -1,4 +1,4 @@
-//! A tail of what happens: events, attempts and changes of subscriptions, as they come.
+//! The live page, which shows events, attempts and changes of subscriptions as they happen.
 
 use axum::Extension;
 use axum::extract::State;
@@ -6,19 +6,20 @@ use axum::response::Response;
 use http::{HeaderMap, Uri};
 
 use super::page_error::PageError;
+use super::render;
+use super::state::Ui;
 use super::viewer::Viewer;
-use super::{Ui, guard};
 use crate::api;
 use crate::model::attempt::ErrorClass;
 use crate::model::delivery::DeliveryState;
 use crate::model::subscription::Health;
 
-/// How many subscriptions are told by name; the others by their id.
+/// The maximum number of subscriptions that are shown by name. Others are shown by ID.
 const NAMES_MAX: usize = 500;
 
 #[derive(askama::Template)]
 #[template(path = "live.html")]
-struct Page<'a> {
+struct LivePage<'a> {
     v: &'a Viewer,
     names: Vec<(String, String)>,
     states: [DeliveryState; 6],
@@ -26,13 +27,13 @@ struct Page<'a> {
     classes: [ErrorClass; 7],
 }
 
-/// The page, which the script fills.
+/// Shows the page. The script fills its table.
 pub(super) async fn show(State(ui): State<Ui>, Extension(viewer): Extension<Viewer>) -> Response {
     let entries = ui.flow.subscriptions().into_iter().take(NAMES_MAX);
     let names = entries
         .map(|entry| (entry.subscription.id.to_string(), entry.subscription.spec.name.clone()))
         .collect();
-    guard::html(&Page {
+    render::html(&LivePage {
         v: &viewer,
         names,
         states: DeliveryState::ALL,
@@ -41,7 +42,7 @@ pub(super) async fn show(State(ui): State<Ui>, Extension(viewer): Extension<View
     })
 }
 
-/// The API's stream, for a browser that has a session in the place of a key.
+/// Serves the API's event stream to a browser that has a session instead of a key.
 pub(super) async fn stream(
     State(ui): State<Ui>,
     headers: HeaderMap,

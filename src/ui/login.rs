@@ -1,4 +1,4 @@
-//! Logging in with a key, where keys are configured.
+//! Login with an API key, if keys are configured.
 
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -7,27 +7,29 @@ use http::{StatusCode, header};
 
 use super::form::Form;
 use super::page_error::PageError;
+use super::render;
+use super::state::Ui;
 use super::viewer::Viewer;
-use super::{Ui, guard, session};
+use super::{guard, session};
 use crate::config::Role;
 
 #[derive(askama::Template)]
 #[template(path = "login.html")]
-struct Page<'a> {
+struct LoginPage<'a> {
     v: &'a Viewer,
-    /// Why the last try was refused; empty if there was none.
+    /// The error of the last attempt to log in; empty if there was none.
     problem: String,
 }
 
-/// The form that asks for a key.
+/// Shows the login form.
 pub(super) async fn show(State(ui): State<Ui>, Extension(viewer): Extension<Viewer>) -> Response {
     if viewer.has_session || !ui.gate.has_keys() {
-        return Redirect::to(&viewer.at("/")).into_response();
+        return Redirect::to(&viewer.link("/")).into_response();
     }
-    guard::html(&Page { v: &viewer, problem: String::new() })
+    render::html(&LoginPage { v: &viewer, problem: String::new() })
 }
 
-/// Begins a session for a key that may at least read.
+/// Starts a session for a key whose role is read or admin.
 pub(super) async fn enter(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
@@ -45,7 +47,7 @@ pub(super) async fn enter(
         Err(failure) if failure.status() == StatusCode::UNAUTHORIZED => viewer.t("login-unknown"),
         Err(failure) => failure.detail(),
     };
-    Ok((StatusCode::UNAUTHORIZED, guard::html(&Page { v: &viewer, problem })).into_response())
+    Ok((StatusCode::UNAUTHORIZED, render::html(&LoginPage { v: &viewer, problem })).into_response())
 }
 
 /// Ends the session.
@@ -63,5 +65,5 @@ pub(super) async fn leave(
 }
 
 fn with_cookie(viewer: &Viewer, cookie: String, path: &str) -> Response {
-    (AppendHeaders([(header::SET_COOKIE, cookie)]), Redirect::to(&viewer.at(path))).into_response()
+    (AppendHeaders([(header::SET_COOKIE, cookie)]), Redirect::to(&viewer.link(path))).into_response()
 }

@@ -1,5 +1,7 @@
-//! What a page tells once after a form was sent: the browser is sent on to the page, which then shows it. So a
-//! reload neither sends the form again nor shows a secret a second time.
+//! Notices that a page shows once after a form was submitted.
+//!
+//! The response to a form redirects the browser to a page that shows the notice. A reload neither submits the
+//! form again nor shows a secret a second time.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -7,43 +9,42 @@ use std::sync::{Mutex, PoisonError};
 use axum::response::{IntoResponse, Redirect, Response};
 use rand::RngExt as _;
 
-use super::Ui;
 use super::query::Query;
 use super::viewer::Viewer;
 use crate::flow::Entry;
 use crate::model::attempt::Attempt;
 
-/// The most notices that wait to be shown; the oldest makes room.
+/// The maximum number of stored notices. The oldest is dropped for a new one.
 const NOTICES_MAX: usize = 256;
 
-/// What is told.
+/// The content of a notice.
 #[derive(Clone, Debug)]
 pub(super) enum Notice {
-    /// It is done: the message of that id.
+    /// The change was made. Holds the message ID.
     Done(&'static str),
-    /// It was not done, and why, in the API's words.
+    /// The change was refused. Holds the reason.
     Refused(String),
-    /// The secret of a new subscription.
+    /// The secret of a subscription that was created or whose secret was rotated.
     Secret(String),
-    /// Chosen events were delivered again: how many, and how many were passed over.
-    Again {
-        /// How many deliveries were made.
-        made: usize,
-        /// How many events are on their way already, or gone.
-        passed_over: usize,
+    /// Selected events were redelivered.
+    Redelivered {
+        /// The number of deliveries that were created.
+        created: usize,
+        /// The number of events that have an unfinished delivery already or are no longer in the log.
+        skipped: usize,
     },
-    /// What a receiver answered: to which request, the message of that id, and whether it was good enough.
+    /// The response to a health check or a test event. Holds the message ID and the attempt.
     Answer(&'static str, Box<Attempt>),
 }
 
-/// Notices that wait to be shown.
+/// The notices that no page has shown yet.
 #[derive(Default)]
 pub(super) struct Notices(Mutex<VecDeque<(u64, Notice)>>);
 
 impl Notices {
     fn put(&self, notice: Notice) -> u64 {
         let id = rand::rng().random();
-        // A panic while it was held leaves a list that is whole.
+        // A panic while the lock was held leaves the list consistent.
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting.len() >= NOTICES_MAX {
             waiting.pop_front();
@@ -52,30 +53,30 @@ impl Notices {
         id
     }
 
-    fn take(&self, id: u64) -> Option<Notice> {
+    /// Redirects the browser to a page that then shows `notice`.
+    pub(super) fn redirect(&self, viewer: &Viewer, path: &str, notice: Notice) -> Response {
+        let id = self.put(notice);
+        let mark = if path.contains('?') { '&' } else { '?' };
+        Redirect::to(&viewer.link(&format!("{path}{mark}notice={id:016x}"))).into_response()
+    }
+
+    /// Takes the notice that the query of a page names.
+    pub(super) fn take(&self, query: &Query) -> Option<Notice> {
+        self.remove(u64::from_str_radix(query.get("notice"), 16).ok()?)
+    }
+
+    fn remove(&self, id: u64) -> Option<Notice> {
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let index = waiting.iter().position(|(other, _)| *other == id)?;
         waiting.remove(index).map(|(_, notice)| notice)
     }
 }
 
-/// Sends the browser on to a page that then tells `notice`.
-pub(super) fn go(ui: &Ui, viewer: &Viewer, path: &str, notice: Notice) -> Response {
-    let id = ui.notices.put(notice);
-    let mark = if path.contains('?') { '&' } else { '?' };
-    Redirect::to(&viewer.at(&format!("{path}{mark}notice={id:016x}"))).into_response()
-}
-
-/// Tells the present secret of a subscription, where it is a shared one; else that it is done.
-pub(super) fn secret(entry: &Entry, done: &'static str) -> Notice {
+/// Returns a notice with the present secret of a subscription, or a notice that the change was made if there
+/// is no secret.
+pub(super) fn secret_or(entry: &Entry, done: &'static str) -> Notice {
     let current = entry.subscription.secrets.first();
     current.map_or(Notice::Done(done), |signing| Notice::Secret(signing.secret.reveal().to_owned()))
-}
-
-/// What the page has to tell this once.
-pub(super) fn take(ui: &Ui, query: &Query) -> Option<Notice> {
-    let id = u64::from_str_radix(query.get("notice"), 16).ok()?;
-    ui.notices.take(id)
 }
 
 #[cfg(test)]
@@ -83,12 +84,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_notice_is_shown_once_and_the_oldest_makes_room() {
+    fn a_notice_is_shown_once_and_the_oldest_is_dropped() {
         let notices = Notices::default();
         let first = notices.put(Notice::Done("a"));
-        assert!(notices.take(first).is_some() && notices.take(first).is_none());
+        assert!(notices.remove(first).is_some() && notices.remove(first).is_none());
         let old = notices.put(Notice::Done("a"));
         let later: Vec<u64> = (0..NOTICES_MAX).map(|_| notices.put(Notice::Done("b"))).collect();
-        assert!(notices.take(old).is_none() && later.iter().all(|id| notices.take(*id).is_some()));
+        assert!(notices.remove(old).is_none() && later.iter().all(|id| notices.remove(*id).is_some()));
     }
 }

@@ -1,4 +1,4 @@
-//! The overview: how everything does, at a glance.
+//! The overview page: totals, charts, unhealthy subscriptions and recent deliveries.
 
 use std::borrow::Borrow;
 use std::time::Duration;
@@ -8,11 +8,12 @@ use axum::extract::State;
 use axum::response::Response;
 
 use super::chart;
-use super::deliveries::{Row, rows};
+use super::deliveries::{DeliveryRow, rows};
 use super::page_error::PageError;
-use super::subscriptions::{Row as SubscriptionRow, health};
+use super::render;
+use super::state::Ui;
+use super::subscriptions::{SubscriptionRow, health};
 use super::viewer::Viewer;
-use super::{Ui, guard};
 use crate::flow::Entry;
 use crate::flow::Flow;
 use crate::flow::measure::history::{MINUTES_MAX, Minute};
@@ -21,16 +22,16 @@ use crate::flow::query::deliveries::DeliveryFilter;
 use crate::model::time::Timestamp;
 use crate::store::{DeliveryQuery, EventQuery, StoreError};
 
-/// How many subscriptions in trouble are shown.
-const TROUBLED: usize = 8;
-/// How many other subscriptions are shown by name.
-const WELL: usize = 40;
-/// How many of the newest deliveries are shown.
-const RECENT: usize = 10;
+/// The maximum number of unhealthy subscriptions that are listed.
+const UNHEALTHY_MAX: usize = 8;
+/// The maximum number of other subscriptions that are listed.
+const HEALTHY_MAX: usize = 40;
+/// The number of recent deliveries that are listed.
+const RECENT_MAX: usize = 10;
 
-/// Everything in numbers.
+/// The numbers in the tiles of the overview.
 #[derive(Default)]
-struct DaemonStats {
+struct Totals {
     healthy: usize,
     failing: usize,
     disabled: usize,
@@ -42,7 +43,7 @@ struct DaemonStats {
     last_event_at: Option<Timestamp>,
 }
 
-impl DaemonStats {
+impl Totals {
     fn count(&mut self, flow: &Flow, entry: &Entry) {
         let tally = flow.reader().tally(entry.subscription.id);
         match health(entry) {
@@ -67,43 +68,43 @@ impl DaemonStats {
 
 #[derive(askama::Template)]
 #[template(path = "overview.html")]
-struct Page<'a> {
+struct OverviewPage<'a> {
     v: &'a Viewer,
-    numbers: DaemonStats,
-    troubled: Vec<SubscriptionRow>,
-    /// Those that nothing is the matter with: id, name, and the word of their health.
-    well: Vec<(String, String, &'static str)>,
-    rows: Vec<Row>,
+    totals: Totals,
+    unhealthy: Vec<SubscriptionRow>,
+    /// Subscriptions without problems: ID, name and health.
+    healthy: Vec<(String, String, &'static str)>,
+    rows: Vec<DeliveryRow>,
     passed: MeterReading,
-    hour: Chart,
-    day: Chart,
+    hour: ActivityChart,
+    day: ActivityChart,
 }
 
-impl Page<'_> {
-    /// A percentile, which the meter has in microseconds; a dash if there was nothing to measure.
-    fn micros(&self, latency: impl Borrow<Latency>, of: fn(&Latency) -> u64) -> String {
+impl OverviewPage<'_> {
+    /// Formats a percentile, which the meter gives in microseconds. Returns a dash if nothing was measured.
+    fn percentile(&self, latency: impl Borrow<Latency>, of: fn(&Latency) -> u64) -> String {
         let latency = latency.borrow();
         match latency.count {
             0 => "–".to_owned(),
-            _ => self.v.length(Duration::from_micros(of(latency))),
+            _ => self.v.duration(Duration::from_micros(of(latency))),
         }
     }
 
-    fn half(&self) -> String {
-        self.micros(self.passed.attempt, |one| one.p50)
+    fn p50(&self) -> String {
+        self.percentile(self.passed.attempt, |one| one.p50)
     }
 
-    fn most(&self) -> String {
-        self.micros(self.passed.attempt, |one| one.p90)
+    fn p90(&self) -> String {
+        self.percentile(self.passed.attempt, |one| one.p90)
     }
 
-    fn nearly_all(&self, latency: impl Borrow<Latency>) -> String {
-        self.micros(latency, |one| one.p99)
+    fn p99(&self, latency: impl Borrow<Latency>) -> String {
+        self.percentile(latency, |one| one.p99)
     }
 
-    /// How many subscriptions are not shown by name.
-    fn unnamed(&self) -> usize {
-        self.numbers.subscriptions() - self.troubled.len() - self.well.len()
+    /// Returns the number of subscriptions that are not listed.
+    fn unlisted(&self) -> usize {
+        self.totals.subscriptions() - self.unhealthy.len() - self.healthy.len()
     }
 
     fn per_second(&self, rate: f64) -> String {
@@ -111,27 +112,27 @@ impl Page<'_> {
     }
 }
 
-/// What passed through, as drawings with what they say in numbers.
-struct Chart {
+/// Charts of the attempts in a period, with their totals.
+struct ActivityChart {
     drawing: String,
-    times: String,
+    durations: String,
     accepted: u64,
     succeeded: u64,
     failed: u64,
-    /// Attempts of the highest bar.
+    /// The number of attempts in the highest bar.
     highest: u64,
     longest: Duration,
 }
 
-impl Chart {
-    /// Draws minutes, so many of them to a bar.
+impl ActivityChart {
+    /// Draws `minutes`, of which each bar combines `per_bar`.
     fn of(minutes: &[Minute], per_bar: usize) -> Self {
         let join = |minutes: &[Minute]| minutes.iter().fold(Minute::default(), Minute::with);
         let bars: Vec<Minute> = minutes.chunks(per_bar).map(join).collect();
         let sum = join(&bars);
         Self {
             drawing: chart::outcomes(&bars),
-            times: chart::times(&bars),
+            durations: chart::durations(&bars),
             accepted: sum.accepted,
             succeeded: sum.succeeded,
             failed: sum.failed,
@@ -141,51 +142,51 @@ impl Chart {
     }
 }
 
-struct Seen {
-    well: Vec<(String, String, &'static str)>,
-    numbers: DaemonStats,
+struct OverviewData {
+    healthy: Vec<(String, String, &'static str)>,
+    totals: Totals,
     passed: MeterReading,
-    troubled: Vec<SubscriptionRow>,
-    rows: Vec<Row>,
+    unhealthy: Vec<SubscriptionRow>,
+    rows: Vec<DeliveryRow>,
 }
 
-/// The page at `/`.
+/// Shows the overview.
 pub(super) async fn show(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
 ) -> Result<Response, PageError> {
-    let Seen { well, numbers, passed, troubled, rows } = ui.ask(look).await?;
+    let OverviewData { healthy, totals, passed, unhealthy, rows } = ui.query(read).await?;
     let minutes = ui.flow.minutes(MINUTES_MAX);
-    let hour = Chart::of(minutes.get(minutes.len().saturating_sub(60)..).unwrap_or_default(), 1);
-    let day = Chart::of(&minutes, 24);
-    Ok(guard::html(&Page { v: &viewer, numbers, troubled, well, rows, passed, hour, day }))
+    let hour = ActivityChart::of(minutes.get(minutes.len().saturating_sub(60)..).unwrap_or_default(), 1);
+    let day = ActivityChart::of(&minutes, 24);
+    Ok(render::html(&OverviewPage { v: &viewer, totals, unhealthy, healthy, rows, passed, hour, day }))
 }
 
-fn look(flow: &Flow) -> Result<Seen, StoreError> {
-    let mut numbers = DaemonStats::default();
+fn read(flow: &Flow) -> Result<OverviewData, StoreError> {
+    let mut totals = Totals::default();
     let all = flow.subscriptions();
     for entry in &all {
-        numbers.count(flow, entry);
+        totals.count(flow, entry);
     }
     let newest = flow.reader().events(&EventQuery { limit: 1, ..EventQuery::default() })?;
-    numbers.last_event_at = newest.items.first().map(|head| head.id.time());
-    let (mut ill, well): (Vec<Entry>, Vec<Entry>) =
+    totals.last_event_at = newest.items.first().map(|head| head.id.time());
+    let (mut failing, healthy): (Vec<Entry>, Vec<Entry>) =
         all.into_iter().partition(|entry| matches!(health(entry), "failing" | "disabled"));
-    let well = well.iter().take(WELL).map(|entry| {
+    let healthy = healthy.iter().take(HEALTHY_MAX).map(|entry| {
         let subscription = &entry.subscription;
         (subscription.id.to_string(), subscription.spec.name.clone(), health(entry))
     });
-    let well = well.collect();
-    ill.sort_by_key(|entry| (health(entry), entry.subscription.id));
-    let troubled = ill
+    let healthy = healthy.collect();
+    failing.sort_by_key(|entry| (health(entry), entry.subscription.id));
+    let unhealthy = failing
         .into_iter()
-        .take(TROUBLED)
+        .take(UNHEALTHY_MAX)
         .map(|entry| {
             let stats = flow.stats(entry.subscription.id)?;
             Ok(SubscriptionRow { stats, sentence: String::new(), entry })
         })
         .collect::<Result<_, StoreError>>()?;
-    let recent = DeliveryQuery { limit: RECENT, ..DeliveryQuery::default() };
+    let recent = DeliveryQuery { limit: RECENT_MAX, ..DeliveryQuery::default() };
     let rows = rows(flow, recent, &DeliveryFilter::default())?.items;
-    Ok(Seen { well, numbers, passed: flow.daemon_stats()?.passed, troubled, rows })
+    Ok(OverviewData { healthy, totals, passed: flow.daemon_stats()?.passed, unhealthy, rows })
 }

@@ -1,73 +1,75 @@
-//! What went wrong, for a person: a handler returns it, the guard makes a page of it in the viewer's language.
+//! Errors of page handlers. The guard renders them in the viewer's language.
 
+use std::borrow::Borrow;
 use std::fmt;
 
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 
-use super::explain::{explain, no_such, of_change};
-use super::viewer::Viewer;
+use super::language::Language;
+use super::localize::{localize, not_found, of_change};
 use crate::api::error::ApiError;
 use crate::flow::ChangeError;
 use crate::model::problem::Message;
 
-/// Why there is no page.
+/// The reason why a page cannot be shown.
 #[derive(Clone, Debug)]
 pub(super) struct PageError {
     pub(super) status: StatusCode,
-    /// In the API's words.
+    /// The error in the API's words.
     pub(super) detail: String,
-    /// The same for other languages, where they have it.
+    /// The error as a message that can be localized, if there is one.
     message: Option<Message>,
 }
 
 impl PageError {
-    /// There is no such thing.
+    /// Returns the error for something that does not exist.
     pub(super) fn not_found(what: &str, id: impl fmt::Display) -> Self {
-        let message = no_such(what, &id);
+        let message = not_found(what, &id);
         Self { message: Some(message), ..ApiError::not_found(what, id).into() }
     }
 
-    /// The viewer may not do that.
+    /// Returns the error for a viewer who may not do something.
     pub(super) fn forbidden(detail: impl Into<String>) -> Self {
         Self { status: StatusCode::FORBIDDEN, detail: detail.into(), message: None }
     }
 
-    /// What that status says of a path.
+    /// Returns the error for a status, with the path as its detail.
     pub(super) const fn at(status: StatusCode, path: String) -> Self {
         Self { status, detail: path, message: None }
     }
 
-    /// A request that no page of ours makes.
+    /// Returns the error for a request that no page makes.
     pub(super) fn malformed(detail: impl Into<String>) -> Self {
         Self { status: StatusCode::BAD_REQUEST, detail: detail.into(), message: None }
     }
 
-    /// A fault of ours, which the log has in full.
+    /// Logs an internal error and returns an error without its details.
     pub(super) fn internal(error: &dyn fmt::Debug) -> Self {
         ApiError::internal(error).into()
     }
 
-    /// What went wrong, to that viewer.
-    pub(super) fn said(&self, v: &Viewer) -> String {
-        self.message.as_ref().map_or_else(|| self.detail.clone(), |message| explain(v.language, message))
+    /// Returns the text of the error in a language.
+    pub(super) fn text(&self, language: impl Borrow<Language>) -> String {
+        let language = *language.borrow();
+        self.message.as_ref().map_or_else(|| self.detail.clone(), |message| localize(language, message))
     }
 
-    /// The message that tells what this kind of fault means.
-    pub(super) const fn key(&self) -> &'static str {
+    /// Returns the ID of the message for the page's title.
+    pub(super) const fn title_id(&self) -> &'static str {
         match self.status {
-            StatusCode::NOT_FOUND => "fault-not-found",
-            StatusCode::FORBIDDEN => "fault-forbidden",
-            StatusCode::CONFLICT => "fault-conflict",
-            status if status.as_u16() < 500 => "fault-request",
-            _ => "fault-internal",
+            StatusCode::NOT_FOUND => "page-error-not-found",
+            StatusCode::FORBIDDEN => "page-error-forbidden",
+            StatusCode::CONFLICT => "page-error-conflict",
+            status if status.as_u16() < 500 => "page-error-request",
+            _ => "page-error-internal",
         }
     }
 }
 
 impl From<ApiError> for PageError {
-    fn from(failure: ApiError) -> Self {
-        Self { status: failure.status(), detail: failure.detail(), message: None }
+    fn from(error: ApiError) -> Self {
+        Self { status: error.status(), detail: error.detail(), message: None }
     }
 }
 
@@ -78,7 +80,7 @@ impl From<ChangeError> for PageError {
     }
 }
 
-/// Carries itself to the guard.
+/// Puts the error in the extensions of the response, where the guard finds it.
 impl IntoResponse for PageError {
     fn into_response(self) -> Response {
         let mut response = self.status.into_response();

@@ -1,4 +1,4 @@
-//! Which of the newest events a draft would have matched, and why not the others.
+//! The preview of a draft: which recent events it matches, and why it does not match the others.
 
 use super::viewer::Viewer;
 use crate::flow::Flow;
@@ -9,102 +9,102 @@ use crate::model::time::Timestamp;
 use crate::rules::filter::{Filter, FilterInput};
 use crate::store::{EventHead, EventQuery, StoreError};
 
-/// How many of the newest events are looked at.
+/// The number of recent events in a preview.
 const EVENTS_MAX: usize = 100;
 
-/// What of a draft can be read: a part that cannot lets nothing be said.
-pub(super) struct Wanted {
+/// The valid selectors and filter that events are tested against.
+pub(super) struct Criteria {
     pub(super) events: EventSelector,
     pub(super) projects: ProjectSelector,
     pub(super) filter: Option<Filter>,
 }
 
-/// One event that was looked at.
+/// An event that was tested.
 #[derive(Debug)]
-pub(super) struct Looked {
+pub(super) struct PreviewedEvent {
     pub(super) id: EventId,
     pub(super) event_type: String,
-    /// `company/project`, or the project alone.
-    pub(super) place: String,
+    /// `company/project`, or `project` without a company.
+    pub(super) project_path: String,
     pub(super) at: Timestamp,
-    /// Why it would not have matched; none if it would.
-    pub(super) reason: Option<Reason>,
+    /// The reason if the event does not match.
+    pub(super) reason: Option<Mismatch>,
 }
 
-/// Why an event does not match.
+/// The reason why an event does not match.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Reason {
+pub(super) enum Mismatch {
     Events,
     Projects,
     Filter,
-    /// The filter failed on it, in these words.
+    /// The filter failed with this error.
     FilterFailed(String),
 }
 
-impl Looked {
-    /// The reason in words; empty for a match.
+impl PreviewedEvent {
+    /// Returns the reason in the viewer's language; empty for a match.
     pub(super) fn why(&self, v: &Viewer) -> String {
         match &self.reason {
             None => String::new(),
-            Some(Reason::Events) => v.t("reason-events"),
-            Some(Reason::Projects) => v.t("reason-projects"),
-            Some(Reason::Filter) => v.t("reason-filter"),
-            Some(Reason::FilterFailed(detail)) => v.t1("reason-filter-failed", "detail", detail.clone()),
+            Some(Mismatch::Events) => v.t("reason-events"),
+            Some(Mismatch::Projects) => v.t("reason-projects"),
+            Some(Mismatch::Filter) => v.t("reason-filter"),
+            Some(Mismatch::FilterFailed(detail)) => v.t1("reason-filter-failed", "detail", detail.clone()),
         }
     }
 }
 
-/// The newest events, newest first. Blocks.
-pub(super) fn preview(flow: &Flow, wanted: &Wanted) -> Result<Vec<Looked>, StoreError> {
+/// Tests the most recent events, newest first. Blocks.
+pub(super) fn preview(flow: &Flow, criteria: &Criteria) -> Result<Vec<PreviewedEvent>, StoreError> {
     let page = flow.reader().events(&EventQuery { limit: EVENTS_MAX, ..EventQuery::default() })?;
-    look(flow, Some(wanted), page.items)
+    evaluate(flow, Some(criteria), page.items)
 }
 
-/// Why each of these events is wanted or not; where nothing is said of what is wanted, all are. Blocks.
-pub(super) fn look(
+/// Tests each event against the criteria. Without criteria, all events match. Blocks.
+pub(super) fn evaluate(
     flow: &Flow,
-    wanted: Option<&Wanted>,
+    criteria: Option<&Criteria>,
     heads: Vec<EventHead>,
-) -> Result<Vec<Looked>, StoreError> {
-    let mut looked = Vec::with_capacity(heads.len());
+) -> Result<Vec<PreviewedEvent>, StoreError> {
+    let mut previewed = Vec::with_capacity(heads.len());
     for head in heads {
-        let mut reason = wanted.and_then(|wanted| refused_by_name(wanted, &head.content));
-        if let Some(wanted) = wanted.filter(|wanted| reason.is_none() && wanted.filter.is_some()) {
-            // Only the filter needs the data.
+        let mut reason = criteria.and_then(|criteria| name_mismatch(criteria, &head.content));
+        if let Some(criteria) = criteria.filter(|criteria| reason.is_none() && criteria.filter.is_some()) {
+            // The data of an event is read only if there is a filter.
             let Some(event) = flow.reader().event(head.id)? else { continue };
-            reason = refused_by_filter(wanted, &event.content, head.id.time());
+            reason = filter_mismatch(criteria, &event.content, head.id.time());
         }
-        looked.push(Looked {
+        previewed.push(PreviewedEvent {
             id: head.id,
             event_type: head.content.event_type.to_string(),
-            place: place(&head.content),
+            project_path: project_path(&head.content),
             at: head.id.time(),
             reason,
         });
     }
-    Ok(looked)
+    Ok(previewed)
 }
 
-/// Where an event happened, as a term would name it.
-pub(super) fn place(content: &EventContent) -> String {
+/// Returns the project of an event, as a term of a selector names it.
+pub(super) fn project_path(content: &EventContent) -> String {
     match &content.company {
         Some(company) => format!("{company}/{}", content.project),
         None => content.project.to_string(),
     }
 }
 
-fn refused_by_name(wanted: &Wanted, content: &EventContent) -> Option<Reason> {
-    if !wanted.events.contains(&content.event_type) {
-        return Some(Reason::Events);
+fn name_mismatch(criteria: &Criteria, content: &EventContent) -> Option<Mismatch> {
+    if !criteria.events.contains(&content.event_type) {
+        return Some(Mismatch::Events);
     }
-    let is_inside = wanted.projects.contains(&content.project, content.company.as_ref());
-    (!is_inside).then_some(Reason::Projects)
+    let is_inside = criteria.projects.contains(&content.project, content.company.as_ref());
+    (!is_inside).then_some(Mismatch::Projects)
 }
 
-fn refused_by_filter(wanted: &Wanted, content: &EventContent, arrived_at: Timestamp) -> Option<Reason> {
-    match wanted.filter.as_ref()?.evaluate(&FilterInput::new(content, arrived_at)) {
+fn filter_mismatch(criteria: &Criteria, content: &EventContent, arrived_at: Timestamp) -> Option<Mismatch> {
+    match criteria.filter.as_ref()?.evaluate(&FilterInput::new(content, arrived_at)) {
         Ok(true) => None,
-        Ok(false) => Some(Reason::Filter),
-        Err(failure) => Some(Reason::FilterFailed(failure.to_string())),
+        Ok(false) => Some(Mismatch::Filter),
+        Err(failure) => Some(Mismatch::FilterFailed(failure.to_string())),
     }
 }

@@ -1,4 +1,4 @@
-//! What a page is asked for: filters of lists, with what is wrong with each beside it.
+//! Parameters in the query of a page, with the problem of each.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,15 +7,15 @@ use std::str::FromStr;
 use http::Uri;
 use url::form_urlencoded;
 
-use super::explain::explain;
+use super::localize::localize;
 use super::viewer::Viewer;
 use crate::model::problem::{Localized, Message};
 use crate::model::time::{Timestamp, TimestampError};
 
-/// How many items a page of a list has.
+/// The number of items on a page of a list.
 pub(super) const PAGE_ITEMS: usize = 50;
 
-/// The query of a page. Unknown parameters are none of its business; empty ones are as good as left out.
+/// The query of a page. Unknown parameters are ignored, and empty ones count as absent.
 #[derive(Debug, Default)]
 pub(super) struct Query {
     given: BTreeMap<String, String>,
@@ -23,31 +23,31 @@ pub(super) struct Query {
 }
 
 impl Query {
-    /// The query of `uri`.
+    /// Reads the query of `uri`.
     pub(super) fn new(uri: &Uri) -> Self {
         let pairs = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
         let given = pairs.map(|(name, value)| (name.into_owned(), value.trim().to_owned()));
         Self { given: given.filter(|(_, value)| !value.is_empty()).collect(), problems: BTreeMap::new() }
     }
 
-    /// A parameter as it was given; empty if it was not.
+    /// Returns a parameter as text; empty if it is absent.
     pub(super) fn get(&self, name: &str) -> &str {
         self.given.get(name).map_or("", String::as_str)
     }
 
-    /// A parameter's value; one that cannot be read is noted, and as good as left out.
+    /// Parses a parameter. If it is invalid, records the problem and returns `None`.
     pub(super) fn read<T: FromStr<Err: Localized>>(&mut self, name: &'static str) -> Option<T> {
         let read = self.given.get(name)?.parse::<T>();
         read.map_err(|error| self.problems.insert(name, error.message())).ok()
     }
 
-    /// A time as date fields give it, or in RFC 3339; without an offset it is UTC.
+    /// Parses a time from a date field or in RFC 3339. Without an offset, the time is UTC.
     pub(super) fn time(&mut self, name: &'static str) -> Option<Timestamp> {
         let text = self.given.get(name)?.clone();
         self.time_of(name, &text)
     }
 
-    /// The same of a text that a form has; none for an empty one.
+    /// Parses a time from the text of a form field. Returns `None` if the text is empty or invalid.
     pub(super) fn time_of(&mut self, name: &'static str, text: &str) -> Option<Timestamp> {
         let whole = match text.len() {
             0 => return None,
@@ -60,40 +60,40 @@ impl Query {
         read.map_err(|error: TimestampError| self.problems.insert(name, error.message())).ok()
     }
 
-    /// Notes what is wrong with a parameter.
+    /// Records a problem with a parameter.
     pub(super) fn refuse(&mut self, name: &'static str, problem: Message) {
         self.problems.insert(name, problem);
     }
 
-    /// Whether something is wrong with any of them.
+    /// Returns whether any parameter has a problem.
     pub(super) fn has_problems(&self) -> bool {
         !self.problems.is_empty()
     }
 
-    /// What is wrong with a parameter; empty if nothing is.
+    /// Returns the problem with a parameter; empty if there is none.
     pub(super) fn problem(&self, v: &Viewer, name: &str) -> String {
-        self.problems.get(name).map(|problem| explain(v.language, problem)).unwrap_or_default()
+        self.problems.get(name).map(|problem| localize(v.language, problem)).unwrap_or_default()
     }
 
-    /// The first thing that is wrong, if anything is.
+    /// Returns the first problem, if there is one.
     pub(super) fn first_problem(&self) -> Option<&Message> {
         self.problems.values().next()
     }
 
-    /// Whether the list is asked for in part.
+    /// Returns whether any of these parameters is set.
     pub(super) fn is_filtered(&self, names: &[&str]) -> bool {
         names.iter().any(|name| self.given.contains_key(*name))
     }
 
-    /// This list from another place on: the path and query of its next page.
+    /// Returns the path and query of the next page of this list.
     pub(super) fn next(&self, path: &str, cursor: impl fmt::Display) -> String {
         let mut text = self.filters();
         text.append_pair("cursor", &cursor.to_string());
         format!("{path}?{}", text.finish())
     }
 
-    /// The same search on another page.
-    pub(super) fn at(&self, path: &str) -> String {
+    /// Returns the path and query of the same search on another page.
+    pub(super) fn on(&self, path: &str) -> String {
         format!("{path}?{}", self.filters().finish())
     }
 
@@ -109,15 +109,14 @@ impl Query {
 #[cfg(test)]
 mod tests {
     use super::super::language::Language;
-    use super::super::viewer::tests::viewer;
     use super::*;
     use crate::model::id::EventId;
 
     #[test]
-    fn filters_are_read_and_what_is_wrong_is_told() {
+    fn invalid_filters_are_reported() {
         let mut query =
             Query::new(&"/x?type=+A+&event=evt_1&since=2026-01-05T08:00&until=soon&q=".parse().unwrap());
-        let english = viewer(Language::English);
+        let english = Viewer::example(Language::English);
         assert_eq!(query.get("type"), "A");
         assert_eq!(query.read::<EventId>("event"), None);
         assert!(query.problem(&english, "event").contains("is not an event id"));

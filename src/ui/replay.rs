@@ -1,4 +1,4 @@
-//! A subscription's past, delivered again: the form with its count, and how far a replay is.
+//! Replays of a subscription's past events: the form with its count, the list, and the page of one replay.
 
 use std::time::Duration;
 
@@ -8,14 +8,16 @@ use axum::response::Response;
 use http::Uri;
 
 use super::actions::refused;
-use super::explain::explain;
 use super::form::Form;
-use super::notice::{self, Notice};
+use super::form_key;
+use super::localize::localize;
+use super::notice::Notice;
 use super::page_error::PageError;
 use super::query::{PAGE_ITEMS, Query};
+use super::render;
+use super::state::Ui;
 use super::subscription::find;
 use super::viewer::Viewer;
-use super::{Ui, guard, once};
 use crate::flow::Entry;
 use crate::flow::Flow;
 use crate::flow::replay::request::{REPLAYED_STATES, ReplayCount, ReplayRequest};
@@ -25,9 +27,9 @@ use crate::model::problem::{Localized as _, Message};
 use crate::model::replay::{JobState, ReplayJob};
 use crate::model::time::Timestamp;
 
-/// For how long the events of a span are counted while somebody waits for the page.
+/// The time limit for counting events while the browser waits for the page.
 const COUNTING_MAX: Duration = Duration::from_secs(3);
-/// The spans that are offered.
+/// The periods that the form offers as links.
 const SPANS: [(&str, Duration); 3] = [
     ("replay-hour", Duration::from_hours(1)),
     ("replay-day", Duration::from_hours(24)),
@@ -36,30 +38,30 @@ const SPANS: [(&str, Duration); 3] = [
 
 #[derive(askama::Template)]
 #[template(path = "replay_form.html")]
-struct FormPage<'a> {
+struct ReplayForm<'a> {
     v: &'a Viewer,
     entry: &'a Entry,
     query: &'a Query,
     notice: Option<Notice>,
     counted: Option<ReplayCount>,
-    once: String,
+    form_key: String,
     states: [DeliveryState; 3],
 }
 
-impl FormPage<'_> {
-    fn which(&self, state: DeliveryState) -> String {
+impl ReplayForm<'_> {
+    fn state_label(&self, state: DeliveryState) -> String {
         self.v.t(&format!("replay-state-{}", state.as_str()))
     }
 
     fn path(&self, rest: &str) -> String {
-        self.v.at(&format!("/subscriptions/{}{rest}", self.entry.subscription.id))
+        self.v.link(&format!("/subscriptions/{}{rest}", self.entry.subscription.id))
     }
 
-    /// The spans that one click counts: their names and addresses.
+    /// Returns the names and links of the periods.
     fn spans(&self) -> Vec<(String, String)> {
         let of = |(name, length): (&str, Duration)| {
             let since = self.v.now.before(length).to_string();
-            // As a field of the form would give it.
+            // The same format as the form's field.
             let since = since.get(..16).unwrap_or_default();
             (self.v.t(name), self.path(&format!("/replay?since={since}&count=1")))
         };
@@ -68,7 +70,7 @@ impl FormPage<'_> {
     }
 }
 
-/// The form, with the count of what was filled in.
+/// Shows the form, with the number of matching events if the form asks for it.
 pub(super) async fn form(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
@@ -82,7 +84,7 @@ pub(super) async fn form(
         subscription: entry.subscription.id,
         since: query.time("since"),
         until: query.time("until"),
-        states: replayed(query.get("state")),
+        states: parse_state(query.get("state")),
     };
     if let Err(problem) = ask.check_span() {
         query.refuse("until", problem.message());
@@ -92,25 +94,25 @@ pub(super) async fn form(
         _ if query.has_problems() => None,
         _ => Some(ui.flow.count_replay(ask, COUNTING_MAX).await?),
     };
-    let notice = notice::take(&ui, &query);
-    let (once, states) = (once::fresh(), REPLAYED_STATES);
-    let page = FormPage { v: &viewer, entry: &entry, query: &query, notice, counted, once, states };
-    Ok(once::html(&page))
+    let notice = ui.notices.take(&query);
+    let (form_key, states) = (form_key::generate(), REPLAYED_STATES);
+    let page = ReplayForm { v: &viewer, entry: &entry, query: &query, notice, counted, form_key, states };
+    Ok(render::uncached_html(&page))
 }
 
-/// The states of that word; none for every event.
-fn replayed(word: &str) -> Vec<DeliveryState> {
+/// Returns the states to replay; empty for all events.
+fn parse_state(word: &str) -> Vec<DeliveryState> {
     REPLAYED_STATES.into_iter().filter(|state| state.as_str() == word).collect()
 }
 
-/// Starts a replay and shows how far it is.
+/// Starts a replay and redirects to its page.
 pub(super) async fn start(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response, PageError> {
-    let form = Form::of_change(&ui, &viewer, request).await?;
+    let form = Form::read_change(&ui, &viewer, request).await?;
     let subscription = find(&ui, &id)?.subscription.id;
     let fields = ["since", "until", "state"].map(|name| form.get(name));
     let [since, until, state] = fields;
@@ -118,22 +120,22 @@ pub(super) async fn start(
         Ok(ask) => ask,
         Err(problem) => {
             let path = format!("/subscriptions/{subscription}/replay");
-            let notice = Notice::Refused(explain(viewer.language, &problem));
-            return Ok(notice::go(&ui, &viewer, &path, notice));
+            let notice = Notice::Refused(localize(viewer.language, &problem));
+            return Ok(ui.notices.redirect(&viewer, &path, notice));
         }
     };
     let route = format!("replay {subscription}");
-    let once = once::of(&viewer, &route, &form, fields.join("\n").as_bytes());
+    let key = form_key::of_form(&viewer, &route, &form, fields.join("\n").as_bytes());
     let (flow, actor) = (ui.flow.clone(), viewer.actor());
     let change = async move {
-        let (job, _) = flow.start_replay(actor, ask, once).await?;
+        let (job, _) = flow.start_replay(actor, ask, key).await?;
         Ok(job.id)
     };
-    let (path, notice) = match ui.carry_out(change).await? {
+    let (path, notice) = match ui.run_change(change).await? {
         Ok(id) => (format!("/replays/{id}"), Notice::Done("notice-replay-started")),
         Err(error) => (format!("/subscriptions/{subscription}/replay"), refused(&viewer, error)?),
     };
-    Ok(notice::go(&ui, &viewer, &path, notice))
+    Ok(ui.notices.redirect(&viewer, &path, notice))
 }
 
 fn read_ask(
@@ -144,19 +146,19 @@ fn read_ask(
 ) -> Result<ReplayRequest, Message> {
     let mut query = Query::default();
     let (since, until) = (query.time_of("since", since), query.time_of("until", until));
-    let ask = ReplayRequest { subscription, since, until, states: replayed(state) };
+    let ask = ReplayRequest { subscription, since, until, states: parse_state(state) };
     let problem =
         query.first_problem().cloned().or_else(|| ask.check_span().err().map(|problem| problem.message()));
     problem.map_or(Ok(ask), Err)
 }
 
 /// A replay with the name of its subscription.
-pub(super) struct Row {
+pub(super) struct ReplayRow {
     pub(super) job: ReplayJob,
     pub(super) name: String,
 }
 
-impl Row {
+impl ReplayRow {
     fn of(flow: &Flow, job: ReplayJob) -> Self {
         let entry = flow.subscription(job.subscription);
         let name = entry.map(|entry| entry.subscription.spec.name.clone());
@@ -167,7 +169,7 @@ impl Row {
         self.job.state == JobState::Running
     }
 
-    /// The word of its state, which the style sheet colours.
+    /// Returns the CSS class for the replay's state.
     pub(super) fn class(&self) -> &'static str {
         match self.job.state {
             JobState::Running => "in_flight",
@@ -177,16 +179,16 @@ impl Row {
         }
     }
 
-    /// What it covers, in words.
-    pub(super) fn span(&self, v: &Viewer) -> String {
-        let clock = |at: Option<Timestamp>, other: &str| at.map_or_else(|| v.t(other), |at| v.clock(at));
-        let since = clock(self.job.since, "replay-from-beginning");
-        let until = clock(self.job.until.or(Some(self.job.created_at)), "");
+    /// Returns the period of the replay in words.
+    pub(super) fn period_text(&self, v: &Viewer) -> String {
+        let text = |at: Option<Timestamp>, other: &str| at.map_or_else(|| v.t(other), |at| v.date_time(at));
+        let since = text(self.job.since, "replay-from-beginning");
+        let until = text(self.job.until.or(Some(self.job.created_at)), "");
         v.t2("replay-span", "since", since, "until", until)
     }
 
-    /// Which of the events in it, in words.
-    pub(super) fn what(&self, v: &Viewer) -> String {
+    /// Returns which events of the period are replayed, in words.
+    pub(super) fn events_text(&self, v: &Viewer) -> String {
         match self.job.states.first() {
             Some(state) => v.t(&format!("replay-state-{}", state.as_str())),
             None => v.t("replay-state-any"),
@@ -196,13 +198,13 @@ impl Row {
 
 #[derive(askama::Template)]
 #[template(path = "replay.html")]
-struct One<'a> {
+struct ReplayPage<'a> {
     v: &'a Viewer,
-    row: &'a Row,
+    row: &'a ReplayRow,
     notice: Option<Notice>,
 }
 
-/// One replay, as far as it is.
+/// Shows one replay with its progress.
 pub(super) async fn show(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
@@ -210,27 +212,27 @@ pub(super) async fn show(
     uri: Uri,
 ) -> Result<Response, PageError> {
     let job = ui.flow.replay(read_id(&text)?).await?;
-    let row = Row::of(&ui.flow, job);
-    let notice = notice::take(&ui, &Query::new(&uri));
-    Ok(guard::html(&One { v: &viewer, row: &row, notice }))
+    let row = ReplayRow::of(&ui.flow, job);
+    let notice = ui.notices.take(&Query::new(&uri));
+    Ok(render::html(&ReplayPage { v: &viewer, row: &row, notice }))
 }
 
-/// Stops a replay from making more deliveries.
+/// Cancels a replay. Deliveries that exist already continue.
 pub(super) async fn cancel(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
     Path(text): Path<String>,
     request: Request,
 ) -> Result<Response, PageError> {
-    Form::of_change(&ui, &viewer, request).await?;
+    Form::read_change(&ui, &viewer, request).await?;
     let id = read_id(&text)?;
     let (flow, actor) = (ui.flow.clone(), viewer.actor());
     let change = async move {
         flow.cancel_replay(actor, id).await?;
         Ok(Notice::Done("notice-replay-cancelled"))
     };
-    let notice = ui.carry_out(change).await?.or_else(|error| refused(&viewer, error))?;
-    Ok(notice::go(&ui, &viewer, &format!("/replays/{id}"), notice))
+    let notice = ui.run_change(change).await?.or_else(|error| refused(&viewer, error))?;
+    Ok(ui.notices.redirect(&viewer, &format!("/replays/{id}"), notice))
 }
 
 fn read_id(text: &str) -> Result<ReplayId, PageError> {
@@ -239,13 +241,13 @@ fn read_id(text: &str) -> Result<ReplayId, PageError> {
 
 #[derive(askama::Template)]
 #[template(path = "replays.html")]
-struct List<'a> {
+struct ReplayList<'a> {
     v: &'a Viewer,
-    rows: Vec<Row>,
+    rows: Vec<ReplayRow>,
     next: String,
 }
 
-/// The replays that the log still has, newest first.
+/// Shows the replays in the log, newest first.
 pub(super) async fn list(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
@@ -257,7 +259,7 @@ pub(super) async fn list(
     let is_more = jobs.len() > PAGE_ITEMS;
     jobs.truncate(PAGE_ITEMS);
     let last = jobs.last().filter(|_| is_more);
-    let next = last.map(|job| viewer.at(&query.next("/replays", job.id))).unwrap_or_default();
-    let rows = jobs.into_iter().map(|job| Row::of(&ui.flow, job)).collect();
-    Ok(guard::html(&List { v: &viewer, rows, next }))
+    let next = last.map(|job| viewer.link(&query.next("/replays", job.id))).unwrap_or_default();
+    let rows = jobs.into_iter().map(|job| ReplayRow::of(&ui.flow, job)).collect();
+    Ok(render::html(&ReplayList { v: &viewer, rows, next }))
 }

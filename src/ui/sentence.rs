@@ -1,16 +1,17 @@
-//! What a subscription wants, in a sentence.
+//! Describes in a sentence which events a subscription matches.
 
 use super::catalog::Catalog;
 use super::viewer::Viewer;
 use crate::model::name::EventType;
 use crate::model::selector::{EventPattern, EventSelector, ProjectPattern, ProjectSelector};
 
-/// So many times as many wanted as left out make a group worth telling by what is left out.
-const MOST_OF: usize = 2;
-/// How many names are listed before the rest is a count.
+/// A group is described by its exclusions if at least this many times more of its types are included than
+/// excluded.
+const GROUP_SHARE_MIN: usize = 2;
+/// The maximum number of names in a list. The rest is a count.
 const NAMES_MAX: usize = 4;
 
-/// Such as "All 3 Records events, in every project of acme."
+/// Returns a sentence such as "All 3 Records events, in all projects of acme."
 pub(super) fn sentence(
     v: &Viewer,
     catalog: &Catalog,
@@ -18,7 +19,7 @@ pub(super) fn sentence(
     projects: &ProjectSelector,
 ) -> String {
     let (what, place) = (what(v, catalog, events), place(v, projects));
-    // A name is written as it is, also where a sentence begins with it.
+    // A sentence that begins with a name keeps the case of the name.
     let is_name = |pattern: &EventPattern| match pattern {
         EventPattern::Exact(name) => {
             let rest = what.strip_prefix(name.as_str());
@@ -43,15 +44,15 @@ fn what(v: &Viewer, catalog: &Catalog, events: &EventSelector) -> String {
         return without(v, everything, &patterns(v, catalog, &excludes));
     }
     let mut parts = Vec::new();
-    let mut told = vec![false; excludes.len()];
+    let mut mentioned = vec![false; excludes.len()];
     for pattern in &includes {
-        // An exclusion is told with the first thing that it takes from.
+        // An exclusion is mentioned with the first pattern that it excludes from.
         let from: Vec<_> = excludes
             .iter()
-            .zip(&mut told)
-            .filter(|(excluded, told)| !**told && overlaps(pattern, excluded))
-            .map(|(excluded, told)| {
-                *told = true;
+            .zip(&mut mentioned)
+            .filter(|(excluded, mentioned)| !**mentioned && overlaps(pattern, excluded))
+            .map(|(excluded, mentioned)| {
+                *mentioned = true;
                 *excluded
             })
             .collect();
@@ -79,7 +80,7 @@ fn overlaps(pattern: &EventPattern, excluded: &EventPattern) -> bool {
     }
 }
 
-/// Patterns in words: whole groups by their name, other names by themselves.
+/// Describes patterns in words: complete groups by their name, other types by themselves.
 fn patterns(v: &Viewer, catalog: &Catalog, patterns: &[&EventPattern]) -> Vec<String> {
     let mut exact: Vec<&EventType> = Vec::new();
     let mut words = Vec::new();
@@ -101,8 +102,8 @@ fn patterns(v: &Viewer, catalog: &Catalog, patterns: &[&EventPattern]) -> Vec<St
         let n = wanted.len();
         if missing.is_empty() {
             groups.push(v.t2("sentence-group", "group", group.name.clone(), "n", n));
-        } else if n >= MOST_OF * missing.len() {
-            let base = v.t2("sentence-most", "group", group.name.clone(), "n", n);
+        } else if n >= GROUP_SHARE_MIN * missing.len() {
+            let base = v.t2("sentence-group-part", "group", group.name.clone(), "n", n);
             let missing: Vec<String> = missing.into_iter().map(str::to_owned).collect();
             most.push(without(v, base, &missing));
         } else {
@@ -117,7 +118,7 @@ fn patterns(v: &Viewer, catalog: &Catalog, patterns: &[&EventPattern]) -> Vec<St
         words.push(v.t1("sentence-more-types", "n", rest.len() - NAMES_MAX));
     }
     words.extend(groups);
-    // What is taken out of a group is said last, where nothing follows that it could be taken for.
+    // A group with exclusions comes last. The exclusions cannot be mistaken for a part of what follows.
     words.extend(most);
     words
 }
@@ -151,7 +152,7 @@ fn without(v: &Viewer, base: String, excluded: &[String]) -> String {
     v.t2("sentence-except", "base", base, "excluded", list(v, excluded))
 }
 
-/// `a, b and c`
+/// Returns a list such as `a, b and c`.
 fn list(v: &Viewer, words: &[String]) -> String {
     match words {
         [] => String::new(),
@@ -162,44 +163,38 @@ fn list(v: &Viewer, words: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::catalog::tests::catalog;
     use super::super::language::Language;
-    use super::super::viewer::tests::viewer;
     use super::*;
 
     fn say(language: Language, events: &[&str], projects: &[&str]) -> String {
         let events = EventSelector::parse(events).unwrap();
         let projects = ProjectSelector::parse(projects).unwrap();
-        sentence(&viewer(language), &catalog(), &events, &projects)
+        sentence(&Viewer::example(language), &Catalog::example(), &events, &projects)
     }
 
     #[test]
-    fn selectors_are_said_in_words() {
+    fn selectors_are_described_in_words() {
         let records = ["TODO_CREATED", "TODO_DELETED", "TODO_MOVED"];
         for (events, projects, expected) in [
-            (&["*"][..], &["*"][..], "Everything that happens, in every project."),
-            (
-                &["!TODO_DELETED"],
-                &["acme/*"],
-                "Everything that happens except TODO_DELETED, in every project of acme.",
-            ),
+            (&["*"][..], &["*"][..], "All events, in all projects."),
+            (&["!TODO_DELETED"], &["acme/*"], "All events except TODO_DELETED, in all projects of acme."),
             (&records, &["home"], "All 3 Records events, in home."),
             (
                 &["TODO_*", "!TODO_DELETED", "TAG_CREATED"],
                 &["acme/*", "globex/website", "!acme/secret"],
-                "TAG_CREATED and everything that begins with TODO_ (3 known) except TODO_DELETED, \
-                 in every project of acme and globex/website except acme/secret.",
+                "TAG_CREATED and events that begin with TODO_ (3 known) except TODO_DELETED, \
+                 in all projects of acme and globex/website except acme/secret.",
             ),
             (
                 &["TODO_CREATED", "TODO_MOVED", "x"],
                 &["*"],
-                "x and 2 Records events except TODO_DELETED, in every project.",
+                "x and 2 Records events except TODO_DELETED, in all projects.",
             ),
-            (&["TODO_CREATED"], &["*"], "TODO_CREATED, in every project."),
-            (&["a", "b", "c", "d", "e", "f"], &["*"], "a, b, c, d and 2 more event types, in every project."),
+            (&["TODO_CREATED"], &["*"], "TODO_CREATED, in all projects."),
+            (&["a", "b", "c", "d", "e", "f"], &["*"], "a, b, c, d and 2 more event types, in all projects."),
         ] {
             assert_eq!(say(Language::English, events, projects), expected);
         }
-        assert_eq!(say(Language::Swedish, &["*"], &["*"]), "Allt som händer, i alla projekt.");
+        assert_eq!(say(Language::Swedish, &["*"], &["*"]), "Alla händelser, i alla projekt.");
     }
 }

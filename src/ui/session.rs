@@ -1,7 +1,8 @@
-//! Sessions of people who logged in with a key: in memory, bounded, gone with the process.
+//! Sessions of people who logged in with a key. Sessions are in memory, bounded in number, and end with the
+//! process.
 //!
-//! A session knows the digest of its key, not the key; what the key may do is asked of the configuration at
-//! each request, so that a key taken out of it ends its sessions.
+//! A session holds the digest of its key instead of the key. The configuration says at each request what the
+//! key may do. If a key is removed from the configuration, its sessions end.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,11 +14,11 @@ use rustc_hash::FxHashMap;
 
 use crate::model::time::{Clock, Timestamp};
 
-/// The most sessions at once; the one unused for longest makes room.
+/// The maximum number of sessions. The one that was unused for longest is removed for a new one.
 const SESSIONS_MAX: usize = 1000;
-/// How long an unused session lives.
+/// The time that a session stays valid without a request.
 const IDLE_MAX: Duration = Duration::from_hours(12);
-/// How long any session lives.
+/// The maximum age of a session.
 const AGE_MAX: Duration = Duration::from_hours(7 * 24);
 
 const COOKIE: &str = "postrider_session";
@@ -27,11 +28,12 @@ pub(super) type Digest = [u8; 32];
 
 struct Session {
     key: Digest,
-    made_at: Timestamp,
+    created_at: Timestamp,
     used_at: Timestamp,
 }
 
-/// Every session, by the digest of its cookie: how long a look-up takes tells nothing of the cookie.
+/// All sessions, by the digest of their cookie. With a digest as the key, the time of a look-up reveals
+/// nothing about a cookie.
 pub(super) struct Sessions {
     clock: Clock,
     sessions: Mutex<FxHashMap<Digest, Session>>,
@@ -49,11 +51,11 @@ impl Sessions {
     }
 
     fn lock(&self) -> MutexGuard<'_, FxHashMap<Digest, Session>> {
-        // A panic while it was held leaves a map that is whole.
+        // A panic while the lock was held leaves the map consistent.
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins a session for a key and returns its cookie's value.
+    /// Starts a session for a key and returns the value of its cookie.
     pub(super) fn begin(&self, key: Digest) -> String {
         let cookie = hex::encode(rand::rng().random::<[u8; 32]>());
         let now = self.clock.now();
@@ -63,11 +65,11 @@ impl Sessions {
             let oldest = sessions.iter().min_by_key(|(_, session)| session.used_at).map(|(id, _)| *id);
             oldest.map(|id| sessions.remove(&id));
         }
-        sessions.insert(digest_of(&cookie), Session { key, made_at: now, used_at: now });
+        sessions.insert(digest_of(&cookie), Session { key, created_at: now, used_at: now });
         cookie
     }
 
-    /// The key of a living session, which lives on by this.
+    /// Returns the key of a valid session and marks the session as used.
     pub(super) fn get(&self, cookie: &str) -> Option<Digest> {
         let now = self.clock.now();
         let mut sessions = self.lock();
@@ -84,18 +86,18 @@ impl Sessions {
 
 impl Session {
     fn is_alive(&self, now: Timestamp) -> bool {
-        now.since(self.used_at) < IDLE_MAX && now.since(self.made_at) < AGE_MAX
+        now.since(self.used_at) < IDLE_MAX && now.since(self.created_at) < AGE_MAX
     }
 }
 
-/// The value of the session's cookie.
+/// Returns the value of the session cookie.
 pub(super) fn cookie(headers: &HeaderMap) -> Option<String> {
     let values = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut pairs = values.flat_map(|text| text.split(';')).filter_map(|pair| pair.trim().split_once('='));
     pairs.find(|(name, _)| *name == COOKIE).map(|(_, value)| value.to_owned())
 }
 
-/// The header that gives a browser its session, or takes it away.
+/// Returns the `Set-Cookie` header that sets or, without a value, removes the session cookie.
 pub(super) fn set_cookie(value: Option<&str>, is_secure: bool) -> String {
     let secure = if is_secure { "; Secure" } else { "" };
     let (value, age) = value.map_or(("", 0), |value| (value, AGE_MAX.as_secs()));
@@ -107,7 +109,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn sessions_end_by_age_by_disuse_and_by_hand() {
+    async fn sessions_end_by_age_idleness_and_logout() {
         let sessions = Sessions::new(Clock::starting_at(Timestamp::from_millis(0)));
         let (used, unused, ended) =
             (sessions.begin([1; 32]), sessions.begin([2; 32]), sessions.begin([3; 32]));
@@ -124,7 +126,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn there_are_never_more_than_the_bound() {
+    async fn sessions_stay_within_their_maximum() {
         let sessions = Sessions::new(Clock::starting_at(Timestamp::from_millis(0)));
         let first = sessions.begin([1; 32]);
         tokio::time::advance(Duration::from_secs(1)).await;

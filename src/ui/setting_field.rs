@@ -1,4 +1,5 @@
-//! A setting as a field of the editor: its widget, its text, and the API's member that the text stands for.
+//! A setting as a field of the editor: its widget, its text, and the conversion of the text to the API's
+//! member.
 
 use std::borrow::Cow;
 
@@ -7,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::viewer::Viewer;
 use crate::model::setting::{Kind, SETTINGS, Setting};
 
-/// A field of the editor, ready to be shown.
+/// A field of the editor, with its localized texts.
 pub(super) struct Field {
     pub(super) name: &'static str,
     pub(super) label: String,
@@ -21,26 +22,26 @@ pub(super) struct Field {
 /// The HTML element of a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Widget {
-    /// An `input` of this type, with this input mode.
+    /// An `input` of this type, with this `inputmode`.
     Line(&'static str, &'static str),
-    /// A `textarea` of so many rows.
+    /// A `textarea` with this number of rows.
     Lines(usize),
-    /// A `select` of these words, each with its label.
+    /// A `select` of these values, each with its label.
     Choice(Vec<(&'static str, String)>),
 }
 
-/// Returns the settings that have one field each. Events and projects have widgets of their own.
+/// Returns the settings that have one field each. Events and projects have their own widgets.
 pub(super) fn plain_settings() -> impl Iterator<Item = &'static Setting> {
     SETTINGS.iter().filter(|setting| !matches!(setting.kind, Kind::EventTerms | Kind::ProjectTerms))
 }
 
 /// Returns the label of a setting in the viewer's language.
 pub(super) fn label(v: &Viewer, setting: &Setting) -> String {
-    v.word("setting", setting.name)
+    v.label("setting", setting.name)
 }
 
 impl Field {
-    /// Returns the field of a setting with what was typed into it. A secret is never sent back.
+    /// Returns the field of a setting with the text that was typed. The field of a secret is always empty.
     pub(super) fn new(v: &Viewer, setting: &Setting, typed: &str, is_invalid: bool) -> Self {
         Self {
             name: setting.name,
@@ -66,12 +67,12 @@ fn widget(v: &Viewer, setting: &Setting) -> Widget {
         Kind::Certificates | Kind::PrivateKey => Widget::Lines(4),
         Kind::Format | Kind::Ordering => {
             let words = setting.kind.words().into_iter();
-            Widget::Choice(words.map(|word| (word, v.word(setting.name, word))).collect())
+            Widget::Choice(words.map(|word| (word, v.label(setting.name, word))).collect())
         }
     }
 }
 
-/// Returns a member as a person types it; empty if it is null.
+/// Returns the value of a member as text for a field; empty for null.
 pub(super) fn text(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
@@ -85,7 +86,7 @@ pub(super) fn text(value: &Value) -> String {
     }
 }
 
-/// Returns the member that a typed text stands for; null, the default, if it is empty.
+/// Converts the text of a field to a member. An empty text becomes null, which means the default.
 pub(super) fn member(kind: Kind, typed: &str) -> Value {
     match kind {
         Kind::Headers => Value::Object(headers(typed)),
@@ -100,13 +101,13 @@ pub(super) fn member(kind: Kind, typed: &str) -> Value {
     }
 }
 
-/// Returns the words of a text, which commas and white space separate.
+/// Splits a text into words at commas and white space.
 pub(super) fn words(text: &str) -> Vec<String> {
     let parts = text.split(|c: char| c.is_whitespace() || c == ',');
     parts.filter(|part| !part.is_empty()).map(str::to_owned).collect()
 }
 
-/// Reads headers, written `name: value`, one on each line.
+/// Parses headers, one per line, as `name: value`.
 fn headers(typed: &str) -> Map<String, Value> {
     let header = |line: &str| {
         let (name, value) = line.split_once(':').unwrap_or((line, ""));
@@ -115,7 +116,7 @@ fn headers(typed: &str) -> Map<String, Value> {
     typed.lines().filter_map(header).collect()
 }
 
-/// Undoes what a browser does to the line ends of a text, so that PEM comes back as it was given.
+/// Normalizes the line ends that a browser sends, so that PEM stays as it was given.
 fn pem(typed: &str) -> Cow<'_, str> {
     let lines: Vec<&str> = typed.lines().map(str::trim_end).collect();
     Cow::Owned(lines.join("\n") + "\n")
@@ -126,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_stands_for_the_member_that_it_shows() {
+    fn the_text_of_a_field_converts_back_to_its_member() {
         for (kind, value) in [
             (Kind::Name, json!("crm")),
             (Kind::Waits, json!(["5s", "2m"])),

@@ -1,4 +1,4 @@
-//! One subscription: how it does, what it wants, what can be done about it.
+//! The page of one subscription: its health, its settings and its recent deliveries.
 
 use std::cmp::Reverse;
 use std::time::Duration;
@@ -10,15 +10,16 @@ use http::Uri;
 
 use super::catalog::Catalog;
 use super::chart;
-use super::deliveries::{Row, rows};
-use super::notice::{self, Notice};
+use super::deliveries::{DeliveryRow, rows};
+use super::notice::Notice;
 use super::page_error::PageError;
 use super::query::Query;
+use super::render;
 use super::sentence::sentence;
 use super::setting_field::{self, plain_settings};
+use super::state::Ui;
 use super::subscriptions::health;
 use super::viewer::Viewer;
-use super::{Ui, guard};
 use crate::flow::query::deliveries::DeliveryFilter;
 use crate::flow::query::status::DeliveryStats;
 use crate::flow::{ChangeError, Entry};
@@ -28,52 +29,52 @@ use crate::model::subscription::{Disabled, DisabledReason, ManagedBy};
 use crate::model::time::Timestamp;
 use crate::store::DeliveryQuery;
 
-/// How many of the newest deliveries are shown.
-const RECENT: usize = 20;
-/// How many of the newest attempts the chart shows, and of how many deliveries they are.
-const CHARTED: usize = 60;
+/// The number of recent deliveries that are listed.
+const RECENT_MAX: usize = 20;
+/// The maximum number of attempts in the chart, and of deliveries that they are read from.
+const CHARTED_MAX: usize = 60;
 
 #[derive(askama::Template)]
 #[template(path = "subscription.html")]
-struct Page<'a> {
+struct SubscriptionPage<'a> {
     v: &'a Viewer,
     entry: &'a Entry,
     stats: DeliveryStats,
-    rows: Vec<Row>,
+    rows: Vec<DeliveryRow>,
     sentence: String,
     notice: Option<Notice>,
-    chart: Chart,
+    chart: AttemptChart,
 }
 
-/// The newest attempts: as a drawing, and what it says in numbers.
-struct Chart {
+/// A chart of the most recent attempts, with its totals.
+struct AttemptChart {
     drawing: String,
     attempts: usize,
-    taken: usize,
-    half: Duration,
+    succeeded: usize,
+    median: Duration,
     longest: Duration,
 }
 
-impl Chart {
-    fn of(rows: &[Row]) -> Self {
+impl AttemptChart {
+    fn of(rows: &[DeliveryRow]) -> Self {
         let mut attempts: Vec<_> = rows.iter().flat_map(|row| &row.delivery.attempts).collect();
         attempts.sort_by_key(|attempt| Reverse(attempt.started_at));
-        attempts.truncate(CHARTED);
+        attempts.truncate(CHARTED_MAX);
         let mut lengths: Vec<Duration> = attempts.iter().map(|attempt| attempt.duration).collect();
         lengths.sort_unstable();
         Self {
-            drawing: chart::attempts(&attempts, CHARTED),
+            drawing: chart::attempts(&attempts, CHARTED_MAX),
             attempts: attempts.len(),
-            taken: attempts.iter().filter(|attempt| attempt.outcome.is_success()).count(),
-            half: lengths.get(lengths.len().saturating_sub(1) / 2).copied().unwrap_or_default(),
+            succeeded: attempts.iter().filter(|attempt| attempt.outcome.is_success()).count(),
+            median: lengths.get(lengths.len().saturating_sub(1) / 2).copied().unwrap_or_default(),
             longest: lengths.last().copied().unwrap_or_default(),
         }
     }
 }
 
-impl Page<'_> {
+impl SubscriptionPage<'_> {
     fn path(&self, rest: &str) -> String {
-        self.v.at(&format!("/subscriptions/{}{rest}", self.entry.subscription.id))
+        self.v.link(&format!("/subscriptions/{}{rest}", self.entry.subscription.id))
     }
 
     fn health(&self) -> &'static str {
@@ -92,23 +93,23 @@ impl Page<'_> {
         self.entry.subscription.managed_by == ManagedBy::Config
     }
 
-    /// What switched it off, in words.
-    fn story(&self) -> String {
+    /// Returns why the subscription is disabled, in words.
+    fn disabled_text(&self) -> String {
         let v = self.v;
         let Some(disabled) = self.disabled() else { return String::new() };
         match disabled.reason {
-            DisabledReason::Manual => v.t1("story-manual", "at", v.clock(disabled.at)),
-            DisabledReason::Gone => v.t1("story-gone", "at", v.clock(disabled.at)),
+            DisabledReason::Manual => v.t1("disabled-manual", "at", v.date_time(disabled.at)),
+            DisabledReason::Gone => v.t1("disabled-gone", "at", v.date_time(disabled.at)),
             DisabledReason::Exhausted => {
                 let host = self.entry.subscription.spec.url.host_str().unwrap_or_default().to_owned();
-                let answer = v.t2("story-answer", "detail", disabled.detail.clone(), "host", host);
-                v.t2("story-exhausted", "at", v.clock(disabled.at), "detail", answer)
+                let answer = v.t2("disabled-response", "detail", disabled.detail.clone(), "host", host);
+                v.t2("disabled-exhausted", "at", v.date_time(disabled.at), "detail", answer)
             }
         }
     }
 
-    /// When the receiver last took something and last failed, as far as it did.
-    fn last(&self) -> Vec<(String, Timestamp)> {
+    /// Returns the times of the last successful and the last failed attempt, if there were any.
+    fn last_results(&self) -> Vec<(String, Timestamp)> {
         let health = &self.entry.health;
         let of = |name, at: Option<Timestamp>| Some((self.v.t(name), at?));
         let all = [
@@ -118,24 +119,28 @@ impl Page<'_> {
         all.into_iter().flatten().collect()
     }
 
-    /// What receivers verify with, if the present secret has a public half.
+    /// Returns the public key that receivers verify with, if the present secret has one.
     fn public_key(&self) -> Option<String> {
         let current = self.entry.subscription.secrets.first()?;
         current.secret.public_key().map(|key| key.to_string())
     }
 
-    /// Secrets that a rotation left: their kinds, and until when they sign.
+    /// Returns the kinds of the secrets from before a rotation, and when they expire.
     fn old_secrets(&self) -> Vec<(&'static str, String)> {
         let v = self.v;
         let old = self.entry.subscription.secrets.iter().filter(|signing| signing.is_active(v.now));
         old.filter_map(|signing| {
-            Some((signing.secret.kind().as_str(), v.t1("secret-until", "at", v.clock(signing.expires_at?))))
+            Some((
+                signing.secret.kind().as_str(),
+                v.t1("secret-until", "at", v.date_time(signing.expires_at?)),
+            ))
         })
         .collect()
     }
 
-    /// Returns the settings that differ from the daemon's, each with its label. Certificates are too long to show.
-    fn extras(&self) -> Vec<(String, String)> {
+    /// Returns the settings that differ from the daemon's defaults, each with its label. Certificates are too
+    /// long to show.
+    fn changed_settings(&self) -> Vec<(String, String)> {
         let (v, spec) = (self.v, &self.entry.subscription.spec);
         let is_short = |setting: &&Setting| !matches!(setting.kind, Kind::Certificates | Kind::PrivateKey);
         let extra = |setting: &Setting| {
@@ -144,20 +149,20 @@ impl Page<'_> {
                 return None;
             }
             let text = setting_field::text(&value);
-            let text = if text.is_empty() { v.t("retries-none") } else { text };
+            let text = if text.is_empty() { v.t("setting-retry-schedule-none") } else { text };
             Some((setting_field::label(v, setting), text))
         };
         plain_settings().filter(is_short).filter_map(extra).collect()
     }
 }
 
-/// The subscription of that id.
+/// Finds a subscription by the ID in a path.
 pub(super) fn find(ui: &Ui, text: &str) -> Result<Entry, PageError> {
     let id: SubscriptionId = text.parse().map_err(|_| PageError::not_found("subscription", text))?;
     ui.flow.subscription(id).ok_or_else(|| ChangeError::no_subscription(id).into())
 }
 
-/// The page of one subscription.
+/// Shows one subscription.
 pub(super) async fn show(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
@@ -167,30 +172,31 @@ pub(super) async fn show(
     let entry = find(&ui, &id)?;
     let id = entry.subscription.id;
     let (stats, mut rows, catalog) = ui
-        .ask(move |flow| {
-            let recent = DeliveryQuery { subscription: Some(id), limit: CHARTED, ..DeliveryQuery::default() };
+        .query(move |flow| {
+            let recent =
+                DeliveryQuery { subscription: Some(id), limit: CHARTED_MAX, ..DeliveryQuery::default() };
             Ok((flow.stats(id)?, rows(flow, recent, &DeliveryFilter::default())?.items, Catalog::read(flow)))
         })
         .await?;
-    let chart = Chart::of(&rows);
-    rows.truncate(RECENT);
+    let chart = AttemptChart::of(&rows);
+    rows.truncate(RECENT_MAX);
     let spec = &entry.subscription.spec;
     let sentence = sentence(&viewer, &catalog, &spec.events, &spec.projects);
-    let notice = notice::take(&ui, &Query::new(&uri));
-    Ok(guard::html(&Page { v: &viewer, entry: &entry, stats, rows, sentence, notice, chart }))
+    let notice = ui.notices.take(&Query::new(&uri));
+    Ok(render::html(&SubscriptionPage { v: &viewer, entry: &entry, stats, rows, sentence, notice, chart }))
 }
 
 #[derive(askama::Template)]
 #[template(path = "delete.html")]
-struct Deletion<'a> {
+struct DeletePage<'a> {
     v: &'a Viewer,
     entry: &'a Entry,
     stats: DeliveryStats,
 }
 
-impl Deletion<'_> {
+impl DeletePage<'_> {
     fn path(&self, rest: &str) -> String {
-        self.v.at(&format!("/subscriptions/{}{rest}", self.entry.subscription.id))
+        self.v.link(&format!("/subscriptions/{}{rest}", self.entry.subscription.id))
     }
 
     fn unfinished(&self) -> u64 {
@@ -198,14 +204,14 @@ impl Deletion<'_> {
     }
 }
 
-/// Asks before a subscription is deleted, and says what is lost.
-pub(super) async fn ask_delete(
+/// Asks for confirmation before a subscription is deleted.
+pub(super) async fn confirm_delete(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
     Path(id): Path<String>,
 ) -> Result<Response, PageError> {
     let entry = find(&ui, &id)?;
     let id = entry.subscription.id;
-    let stats = ui.ask(move |flow| flow.stats(id)).await?;
-    Ok(guard::html(&Deletion { v: &viewer, entry: &entry, stats }))
+    let stats = ui.query(move |flow| flow.stats(id)).await?;
+    Ok(render::html(&DeletePage { v: &viewer, entry: &entry, stats }))
 }

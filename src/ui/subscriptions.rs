@@ -6,13 +6,14 @@ use axum::response::Response;
 use http::Uri;
 
 use super::catalog::Catalog;
-use super::explain::no_such;
-use super::notice::{self, Notice};
+use super::localize::not_found;
+use super::notice::Notice;
 use super::page_error::PageError;
 use super::query::{PAGE_ITEMS, Query};
+use super::render;
 use super::sentence::sentence;
+use super::state::Ui;
 use super::viewer::Viewer;
-use super::{Ui, guard};
 use crate::flow::Entry;
 use crate::flow::Flow;
 use crate::flow::query::status::DeliveryStats;
@@ -22,13 +23,13 @@ use crate::model::subscription::{DisabledReason, Health};
 use crate::store::StoreError;
 
 /// A subscription in a list.
-pub(super) struct Row {
+pub(super) struct SubscriptionRow {
     pub(super) entry: Entry,
     pub(super) stats: DeliveryStats,
     pub(super) sentence: String,
 }
 
-impl Row {
+impl SubscriptionRow {
     pub(super) fn id(&self) -> SubscriptionId {
         self.entry.subscription.id
     }
@@ -43,7 +44,7 @@ impl Row {
         format!("{}{port}{}", url.host_str().unwrap_or_default(), url.path())
     }
 
-    /// The word of its health: one that a person switched off is not ill.
+    /// Returns the health, which tells a manually disabled subscription from one that failed.
     pub(super) fn health(&self) -> &'static str {
         health(&self.entry)
     }
@@ -53,7 +54,7 @@ impl Row {
     }
 }
 
-/// The word of a subscription's health.
+/// Returns the health of a subscription: `off` if a person disabled it, or else the API's word.
 pub(super) fn health(entry: &Entry) -> &'static str {
     match &entry.health.disabled {
         Some(disabled) if disabled.reason == DisabledReason::Manual => "off",
@@ -61,13 +62,13 @@ pub(super) fn health(entry: &Entry) -> &'static str {
     }
 }
 
-/// How many subscriptions a field offers by name; the others are found by typing theirs.
-const NAMES_MAX: usize = 200;
+/// The maximum number of names that a field suggests. Others can be typed.
+const SUGGESTED_NAMES_MAX: usize = 200;
 
-/// The names that a field offers. Each once.
+/// Returns the names that a field suggests, each once.
 pub(super) fn names(flow: &Flow) -> Vec<String> {
     let mut names: Vec<String> = flow
-        .oldest_subscriptions(NAMES_MAX)
+        .oldest_subscriptions(SUGGESTED_NAMES_MAX)
         .into_iter()
         .map(|entry| entry.subscription.spec.name.clone())
         .collect();
@@ -76,8 +77,8 @@ pub(super) fn names(flow: &Flow) -> Vec<String> {
     names
 }
 
-/// The subscription that a parameter names, by id or name; what is wrong with it is noted.
-pub(super) fn named(flow: &Flow, query: &mut Query, parameter: &'static str) -> Option<Entry> {
+/// Finds the subscription that a parameter names by ID or by name. Records a problem with the parameter.
+pub(super) fn find_named(flow: &Flow, query: &mut Query, parameter: &'static str) -> Option<Entry> {
     let text = query.get(parameter).to_owned();
     if text.is_empty() {
         return None;
@@ -88,36 +89,36 @@ pub(super) fn named(flow: &Flow, query: &mut Query, parameter: &'static str) -> 
         let mut same = flow.subscriptions_named(&text).into_iter();
         let first = same.next();
         if same.next().is_some() {
-            query.refuse(parameter, Message::new("problem-several").with("text", text));
+            query.refuse(parameter, Message::new("problem-ambiguous-name").with("text", text));
             return None;
         }
         first
     };
     if found.is_none() {
-        query.refuse(parameter, no_such("subscription", text));
+        query.refuse(parameter, not_found("subscription", text));
     }
     found
 }
 
 #[derive(askama::Template)]
 #[template(path = "subscriptions.html")]
-struct List<'a> {
+struct SubscriptionList<'a> {
     v: &'a Viewer,
     query: &'a Query,
-    rows: Vec<Row>,
+    rows: Vec<SubscriptionRow>,
     total: usize,
     next: String,
     notice: Option<Notice>,
     healths: &'static [Health],
 }
 
-impl List<'_> {
+impl SubscriptionList<'_> {
     fn is_filtered(&self) -> bool {
         self.query.is_filtered(&["q", "health"])
     }
 }
 
-/// The list: by name or URL, by health, page by page.
+/// Shows the list of subscriptions, filtered by name, URL and health.
 pub(super) async fn list(
     State(ui): State<Ui>,
     Extension(viewer): Extension<Viewer>,
@@ -127,10 +128,10 @@ pub(super) async fn list(
     let health: Option<Health> = query.read("health");
     let after: Option<SubscriptionId> = query.read("cursor");
     let text = query.get("q").to_lowercase();
-    let notice = notice::take(&ui, &query);
+    let notice = ui.notices.take(&query);
     let looking = viewer.clone();
     let (rows, total, next) = ui
-        .ask(move |flow| {
+        .query(move |flow| {
             let all = flow.subscriptions();
             let total = all.len();
             let mut found = all.into_iter().filter(|entry| {
@@ -144,17 +145,25 @@ pub(super) async fn list(
             let shown: Vec<Entry> = found.by_ref().take(PAGE_ITEMS).collect();
             let next = found.next().and_then(|_| shown.last()).map(|last| last.subscription.id);
             let catalog = Catalog::read(flow);
-            let rows: Result<Vec<Row>, StoreError> = shown
+            let rows: Result<Vec<SubscriptionRow>, StoreError> = shown
                 .into_iter()
                 .map(|entry| {
                     let spec = &entry.subscription.spec;
                     let sentence = sentence(&looking, &catalog, &spec.events, &spec.projects);
-                    Ok(Row { stats: flow.stats(entry.subscription.id)?, sentence, entry })
+                    Ok(SubscriptionRow { stats: flow.stats(entry.subscription.id)?, sentence, entry })
                 })
                 .collect();
             Ok((rows?, total, next))
         })
         .await?;
-    let next = next.map(|id| viewer.at(&query.next("/subscriptions", id))).unwrap_or_default();
-    Ok(guard::html(&List { v: &viewer, query: &query, rows, total, next, notice, healths: Health::ALL }))
+    let next = next.map(|id| viewer.link(&query.next("/subscriptions", id))).unwrap_or_default();
+    Ok(render::html(&SubscriptionList {
+        v: &viewer,
+        query: &query,
+        rows,
+        total,
+        next,
+        notice,
+        healths: Health::ALL,
+    }))
 }

@@ -1,4 +1,4 @@
-//! Who looks at a page, and how things are said to them.
+//! The viewer of a page, and the formatting of values in the viewer's language.
 
 use std::borrow::Borrow;
 use std::time::Duration;
@@ -13,41 +13,41 @@ use crate::flow::audit::Actor;
 use crate::model::attempt::Outcome;
 use crate::model::time::{Timestamp, millis};
 
-/// Who looks: their language, what they may do, and what every page needs to know. In the extensions of every
-/// request that was let in.
+/// The person who views a page: language, role, and the parts of the request that every page needs. The guard
+/// adds it to the extensions of each request.
 #[derive(Clone, Debug)]
 pub(super) struct Viewer {
     pub(super) language: Language,
-    /// The language is part of the path, and so of every link.
-    pub(super) is_chosen: bool,
+    /// Whether the language is part of the path, and so of every link.
+    pub(super) is_language_in_path: bool,
     /// The path and query of this request, without the language.
     pub(super) path: String,
-    /// As whom: the name of the key, or `local`.
+    /// The name of the key, or `local` without keys.
     pub(super) name: String,
     pub(super) role: Role,
-    /// From where: an address, or `unix`.
+    /// The client's address, or `unix`.
     pub(super) from: String,
-    /// Somebody logged in, and may log out.
+    /// Whether the viewer has logged in and can log out.
     pub(super) has_session: bool,
-    /// What each form has to send back.
+    /// The token that every form must contain.
     pub(super) token: String,
-    /// What the browser calls the daemon: scheme, host and port.
+    /// The scheme, host and port that the browser uses.
     pub(super) origin: String,
     pub(super) now: Timestamp,
 }
 
 impl Viewer {
-    /// The message of that id.
+    /// Returns a message.
     pub(super) fn t(&self, id: &str) -> String {
-        self.language.say(id, None)
+        self.language.format(id, None)
     }
 
-    /// The message with one value in it.
+    /// Returns a message with one value.
     pub(super) fn t1<'a>(&self, id: &str, name: &'a str, value: impl Into<FluentValue<'a>>) -> String {
-        self.language.say_with(id, name, value)
+        self.language.format_with(id, name, value)
     }
 
-    /// The message with two values in it.
+    /// Returns a message with two values.
     pub(super) fn t2<'a>(
         &self,
         id: &str,
@@ -59,51 +59,51 @@ impl Viewer {
         let mut args = FluentArgs::new();
         args.set(name, value);
         args.set(other_name, other);
-        self.language.say(id, Some(&args))
+        self.language.format(id, Some(&args))
     }
 
-    /// A word of the API as a person reads it: `held` of `state` is the message `state-held`.
-    pub(super) fn word(&self, family: &str, word: &str) -> String {
+    /// Returns the label of an API word: `held` in the family `state` is the message `state-held`.
+    pub(super) fn label(&self, family: &str, word: &str) -> String {
         self.t(&format!("{family}-{}", word.replace('_', "-")))
     }
 
-    /// A path of the page as a link, in the language that was chosen.
-    pub(super) fn at(&self, path: &str) -> String {
-        if self.is_chosen { format!("/{}{path}", self.language) } else { path.to_owned() }
+    /// Returns a link to a path of the page. Keeps the language of the path.
+    pub(super) fn link(&self, path: &str) -> String {
+        if self.is_language_in_path { format!("/{}{path}", self.language) } else { path.to_owned() }
     }
 
-    /// This very page in another language.
-    pub(super) fn here_in(&self, language: impl Borrow<Language>) -> String {
+    /// Returns the link to this page in another language.
+    pub(super) fn this_page_in(&self, language: impl Borrow<Language>) -> String {
         format!("/{}{}", language.borrow(), self.path)
     }
 
-    /// Whether the page lies under that part of the navigation.
+    /// Returns whether the page belongs to a part of the navigation.
     pub(super) fn is_in(&self, part: &str) -> bool {
         let path = self.path.split('?').next().unwrap_or_default();
         if part == "/" { path == "/" } else { path.starts_with(part) }
     }
 
-    /// Who makes a change, for the audit log.
+    /// Returns who makes a change, for the audit log.
     pub(super) fn actor(&self) -> Actor {
         Actor { by: self.name.clone(), from: self.from.clone() }
     }
 
-    /// Whether changes are allowed.
+    /// Returns whether the viewer's role allows changes.
     pub(super) fn may_change(&self) -> bool {
         self.role == Role::Admin
     }
 
-    /// Refuses a page that is only of use to somebody who may change things.
+    /// Returns an error if the viewer's role does not allow changes.
     pub(super) fn require_change(&self) -> Result<(), PageError> {
-        if self.may_change() { Ok(()) } else { Err(PageError::forbidden(self.t("fault-read-only"))) }
+        if self.may_change() { Ok(()) } else { Err(PageError::forbidden(self.t("page-error-read-only"))) }
     }
 
-    /// How long ago something was.
+    /// Formats the time between `at` and now, such as `3 hours ago`.
     pub(super) fn ago(&self, at: impl Borrow<Timestamp>) -> String {
         let at = *at.borrow();
         let secs = self.now.since(at).as_secs();
         if at > self.now {
-            return self.t1("in-time", "time", self.length(at.since(self.now)));
+            return self.t1("in-time", "time", self.duration(at.since(self.now)));
         }
         match secs {
             0..5 => self.t("ago-now"),
@@ -114,8 +114,8 @@ impl Viewer {
         }
     }
 
-    /// A length of time in few characters: `12 ms`, `3.4 s`, `2 min`.
-    pub(super) fn length(&self, length: impl Borrow<Duration>) -> String {
+    /// Formats a duration briefly, such as `12 ms`, `3.4 s` or `2 min`.
+    pub(super) fn duration(&self, length: impl Borrow<Duration>) -> String {
         let ms = millis(*length.borrow());
         match ms {
             0 => "< 1 ms".to_owned(),
@@ -128,11 +128,11 @@ impl Viewer {
             }
             60_000..3_600_000 => format!("{} min", ms / 60_000),
             3_600_000..86_400_000 => format!("{} h", ms / 3_600_000),
-            _ => self.t1("length-days", "n", ms / 86_400_000),
+            _ => self.t1("duration-days", "n", ms / 86_400_000),
         }
     }
 
-    /// What a receiver answered: a refusal in the words of its status, or why there was no answer.
+    /// Formats the outcome of an attempt: the status with its reason phrase, or why there was no response.
     pub(super) fn answer(&self, outcome: &Outcome) -> String {
         match outcome {
             Outcome::Success { .. } => outcome.to_string(),
@@ -140,38 +140,36 @@ impl Viewer {
                 let reason = StatusCode::from_u16(*status).ok().and_then(|status| status.canonical_reason());
                 reason.map_or_else(|| status.to_string(), |reason| format!("{status} {reason}"))
             }
-            Outcome::Failed { class, detail } => format!("{}: {detail}", self.word("error", class.as_str())),
+            Outcome::Failed { class, detail } => format!("{}: {detail}", self.label("error", class.as_str())),
         }
     }
 
-    /// The date and the time of day, to the second, in UTC.
-    #[expect(clippy::unused_self, reason = "how times are written is the viewer's matter, as in `ago`")]
-    pub(super) fn clock(&self, at: impl Borrow<Timestamp>) -> String {
+    /// Formats the date and time in UTC, to the second.
+    #[expect(clippy::unused_self, reason = "the viewer formats all times, as in `ago`")]
+    pub(super) fn date_time(&self, at: impl Borrow<Timestamp>) -> String {
         let text = at.borrow().to_string();
         text.get(..19).unwrap_or(&text).replace('T', " ")
     }
 
-    /// A number with one decimal.
+    /// Formats a number with one decimal.
     pub(super) fn decimal(&self, number: f64) -> String {
         let text = format!("{number:.1}");
         if self.language == Language::Swedish { text.replace('.', ",") } else { text }
     }
 
-    /// A count with its thousands apart.
+    /// Formats a count with its thousands grouped.
     pub(super) fn count(&self, count: impl Borrow<u64>) -> String {
         self.language.grouped(&count.borrow().to_string())
     }
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use super::*;
-    use crate::model::attempt::ErrorClass;
-
-    pub(crate) fn viewer(language: Language) -> Viewer {
-        Viewer {
+impl Viewer {
+    /// Returns the viewer that tests use: a local administrator.
+    pub(super) fn example(language: Language) -> Self {
+        Self {
             language,
-            is_chosen: false,
+            is_language_in_path: false,
             path: "/subscriptions?q=a".to_owned(),
             name: "local".to_owned(),
             from: String::new(),
@@ -182,27 +180,33 @@ pub(super) mod tests {
             now: Timestamp::from_millis(1_767_600_000_000),
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::attempt::ErrorClass;
 
     #[test]
-    fn times_and_counts_are_said_in_the_language() {
-        let (english, swedish) = (viewer(Language::English), viewer(Language::Swedish));
+    fn times_and_counts_follow_the_language() {
+        let (english, swedish) = (Viewer::example(Language::English), Viewer::example(Language::Swedish));
         let ago = |secs| english.now.before(Duration::from_secs(secs));
         assert_eq!(english.ago(ago(0)), "just now");
         assert_eq!(english.ago(ago(3 * 3600)), "3 hours ago");
         assert_eq!(swedish.ago(ago(90_000)), "för 1 dag sedan");
         assert_eq!(english.ago(english.now.after(Duration::from_secs(30))), "in 30 s");
-        assert_eq!(english.length(Duration::from_micros(400)), "< 1 ms");
-        assert_eq!(english.length(Duration::from_millis(3400)), "3.4 s");
-        assert_eq!(swedish.length(Duration::from_millis(3400)), "3,4 s");
-        assert_eq!(english.length(Duration::from_secs(7)), "7 s");
+        assert_eq!(english.duration(Duration::from_micros(400)), "< 1 ms");
+        assert_eq!(english.duration(Duration::from_millis(3400)), "3.4 s");
+        assert_eq!(swedish.duration(Duration::from_millis(3400)), "3,4 s");
+        assert_eq!(english.duration(Duration::from_secs(7)), "7 s");
         assert_eq!((english.count(1_234_567), english.count(12)), ("1,234,567".to_owned(), "12".to_owned()));
         assert_eq!(swedish.count(1000), "1\u{a0}000");
-        assert_eq!(english.clock(english.now), "2026-01-05 08:00:00");
+        assert_eq!(english.date_time(english.now), "2026-01-05 08:00:00");
     }
 
     #[test]
-    fn answers_are_said_in_words() {
-        let (english, swedish) = (viewer(Language::English), viewer(Language::Swedish));
+    fn outcomes_are_described_in_words() {
+        let (english, swedish) = (Viewer::example(Language::English), Viewer::example(Language::Swedish));
         let rejected = |status| Outcome::Rejected { status, retry_after: None };
         assert_eq!(english.answer(&Outcome::Success { status: 204 }), "204");
         assert_eq!(english.answer(&rejected(503)), "503 Service Unavailable");
@@ -210,19 +214,19 @@ pub(super) mod tests {
         for class in ErrorClass::ALL {
             let failed = Outcome::Failed { class, detail: "refused".to_owned() };
             for viewer in [&english, &swedish] {
-                let said = viewer.answer(&failed);
-                assert!(said.ends_with(": refused") && !said.starts_with("error-"), "{said}");
+                let text = viewer.answer(&failed);
+                assert!(text.ends_with(": refused") && !text.starts_with("error-"), "{text}");
             }
         }
     }
 
     #[test]
-    fn links_keep_a_chosen_language_and_know_where_they_are() {
-        let mut viewer = viewer(Language::Swedish);
-        assert_eq!(viewer.at("/events"), "/events");
-        viewer.is_chosen = true;
-        assert_eq!(viewer.at("/events"), "/sv/events");
-        assert_eq!(viewer.here_in(Language::English), "/en/subscriptions?q=a");
+    fn links_keep_the_language_of_the_path() {
+        let mut viewer = Viewer::example(Language::Swedish);
+        assert_eq!(viewer.link("/events"), "/events");
+        viewer.is_language_in_path = true;
+        assert_eq!(viewer.link("/events"), "/sv/events");
+        assert_eq!(viewer.this_page_in(Language::English), "/en/subscriptions?q=a");
         assert!(viewer.is_in("/subscriptions") && !viewer.is_in("/") && !viewer.is_in("/events"));
     }
 }

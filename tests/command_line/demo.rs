@@ -41,7 +41,7 @@ fn the_demo_tells_its_story_and_comes_out_even() {
         account.lines().filter(|line| line.contains(" of 5 ") && line.contains(status)).count()
     };
     assert!((5..=6).contains(&attempts(" 503")), "{account}");
-    assert!(account.contains("chat is switched off (disabled_reason: exhausted)"), "{account}");
+    assert!(account.contains("chat is disabled (disabled_reason: exhausted)"), "{account}");
     assert!(account.contains("health check answered 200"), "{account}");
     assert!(!account.contains('\u{1b}'), "colour where no terminal shows it");
     let widest = account.lines().max_by_key(|line| line.chars().count()).expect("lines");

@@ -207,9 +207,9 @@ async fn errors_are_explained_and_have_their_exit_codes() {
     let (code, told) = bench.failure(&["subscriptions", "show", "nobody"]).await;
     assert!(code == 1 && told.contains("no subscription has the name 'nobody'"), "{code} {told}");
     for (args, part) in [
-        (&["events", "show", "../x"][..], "not an id"),
+        (&["events", "show", "../x"][..], "invalid id"),
         (&["subscriptions", "edit", "sub_1"], "nothing to change"),
-        (&["deliveries", "list", "--since", "yesterday"], "how long ago"),
+        (&["deliveries", "list", "--since", "yesterday"], "a duration before now"),
         (&["deliveries", "list", "--limit", "0"], "--limit"),
         (&["subscriptions"], "Usage"),
         (&["events", "list", "--server", "ftp://x"], "http://127.0.0.1:8740"),
@@ -259,7 +259,7 @@ async fn commands_retry_cancel_disable_and_enable() {
     assert_eq!(receiver.wait_for(1).await[0].json()["type"], "TODO_CREATED");
     receiver.answer(always(Reply::Status(500)));
     let (code, told) = bench.failure(&["subscriptions", "test", "crm"]).await;
-    assert!(code == 1 && told.contains("did not take"), "{code} {told}");
+    assert!(code == 1 && told.contains("did not accept"), "{code} {told}");
 
     let rotated = bench.json(&["subscriptions", "rotate-secret", "crm", "--grace", "1h"]).await;
     assert_ne!(rotated[0]["secret"], made[0]["secret"]);

@@ -157,7 +157,7 @@ async fn submitting_a_form_twice_creates_one_subscription() {
     let other = form.replace("name=crm", "name=other");
     let asked = send(&daemon, Method::POST, "/subscriptions", &[("content-type", FORM)], &other).await;
     assert_eq!(asked.status, StatusCode::UNPROCESSABLE_ENTITY);
-    assert!(asked.text().contains("This form has been sent before"), "{}", asked.text());
+    assert!(asked.text().contains("This form was already submitted"), "{}", asked.text());
     let fresh = field(&asked.text(), "once");
     assert_ne!(fresh, once);
     send_twice(&daemon, "/subscriptions", &other.replace(&once, &fresh)).await;
@@ -174,7 +174,7 @@ async fn saving_the_same_settings_twice_succeeds() {
     let form = format!("token={token}&version={version}&url={}&name=mine", receiver.url());
     for location in send_twice(&daemon, &path, &form).await {
         let told = get(&daemon, &location).await.text();
-        assert!(told.contains("Saved."), "{told}");
+        assert!(told.contains("Changes saved."), "{told}");
     }
 }
 
@@ -186,7 +186,7 @@ async fn submitting_a_replay_twice_creates_one_replay() {
     let id = subscription["id"].as_str().unwrap();
     let path = format!("/subscriptions/{id}/replay");
     let page = get(&daemon, &format!("{path}?count=1")).await.text();
-    assert!(page.contains("1 event would be delivered again."), "{page}");
+    assert!(page.contains("1 event will be replayed."), "{page}");
     assert_eq!(receiver.count(), 0, "counting has sent something");
     let form = format!("token={}&once={}", token(&page), field(&page, "once"));
     let [first, second] = send_twice(&daemon, &path, &form).await;
@@ -199,11 +199,11 @@ async fn submitting_a_replay_twice_creates_one_replay() {
 
     let event = events[0]["id"].as_str().unwrap();
     let page = get(&daemon, &format!("/events/again?event={event}&to=crm")).await.text();
-    assert!(page.contains("1 event would go to crm."), "{page}");
+    assert!(page.contains("1 event will be delivered to crm."), "{page}");
     let form = format!("token={}&once={}&to={id}&event={event}", token(&page), field(&page, "once"));
     for location in send_twice(&daemon, "/events/again", &form).await {
         let told = get(&daemon, &location).await.text();
-        assert!(told.contains("1 new delivery is made."), "{told}");
+        assert!(told.contains("1 delivery created."), "{told}");
     }
     receiver.wait_for(2).await;
     assert_eq!(daemon.api.list(&format!("/v1/deliveries?subscription={id}")).await.len(), 2);
@@ -226,9 +226,9 @@ async fn replay_errors_are_shown_beside_their_fields() {
         (format!("{replay}&since=soon"), "soon"),
         (format!("{replay}&since=2026-01-02T00:00&until=2026-01-01T00:00"), "is not after since"),
         (format!("/events/again?event={event}&to=nobody"), "there is no subscription"),
-        (format!("/events/again?event={event}&to=crm"), "several are called"),
-        ("/events/again?type=NONE".to_owned(), "No event is chosen"),
-        (format!("/events/again?type=B&to={id}"), "on its way already"),
+        (format!("/events/again?event={event}&to=crm"), "several subscriptions are named"),
+        ("/events/again?type=NONE".to_owned(), "No events selected"),
+        (format!("/events/again?type=B&to={id}"), "already has an unfinished delivery"),
         ("/deliveries?subscription=nobody".to_owned(), "there is no subscription"),
     ] {
         let page = get(&daemon, &path).await;
@@ -292,7 +292,7 @@ async fn a_concurrent_edit_is_not_overwritten() {
     let answer = send(&daemon, Method::POST, &path, &[("content-type", FORM)], &form).await;
     assert_eq!(answer.status, StatusCode::SEE_OTHER);
     let told = get(&daemon, answer.header("location")).await.text();
-    assert!(told.contains("That did not work"), "{told}");
+    assert!(told.contains("The change was not made"), "{told}");
     let now = daemon.api.subscription(id).await;
     assert_eq!((&now["name"], &now["filter"]), (&json!("crm"), &json!("true")));
 }
@@ -306,7 +306,7 @@ async fn an_invalid_form_returns_with_its_input_and_errors() {
     let answer = send(&daemon, Method::POST, "/subscriptions", &[("content-type", FORM)], &form).await;
     assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
     let text = answer.text();
-    assert!(text.contains("Pick at least one, or choose everything above."), "{text}");
+    assert!(text.contains("Select at least one, or choose all above."), "{text}");
     assert!(text.contains("value=\"&#34;&#62;x\"") && !text.contains("value=\"\">x"), "{text}");
     let members = json!({"url": "http://169.254.1.1/x", "filter": "1 +"});
     let problem = daemon.api.post("/v1/subscriptions", &members).await.expect(422);
@@ -321,9 +321,9 @@ async fn an_invalid_form_returns_with_its_input_and_errors() {
         send(&daemon, Method::POST, "/sv/subscriptions", &[("content-type", FORM)], &form).await.text();
     for expected in [
         "rad 1, kolumn 4: uttrycket slutar för tidigt",
-        "är inte en tidslängd som",
-        "Host: sätts av tjänsten",
-        "är inte ett heltal från 1 till 1024",
+        "är ingen giltig tidslängd",
+        "Host: är reserverat för tjänsten",
+        "är inget heltal från 1 till 1024",
     ] {
         assert!(text.contains(expected), "'{expected}' is not in {text}");
     }
@@ -337,9 +337,9 @@ async fn an_invalid_search_finds_nothing() {
     daemon.api.accepted(&crate::support::client::event("A", "acme/p", 1)).await;
     receiver.wait_for(1).await;
     for (path, told) in [
-        ("/deliveries?", "What was asked for cannot be read."),
-        ("/events?", "What was asked for cannot be read."),
-        ("/events/again?to=crm&", "No event is chosen."),
+        ("/deliveries?", "The search is invalid."),
+        ("/events?", "The search is invalid."),
+        ("/events/again?to=crm&", "No events selected."),
     ] {
         let (all, none) =
             (get(&daemon, path).await.text(), get(&daemon, &format!("{path}type=a+b")).await.text());
@@ -416,6 +416,6 @@ async fn deliveries_are_found_by_event_type_and_project() {
         let found = daemon.api.list(&format!("/v1/deliveries?subscription={id}&{search}")).await;
         assert_eq!(found.len(), expected, "{search}");
         let page = get(&daemon, &format!("/deliveries?subscription=crm&{search}")).await.text();
-        assert_eq!(page.matches("<td class=\"at-state\"><a class=\"state ").count(), expected, "{search}");
+        assert_eq!(page.matches("<td class=\"col-state\"><a class=\"state ").count(), expected, "{search}");
     }
 }

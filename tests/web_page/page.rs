@@ -81,7 +81,7 @@ async fn a_first_visitor_creates_a_webhook_by_clicking_only() {
     let receiver = receiver(Reply::Status(200)).await;
     let browser = Browser::start(&served.base).await;
     browser.open("/").await;
-    browser.until_shows("Nothing has happened here yet").await;
+    browser.until_shows("No events yet").await;
     assert!(browser.text().await.contains(&format!("curl {}/v1/events", served.base)));
     browser.click_text("New subscription").await;
     browser.fill("#url", "ftp://nowhere").await;
@@ -92,7 +92,7 @@ async fn a_first_visitor_creates_a_webhook_by_clicking_only() {
     browser.click("[name=events][value=TODO_CREATED]").await;
     browser.click("[name=projects_mode][value=only]").await;
     browser.click("[name=projects][value='acme/*']").await;
-    browser.until_shows("TODO_CREATED, in every project of acme.").await;
+    browser.until_shows("TODO_CREATED, in all projects of acme.").await;
     browser.click_text("Create subscription").await;
     let secret = browser.find("#secret").await.text().await.unwrap();
     assert!(secret.starts_with("whsec_"), "{secret}");
@@ -111,10 +111,10 @@ async fn a_first_visitor_creates_a_webhook_by_clicking_only() {
     browser.until_shows("Delivered").await;
 
     browser.open(&path).await;
-    browser.until_shows("Newest deliveries").await;
+    browser.until_shows("Recent deliveries").await;
     assert!(!browser.text().await.contains("whsec_"), "the secret shows a second time");
-    browser.click_text("Send a test").await;
-    browser.until_shows("A signed sample was sent.").await;
+    browser.click_text("Send test event").await;
+    browser.until_shows("Test event sent.").await;
     assert_eq!(got(&receiver, 2).await[1].json()["type"], "webhook.test");
 }
 
@@ -145,11 +145,12 @@ async fn the_preview_matches_the_events_that_are_then_delivered() {
     browser.fill("#filter", "event.data.n >").await;
     browser.until_shows("line 1, column").await;
     browser.fill("#filter", " 0").await;
-    browser.until_shows("2 of the newest 12 would have been delivered.").await;
-    let reasons: BTreeSet<String> = browser.texts(".looked .no .under").await.into_iter().collect();
-    let expected = ["its project is not wanted", "its type is not wanted", "the filter is not true"];
+    browser.until_shows("2 of the 12 most recent events match.").await;
+    let reasons: BTreeSet<String> =
+        browser.texts(".preview-list .mismatch .secondary").await.into_iter().collect();
+    let expected = ["event type not selected", "project not selected", "the filter is false"];
     assert_eq!(reasons, expected.map(str::to_owned).into());
-    let matching: BTreeSet<String> = browser.texts(".looked .yes").await.into_iter().collect();
+    let matching: BTreeSet<String> = browser.texts(".preview-list .match").await.into_iter().collect();
     browser.click_text("Create subscription").await;
     browser.find("#secret").await;
 
@@ -191,15 +192,15 @@ async fn a_repaired_receiver_gets_its_held_deliveries() {
         served.api.accepted(&event("TODO_CREATED", "acme/website", n)).await;
     }
     // The page updates itself without a reload.
-    browser.until_shows("after the attempts of a delivery were used up: 503 from 127.0.0.1.").await;
-    browser.until_shows("deliveries are held; nothing is lost.").await;
-    browser.click_text("Switch on").await;
-    browser.until_shows("The health check failed, so it stays switched off.").await;
+    browser.until_shows("after all attempts of a delivery failed: 503 from 127.0.0.1.").await;
+    browser.until_shows("deliveries are held. Nothing is lost.").await;
+    browser.click_text("Enable").await;
+    browser.until_shows("The health check failed. The subscription stays disabled.").await;
     browser.until_shows("The receiver answered 503").await;
 
     let before = receiver.count();
     receiver.answer(always(Reply::Status(204)));
-    browser.click_text("Switch on").await;
+    browser.click_text("Enable").await;
     browser.until_shows("The health check passed").await;
     let held: BTreeSet<String> = served
         .api
@@ -217,8 +218,8 @@ async fn a_repaired_receiver_gets_its_held_deliveries() {
     browser.open("/deliveries?state=exhausted").await;
     browser.click("td a.state.exhausted").await;
     browser.until_shows("Attempt 1: 503").await;
-    browser.click_text("Try again now").await;
-    browser.until_shows("It is tried again now.").await;
+    browser.click_text("Retry").await;
+    browser.until_shows("Retry requested.").await;
     got(&receiver, before + 5).await;
     browser.until_shows("Attempt 2: 204").await;
 }
@@ -230,13 +231,13 @@ async fn the_page_uses_the_browsers_language_until_another_is_chosen() {
     let swedish = BrowserOptions { language: "sv-SE", ..BrowserOptions::default() };
     let browser = Browser::start_as(&served.base, &swedish).await;
     browser.open("/subscriptions").await;
-    browser.until_shows("Ingen vill få veta något ännu").await;
+    browser.until_shows("Inga prenumerationer än").await;
     assert_eq!(browser.find("html").await.attr("lang").await.unwrap().as_deref(), Some("sv"));
     browser.click_text("English").await;
-    browser.until_shows("Nobody wants to be told yet").await;
+    browser.until_shows("No subscriptions yet").await;
     assert_eq!(browser.path().await, "/en/subscriptions");
     browser.click_text("Deliveries").await;
-    browser.until_shows("Nothing has been delivered yet").await;
+    browser.until_shows("No deliveries yet").await;
     assert_eq!(browser.path().await, "/en/deliveries");
     assert!(browser.driver().get_all_cookies().await.unwrap().is_empty(), "a cookie without a login");
 }
@@ -276,7 +277,7 @@ async fn every_action_works_by_keyboard() {
     press(&browser, &Key::Down.to_string()).await;
     tab_to(&browser, "[name=events][value=TAG_CREATED]").await;
     press(&browser, " ").await;
-    browser.until_shows("TAG_CREATED, in every project.").await;
+    browser.until_shows("TAG_CREATED, in all projects.").await;
     tab_to(&browser, "aside button.primary").await;
     press(&browser, &Key::Enter.to_string()).await;
     browser.find("#secret").await;
@@ -295,18 +296,18 @@ async fn everything_works_without_script() {
     browser.fill("#url", &receiver.url()).await;
     browser.click("[name=events_mode][value=only]").await;
     browser.click("[name=act][value='all:Records']").await;
-    browser.until_shows("All 3 Records events, in every project.").await;
+    browser.until_shows("All 3 Records events, in all projects.").await;
     assert_eq!(browser.path().await, "/subscriptions/draft");
     browser.click_text("Create subscription").await;
     browser.find("#secret").await;
     served.api.accepted(&event("TODO_MOVED", "acme/website", 1)).await;
     got(&receiver, 1).await;
-    browser.click_text("Switch off").await;
-    browser.until_shows("Switched off by hand").await;
+    browser.click_text("Disable").await;
+    browser.until_shows("Disabled manually").await;
     browser.click_text("Delete").await;
-    browser.until_shows("This cannot be undone.").await;
-    browser.click_text("Delete for good").await;
-    browser.until_shows("Nobody wants to be told yet").await;
+    browser.until_shows("You cannot undo this.").await;
+    browser.click_text("Delete subscription").await;
+    browser.until_shows("No subscriptions yet").await;
     assert!(served.api.list("/v1/subscriptions").await.is_empty());
 }
 
@@ -326,29 +327,29 @@ async fn past_events_are_delivered_again() {
     // Uses the keyboard alone.
     tab_to(&browser, "a[href$='/replay']").await;
     press(&browser, &Key::Enter.to_string()).await;
-    browser.until_shows("Nothing is sent until you have seen how much it is.").await;
+    browser.until_shows("Count the events first: nothing is sent until you confirm.").await;
     tab_to(&browser, "button[name=count]").await;
     press(&browser, &Key::Enter.to_string()).await;
-    browser.until_shows("3 events would be delivered again.").await;
+    browser.until_shows("3 events will be replayed.").await;
     assert_eq!(receiver.count(), 0, "the count has sent something");
     tab_to(&browser, "#counted button.primary").await;
     press(&browser, &Key::Enter.to_string()).await;
-    browser.until_shows("It has begun, and goes on by itself.").await;
+    browser.until_shows("Replay started.").await;
     let bodies: Vec<Value> = got(&receiver, 3).await.iter().map(ReceivedRequest::json).collect();
     assert!(bodies.iter().all(|body| body["type"] == "TODO_CREATED"), "{bodies:?}");
-    browser.until_shows("3 deliveries made.").await;
-    browser.until_shows("Done").await;
+    browser.until_shows("3 deliveries created.").await;
+    browser.until_shows("Completed").await;
 
     browser.open("/events?type=TAG_CREATED").await;
     browser.click("input[name=event]").await;
-    browser.click_text("Deliver the ticked ones again").await;
+    browser.click_text("Redeliver selected").await;
     browser.fill("#to", "crm").await;
-    browser.click_text("See what would happen").await;
-    browser.until_shows("1 event would go to crm.").await;
-    browser.until_shows("1 of them is not what this subscription asks for.").await;
+    browser.click_text("Preview").await;
+    browser.until_shows("1 event will be delivered to crm.").await;
+    browser.until_shows("1 event does not match this subscription.").await;
     assert_eq!(receiver.count(), 3);
-    browser.click_text("Deliver again now").await;
-    browser.until_shows("1 new delivery is made.").await;
+    browser.click_text("Redeliver events").await;
+    browser.until_shows("1 delivery created.").await;
     assert_eq!(got(&receiver, 4).await[3].json()["type"], "TAG_CREATED");
     browser.open("/sv/replays").await;
     browser.until_shows("Omleveranser").await;
@@ -369,24 +370,24 @@ async fn a_replay_shows_its_progress_and_can_be_cancelled_without_script() {
     let plain = BrowserOptions { language: "en", has_no_script: true, ..BrowserOptions::default() };
     let browser = Browser::start_as(&served.base, &plain).await;
     browser.open(&format!("/subscriptions/{}", text(&subscription["id"]))).await;
-    browser.click_text("Deliver again").await;
-    browser.until_shows("This subscription is switched off").await;
+    browser.click_text("Replay events").await;
+    browser.until_shows("This subscription is disabled").await;
     browser.click_text("the last hour").await;
-    browser.until_shows("9 events would be delivered again.").await;
-    browser.click_text("Deliver again now").await;
-    browser.until_shows("It has begun, and goes on by itself.").await;
+    browser.until_shows("9 events will be replayed.").await;
+    browser.click_text("Start replay").await;
+    browser.until_shows("Replay started.").await;
     let path = browser.path().await;
     let pause = Duration::from_millis(100);
     crate::support::eventually("it waits for room", ARRIVES_WITHIN, pause, async || {
         browser.open(path.split('?').next().unwrap()).await;
-        browser.text().await.contains("2 deliveries made.").then_some(())
+        browser.text().await.contains("2 deliveries created.").then_some(())
     })
     .await;
-    browser.click_text("Stop").await;
-    browser.until_shows("Stopped. What had been made goes on.").await;
+    browser.click_text("Stop replay").await;
+    browser.until_shows("Replay stopped.").await;
     assert_eq!(served.api.list("/v1/replays").await[0]["state"], "cancelled");
     browser.open(&format!("/subscriptions/{}", text(&subscription["id"]))).await;
-    browser.click_text("Switch on").await;
+    browser.click_text("Enable").await;
     got(&receiver, 2).await;
 }
 
@@ -411,10 +412,10 @@ async fn login_grants_the_role_of_the_key() {
     setup.ready(&mut running).await;
     let browser = Browser::start(&format!("http://{}", setup.address)).await;
     browser.open("/subscriptions").await;
-    browser.until_shows("This daemon is protected by keys.").await;
+    browser.until_shows("Log in with an API key.").await;
     browser.fill("#key", "guess").await;
     browser.click_text("Log in").await;
-    browser.until_shows("That key is not known here.").await;
+    browser.until_shows("Unknown key.").await;
     browser.fill("#key", &read).await;
     browser.click_text("Log in").await;
     browser.until_shows("Log out looker").await;
@@ -426,9 +427,9 @@ async fn login_grants_the_role_of_the_key() {
     browser.open("/subscriptions").await;
     assert!(!browser.text().await.contains("New subscription"), "a reader is offered a change");
     browser.open("/subscriptions/new").await;
-    browser.until_shows("Not allowed").await;
+    browser.until_shows("Access denied").await;
     browser.click_text("Log out looker").await;
-    browser.until_shows("This daemon is protected by keys.").await;
+    browser.until_shows("Log in with an API key.").await;
     browser.fill("#key", &admin).await;
     browser.click_text("Log in").await;
     browser.until_shows("Log out boss").await;
@@ -522,9 +523,9 @@ async fn the_live_view_shows_events_as_they_happen() {
     served.api.subscribe(&json!({"name": "crm", "url": receiver.url()})).await;
     let browser = Browser::start(&served.base).await;
     browser.open("/live").await;
-    browser.until_shows("listening").await;
+    browser.until_shows("online").await;
     served.api.accepted(&event("TODO_CREATED", "acme/website", 1)).await;
-    browser.until_shows("acme/website, 1 subscription wants it").await;
+    browser.until_shows("acme/website, 1 subscription matches").await;
     browser.until_shows("Attempt 1").await;
     browser.until_shows("Delivered").await;
     let answer = served.api.call(Method::GET, "/healthz", "", "").await.unwrap();

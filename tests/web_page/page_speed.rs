@@ -182,7 +182,10 @@ async fn typing(api: &ApiClient) -> Duration {
         let answer = api.send(Method::POST, "/subscriptions/draft", headers, form.clone()).await.unwrap();
         lengths.push(began.elapsed());
         assert!(answer.status.is_success(), "{}", answer.status);
-        assert!(String::from_utf8_lossy(&answer.body).contains("of the newest 100 would"), "no preview");
+        assert!(
+            String::from_utf8_lossy(&answer.body).contains("of the 100 most recent events match"),
+            "no preview"
+        );
     }
     lengths.sort_unstable();
     lengths[ASKED / 2]

@@ -161,21 +161,21 @@ async fn every_view_is_captured() {
 
     let browser = Browser::start(&format!("http://{}", setup.address)).await;
     for (name, path, shows) in [
-        ("overview", "/".to_owned(), "Newest deliveries"),
+        ("overview", "/".to_owned(), "Recent deliveries"),
         ("subscriptions", "/subscriptions".to_owned(), "Data warehouse"),
-        ("subscription", format!("/subscriptions/{}", id(0)), "Newest deliveries"),
-        ("disabled", format!("/subscriptions/{}", id(3)), "nothing is lost"),
-        ("editor", format!("/subscriptions/{}/edit", id(2)), "Tried on the newest events"),
+        ("subscription", format!("/subscriptions/{}", id(0)), "Recent deliveries"),
+        ("disabled", format!("/subscriptions/{}", id(3)), "Nothing is lost"),
+        ("editor", format!("/subscriptions/{}/edit", id(2)), "Test against recent events"),
         ("new", "/subscriptions/new".to_owned(), "New subscription"),
-        ("delete", format!("/subscriptions/{}/delete", id(3)), "This cannot be undone."),
+        ("delete", format!("/subscriptions/{}/delete", id(3)), "You cannot undo this."),
         ("deliveries", "/deliveries".to_owned(), "Replays"),
-        ("delivery", format!("/deliveries/{retried}"), "comes next"),
-        ("events", "/events".to_owned(), "Deliver the ticked ones again"),
-        ("event", format!("/events/{event}"), "Who did not get it"),
-        ("replay-form", format!("/subscriptions/{}/replay?count=1", id(0)), "would be delivered again"),
-        ("replay", format!("/replays/{}", job["id"].as_str().unwrap()), "Done"),
-        ("replays", "/replays".to_owned(), "Done"),
-        ("again", "/events/again?type=TODO_MOVED&to=CRM".to_owned(), "would go to CRM"),
+        ("delivery", format!("/deliveries/{retried}"), "is next"),
+        ("events", "/events".to_owned(), "Redeliver selected"),
+        ("event", format!("/events/{event}"), "Subscriptions that did not match"),
+        ("replay-form", format!("/subscriptions/{}/replay?count=1", id(0)), "will be replayed"),
+        ("replay", format!("/replays/{}", job["id"].as_str().unwrap()), "Completed"),
+        ("replays", "/replays".to_owned(), "Completed"),
+        ("redeliver", "/events/again?type=TODO_MOVED&to=CRM".to_owned(), "will be delivered to CRM"),
     ] {
         picture(&browser, name, &path, shows).await;
     }
@@ -188,7 +188,7 @@ async fn live(browser: &Browser, api: &ApiClient) {
         for scheme in SCHEMES {
             browser.screen(width, height, scheme).await;
             browser.open("/live").await;
-            browser.until_shows("listening").await;
+            browser.until_shows("online").await;
             for n in 0..4 {
                 let event = json!({"type": "TODO_CREATED", "company": "acme", "project": "website", "data": {"n": n}});
                 api.accepted(&event).await;

@@ -50,11 +50,11 @@ impl Localized for Conflict {
         let new = Message::new;
         match self {
             Self::NoSubscription(id) => new("problem-no-subscription").with("id", id),
-            Self::InFlight(id) => new("problem-is-attempted").with("id", id),
+            Self::InFlight(id) => new("problem-delivery-in-flight").with("id", id),
             Self::NoEvent(id) => new("problem-no-event").with("id", id),
             Self::Ended { id, state } => new("problem-ended").with("id", id).with_phrase("state", state),
-            Self::DisabledAgain(id) => new("problem-switched-off").with("id", id),
-            Self::CreatedThenDeleted(id) => new("problem-made-and-deleted").with("id", id),
+            Self::DisabledAgain(id) => new("problem-disabled-again").with("id", id),
+            Self::CreatedThenDeleted(id) => new("problem-created-then-deleted").with("id", id),
             Self::TooManySecrets { count, first_end } => {
                 let message = match first_end {
                     None => new("problem-secrets"),

@@ -38,7 +38,7 @@ pub struct EmptySpan;
 
 impl Localized for EmptySpan {
     fn message(&self) -> Message {
-        Message::new("problem-span")
+        Message::new("problem-empty-span")
     }
 }
 

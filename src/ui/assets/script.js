@@ -1,10 +1,10 @@
-// Makes the page lively: copying, fresh numbers, and an editor that answers while one types.
-// Everything works without it, so each part begins by looking for what it needs.
+// Adds copy buttons, automatic refresh, and live feedback in the editor.
+// Every page works without this script. Each part starts only if the page has the elements that it needs.
 
 const parse = (text) => new DOMParser().parseFromString(text, "text/html");
 
-// Puts the parts of `next` that have changed in the place of their namesakes here, but never the one that
-// holds the focus, what somebody has ticked, or an open disclosure that the new one has closed.
+// Replaces the elements of this page that differ in `next`, matched by id. Skips an element that has the focus
+// or a checked box. Keeps the open state of `details` elements and the scroll position.
 function swap(next, selector) {
   for (const fresh of next.querySelectorAll(selector)) {
     const stale = document.getElementById(fresh.id);
@@ -23,7 +23,7 @@ function swap(next, selector) {
   }
 }
 
-// Buttons that copy what an element says.
+// Shows the buttons that copy the text of an element.
 function prepare(root) {
   if (!navigator.clipboard) return;
   for (const button of root.querySelectorAll("[data-copy]")) button.hidden = false;
@@ -38,12 +38,12 @@ document.addEventListener("click", async (event) => {
   setTimeout(() => { button.textContent = label; }, 1500);
 });
 
-// Parts that are kept fresh while somebody looks.
-function keepFresh() {
+// Reloads the elements marked data-live periodically while the page is visible.
+function startRefresh() {
   if (!document.querySelector("[data-live]")) return;
   const every = Number(document.querySelector("[data-every]")?.dataset.every ?? 2000);
   let tag = null;
-  const look = async () => {
+  const refresh = async () => {
     if (!document.hidden) {
       try {
         const address = new URL(location.href);
@@ -52,16 +52,16 @@ function keepFresh() {
         tag = answer.headers.get("ETag");
         if (answer.status === 200 && !answer.redirected) swap(parse(await answer.text()), "[data-live]");
       } catch {
-        // The daemon is away; the next look may find it.
+        // The daemon did not answer. The next refresh tries again.
       }
     }
-    setTimeout(look, every);
+    setTimeout(refresh, every);
   };
-  setTimeout(look, every);
+  setTimeout(refresh, every);
 }
 
-// The editor: what the form means is asked of the daemon a moment after each change.
-function liven(form) {
+// The editor: shortly after each change, the daemon validates the form and previews its matches.
+function enhanceEditor(form) {
   let timer = 0;
   let latest = 0;
   const ask = async () => {
@@ -111,8 +111,8 @@ function liven(form) {
   }
 }
 
-// The tail of what happens.
-function tail(table) {
+// The live page: adds a table row for each event of the stream.
+function startLive(table) {
   const rows = table.tBodies[0];
   const words = table.dataset;
   const name = (id) => document.querySelector(`#live-names option[value="${CSS.escape(id)}"]`)?.label;
@@ -137,16 +137,16 @@ function tail(table) {
     "subscription.changed": (one) => [one.at, words[one.change] ?? one.change, subscription(one.subscription), badge("health", one.health)],
     "stream.gap": () => [new Date().toISOString(), words.gap, "", ""],
   };
-  const most = 200;
+  const rowsMax = 200;
   let paused = false;
   const show = (kind, data) => {
     if (paused) return;
     const row = document.createElement("tr");
-    row.className = "fresh";
+    row.className = "new-row";
     const [at, ...rest] = cells[kind](data);
     for (const content of [at.slice(11, 23), ...rest]) row.insertCell().append(content);
     rows.prepend(row);
-    while (rows.rows.length > most) rows.lastElementChild.remove();
+    while (rows.rows.length > rowsMax) rows.lastElementChild.remove();
     document.getElementById("live-empty").hidden = true;
   };
   const state = document.getElementById("live-state");
@@ -162,7 +162,7 @@ function tail(table) {
   });
 }
 
-// A form that changes something is sent once; the wait for its answer is shown.
+// Prevents a form from being submitted twice, and marks it as busy until the response arrives.
 document.addEventListener("submit", (event) => {
   const form = event.target;
   if (form.method !== "post") return;
@@ -174,8 +174,8 @@ addEventListener("pageshow", () => {
 });
 
 prepare(document);
-keepFresh();
+startRefresh();
 const editor = document.getElementById("editor");
-if (editor) liven(editor);
+if (editor) enhanceEditor(editor);
 const live = document.getElementById("live");
-if (live) tail(live);
+if (live) startLive(live);

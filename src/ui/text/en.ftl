@@ -1,28 +1,28 @@
-# The page's words in English. A test holds the languages to the same messages.
+# The English messages of the page. A test checks that all languages have the same messages.
 
-skip = Skip to the content
-nav = Parts of the page
+skip = Skip to content
+nav = Main navigation
 nav-overview = Overview
 nav-subscriptions = Subscriptions
 nav-deliveries = Deliveries
 nav-events = Events
 nav-live = Live
-to-overview = To the overview
+to-overview = Go to overview
 see-all = See all
 copy = Copy
 copied = Copied
 cancel = Cancel
 save = Save changes
 create = Create subscription
-check = Check
+check = Check settings
 edit = Edit
-enable = Switch on
-disable = Switch off
+enable = Enable
+disable = Disable
 delete = Delete
-retry = Try again now
+retry = Retry
 next-page = Older
-nothing-found = Nothing fits this search.
-nothing-found-yet = Nothing in the part of the log that was looked through. Older goes on from there.
+nothing-found = No results.
+nothing-found-yet = No results in the part of the log searched so far. Choose Older to continue the search.
 
 ago-now = just now
 ago-seconds = { $n } s ago
@@ -39,10 +39,10 @@ ago-days = { $n ->
    *[other] { $n } days ago
 }
 in-time = in { $time }
-length-days = { $n } d
+duration-days = { $n } d
 
-state-pending = Waiting
-state-in-flight = Being sent
+state-pending = Pending
+state-in-flight = Sending
 state-succeeded = Delivered
 state-exhausted = Failed
 state-held = Held
@@ -51,217 +51,217 @@ state-cancelled = Cancelled
 health-healthy = Healthy
 health-failing = Failing
 health-disabled = Disabled
-health-off = Switched off
+health-off = Disabled manually
 
-error-dns = Address not found
+error-dns = Could not resolve host name
 error-forbidden-address = Address not allowed
-error-connect = No connection
-error-tls = No secure connection
-error-timeout = No answer in time
-error-protocol = Not an HTTP answer
-error-internal = A fault of the daemon
+error-connect = Could not connect
+error-tls = TLS connection failed
+error-timeout = Timed out
+error-protocol = Invalid HTTP response
+error-internal = Internal error
 
 format-standard = Standard Webhooks
 format-blue = Blue
-format-raw = Only the data
+format-raw = Data only
 format-cloudevents = CloudEvents
 ordering-none = As fast as possible
-ordering-fifo = One after the other, in order
+ordering-fifo = In order, one at a time
 
-fault-not-found = There is nothing here
-fault-forbidden = Not allowed
-fault-conflict = Not possible just now
-fault-request = That could not be understood
-fault-internal = Something went wrong inside
-fault-token = The form is from before the daemon's last start, or from another session. Load its page again and send it once more.
-fault-read-only = This key may look at everything and change nothing.
+page-error-not-found = Page not found
+page-error-forbidden = Access denied
+page-error-conflict = This change is not possible right now
+page-error-request = Invalid request
+page-error-internal = Internal error
+page-error-token = This form has expired: the daemon has restarted, or you have logged in again. Reload the page and submit the form again.
+page-error-read-only = Your key has the role read, which cannot change anything. Log in with a key that has the role admin.
 
 login-title = Log in
-login-lead = This daemon is protected by keys.
+login-lead = Log in with an API key.
 login-key = Key
-login-enter = Log in
-login-unknown = That key is not known here.
-login-ingest = The key { $name } may only submit events. Looking takes a key with the role read or admin.
-login-hint = A new key, and the lines for the config file, are made by:
+login-submit = Log in
+login-unknown = Unknown key. Check that the whole key was copied.
+login-ingest = The key { $name } has the role ingest and can only submit events. Log in with a key that has the role read or admin.
+login-hint = To generate a key and the lines for the config file, run:
 logout = Log out { $name }
 
-welcome-title = Nothing has happened here yet
-welcome-lead = Postrider takes events from your programs and delivers each one, signed, to everyone who wants it. Three steps to the first webhook:
-welcome-one = Say who wants to be told
-welcome-one-lead = A subscription is an address and the events that it wants.
+welcome-title = No events yet
+welcome-lead = Postrider accepts events from your programs and delivers each one, signed, to every subscription that matches. Send your first webhook in three steps:
+welcome-one = Create a subscription
+welcome-one-lead = A subscription has a URL and selects the events to deliver to it.
 welcome-two = Send an event
 welcome-two-lead = From any program, or from a terminal:
-welcome-three = Watch it arrive
-welcome-three-lead = Here, and under Deliveries: every attempt, what was answered, and what comes next.
+welcome-three = Follow the delivery
+welcome-three-lead = This page and Deliveries show every attempt, the response, and when the next attempt is due.
 
-overview-numbers = In numbers
+overview-numbers = Totals
 overview-of = { $n ->
     [one] of 1 subscription
    *[other] of { $n } subscriptions
 }
-overview-failing = the newest attempt failed
-overview-off = { $n } of them by hand
-overview-waiting = for their turn or a retry
-overview-held = go out when switched on
-overview-exhausted = { $n } failed for good
-overview-trouble = Needs attention
-overview-recent = Newest deliveries
-trouble-disabled = switched off { $ago }: { $detail }
-trouble-failing = the first failure was { $ago }
+overview-failing = latest attempt failed
+overview-off = { $n } disabled manually
+overview-waiting = waiting for an attempt or a retry
+overview-held = sent once their subscription is enabled
+overview-exhausted = { $n } failed
+overview-unhealthy = Needs attention
+overview-recent = Recent deliveries
+unhealthy-disabled = disabled { $ago }: { $detail }
+unhealthy-failing = failing since { $ago }
 waiting-count = { $n } waiting
-oldest = the oldest { $ago }
+oldest-waiting = oldest { $ago }
 
 col-state = State
 col-event = Event
 col-subscription = Subscription
-col-answer = Answer
+col-answer = Response
 col-attempts = Attempts
-col-length = Took
-col-when = When
+col-duration = Duration
+col-when = Time
 col-health = Health
 col-name = Name
-col-wants = Wants
-col-waiting = Waiting
+col-matches = Matches
+col-waiting = Pending
 
 filter-any = Any
-filter-go = Search
+filter-submit = Search
 filter-clear = Clear
-filter-name = Name or address
+filter-name = Name or URL
 filter-health = Health
 filter-type = Event type
 filter-project = Project
 filter-company = Company
-filter-sender-id = Sender's id
-filter-event-id = Event's id
-filter-since = Since (UTC)
-filter-until = Until (UTC)
+filter-sender-id = Sender's ID
+filter-event-id = Event ID
+filter-since = From (UTC)
+filter-until = To (UTC)
 filter-more = More filters
-filter-wrong = What was asked for cannot be read. See the fields above.
+filter-invalid = The search is invalid. Correct the fields marked above.
 
 deliveries-title = Deliveries
-deliveries-none = Nothing has been delivered yet
-deliveries-empty = A delivery is made for each subscription that wants an event. Send one:
+deliveries-none = No deliveries yet
+deliveries-empty = Each subscription that matches an event gets a delivery. Send an event:
 events-none = No events yet
 events-empty = Programs send events over HTTP. Try it from a terminal:
-subscriptions-empty = Nobody wants to be told yet
-subscriptions-empty-lead = A subscription is an address and the exact combination of event types and projects that it wants. Every such event is delivered there, signed, and tried again if that fails.
+subscriptions-empty = No subscriptions yet
+subscriptions-empty-lead = A subscription has a URL and selects events by type and project. Postrider signs each matching event, delivers it to the URL, and retries if delivery fails.
 
 subscription-new = New subscription
-subscription-no-deliveries = Nothing has been on its way here yet. Send an event that it wants:
-recent-deliveries = Newest deliveries
-chart-attempts = How long the newest attempts took
-chart-good = delivered
-chart-bad = failed
-owned-by-config = This subscription comes from the config file. Change it there under [[subscriptions]] and reload; it can be switched on and off here.
+subscription-no-deliveries = No deliveries to this subscription yet. Send an event that matches it:
+recent-deliveries = Recent deliveries
+chart-attempts = Duration of recent attempts
+chart-legend-succeeded = delivered
+chart-legend-failed = failed
+owned-by-config = The config file manages this subscription. To change it, edit [[subscriptions]] there and reload. You can enable and disable it here.
 filter-errors = { $n ->
-    [one] The filter failed on 1 event, which so did not match.
-   *[other] The filter failed on { $n } events, which so did not match.
+    [one] The filter failed on 1 event, which therefore did not match.
+   *[other] The filter failed on { $n } events, which therefore did not match.
 }
 
-story-manual = Switched off by hand at { $at } UTC: it gets no new events.
-story-gone = Switched off at { $at } UTC: the receiver answered that it is gone for good (410).
-story-exhausted = Switched off at { $at } UTC after the attempts of a delivery were used up: { $detail }.
-story-held = { $n ->
-    [0] Nothing is held.
-    [one] 1 delivery is held; nothing is lost.
-   *[other] { $n } deliveries are held; nothing is lost.
+disabled-manual = Disabled manually on { $at } UTC. New events are not delivered to it.
+disabled-gone = Disabled on { $at } UTC: the receiver answered 410 Gone.
+disabled-exhausted = Disabled on { $at } UTC after all attempts of a delivery failed: { $detail }.
+disabled-held = { $n ->
+    [0] No deliveries are held.
+    [one] 1 delivery is held. Nothing is lost.
+   *[other] { $n } deliveries are held. Nothing is lost.
 }
-story-failing = The newest attempt failed. It is tried again on schedule; the others wait meanwhile, and nothing is lost.
-enable-plain = What is held goes out, oldest first.
-enable-checked = A signed health check goes first. If it is answered with 2xx, what is held goes out, oldest first.
+failing-text = The latest attempt failed. Postrider retries on schedule; the other deliveries wait. Nothing is lost.
+enable-unchecked = Held deliveries are sent, oldest first.
+enable-checked = Postrider sends a signed health check first. If the receiver answers with 2xx, held deliveries are sent, oldest first.
 
-field-wants = What it gets
-setting-url = Address
+field-matches = Matches
+setting-url = URL
 setting-name = Name
 setting-events = Events
 setting-projects = Projects
-field-terms = Terms
+field-terms = Patterns
 setting-filter = Filter
-setting-format = Body
+setting-format = Body format
 setting-ordering = Order
-setting-timeout = Time limit of an attempt
-setting-retry-schedule = Waits between attempts
-setting-max-in-flight = Requests at once
-setting-rate-limit = At most
-setting-notify-email = Mail to
-setting-headers = Headers of its own
-setting-tls-ca = Trusted authorities
+setting-timeout = Attempt timeout
+setting-retry-schedule = Retry schedule
+setting-max-in-flight = Concurrent requests
+setting-rate-limit = Rate limit
+setting-notify-email = Notification email
+setting-headers = Custom headers
+setting-tls-ca = Trusted certificate authorities
 setting-tls-client-cert = Client certificate
-setting-tls-client-key = Private key of the client certificate
-field-id = Id
-field-changed = Changed
-field-why = Why
+setting-tls-client-key = Client private key
+field-id = ID
+field-changed = Last changed
+field-why = Reason
 field-due = Next attempt
 field-accepted = Accepted
-field-occurred = Happened
+field-occurred = Occurred
 
-setting-url-help = Where each event is sent, by POST.
-setting-name-help = For people. Left empty, it is the address's host.
-setting-notify-email-help = Who gets mail about its health, if the daemon is set up to send mail. May be left empty.
-setting-events-help = One a line: TODO_CREATED, TODO_* for all that begin so, * for all; !TODO_DELETED takes out.
-setting-projects-help = One a line: website, acme/website, acme/* for a whole company, * for all; !acme/secret takes out.
-setting-filter-help = An expression in CEL over event that must also be true, such as event.data.amount > 100
-retries-none = none: each delivery is attempted once
-setting-retry-schedule-help = The first attempt is made at once; each wait is followed by another.
+setting-url-help = Events are sent to this URL with POST.
+setting-name-help = A display name. Defaults to the host of the URL.
+setting-notify-email-help = Optional. Receives email when the health of the subscription changes, if the daemon is configured to send email.
+setting-events-help = One per line: TODO_CREATED; TODO_* for every type with that prefix; * for all. A leading ! excludes: !TODO_DELETED.
+setting-projects-help = One per line: website; acme/website; acme/* for a whole company; * for all. A leading ! excludes: !acme/secret.
+setting-filter-help = A CEL expression over event that must also be true. Example: event.data.amount > 100
+setting-retry-schedule-none = no retries
+setting-retry-schedule-help = The first attempt starts immediately. Each wait is followed by another attempt.
 setting-format-help = The format of the request body.
-setting-ordering-help = With "in order", a delivery that is retried blocks those after it.
-setting-timeout-help = From connecting to the end of the response. If it is empty, delivery.timeout of the config applies.
-setting-max-in-flight-help = If it is empty, delivery.max_in_flight_per_subscription of the config applies.
-setting-rate-limit-help = Attempts per second (50/s), minute (100/m) or hour (1000/h). If it is empty, there is no limit.
-setting-headers-help = Added to each request. Write one on each line, as name: value.
-setting-tls-ca-help = PEM of the only authorities to trust for the receiver's certificate. If it is empty, the authorities of the system are trusted.
-setting-tls-client-cert-help = PEM of the certificate to present to the receiver, and of its intermediates.
-setting-tls-client-key-help = PEM without a passphrase. The key is never shown. Leave the field empty to keep the present key.
+setting-ordering-help = In order, a delivery that waits for a retry delays the deliveries after it.
+setting-timeout-help = From connecting to the end of the response. Defaults to delivery.timeout in the config file.
+setting-max-in-flight-help = Defaults to delivery.max_in_flight_per_subscription in the config file.
+setting-rate-limit-help = Attempts per second (50/s), minute (100/m) or hour (1000/h). Leave it empty for no limit.
+setting-headers-help = Added to each request. Write one per line, as name: value.
+setting-tls-ca-help = PEM. Only these authorities are trusted for the receiver's certificate. Defaults to the authorities of the system.
+setting-tls-client-cert-help = PEM of the certificate to present to the receiver, with its intermediates.
+setting-tls-client-key-help = PEM without a passphrase. The key is never shown. Leave it empty to keep the current key.
 
 edit-title = Edit { $name }
-editor-filter = Only if the content fits (filter)
-editor-more = Body, order, retries and limits
-editor-tls = TLS to the receiver
+editor-filter = Filter by content
+editor-more = Format, order, retries and limits
+editor-tls = TLS
 editor-problems = { $n ->
-    [one] One field needs another look.
-   *[other] { $n } fields need another look.
+    [one] Correct the field marked below.
+   *[other] Correct the { $n } fields marked below.
 }
-events-mode-all = Everything, also what comes later
+events-mode-all = All events, including new types
 events-mode-only = Only these
-events-mode-except = Everything except these
-events-mode-terms = Written by hand
-projects-mode-all = Every project, also later ones
+events-mode-except = All except these
+events-mode-terms = Enter patterns
+projects-mode-all = All projects, including new ones
 projects-mode-only = Only these
-projects-mode-except = Every project except these
-projects-mode-terms = Written by hand
+projects-mode-except = All except these
+projects-mode-terms = Enter patterns
 picker-search = Find
-picker-all = All
-picker-none = None
+picker-all = Select all
+picker-none = Clear
 picker-other = Other events
-picker-no-company = Without a company
-picker-company = Every project of { $company }
-picker-nothing = Pick at least one, or choose everything above.
-picker-no-types = No event types are known yet. They show here once events came, or when the config file lists them under [[event_types]].
-picker-no-projects = No projects are known yet. They show here once events came, or when the config file lists them under [[projects]].
+picker-no-company = No company
+picker-company = All projects of { $company }
+picker-nothing = Select at least one, or choose all above.
+picker-no-types = No known event types. They appear here when events arrive, or when you list them under [[event_types]] in the config file.
+picker-no-projects = No known projects. They appear here when events arrive, or when you list them under [[projects]] in the config file.
 
-preview-title = Tried on the newest events
-preview-count = { $n } of the newest { $of } would have been delivered.
-preview-none = No event has come yet to try this with.
-preview-yes = would be delivered
-preview-unreadable = This shows once the fields beside it are right.
+preview-title = Test against recent events
+preview-count = { $n } of the { $of } most recent events match.
+preview-none = There are no events to test against yet.
+preview-match = matches
+preview-invalid = Correct the fields to see this.
 
-reason-events = its type is not wanted
-reason-projects = its project is not wanted
-reason-filter = the filter is not true
+reason-events = event type not selected
+reason-projects = project not selected
+reason-filter = the filter is false
 reason-filter-failed = the filter failed: { $detail }
-reason-disabled = switched off by hand
-reason-matches-now = would get it now; it did not when the event came
+reason-disabled = disabled manually
+reason-matches-now = matches now, but did not when the event was accepted
 
 sentence = { $what }, { $place }.
-sentence-everything = everything that happens
+sentence-everything = all events
 sentence-group = all { $n } { $group } events
-sentence-prefix = everything that begins with { $prefix } ({ $known } known)
+sentence-prefix = events that begin with { $prefix } ({ $known } known)
 sentence-more-types = { $n ->
     [one] 1 more event type
    *[other] { $n } more event types
 }
-sentence-every-project = every project
-sentence-company = every project of { $company }
+sentence-every-project = all projects
+sentence-company = all projects of { $company }
 sentence-in = in { $places }
 sentence-more-projects = { $n ->
     [one] 1 more project
@@ -270,79 +270,79 @@ sentence-more-projects = { $n ->
 sentence-except = { $base } except { $excluded }
 sentence-list = { $first } and { $last }
 
-secret-title = The signing secret, shown this once
-secret-lead = Give it to whoever runs the receiver: with it they check that a request is yours. It cannot be shown again.
-secret-verify = How the receiver checks a request
-secret-elsewhere = Another language
-secret-scheme = Any Standard Webhooks library will do. The header webhook-signature holds v1, and then:
+secret-title = Signing secret
+secret-lead = Copy it now: it is not shown again. The receiver uses it to verify that requests come from you.
+secret-verify = How to verify a request
+secret-other-language = Other languages
+secret-signature = Use any Standard Webhooks library. The header webhook-signature contains v1, followed by:
 
 delete-title = Delete { $name }?
-delete-lead = This cannot be undone.
+delete-lead = You cannot undo this.
 delete-unfinished = { $n ->
-    [0] No delivery is unfinished.
+    [0] There are no unfinished deliveries.
     [one] 1 unfinished delivery is cancelled.
    *[other] { $n } unfinished deliveries are cancelled.
 }
-delete-secret = Its signing secret is gone for good.
-delete-log = What was delivered stays in the log as long as the log is kept.
-delete-sure = Delete for good
+delete-secret = Its signing secret is deleted.
+delete-log = Its past deliveries stay in the log until retention deletes them.
+delete-confirm = Delete subscription
 
-retry-lead = Now, with a whole schedule of retries ahead. Attempts already made stay on record.
-timeline = What happened
-timeline-accepted = Accepted and on stable storage
+retry-lead = Starts the retry schedule over. Earlier attempts stay in the history.
+timeline = History
+timeline-accepted = Accepted and stored durably
 timeline-attempt = Attempt { $n }
-timeline-next = Attempt { $n } comes next
+timeline-next = Attempt { $n } is next
 timeline-headers = Request headers
-timeline-signature = By the present settings; and webhook-signature (in the Blue format also x-signature), which is made for each attempt and not kept.
+timeline-signature = Based on the current settings. The header webhook-signature (in the Blue format also x-signature) is created for each attempt and not stored.
 
 payload = Payload
 payload-none = This event has no data.
-payload-pretty = Laid out
-payload-raw = As it was submitted
+payload-formatted = Formatted
+payload-raw = As submitted
 event-matched = { $n ->
-    [0] Nobody wanted it
-    [one] 1 subscription wanted it
-   *[other] { $n } subscriptions wanted it
+    [0] No matching subscriptions
+    [one] 1 matching subscription
+   *[other] { $n } matching subscriptions
 }
-event-nobody = No subscription matched when it came. Below is why.
-event-others = Who did not get it, and why
-event-others-lead = By the present settings of each subscription.
+event-unmatched = No subscription matched when the event was accepted. The reasons are below.
+event-others = Subscriptions that did not match
+event-others-lead = Based on the current settings of each subscription.
 event-others-more = and { $n } more
 
-notice-created = The subscription is made.
-notice-changed = Saved. It holds for every event from now on.
-notice-enabled = Switched on.
-notice-enabled-checked = The health check passed: it is switched on, and what was held goes out.
-notice-check-failed = The health check failed, so it stays switched off.
-notice-disabled = Switched off. It gets no new events until it is switched on.
-notice-deleted = Deleted.
-notice-retried = It is tried again now.
-notice-refused = That did not work:
+notice-created = Subscription created.
+notice-changed = Changes saved. They apply to new events.
+notice-enabled = Subscription enabled.
+notice-enabled-checked = The health check passed. The subscription is enabled, and held deliveries are released.
+notice-check-failed = The health check failed. The subscription stays disabled.
+notice-disabled = Subscription disabled. New events are not delivered to it until you enable it.
+notice-deleted = Subscription deleted.
+notice-retried = Retry requested.
+notice-refused = The change was not made:
 notice-answer = The receiver answered { $answer } after { $length }.
 
-give-up = Give up
-send-test = Send a test
-notice-cancelled = Given up: it is not attempted any more.
-notice-tested = A signed sample was sent.
-notice-rotated = The secret is exchanged.
-field-old-secret = Older secret
+cancel-delivery = Cancel delivery
+send-test = Send test event
+notice-cancelled = Delivery cancelled. No more attempts will be made.
+notice-tested = Test event sent.
+notice-rotated = Secret rotated.
+field-old-secret = Previous secret
 secret-until = signs until { $at } UTC
-rotate = Exchange the secret
-rotate-lead = A new secret is made and shown once. For a while both sign every request, so that the receiver can change over without losing one.
-rotate-grace = The old one goes on signing for
-rotate-hour = an hour
-rotate-day = a day
-rotate-week = a week
-rotate-none = not at all
-rotate-go = Make a new secret
+rotate = Rotate secret
+rotate-lead = Creates a new secret, which is shown once. During the grace period both secrets sign every request, so that the receiver can switch without rejecting any.
+rotate-grace = Keep signing with the old secret for
+rotate-hour = 1 hour
+rotate-day = 1 day
+rotate-week = 1 week
+rotate-none = 0 hours (revoke immediately)
+rotate-submit = Rotate secret
 
 overview-charts = Charts
-chart-hour = Attempts in the last hour
-chart-day = Attempts in the last day
-chart-times = How long they took, last hour
+chart-hour = Attempts, last hour
+chart-day = Attempts, last day
+chart-durations = Attempt duration, last hour
 chart-mean = average
 chart-longest = longest
-chart-now = Last minute
+chart-last-minute = Last minute
 chart-rates = Now
 chart-accepted = { $n ->
     [one] 1 event
@@ -352,153 +352,153 @@ chart-succeeded = { $n } delivered
 chart-failed = { $n } failed
 rate-events = events per second
 rate-attempts = attempts per second
-rate-accept = to store an event (99 %)
-rate-first = to the first attempt (99 %)
+rate-accept = to store an event (p99)
+rate-first = to the first attempt (p99)
 
-live-lead = Events, attempts and changes of subscriptions as they happen. The newest are at the top.
-live-open = listening
-live-closed = not connected
+live-lead = Events, attempts and subscription changes as they happen, newest first.
+live-open = online
+live-closed = offline
 live-pause = Pause
-live-go = Go on
-live-script = This part needs JavaScript. The same shows, when the page is loaded again, under
-live-empty = Nothing has happened since this page was opened. Send an event:
-live-what = What
-live-which = Which
-live-detail = Detail
+live-resume = Resume
+live-script = This page needs JavaScript. The same information, without live updates, is under
+live-empty = Nothing has happened since you opened this page. Send an event:
+live-col-change = Change
+live-col-object = Object
+live-col-detail = Details
 live-accepted = Event accepted
-live-matched = subscriptions want it
-live-matched-one = subscription wants it
+live-matched = subscriptions match
+live-matched-one = subscription matches
 live-attempt = Attempt
-live-gap = Some of what happened was missed.
+live-gap = Some changes were missed.
 live-created = Subscription created
 live-settings = Settings changed
 live-health = Health changed
 live-deleted = Subscription deleted
-secret-private = This is the private half, which stays with whoever signs. Receivers verify with the public half, which the subscription shows.
+secret-private = This is the private key, for the sender. Receivers verify with the public key, which the subscription's page shows.
 field-public-key = Public key
 
-replay = Deliver again
-replay-title = Deliver to { $name } again
-replay-lead = The log still has what happened. Choose a part of it: everything in it that this subscription wants goes out once more, also what came before the subscription existed. Nothing is sent until you have seen how much it is.
-replay-off = This subscription is switched off: what is made now is held until it is switched on.
-replay-quick = Everything of
+replay = Replay events
+replay-title = Replay events to { $name }
+replay-lead = Choose a period of the log. Every event in it that matches this subscription is delivered again, even if it was accepted before the subscription existed. Count the events first: nothing is sent until you confirm.
+replay-off = This subscription is disabled. New deliveries are held until you enable it.
+replay-quick = All events of
 replay-hour = the last hour
 replay-day = the last day
 replay-week = the last week
 replay-all = the whole log
-replay-which = Which events
-replay-state-any = All that it wants now
-replay-state-succeeded = Those that were delivered
-replay-state-exhausted = Those whose delivery failed for good
-replay-state-cancelled = Those whose delivery was cancelled
-replay-span-hint = A time left empty is the beginning of the log, or now.
-replay-count = Count first
+replay-events = Events
+replay-state-any = All that match now
+replay-state-succeeded = Only those delivered
+replay-state-exhausted = Only those whose delivery failed
+replay-state-cancelled = Only those whose delivery was cancelled
+replay-span-hint = Leave a field empty to start at the beginning of the log, or to end now.
+replay-count = Count events
 replay-counted = { $n ->
-    [0] There is nothing to deliver again.
-    [one] 1 event would be delivered again.
-   *[other] { $n } events would be delivered again.
+    [0] There are no events to replay.
+    [one] 1 event will be replayed.
+   *[other] { $n } events will be replayed.
 }
-replay-counted-part = More than { $n } events would be delivered again; counting took too long to go on.
-replay-what-happens = Each gets a new delivery, oldest first, in steps that leave room for new events. It goes on if the daemon is restarted, and can be stopped.
-replay-start = Deliver again now
-replay-events-hint = Single events, or all of one type, are chosen under
+replay-counted-part = More than { $n } events will be replayed. Counting them all takes too long.
+replay-explanation = Each event gets a new delivery, oldest first. New events are not delayed. The replay continues after a restart, and you can stop it.
+replay-start = Start replay
+replay-events-hint = To redeliver single events, or all events of one type, go to
 replays-title = Replays
-replays-none = Nothing has been delivered again
-replays-empty = A part of the log is delivered to a subscription again from that subscription's page.
-replay-progress = { $n } of { $of } looked at
-replay-made = { $n ->
-    [one] 1 delivery made.
-   *[other] { $n } deliveries made.
+replays-none = No replays yet
+replays-empty = To replay events to a subscription, open the subscription's page.
+replay-progress = { $n } of { $of } events processed
+replay-created = { $n ->
+    [one] 1 delivery created.
+   *[other] { $n } deliveries created.
 }
 replay-skipped = { $n ->
     [0] {""}
-    [one] 1 event passed over: it is on its way already.
-   *[other] { $n } events passed over: they are on their way already.
+    [one] 1 event skipped: it already has an unfinished delivery.
+   *[other] { $n } events skipped: they already have unfinished deliveries.
 }
-replay-when = Of the time
+replay-period = Period
 replay-span = { $since } to { $until } UTC
-replay-from-beginning = the beginning of the log
-replay-begun = Begun
-replay-ended = Ended
-replay-deliveries = Its deliveries
-replay-stop = Stop
-replay-col-made = Made
+replay-from-beginning = beginning of the log
+replay-started = Started
+replay-finished = Finished
+replay-deliveries = View deliveries
+replay-stop = Stop replay
+replay-col-created = Deliveries
 job-running = Running
-job-done = Done
+job-done = Completed
 job-cancelled = Stopped
 job-failed = Failed
-notice-replay-started = It has begun, and goes on by itself.
-notice-replay-cancelled = Stopped. What had been made goes on.
+notice-replay-started = Replay started. It continues in the background.
+notice-replay-cancelled = Replay stopped. Deliveries created before the stop continue.
 
-again = Deliver again
-again-title = Deliver chosen events again
-again-chosen = { $n ->
-    [one] 1 event is chosen.
-   *[other] { $n } events are chosen.
+redeliver = Redeliver
+redeliver-title = Redeliver events
+redeliver-selected = { $n ->
+    [one] 1 event selected.
+   *[other] { $n } events selected.
 }
-again-more = These are the newest that fit; for more, deliver a subscription's past again from its page.
-again-none = No event is chosen. Tick some in the list, or search for a type, and go on from there.
-again-to = To which subscription
-again-to-hint = Its name, or its id.
-again-look = See what would happen
-again-counted = { $n ->
-    [0] Nothing would go to { $name }.
-    [one] 1 event would go to { $name }.
-   *[other] { $n } events would go to { $name }.
+redeliver-more = Only the most recent matches are included. To redeliver more, replay events from the subscription's page.
+redeliver-none = No events selected. Go back to the list and select events, or search for a type.
+redeliver-to = Subscription
+redeliver-to-hint = Enter a name or an ID.
+redeliver-preview = Preview
+redeliver-counted = { $n ->
+    [0] No events will be delivered to { $name }.
+    [one] 1 event will be delivered to { $name }.
+   *[other] { $n } events will be delivered to { $name }.
 }
-again-under-way = { $n ->
-    [one] 1 is on its way there already and is passed over.
-   *[other] { $n } are on their way there already and are passed over.
+redeliver-unfinished = { $n ->
+    [one] 1 event is skipped: it already has an unfinished delivery.
+   *[other] { $n } events are skipped: they already have unfinished deliveries.
 }
-again-unwanted = { $n ->
-    [one] 1 of them is not what this subscription asks for. It goes there all the same, since you chose it.
-   *[other] { $n } of them are not what this subscription asks for. They go there all the same, since you chose them.
+redeliver-unmatched = { $n ->
+    [one] 1 event does not match this subscription. It is delivered anyway, because you selected it.
+   *[other] { $n } events do not match this subscription. They are delivered anyway, because you selected them.
 }
-again-start = Deliver again now
-again-ticked = Deliver the ticked ones again
-again-found = Deliver all of this search again
-again-done = { $n ->
-    [0] Nothing was delivered again.
-    [one] 1 new delivery is made.
-   *[other] { $n } new deliveries are made.
+redeliver-start = Redeliver events
+redeliver-checked = Redeliver selected
+redeliver-found = Redeliver all results
+redeliver-done = { $n ->
+    [0] No deliveries created.
+    [one] 1 delivery created.
+   *[other] { $n } deliveries created.
 }
-again-passed-over = { $n ->
-    [one] 1 event was passed over: it is on its way already, or no longer in the log.
-   *[other] { $n } events were passed over: they are on their way already, or no longer in the log.
+redeliver-skipped = { $n ->
+    [one] 1 event was skipped: it already has an unfinished delivery, or it is no longer in the log.
+   *[other] { $n } events were skipped: they already have unfinished deliveries, or they are no longer in the log.
 }
-choose = Choose
-reason-under-way = on its way already
+select = Select
+reason-unfinished = already has an unfinished delivery
 
-editor-sent-before = This form has been sent before, with other settings, and made a subscription then. Send it once more if another one is meant.
+editor-already-submitted = This form was already submitted with other settings, and created a subscription. Submit it again to create another one.
 picker-seen = { $n ->
     [one] 1 event so far
    *[other] { $n } events so far
 }
-picker-more = The log has more than are shown here. Write the others by hand.
-sentence-most = { $n } { $group } events
+picker-more = The log has more than are shown here. To use others, enter patterns.
+sentence-group-part = { $n } { $group } events
 
-why-by-hand = cancelled by hand
-why-deleted = its subscription { $name } was deleted at { $at } UTC
-why-deleted-long-ago = its subscription is deleted
-why-switched-off = held since { $at } UTC: switched off by hand
-why-ill = held since { $at } UTC: switched off for its answers, the last being { $detail }
-why-resting = the receiver asked to be left alone until { $at } UTC
-why-probed = waits until the receiver answers again; { $probe } asks it
+why-cancelled-manually = cancelled manually
+why-deleted = the subscription { $name } was deleted on { $at } UTC
+why-deleted-long-ago = the subscription was deleted
+why-disabled-manually = held since { $at } UTC: the subscription was disabled manually
+why-disabled-failing = held since { $at } UTC: the subscription was disabled because attempts failed, the last with { $detail }
+why-retry-after = paused until { $at } UTC: the receiver asked for it (Retry-After)
+why-probe = waits until the receiver recovers: { $probe } tests it
 why-due = attempt { $n } is due at { $at } UTC
-why-turn = waits for its turn; { $n } are out to this receiver
-due-why = { $wait } after attempt { $n } ended: the wait of the retry schedule, or longer if the receiver asked for it (Retry-After).
-story-answer = { $detail } from { $host }
-story-failing-since = Attempts fail since { $at } UTC.
-field-last-success = Last delivered
-field-last-failure = Last failed
+why-queued = queued: { $n } requests to this receiver are in flight
+due-reason = { $wait } after attempt { $n } ended, as set by the retry schedule or the receiver's Retry-After header.
+disabled-response = { $detail } from { $host }
+failing-since = Attempts have failed since { $at } UTC.
+field-last-success = Last success
+field-last-failure = Last failure
 chart-older = older
 chart-newest = newest
-chart-taken = { $n } of { $of } delivered
-chart-lengths = half took up to { $half }, the longest { $longest }
-chart-hour-ago = an hour ago
-chart-day-ago = a day ago
-chart-at-present = now
-overview-well = In good order
+chart-success-count = { $n } of { $of } delivered
+chart-duration-summary = median { $half }, longest { $longest }
+chart-hour-ago = 1 hour ago
+chart-day-ago = 1 day ago
+chart-axis-now = now
+overview-healthy = No problems
 
 problem-name = must be 1 to { $most } printable characters
 problem-name-empty = is empty: { $what } has 1 to { $most } characters
@@ -533,23 +533,22 @@ problem-timeout = '{ $timeout }' is out of range: expected 100ms to 60s
 problem-retries-many = has { $count } waits: expected at most { $most }
 problem-retry-long = '{ $wait }' is too long: expected at most 7d
 problem-in-flight = { $text } is not a whole number from 1 to { $most }
-problem-email = '{ $text }' is not an e-mail address such as "ops@acme.example"
-problem-span = is not after since: nothing would be delivered
-problem-several = several are called '{ $text }': take the id, sub_…
-problem-no-such = there is no { $what } '{ $id }'
-problem-role = key '{ $name }' has the role { $role }: this needs admin
-problem-of-config = subscription '{ $name }' is managed by the config file: change it there and reload
-problem-outdated = the subscription { $id } has been changed meanwhile: get it again
-problem-replays-many = api.replays_running_max replays are running: wait for one, or cancel it
-problem-key-reused = this idempotency key was used with another body: take a new key for a new request
+problem-empty-span = is not after since: nothing would be delivered
+problem-ambiguous-name = several subscriptions are named '{ $text }': enter the ID (sub_…) instead
+problem-not-found = there is no { $what } '{ $id }'
+problem-role = the key '{ $name }' has the role { $role }: log in with a key that has the role admin
+problem-managed-by-config = subscription '{ $name }' is managed by the config file: change it there and reload
+problem-outdated = the subscription { $id } has changed since you read it: read it again, then repeat the change
+problem-replays-many = the limit api.replays_running_max is reached: wait for a replay to finish, or stop one
+problem-key-reused = this idempotency key was used with another body: use a new key for a new request
 problem-no-subscription = the subscription { $id } of this delivery is deleted
-problem-is-attempted = { $id } is being attempted right now: wait for its answer
+problem-delivery-in-flight = a request of { $id } is in flight: wait until it ends
 problem-no-event = the event { $id } of this delivery is no longer in the log
-problem-ended = { $id } has ended already: it is { $state }
-problem-switched-off = { $id } has been switched off anew: look again, then enable it
-problem-made-and-deleted = { $id }, which was made with this idempotency key, has been deleted
-problem-secrets = { $count } secrets would sign side by side, more than { $most }: wait, or rotate with a grace of "0ms", which ends all before at once
-problem-secrets-until = { $count } secrets would sign side by side, more than { $most }: the first of them ends at { $end }: wait, or rotate with a grace of "0ms", which ends all before at once
+problem-ended = { $id } has already ended: it is { $state }
+problem-disabled-again = { $id } was disabled again during the health check: read it again, then enable it
+problem-created-then-deleted = { $id }, which was created with this idempotency key, has been deleted
+problem-secrets = { $count } secrets would sign side by side, more than the { $most } that are allowed: wait, or rotate with a grace of "0ms" to revoke all earlier secrets immediately
+problem-secrets-until = { $count } secrets would sign side by side, more than the { $most } that are allowed: wait until { $end }, when the first of them expires, or rotate with a grace of "0ms" to revoke all earlier secrets immediately
 
 phrase-is-missing-here = is missing here
 phrase-the-expression-ends-too-early = the expression ends too early

@@ -1,28 +1,28 @@
-# Sidans ord på svenska. Ett test ser till att språken har samma meddelanden.
+# Sidans meddelanden på svenska. Ett test kontrollerar att alla språk har samma meddelanden.
 
 skip = Hoppa till innehållet
-nav = Sidans delar
+nav = Huvudnavigering
 nav-overview = Översikt
 nav-subscriptions = Prenumerationer
 nav-deliveries = Leveranser
 nav-events = Händelser
-nav-live = Direkt
-to-overview = Till översikten
+nav-live = Realtid
+to-overview = Gå till översikten
 see-all = Visa alla
 copy = Kopiera
 copied = Kopierat
 cancel = Avbryt
 save = Spara ändringar
 create = Skapa prenumeration
-check = Kontrollera
+check = Kontrollera inställningarna
 edit = Redigera
 enable = Slå på
-disable = Slå av
+disable = Stäng av
 delete = Ta bort
-retry = Försök igen nu
+retry = Försök igen
 next-page = Äldre
-nothing-found = Inget stämmer med sökningen.
-nothing-found-yet = Inget i den del av loggen som genomsöktes. Äldre fortsätter därifrån.
+nothing-found = Inga träffar.
+nothing-found-yet = Inga träffar i den del av loggen som har genomsökts. Välj Äldre för att söka vidare.
 
 ago-now = nyss
 ago-seconds = för { $n } s sedan
@@ -39,223 +39,223 @@ ago-days = { $n ->
    *[other] för { $n } dagar sedan
 }
 in-time = om { $time }
-length-days = { $n } d
+duration-days = { $n } d
 
 state-pending = Väntar
 state-in-flight = Skickas
 state-succeeded = Levererad
 state-exhausted = Misslyckad
-state-held = Hålls kvar
+state-held = Vilande
 state-cancelled = Avbruten
 
-health-healthy = Frisk
-health-failing = Sviktar
+health-healthy = Fungerar
+health-failing = Problem
 health-disabled = Avstängd
-health-off = Avslagen
+health-off = Avstängd manuellt
 
-error-dns = Adressen finns inte
-error-forbidden-address = Adressen är inte tillåten
-error-connect = Ingen kontakt
-error-tls = Ingen säker kontakt
-error-timeout = Inget svar i tid
-error-protocol = Inte ett HTTP-svar
-error-internal = Ett fel i tjänsten
+error-dns = Värdnamnet kunde inte slås upp
+error-forbidden-address = Otillåten adress
+error-connect = Anslutningen misslyckades
+error-tls = TLS-anslutningen misslyckades
+error-timeout = Inget svar inom tidsgränsen
+error-protocol = Ogiltigt HTTP-svar
+error-internal = Internt fel
 
 format-standard = Standard Webhooks
 format-blue = Blue
-format-raw = Bara datan
+format-raw = Endast data
 format-cloudevents = CloudEvents
-ordering-none = Så fort som möjligt
-ordering-fifo = En i taget, i ordning
+ordering-none = Så snabbt som möjligt
+ordering-fifo = I ordning, en i taget
 
-fault-not-found = Här finns inget
-fault-forbidden = Inte tillåtet
-fault-conflict = Inte möjligt just nu
-fault-request = Det gick inte att förstå
-fault-internal = Något gick fel på insidan
-fault-token = Formuläret är från tiden före tjänstens senaste start, eller från en annan inloggning. Läs in sidan på nytt och skicka det igen.
-fault-read-only = Den här nyckeln får se allt men inte ändra något.
+page-error-not-found = Sidan hittades inte
+page-error-forbidden = Åtkomst nekad
+page-error-conflict = Ändringen kan inte göras just nu
+page-error-request = Ogiltig begäran
+page-error-internal = Internt fel
+page-error-token = Formuläret gäller inte längre: tjänsten har startats om eller så har du loggat in på nytt. Ladda om sidan och skicka formuläret igen.
+page-error-read-only = Din nyckel har rollen read och kan inte ändra något. Logga in med en nyckel som har rollen admin.
 
 login-title = Logga in
-login-lead = Tjänsten skyddas av nycklar.
+login-lead = Logga in med en API-nyckel.
 login-key = Nyckel
-login-enter = Logga in
-login-unknown = Nyckeln är okänd här.
-login-ingest = Nyckeln { $name } får bara skicka in händelser. För att titta krävs en nyckel med rollen read eller admin.
-login-hint = En ny nyckel, och raderna till konfigurationsfilen, skapas med:
+login-submit = Logga in
+login-unknown = Okänd nyckel. Kontrollera att hela nyckeln kom med.
+login-ingest = Nyckeln { $name } har rollen ingest och kan bara skicka in händelser. Logga in med en nyckel som har rollen read eller admin.
+login-hint = Så skapar du en nyckel och raderna till konfigurationsfilen:
 logout = Logga ut { $name }
 
-welcome-title = Här har inget hänt ännu
-welcome-lead = Postrider tar emot händelser från dina program och levererar var och en, signerad, till alla som vill ha den. Tre steg till din första webhook:
-welcome-one = Ange vem som ska få veta
-welcome-one-lead = En prenumeration är en adress och de händelser som den vill ha.
+welcome-title = Inga händelser än
+welcome-lead = Postrider tar emot händelser från dina program och levererar varje händelse, signerad, till alla prenumerationer som matchar. Skicka din första webhook i tre steg:
+welcome-one = Skapa en prenumeration
+welcome-one-lead = En prenumeration har en adress och anger vilka händelser som ska levereras dit.
 welcome-two = Skicka en händelse
-welcome-two-lead = Från vilket program som helst, eller från en terminal:
-welcome-three = Se den komma fram
-welcome-three-lead = Här, och under Leveranser: varje försök, vad som svarades och vad som sker härnäst.
+welcome-two-lead = Från valfritt program eller från en terminal:
+welcome-three = Följ leveransen
+welcome-three-lead = Den här sidan och Leveranser visar varje försök, svaret och när nästa försök görs.
 
-overview-numbers = I siffror
+overview-numbers = Totalt
 overview-of = { $n ->
     [one] av 1 prenumeration
    *[other] av { $n } prenumerationer
 }
 overview-failing = senaste försöket misslyckades
-overview-off = { $n } av dem för hand
-overview-waiting = på sin tur eller ett nytt försök
-overview-held = går ut när den slås på
-overview-exhausted = { $n } misslyckade för gott
-overview-trouble = Behöver uppmärksamhet
+overview-off = varav { $n } avstängda manuellt
+overview-waiting = väntar på ett första eller nytt försök
+overview-held = skickas när prenumerationen slås på
+overview-exhausted = { $n } misslyckade
+overview-unhealthy = Behöver åtgärdas
 overview-recent = Senaste leveranserna
-trouble-disabled = avstängd { $ago }: { $detail }
-trouble-failing = det första felet var { $ago }
+unhealthy-disabled = avstängd { $ago }: { $detail }
+unhealthy-failing = första felet { $ago }
 waiting-count = { $n } väntar
-oldest = den äldsta { $ago }
+oldest-waiting = äldst { $ago }
 
-col-state = Tillstånd
+col-state = Status
 col-event = Händelse
 col-subscription = Prenumeration
 col-answer = Svar
 col-attempts = Försök
-col-length = Tog
-col-when = När
-col-health = Hälsa
+col-duration = Svarstid
+col-when = Tid
+col-health = Status
 col-name = Namn
-col-wants = Vill ha
+col-matches = Matchar
 col-waiting = Väntar
 
 filter-any = Alla
-filter-go = Sök
+filter-submit = Sök
 filter-clear = Rensa
 filter-name = Namn eller adress
-filter-health = Hälsa
+filter-health = Status
 filter-type = Händelsetyp
 filter-project = Projekt
 filter-company = Företag
 filter-sender-id = Avsändarens id
-filter-event-id = Händelsens id
+filter-event-id = Händelse-id
 filter-since = Från (UTC)
 filter-until = Till (UTC)
 filter-more = Fler filter
-filter-wrong = Det som söktes kan inte läsas. Se fälten ovan.
+filter-invalid = Sökningen är ogiltig. Rätta de markerade fälten ovan.
 
 deliveries-title = Leveranser
-deliveries-none = Inget har levererats ännu
-deliveries-empty = En leverans skapas för varje prenumeration som vill ha en händelse. Skicka en:
-events-none = Inga händelser ännu
+deliveries-none = Inga leveranser än
+deliveries-empty = Varje prenumeration som matchar en händelse får en leverans. Skicka en händelse:
+events-none = Inga händelser än
 events-empty = Program skickar händelser över HTTP. Prova från en terminal:
-subscriptions-empty = Ingen vill få veta något ännu
-subscriptions-empty-lead = En prenumeration är en adress och exakt den kombination av händelsetyper och projekt som den vill ha. Varje sådan händelse levereras dit, signerad, och försöks igen om det misslyckas.
+subscriptions-empty = Inga prenumerationer än
+subscriptions-empty-lead = En prenumeration har en adress och väljer händelser efter typ och projekt. Postrider signerar varje händelse som matchar, levererar den till adressen och försöker igen om leveransen misslyckas.
 
 subscription-new = Ny prenumeration
-subscription-no-deliveries = Inget har varit på väg hit ännu. Skicka en händelse som den vill ha:
+subscription-no-deliveries = Inga leveranser till den här prenumerationen än. Skicka en händelse som matchar:
 recent-deliveries = Senaste leveranserna
-chart-attempts = Hur lång tid de senaste försöken tog
-chart-good = levererade
-chart-bad = misslyckade
-owned-by-config = Den här prenumerationen kommer från konfigurationsfilen. Ändra den där under [[subscriptions]] och läs in på nytt; här kan den slås på och av.
+chart-attempts = Svarstid för de senaste försöken
+chart-legend-succeeded = levererade
+chart-legend-failed = misslyckade
+owned-by-config = Den här prenumerationen hanteras av konfigurationsfilen. Ändra den där under [[subscriptions]] och ladda om. Här kan du slå på och stänga av den.
 filter-errors = { $n ->
-    [one] Filtret misslyckades på 1 händelse, som därför inte passade.
-   *[other] Filtret misslyckades på { $n } händelser, som därför inte passade.
+    [one] Filtret gav fel på 1 händelse, som därför inte matchade.
+   *[other] Filtret gav fel på { $n } händelser, som därför inte matchade.
 }
 
-story-manual = Avslagen för hand { $at } UTC: den får inga nya händelser.
-story-gone = Avstängd { $at } UTC: mottagaren svarade att den är borta för gott (410).
-story-exhausted = Avstängd { $at } UTC när försöken för en leverans var slut: { $detail }.
-story-held = { $n ->
-    [0] Inget hålls kvar.
-    [one] 1 leverans hålls kvar; inget är förlorat.
-   *[other] { $n } leveranser hålls kvar; inget är förlorat.
+disabled-manual = Avstängd manuellt { $at } UTC. Nya händelser levereras inte hit.
+disabled-gone = Avstängd { $at } UTC: mottagaren svarade att den inte längre finns (410).
+disabled-exhausted = Avstängd { $at } UTC sedan alla försök för en leverans misslyckats: { $detail }.
+disabled-held = { $n ->
+    [0] Det finns inga vilande leveranser.
+    [one] 1 leverans är vilande. Inget går förlorat.
+   *[other] { $n } leveranser är vilande. Inget går förlorat.
 }
-story-failing = Det senaste försöket misslyckades. Det görs om enligt schemat; de andra väntar så länge, och inget är förlorat.
-enable-plain = Det som hålls kvar går ut, äldst först.
-enable-checked = Först skickas en signerad hälsokontroll. Besvaras den med 2xx går det som hålls kvar ut, äldst först.
+failing-text = Det senaste försöket misslyckades. Postrider försöker igen enligt schemat och övriga leveranser väntar. Inget går förlorat.
+enable-unchecked = Vilande leveranser skickas, äldst först.
+enable-checked = Postrider skickar först en signerad hälsokontroll. Om mottagaren svarar med 2xx skickas vilande leveranser, äldst först.
 
-field-wants = Vad den får
-setting-url = Adress
+field-matches = Matchar
+setting-url = Adress (URL)
 setting-name = Namn
 setting-events = Händelser
 setting-projects = Projekt
-field-terms = Termer
+field-terms = Mönster
 setting-filter = Filter
-setting-format = Innehåll
+setting-format = Format
 setting-ordering = Ordning
-setting-timeout = Tidsgräns för ett försök
-setting-retry-schedule = Väntan mellan försök
-setting-max-in-flight = Anrop samtidigt
-setting-rate-limit = Som mest
-setting-notify-email = E-post till
-setting-headers = Egna huvuden
-setting-tls-ca = Betrodda utfärdare
+setting-timeout = Tidsgräns per försök
+setting-retry-schedule = Schema för nya försök
+setting-max-in-flight = Samtidiga anrop
+setting-rate-limit = Högsta takt
+setting-notify-email = E-post för aviseringar
+setting-headers = Egna headers
+setting-tls-ca = Betrodda certifikatutfärdare
 setting-tls-client-cert = Klientcertifikat
 setting-tls-client-key = Klientcertifikatets privata nyckel
 field-id = Id
-field-changed = Ändrad
-field-why = Varför
+field-changed = Senast ändrad
+field-why = Orsak
 field-due = Nästa försök
 field-accepted = Mottagen
-field-occurred = Hände
+field-occurred = Inträffade
 
-setting-url-help = Dit varje händelse skickas, med POST.
-setting-name-help = För människor. Lämnas det tomt blir det adressens värdnamn.
-setting-notify-email-help = Vem som får e-post om hur den mår, om tjänsten är inställd på att skicka sådan. Kan lämnas tomt.
-setting-events-help = En per rad: TODO_CREATED, TODO_* för alla som börjar så, * för alla; !TODO_DELETED tar bort.
-setting-projects-help = En per rad: website, acme/website, acme/* för ett helt företag, * för alla; !acme/secret tar bort.
-setting-filter-help = Ett uttryck i CEL över event som också måste vara sant, till exempel event.data.amount > 100
-retries-none = inga: varje leverans försöks en gång
-setting-retry-schedule-help = Första försöket görs genast; varje väntan följs av ett till.
-setting-format-help = Formatet på det som skickas.
-setting-ordering-help = I ordning betyder att en leverans som försöks igen håller tillbaka dem som kommer efter.
-setting-timeout-help = Från anslutning till svarets slut. Lämnas fältet tomt gäller delivery.timeout i konfigurationen.
-setting-max-in-flight-help = Lämnas fältet tomt gäller delivery.max_in_flight_per_subscription i konfigurationen.
-setting-rate-limit-help = Försök per sekund (50/s), minut (100/m) eller timme (1000/h). Lämnas fältet tomt finns ingen gräns.
+setting-url-help = Händelserna skickas hit med POST.
+setting-name-help = Visas på sidorna. Om fältet är tomt används adressens värdnamn.
+setting-notify-email-help = Valfritt. Får e-post när prenumerationens status ändras, om tjänsten är inställd på att skicka e-post.
+setting-events-help = Ett per rad: TODO_CREATED, TODO_* för alla typer med samma början eller * för alla. Inled med ! för att undanta: !TODO_DELETED.
+setting-projects-help = Ett per rad: website, acme/website, acme/* för ett helt företag eller * för alla. Inled med ! för att undanta: !acme/secret.
+setting-filter-help = Ett CEL-uttryck över event som också måste vara sant. Exempel: event.data.amount > 100
+setting-retry-schedule-none = inga nya försök
+setting-retry-schedule-help = Det första försöket görs direkt. Efter varje väntetid görs ett nytt försök.
+setting-format-help = Formatet på anropets innehåll.
+setting-ordering-help = I ordning: en leverans som väntar på ett nytt försök fördröjer leveranserna efter den.
+setting-timeout-help = Från anslutningen till svarets slut. Om fältet är tomt gäller delivery.timeout i konfigurationsfilen.
+setting-max-in-flight-help = Om fältet är tomt gäller delivery.max_in_flight_per_subscription i konfigurationsfilen.
+setting-rate-limit-help = Försök per sekund (50/s), minut (100/m) eller timme (1000/h). Lämna tomt för ingen gräns.
 setting-headers-help = Läggs till i varje anrop. Skriv en per rad, som namn: värde.
-setting-tls-ca-help = PEM för de enda utfärdare som mottagarens certifikat får komma från. Lämnas fältet tomt gäller systemets utfärdare.
-setting-tls-client-cert-help = PEM för certifikatet som visas för mottagaren, och för dess mellanliggande certifikat.
-setting-tls-client-key-help = PEM utan lösenord. Nyckeln visas aldrig. Lämna fältet tomt för att behålla den nuvarande nyckeln.
+setting-tls-ca-help = PEM. Endast dessa utfärdare godtas för mottagarens certifikat. Om fältet är tomt gäller systemets utfärdare.
+setting-tls-client-cert-help = PEM för certifikatet som visas upp för mottagaren, med mellanliggande certifikat.
+setting-tls-client-key-help = PEM utan lösenfras. Nyckeln visas aldrig. Lämna tomt för att behålla den nuvarande nyckeln.
 
 edit-title = Redigera { $name }
-editor-filter = Bara om innehållet stämmer (filter)
-editor-more = Innehåll, ordning, nya försök och gränser
-editor-tls = TLS till mottagaren
+editor-filter = Filtrera på innehåll
+editor-more = Format, ordning, nya försök och gränser
+editor-tls = TLS
 editor-problems = { $n ->
-    [one] Ett fält behöver ses över.
-   *[other] { $n } fält behöver ses över.
+    [one] Rätta det markerade fältet nedan.
+   *[other] Rätta de { $n } markerade fälten nedan.
 }
-events-mode-all = Allt, även det som tillkommer
-events-mode-only = Bara dessa
-events-mode-except = Allt utom dessa
-events-mode-terms = Skrivet för hand
+events-mode-all = Alla händelser, även nya typer
+events-mode-only = Endast dessa
+events-mode-except = Alla utom dessa
+events-mode-terms = Ange mönster
 projects-mode-all = Alla projekt, även nya
-projects-mode-only = Bara dessa
-projects-mode-except = Alla projekt utom dessa
-projects-mode-terms = Skrivet för hand
-picker-search = Hitta
-picker-all = Alla
-picker-none = Inga
-picker-other = Andra händelser
+projects-mode-only = Endast dessa
+projects-mode-except = Alla utom dessa
+projects-mode-terms = Ange mönster
+picker-search = Sök
+picker-all = Välj alla
+picker-none = Rensa
+picker-other = Övriga händelser
 picker-no-company = Utan företag
 picker-company = Alla projekt hos { $company }
-picker-nothing = Välj minst en, eller välj allt ovan.
-picker-no-types = Inga händelsetyper är kända ännu. De visas här när händelser har kommit, eller när konfigurationsfilen räknar upp dem under [[event_types]].
-picker-no-projects = Inga projekt är kända ännu. De visas här när händelser har kommit, eller när konfigurationsfilen räknar upp dem under [[projects]].
+picker-nothing = Välj minst ett alternativ, eller välj alla ovan.
+picker-no-types = Inga kända händelsetyper. De visas här när händelser tas emot, eller när de anges under [[event_types]] i konfigurationsfilen.
+picker-no-projects = Inga kända projekt. De visas här när händelser tas emot, eller när de anges under [[projects]] i konfigurationsfilen.
 
-preview-title = Prövat på de senaste händelserna
-preview-count = { $n } av de senaste { $of } hade levererats.
-preview-none = Ingen händelse har kommit ännu att pröva med.
-preview-yes = skulle levereras
-preview-unreadable = Detta visas när fälten bredvid stämmer.
+preview-title = Test mot de senaste händelserna
+preview-count = { $n } av de { $of } senaste händelserna matchar.
+preview-none = Det finns inga händelser att testa mot än.
+preview-match = matchar
+preview-invalid = Rätta fälten så visas detta.
 
-reason-events = typen är inte önskad
-reason-projects = projektet är inte önskat
-reason-filter = filtret är inte sant
-reason-filter-failed = filtret misslyckades: { $detail }
-reason-disabled = avslagen för hand
-reason-matches-now = skulle få den nu; inte när händelsen kom
+reason-events = händelsetypen är inte vald
+reason-projects = projektet är inte valt
+reason-filter = filtret är falskt
+reason-filter-failed = filtret gav fel: { $detail }
+reason-disabled = avstängd manuellt
+reason-matches-now = matchar nu, men gjorde det inte när händelsen togs emot
 
 sentence = { $what }, { $place }.
-sentence-everything = allt som händer
+sentence-everything = alla händelser
 sentence-group = alla { $n } händelser i { $group }
-sentence-prefix = allt som börjar med { $prefix } ({ $known } kända)
+sentence-prefix = händelser som börjar med { $prefix } ({ $known } kända)
 sentence-more-types = { $n ->
     [one] 1 händelsetyp till
    *[other] { $n } händelsetyper till
@@ -270,79 +270,79 @@ sentence-more-projects = { $n ->
 sentence-except = { $base } utom { $excluded }
 sentence-list = { $first } och { $last }
 
-secret-title = Signeringshemligheten, visas bara nu
-secret-lead = Ge den till den som sköter mottagaren: med den kontrolleras att ett anrop är ditt. Den kan inte visas igen.
-secret-verify = Så kontrollerar mottagaren ett anrop
-secret-elsewhere = Annat språk
-secret-scheme = Vilket Standard Webhooks-bibliotek som helst duger. Huvudet webhook-signature innehåller v1, och sedan:
+secret-title = Signeringshemlighet
+secret-lead = Kopiera den nu, den visas inte igen. Mottagaren använder den för att verifiera att anropen kommer från dig.
+secret-verify = Så verifierar mottagaren ett anrop
+secret-other-language = Andra språk
+secret-signature = Använd valfritt Standard Webhooks-bibliotek. Headern webhook-signature innehåller v1, följt av:
 
 delete-title = Ta bort { $name }?
 delete-lead = Det går inte att ångra.
 delete-unfinished = { $n ->
-    [0] Ingen leverans är oavslutad.
+    [0] Det finns inga oavslutade leveranser.
     [one] 1 oavslutad leverans avbryts.
    *[other] { $n } oavslutade leveranser avbryts.
 }
-delete-secret = Signeringshemligheten försvinner för gott.
-delete-log = Det som levererats finns kvar i loggen så länge loggen sparas.
-delete-sure = Ta bort för gott
+delete-secret = Signeringshemligheten tas bort.
+delete-log = Tidigare leveranser finns kvar i loggen tills lagringstiden går ut.
+delete-confirm = Ta bort prenumerationen
 
-retry-lead = Nu, med ett helt schema av nya försök framför sig. Redan gjorda försök finns kvar.
-timeline = Vad som hände
+retry-lead = Schemat för nya försök börjar om. Tidigare försök finns kvar i historiken.
+timeline = Historik
 timeline-accepted = Mottagen och säkert lagrad
 timeline-attempt = Försök { $n }
-timeline-next = Försök { $n } kommer härnäst
-timeline-headers = Anropets huvuden
-timeline-signature = Enligt nuvarande inställningar; samt webhook-signature (i formatet Blue även x-signature), som skapas för varje försök och inte sparas.
+timeline-next = Försök { $n } är nästa
+timeline-headers = Anropets headers
+timeline-signature = Enligt nuvarande inställningar. Headern webhook-signature (i formatet Blue även x-signature) skapas för varje försök och sparas inte.
 
 payload = Innehåll
 payload-none = Händelsen har ingen data.
-payload-pretty = Uppställt
-payload-raw = Som det skickades in
+payload-formatted = Formaterat
+payload-raw = Som det togs emot
 event-matched = { $n ->
-    [0] Ingen ville ha den
-    [one] 1 prenumeration ville ha den
-   *[other] { $n } prenumerationer ville ha den
+    [0] Inga matchande prenumerationer
+    [one] 1 matchande prenumeration
+   *[other] { $n } matchande prenumerationer
 }
-event-nobody = Ingen prenumeration passade när den kom. Nedan står varför.
-event-others = Vilka som inte fick den, och varför
-event-others-lead = Enligt varje prenumerations nuvarande inställningar.
+event-unmatched = Ingen prenumeration matchade när händelsen togs emot. Orsakerna visas nedan.
+event-others = Prenumerationer som inte matchade
+event-others-lead = Enligt prenumerationernas nuvarande inställningar.
 event-others-more = och { $n } till
 
-notice-created = Prenumerationen är skapad.
-notice-changed = Sparat. Det gäller för varje händelse från och med nu.
-notice-enabled = Påslagen.
-notice-enabled-checked = Hälsokontrollen gick bra: den är påslagen, och det som hölls kvar går ut.
-notice-check-failed = Hälsokontrollen misslyckades, så den förblir avstängd.
-notice-disabled = Avslagen. Den får inga nya händelser förrän den slås på.
-notice-deleted = Borttagen.
-notice-retried = Det görs ett nytt försök nu.
-notice-refused = Det gick inte:
+notice-created = Prenumerationen har skapats.
+notice-changed = Ändringarna har sparats. De gäller för nya händelser.
+notice-enabled = Prenumerationen är på.
+notice-enabled-checked = Hälsokontrollen lyckades. Prenumerationen är på och vilande leveranser börjar skickas.
+notice-check-failed = Hälsokontrollen misslyckades. Prenumerationen är fortfarande avstängd.
+notice-disabled = Prenumerationen är avstängd. Nya händelser levereras inte hit förrän du slår på den.
+notice-deleted = Prenumerationen har tagits bort.
+notice-retried = Ett nytt försök har begärts.
+notice-refused = Ändringen gjordes inte:
 notice-answer = Mottagaren svarade { $answer } efter { $length }.
 
-give-up = Ge upp
-send-test = Skicka ett test
-notice-cancelled = Uppgiven: inga fler försök görs.
-notice-tested = Ett signerat prov har skickats.
-notice-rotated = Hemligheten är utbytt.
-field-old-secret = Äldre hemlighet
+cancel-delivery = Avbryt leveransen
+send-test = Skicka testhändelse
+notice-cancelled = Leveransen har avbrutits. Inga fler försök görs.
+notice-tested = Testhändelsen har skickats.
+notice-rotated = Hemligheten har bytts.
+field-old-secret = Tidigare hemlighet
 secret-until = signerar till { $at } UTC
 rotate = Byt hemlighet
-rotate-lead = En ny hemlighet skapas och visas en gång. En tid signerar båda varje anrop, så att mottagaren kan byta utan att missa något.
-rotate-grace = Den gamla fortsätter signera i
+rotate-lead = Skapar en ny hemlighet som visas en gång. Under övergångstiden signeras varje anrop med båda, så att mottagaren kan byta utan avbrott.
+rotate-grace = Fortsätt signera med den gamla i
 rotate-hour = en timme
 rotate-day = ett dygn
 rotate-week = en vecka
-rotate-none = ingen tid alls
-rotate-go = Skapa en ny hemlighet
+rotate-none = 0 timmar (upphör direkt)
+rotate-submit = Byt hemlighet
 
 overview-charts = Diagram
-chart-hour = Försök senaste timmen
-chart-day = Försök senaste dygnet
-chart-times = Hur lång tid de tog, senaste timmen
-chart-mean = i snitt
+chart-hour = Försök, senaste timmen
+chart-day = Försök, senaste dygnet
+chart-durations = Svarstid, senaste timmen
+chart-mean = medel
 chart-longest = längst
-chart-now = Senaste minuten
+chart-last-minute = Senaste minuten
 chart-rates = Nu
 chart-accepted = { $n ->
     [one] 1 händelse
@@ -352,209 +352,208 @@ chart-succeeded = { $n } levererade
 chart-failed = { $n } misslyckade
 rate-events = händelser per sekund
 rate-attempts = försök per sekund
-rate-accept = att lagra en händelse (99 %)
-rate-first = till första försöket (99 %)
+rate-accept = för att lagra en händelse (p99)
+rate-first = till första försöket (p99)
 
-live-lead = Händelser, försök och ändringar av prenumerationer medan de sker. De nyaste står överst.
-live-open = lyssnar
+live-lead = Händelser, försök och ändringar av prenumerationer i realtid, nyast först.
+live-open = ansluten
 live-closed = inte ansluten
 live-pause = Pausa
-live-go = Fortsätt
-live-script = Den här delen behöver JavaScript. Samma sak visas, när sidan läses in igen, under
-live-empty = Inget har hänt sedan sidan öppnades. Skicka en händelse:
-live-what = Vad
-live-which = Vilken
-live-detail = Detalj
+live-resume = Fortsätt
+live-script = Sidan kräver JavaScript. Samma uppgifter, utan automatisk uppdatering, finns under
+live-empty = Inget har hänt sedan du öppnade sidan. Skicka en händelse:
+live-col-change = Ändring
+live-col-object = Objekt
+live-col-detail = Detaljer
 live-accepted = Händelse mottagen
-live-matched = prenumerationer vill ha den
-live-matched-one = prenumeration vill ha den
+live-matched = prenumerationer matchar
+live-matched-one = prenumeration matchar
 live-attempt = Försök
-live-gap = En del av det som hände missades.
+live-gap = Några ändringar missades.
 live-created = Prenumeration skapad
 live-settings = Inställningar ändrade
-live-health = Hälsan ändrad
+live-health = Status ändrad
 live-deleted = Prenumeration borttagen
-secret-private = Detta är den privata halvan, som stannar hos den som signerar. Mottagare kontrollerar med den publika halvan, som prenumerationen visar.
+secret-private = Detta är den privata nyckeln, som avsändaren behåller. Mottagare verifierar med den publika nyckeln, som visas på prenumerationens sida.
 field-public-key = Publik nyckel
 
 replay = Leverera igen
-replay-title = Leverera igen till { $name }
-replay-lead = Loggen har kvar det som hänt. Välj en del av den: allt i den som prenumerationen vill ha går ut en gång till, även det som kom innan prenumerationen fanns. Inget skickas förrän du har sett hur mycket det är.
-replay-off = Prenumerationen är avstängd: det som skapas nu hålls kvar tills den slås på.
-replay-quick = Allt från
+replay-title = Leverera händelser igen till { $name }
+replay-lead = Välj en period i loggen. Alla händelser i den som matchar prenumerationen levereras igen, även de som togs emot innan prenumerationen fanns. Räkna händelserna först: inget skickas förrän du bekräftar.
+replay-off = Prenumerationen är avstängd. Nya leveranser är vilande tills du slår på den.
+replay-quick = Alla händelser från
 replay-hour = senaste timmen
 replay-day = senaste dygnet
 replay-week = senaste veckan
 replay-all = hela loggen
-replay-which = Vilka händelser
-replay-state-any = Alla som den vill ha nu
-replay-state-succeeded = De som levererades
-replay-state-exhausted = De vars leverans misslyckades för gott
-replay-state-cancelled = De vars leverans avbröts
-replay-span-hint = En tid som lämnas tom är loggens början, eller nu.
-replay-count = Räkna först
+replay-events = Händelser
+replay-state-any = Alla som matchar nu
+replay-state-succeeded = Endast levererade
+replay-state-exhausted = Endast de vars leverans misslyckades
+replay-state-cancelled = Endast de vars leverans avbröts
+replay-span-hint = Lämna ett fält tomt för att börja vid loggens början eller sluta nu.
+replay-count = Räkna händelser
 replay-counted = { $n ->
-    [0] Det finns inget att leverera igen.
-    [one] 1 händelse skulle levereras igen.
-   *[other] { $n } händelser skulle levereras igen.
+    [0] Det finns inga händelser att leverera igen.
+    [one] 1 händelse kommer att levereras igen.
+   *[other] { $n } händelser kommer att levereras igen.
 }
-replay-counted-part = Fler än { $n } händelser skulle levereras igen; det tog för lång tid att räkna dem alla.
-replay-what-happens = Var och en får en ny leverans, äldst först, i steg som lämnar plats för nya händelser. Det fortsätter om tjänsten startas om, och kan stoppas.
-replay-start = Leverera igen nu
-replay-events-hint = Enstaka händelser, eller alla av en typ, väljs under
+replay-counted-part = Fler än { $n } händelser kommer att levereras igen. Det tar för lång tid att räkna alla.
+replay-explanation = Varje händelse får en ny leverans, äldst först. Nya händelser fördröjs inte. Omleveransen fortsätter efter en omstart och kan stoppas.
+replay-start = Starta omleverans
+replay-events-hint = För enstaka händelser, eller alla av en viss typ, gå till
 replays-title = Omleveranser
-replays-none = Inget har levererats igen
-replays-empty = En del av loggen levereras igen till en prenumeration från prenumerationens sida.
-replay-progress = { $n } av { $of } genomgångna
-replay-made = { $n ->
-    [one] 1 leverans skapad.
-   *[other] { $n } leveranser skapade.
+replays-none = Inga omleveranser än
+replays-empty = Öppna en prenumerations sida för att leverera händelser igen.
+replay-progress = { $n } av { $of } händelser behandlade
+replay-created = { $n ->
+    [one] 1 leverans har skapats.
+   *[other] { $n } leveranser har skapats.
 }
 replay-skipped = { $n ->
     [0] {""}
-    [one] 1 händelse hoppades över: den är redan på väg.
-   *[other] { $n } händelser hoppades över: de är redan på väg.
+    [one] 1 händelse hoppades över: den har redan en oavslutad leverans.
+   *[other] { $n } händelser hoppades över: de har redan oavslutade leveranser.
 }
-replay-when = Från tiden
+replay-period = Period
 replay-span = { $since } till { $until } UTC
 replay-from-beginning = loggens början
-replay-begun = Påbörjad
-replay-ended = Avslutad
-replay-deliveries = Dess leveranser
-replay-stop = Stoppa
-replay-col-made = Skapade
+replay-started = Startad
+replay-finished = Avslutad
+replay-deliveries = Visa leveranser
+replay-stop = Stoppa omleveransen
+replay-col-created = Leveranser
 job-running = Pågår
 job-done = Klar
 job-cancelled = Stoppad
 job-failed = Misslyckad
-notice-replay-started = Den har börjat och fortsätter av sig själv.
-notice-replay-cancelled = Stoppad. Det som hann skapas går ut.
+notice-replay-started = Omleveransen har startat och fortsätter i bakgrunden.
+notice-replay-cancelled = Omleveransen har stoppats. Leveranser som redan skapats fortsätter.
 
-again = Leverera igen
-again-title = Leverera valda händelser igen
-again-chosen = { $n ->
-    [one] 1 händelse är vald.
-   *[other] { $n } händelser är valda.
+redeliver = Leverera igen
+redeliver-title = Leverera händelser igen
+redeliver-selected = { $n ->
+    [one] 1 händelse vald.
+   *[other] { $n } händelser valda.
 }
-again-more = Det är de nyaste som passar; för fler, leverera en prenumerations historia igen från dess sida.
-again-none = Ingen händelse är vald. Kryssa för några i listan, eller sök på en typ, och fortsätt därifrån.
-again-to = Till vilken prenumeration
-again-to-hint = Dess namn, eller dess id.
-again-look = Se vad som skulle hända
-again-counted = { $n ->
-    [0] Inget skulle gå till { $name }.
-    [one] 1 händelse skulle gå till { $name }.
-   *[other] { $n } händelser skulle gå till { $name }.
+redeliver-more = Endast de senaste träffarna är med. Leverera fler från prenumerationens sida.
+redeliver-none = Inga händelser valda. Gå tillbaka till listan och välj händelser, eller sök på en typ.
+redeliver-to = Prenumeration
+redeliver-to-hint = Ange namn eller id.
+redeliver-preview = Förhandsgranska
+redeliver-counted = { $n ->
+    [0] Inga händelser kommer att levereras till { $name }.
+    [one] 1 händelse kommer att levereras till { $name }.
+   *[other] { $n } händelser kommer att levereras till { $name }.
 }
-again-under-way = { $n ->
-    [one] 1 är redan på väg dit och hoppas över.
-   *[other] { $n } är redan på väg dit och hoppas över.
+redeliver-unfinished = { $n ->
+    [one] 1 händelse hoppas över: den har redan en oavslutad leverans.
+   *[other] { $n } händelser hoppas över: de har redan oavslutade leveranser.
 }
-again-unwanted = { $n ->
-    [one] 1 av dem är inte vad prenumerationen ber om. Den går dit ändå, eftersom du valde den.
-   *[other] { $n } av dem är inte vad prenumerationen ber om. De går dit ändå, eftersom du valde dem.
+redeliver-unmatched = { $n ->
+    [one] 1 händelse matchar inte prenumerationen. Den levereras ändå, eftersom du har valt den.
+   *[other] { $n } händelser matchar inte prenumerationen. De levereras ändå, eftersom du har valt dem.
 }
-again-start = Leverera igen nu
-again-ticked = Leverera de ikryssade igen
-again-found = Leverera hela sökningen igen
-again-done = { $n ->
-    [0] Inget levererades igen.
-    [one] 1 ny leverans är skapad.
-   *[other] { $n } nya leveranser är skapade.
+redeliver-start = Leverera igen
+redeliver-checked = Leverera valda igen
+redeliver-found = Leverera alla träffar igen
+redeliver-done = { $n ->
+    [0] Inga leveranser har skapats.
+    [one] 1 leverans har skapats.
+   *[other] { $n } leveranser har skapats.
 }
-again-passed-over = { $n ->
-    [one] 1 händelse hoppades över: den är redan på väg, eller finns inte kvar i loggen.
-   *[other] { $n } händelser hoppades över: de är redan på väg, eller finns inte kvar i loggen.
+redeliver-skipped = { $n ->
+    [one] 1 händelse hoppades över: den har redan en oavslutad leverans eller finns inte kvar i loggen.
+   *[other] { $n } händelser hoppades över: de har redan oavslutade leveranser eller finns inte kvar i loggen.
 }
-choose = Välj
-reason-under-way = redan på väg
+select = Välj
+reason-unfinished = har redan en oavslutad leverans
 
-editor-sent-before = Formuläret har redan skickats, med andra inställningar, och skapade då en prenumeration. Skicka det en gång till om en till är avsedd.
+editor-already-submitted = Formuläret har redan skickats med andra inställningar och skapade då en prenumeration. Skicka det igen för att skapa en till.
 picker-seen = { $n ->
     [one] 1 händelse hittills
    *[other] { $n } händelser hittills
 }
-picker-more = Loggen har fler än de som visas här. Skriv de andra för hand.
-sentence-most = { $n } händelser i { $group }
+picker-more = Loggen innehåller fler än vad som visas här. Ange mönster för att använda andra.
+sentence-group-part = { $n } händelser i { $group }
 
-why-by-hand = avbruten för hand
-why-deleted = dess prenumeration { $name } togs bort { $at } UTC
-why-deleted-long-ago = dess prenumeration är borttagen
-why-switched-off = hålls kvar sedan { $at } UTC: avslagen för hand
-why-ill = hålls kvar sedan { $at } UTC: avstängd för sina svar, det sista { $detail }
-why-resting = mottagaren bad om att lämnas i fred till { $at } UTC
-why-probed = väntar tills mottagaren svarar igen; { $probe } frågar den
+why-cancelled-manually = avbruten manuellt
+why-deleted = prenumerationen { $name } togs bort { $at } UTC
+why-deleted-long-ago = prenumerationen har tagits bort
+why-disabled-manually = vilande sedan { $at } UTC: prenumerationen stängdes av manuellt
+why-disabled-failing = vilande sedan { $at } UTC: prenumerationen stängdes av för att försöken misslyckades, senast med { $detail }
+why-retry-after = pausad till { $at } UTC på mottagarens begäran (Retry-After)
+why-probe = väntar tills mottagaren svarar igen: { $probe } testar den
 why-due = försök { $n } görs { $at } UTC
-why-turn = väntar på sin tur; { $n } är ute hos mottagaren
-due-why = { $wait } efter att försök { $n } slutade: väntetiden i schemat, eller längre om mottagaren bad om det (Retry-After).
-story-answer = { $detail } från { $host }
-story-failing-since = Försök misslyckas sedan { $at } UTC.
-field-last-success = Senast levererad
+why-queued = i kö: { $n } anrop till mottagaren pågår
+due-reason = { $wait } efter att försök { $n } avslutades, enligt schemat för nya försök eller mottagarens Retry-After.
+disabled-response = { $detail } från { $host }
+failing-since = Försöken har misslyckats sedan { $at } UTC.
+field-last-success = Senast lyckad
 field-last-failure = Senast misslyckad
 chart-older = äldre
-chart-newest = nyast
-chart-taken = { $n } av { $of } levererade
-chart-lengths = hälften tog högst { $half }, det längsta { $longest }
+chart-newest = senaste
+chart-success-count = { $n } av { $of } levererade
+chart-duration-summary = median { $half }, längst { $longest }
 chart-hour-ago = för en timme sedan
 chart-day-ago = för ett dygn sedan
-chart-at-present = nu
-overview-well = I god ordning
+chart-axis-now = nu
+overview-healthy = Utan problem
 
-problem-name = måste vara 1 till { $most } skrivbara tecken
+problem-name = måste vara 1 till { $most } utskrivbara tecken
 problem-name-empty = är tomt: { $what } har 1 till { $most } tecken
 problem-name-long = har { $bytes } byte: { $what } har högst { $most }
-problem-name-character = "{ $text }" innehåller { $character }: { $what } består av { $allowed }
-problem-term-star = "{ $text }" har en * på fel plats: { $place }
-problem-term-excludes-all = !* tar bort allt: för att inte få något, stäng av prenumerationen
-problem-terms-empty = är en tom lista, som kan betyda inget eller allt: utelämna den (eller skriv *) för allt, stäng av prenumerationen för inget
-problem-terms-many = har { $count } termer, fler än { $most }
-problem-time = "{ $text }" är inte en tid efter 1970 enligt RFC 3339, som 2026-01-31T08:00:00.000Z
-problem-interval = "{ $text }" är inte en tidslängd som 250ms, 5s, 2m, 24h eller 30d
-problem-id = "{ $text }" är inte { $what }: det ska vara { $prefix } och 26 bokstäver och siffror
-problem-word = "{ $text }" är inget av { $words }
-problem-state = "{ $text }" är inte ett tillstånd för en leverans: det ska vara något av { $words }
-problem-rate = "{ $text }" är inte en takt som 50/s, 100/m eller 1000/h
-problem-email = "{ $text }" är ingen e-postadress, som ops@acme.example
+problem-name-character = "{ $text }" innehåller { $character }: { $what } får bara innehålla { $allowed }
+problem-term-star = "{ $text }" har * på fel plats: { $place }
+problem-term-excludes-all = !* undantar allt: stäng av prenumerationen om den inte ska få något
+problem-terms-empty = är en tom lista, som kan betyda inget eller allt: utelämna den eller ange * för allt, eller stäng av prenumerationen
+problem-terms-many = har { $count } mönster: högst { $most } är tillåtna
+problem-time = "{ $text }" är ingen RFC 3339-tid efter 1970, som 2026-01-31T08:00:00.000Z
+problem-interval = "{ $text }" är ingen giltig tidslängd: ange till exempel 250ms, 5s, 2m, 24h eller 30d
+problem-id = "{ $text }" är inte { $what }: ange { $prefix } följt av 26 bokstäver och siffror
+problem-word = "{ $text }" är inget giltigt värde: ange något av { $words }
+problem-state = "{ $text }" är ingen giltig leveransstatus: ange något av { $words }
+problem-rate = "{ $text }" är ingen giltig takt: ange till exempel 50/s, 100/m eller 1000/h
+problem-email = "{ $text }" är ingen giltig e-postadress: ange till exempel ops@acme.example
 problem-filter = rad { $line }, kolumn { $column }: { $message }
 problem-filter-token = rad { $line }, kolumn { $column }: "{ $token }" { $message }
-problem-address = { $address } är { $why } och får inte anropas: lägg till dess nätverk i `delivery.allow_networks` för att tillåta det
-problem-address-inside = { $address } är { $why } (den står för { $inside }) och får inte anropas: lägg till dess nätverk i `delivery.allow_networks` för att tillåta det
-problem-url-missing = saknas: ange den http- eller https-adress som leveranserna går till
-problem-url-relative = "{ $text }" är inte en hel adress: börja den med https:// eller http://
-problem-url = "{ $text }" är inte en adress: { $cause }
-problem-url-scheme = "{ $text }" börjar med { $scheme }: det ska vara http eller https
-problem-url-fragment = "{ $text }" har en del efter #, som aldrig skickas: utelämna den
-problem-long = har { $bytes } byte, fler än { $most }
-problem-headers-many = har { $count } huvuden, fler än { $most }
-problem-header-name = är inte namnet på ett HTTP-huvud
-problem-header-reserved = sätts av tjänsten eller av HTTP självt: välj ett annat namn
-problem-header-value = har ett värde som inte är högst { $most } synliga ASCII-tecken och mellanslag
-problem-timeout = "{ $timeout }" är inte mellan 100ms och 60s
-problem-retries-many = har { $count } väntetider, fler än { $most }
-problem-retry-long = "{ $wait }" är längre än 7d
-problem-in-flight = { $text } är inte ett heltal från 1 till { $most }
-problem-email = "{ $text }" är inte en e-postadress som ops@acme.example
-problem-span = är inte efter början: inget skulle levereras
-problem-several = flera heter "{ $text }": ange id, sub_…
-problem-no-such = { $what } "{ $id }" finns inte
-problem-role = nyckeln "{ $name }" har rollen { $role }: detta kräver admin
-problem-of-config = prenumerationen "{ $name }" kommer från konfigurationsfilen: ändra den där och läs in på nytt
-problem-outdated = prenumerationen { $id } har ändrats under tiden: hämta den på nytt
-problem-replays-many = så många omleveranser pågår som api.replays_running_max tillåter: vänta på en, eller stoppa den
-problem-key-reused = formuläret har redan skickats med annat innehåll: läs in sidan igen
-problem-no-subscription = leveransens prenumeration { $id } är borttagen
-problem-is-attempted = ett försök med { $id } pågår just nu: vänta på svaret
-problem-no-event = leveransens händelse { $id } finns inte längre i loggen
-problem-ended = { $id } är redan avslutad: den är { $state }
-problem-switched-off = { $id } har stängts av på nytt: se efter igen, och slå sedan på den
-problem-made-and-deleted = { $id }, som skapades av detta formulär, har tagits bort
-problem-secrets = { $count } hemligheter skulle signera sida vid sida, fler än { $most }: vänta, eller byt utan att de äldre fortsätter signera
-problem-secrets-until = { $count } hemligheter skulle signera sida vid sida, fler än { $most }: den första slutar { $end }: vänta, eller byt utan att de äldre fortsätter signera
+problem-address = { $address } är { $why } och får inte anropas: lägg till nätverket i `delivery.allow_networks` för att tillåta det
+problem-address-inside = { $address } är { $why } (motsvarar { $inside }) och får inte anropas: lägg till nätverket i `delivery.allow_networks` för att tillåta det
+problem-url-missing = saknas: ange mottagarens http- eller https-adress
+problem-url-relative = "{ $text }" är ingen fullständig adress: inled med https:// eller http://
+problem-url = "{ $text }" är ingen giltig adress: { $cause }
+problem-url-scheme = "{ $text }" börjar med { $scheme }: endast http och https är tillåtna
+problem-url-fragment = "{ $text }" har en del efter #, som HTTP aldrig skickar: ta bort den
+problem-long = har { $bytes } byte: högst { $most } är tillåtna
+problem-headers-many = har { $count } headers: högst { $most } är tillåtna
+problem-header-name = är inget giltigt namn på en HTTP-header
+problem-header-reserved = är reserverat för tjänsten eller för HTTP: välj ett annat namn
+problem-header-value = har ett ogiltigt värde: högst { $most } synliga ASCII-tecken och mellanslag är tillåtna
+problem-timeout = "{ $timeout }" är utanför gränserna: ange 100ms till 60s
+problem-retries-many = har { $count } väntetider: högst { $most } är tillåtna
+problem-retry-long = "{ $wait }" är för lång: högst 7d är tillåtet
+problem-in-flight = { $text } är inget heltal från 1 till { $most }
+problem-empty-span = är inte senare än starttiden: inga händelser skulle levereras
+problem-ambiguous-name = flera prenumerationer heter "{ $text }": ange id (sub_…) i stället
+problem-not-found = { $what } "{ $id }" finns inte
+problem-role = nyckeln "{ $name }" har rollen { $role }: logga in med en nyckel som har rollen admin
+problem-managed-by-config = prenumerationen "{ $name }" hanteras av konfigurationsfilen: ändra den där och ladda om
+problem-outdated = prenumerationen { $id } har ändrats sedan sidan lästes in: ladda om sidan och gör ändringen igen
+problem-replays-many = gränsen api.replays_running_max är nådd: vänta tills en omleverans är klar eller stoppa en
+problem-key-reused = formuläret har redan skickats med annat innehåll: ladda om sidan
+problem-no-subscription = leveransens prenumeration { $id } har tagits bort
+problem-delivery-in-flight = ett försök med { $id } pågår: vänta tills det är klart
+problem-no-event = leveransens händelse { $id } finns inte kvar i loggen
+problem-ended = { $id } är redan avslutad med status { $state }
+problem-disabled-again = { $id } stängdes av igen under hälsokontrollen: ladda om sidan och slå sedan på den
+problem-created-then-deleted = { $id }, som skapades av det här formuläret, har tagits bort
+problem-secrets = { $count } hemligheter skulle signera samtidigt, högst { $most } är tillåtna: vänta, eller byt utan övergångstid
+problem-secrets-until = { $count } hemligheter skulle signera samtidigt, högst { $most } är tillåtna: vänta till { $end }, då den första upphör, eller byt utan övergångstid
 
 phrase-is-missing-here = saknas här
 phrase-the-expression-ends-too-early = uttrycket slutar för tidigt
 phrase-is-not-part-of-an-expression = hör inte hemma i ett uttryck
-phrase-is-not-expected-here = väntas inte här
+phrase-is-not-expected-here = är oväntat här
 phrase-an-event-type = en händelsetyp
 phrase-a-project-id = ett projekt-id
 phrase-a-company-id = ett företags-id
@@ -571,7 +570,7 @@ phrase-delivery = leveransen
 phrase-event = händelsen
 phrase-replay = omleveransen
 phrase-succeeded = levererad
-phrase-exhausted = misslyckad för gott
+phrase-exhausted = misslyckad
 phrase-cancelled = avbruten
 phrase-done = klar
 phrase-failed = misslyckad

@@ -1,6 +1,6 @@
-//! The score board: what the senders sent and the receivers got, and how long that took.
+//! The scoreboard: counts what the senders sent and the receivers got, and measures the latencies.
 //!
-//! An event carries its number and the time at which it was sent, so that the receivers need not look it up.
+//! Each event contains its number and its time of sending, so that the receivers need no lookup.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,14 +14,14 @@ use crate::model::time::Clock;
 
 const NOT_YET: u64 = u64::MAX;
 
-/// Shared by the senders and the receivers of a run.
+/// The counters that the senders and receivers of a run share.
 #[derive(Debug)]
-pub(super) struct Board {
+pub(super) struct Scoreboard {
     clock: Clock,
     start: Instant,
-    /// Which run an event is of: what comes from an earlier one does not count.
+    /// The id of the run. Events of earlier runs do not count.
     run: u64,
-    /// How many receivers each event goes to.
+    /// The number of receivers of each event.
     copies: u64,
     sent: AtomicU64,
     accepted: AtomicU64,
@@ -30,45 +30,45 @@ pub(super) struct Board {
     measured_from_ns: AtomicU64,
     answers: Mutex<Latencies>,
     arrivals: Mutex<Arrivals>,
-    /// Places for events on their way.
+    /// Limits the events that are submitted but not delivered.
     pub(super) window: Semaphore,
-    /// Told of each arrival that counts.
+    /// Notified of each arrival that counts.
     arrival: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Arrivals {
     latencies: Latencies,
-    /// For each event, a bit for each receiver that got it.
+    /// A bit set per event, with a bit for each receiver that got it.
     seen: Vec<u64>,
 }
 
-/// How far things are.
+/// The counters at one moment.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Score {
-    /// When this was.
+    /// The time of the reading.
     pub(super) at: Instant,
-    /// Events that were answered with 202.
+    /// The events that were answered with 202.
     pub(super) accepted: u64,
-    /// First copies that reached their receiver.
+    /// The first copies that reached their receiver.
     pub(super) arrived: u64,
-    /// Further ones.
+    /// The further copies that reached a receiver.
     pub(super) repeated: u64,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Figures after a panic are of no use, but it ends the run anyway.
+    // A panic ends the run, so wrong figures after it do not matter.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Board {
-    /// An empty board for events that go to `copies` receivers each, at most `window` of them on their way.
+impl Scoreboard {
+    /// Returns an empty scoreboard for events with `copies` receivers each, of which at most `window` are in flight.
     pub(super) fn new(copies: u64, window: usize) -> Self {
         let clock = Clock::system();
         Self {
             start: clock.instant(),
             clock,
-            // As many digits as JSON readers keep.
+            // 52 bits, which every JSON reader keeps exactly.
             run: rand::random::<u64>() >> 12,
             copies,
             sent: AtomicU64::new(0),
@@ -87,13 +87,13 @@ impl Board {
         u64::try_from((self.clock.instant() - self.start).as_nanos()).unwrap_or(u64::MAX)
     }
 
-    /// The `data` of the next event, about `bytes` long, and when it is sent: now.
+    /// Appends the `data` of the next event, about `bytes` long, and returns the time of sending.
     pub(super) fn next_data(&self, bytes: usize, data: &mut String) -> u64 {
         use std::fmt::Write as _;
         const PAD: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
         let (seq, at) = (self.sent.fetch_add(1, Ordering::Relaxed), self.now_ns());
         let (run, start) = (self.run, data.len());
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = write!(data, "{{\"run\":{run},\"seq\":{seq},\"at\":{at},\"pad\":\"");
         let mut left = bytes.saturating_sub(data.len() - start + 2);
         while let Some(pad) = PAD.get(..left.min(PAD.len())).filter(|pad| !pad.is_empty()) {
@@ -104,16 +104,16 @@ impl Board {
         at
     }
 
-    /// Takes note of an answer of 202 to `events` that were sent at `at_ns`.
-    pub(super) fn note_accepted(&self, events: u64, at_ns: u64) {
+    /// Records a 202 for `events` that were sent at `at_ns`.
+    pub(super) fn record_accepted(&self, events: u64, at_ns: u64) {
         self.accepted.fetch_add(events, Ordering::Relaxed);
         if at_ns >= self.measured_from_ns.load(Ordering::Relaxed) {
             lock(&self.answers).add(Duration::from_nanos(self.now_ns().saturating_sub(at_ns)));
         }
     }
 
-    /// Takes note of a request that came to the receiver of that number, 0 to 63.
-    pub(super) fn note_arrived(&self, receiver: u32, body: &[u8]) {
+    /// Records a request to the receiver with this number, 0 to 63.
+    pub(super) fn record_arrival(&self, receiver: u32, body: &[u8]) {
         let now = self.now_ns();
         let number = |name| number_after(body, name);
         let (Some(run), Some(seq), Some(at)) = (number("\"run\":"), number("\"seq\":"), number("\"at\":"))
@@ -147,13 +147,13 @@ impl Board {
         }
     }
 
-    /// What is sent from now on is measured.
+    /// Starts the measurement: the latencies of events sent from now on count.
     pub(super) fn begin_measuring(&self) -> Score {
         self.measured_from_ns.store(self.now_ns(), Ordering::Relaxed);
         self.score()
     }
 
-    /// How far things are.
+    /// Returns the counters.
     pub(super) fn score(&self) -> Score {
         Score {
             at: self.clock.instant(),
@@ -163,8 +163,8 @@ impl Board {
         }
     }
 
-    /// Waits until all that was accepted has arrived, or for `patience`; answers how many copies are missing.
-    pub(super) async fn drained(&self, patience: Duration) -> u64 {
+    /// Waits until every accepted event has arrived, or until the timeout. Returns how many copies are missing.
+    pub(super) async fn drained(&self, timeout: Duration) -> u64 {
         let missing = || {
             let Score { accepted, arrived, .. } = self.score();
             (accepted * self.copies).saturating_sub(arrived)
@@ -178,23 +178,23 @@ impl Board {
                 next.await;
             }
         };
-        // Time-out or not, what counts is what is missing then.
-        let _ = tokio::time::timeout(patience, all).await;
+        // The number of missing copies says whether the wait timed out.
+        let _ = tokio::time::timeout(timeout, all).await;
         missing()
     }
 
-    /// From sending to the answer.
+    /// Returns and resets the latencies from sending to the response.
     pub(super) fn take_answers(&self) -> Latencies {
         std::mem::take(&mut *lock(&self.answers))
     }
 
-    /// From sending to the receiver.
+    /// Returns and resets the latencies from sending to the arrival.
     pub(super) fn take_arrivals(&self) -> Latencies {
         std::mem::take(&mut lock(&self.arrivals).latencies)
     }
 }
 
-/// The digits after the first place where `name` stands.
+/// Returns the number after the first occurrence of `name`.
 fn number_after(body: &[u8], name: &str) -> Option<u64> {
     let at = body.windows(name.len()).position(|window| window == name.as_bytes())? + name.len();
     let digits = body.get(at..)?.iter().take_while(|byte| byte.is_ascii_digit());
@@ -206,21 +206,21 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn copies_and_repetitions_are_told_apart() {
-        let board = Board::new(2, 1);
+    async fn a_repeated_copy_does_not_count_as_an_arrival() {
+        let board = Scoreboard::new(2, 1);
         board.window.acquire().await.unwrap().forget();
         let mut data = String::new();
         let at = board.next_data(200, &mut data);
         assert_eq!(data.len(), 200);
         assert!(serde_json::from_str::<serde_json::Value>(&data).is_ok(), "{data}");
-        board.note_accepted(1, at);
+        board.record_accepted(1, at);
         let body = format!("{{\"type\":\"T\",\"data\":{data}}}");
-        board.note_arrived(0, body.as_bytes());
-        board.note_arrived(0, body.as_bytes());
-        board.note_arrived(1, body.replace("\"run\":", "\"run\":9").as_bytes());
+        board.record_arrival(0, body.as_bytes());
+        board.record_arrival(0, body.as_bytes());
+        board.record_arrival(1, body.replace("\"run\":", "\"run\":9").as_bytes());
         assert_eq!(board.drained(Duration::ZERO).await, 1);
         assert_eq!(board.window.available_permits(), 0);
-        board.note_arrived(1, body.as_bytes());
+        board.record_arrival(1, body.as_bytes());
         assert_eq!(board.drained(Duration::from_mins(1)).await, 0);
         assert_eq!(board.window.available_permits(), 1);
         let score = board.score();
@@ -229,15 +229,15 @@ mod tests {
 
     #[test]
     fn only_what_is_sent_after_the_warm_up_is_measured() {
-        let board = Board::new(1, 1);
+        let board = Scoreboard::new(1, 1);
         let mut data = String::new();
         let before = board.next_data(0, &mut data);
         let score = board.begin_measuring();
-        board.note_accepted(1, before);
+        board.record_accepted(1, before);
         assert!(score.accepted == 0 && board.score().accepted == 1);
         let mut figures = super::super::figures::Figures::default();
         figures.add_latency("before", &board.take_answers());
-        board.note_accepted(1, board.next_data(0, &mut data));
+        board.record_accepted(1, board.next_data(0, &mut data));
         figures.add_latency("after", &board.take_answers());
         assert!(figures.get("before p50").unwrap().is_nan());
         assert!(figures.get("after p50").unwrap() >= 0.0);

@@ -1,38 +1,37 @@
-//! What is wrong, in the viewer's language: the API's words, of which each language has its own.
+//! Localized errors. A message has the English words of the API, and its own words in every other language.
 
 use fluent_bundle::FluentArgs;
 
 use super::language::Language;
-use super::viewer::Viewer;
 use crate::flow::ChangeError;
 use crate::model::problem::{Localized as _, Message, MessageValue, Problem};
 
-/// A message in that language.
-pub(super) fn explain(language: Language, message: &Message) -> String {
+/// Formats a message in a language.
+pub(super) fn localize(language: Language, message: &Message) -> String {
     let mut args = FluentArgs::new();
     for (name, value) in &message.values {
-        let said = match value {
+        let text = match value {
             MessageValue::Text(text) => text.clone(),
             MessageValue::Phrase(words) => phrase(language, words),
         };
-        args.set(*name, said);
+        args.set(*name, text);
     }
-    language.say(message.id, Some(&args))
+    language.format(message.id, Some(&args))
 }
 
-/// What is wrong with an input, without its place.
+/// Returns the text of a problem with an input, without its location.
 pub(super) fn detail(language: Language, problem: &Problem) -> String {
-    problem.message.as_ref().map_or_else(|| problem.detail.clone(), |message| explain(language, message))
+    problem.message.as_ref().map_or_else(|| problem.detail.clone(), |message| localize(language, message))
 }
 
-/// Words in English in that language; as they are if it has none of its own for them.
+/// Translates an English phrase. Returns it unchanged if the language has no translation.
 fn phrase(language: Language, words: &str) -> String {
     let id = phrase_id(words);
-    let said = language.say(&id, None);
-    if said == id { words.to_owned() } else { said }
+    let text = language.format(&id, None);
+    if text == id { words.to_owned() } else { text }
 }
 
-/// The message of some words: `a project id` is `phrase-a-project-id`.
+/// Returns the message ID of a phrase: `a project id` becomes `phrase-a-project-id`.
 fn phrase_id(words: &str) -> String {
     let mut id = "phrase".to_owned();
     for word in words.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()) {
@@ -42,16 +41,17 @@ fn phrase_id(words: &str) -> String {
     id
 }
 
-/// There is no such thing.
-pub(super) fn no_such(what: &str, id: impl std::fmt::Display) -> Message {
-    Message::new("problem-no-such").with_phrase("what", what).with("id", id)
+/// Returns the message that something does not exist.
+pub(super) fn not_found(what: &str, id: impl std::fmt::Display) -> Message {
+    Message::new("problem-not-found").with_phrase("what", what).with("id", id)
 }
 
-/// Why a change was not made; none for faults of ours and for inputs, whose problems tell it.
+/// Returns why a change was refused. Internal errors and invalid inputs have no message; the problems of an
+/// input have one each.
 pub(super) fn of_change(error: &ChangeError) -> Option<Message> {
     Some(match error {
-        ChangeError::NotFound { what, id } => no_such(what, id),
-        ChangeError::ManagedByConfig { name } => Message::new("problem-of-config").with("name", name),
+        ChangeError::NotFound { what, id } => not_found(what, id),
+        ChangeError::ManagedByConfig { name } => Message::new("problem-managed-by-config").with("name", name),
         ChangeError::Outdated { id } => Message::new("problem-outdated").with("id", id),
         ChangeError::Conflict(conflict) => conflict.message(),
         ChangeError::TooMany { .. } => Message::new("problem-replays-many"),
@@ -64,12 +64,12 @@ pub(super) fn of_change(error: &ChangeError) -> Option<Message> {
     })
 }
 
-/// Why a change was not made, to that viewer.
-pub(super) fn said(v: &Viewer, error: &ChangeError) -> String {
+/// Returns why a change was refused, in a language.
+pub(super) fn change_error(language: Language, error: &ChangeError) -> String {
     if let ChangeError::Invalid(problems) = error {
-        return problems.iter().map(|problem| detail(v.language, problem)).collect::<Vec<_>>().join("; ");
+        return problems.iter().map(|problem| detail(language, problem)).collect::<Vec<_>>().join("; ");
     }
-    of_change(error).map_or_else(|| error.to_string(), |message| explain(v.language, &message))
+    of_change(error).map_or_else(|| error.to_string(), |message| localize(language, &message))
 }
 
 #[cfg(test)]
@@ -91,19 +91,19 @@ mod tests {
     use crate::rules::filter::Filter;
     use crate::rules::target::AllowedNetworks;
 
-    /// What the API says, and the message of it.
-    type Said = (String, Message);
+    /// The API's text of an error, and its message.
+    type ErrorText = (String, Message);
 
-    fn said_by<E: Localized>(error: &E) -> Said {
+    fn text_of<E: Localized>(error: &E) -> ErrorText {
         (error.to_string(), error.message())
     }
 
-    fn refused<T: std::str::FromStr<Err: Localized>>(text: &str) -> Said {
-        said_by(&text.parse::<T>().err().unwrap())
+    fn parse_error<T: std::str::FromStr<Err: Localized>>(text: &str) -> ErrorText {
+        text_of(&text.parse::<T>().err().unwrap())
     }
 
-    /// Everything that is wrong with the members of a subscription.
-    fn of_members() -> Vec<Said> {
+    /// Returns all problems that the members of a subscription can have.
+    fn of_members() -> Vec<ErrorText> {
         let url = |url: &str| json!({"url": url});
         let (long, waits) = ("n".repeat(5000), vec!["1s"; 31]);
         let headers: serde_json::Map<_, _> = (0..33).map(|n| (format!("h{n}"), json!("v"))).collect();
@@ -130,7 +130,7 @@ mod tests {
         problems.map(|problem| (problem.detail, problem.message.unwrap())).collect()
     }
 
-    fn of_addresses() -> Vec<Said> {
+    fn of_addresses() -> Vec<ErrorText> {
         let addresses = [
             "0.0.0.0",
             "0.1.2.3",
@@ -153,10 +153,10 @@ mod tests {
             "64:ff9b::a00:1",
         ];
         let networks = AllowedNetworks::default();
-        addresses.map(|address| said_by(&networks.check(address.parse().unwrap()).unwrap_err())).into()
+        addresses.map(|address| text_of(&networks.check(address.parse().unwrap()).unwrap_err())).into()
     }
 
-    fn of_changes() -> Vec<Said> {
+    fn of_changes() -> Vec<ErrorText> {
         let id = || SubscriptionId::from_bits(7);
         let ended = |state| Conflict::Ended { id: id().to_string(), state };
         let secrets = |first_end| Conflict::TooManySecrets { count: 9, first_end };
@@ -182,67 +182,73 @@ mod tests {
             ChangeError::KeyReused,
         ];
         let changes = conflicts.map(ChangeError::Conflict).into_iter().chain(missing).chain(others);
-        let said = |error| {
+        let text = |error| {
             let message = of_change(&error).unwrap();
             (ApiError::from(error).detail(), message)
         };
-        changes.map(said).collect()
+        changes.map(text).collect()
     }
 
-    fn everything() -> Vec<Said> {
+    fn everything() -> Vec<ErrorText> {
         let mut all = of_members();
         all.extend(of_addresses());
         all.extend(of_changes());
         all.extend([
-            said_by(&Filter::compile("event.data.n >").unwrap_err()),
-            said_by(&Filter::compile("(event.data.n > 1").unwrap_err()),
-            said_by(&Filter::compile("event.data.n = 1").unwrap_err()),
-            said_by(&Filter::compile("event.data.n > * 1").unwrap_err()),
-            said_by(&EmptySpan),
-            refused::<Timestamp>("soon"),
-            refused::<EventId>("x"),
-            refused::<SubscriptionId>("x"),
-            refused::<DeliveryId>("x"),
-            refused::<ReplayId>("x"),
-            refused::<SenderId>("a b"),
-            refused::<DeliveryState>("lost"),
+            text_of(&Filter::compile("event.data.n >").unwrap_err()),
+            text_of(&Filter::compile("(event.data.n > 1").unwrap_err()),
+            text_of(&Filter::compile("event.data.n = 1").unwrap_err()),
+            text_of(&Filter::compile("event.data.n > * 1").unwrap_err()),
+            text_of(&EmptySpan),
+            parse_error::<Timestamp>("soon"),
+            parse_error::<EventId>("x"),
+            parse_error::<SubscriptionId>("x"),
+            parse_error::<DeliveryId>("x"),
+            parse_error::<ReplayId>("x"),
+            parse_error::<SenderId>("a b"),
+            parse_error::<DeliveryState>("lost"),
         ]);
         all
     }
 
     #[test]
-    fn what_the_api_says_is_said_in_each_language() {
-        for (text, message) in everything() {
-            assert_eq!(explain(Language::English, &message), text);
-            let swedish = explain(Language::Swedish, &message);
+    fn every_language_has_every_error_text() {
+        let texts = everything();
+        let english = |message: &Message| localize(Language::English, message);
+        let differs = |(text, message): &&ErrorText| english(message) != *text;
+        let different: Vec<_> =
+            texts.iter().filter(differs).map(|(text, message)| (message.id, text)).collect();
+        assert!(different.is_empty(), "src/ui/text/en.ftl differs from the API: {different:#?}");
+        for (text, message) in texts {
+            let swedish = localize(Language::Swedish, &message);
             assert!(swedish != text && !swedish.contains("{$"), "{swedish}");
             for (name, value) in &message.values {
                 let MessageValue::Phrase(words) = value else { continue };
-                let said = phrase(Language::Swedish, words);
+                let text = phrase(Language::Swedish, words);
                 let is_kept =
                     ["multicast", "broadcast"].contains(&words.as_str()) || words.starts_with("A-Z");
-                assert!(said != *words || is_kept, "{}: {name}: {words}", message.id);
-                assert!(swedish.contains(&said), "{}: {name}", message.id);
+                assert!(text != *words || is_kept, "{}: {name}: {words}", message.id);
+                assert!(swedish.contains(&text), "{}: {name}", message.id);
             }
         }
     }
 
     #[test]
-    fn no_language_has_words_for_what_is_never_said() {
-        // These are the page's own, where the API has others or a parameter of its own.
-        let own = ["problem-several", "problem-role", "problem-replays-many"];
-        let mut said: BTreeSet<String> = own.map(str::to_owned).into();
+    fn no_language_has_unused_error_texts() {
+        // The page has its own text for these, because the API's text has another parameter or does not fit a
+        // form.
+        let own = ["problem-ambiguous-name", "problem-role", "problem-replays-many"];
+        let mut used: BTreeSet<String> = own.map(str::to_owned).into();
         for (_, message) in everything() {
-            said.insert(message.id.to_owned());
+            used.insert(message.id.to_owned());
             let phrases = message.values.iter().filter_map(|(_, value)| match value {
                 MessageValue::Phrase(words) if !words.starts_with("A-Z") => Some(phrase_id(words)),
                 _ => None,
             });
-            said.extend(phrases);
+            used.extend(phrases);
         }
         let ids = include_str!("text/en.ftl").lines().filter_map(|line| Some(line.split_once(" =")?.0));
         let known = ids.filter(|id| id.starts_with("problem-") || id.starts_with("phrase-"));
         let known: BTreeSet<String> = known.map(str::to_owned).collect();
-        assert_eq!(said, known);
+        assert_eq!(used, known);
     }
 }
