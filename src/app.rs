@@ -1,4 +1,4 @@
-//! The daemon: opens, recovers, binds, spawns the loops, and stops them in reverse.
+//! The daemon: binds its listeners, opens the log, recovers, starts all tasks, and stops them in reverse order.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,22 +23,22 @@ use crate::rules::target::AllowedNetworks;
 use crate::store::{self, Released, StoreError, StoreOptions};
 use crate::ui;
 
-/// What a daemon runs on beside its configuration.
+/// The clock and the random seed of a daemon.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The time.
+    /// The clock.
     pub clock: Clock,
-    /// What all chance follows from: ids, jitter, secrets.
+    /// The seed of everything random: ids, jitter and secrets.
     pub seed: [u8; 32],
 }
 
 impl Options {
-    /// The system's clock, and chance from the operating system.
+    /// Returns the system clock and a seed from the operating system.
     pub fn system() -> Self {
         Self { clock: Clock::system(), seed: rand::random() }
     }
 
-    /// A clock and chance that a test repeats.
+    /// Returns a clock and a fixed seed, for repeatable tests.
     pub fn seeded(clock: Clock, seed: u64) -> Self {
         let mut bytes = [0; 32];
         StdRng::seed_from_u64(seed).fill(&mut bytes);
@@ -59,16 +59,16 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Opens the log, recovers what the last run left, binds and serves. On return the daemon is ready.
+    /// Opens the log, recovers the unfinished deliveries, binds the listeners and serves. The daemon is ready on return.
     ///
     /// # Errors
-    /// Whatever keeps it from starting; then nothing of it is left running.
+    /// The daemon cannot start. Then none of its tasks is left running.
     pub async fn start(config: Config, options: Options) -> anyhow::Result<Self> {
         Self::start_on(Vec::new(), config, options).await
     }
 
-    /// As [`start`](Self::start), on sockets that listen already; what of `server.listen` is not among them is bound
-    /// to. Connections that came before wait in them until the daemon is ready.
+    /// Starts like [`start`](Self::start), on inherited sockets. Other addresses of `server.listen` are bound. Connections
+    /// that arrive early wait in the sockets until the daemon is ready.
     ///
     /// # Errors
     /// As [`start`](Self::start).
@@ -108,44 +108,44 @@ impl Daemon {
         Ok(Self { flow, addresses, tls, shutdown, api, committer, released, exporter })
     }
 
-    /// The TCP addresses that it serves, with the ports that the system chose.
+    /// Returns the TCP addresses of the listeners, with the ports that the system chose.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
 
-    /// The journey.
+    /// Returns the flow, which accepts events and delivers them.
     pub fn flow(&self) -> &Flow {
         &self.flow
     }
 
-    /// What new connections get their certificate from; none if the daemon was started without.
+    /// Returns the TLS settings of new connections, or none if the daemon started without TLS.
     pub fn tls(&self) -> Option<&Tls> {
         self.tls.as_ref()
     }
 
-    /// Returns only if the daemon cannot go on, with the reason. Cancel safe.
+    /// Waits until the daemon cannot continue, and returns the reason. Cancel safe.
     pub async fn failed(&mut self) -> anyhow::Error {
         tokio::select! {
-            () = self.flow.broken() => anyhow::anyhow!("a bug: a step of the journey panicked, which the log tells of"),
+            () = self.flow.broken() => anyhow::anyhow!("a bug: a task of the daemon panicked, see the log"),
             Some(ended) = self.committer.join_next() => match ended {
-                Ok(Ok(())) => anyhow::anyhow!("the committer ended by itself"),
+                Ok(Ok(())) => anyhow::anyhow!("the committer stopped unexpectedly"),
                 Ok(Err(error)) => anyhow::Error::new(error).context("failed to write the log"),
                 Err(error) => anyhow::Error::new(error).context("the committer panicked"),
             },
             Some(ended) = self.api.join_next() => match ended {
-                Ok(()) => anyhow::anyhow!("the listeners ended by themselves"),
+                Ok(()) => anyhow::anyhow!("the listeners stopped unexpectedly"),
                 Err(error) => anyhow::Error::new(error).context("the listeners panicked"),
             },
-            else => anyhow::anyhow!("nothing is running"),
+            else => anyhow::anyhow!("no task is running"),
         }
     }
 
-    /// Stops cleanly: finishes attempts that are out, takes events until then, finishes requests, makes all durable.
-    /// Whoever submits events therefore never waits for a slow receiver, and on sockets that stay open only for as long
-    /// as it takes to end the process and start the next.
+    /// Shuts down gracefully: finishes the attempts in flight, then the open requests, and makes everything durable. The
+    /// daemon accepts events while attempts finish, so senders never wait for a slow receiver. On inherited sockets,
+    /// senders wait only for the restart of the process.
     ///
     /// # Errors
-    /// When the log could not be finished; what was acknowledged is safe all the same.
+    /// The last writes to the log failed. Acknowledged events are safe.
     pub async fn stop(mut self) -> anyhow::Result<()> {
         self.flow.quiesce().await;
         self.shutdown.cancel();
@@ -155,18 +155,20 @@ impl Daemon {
         let Self { flow, mut committer, released, exporter, .. } = self;
         drop(flow);
         while let Some(ended) = committer.join_next().await {
-            ended.context("the committer panicked")?.context("failed to finish the log")?;
+            ended
+                .context("the committer panicked")?
+                .context("failed to complete the last writes to the log")?;
         }
         released.wait().await;
         if let Some(exporter) = exporter {
             tokio::task::spawn_blocking(move || exporter.shut_down())
                 .await
-                .context("the collector's end panicked")?;
+                .context("the shutdown of the trace exporter panicked")?;
         }
         Ok(())
     }
 
-    /// Drops everything where it stands, as the end of the process would, and lets go of the data directory.
+    /// Stops all tasks immediately, as a kill of the process would, and releases the data directory.
     pub async fn kill(mut self) {
         self.api.shutdown().await;
         self.flow.kill().await;
@@ -177,8 +179,8 @@ impl Daemon {
     }
 }
 
-/// The bounds of the listeners: their connections take at most half of the files that the process may have open, so
-/// that the log and the receivers never want for any.
+/// Returns the limits of the listeners. Their connections use at most half of the open files that the process may have,
+/// so that files remain for the log and for deliveries.
 fn limits() -> Limits {
     let limits = Limits::default();
     let open_files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
@@ -187,7 +189,7 @@ fn limits() -> Limits {
         tracing::info!(
             connections_max,
             open_files,
-            "fewer connections than usual, since few files may be open"
+            "the limit of open files reduces the number of connections: raise LimitNOFILE to allow more"
         );
     }
     Limits { connections_max, ..limits }
@@ -197,14 +199,14 @@ async fn bind(inherited: Vec<Inherited>, config: &Config) -> anyhow::Result<Vec<
     let mut listeners = Vec::with_capacity(config.server.listen.len());
     let mut adopted = Vec::with_capacity(inherited.len());
     for socket in inherited {
-        let listen = socket.listen().context("failed to use a socket that was handed over")?;
+        let listen = socket.listen().context("failed to use an inherited socket")?;
         let listener = Listener::adopt(socket);
-        listeners.push(listener.with_context(|| format!("failed to serve {listen}, which was handed over"))?);
+        listeners.push(listener.with_context(|| format!("failed to serve the inherited socket {listen}"))?);
         adopted.push(listen);
     }
     for listen in config.server.listen.iter().filter(|listen| !adopted.contains(listen)) {
         let listener = Listener::bind(listen, config.server.unix_mode).await;
-        let hint = "is another daemon running there? change server.listen";
+        let hint = "stop the other daemon on this address, or change server.listen";
         listeners.push(listener.with_context(|| format!("failed to listen on {listen}: {hint}"))?);
     }
     Ok(listeners)
@@ -219,20 +221,20 @@ fn client(config: &Config, clock: &Clock) -> anyhow::Result<Client> {
         clock: clock.clone(),
     };
     Client::new(options, Arc::new(SystemResolver::default()))
-        .context("failed to make the client that delivers")
+        .context("failed to create the HTTP client for deliveries")
 }
 
-/// Whom traces are sent to; the config has none without the feature.
+/// Returns the exporter of traces. Without the feature `otel`, the config has no collector.
 #[cfg(feature = "otel")]
 fn exporter(config: &Config) -> anyhow::Result<Option<Arc<dyn SpanExporter>>> {
     let Some(endpoint) = &config.otlp.endpoint else { return Ok(None) };
-    tracing::info!(%endpoint, "traces go to a collector");
+    tracing::info!(%endpoint, "exporting traces");
     let exporter = crate::net::otlp::Exporter::new(endpoint).context("failed to set up otlp.endpoint")?;
     Ok(Some(Arc::new(exporter)))
 }
 
 #[cfg(not(feature = "otel"))]
-#[expect(clippy::unnecessary_wraps, reason = "with the feature it may fail")]
+#[expect(clippy::unnecessary_wraps, reason = "the function can fail with the feature otel")]
 fn exporter(_: &Config) -> anyhow::Result<Option<Arc<dyn SpanExporter>>> {
     Ok(None)
 }
@@ -249,5 +251,5 @@ async fn open(config: &Config, clock: &Clock, rng: StdRng) -> anyhow::Result<sto
     let opening = tokio::task::spawn_blocking(move || {
         store::open(&options, clock, rng, &mut |progress| tracing::info!("{progress}"))
     });
-    Ok(opening.await.context("the start of the log panicked")??)
+    Ok(opening.await.context("a bug: opening the log panicked")??)
 }

@@ -1,14 +1,14 @@
 //! Postrider: webhooks from one self-contained binary.
 //!
 //! # The journey of an event
-//! A program submits it over HTTP ([`api::routes::submit`]). [`flow::accept`] asks the matching index
-//! ([`rules::matcher`]) which subscriptions want it and has it made durable ([`store`]) together with a delivery for
-//! each; only then is it answered. Each delivery waits in its subscription's lane until [`flow`]'s dispatch gives it
-//! a turn; the attempt signs it ([`rules::signature`]) and sends it ([`net`]); settling decides what follows
-//! ([`rules::retry`], [`rules::health`]) and makes that durable too. After a restart [`flow::recover`] re-enters the
-//! journey from the log.
+//! A program submits an event over HTTP ([`api::routes::submit`]). [`flow::accept`] asks the matching index
+//! ([`rules::matcher`]) for the matching subscriptions. The event and a delivery for each of them become durable
+//! ([`store`]) before the request is answered. Each delivery waits in the lane of its subscription until the dispatch of
+//! [`flow`] starts an attempt. The attempt signs the delivery ([`rules::signature`]) and sends it ([`net`]). Settling
+//! decides the next state ([`rules::retry`], [`rules::health`]) and makes it durable. After a restart,
+//! [`flow::recover`] continues the unfinished deliveries from the log.
 //!
-//! Modules are layers: each names only those below it. See `docs/ARCHITECTURE.md`.
+//! Modules are layers: each imports only the layers below it. See `docs/ARCHITECTURE.md`.
 
 pub mod api;
 pub mod app;

@@ -9,8 +9,8 @@ use postrider::cli::{self, Cli};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    // The allocator asks for huge pages, with which an idle daemon takes five times the memory. Where they cannot
-    // be switched off, that is all that is lost.
+    // mimalloc uses huge pages, with which an idle daemon needs five times the memory. If they cannot be disabled, the
+    // daemon only uses more memory.
     let _ = rustix::thread::disable_transparent_huge_pages(true);
     cli::run(Cli::parse())
 }

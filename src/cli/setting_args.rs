@@ -117,7 +117,8 @@ fn given(setting: &Setting, matches: &ArgMatches) -> Option<Value> {
 }
 
 fn header(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or_else(|| format!("'{text}' is not written NAME=VALUE"))?;
+    let (name, value) =
+        text.split_once('=').ok_or_else(|| format!("invalid value '{text}': expected NAME=VALUE"))?;
     Ok((name.to_owned(), value.to_owned()))
 }
 

@@ -1,4 +1,4 @@
-//! `postrider subscriptions`: who wants to be told of what.
+//! `postrider subscriptions`: creates, shows, changes, tests and deletes subscriptions.
 
 use std::path::Path;
 
@@ -36,49 +36,49 @@ pub struct Subscriptions {
     command: Command,
 }
 
-/// What to do with subscriptions. Each is named by its id, or by its name where only one has it.
+/// The subcommands. A subscription is given by its id, or by its name if the name is unique.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// List them
+    /// List subscriptions
     List(#[command(flatten)] Paging),
-    /// Show one
+    /// Show a subscription
     Show {
-        /// Its id or name
+        /// The subscription, by its id or name
         subscription: String,
     },
-    /// Make one; prints its secret, which is never shown again
+    /// Create a subscription and print its secret, which is shown only once
     Add(Add),
-    /// Change one's settings
+    /// Change the settings of a subscription
     Edit(Edit),
-    /// Switch one on; after bad health its receiver has to pass a health check
+    /// Enable a subscription; if health disabled it, its receiver must pass a health check
     Enable {
-        /// Its id or name
+        /// The subscription, by its id or name
         subscription: String,
     },
-    /// Switch one off: it matches nothing until it is on again
+    /// Disable a subscription: it matches no events until it is enabled again
     Disable {
-        /// Its id or name
+        /// The subscription, by its id or name
         subscription: String,
     },
-    /// Send one signed sample now, and show what came of it
+    /// Send a signed sample event now and show the result
     Test {
-        /// Its id or name
+        /// The subscription, by its id or name
         subscription: String,
-        /// The event type that the sample shows
+        /// The event type of the sample
         #[arg(long)]
         r#type: Option<String>,
     },
-    /// Give one a new secret; the old one signs beside it for a while
+    /// Rotate the secret; the old secret also signs during the grace period
     RotateSecret(Rotate),
-    /// Delete some; what they have not delivered is cancelled
+    /// Delete subscriptions and cancel their unfinished deliveries
     Rm {
-        /// Their ids or names
+        /// The subscriptions, by their ids or names
         #[arg(required = true)]
         subscriptions: Vec<String>,
     },
-    /// Print them as `[[subscriptions]]` tables for the config file
+    /// Print subscriptions as `[[subscriptions]]` tables for the config file
     Export {
-        /// Their ids or names [default: all that the config file does not manage]
+        /// The subscriptions, by their ids or names [default: all that the API manages]
         subscriptions: Vec<String>,
     },
 }
@@ -101,14 +101,14 @@ struct Add {
 /// The arguments of `edit`.
 #[derive(Debug, Args)]
 struct Edit {
-    /// Its id or name
+    /// The subscription, by its id or name
     subscription: String,
     /// The http or https URL of the receiver
     #[arg(long)]
     url: Option<String>,
     #[command(flatten)]
     settings: Settings,
-    /// Settings to reset to their defaults, by their names in the API, such as timeout,notify_email
+    /// Settings to reset to their defaults, by their names in the API, such as `timeout,notify_email`
     #[arg(long, value_delimiter = ',', value_name = "SETTINGS")]
     reset: Vec<String>,
 }
@@ -116,17 +116,17 @@ struct Edit {
 /// Arguments of `rotate-secret`.
 #[derive(Debug, Args)]
 struct Rotate {
-    /// Its id or name
+    /// The subscription, by its id or name
     subscription: String,
-    /// How long the old secret goes on signing, such as 24h
+    /// The grace period in which the old secret also signs, such as 24h
     #[arg(long, value_name = "TIME")]
     grace: Option<String>,
-    /// The new secret [default: one is made]
+    /// The new secret [default: the daemon generates one]
     #[arg(long, env = "POSTRIDER_WEBHOOK_SECRET", hide_env_values = true)]
     secret: Option<String>,
 }
 
-/// Does what was asked.
+/// Runs the subcommand.
 pub(super) async fn run(args: Subscriptions, config: Option<&Path>, output: Output) -> anyhow::Result<()> {
     let client = args.connection.client(config)?;
     match args.command {
@@ -161,7 +161,10 @@ async fn change(client: &Client, edit: Edit, output: Output) -> anyhow::Result<(
     members.extend(edit.url.map(|url| ("url".to_owned(), url.into())));
     members.extend(edit.reset.into_iter().map(|name| (name, Value::Null)));
     if members.is_empty() {
-        return Err(UsageError("nothing to change: give the settings, or --reset them".to_owned()).into());
+        return Err(UsageError(
+            "nothing to change: use the flags of the settings to change, or --reset".to_owned(),
+        )
+        .into());
     }
     let path = path(client, &edit.subscription, "").await?;
     print(&client.call(Method::PATCH, &path, Some(&members.into())).await?, output)
@@ -176,7 +179,7 @@ async fn switch(client: &Client, name: &str, act: &str, output: Output) -> anyho
     Ok(())
 }
 
-/// A sample that the receiver did not take is a failure of the command, too.
+/// Sends a sample. The command fails if the receiver does not accept it.
 async fn sample(
     client: &Client,
     name: &str,
@@ -192,7 +195,7 @@ async fn sample(
     if status.is_some_and(|status| (200..300).contains(&status)) {
         return Ok(());
     }
-    bail!("the receiver did not take the sample")
+    bail!("the receiver did not accept the sample")
 }
 
 async fn renew(client: &Client, rotate: Rotate, output: Output) -> anyhow::Result<()> {

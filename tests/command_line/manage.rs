@@ -259,7 +259,7 @@ async fn commands_retry_cancel_disable_and_enable() {
     assert_eq!(receiver.wait_for(1).await[0].json()["type"], "TODO_CREATED");
     receiver.answer(always(Reply::Status(500)));
     let (code, told) = bench.failure(&["subscriptions", "test", "crm"]).await;
-    assert!(code == 1 && told.contains("did not take"), "{code} {told}");
+    assert!(code == 1 && told.contains("did not accept"), "{code} {told}");
 
     let rotated = bench.json(&["subscriptions", "rotate-secret", "crm", "--grace", "1h"]).await;
     assert_ne!(rotated[0]["secret"], made[0]["secret"]);
