@@ -108,7 +108,7 @@ struct Edit {
     url: Option<String>,
     #[command(flatten)]
     settings: Settings,
-    /// Settings to reset to their defaults, by their names in the API, such as timeout,notify_email
+    /// Settings to reset to their defaults, by their names in the API, such as `timeout,notify_email`
     #[arg(long, value_delimiter = ',', value_name = "SETTINGS")]
     reset: Vec<String>,
 }

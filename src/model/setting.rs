@@ -4,10 +4,11 @@
 //! and the table in `docs/API.md` derive from [`SETTINGS`]. A new setting needs four edits:
 //!
 //! 1. here, a field in [`SubscriptionSpec`] with its default in [`SubscriptionSpec::new`], and a row in [`SETTINGS`];
-//! 2. a tag in `store/record/subscription.rs`, so that the record keeps the setting;
+//! 2. a tag in `store/rows/record/subscription.rs`, so that the record keeps the setting;
 //! 3. and 4. a label and a help text, `setting-NAME` and `setting-NAME-help`, in each language of the page.
 //!
-//! `tests/command_line/settings.rs` fails until the two reference pages, `docs/API.md` and `config.toml`, name the setting too.
+//! Tests fail until the references name the setting too: `config.toml`, and `docs/API.md`, whose table
+//! `BLESS=1 cargo test --test command_line settings::` writes.
 
 pub mod reader;
 mod value;
@@ -80,7 +81,10 @@ impl SubscriptionSpec {
         }
     }
 
-    /// Returns the settings for which every setting has its default, and the URL is `https://example.com/hooks`.
+    /// Returns settings of which each has its default. The URL is `https://example.com/hooks`.
+    ///
+    /// # Panics
+    /// Never, because the text of the URL is a constant.
     pub fn example() -> Self {
         #[expect(clippy::expect_used, reason = "the text is a constant")]
         let url = Url::parse("https://example.com/hooks").expect("the constant is a URL");

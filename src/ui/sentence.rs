@@ -182,7 +182,7 @@ mod tests {
             (
                 &["TODO_*", "!TODO_DELETED", "TAG_CREATED"],
                 &["acme/*", "globex/website", "!acme/secret"],
-                "TAG_CREATED and events that begin with TODO_ (3 known) except TODO_DELETED, \
+                "TAG_CREATED and event types that begin with TODO_ (3 known) except TODO_DELETED, \
                  in all projects of acme and globex/website except acme/secret.",
             ),
             (

@@ -131,10 +131,10 @@ async fn delivery(api: &ApiClient, search: &str) -> String {
 async fn every_view_is_captured() {
     let (empty, _empty, _) = started("").await;
     let browser = Browser::start(&format!("http://{}", empty.address)).await;
-    picture(&browser, "welcome", "/", "Three steps").await;
+    picture(&browser, "welcome", "/", "in three steps").await;
     let (locked, _locked, _) = started(KEY).await;
     let browser = Browser::start(&format!("http://{}", locked.address)).await;
-    picture(&browser, "login", "/login", "protected by keys").await;
+    picture(&browser, "login", "/login", "Log in with an API key").await;
 
     let (setup, _running, api) = started(&settings()).await;
     let replies: [Script; 4] = [
@@ -171,7 +171,7 @@ async fn every_view_is_captured() {
         ("deliveries", "/deliveries".to_owned(), "Replays"),
         ("delivery", format!("/deliveries/{retried}"), "is next"),
         ("events", "/events".to_owned(), "Redeliver selected"),
-        ("event", format!("/events/{event}"), "Subscriptions that did not match"),
+        ("event", format!("/events/{event}"), "Subscriptions without a delivery"),
         ("replay-form", format!("/subscriptions/{}/replay?count=1", id(0)), "will be replayed"),
         ("replay", format!("/replays/{}", job["id"].as_str().unwrap()), "Completed"),
         ("replays", "/replays".to_owned(), "Completed"),

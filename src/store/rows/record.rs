@@ -105,7 +105,7 @@ fn parse<T: FromStr<Err: ToString>>(text: &str) -> Read<T> {
 }
 
 /// Explains that the terms of a selector are not valid.
-fn bad_terms(problems: Vec<Problem>) -> RecordError {
+fn bad_terms(problems: &[Problem]) -> RecordError {
     format!("its terms are not valid: {problems:?}")
 }
 

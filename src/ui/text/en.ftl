@@ -255,7 +255,7 @@ reason-matches-now = matches now, but did not when the event was accepted
 sentence = { $what }, { $place }.
 sentence-everything = all events
 sentence-group = all { $n } { $group } events
-sentence-prefix = events that begin with { $prefix } ({ $known } known)
+sentence-prefix = event types that begin with { $prefix } ({ $known } known)
 sentence-more-types = { $n ->
     [one] 1 more event type
    *[other] { $n } more event types
@@ -299,13 +299,13 @@ payload = Payload
 payload-none = This event has no data.
 payload-formatted = Formatted
 payload-raw = As submitted
-event-matched = { $n ->
-    [0] No matching subscriptions
-    [one] 1 matching subscription
-   *[other] { $n } matching subscriptions
+event-deliveries = { $n ->
+    [0] No deliveries
+    [one] 1 delivery
+   *[other] { $n } deliveries
 }
 event-unmatched = No subscription matched when the event was accepted. The reasons are below.
-event-others = Subscriptions that did not match
+event-others = Subscriptions without a delivery
 event-others-lead = Based on the current settings of each subscription.
 event-others-more = and { $n } more
 

@@ -255,7 +255,7 @@ reason-matches-now = matchar nu, men gjorde det inte när händelsen togs emot
 sentence = { $what }, { $place }.
 sentence-everything = alla händelser
 sentence-group = alla { $n } händelser i { $group }
-sentence-prefix = händelser som börjar med { $prefix } ({ $known } kända)
+sentence-prefix = händelsetyper som börjar med { $prefix } ({ $known } kända)
 sentence-more-types = { $n ->
     [one] 1 händelsetyp till
    *[other] { $n } händelsetyper till
@@ -299,13 +299,13 @@ payload = Innehåll
 payload-none = Händelsen har ingen data.
 payload-formatted = Formaterat
 payload-raw = Som det togs emot
-event-matched = { $n ->
-    [0] Inga matchande prenumerationer
-    [one] 1 matchande prenumeration
-   *[other] { $n } matchande prenumerationer
+event-deliveries = { $n ->
+    [0] Inga leveranser
+    [one] 1 leverans
+   *[other] { $n } leveranser
 }
 event-unmatched = Ingen prenumeration matchade när händelsen togs emot. Orsakerna visas nedan.
-event-others = Prenumerationer som inte matchade
+event-others = Prenumerationer utan leverans
 event-others-lead = Enligt prenumerationernas nuvarande inställningar.
 event-others-more = och { $n } till
 

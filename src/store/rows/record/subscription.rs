@@ -25,6 +25,7 @@ use self::field::{Fields, Tag, number, put, text};
 use self::sealed::{PLAIN, SEALED, Sealed, decode_secrets, encode_secrets, start};
 pub(in crate::store) use self::sealed::{is_plain, sealed_by};
 use super::{Read, bad_terms, decode_body, length, parse, set_length};
+use crate::model::email::EmailAddress;
 use crate::model::id::SubscriptionId;
 use crate::model::selector::{EventSelector, ProjectSelector};
 use crate::model::subscription::{ManagedBy, Subscription, SubscriptionSpec};
@@ -136,7 +137,7 @@ fn plain_fields(subscription: &Subscription, bytes: &mut Vec<u8>) {
     put(bytes, RATE_LIMIT, rate_limit.map(|rate| rate.to_string()));
     put(bytes, TLS_CA, tls.authorities().map(Certificates::pem));
     put(bytes, TLS_CLIENT_CERT, tls.client().map(|client| client.chain().pem()));
-    put(bytes, NOTIFY_EMAIL, notify_email.as_ref().map(|address| address.as_str()));
+    put(bytes, NOTIFY_EMAIL, notify_email.as_ref().map(EmailAddress::as_str));
     put(bytes, DELETED_AT, subscription.deleted_at.map(|at| at.as_millis().to_be_bytes()));
 }
 
@@ -198,8 +199,8 @@ fn read_spec(value: SubscriptionV3, fields: &Fields<'_>, secrets: &Fields<'_>) -
     Ok(SubscriptionSpec {
         name: value.name,
         url: parse(&value.url)?,
-        events: EventSelector::parse(&value.events).map_err(bad_terms)?,
-        projects: ProjectSelector::parse(&value.projects).map_err(bad_terms)?,
+        events: EventSelector::parse(&value.events).map_err(|problems| bad_terms(&problems))?,
+        projects: ProjectSelector::parse(&value.projects).map_err(|problems| bad_terms(&problems))?,
         filter: parsed(FILTER)?.map(str::to_owned),
         format: parse(&value.format)?,
         headers: value.headers,

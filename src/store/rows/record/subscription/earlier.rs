@@ -73,9 +73,8 @@ fn read_value(id: SubscriptionId, value: SubscriptionV1, secrets: Vec<SigningSec
         id,
         spec: SubscriptionSpec {
             name: value.name,
-            url: parse(&value.url)?,
-            events: EventSelector::parse(&value.events).map_err(bad_terms)?,
-            projects: ProjectSelector::parse(&value.projects).map_err(bad_terms)?,
+            events: EventSelector::parse(&value.events).map_err(|problems| bad_terms(&problems))?,
+            projects: ProjectSelector::parse(&value.projects).map_err(|problems| bad_terms(&problems))?,
             filter: value.filter,
             format: parse(&value.format)?,
             headers: value.headers,
@@ -84,8 +83,7 @@ fn read_value(id: SubscriptionId, value: SubscriptionV1, secrets: Vec<SigningSec
             max_in_flight: value.max_in_flight,
             rate_limit: value.rate_limit.as_deref().map(parse).transpose()?,
             ordering: parse(&value.ordering)?,
-            tls: Tls::default(),
-            notify_email: None,
+            ..SubscriptionSpec::new(parse(&value.url)?)
         },
         managed_by: parse::<ManagedBy>(&value.managed_by)?,
         secrets,
