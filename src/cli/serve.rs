@@ -167,7 +167,7 @@ fn reload_certificate(daemon: &Daemon, files: Option<&TlsFiles>) {
     let (Some(tls), Some(files)) = (daemon.tls(), files) else { return };
     match tls.reload(files) {
         Ok(true) => {
-            tracing::info!(cert = %files.cert.display(), "loaded a new certificate for new connections")
+            tracing::info!(cert = %files.cert.display(), "loaded a new certificate for new connections");
         }
         Ok(false) => tracing::debug!(cert = %files.cert.display(), "the certificate has not changed"),
         Err(error) => tracing::error!(

@@ -19,7 +19,7 @@ use crate::store::{Settlement, StoreError};
 impl Flow {
     /// Makes a delivery due now, whatever its state, with a new retry schedule.
     ///
-    /// RecordedResult attempts stay on record, and new ones continue their numbers. If the subscription is disabled,
+    /// Earlier attempts stay on record, and new ones continue their numbers. If the subscription is disabled,
     /// the delivery is held.
     ///
     /// # Errors

@@ -16,7 +16,7 @@ use crate::model::time::Timestamp;
 /// Which of the ways to stand a delivery is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ProgressKind {
-    /// RowlessDelivery, or in its lane.
+    /// The delivery has no result yet: it has no row of its own, or it waits in its lane.
     Waiting,
     /// Taken by the receiver.
     Succeeded,
@@ -40,7 +40,7 @@ impl From<Progress> for ProgressKind {
 /// How many deliveries of a subscription the log has, by how they stand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ProgressCounts {
-    /// RowlessDelivery, or in the lane.
+    /// The deliveries that have no result yet.
     pub waiting: u64,
     /// Taken by the receiver.
     pub succeeded: u64,
@@ -237,7 +237,7 @@ impl State {
         self.rowless_of.range((subscription, first)..=(subscription, last)).map(|(_, id)| *id)
     }
 
-    /// RowlessDelivery deliveries before this one, newest first.
+    /// Returns the deliveries without a row before this one, newest first.
     pub(in crate::store) fn rowless_before(&self, end: DeliveryId) -> impl Iterator<Item = RowlessDelivery> {
         self.fresh.range(..end).rev().map(|(_, fresh)| *fresh)
     }

@@ -240,7 +240,7 @@ impl Reader {
             if let Some(first) = first {
                 return Origin::read(id, first).map(Some);
             }
-            // SweepResult since its later chunk was found.
+            // The event was deleted after its later chunk was found.
             let Some(before) = id.checked_sub(1) else { return Ok(None) };
             end = before;
         }

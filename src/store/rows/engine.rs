@@ -38,7 +38,7 @@ impl Engine {
         for _ in 0..LOCK_ATTEMPTS {
             match config.open() {
                 Err(sled::Error::Io(error)) if error.to_string().contains("lock") => {
-                    std::thread::sleep(LOCK_WAIT)
+                    std::thread::sleep(LOCK_WAIT);
                 }
                 opened => return opened.map(Self).map_err(engine_error),
             }
@@ -54,7 +54,8 @@ impl From<Db> for Engine {
     }
 }
 
-/// Describes an error of sled, and whether damaged files are its cause.
+/// Converts an error of sled, and tells whether damaged files are its cause.
+#[expect(clippy::needless_pass_by_value, reason = "the function is passed to map_err")]
 pub(super) fn engine_error(error: sled::Error) -> StoreError {
     use sled::Error::{Corruption, Io, ReportableBug, Unsupported};
     let damage = match &error {

@@ -121,7 +121,7 @@ async fn a_list_that_a_crash_cut_short_is_gone_on_with() {
                 assert!(ids.is_sorted() && ids.iter().all(|id| rig.reader.event(*id).unwrap().is_some()));
             }
             Idempotent::Repeated(RecordedResult::Events(list)) => {
-                assert_eq!((was_cut_short, list.len()), (false, 150))
+                assert_eq!((was_cut_short, list.len()), (false, 150));
             }
             other => panic!("{other:?}"),
         }
