@@ -1,7 +1,5 @@
 //! The demo as a user runs it: the built executable, its report, its exit code and its duration.
 
-#![expect(clippy::expect_used, reason = "a test that panics has failed, which is what it is for")]
-
 use std::process::{Command, Output};
 
 use tokio::time::{Duration, Instant};

@@ -1,5 +1,12 @@
 //! The command line of the real executable.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
 #[cfg(feature = "bench")]
 mod bench;
 mod cli;

@@ -1,7 +1,5 @@
 //! The commands that manage a daemon, run against a real one by a person and by a program.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
-
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Output, Stdio};
 

@@ -1,8 +1,6 @@
 //! Every setting of a subscription, on each surface that the table of settings feeds: the command line, the API, the
 //! OpenAPI document, the editor, `export` and the documentation.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
-
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Stdio;

@@ -1,5 +1,7 @@
 //! Events from acceptance to their receivers: order, retries, health, replays, notices, traces and hostile peers.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
 mod connection_limits;
 mod disk_reads;
 mod hostile_receivers;

@@ -1,7 +1,5 @@
 //! Rotation of secrets, on virtual time: old and new secrets sign together until the grace period ends.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::Method;

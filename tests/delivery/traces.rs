@@ -1,7 +1,5 @@
 //! Traces: receivers get the submitter's context, and a collector gets a span for each step.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
-
 use http::{HeaderMap, Method};
 use serde_json::{Value, json};
 

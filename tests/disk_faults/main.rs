@@ -1,5 +1,7 @@
 //! Disk failures: errors of single steps, power cuts, and damaged files.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
 mod corruption;
 mod faults;
 #[expect(unsafe_code, reason = "system calls are watched by definitions of the same names")]

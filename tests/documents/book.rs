@@ -2,8 +2,6 @@
 //!
 //! `cargo test --test documents book:: -- --ignored` builds it, which needs mdbook.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -3,8 +3,6 @@
 //!
 //! `cargo test --test documents guide:: -- --ignored` needs bash, curl, Python, Node and Go.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
-
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
 use std::net::{SocketAddr, TcpListener, TcpStream};

@@ -1,7 +1,5 @@
 //! The daemon's log: JSON lines, a level that SIGHUP changes, and few lines about a dead receiver.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
-
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -1,7 +1,5 @@
 //! Access control: every route of the OpenAPI document, for every role, without a key and with wrong keys.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
-
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU32, Ordering};
 

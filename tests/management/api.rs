@@ -1,7 +1,5 @@
 //! The API from outside: requests and responses over a running daemon.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
-
 use std::collections::BTreeSet;
 
 use axum::Router;

@@ -2,8 +2,6 @@
 //!
 //! The ignored tests check the output, the rules and the queries with Prometheus itself.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,6 @@
 //! Secrets never appear in the log at its most verbose level, in the data directory, or in any response but
 //! the one that created them.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
-
 use std::fs;
 use std::path::Path;
 use std::time::Duration;

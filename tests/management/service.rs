@@ -1,8 +1,6 @@
 //! The real executable under a service manager that the test plays: notifications, the watchdog, and restarts
 //! on a socket that stays open without a failed request.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
-
 use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::os::unix::net::{UnixDatagram, UnixListener};

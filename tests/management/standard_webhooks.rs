@@ -3,8 +3,6 @@
 //! `tests/verifiers/install` installs those for Python and Node, and `cargo test --test management
 //! standard_webhooks:: -- --ignored` runs them.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "what a test cannot do without may panic")]
-
 #[path = "../../docs/book/src/verify.rs"]
 mod verify;
 

@@ -1,8 +1,6 @@
 //! TLS of the listeners, with generated certificates: HTTP/1.1 and HTTP/2, reloads of the certificate, and
 //! plain connections.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
-
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

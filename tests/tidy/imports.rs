@@ -177,13 +177,15 @@ fn tokens(code: &str) -> Vec<String> {
     let mut tokens: Vec<String> = Vec::new();
     let mut in_word = false;
     for character in code.chars() {
-        let is_word = character.is_alphanumeric() || character == '_';
+        let belongs_to_word = character.is_alphanumeric() || character == '_';
         match tokens.last_mut() {
-            Some(last) if (is_word && in_word) || (character == ':' && last == ":") => last.push(character),
+            Some(last) if (belongs_to_word && in_word) || (character == ':' && last == ":") => {
+                last.push(character)
+            }
             _ if character.is_whitespace() => {}
             _ => tokens.push(character.to_string()),
         }
-        in_word = is_word;
+        in_word = belongs_to_word;
     }
     tokens
 }

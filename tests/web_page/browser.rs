@@ -4,8 +4,6 @@
 //! Needs chromium and chromedriver, which `scripts/test` installs: `cargo test --test web_page browser:: --
 //! --ignored`.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
-
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};

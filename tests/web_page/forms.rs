@@ -1,7 +1,5 @@
 //! The web page over HTTP: its responses, and the requests that it refuses.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
-
 use std::net::SocketAddr;
 
 use crate::support::daemon::TestDaemon;

@@ -1,5 +1,7 @@
 //! The web page: its forms, and the page in a real browser.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
 mod browser;
 #[path = "../support/browser.rs"]
 mod driver;

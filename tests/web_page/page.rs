@@ -3,8 +3,6 @@
 //! Needs chromium and chromedriver, which `scripts/test` installs: `cargo test --test web_page page:: --
 //! --ignored`.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
-
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;

@@ -4,8 +4,6 @@
 //! `POSTRIDER_EXECUTABLE=target/release/postrider cargo test --test web_page page_speed:: -- --ignored
 //! --nocapture`
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
-
 use std::time::Duration;
 
 use crate::driver::Browser;

@@ -3,8 +3,6 @@
 //! `cargo test --test web_page screens:: -- --ignored` puts them into `target/screens`, or the folder that
 //! `SCREENS` names.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
-
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
