@@ -1,7 +1,7 @@
 //! Postrider: webhooks from one self-contained binary.
 //!
 //! # The journey of an event
-//! A program submits an event over HTTP ([`api::routes::submit`]). [`flow::accept`] asks the matching index
+//! A program submits an event over HTTP ([`api::routes::submit`]). `flow::accept` asks the matching index
 //! ([`rules::matcher`]) for the matching subscriptions. The event and a delivery for each of them become durable
 //! ([`store`]) before the request is answered. Each delivery waits in the lane of its subscription until the dispatch of
 //! [`flow`] starts an attempt. The attempt signs the delivery ([`rules::signature`]) and sends it ([`net`]). Settling

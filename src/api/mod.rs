@@ -1,6 +1,6 @@
 //! The HTTP API under `/v1`, and the server that accepts its connections.
 //!
-//! [`router`] builds the routes over a [`Flow`](crate::flow::Flow), and [`serve::serve`] serves them. A request first
+//! [`router()`] builds the routes over a [`Flow`](crate::flow::Flow), and [`serve::serve`] serves them. A request first
 //! passes the access check of [`guard`]. Then a handler of [`routes`] reads it with [`request`], calls the flow, and
 //! answers in a JSON form of [`wire`]. An [`ApiError`](error::ApiError) is answered with an RFC 9457 [`problem`].
 //!

@@ -180,7 +180,7 @@ fn tokens(code: &str) -> Vec<String> {
         let belongs_to_word = character.is_alphanumeric() || character == '_';
         match tokens.last_mut() {
             Some(last) if (belongs_to_word && in_word) || (character == ':' && last == ":") => {
-                last.push(character)
+                last.push(character);
             }
             _ if character.is_whitespace() => {}
             _ => tokens.push(character.to_string()),

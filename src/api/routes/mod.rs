@@ -2,7 +2,7 @@
 //!
 //! A handler reads its request with the tools of [`request`](super::request), calls the
 //! [`Flow`](crate::flow::Flow), and answers in a JSON form of [`wire`](super::wire). The attribute above a handler
-//! describes it in the OpenAPI document; [`router`](super::router) puts the handlers together.
+//! describes it in the OpenAPI document; [`router`](super::router()) puts the handlers together.
 
 pub mod backup;
 pub mod catalog;

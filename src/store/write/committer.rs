@@ -39,7 +39,7 @@ pub struct Committer {
 }
 
 impl Committer {
-    /// Does steps until every [`Store`](super::Store) and [`WriteSlot`](super::WriteSlot) is gone and all is durable.
+    /// Does steps until every `Store` and `WriteSlot` is gone and all is durable.
     ///
     /// Not cancel safe: what was handed in is answered with an error if the future is dropped.
     ///
