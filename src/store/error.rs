@@ -1,40 +1,40 @@
-//! What can go wrong at the store's border.
+//! Errors that the store returns.
 
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// A step or a read that the store could not do.
+/// A failure of a step or a read.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
-    /// A write or flush failed earlier: nothing has been acknowledged since, nor will be.
+    /// An earlier write or flush failed. Since then the store acknowledges nothing.
     #[error("use the log: it stopped when a write failed ({cause}); free or repair the disk and restart")]
     Poisoned {
-        /// The failure that stopped it.
+        /// The failure that stopped the store.
         cause: Arc<str>,
     },
-    /// The committer has ended, so that the step was not done.
+    /// The committer has ended, so the step was not done.
     #[error("use the log: it is closed")]
     Closed,
-    /// The storage engine could not read or write.
+    /// The storage engine failed to read or write.
     #[error("use the log: {0}")]
     Engine(#[from] EngineError),
-    /// The operating system could not report the free space of the disk.
+    /// The operating system failed to report the free space of the disk.
     #[error("read the free disk space of {path}: {error}", path = path.display())]
     DiskSpace {
-        /// The store's directory.
+        /// The directory of the store.
         path: PathBuf,
         /// The underlying error.
         error: Arc<io::Error>,
     },
-    /// A row is not what this version writes.
+    /// A row has content that this version never writes.
     #[error("read row {key} of {tree}: {problem}; restore the log from a backup: postrider restore FILE")]
     Corrupt {
-        /// The tree it is in.
+        /// The tree of the row.
         tree: &'static str,
-        /// Its key in hexadecimal.
+        /// The key of the row, in hexadecimal.
         key: String,
-        /// What is wrong with it.
+        /// The fault in the content.
         problem: String,
     },
     /// A secret could not be sealed.
@@ -45,23 +45,23 @@ pub enum StoreError {
         "use the log: no commit progress for {secs} s with steps waiting; look for a failing disk and restart"
     )]
     Stuck {
-        /// How long it was waited for.
+        /// The wait, in seconds.
         secs: u64,
     },
-    /// A bookmark could not be read or written.
+    /// An event cursor could not be read or written.
     #[error("use {path}: {error}", path = path.display())]
     EventCursor {
-        /// The file.
+        /// The file of the cursor.
         path: PathBuf,
-        /// Why not.
+        /// The underlying error.
         error: Arc<io::Error>,
     },
-    /// The witness file could not be written.
+    /// The file that records the last acknowledged commit could not be written.
     #[error("write {path}: {error}", path = path.display())]
     CommitMarker {
-        /// The file.
+        /// The file that could not be written.
         path: PathBuf,
-        /// Why not.
+        /// The underlying error.
         error: Arc<io::Error>,
     },
 }
@@ -72,7 +72,7 @@ impl StoreError {
     }
 }
 
-/// An error of the storage engine, as text: the engine's own types stay inside the store.
+/// An error of the storage engine, as text. The engine's own types stay inside the store.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text}")]
 pub struct EngineError {
@@ -81,21 +81,22 @@ pub struct EngineError {
 }
 
 impl EngineError {
-    /// Describes an error. `damage` says what is wrong with the engine's files, if they are the cause.
+    /// Creates an error from its text. `damage` describes the fault in the engine's files if they are the
+    /// cause.
     pub(in crate::store) fn new(text: &str, damage: Option<&str>) -> Self {
         Self { text: text.into(), damage: damage.map(Arc::from) }
     }
 
-    /// Returns what is wrong with the engine's files, if they are the cause.
+    /// Returns the fault in the engine's files, if they are the cause.
     pub(in crate::store) fn damage(&self) -> Option<&str> {
         self.damage.as_deref()
     }
 }
 
-/// No place in the queue for another step now.
+/// The queue has no free slot for another step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum QueueFull {
-    /// As many steps as may wait are waiting.
+    /// The limit of waiting steps is reached.
     #[error("queue a step: as many as may wait are waiting; try again shortly")]
     Full,
     /// The committer has ended.
@@ -103,64 +104,64 @@ pub enum QueueFull {
     Closed,
 }
 
-/// Why a store does not open.
+/// A reason why a store cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Another process has it.
+    /// Another process holds the lock of the directory.
     #[error("open {path}: {holder} holds its lock; stop that one, or set another storage.path", path = path.display())]
     Locked {
-        /// The store's directory.
+        /// The directory of the store.
         path: PathBuf,
-        /// Who has it: `process 4711`, or `another process`.
+        /// The process that holds the lock: `process 4711`, or `another process`.
         holder: String,
     },
     /// A file or directory could not be used.
     #[error("{doing} {path}: {error}", path = path.display())]
     Io {
-        /// What was tried, such as `create`.
+        /// The operation that failed, such as `create`.
         doing: &'static str,
-        /// On what.
+        /// The file or directory.
         path: PathBuf,
-        /// Why it failed.
+        /// The underlying error.
         error: io::Error,
     },
-    /// The directory once held a log, and part of it is gone.
+    /// The directory once held a log, and a part of it is missing.
     #[error(
         "open {path}: it held a log, but {missing} is missing; restore it from a backup (postrider restore FILE), \
          or remove the whole directory to start empty",
         path = path.display()
     )]
     Missing {
-        /// The store's directory.
+        /// The directory of the store.
         path: PathBuf,
-        /// The file that is gone.
+        /// The missing file.
         missing: &'static str,
     },
-    /// The log ends before what was last acknowledged.
+    /// The log ends before the last acknowledged commit.
     #[error(
         "open {path}: its newest commit is {found}, but {witnessed} was acknowledged; restore it from a backup \
          (postrider restore FILE), or remove {path}/witness to go on without what was lost",
         path = path.display()
     )]
     Behind {
-        /// The store's directory.
+        /// The directory of the store.
         path: PathBuf,
         /// The newest commit in the log.
         found: u64,
-        /// The newest commit that is known to have been acknowledged.
+        /// The newest commit that was recorded as acknowledged.
         witnessed: u64,
     },
-    /// The log does not hold the rows that it says it holds.
+    /// The rows of the log differ from the counts and hashes that it records.
     #[error("open {path}: tree {tree} {problem}; restore it from a backup: postrider restore FILE", path = path.display())]
     Damaged {
-        /// The store's directory.
+        /// The directory of the store.
         path: PathBuf,
-        /// The tree.
+        /// The tree with the difference.
         tree: &'static str,
-        /// How it differs.
+        /// The difference.
         problem: String,
     },
-    /// sled cannot make sense of its files.
+    /// sled cannot read its own files.
     #[error(
         "open {path}: the file is damaged ({problem}); move {root} away and restore it from a backup: \
          postrider restore FILE",
@@ -168,25 +169,25 @@ pub enum OpenError {
         root = root.display()
     )]
     Unreadable {
-        /// The store's directory.
+        /// The directory of the store.
         root: PathBuf,
-        /// The file.
+        /// The damaged file.
         path: PathBuf,
-        /// What sled says.
+        /// The message of sled.
         problem: String,
     },
-    /// A later version of this program wrote it.
+    /// A later version of this program wrote the log.
     #[error(
         "open {path}: it has format {found}, this version reads up to {known}; use the version that wrote it, \
          or restore a backup that this one made",
         path = path.display()
     )]
     Format {
-        /// The store's directory.
+        /// The directory of the store.
         path: PathBuf,
-        /// The format found.
+        /// The format of the log.
         found: u32,
-        /// The newest that this version reads.
+        /// The newest format that this version reads.
         known: u32,
     },
     /// A flush does not reach the disk in this build.
@@ -196,60 +197,60 @@ pub enum OpenError {
         path = path.display()
     )]
     NotDurable {
-        /// The store's directory.
+        /// The directory of the store.
         path: PathBuf,
     },
-    /// The key file that secrets are sealed with cannot be used.
+    /// The key file that seals the secrets cannot be used.
     #[error("open {path}: key file {key}: {error}", path = path.display(), key = key.display())]
     Key {
-        /// The store's directory.
+        /// The directory of the store.
         path: PathBuf,
         /// The key file.
         key: PathBuf,
-        /// Why not.
+        /// The reason.
         error: KeyError,
     },
-    /// The log itself could not be read or written.
+    /// The log could not be read or written.
     #[error("open {path}: {error}", path = path.display())]
     Store {
-        /// The store's directory.
+        /// The directory of the store.
         path: PathBuf,
-        /// Why not.
+        /// The underlying error.
         error: StoreError,
     },
 }
 
-/// Why the key file cannot be used.
+/// A reason why the key file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
-    /// Nothing is there, and something is sealed.
+    /// The file is missing, and secrets are sealed with its key.
     #[error(
         "it is missing, and the secrets of subscriptions are sealed with it: put it back from where it is kept; \
          without it they cannot be read, and no new one is made"
     )]
     Missing,
-    /// It is another one.
+    /// The file holds another key than the one that sealed the secrets.
     #[error(
         "it is another key than the one that the secrets of subscriptions are sealed with: put that one back"
     )]
     Wrong,
-    /// It is not of a key's length.
+    /// The file does not have the length of a key.
     #[error(
         "it has {0} bytes instead of 32, so it is damaged or no key file: put it back from where it is kept"
     )]
     Length(u64),
-    /// Others can read or write it.
+    /// Other users can read or write the file.
     #[error("its mode {:04o} lets others than its owner at it: chmod 600, and consider the key known", .0)]
     Exposed(u32),
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("it cannot be read: {0}")]
     Unreadable(io::Error),
-    /// It cannot be made.
+    /// The file cannot be created.
     #[error("it cannot be made: {0}")]
     Create(io::Error),
 }
 
-/// The operating system gave no random bytes, or the value is too large to be sealed.
+/// A secret could not be sealed: the operating system gave no random bytes, or the value is too large.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("seal a secret: the operating system gave no random bytes")]
 pub struct SealError;

@@ -1,7 +1,7 @@
-//! Records under a fuzzer; compiled for it alone (`cfg(fuzzing)`).
+//! Checks of the record decoders for the fuzzer. Compiled only with `cfg(fuzzing)`.
 //!
-//! Whatever lies on the disk, reading it gives an error or a value; what that value is written as reads back as the
-//! same; and no piece of it reads as a whole.
+//! Three properties hold for any bytes. Decoding returns an error or a value. Encoding that value and
+//! decoding it again returns the same value. No prefix of an encoded record decodes as a whole record.
 
 use std::fmt::Debug;
 
@@ -9,13 +9,13 @@ use super::disk::secret_cipher::SecretCipher;
 use super::rows::record::{self, RecordError};
 use crate::model::id::{DeliveryId, EventId, ReplayId, SubscriptionId};
 
-/// How many kinds of records there are.
+/// The number of record kinds.
 pub const KINDS: u8 = 8;
 
-/// Reads `bytes` as a record of the kind, and holds what comes of it to what this module says.
+/// Decodes `bytes` as a record of the kind and checks the properties of this module.
 ///
 /// # Panics
-/// If it does not hold.
+/// If a property does not hold.
 pub fn record(kind: u8, bytes: &[u8]) {
     let bits = 7;
     match kind % KINDS {
@@ -32,7 +32,7 @@ pub fn record(kind: u8, bytes: &[u8]) {
         6 => short(bytes, record::read_meta, record::meta),
         _ => subscription(bytes),
     }
-    // The parts that are read by themselves.
+    // The parts of an event that are decoded separately.
     let _ = record::read_event_head(EventId::from_bits(bits), bytes).map(|(head, rest)| {
         let _ = record::read_targets(&head, rest);
     });
@@ -59,7 +59,7 @@ fn short<T: Debug>(
     }
 }
 
-/// As [`short`], of a record whose whole length is in it, as the store looks at it first.
+/// Checks a record that states its own length, like [`short`].
 fn long<T: Debug>(
     bytes: &[u8],
     read: impl Fn(&[u8]) -> Result<T, RecordError>,
@@ -80,11 +80,11 @@ fn with_length(bytes: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Sealed anew each time, so that it is the values that are compared.
+/// Compares subscriptions as values, because sealing gives other bytes each time.
 fn subscription(bytes: &[u8]) {
     let (id, cipher) = (SubscriptionId::from_bits(7), SecretCipher::new(&[7; 32]));
     let Ok(value) = record::read_subscription(id, &with_length(bytes), &cipher) else { return };
-    // What is too long to be sealed is refused when it is written.
+    // A value that is too long to seal is refused when it is written.
     let Ok(written) = record::subscription(&value, &cipher) else { return };
     assert_eq!(record::read_subscription(id, &written, &cipher).as_ref(), Ok(&value));
     for end in pieces(written.len()) {
@@ -93,7 +93,8 @@ fn subscription(bytes: &[u8]) {
     }
 }
 
-/// Where a record is cut: everywhere in a short one, at the ends of a long one.
+/// Returns the lengths at which a record is cut: every length of a short record, and those near the ends of a
+/// long one.
 fn pieces(length: usize) -> impl Iterator<Item = usize> {
     (0..length).filter(move |end| *end < 64 || length - end <= 64)
 }

@@ -1,12 +1,12 @@
-//! The durable log in sled: one atomic durable step per public method.
+//! The durable log in sled. Each public method is one atomic and durable step.
 //!
-//! [`open`] checks everything and hands out three things. A [`Store`] gives out [`WriteSlot`]s in a bounded queue,
-//! each good for one step. The [`Committer`] is the only writer: it does what waits, makes it durable with one
-//! flush and then acknowledges it. A [`Reader`] answers everything else. What the rows look like is told in
-//! `docs/FORMAT.md`.
+//! [`open`] checks the whole log and returns three handles. A [`Store`] hands out [`WriteSlot`]s of a bounded
+//! queue; each slot takes one step. The [`Committer`] is the only writer: it applies the waiting steps, makes
+//! them durable with one flush, and then acknowledges them. A [`Reader`] answers every query.
+//! `docs/FORMAT.md` describes the rows.
 //!
-//! Nothing here decides what is delivered when, asks the time by itself, or acknowledges what is not on the disk.
-//! A failed write ends it all: see [`StoreError::Poisoned`].
+//! The store never decides what is delivered when, never reads the clock for a caller, and never acknowledges
+//! a step that is not on the disk. A failed write stops it: see [`StoreError::Poisoned`].
 
 mod disk;
 mod error;

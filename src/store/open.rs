@@ -1,4 +1,4 @@
-//! Opening: every check that must pass before the first step is taken, and what has to be found again.
+//! Opens a store: checks the directory and the log, and rebuilds the state in memory.
 
 pub(in crate::store) mod migration;
 mod scan;
@@ -41,52 +41,54 @@ use crate::model::id::{IdSequence, SubscriptionId};
 use crate::model::subscription::{HealthState, Subscription};
 use crate::model::time::Clock;
 
-/// How long an attempt to close a log that does not open is waited for.
+/// The time limit for closing a log that could not be opened.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Where sled has the rows, below the store's directory.
+/// The file of sled's rows, relative to the directory of the store.
 const DATA_FILE: &str = "log/db";
 
-/// How to open a store.
+/// The options of [`open`].
 #[derive(Clone, Debug)]
 pub struct StoreOptions {
-    /// The directory; created if it is not there.
+    /// The directory of the store. It is created if it does not exist.
     pub path: PathBuf,
-    /// The file with the key that secrets are sealed with; `key` in the directory if none is named.
+    /// The file with the key that seals secrets. The default is `key` in the directory of the store.
     pub key_file: Option<PathBuf>,
-    /// The most memory that sled's page cache takes, about.
+    /// The approximate limit of sled's page cache, in bytes.
     pub cache_bytes: u64,
-    /// For how long a sender's id is remembered.
+    /// The time for which the ids of senders are remembered.
     pub dedup_window: Duration,
-    /// How many steps may wait for the committer.
+    /// The most steps that wait for the committer.
     pub queue_steps_max: usize,
 }
 
-/// An open store.
+/// An open store and the state that it had at opening.
 #[derive(Debug)]
 pub struct Opened {
-    /// The way in for steps.
+    /// The queue that takes steps.
     pub store: Store,
-    /// The way to read.
+    /// The handle that answers queries.
     pub reader: Reader,
-    /// What does the steps.
+    /// The task that applies the steps.
     pub committer: Committer,
-    /// Every subscription, deleted ones included, with its health, by id.
+    /// Every subscription with its health, ordered by id. Deleted subscriptions are included.
     pub subscriptions: Vec<(Subscription, HealthState)>,
-    /// The deliveries that had not been tried, parked or settled, oldest first.
+    /// The fresh deliveries, oldest first: never tried, not settled, and without a row of their own.
     pub fresh: Vec<RowlessDelivery>,
-    /// The lanes with rows in them, and how many rows each has; those of deleted subscriptions are to be cleared.
+    /// The lanes with rows on disk, and the number of rows of each. The lanes of deleted subscriptions must
+    /// be cleared.
     pub lanes: Vec<(SubscriptionId, u64)>,
-    /// How far notices were mailed.
+    /// The last event whose notice was mailed.
     pub mailed: EventCursor,
-    /// Tells when all of it has been dropped again.
+    /// Resolves when every handle of the store has been dropped.
     pub released: Released,
 }
 
-/// Opens the store, blocking, and checks all of it: about a second per gigabyte, told to `progress`.
+/// Opens the store and checks its whole content. This call blocks for about a second per gigabyte and reports
+/// to `progress`.
 ///
 /// # Errors
-/// See [`OpenError`]: nothing is repaired silently.
+/// See [`OpenError`]. Nothing is repaired silently.
 pub fn open(
     options: &StoreOptions,
     clock: Clock,
@@ -101,7 +103,7 @@ pub fn open(
     let spare = StdRng::from_rng(&mut rng);
     let opened = open_caught(files, options, clock.clone(), rng, progress);
     let Err(OpenError::Unreadable { problem, .. }) = opened else { return opened };
-    // A first start that broke off has left it, and nobody was told that anything is in it.
+    // An interrupted first start left the directory. No event in it was ever acknowledged.
     let files = Files::lock(&options.path)?;
     let aside = files.set_aside()?;
     tracing::warn!(path = %aside.display(), problem, "set aside a log that was never finished");
@@ -127,8 +129,8 @@ fn open_caught(
     opened
 }
 
-/// Closes what does not open. sled waits for its own thread then, for ever if that has panicked on the damage: after a
-/// while it is left alone, to the end of the process.
+/// Closes an engine whose log could not be opened. sled waits for its own thread, forever if that thread
+/// panicked on the damage. After the time limit, the engine is left alone until the process ends.
 fn close_in_background(engine: Option<Engine>) {
     let Some(engine) = engine else { return };
     let (done, closed) = std::sync::mpsc::sync_channel::<()>(0);
@@ -142,7 +144,7 @@ fn close_in_background(engine: Option<Engine>) {
     }
 }
 
-/// What an error of the log while it is opened means.
+/// Converts an error of the engine during opening.
 fn open_error(root: &Path, error: StoreError) -> OpenError {
     let damage = match &error {
         StoreError::Engine(error) => error.damage(),
@@ -216,7 +218,7 @@ fn open_locked(
     Ok(Opened { store, reader, committer, subscriptions, fresh, lanes, mailed, released })
 }
 
-/// Writes anew what an earlier version stored with its secrets as they are.
+/// Seals and rewrites the subscriptions whose secrets an earlier version stored in clear.
 fn seal_plain(writer: &mut Writer, plain: &[Subscription]) -> Result<(), StoreError> {
     for subscription in plain {
         writer.put_subscription(subscription, None)?;
@@ -247,13 +249,13 @@ fn read_meta(tables: &Tables, files: &Files) -> Result<Meta, OpenError> {
     }
 }
 
-/// Brings the log to this format if it has an earlier one; answers whether it had.
+/// Migrates the log to the current format if it has an earlier one. Returns whether it did.
 fn migrated(reader: &Reader, meta: Meta, progress: &mut dyn FnMut(&str)) -> Result<(Meta, bool), OpenError> {
     if meta.format == FORMAT {
         return Ok((meta, false));
     }
     let failed = |error| open_error(&reader.files.root, error);
-    // Nothing is rewritten before all of it is known to be as it was left.
+    // Nothing is rewritten before the whole log is known to be intact.
     let counts = count(&reader.tables, progress).map_err(failed)?;
     verify(&reader.files, &meta, &counts)?;
     progress(&format!("the log has format {}: rewriting it in format {FORMAT}", meta.format));
@@ -275,15 +277,15 @@ fn verify(files: &Files, meta: &Meta, counts: &[(u64, u64); TABLES]) -> Result<(
     Ok(())
 }
 
-/// The greatest id in the log: the deliveries of the last event may have no rows yet, and of the last of a segment
-/// nothing else may be left.
+/// Returns the greatest id in the log. The deliveries of the last event may have no rows yet, and a segment
+/// may be all that is left of its last event.
 fn last_id(reader: &Reader, index: &IndexState) -> Result<u128, StoreError> {
     let last = reader.origin_at_or_before(u128::MAX)?;
     let last = last.map_or(0, |origin| origin.id.saturating_add(origin.count() as u128));
     Ok(index.segments.last().map_or(last, |segment| segment.last.max(last)))
 }
 
-/// Writes the meta row and flushes: refuses to go on unless that forces the log to the disk.
+/// Writes the meta row and flushes. Fails unless the flush forces the row to the disk.
 fn probe(writer: &mut Writer, options: &StoreOptions) -> Result<(), OpenError> {
     let before = fsync::syncs();
     let watchdog = Arc::new(CommitWatchdog::default());

@@ -1,4 +1,4 @@
-//! From a backup to a data directory: everything is checked before anything is put in its place.
+//! Restores a data directory from a backup. The whole backup is checked before the directory is created.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read as _, Write as _};
@@ -20,109 +20,109 @@ use super::rows::tables::Tables;
 use super::rows::write_batch::WriteBatch;
 use crate::model::time::Timestamp;
 
-/// No frame is longer: a row has at most 7,000 bytes.
+/// The most bytes of a frame. A row has at most 7,000 bytes.
 const FRAME_BYTES_MAX: usize = 64 * 1024;
-/// The most of one transaction.
+/// The most rows of one transaction.
 const ROWS_MAX: usize = 256;
 const BYTES_MAX: usize = 256 * 1024;
-/// After so many bytes, a word on how far it is.
+/// The number of bytes between two reports of progress.
 const PROGRESS_BYTES: u64 = 4 << 20;
-/// What sled may keep in memory meanwhile.
+/// The cache of sled during a restore, in bytes.
 const CACHE_BYTES: u64 = 64 << 20;
 
-/// Why a backup cannot be restored.
+/// A reason why a backup cannot be restored.
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
     /// A file or directory cannot be used.
     #[error("{doing} {path}: {error}", path = path.display())]
     Io {
-        /// What was tried.
+        /// The operation that failed, such as `create`.
         doing: &'static str,
-        /// On what.
+        /// The file or directory.
         path: PathBuf,
-        /// Why it failed.
+        /// The underlying error.
         error: io::Error,
     },
-    /// It does not begin as a backup does.
+    /// The file does not begin like a backup.
     #[error("read {path}: it is no backup of postrider", path = path.display())]
     NoBackup {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
     },
-    /// It ends too early.
+    /// The backup ends too early.
     #[error("read {path}: it is cut short after {at} bytes: fetch it again, or take another backup", path = path.display())]
     CutShort {
-        /// The file.
+        /// The path of the backup.
         path: PathBuf,
-        /// How much of it there is.
+        /// The position of the end, in bytes.
         at: u64,
     },
-    /// Its bytes are not those that were written.
+    /// The content of the backup has changed since it was written.
     #[error("read {path}: it is damaged ({problem}): fetch it again, or take another backup", path = path.display())]
     Changed {
-        /// The file.
+        /// The path of the backup.
         path: PathBuf,
-        /// What does not fit.
+        /// The difference.
         problem: String,
     },
-    /// A later version of this program wrote it.
+    /// A later version of this program wrote the backup.
     #[error("read {path}: it has format {found}, this version reads up to {known}; use the version that wrote it", path = path.display())]
     Newer {
-        /// The file.
+        /// The path of the backup.
         path: PathBuf,
-        /// The format found.
+        /// The format of the backup.
         found: u32,
-        /// The newest that this version reads.
+        /// The newest format that this version reads.
         known: u32,
     },
-    /// Something is there already.
+    /// The target directory is not empty.
     #[error("restore to {path}: it is not empty; name another directory, or move it away", path = path.display())]
     NotEmpty {
-        /// The directory.
+        /// The target directory.
         path: PathBuf,
     },
-    /// The secrets in it cannot be read without their key, which is not in it.
+    /// The backup holds sealed secrets and no key was given. A backup never holds the key.
     #[error(
         "restore: the secrets in it are sealed with key {id}, which no backup holds; name the copy of the key file \
          that was kept: --key FILE"
     )]
     KeyNeeded {
-        /// The id of the key.
+        /// The id of the key, in hexadecimal.
         id: String,
     },
     /// The key file cannot be used.
     #[error("key file {path}: {error}", path = path.display())]
     Key {
-        /// The file.
+        /// The key file.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         error: KeyError,
     },
-    /// The new directory cannot be used.
+    /// The restored directory cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// The new log cannot be written.
+    /// The restored log cannot be written.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// What a backup says of itself; all of it has been checked.
+/// The properties of a backup whose content has been checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BackupInfo {
-    /// When it was begun.
+    /// The time at which the backup began.
     pub made_at: Timestamp,
-    /// How many rows the log had at its end.
+    /// The number of rows in the log at the end of the backup.
     pub rows: u64,
-    /// The size of the file.
+    /// The size of the backup file, in bytes.
     pub bytes: u64,
-    /// The id of the key that the secrets in it are sealed with, in hexadecimal.
+    /// The id of the key that sealed the secrets of the backup, in hexadecimal.
     pub key: Option<String>,
 }
 
-/// How far it is: what is done, and how many bytes of how many.
+/// A callback for progress: the current phase, the bytes done, and the bytes in all.
 pub type RestoreProgress<'a> = &'a mut dyn FnMut(&'static str, u64, u64);
 
-/// Frame after frame of a backup.
+/// An iterator over the frames of a backup.
 struct Frames<'a> {
     path: &'a Path,
     input: BufReader<File>,
@@ -176,7 +176,7 @@ impl<'a> Frames<'a> {
         RestoreError::Changed { path: self.path.to_owned(), problem: problem.into() }
     }
 
-    /// The next frame. The last is the digest, which is not a part of itself.
+    /// Reads the next frame. The last frame is the digest, which does not cover itself.
     fn next(&mut self) -> Result<(u8, Vec<u8>), RestoreError> {
         let mut head = [0; 5];
         self.fill(&mut head)?;
@@ -194,7 +194,7 @@ impl<'a> Frames<'a> {
         Ok((kind, body))
     }
 
-    /// Whether the file ends here, as it should after the digest.
+    /// Returns whether the file ends at this position. It must end after the digest.
     fn is_at_end(&mut self) -> Result<bool, RestoreError> {
         let mut one = [0];
         Ok(self.input.read(&mut one).map_err(failed("read", self.path))? == 0)
@@ -205,17 +205,17 @@ fn failed<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> 
     move |error| RestoreError::Io { doing, path: path.to_owned(), error }
 }
 
-/// A backup that was read to its end and is whole.
+/// A backup that was read to its end and is intact.
 struct Checked {
     info: BackupInfo,
     key: Option<KeyId>,
     meta: Meta,
 }
 
-/// Reads a backup to its end and checks all of it.
+/// Reads a whole backup and checks it.
 ///
 /// # Errors
-/// It is not what was written, or cannot be read by this version.
+/// If the content has changed since it was written, or if this version cannot read it.
 pub fn check_backup(path: &Path, progress: RestoreProgress<'_>) -> Result<BackupInfo, RestoreError> {
     check(path, progress).map(|checked| checked.info)
 }
@@ -260,7 +260,7 @@ fn check(path: &Path, progress: RestoreProgress<'_>) -> Result<Checked, RestoreE
     Ok(Checked { info, key, meta })
 }
 
-/// Format, when it was begun, and the key of its secrets.
+/// Parses the header: the format, the time at which the backup began, and the key of its secrets.
 fn read_header(kind: u8, body: &[u8]) -> Option<(u32, Timestamp, Option<KeyId>)> {
     let (format, rest) = body.split_first_chunk()?;
     let (made_at, rest) = rest.split_first_chunk()?;
@@ -274,7 +274,7 @@ fn read_header(kind: u8, body: &[u8]) -> Option<(u32, Timestamp, Option<KeyId>)>
     ))
 }
 
-/// Tree, key, and value unless it is removed.
+/// A row of a backup: its tree, its key, and its value. A removed row has no value.
 type Row<'a> = (Table, &'a [u8], Option<&'a [u8]>);
 
 fn read_row(kind: u8, body: &[u8]) -> Option<Row<'_>> {
@@ -288,12 +288,13 @@ fn read_row(kind: u8, body: &[u8]) -> Option<Row<'_>> {
     }
 }
 
-/// Makes a data directory of a backup. `key` is the file with the key of its secrets, which is copied into it.
+/// Creates a data directory from a backup. `key` is the file with the key of the backup's secrets; it is
+/// copied into the directory.
 ///
-/// All of the backup is checked first; the directory appears whole, under its name, or not at all.
+/// The whole backup is checked first. The directory appears under its name complete, or not at all.
 ///
 /// # Errors
-/// See [`RestoreError`]. A directory that is not empty is left as it is.
+/// See [`RestoreError`]. A directory that is not empty is left unchanged.
 pub fn restore(
     backup: &Path,
     target: &Path,
@@ -322,7 +323,7 @@ pub fn restore(
     name.push(".restoring");
     let building = target.with_file_name(name);
     if building.exists() {
-        // What a restore that broke off has left.
+        // Remove the leftover of an interrupted restore.
         fs::remove_dir_all(&building).map_err(failed("remove", &building))?;
     }
     build(backup, &building, &checked, progress)?;
@@ -345,7 +346,7 @@ fn write_key(path: &Path, key: &[u8]) -> Result<(), RestoreError> {
     written().map_err(failed("write", path))
 }
 
-/// Writes the log anew: the rows, then the changes that were made while they were read.
+/// Writes a new log: first the rows of the backup, then the changes that were made while it was taken.
 fn build(
     backup: &Path,
     building: &Path,
@@ -378,7 +379,7 @@ fn build(
         .map_err(failed("write", &witness))
 }
 
-/// Writes the rows, or else the changes, of a backup.
+/// Writes one part of a backup: its rows or its changes.
 fn load(
     backup: &Path,
     tables: &Tables,

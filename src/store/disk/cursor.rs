@@ -1,4 +1,4 @@
-//! How far somebody has read the log: an event's id in a file of its own beside it.
+//! Files that record a position in the log: each holds the id of an event.
 
 use std::io;
 use std::path::PathBuf;
@@ -8,7 +8,8 @@ use super::fsync;
 use crate::model::id::EventId;
 use crate::store::error::StoreError;
 
-/// A place in the log that outlives a restart. Not in the log itself: it is written when nothing else is.
+/// A position in the log that survives a restart. It has a file of its own because it changes when nothing
+/// else is written.
 #[derive(Clone, Debug)]
 pub struct EventCursor(Arc<PathBuf>);
 
@@ -17,10 +18,10 @@ impl EventCursor {
         Self(Arc::new(path))
     }
 
-    /// The event that was reached; none before the first. Blocks.
+    /// Returns the event at the position, or `None` before the first event. Blocks.
     ///
     /// # Errors
-    /// If the file cannot be read or names no event.
+    /// If the file cannot be read or holds no event id.
     pub fn read(&self) -> Result<Option<EventId>, StoreError> {
         let text = match std::fs::read_to_string(&*self.0) {
             Ok(text) => text,
@@ -33,10 +34,10 @@ impl EventCursor {
         })
     }
 
-    /// Puts it at this event, durably. Blocks.
+    /// Moves the position to this event, durably. Blocks.
     ///
     /// # Errors
-    /// If the file cannot be written; then it is where it was.
+    /// If the file cannot be written. The position is unchanged then.
     pub fn put(&self, id: EventId) -> Result<(), StoreError> {
         fsync::replace_file(&self.0, &format!("{id}\n")).map_err(|error| self.failed(error))
     }

@@ -1,4 +1,4 @@
-//! The store's directory: `lock`, `format`, `witness`, and sled's own files in `log/`.
+//! The files in the directory of the store: `lock`, `format`, `witness`, and sled's own files in `log/`.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
@@ -11,17 +11,17 @@ use super::fsync;
 use super::secret_cipher::make_private_folder;
 use crate::store::error::OpenError;
 
-/// The directory with its lock held.
+/// The directory of the store while its lock is held.
 #[derive(Debug)]
 pub(in crate::store) struct Files {
     pub(in crate::store) root: PathBuf,
     lock: File,
     holders: TaskTracker,
-    /// Dropped with the last that reads or writes.
+    /// Dropped when the last reader or writer is gone.
     _held: TaskTrackerToken,
 }
 
-/// Tells when the last that reads or writes a store has let go of it.
+/// Resolves when the last reader or writer of a store is gone.
 #[derive(Clone, Debug)]
 pub struct Released(TaskTracker);
 
@@ -37,7 +37,7 @@ fn failed<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> 
 }
 
 impl Files {
-    /// Creates the directory if need be, and locks it.
+    /// Creates the directory if it does not exist, and locks it.
     pub(in crate::store) fn lock(root: &Path) -> Result<Self, OpenError> {
         make_private_folder(root).map_err(failed("create", root))?;
         let path = root.join("lock");
@@ -62,22 +62,22 @@ impl Files {
         Ok(Self { root: root.to_owned(), lock, holders, _held: held })
     }
 
-    /// Tells when this has been dropped.
+    /// Returns a handle that resolves when this value has been dropped.
     pub(in crate::store) fn released(&self) -> Released {
         Released(self.holders.clone())
     }
 
-    /// Where sled's files are.
+    /// Returns the directory of sled's files.
     pub(in crate::store) fn log(&self) -> PathBuf {
         self.root.join("log")
     }
 
-    /// Where the last acknowledged commit is noted.
+    /// Returns the file that records the last acknowledged commit.
     pub(in crate::store) fn witness(&self) -> PathBuf {
         self.root.join("witness")
     }
 
-    /// Where it is noted how far notices were mailed.
+    /// Returns the file that records the last event whose notice was mailed.
     pub(in crate::store) fn mailed(&self) -> PathBuf {
         self.root.join("mailed")
     }
@@ -86,12 +86,13 @@ impl Files {
         self.root.join("format")
     }
 
-    /// Refuses a directory that a later format than this was written in, or that has lost a part, and removes what
-    /// an open that broke off has left.
+    /// Refuses a directory that a later format wrote or that has lost a part, and removes the leftovers of an
+    /// interrupted opening.
     pub(in crate::store) fn check(&self, format: u32) -> Result<(), OpenError> {
         let log = self.log();
         if let Ok(text) = fs::read_to_string(self.marker()) {
-            // Before sled touches anything: a later version may have quite another log. The log says it again.
+            // Check before sled opens its files, because a later version may store its log differently. The
+            // log states its format too.
             if let Some(found) = text.trim().parse().ok().filter(|found| *found > format) {
                 return Err(OpenError::Format { path: self.root.clone(), found, known: format });
             }
@@ -110,7 +111,7 @@ impl Files {
             let entry = entry.map_err(failed("read", &log))?;
             let name = entry.file_name();
             let name = name.to_string_lossy();
-            // sled takes such a leftover for a damaged snapshot, for ever.
+            // sled would take this leftover for a damaged snapshot at every start.
             if name.starts_with("snap.") && name.ends_with(".generating") {
                 fs::remove_file(entry.path()).map_err(failed("remove", &entry.path()))?;
             }
@@ -118,7 +119,7 @@ impl Files {
         Ok(())
     }
 
-    /// The commit that the witness names, if there is a witness.
+    /// Returns the last acknowledged commit, if the file that records it exists.
     pub(in crate::store) fn witnessed(&self) -> Result<Option<u64>, OpenError> {
         let path = self.witness();
         let text = match fs::read(&path) {
@@ -139,7 +140,7 @@ impl Files {
         })
     }
 
-    /// Forces what sled created to the disk, and marks the directory as one that holds a log.
+    /// Forces the files that sled created to the disk, and marks the directory as one that holds a log.
     pub(in crate::store) fn mark(&self, format: u32) -> Result<(), OpenError> {
         let (log, marker) = (self.log(), self.marker());
         for path in [&log.join("conf"), &log.join("db"), &log, &self.root] {
@@ -151,12 +152,13 @@ impl Files {
         fsync::replace_file(&marker, &format!("{format}\n")).map_err(failed("write", &marker))
     }
 
-    /// Whether somebody may have been told that something is in the log: it is marked before that, and stays so.
+    /// Returns whether an event in the log may have been acknowledged. The mark is written before the first
+    /// acknowledgement and never removed.
     pub(in crate::store) fn is_acknowledged(&self) -> bool {
         self.is_marked() || self.witness().exists()
     }
 
-    /// Gives sled's files another name, where they are in nobody's way.
+    /// Renames the directory of sled's files, so that a new log can be created, and returns the new name.
     pub(in crate::store) fn set_aside(&self) -> Result<PathBuf, OpenError> {
         let aside = self.root.join("log.unfinished");
         if aside.exists() {
@@ -167,7 +169,7 @@ impl Files {
         Ok(aside)
     }
 
-    /// Whether the directory was marked before.
+    /// Returns whether the directory was marked at an earlier time.
     pub(in crate::store) fn is_marked(&self) -> bool {
         self.marker().exists()
     }
@@ -175,7 +177,7 @@ impl Files {
 
 impl Drop for Files {
     fn drop(&mut self) {
-        // Closing the file releases the lock too; this only names no process that is gone.
+        // Closing the file releases the lock. Truncating it only removes the id of this process.
         let _ = self.lock.set_len(0);
     }
 }

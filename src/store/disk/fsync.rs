@@ -1,10 +1,10 @@
 //! Makes sled's flush durable.
 //!
-//! sled 0.34 ends a flush with `sync_file_range`, which neither writes the file's length and extents nor empties
-//! the device's cache: after a power cut, acknowledged rows are gone. The definition below takes the place of
-//! the C library's at link time and does what was meant. [`syncs`] counts its calls, and
-//! [`open`](super::open) refuses to go on if a flush does not move that count, so that another linker or
-//! platform cannot bring the weaker call back unnoticed.
+//! sled 0.34 ends a flush with `sync_file_range`. That call writes neither the length and extents of the file
+//! nor the cache of the device, so acknowledged rows can be lost in a power cut. The definition below
+//! replaces the C library's function at link time and calls `fdatasync`. [`syncs`] counts the calls.
+//! [`open`](super::open) fails if a flush does not increase that count, so that another linker or platform
+//! cannot silently bring the weaker call back.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -13,15 +13,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 static SYNCS: AtomicU64 = AtomicU64::new(0);
 
-/// How often this process has forced a log to the disk.
+/// Returns how many times this process has forced a log to the disk.
 pub(in crate::store) fn syncs() -> u64 {
     SYNCS.load(Ordering::Acquire)
 }
 
-/// Stands in for the C library's call of that name: everything written to `fd` is on the disk when it returns 0.
+/// Replaces the function of the C library with the same name. Everything written to `fd` is on the disk when
+/// it returns 0.
 ///
 /// # Safety
-/// Called by sled with a file descriptor that it holds open; any other value merely yields -1 and `EBADF`.
+/// sled calls it with a file descriptor that it holds open. Any other value yields -1 and `EBADF`.
 #[unsafe(no_mangle)]
 #[expect(unsafe_code, reason = "the symbol that sled calls can only be replaced by one of the same name")]
 pub(in crate::store) unsafe extern "C" fn sync_file_range(
@@ -38,12 +39,12 @@ pub(in crate::store) unsafe extern "C" fn sync_file_range(
     result
 }
 
-/// Forces a file or a directory's entries to the disk.
+/// Forces the content of a file, or the entries of a directory, to the disk.
 pub(in crate::store) fn sync_path(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
-/// Puts `text` in the place of the file at `path`: after a crash it has either the old text or the new.
+/// Replaces the content of the file at `path` atomically: after a crash the file has the old text or the new.
 pub(in crate::store) fn replace_file(path: &Path, text: &str) -> io::Result<()> {
     let next = path.with_extension("next");
     let mut file = File::create(&next)?;

@@ -1,17 +1,17 @@
-//! sled panics on some damaged files; at opening that becomes an answer.
+//! Turns panics of sled into errors. sled panics on some damaged files.
 
 use std::cell::RefCell;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Once;
 
 thread_local! {
-    /// What the last panic on this thread said, while panics are caught here.
+    /// The message of the last panic on this thread, while panics are caught.
     static CAUGHT: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
 static HOOK: Once = Once::new();
 
-/// Puts a hook before the one that prints panics: those that are caught here are not printed.
+/// Installs a panic hook that silences the panics that are caught here, and passes the others on.
 fn install_hook() {
     HOOK.call_once(|| {
         let before = panic::take_hook();
@@ -30,10 +30,10 @@ fn install_hook() {
     });
 }
 
-/// Does work that may panic on what it reads.
+/// Calls a function that may panic on damaged data.
 ///
 /// # Errors
-/// What the panic said, on one line.
+/// The message of the panic, on one line.
 pub(in crate::store) fn catch<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     install_hook();
     CAUGHT.set(Some(String::new()));

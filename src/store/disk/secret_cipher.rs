@@ -1,8 +1,9 @@
-//! Secrets at rest: what is sealed can be read with the key file alone.
+//! Encrypts secrets at rest. Only the key file can decrypt them.
 //!
-//! A sealed value is the id of its key (8 bytes), a random nonce (12 bytes) and the ciphertext with its tag
-//! (ChaCha20-Poly1305, RFC 8439). The id of the row that it belongs to is authenticated with it, so that it opens
-//! nowhere else. The key file is made at the first start; it is never made anew where something is sealed already.
+//! A sealed value is the id of its key (8 bytes), a random nonce (12 bytes), and the ciphertext with its tag
+//! (ChaCha20-Poly1305, RFC 8439). The id of its row is authenticated with it, so a value cannot be moved to
+//! another row. The first start creates the key file. A start never creates a new key if something is sealed
+//! already.
 
 use std::fmt;
 use std::fs::{self, DirBuilder, OpenOptions};
@@ -22,10 +23,10 @@ const KEY_BYTES: usize = 32;
 const ID_BYTES: usize = 8;
 const PURPOSE: &[u8] = b"postrider sealed v1";
 
-/// Names a key without telling anything of it.
+/// The id of a key. It reveals nothing about the key.
 pub(in crate::store) type KeyId = [u8; ID_BYTES];
 
-/// Seals and unseals. Cheap to clone; `Debug` shows no key.
+/// Seals and unseals values. Cloning is cheap, and `Debug` shows no key.
 #[derive(Clone)]
 pub(in crate::store) struct SecretCipher {
     key: Arc<LessSafeKey>,
@@ -40,8 +41,8 @@ impl fmt::Debug for SecretCipher {
 }
 
 impl SecretCipher {
-    /// Reads the key file; makes one if there is none and nothing is sealed. `sealed_by` is the key that something
-    /// in the store is sealed with, if anything is.
+    /// Reads the key file, or creates it if it does not exist and nothing is sealed. `sealed_by` is the key
+    /// that sealed the values in the store, if any.
     pub(in crate::store) fn open(path: &Path, sealed_by: Option<KeyId>) -> Result<Self, KeyError> {
         let cipher = match read(path) {
             Ok(key) => Self::new(&key),
@@ -51,7 +52,8 @@ impl SecretCipher {
         if sealed_by.is_none_or(|id| id == cipher.id) { Ok(cipher) } else { Err(KeyError::Wrong) }
     }
 
-    /// Whether a key file can be used, and is the one that something is sealed with, if anything is.
+    /// Returns an error if the key file cannot be used, or does not hold the key that sealed the values in
+    /// the store.
     pub(in crate::store) fn check(path: &Path, sealed_by: Option<KeyId>) -> Result<(), KeyError> {
         let cipher = Self::new(&read(path)?);
         if sealed_by.is_none_or(|id| id == cipher.id) { Ok(()) } else { Err(KeyError::Wrong) }
@@ -66,7 +68,7 @@ impl SecretCipher {
         Self { key: Arc::new(LessSafeKey::new(unbound)), id, random: SystemRandom::new() }
     }
 
-    /// Seals `plain` for the row `of`.
+    /// Encrypts `plain` for the row `of`.
     pub(in crate::store) fn seal(&self, of: u128, mut plain: Vec<u8>) -> Result<Vec<u8>, SealError> {
         let mut nonce = [0; NONCE_LEN];
         self.random.fill(&mut nonce).map_err(|_| SealError)?;
@@ -75,7 +77,8 @@ impl SecretCipher {
         Ok([self.id.as_slice(), &nonce, &plain].concat())
     }
 
-    /// Opens what was sealed for the row `of`; none if it was changed, or was sealed for another or with another key.
+    /// Decrypts a value of the row `of`. Returns `None` if the value was changed, or was sealed for another
+    /// row or with another key.
     pub(in crate::store) fn unseal(&self, of: u128, sealed: &[u8]) -> Option<Vec<u8>> {
         let (id, rest) = sealed.split_first_chunk::<ID_BYTES>()?;
         let (nonce, ciphertext) = rest.split_first_chunk::<NONCE_LEN>()?;
@@ -86,7 +89,7 @@ impl SecretCipher {
     }
 }
 
-/// The key that a sealed value was sealed with.
+/// Returns the id of the key that sealed a value.
 pub(in crate::store) fn key_id(sealed: &[u8]) -> Option<KeyId> {
     sealed.first_chunk().copied()
 }
@@ -114,7 +117,7 @@ fn read(path: &Path) -> Result<[u8; KEY_BYTES], KeyError> {
     bytes.try_into().map_err(|bytes: Vec<u8>| KeyError::Length(bytes.len() as u64))
 }
 
-/// Makes a key file that has its whole content or is not there, and has it and its name on the disk.
+/// Creates a key file durably. It exists with its whole content, or not at all.
 fn create(path: &Path) -> Result<[u8; KEY_BYTES], KeyError> {
     let mut key = [0; KEY_BYTES];
     SystemRandom::new().fill(&mut key).map_err(|_| KeyError::Create(io::Error::other(SealError)))?;
@@ -130,7 +133,8 @@ fn write(path: &Path, key: &[u8]) -> io::Result<()> {
     };
     make_private_folder(folder)?;
     let next = path.with_extension("next");
-    // What a start that broke off has left: never in force, since a link gives the file its name.
+    // Remove the leftover of an interrupted start. That key was never used, because the final name is given
+    // by a link.
     match fs::remove_file(&next) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -143,7 +147,7 @@ fn write(path: &Path, key: &[u8]) -> io::Result<()> {
     fsync::sync_path(folder)
 }
 
-/// Makes a folder that only its owner gets into, unless it is there.
+/// Creates a directory that only its owner can enter, if it does not exist.
 pub(in crate::store) fn make_private_folder(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
@@ -157,7 +161,7 @@ pub(in crate::store) fn make_private_folder(path: &Path) -> io::Result<()> {
     }
 }
 
-/// The key file of a store that does not say where it is.
+/// Returns the default path of a store's key file.
 pub(in crate::store) fn default_path(root: &Path) -> PathBuf {
     root.join("key")
 }

@@ -1,6 +1,7 @@
-//! The index of the log: the segments on disk, and what came after them in memory.
+//! The index of the log: the segments on disk, and the tail of newer entries in memory.
 //!
-//! The committer adds to it and seals a segment when there is enough; readers ask it. Built by the scan at opening.
+//! The committer adds entries and seals a segment when the tail is full. Readers query it. The scan at
+//! opening rebuilds it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,26 +12,26 @@ use crate::store::rows::key::delivery_of;
 use crate::store::rows::origin::{Origin, OriginKind};
 use crate::store::rows::segment::{self, ENTRIES_FULL, EVENT_TERMS, ORIGINS_FULL, Position, Term};
 
-/// A segment on disk, as the directory knows it.
+/// The position and properties of a segment on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) struct Segment {
-    /// The first event or replay in it, which names it.
+    /// The id of the first event or replay in the segment, which is also the key of the segment.
     pub(in crate::store) first: u128,
-    /// The last one.
+    /// The id of the last event or replay in the segment.
     pub(in crate::store) last: u128,
-    /// Whether any of it is a replay.
+    /// Whether the segment contains a replay.
     pub(in crate::store) has_replays: bool,
 }
 
-/// What came after the last segment.
+/// The entries after the last segment.
 #[derive(Clone, Debug, Default)]
 pub(in crate::store) struct Tail {
     ids: Vec<u128>,
-    /// Whether the log still has it.
+    /// Whether the log still has each entry.
     alive: Vec<bool>,
-    /// For each kind of an event's terms that of every event.
+    /// For each kind of an event's terms, the terms of every event.
     terms: [Vec<Term>; EVENT_TERMS],
-    /// Subscriptions, and events that are replayed.
+    /// The terms of the deliveries: subscriptions, and replayed events.
     deliveries: Vec<(Term, Position)>,
     entries: usize,
     pub(in crate::store) has_replays: bool,
@@ -60,7 +61,7 @@ impl Tail {
         }
     }
 
-    /// Adds what the log has.
+    /// Adds an event or replay that the scan found in the log.
     pub(in crate::store) fn add_origin(&mut self, origin: &Origin, members: &[(EventId, SubscriptionId)]) {
         match &origin.kind {
             OriginKind::Replay(_) => self.add_replay(origin.id, members),
@@ -87,12 +88,13 @@ impl Tail {
         }
     }
 
-    /// Whether it is to become a segment.
+    /// Returns whether the tail has enough entries for a segment.
     pub(in crate::store) fn is_full(&self) -> bool {
         self.ids.len() >= ORIGINS_FULL || self.entries >= ENTRIES_FULL
     }
 
-    /// The events with all of these terms (0 for any) from `first` on and before `end`, oldest first.
+    /// Returns the events with all of these terms from `first` (inclusive) to `end` (exclusive), oldest
+    /// first. A term of 0 matches every event.
     pub(in crate::store) fn events(
         &self,
         wanted: [Term; EVENT_TERMS],
@@ -107,7 +109,7 @@ impl Tail {
         (from..to).filter(has).filter_map(|index| self.ids.get(index).copied()).collect()
     }
 
-    /// The deliveries with this term from `first` on and before `end`, oldest first.
+    /// Returns the deliveries with this term from `first` (inclusive) to `end` (exclusive), oldest first.
     pub(in crate::store) fn deliveries(&self, wanted: Term, (first, end): (u128, u128)) -> Vec<u128> {
         let hits = self.deliveries.iter().filter(|(term, _)| *term == wanted);
         let ids = hits.filter_map(|(_, position)| {
@@ -117,7 +119,7 @@ impl Tail {
         ids.filter(|id| (first..end).contains(id)).collect()
     }
 
-    /// The ids that the log still has, and all their terms in order.
+    /// Returns the ids that the log still has, and all of their terms in order.
     pub(in crate::store) fn sorted(&self) -> (Vec<u128>, Vec<(Term, Position)>) {
         let mut ids = Vec::with_capacity(self.ids.len());
         let mut numbers = Vec::with_capacity(self.ids.len());
@@ -147,27 +149,27 @@ impl Tail {
 #[derive(Debug, Default)]
 pub(in crate::store) struct IndexState {
     pub(in crate::store) tail: Tail,
-    /// Oldest first.
+    /// The segments, oldest first.
     pub(in crate::store) segments: Arc<Vec<Segment>>,
-    /// How many of its events and replays the log still has, for each segment.
+    /// The number of events and replays of each segment that the log still has.
     pub(in crate::store) live: BTreeMap<u128, usize>,
 }
 
 impl IndexState {
-    /// The segment in which an event or replay is, if it is in one.
+    /// Returns the segment that contains an event or replay.
     fn segment_of(&self, id: u128) -> Option<Segment> {
         let index = self.segments.partition_point(|segment| segment.first <= id).checked_sub(1)?;
         self.segments.get(index).copied().filter(|segment| id <= segment.last)
     }
 
-    /// Notes that one of the segments has a replay.
+    /// Records that the segment of this id contains a replay.
     pub(in crate::store) fn note_replay(&mut self, id: u128) {
         let Some(of) = self.segment_of(id).filter(|segment| !segment.has_replays) else { return };
         let all = Arc::make_mut(&mut self.segments).iter_mut();
         all.filter(|segment| segment.first == of.first).for_each(|segment| segment.has_replays = true);
     }
 
-    /// Counts an event or replay that the log has; false if it is in no segment.
+    /// Counts an event or replay of the log. Returns false if no segment contains it.
     pub(in crate::store) fn count(&mut self, id: u128) -> bool {
         let segment = self.segment_of(id);
         if let Some(segment) = segment {
@@ -176,7 +178,7 @@ impl IndexState {
         segment.is_some()
     }
 
-    /// Takes note that the log no longer has it.
+    /// Records that the log no longer has this event or replay.
     pub(in crate::store) fn forget(&mut self, id: u128) {
         if let Some(segment) = self.segment_of(id) {
             if let Some(live) = self.live.get_mut(&segment.first) {
@@ -189,14 +191,14 @@ impl IndexState {
         }
     }
 
-    /// The segments of which the log has nothing more.
+    /// Returns the segments of which the log has no entry any more.
     pub(in crate::store) fn dead(&self) -> Vec<u128> {
         let is_dead = |segment: &&Segment| self.live.get(&segment.first).is_none_or(|live| *live == 0);
         self.segments.iter().filter(is_dead).map(|segment| segment.first).collect()
     }
 }
 
-/// What committer and readers share of the index.
+/// The index, shared by the committer and the readers.
 #[derive(Debug, Default)]
 pub(in crate::store) struct Index(Mutex<IndexState>);
 
@@ -210,12 +212,12 @@ impl Index {
     }
 }
 
-/// The segments of a log, from their rows in order.
+/// Collects the segments of a log from their rows, in order.
 #[derive(Debug, Default)]
 pub(in crate::store) struct SegmentList(Vec<Segment>);
 
 impl SegmentList {
-    /// Takes the next row.
+    /// Adds the next row.
     pub(in crate::store) fn add(&mut self, row_key: &[u8], row: &[u8]) -> Result<(), StoreError> {
         let (first, ids) = segment::read_ids(row_key, row)?;
         let Some(last) = ids.last().copied() else { return Ok(()) };

@@ -1,6 +1,6 @@
-//! Which event types and projects the log has events of, and how many.
+//! The event types and projects of the events in the log, with counts.
 //!
-//! The committer keeps the counts, the scan at opening finds them again.
+//! The committer keeps the counts. The scan at opening rebuilds them.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -14,24 +14,24 @@ use crate::model::time::Timestamp;
 /// The most names that are counted, of each kind.
 const NAMES_MAX: usize = 100_000;
 
-/// A project as events name it.
+/// The company and project of an event.
 pub type SeenProject = (Option<CompanyId>, ProjectId);
 
-/// The events of a name that the log has.
+/// The count of the events with one name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seen {
-    /// How many.
+    /// The number of events in the log.
     pub events: u64,
-    /// When the last of them arrived.
+    /// The time at which the newest of them was accepted.
     pub last_at: Timestamp,
 }
 
-/// A part of the list of names, in their order.
+/// A page of names, ordered by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeenPage<K> {
-    /// The names with their events.
+    /// The names with their counts.
     pub items: Vec<(K, Seen)>,
-    /// False if there were more names than are counted, so that some are missing.
+    /// Whether all names are counted. False means that there were too many, so some are missing.
     pub is_complete: bool,
 }
 
@@ -86,20 +86,20 @@ fn project(content: &EventContent) -> SeenProject {
 }
 
 impl SeenState {
-    /// Counts an event that the log has.
+    /// Counts an event that was added to the log.
     pub(in crate::store) fn add(&mut self, id: EventId, content: &EventContent) {
         self.types.add(&content.event_type, id.time());
         self.projects.add(&project(content), id.time());
     }
 
-    /// Counts one that it no longer has.
+    /// Removes an event from the counts.
     pub(in crate::store) fn take(&mut self, content: &EventContent) {
         self.types.take(&content.event_type);
         self.projects.take(&project(content));
     }
 }
 
-/// What committer and readers share of the names.
+/// The counts, shared by the committer and the readers.
 #[derive(Debug, Default)]
 pub(in crate::store) struct SeenNames(Mutex<SeenState>);
 

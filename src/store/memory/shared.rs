@@ -1,6 +1,6 @@
-//! What the store knows in memory: counts of each subscription's deliveries, and which deliveries are fresh.
+//! Counts of each subscription's deliveries, and the fresh deliveries.
 //!
-//! The committer keeps it while it writes; readers ask it. Built by the scan at opening.
+//! The committer updates them while it writes. Readers query them. The scan at opening rebuilds them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,16 +13,16 @@ use crate::model::id::{DeliveryId, EventId, SubscriptionId};
 use crate::model::metrics::{Histogram, MEDIUM, histogram};
 use crate::model::time::Timestamp;
 
-/// Which of the ways to stand a delivery is in.
+/// The progress of a delivery, without its details.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ProgressKind {
-    /// The delivery has no result yet: it has no row of its own, or it waits in its lane.
+    /// The delivery has no result yet. It has no row of its own, or it waits in its lane.
     Waiting,
-    /// Taken by the receiver.
+    /// The receiver accepted the delivery.
     Succeeded,
-    /// Its attempts are used up.
+    /// All attempts of the delivery failed.
     Exhausted,
-    /// Given up on, by a person or because its subscription is gone.
+    /// A person cancelled the delivery, or its subscription was deleted.
     Cancelled,
 }
 
@@ -37,26 +37,26 @@ impl From<Progress> for ProgressKind {
     }
 }
 
-/// How many deliveries of a subscription the log has, by how they stand.
+/// The number of a subscription's deliveries in the log, by progress.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ProgressCounts {
-    /// The deliveries that have no result yet.
+    /// The deliveries without a result.
     pub waiting: u64,
-    /// Taken by the receiver.
+    /// The deliveries that the receiver accepted.
     pub succeeded: u64,
-    /// Out of attempts.
+    /// The deliveries whose attempts all failed.
     pub exhausted: u64,
-    /// Given up on, by a person or because the subscription was deleted.
+    /// The deliveries that were cancelled by a person or with their subscription.
     pub cancelled: u64,
 }
 
 impl ProgressCounts {
-    /// All of them.
+    /// Returns the sum of all counts.
     pub fn all(&self) -> u64 {
         self.waiting + self.succeeded + self.exhausted + self.cancelled
     }
 
-    /// Those that stand so.
+    /// Returns the count of one kind.
     pub fn of(&self, kind: ProgressKind) -> u64 {
         match kind {
             ProgressKind::Waiting => self.waiting,
@@ -86,23 +86,23 @@ impl ProgressCounts {
     }
 }
 
-/// A delivery that nothing has happened to since its event was appended or replayed: it has no row of its own.
+/// A delivery that is unchanged since its event was appended or replayed. It has no row of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RowlessDelivery {
-    /// The delivery.
+    /// The id of the delivery.
     pub id: DeliveryId,
-    /// Its event.
+    /// The event that is delivered.
     pub event: EventId,
-    /// Its subscription.
+    /// The subscription of the delivery.
     pub subscription: SubscriptionId,
 }
 
-/// What a subscription has waiting on disk.
+/// The number of a subscription's deliveries that wait on disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::store) struct LaneCounts {
-    /// Never tried, with a due row and no other.
+    /// Deliveries that were never tried. Each has a due row only.
     pub(in crate::store) untried: u64,
-    /// Tried, with a row of its own and a due row.
+    /// Deliveries that were tried. Each has a row of its own and a due row.
     pub(in crate::store) retrying: u64,
 }
 
@@ -110,16 +110,16 @@ pub(in crate::store) struct LaneCounts {
 pub(in crate::store) struct State {
     /// The last id that a flush has covered.
     pub(in crate::store) durable: u128,
-    /// Every subscription with a row, and when it was deleted if it was.
+    /// Every subscription with a row, and the time of its deletion if it was deleted.
     pub(in crate::store) subscriptions: HashMap<SubscriptionId, Option<Timestamp>>,
     pub(in crate::store) tallies: HashMap<SubscriptionId, ProgressCounts>,
-    /// The tallies of all subscriptions together.
+    /// The sums over all subscriptions.
     pub(in crate::store) total: ProgressCounts,
-    /// Those with something waiting on disk.
+    /// The subscriptions with deliveries that wait on disk.
     pub(in crate::store) lines: HashMap<SubscriptionId, LaneCounts>,
-    /// How many deliveries were tried and wait on disk, of all subscriptions.
+    /// The number of deliveries of all subscriptions that were tried and wait on disk.
     pub(in crate::store) retrying: u64,
-    /// Replayed deliveries that are not finished: their events must not be swept.
+    /// Unfinished replayed deliveries. Their events must not be swept.
     replaying: BTreeSet<(EventId, DeliveryId)>,
     fresh: BTreeMap<DeliveryId, RowlessDelivery>,
     rowless_of: BTreeSet<(SubscriptionId, DeliveryId)>,
@@ -138,7 +138,7 @@ impl State {
         self.total.add(kind);
     }
 
-    /// Counts a delivery no longer.
+    /// Removes a delivery from the counts.
     pub(in crate::store) fn take(&mut self, subscription: SubscriptionId, kind: ProgressKind) {
         self.tallies.entry(subscription).or_default().take(kind);
         self.total.take(kind);
@@ -166,7 +166,7 @@ impl State {
         }
     }
 
-    /// Takes note that a due row is going: readers see it until the transaction is written.
+    /// Records that a due row is about to be removed. Readers see it until the transaction is written.
     pub(in crate::store) fn remove_due_row_later(
         &mut self,
         subscription: SubscriptionId,
@@ -175,7 +175,7 @@ impl State {
         self.leaving_lines.push((subscription, was_tried));
     }
 
-    /// A transaction was written: readers find what was leaving where it is now.
+    /// Records that a transaction was written. Readers now find the changed deliveries in their new place.
     pub(in crate::store) fn written(&mut self) {
         self.leaving.clear();
         for (subscription, was_tried) in std::mem::take(&mut self.leaving_lines) {
@@ -214,7 +214,7 @@ impl State {
         Some(fresh)
     }
 
-    /// Those that are fresh no longer, while what they are instead is not written yet.
+    /// Returns the deliveries that stop being fresh with a transaction that is not written yet.
     pub(in crate::store) fn leaving(&self) -> &[RowlessDelivery] {
         &self.leaving
     }
@@ -223,12 +223,12 @@ impl State {
         self.fresh.values().copied()
     }
 
-    /// The oldest fresh delivery.
+    /// Returns the oldest fresh delivery.
     pub(in crate::store) fn floor(&self) -> Option<DeliveryId> {
         self.fresh.first_key_value().map(|(id, _)| *id)
     }
 
-    /// The fresh deliveries of a subscription, oldest first.
+    /// Returns the fresh deliveries of a subscription, oldest first.
     pub(in crate::store) fn rowless_of(
         &self,
         subscription: SubscriptionId,
@@ -242,17 +242,17 @@ impl State {
         self.fresh.range(..end).rev().map(|(_, fresh)| *fresh)
     }
 
-    /// A replayed delivery waits.
+    /// Records that a replayed delivery waits.
     pub(in crate::store) fn begin_replay(&mut self, event: EventId, delivery: DeliveryId) {
         self.replaying.insert((event, delivery));
     }
 
-    /// A delivery waits no longer; answers whether it was a replayed one.
+    /// Records that a delivery no longer waits. Returns whether it was a replayed delivery.
     pub(in crate::store) fn end_replay(&mut self, event: EventId, delivery: DeliveryId) -> bool {
         self.replaying.remove(&(event, delivery))
     }
 
-    /// The replayed deliveries of an event that are not finished.
+    /// Returns the unfinished replayed deliveries of an event.
     pub(in crate::store) fn replaying(&self, event: EventId) -> impl Iterator<Item = DeliveryId> {
         let (first, last) = (DeliveryId::from_bits(0), DeliveryId::from_bits(u128::MAX));
         self.replaying.range((event, first)..=(event, last)).map(|(_, id)| *id)
@@ -266,7 +266,7 @@ pub(in crate::store) enum WasTried {
     No,
 }
 
-/// What committer and readers share.
+/// The state that the committer and the readers share.
 #[derive(Debug)]
 pub(in crate::store) struct SharedState {
     state: Mutex<State>,
@@ -315,13 +315,13 @@ impl SharedState {
     }
 }
 
-/// What the committer has done since the store was opened.
+/// The work of the committer since the store was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CommitCounts {
-    /// Transactions.
+    /// The number of transactions.
     pub commits: u64,
-    /// Flushes, each of which made some transactions durable.
+    /// The number of flushes. Each makes one or more transactions durable.
     pub flushes: u64,
-    /// Events appended, without duplicates.
+    /// The number of appended events, without duplicates.
     pub events: u64,
 }

@@ -1,9 +1,10 @@
-//! From format 1 to format 2, at opening: in short transactions, each of which leaves a log that the next start
-//! goes on with.
+//! Migrates a log from format 1 to format 2 at opening. Each transaction is short and leaves a log that the
+//! next start can continue with.
 //!
-//! Format 1 had every delivery in one tree, left what a deleted subscription had not finished where it was, and had
-//! no index. So each delivery's row moves to the tree of its state, what was left over gets a row that says
-//! cancelled, and the segments are written. Only then does the log say that it has format 2.
+//! Format 1 kept every delivery in one tree, left the unfinished deliveries of a deleted subscription in
+//! place, and had no index. The migration moves the row of each delivery to the tree of its state, writes a
+//! cancelled row for each delivery left over, and writes the segments. The last transaction sets the format
+//! to 2.
 
 use crate::model::delivery::{Delivery, Progress};
 use crate::model::id::{DeliveryId, SubscriptionId};
@@ -17,12 +18,12 @@ use crate::store::rows::segment;
 use crate::store::rows::tables::corrupt;
 use crate::store::rows::write_batch::WriteBatch;
 
-/// The most rows in one transaction, unless one record has more.
+/// The most rows of one transaction, unless one record has more.
 const ROWS_MAX: usize = if cfg!(test) { 10 } else { 100 };
-/// After so many transactions, a word on how far it is.
+/// The number of transactions between two reports of progress.
 const PROGRESS_EVERY: u64 = 5_000;
 
-/// The work, and how far it is.
+/// A migration in progress.
 pub(in crate::store) struct Migration<'a> {
     reader: &'a Reader,
     meta: Meta,
@@ -46,7 +47,7 @@ impl<'a> Migration<'a> {
         }
     }
 
-    /// Does what is left of it, and returns the meta row of the log as it then is.
+    /// Does the remaining work and returns the new meta row of the log.
     pub(in crate::store) fn run(mut self) -> Result<Meta, StoreError> {
         self.move_deliveries()?;
         self.cancel_left_over()?;
@@ -72,7 +73,7 @@ impl<'a> Migration<'a> {
         if self.batch.len() >= ROWS_MAX { self.write() } else { Ok(()) }
     }
 
-    /// Moves every delivery's row to the tree of its state.
+    /// Moves the row of every delivery to the tree of its state.
     fn move_deliveries(&mut self) -> Result<(), StoreError> {
         let tables = &self.reader.tables;
         for row in tables.tree(Table::Deliveries).iter() {
@@ -96,7 +97,8 @@ impl<'a> Migration<'a> {
         self.write()
     }
 
-    /// Whether a waiting delivery has a due row: where its own row says, or where a release put it.
+    /// Returns whether a waiting delivery has a due row: at the time in its own row, or where a release put
+    /// it.
     fn is_in_lane(&self, delivery: &Delivery) -> Result<bool, StoreError> {
         let Progress::Waiting { due } = delivery.progress else { return Ok(false) };
         for at in [due, delivery.id.time()] {
@@ -108,7 +110,7 @@ impl<'a> Migration<'a> {
         Ok(false)
     }
 
-    /// Gives what deleted subscriptions left over, of which nothing was written down, a row that says cancelled.
+    /// Writes a cancelled row for each delivery of a deleted subscription that has no row.
     fn cancel_left_over(&mut self) -> Result<(), StoreError> {
         let floor = u128::from_be_bytes(self.meta.fresh_floor);
         for row in self.reader.tables.tree(Table::Events).iter() {
@@ -137,7 +139,7 @@ impl<'a> Migration<'a> {
     }
 
     fn has_row(&self, id: DeliveryId) -> Result<bool, StoreError> {
-        // Most have succeeded.
+        // The trees are ordered by how likely they hold the delivery: most deliveries have succeeded.
         for table in [Table::Succeeded, Table::Cancelled, Table::Exhausted, Table::Retrying] {
             if self.reader.tables.tree(table).contains_key(key::chunk(id.bits(), 0))? {
                 return Ok(true);
@@ -146,7 +148,8 @@ impl<'a> Migration<'a> {
         Ok(false)
     }
 
-    /// Writes the index, a segment in each transaction; the rest stays for the tail.
+    /// Writes the index, one segment in each transaction. The events after the last segment remain for the
+    /// tail in memory.
     fn write_segments(&mut self) -> Result<(), StoreError> {
         let tables = &self.reader.tables;
         let mut segments_found = SegmentList::default();

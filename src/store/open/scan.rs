@@ -1,4 +1,4 @@
-//! The scan at opening: counts and hashes every row, and finds again what is kept in memory.
+//! Scans the log at opening: counts and hashes every row, and rebuilds the state that is kept in memory.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,31 +17,31 @@ use crate::store::rows::origin::{Origin, OriginKind};
 use crate::store::rows::record::{self, Meta};
 use crate::store::rows::tables::{Tables, corrupt, hash};
 
-/// After so many rows of a tree, a word on how far it is.
+/// The number of rows of a tree between two reports of progress.
 const PROGRESS_ROWS: u64 = 500_000;
 
-/// What the log holds.
+/// The result of a scan.
 #[derive(Debug, Default)]
 pub(in crate::store) struct Scan {
     pub(in crate::store) counts: [(u64, u64); TABLES],
     pub(in crate::store) subscriptions: Vec<(Subscription, HealthState)>,
-    /// Those whose secrets an earlier version stored as they are.
+    /// The subscriptions whose secrets an earlier version stored in clear.
     pub(in crate::store) plain: Vec<Subscription>,
     pub(in crate::store) state: State,
     pub(in crate::store) index: IndexState,
     pub(in crate::store) seen: SeenState,
     pub(in crate::store) lanes: Vec<(SubscriptionId, u64)>,
-    /// The buckets of senders' ids, and of idempotency keys.
+    /// The buckets of senders' ids and of idempotency keys, in this order.
     pub(in crate::store) buckets: [BTreeSet<u32>; 2],
-    /// Deliveries at or after the fresh floor that have a row of some kind.
+    /// The deliveries at or after the fresh floor that have a row.
     placed: Vec<u128>,
     floor: u128,
-    /// Of all rows, keys included.
+    /// The size of all rows with their keys, in bytes.
     bytes: u64,
     segments_found: SegmentList,
 }
 
-/// Counts and hashes every row, and nothing else.
+/// Counts and hashes every row, without decoding it.
 pub(in crate::store) fn count(
     tables: &Tables,
     progress: &mut dyn FnMut(&str),
@@ -53,7 +53,7 @@ pub(in crate::store) fn count(
     Ok(scan.counts)
 }
 
-/// Reads all of it. Differences from `meta` are left to the caller.
+/// Reads the whole log. The caller compares the result with `meta`.
 pub(in crate::store) fn scan(
     reader: &Reader,
     meta: &Meta,
@@ -94,7 +94,7 @@ pub(in crate::store) fn scan(
 }
 
 impl Scan {
-    /// Counts every row of a tree and shows it to `visit`.
+    /// Counts every row of a tree and passes it to `visit`.
     #[expect(clippy::indexing_slicing, reason = "there is one count for each value of the enumeration")]
     fn each(
         &mut self,
@@ -152,7 +152,7 @@ impl Scan {
         })
     }
 
-    /// Notes that a delivery is not fresh.
+    /// Records that a delivery has a row and is therefore not fresh.
     fn place(&mut self, bits: u128) {
         if bits >= self.floor {
             self.placed.push(bits);
@@ -171,7 +171,7 @@ impl Scan {
         }
         self.place(id);
         if let Progress::Waiting { .. } = progress {
-            // It was counted by its due row.
+            // The due row of this delivery was counted already.
             let line: &mut LaneCounts = self.state.lines.entry(subscription).or_default();
             line.untried = line
                 .untried
@@ -185,7 +185,7 @@ impl Scan {
         Ok(())
     }
 
-    /// Finds the fresh deliveries of an event or replay, and what a replay keeps in the log.
+    /// Finds the fresh deliveries of an event or replay, and the events that a replay keeps in the log.
     fn add_origin(&mut self, reader: &Reader, row_key: &[u8], row: &RowBytes) -> Result<(), StoreError> {
         let (bits, number) = key::read_chunk(Table::Events, row_key)?;
         if number > 0 {
@@ -223,7 +223,7 @@ impl Scan {
         Ok(())
     }
 
-    /// The deliveries of a replay that wait in their lanes.
+    /// Returns the deliveries of a replay that wait in their lanes.
     fn waiting_of(
         &self,
         reader: &Reader,
@@ -242,7 +242,7 @@ impl Scan {
             waiting.insert(DeliveryId::from_bits(key::read_chunk(Table::Retrying, &row?)?.0));
         }
         for subscription in of {
-            // Made in the same millisecond, all that were never tried lie side by side.
+            // Deliveries of the same millisecond that were never tried are adjacent.
             let untried =
                 key::due(subscription, first.time(), first)..key::due(subscription, last.time(), last);
             for row in reader.tables.tree(Table::Due).range(untried).keys() {

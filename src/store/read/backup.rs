@@ -1,8 +1,9 @@
-//! A backup of the log while it is written: every row, and every change that was made meanwhile.
+//! Writes a backup of a log that is in use: every row, and every change that was made during the backup.
 //!
-//! The rows are read tree by tree, each as it is at that moment, while the committer hands in a copy of every
-//! transaction ([`ChangeCapture`]). Rows first and then those changes, in order, give exactly the log as it was at the end. So
-//! nothing waits for a backup, and no copy of the log is kept anywhere. `docs/FORMAT.md` has the form.
+//! The rows are read tree by tree, each as it is at that moment. Meanwhile the committer passes on a copy of
+//! every transaction ([`ChangeCapture`]). The rows followed by these changes, in order, give the log as it
+//! was at the end of the backup. So nothing waits for a backup, and the log is not copied anywhere else.
+//! `docs/FORMAT.md` describes the file.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,26 +21,26 @@ use crate::store::rows::record::{FORMAT, Meta};
 use crate::store::rows::tables::sealed_by;
 use crate::store::rows::write_batch::WriteBatch;
 
-/// What a backup begins with.
+/// The first bytes of a backup file.
 pub(in crate::store) const MAGIC: &[u8; 16] = b"postrider backup";
-/// The form of the file.
+/// The version of the backup file's layout.
 pub(in crate::store) const VERSION: u8 = 1;
 
-/// Frames: a kind (u8), a length (u32) and as many bytes.
+/// The kinds of frames. A frame is its kind (u8), its length (u32) and that many bytes.
 pub(in crate::store) const HEADER: u8 = 1;
 pub(in crate::store) const ROW: u8 = 2;
 pub(in crate::store) const PUT: u8 = 3;
 pub(in crate::store) const REMOVE: u8 = 4;
 pub(in crate::store) const META: u8 = 5;
-/// The SHA-256 of everything before it.
+/// The SHA-256 digest of everything before this frame.
 pub(in crate::store) const DIGEST: u8 = 6;
 
-/// About how much one piece of a backup has.
+/// The approximate size of one piece of a backup.
 const PIECE_BYTES: usize = 256 * 1024;
-/// How many changes may wait for a backup that is fetched slowly.
+/// The most bytes of changes that wait for a reader. A slower reader ends the backup.
 const CAPTURE_BYTES_MAX: usize = 64 << 20;
 
-/// Gathers what is committed while a backup is taken.
+/// Collects the transactions that are committed while a backup is taken.
 #[derive(Debug, Default)]
 pub(in crate::store) struct ChangeCapture {
     waiting: Mutex<Waiting>,
@@ -69,7 +70,7 @@ impl ChangeCapture {
 }
 
 impl ChangeSubscriber for ChangeCapture {
-    /// Copies the changes. Never waits: more changes than may wait end the backup.
+    /// Copies the changes without waiting. If too many bytes wait already, the backup ends.
     fn applied(&self, batch: &WriteBatch, _: &Meta) {
         let mut waiting = self.lock();
         if waiting.overrun {
@@ -90,13 +91,13 @@ impl ChangeSubscriber for ChangeCapture {
     }
 }
 
-/// Why a backup came to no end.
+/// A reason why a backup is not completed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum BackupError {
-    /// Another one is being taken.
+    /// Another backup is in progress.
     #[error("take a backup: another one is under way")]
     Busy,
-    /// It is fetched too slowly.
+    /// The backup is read too slowly.
     #[error("take a backup: events come in faster than it is fetched; try again when there is less to do")]
     Overrun,
     /// The log cannot be read or written.
@@ -104,12 +105,12 @@ pub enum BackupError {
     Store(#[from] StoreError),
 }
 
-/// A backup that is being taken.
+/// A backup in progress.
 pub struct Backup {
     reader: Reader,
     pub(in crate::store) capture: Arc<ChangeCapture>,
     digest: Context,
-    /// The tree that is being read, and the last key that was.
+    /// The tree that is being read, and the last key that was read.
     table: usize,
     after: Option<RowBytes>,
     has_begun: bool,
@@ -117,16 +118,17 @@ pub struct Backup {
 }
 
 impl Backup {
-    /// One of this log. It gets its rows once the committer has been told of it (`WriteSlot::begin_backup`).
+    /// Creates a backup of this log. Its rows can be read after the committer has begun the capture
+    /// (`WriteSlot::begin_backup`).
     pub fn new(reader: Reader, now: Timestamp) -> Self {
         let capture = Arc::new(ChangeCapture::default());
         Self { reader, capture, digest: Context::new(&SHA256), table: 0, after: None, has_begun: false, now }
     }
 
-    /// The next piece of the rows; none once all are read. Blocks for some milliseconds.
+    /// Reads the next piece of the rows, or `None` when all have been read. Blocks for some milliseconds.
     ///
     /// # Errors
-    /// [`BackupError::Overrun`], or the log cannot be read.
+    /// [`BackupError::Overrun`], or an error of the log.
     pub fn next_rows(&mut self) -> Result<Option<Vec<u8>>, BackupError> {
         let mut piece = Vec::with_capacity(PIECE_BYTES + 8192);
         if !self.has_begun {
@@ -155,7 +157,7 @@ impl Backup {
         Ok(())
     }
 
-    /// Adds the changes of late.
+    /// Appends the changes that have arrived since the last piece.
     fn drain(&self, piece: &mut Vec<u8>) -> Result<(), BackupError> {
         while let Some(changes) = self.capture.take()? {
             piece.extend_from_slice(&changes);
@@ -163,7 +165,7 @@ impl Backup {
         Ok(())
     }
 
-    /// Adds rows of a tree, from where the last piece ended.
+    /// Appends rows of a tree, from the end of the last piece.
     fn read(&mut self, table: Table, piece: &mut Vec<u8>) -> Result<(), StoreError> {
         use std::ops::Bound::{Excluded, Unbounded};
         let from = self.after.take().map_or(Unbounded, Excluded);
@@ -179,7 +181,7 @@ impl Backup {
         Ok(())
     }
 
-    /// The last piece, once the committer has handed in the meta row of the end.
+    /// Returns the last piece. `meta` is the meta row at the end, which the committer passes on.
     ///
     /// # Errors
     /// [`BackupError::Overrun`].
@@ -194,7 +196,7 @@ impl Backup {
 }
 
 fn key_length(key: &[u8]) -> [u8; 1] {
-    // The longest key has 40 bytes.
+    // The longest key has 40 bytes, so its length fits.
     [u8::try_from(key.len()).unwrap_or(u8::MAX)]
 }
 

@@ -1,8 +1,9 @@
-//! Lists of events and deliveries, newest first, a page at a time.
+//! Lists of events and deliveries, newest first, in pages.
 //!
-//! Which key serves which filter is told in `docs/FORMAT.md`. A page looks at a bounded number of rows, so that its
-//! time is bounded too: it may then be short, even empty, with more to follow. A cursor is the id that was reached.
-//! What is there throughout is shown exactly once, whatever comes and goes meanwhile.
+//! `docs/FORMAT.md` tells which key serves which filter. A page examines a bounded number of rows, so its
+//! time is bounded. It may therefore be short or empty although more items follow. A cursor is the last id
+//! that was examined. An item that exists during the whole listing appears exactly once, whatever is added or
+//! removed meanwhile.
 
 mod bounds;
 mod deliveries;
@@ -21,29 +22,29 @@ use crate::store::rows::origin::{Origin, OriginKind};
 use crate::store::rows::record::EventHead;
 use crate::store::rows::segment::{self, EVENT_TERMS, Term};
 
-/// Which events to list; a member that is none lets every event through.
+/// The filter of a list of events. A member that is `None` matches every event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EventQuery {
-    /// Those of this type.
+    /// Matches events of this type.
     pub event_type: Option<EventType>,
-    /// Those of this project.
+    /// Matches events of this project.
     pub project: Option<ProjectId>,
-    /// Those of this company.
+    /// Matches events of this company.
     pub company: Option<CompanyId>,
-    /// Those with this id of the sender's.
+    /// Matches events with this id of the sender.
     pub sender_id: Option<SenderId>,
-    /// Those that arrived then or later.
+    /// Matches events accepted at this time or later.
     pub since: Option<Timestamp>,
-    /// Those that arrived before.
+    /// Matches events accepted before this time.
     pub until: Option<Timestamp>,
-    /// Those before this one: the `next` of the page before.
+    /// Matches events before this one. It is the `next` of the previous page.
     pub before: Option<EventId>,
     /// The most items on the page.
     pub limit: usize,
 }
 
 impl EventQuery {
-    /// The terms that an event must have, 0 for any.
+    /// Returns the terms that an event must have. A term of 0 matches every event.
     fn terms(&self) -> [Term; EVENT_TERMS] {
         [
             self.event_type.as_ref().map_or(0, |name| segment::of_type(name.as_str())),
@@ -62,40 +63,40 @@ impl EventQuery {
     }
 }
 
-/// Which deliveries to list; a member that is none, or empty, lets every delivery through.
+/// The filter of a list of deliveries. A member that is `None` or empty matches every delivery.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeliveryQuery {
-    /// Those of this subscription.
+    /// Matches deliveries of this subscription.
     pub subscription: Option<SubscriptionId>,
-    /// Those of this event, replayed ones included.
+    /// Matches deliveries of this event, including its replays.
     pub event: Option<EventId>,
-    /// Those that stand so.
+    /// Matches deliveries with one of these kinds of progress.
     pub progress: Vec<ProgressKind>,
-    /// Of those that wait, only these subscriptions'.
+    /// Restricts the waiting deliveries to those of these subscriptions.
     pub waiting_of: Option<Vec<SubscriptionId>>,
-    /// These besides, if they wait, whosesoever they are.
+    /// Adds these deliveries if they wait, whatever their subscription.
     pub waiting_also: Vec<DeliveryId>,
-    /// Those made then or later.
+    /// Matches deliveries created at this time or later.
     pub since: Option<Timestamp>,
-    /// Those made before.
+    /// Matches deliveries created before this time.
     pub until: Option<Timestamp>,
-    /// Those before this one: the `next` of the page before.
+    /// Matches deliveries before this one. It is the `next` of the previous page.
     pub before: Option<DeliveryId>,
     /// The most items on the page.
     pub limit: usize,
 }
 
-/// A part of a list.
+/// One page of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page<T, I> {
-    /// The items, newest first. There may be fewer than asked for, even none, though more follow.
+    /// The items, newest first. There may be fewer than the limit, or none, although more follow.
     pub items: Vec<T>,
-    /// Where the next page begins (its `before`); none at the end.
+    /// The start of the next page (its `before`), or `None` at the end of the list.
     pub next: Option<I>,
 }
 
 impl Reader {
-    /// The events asked for, newest first, without their data.
+    /// Returns a page of events, newest first, without their data.
     pub fn events(&self, query: &EventQuery) -> Result<Page<EventHead, EventId>, StoreError> {
         let span = Span::new(query.since, query.until, query.before.map(EventId::bits));
         let terms = query.terms();
@@ -132,7 +133,7 @@ impl Reader {
         Ok(Page { items, next: (reached > span.first).then(|| EventId::from_bits(reached)) })
     }
 
-    /// Events and replays with ids in the span, newest first.
+    /// Iterates over the events and replays with ids in the span, newest first.
     fn origins(&self, span: Span) -> impl Iterator<Item = Result<Origin, StoreError>> {
         let mut end = span.end;
         std::iter::from_fn(move || {

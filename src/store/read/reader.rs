@@ -1,8 +1,8 @@
-//! Reading the log while it is written.
+//! Reads the log while the committer writes it.
 //!
-//! A single look-up takes microseconds and may be made on an async task; lists and whole bodies of large events
-//! may take milliseconds: use `spawn_blocking` for them. A list is not a snapshot: each row is as it was when it
-//! was passed. What a reader sees may be a moment ahead of what is durable.
+//! A single look-up takes microseconds and may run on an async task. Lists, and the bodies of large events,
+//! may take milliseconds: run them with `spawn_blocking`. A list is not a snapshot: each row is read at a
+//! slightly different time. A reader may see changes that are not durable yet.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -27,16 +27,17 @@ use crate::store::rows::origin::{Origin, OriginKind, bad_event, head, index_of};
 use crate::store::rows::record::{self, EventHead};
 use crate::store::rows::tables::{Tables, corrupt};
 
-/// How many rows of a lane are looked at for the oldest delivery in it.
+/// The most rows of a lane that are examined for its oldest delivery.
 const OLDEST_SCAN_MAX: usize = 1024;
 
-/// Reads the log. Cheap to clone; does not keep the committer running, but keeps the files open.
+/// A handle that reads the log. Cloning is cheap. It keeps the files open but does not keep the committer
+/// running.
 #[derive(Clone, Debug)]
 pub struct Reader {
     pub(in crate::store) tables: Tables,
     pub(in crate::store) shared: Arc<SharedState>,
     pub(in crate::store) cipher: SecretCipher,
-    /// Holds the lock for as long as somebody can read or write.
+    /// Holds the lock of the directory until the last reader and writer are gone.
     pub(in crate::store) files: Arc<Files>,
 }
 
@@ -47,17 +48,17 @@ impl Reader {
 
     /// Returns a function that flushes the log, and keeps the store locked while it exists.
     pub(in crate::store) fn flusher(&self) -> Arc<dyn Fn() + Send + Sync> {
-        // A method of the whole reader: the closure must own the directory's lock, not the tables alone.
+        // The closure must own the lock of the directory too, so it captures the whole reader.
         let reader = self.clone();
         Arc::new(move || drop(reader.flush()))
     }
 
-    /// How many bytes the rows of the log have, keys included: less than what its files take.
+    /// Returns the size of all rows with their keys, in bytes. The files take more.
     pub fn bytes(&self) -> u64 {
         self.tables.bytes()
     }
 
-    /// How many bytes the disk with the log has left for this user.
+    /// Returns how many bytes of the log's disk are free for this user.
     pub fn disk_free(&self) -> Result<u64, StoreError> {
         let path = &self.files.root;
         let stat = rustix::fs::statvfs(path)
@@ -65,12 +66,13 @@ impl Reader {
         Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
     }
 
-    /// The event, data included.
+    /// Returns an event with its data.
     pub fn event(&self, id: EventId) -> Result<Option<Event>, StoreError> {
         Ok(self.event_with_targets(id)?.map(|(event, _)| event))
     }
 
-    /// An event and the subscriptions that it went to; the delivery of the n-th has the id `n + 1` after its.
+    /// Returns an event and the subscriptions that it was delivered to. The n-th delivery (from 0) has the
+    /// event's id plus `n + 1`.
     pub(in crate::store) fn event_with_targets(
         &self,
         id: EventId,
@@ -81,18 +83,18 @@ impl Reader {
         Ok(Some((Event { id, content }, targets)))
     }
 
-    /// The first chunk of an event; none of a replay.
+    /// Returns the first chunk of an event, or `None` if the id belongs to a replay.
     fn event_row(&self, id: EventId) -> Result<Option<RowBytes>, StoreError> {
         let first = self.tables.tree(Table::Events).get(key::chunk(id.bits(), 0))?;
         Ok(first.filter(|first| !record::is_replay(first)))
     }
 
-    /// The event without its data: reads one row.
+    /// Returns an event without its data. Reads one row.
     pub fn event_head(&self, id: EventId) -> Result<Option<EventHead>, StoreError> {
         self.event_row(id)?.map(|first| head(id, &first)).transpose()
     }
 
-    /// The events from `first` on that were accepted before `until`, oldest first, with their data.
+    /// Returns the events from `first` on that were accepted before `until`, oldest first, with their data.
     pub fn events_from(
         &self,
         first: EventId,
@@ -118,7 +120,7 @@ impl Reader {
         Ok(events)
     }
 
-    /// The delivery with all its attempts.
+    /// Returns a delivery with all of its attempts.
     pub fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, StoreError> {
         if let Some(delivery) = self.delivery_row(id)? {
             return Ok(Some(delivery));
@@ -132,12 +134,12 @@ impl Reader {
         members.get(index).map(known).transpose()
     }
 
-    /// An event as what its deliveries began with.
+    /// Returns an event as the origin of its deliveries.
     pub(in crate::store) fn origin_at(&self, event: EventId) -> Result<Option<Origin>, StoreError> {
         self.event_row(event)?.map(|first| Origin::read(event.bits(), first)).transpose()
     }
 
-    /// Whether the event is on its way to the subscription and not there yet: as it was submitted, or replayed.
+    /// Returns whether a delivery of the event to the subscription is unfinished, counting replays.
     pub fn is_under_way(&self, event: EventId, subscription: SubscriptionId) -> Result<bool, StoreError> {
         let replayed: Vec<DeliveryId> = self.shared.state().replaying(event).collect();
         for id in replayed {
@@ -157,14 +159,14 @@ impl Reader {
         Ok(false)
     }
 
-    /// A delivery that its origin lists.
+    /// Returns a delivery that its origin lists.
     pub(in crate::store) fn known(
         &self,
         id: DeliveryId,
         event: EventId,
         subscription: SubscriptionId,
     ) -> Result<Delivery, StoreError> {
-        // A second look finds one that was reopened between two trees.
+        // The second look finds a delivery that was reopened between the reads of two trees.
         for _ in 0..2 {
             if let Some(delivery) = self.delivery_row(id)? {
                 return Ok(delivery);
@@ -177,7 +179,7 @@ impl Reader {
         self.delivery_in(&Table::STATES, id)
     }
 
-    /// The delivery, if one of these trees has it.
+    /// Returns the delivery if one of these trees has it.
     pub(in crate::store) fn delivery_in(
         &self,
         tables: &[Table],
@@ -191,7 +193,7 @@ impl Reader {
         Ok(None)
     }
 
-    /// The delivery whose record starts with this chunk; none if it has just left that tree.
+    /// Reads the delivery whose record begins with this chunk. Returns `None` if it has just left that tree.
     pub(in crate::store) fn read_delivery(
         &self,
         table: Table,
@@ -200,7 +202,7 @@ impl Reader {
     ) -> Result<Option<Delivery>, StoreError> {
         let record = match self.tables.assemble(table, id.bits(), first) {
             Ok(record) => record,
-            // Its later chunks have moved on since the first was read.
+            // The later chunks have moved to another tree since the first was read.
             Err(_) if !self.tables.tree(table).contains_key(key::chunk(id.bits(), 0))? => {
                 return self.delivery_row(id);
             }
@@ -212,7 +214,8 @@ impl Reader {
         Ok(Some(delivery))
     }
 
-    /// A release moves the due row alone: what the delivery's own row says of it is then out of date.
+    /// Takes the due time from the due row. A release changes the due row only, so the delivery's own row may
+    /// be out of date.
     fn show_release(&self, delivery: &mut Delivery) -> Result<(), StoreError> {
         let made = delivery.id.time();
         if let Progress::Waiting { due } = &mut delivery.progress
@@ -228,7 +231,7 @@ impl Reader {
         Ok(())
     }
 
-    /// The newest event or replay whose id is not greater than these bits.
+    /// Returns the newest event or replay whose id is at most `bits`.
     pub(in crate::store) fn origin_at_or_before(&self, bits: u128) -> Result<Option<Origin>, StoreError> {
         let tree = self.tables.tree(Table::Events);
         let mut end = bits;
@@ -246,7 +249,7 @@ impl Reader {
         }
     }
 
-    /// The events and subscriptions of the deliveries that an origin began, in order.
+    /// Returns the event and subscription of each delivery that an origin began, in order.
     pub(in crate::store) fn members(
         &self,
         origin: &Origin,
@@ -263,7 +266,7 @@ impl Reader {
         }
     }
 
-    /// The targets of an event, from its first chunk where that has them all.
+    /// Reads the targets of an event, from its first chunk if that has all of them.
     fn targets(&self, head: &EventHead, first: RowBytes) -> Result<Vec<SubscriptionId>, StoreError> {
         let problem = |p| bad_event(head.id, p);
         let (_, rest) = record::read_event_head(head.id, &first).map_err(problem)?;
@@ -275,12 +278,12 @@ impl Reader {
         Ok(record::read_targets(head, rest).map_err(problem)?.0)
     }
 
-    /// A replay job.
+    /// Returns a replay job.
     pub fn job(&self, id: ReplayId) -> Result<Option<ReplayJob>, StoreError> {
         self.tables.tree(Table::Jobs).get(id.to_bytes())?.map(|row| read_job(id, &row)).transpose()
     }
 
-    /// The replay jobs that the log still has, newest first, before one of them and at most `limit`.
+    /// Returns at most `limit` replay jobs of the log before one of them, newest first.
     pub fn jobs(&self, before: Option<ReplayId>, limit: usize) -> Result<Vec<ReplayJob>, StoreError> {
         let end = before.map_or([u8::MAX; 16], ReplayId::to_bytes);
         let rows = self.tables.tree(Table::Jobs).range(..end).rev().take(limit);
@@ -291,10 +294,10 @@ impl Reader {
         rows.map(read).collect()
     }
 
-    /// The next rows of a lane, earliest due first, after a place in it.
+    /// Returns the next rows of a lane after a position, earliest due first.
     ///
-    /// A delivery that is not durable yet is passed over, so that none goes out that a crash could undo; its lane
-    /// hears of it once it is.
+    /// Deliveries that are not durable yet are left out, so that no request is sent that a crash could undo.
+    /// Their lane is notified when they are durable.
     pub fn due_page(
         &self,
         subscription: SubscriptionId,
@@ -306,7 +309,7 @@ impl Reader {
             Some((at, id)) => Bound::Excluded(key::due(subscription, at, id)),
             None => Bound::Included(first),
         };
-        // Asked before the rows are: what becomes durable meanwhile is passed over this once.
+        // Read before the rows: a delivery that becomes durable meanwhile is left out this time.
         let durable = self.shared.state().durable;
         let rows = self.tables.tree(Table::Due).range((from, Bound::Included(last))).keys();
         let read = |row: Result<RowBytes, StoreError>| key::read_due(&row?).map(|(_, at, id)| (at, id));
@@ -316,40 +319,41 @@ impl Reader {
         rows.map(read).filter(is_durable).take(limit).collect()
     }
 
-    /// How many deliveries of the subscription wait: fresh ones and those in its lane.
+    /// Returns how many deliveries of the subscription wait, fresh ones included.
     pub fn waiting(&self, subscription: SubscriptionId) -> u64 {
         self.tally(subscription).waiting
     }
 
-    /// The subscriptions with deliveries that wait.
+    /// Returns the subscriptions with waiting deliveries.
     pub fn waiting_subscriptions(&self) -> Vec<SubscriptionId> {
         let state = self.shared.state();
         state.tallies.iter().filter(|(_, tally)| tally.waiting > 0).map(|(id, _)| *id).collect()
     }
 
-    /// The counts of all subscriptions together.
+    /// Returns the sums over all subscriptions.
     pub fn total(&self) -> ProgressCounts {
         self.shared.state().total
     }
 
-    /// The subscription's counts over the log as far as it is kept.
+    /// Returns the subscription's counts, over the deliveries that the log still has.
     pub fn tally(&self, subscription: SubscriptionId) -> ProgressCounts {
         self.shared.state().tallies.get(&subscription).copied().unwrap_or_default()
     }
 
-    /// The counts of every subscription that has deliveries in the log.
+    /// Returns the counts of every subscription with deliveries in the log.
     pub fn tallies(&self) -> BTreeMap<SubscriptionId, ProgressCounts> {
         self.shared.state().tallies.iter().map(|(id, tally)| (*id, *tally)).collect()
     }
 
-    /// When the oldest waiting delivery of the subscription was made.
+    /// Returns when the oldest waiting delivery of the subscription was created.
     ///
-    /// Exact while no more than 1,024 wait in its lane; beyond that, the oldest of the 1,024 that are due first.
+    /// The result is exact if at most 1,024 deliveries wait in the lane. Otherwise it is the oldest of the
+    /// 1,024 that are due first.
     pub fn oldest_waiting(&self, subscription: SubscriptionId) -> Result<Option<Timestamp>, StoreError> {
         self.oldest_waiting_within(subscription, OLDEST_SCAN_MAX)
     }
 
-    /// The same, looking at no more than `rows_max` rows of its lane.
+    /// Returns the same as [`oldest_waiting`](Self::oldest_waiting), but examines at most `rows_max` rows.
     pub fn oldest_waiting_within(
         &self,
         subscription: SubscriptionId,
@@ -360,7 +364,7 @@ impl Reader {
         Ok(page.into_iter().map(|(_, id)| id).chain(fresh).min().map(DeliveryId::time))
     }
 
-    /// The subscription as it is stored, deleted or not.
+    /// Returns a stored subscription, even if it was deleted.
     pub fn subscription(&self, id: SubscriptionId) -> Result<Option<Subscription>, StoreError> {
         let record = self.tables.long(Table::Subscriptions, id.bits())?;
         let read = |record: RowBytes| {
@@ -370,7 +374,7 @@ impl Reader {
         record.map(read).transpose()
     }
 
-    /// The subscription's health; the default if none was written.
+    /// Returns the health of a subscription, or the default if none was written.
     pub fn health(&self, id: SubscriptionId) -> Result<HealthState, StoreError> {
         match self.tables.tree(Table::HealthStates).get(id.to_bytes())? {
             Some(row) => record::read_health(&row).map_err(|p| corrupt(Table::HealthStates, id.bits(), p)),
@@ -378,28 +382,29 @@ impl Reader {
         }
     }
 
-    /// How often this process has forced a log to the disk.
+    /// Returns how many times this process has forced a log to the disk.
     pub fn syncs(&self) -> u64 {
         fsync::syncs()
     }
 
-    /// What the committer has done since the store was opened.
+    /// Returns the work of the committer since the store was opened.
     pub fn counts(&self) -> CommitCounts {
         self.shared.counts()
     }
 
-    /// How long commits take: transactions and the flush that makes them durable.
+    /// Returns the durations of commits. A commit is a number of transactions and the flush that makes them
+    /// durable.
     pub fn commit_seconds(&self) -> &Histogram {
         &self.shared.commit_seconds
     }
 
-    /// How many rows each tree has.
+    /// Returns the number of rows of each tree.
     pub fn rows(&self) -> Result<Vec<(&'static str, u64)>, StoreError> {
         let counts = self.tables.meta()?.unwrap_or_default().tables;
         Ok(Table::ALL.iter().zip(counts).map(|(table, (rows, _))| (table.name(), rows)).collect())
     }
 
-    /// The bytes that the log's files take.
+    /// Returns the size of the log's files, in bytes.
     pub fn size_on_disk(&self) -> Result<u64, StoreError> {
         self.tables.size_on_disk()
     }

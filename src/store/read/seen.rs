@@ -5,22 +5,23 @@ use crate::model::name::EventType;
 use crate::store::memory::seen::{Seen, SeenPage, SeenProject};
 
 impl Reader {
-    /// The event types that the log has events of, after a name and at most `limit`.
+    /// Returns at most `limit` event types of the log's events, ordered by name, after a given name.
     pub fn seen_types(&self, after: Option<&EventType>, limit: usize) -> SeenPage<EventType> {
         self.shared.seen.state().types.page(after, limit)
     }
 
-    /// The events of this type that the log has; none if it has none, or does not count them.
+    /// Returns the count of this type's events. `None` if the log has none or does not count them.
     pub fn seen_type(&self, name: &EventType) -> Option<Seen> {
         self.shared.seen.state().types.names.get(name).copied()
     }
 
-    /// The projects that the log has events of, ordered by company and project, those without a company first.
+    /// Returns at most `limit` projects of the log's events, after a given one. They are ordered by company
+    /// and project; those without a company come first.
     pub fn seen_projects(&self, after: Option<&SeenProject>, limit: usize) -> SeenPage<SeenProject> {
         self.shared.seen.state().projects.page(after, limit)
     }
 
-    /// The events of this project that the log has; none if it has none, or does not count them.
+    /// Returns the count of this project's events. `None` if the log has none or does not count them.
     pub fn seen_project(&self, name: &SeenProject) -> Option<Seen> {
         self.shared.seen.state().projects.names.get(name).copied()
     }

@@ -3,12 +3,12 @@
 use crate::model::time::Timestamp;
 use crate::store::rows::key;
 
-/// How much one page looks at: a row that is passed counts one, about a microsecond.
+/// The work limit of a page. Passing a row costs 1, which is about a microsecond.
 const WORK_MAX: usize = 6000;
-/// What it counts to look up one row by its key.
+/// The cost of looking up a row by its key.
 pub(super) const LOOK_UP: usize = 3;
 
-/// The id bits that a list is about: the first included, the first beyond.
+/// A range of ids. The first is included, the end is not.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Span {
     pub(super) first: u128,
@@ -16,7 +16,7 @@ pub(super) struct Span {
 }
 
 impl Span {
-    /// From `since` and `until`, and the cursor.
+    /// Creates a span from `since`, `until` and the cursor.
     pub(super) fn new(since: Option<Timestamp>, until: Option<Timestamp>, before: Option<u128>) -> Self {
         let end = until.map_or(u128::MAX, key::first_bits).min(before.unwrap_or(u128::MAX));
         Self { first: since.map_or(0, key::first_bits), end }
@@ -27,7 +27,7 @@ impl Span {
     }
 }
 
-/// How much a page may still look at.
+/// The work that a page may still do.
 #[derive(Debug)]
 pub(super) struct Work(usize);
 

@@ -1,4 +1,4 @@
-//! Lists of deliveries: which way a list is found, and what is on its page.
+//! Lists of deliveries. Chooses the cheapest search and fills the page.
 
 use std::collections::HashSet;
 
@@ -14,7 +14,7 @@ use crate::store::read::reader::Reader;
 use crate::store::rows::key::{self, Table, delivery_of};
 use crate::store::rows::segment;
 
-/// A page being filled.
+/// A page that is being filled.
 pub(super) struct PageBuilder<'a> {
     query: &'a DeliveryQuery,
     waiting_of: Option<HashSet<SubscriptionId>>,
@@ -28,7 +28,7 @@ impl PageBuilder<'_> {
         self.items.len() >= self.query.limit
     }
 
-    /// How many more items there is room for.
+    /// Returns how many more items fit on the page.
     pub(super) fn room(&self) -> usize {
         self.query.limit.saturating_sub(self.items.len())
     }
@@ -37,13 +37,13 @@ impl PageBuilder<'_> {
         self.query
     }
 
-    /// Whether a waiting delivery of this subscription is asked for.
+    /// Returns whether the query matches waiting deliveries of this subscription.
     pub(super) fn wants_waiting_of(&self, id: SubscriptionId) -> bool {
         self.query.subscription.is_none_or(|wanted| wanted == id)
             && self.waiting_of.as_ref().is_none_or(|wanted| wanted.contains(&id))
     }
 
-    /// Puts a delivery on the page if it is asked for.
+    /// Adds a delivery to the page if the query matches it.
     pub(super) fn offer(&mut self, delivery: Delivery) {
         let kind = ProgressKind::from(delivery.progress);
         let query = self.query;
@@ -58,18 +58,18 @@ impl PageBuilder<'_> {
         }
     }
 
-    /// The page as it is, with more to come below these id bits.
+    /// Returns the page. More items may follow below the id `reached`.
     pub(super) fn up_to(self, reached: u128) -> Page<Delivery, DeliveryId> {
         Page { items: self.items, next: Some(DeliveryId::from_bits(reached)) }
     }
 
-    /// The page as it is, with nothing more to come.
+    /// Returns the page as the last of the list.
     pub(super) fn at_end(self) -> Page<Delivery, DeliveryId> {
         Page { items: self.items, next: None }
     }
 }
 
-/// Where deliveries that are over in one of these ways lie; none if others are asked for too.
+/// Returns the trees of these kinds of progress, or `None` if one of them is not final.
 fn final_tables(progress: &[ProgressKind]) -> Option<Vec<Table>> {
     let table = |kind: &ProgressKind| match kind {
         ProgressKind::Waiting => None,
@@ -80,21 +80,21 @@ fn final_tables(progress: &[ProgressKind]) -> Option<Vec<Table>> {
     if progress.is_empty() { None } else { progress.iter().map(table).collect() }
 }
 
-/// What finds the deliveries asked for.
+/// The search that finds the deliveries of a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum SearchPath {
-    /// There is none.
+    /// No delivery can match.
     Nothing,
-    /// The log itself.
+    /// Reads the events and replays in order.
     Origins,
-    /// The index, by this subscription.
+    /// Searches the index for this subscription.
     Subscription(SubscriptionId),
-    /// The trees of the states, and what waits.
+    /// Reads the trees of the states, and the waiting deliveries.
     States,
 }
 
 impl Reader {
-    /// The deliveries asked for that `keep` keeps, newest first, with their attempts.
+    /// Returns a page of the deliveries that match the query and `keep`, newest first, with their attempts.
     pub fn deliveries(
         &self,
         query: &DeliveryQuery,
@@ -117,7 +117,7 @@ impl Reader {
         }
     }
 
-    /// Whichever way looks at the least, by the counts of what each would pass.
+    /// Chooses the search that examines the fewest rows, by the counts of the rows that each would examine.
     fn search_path(&self, query: &DeliveryQuery) -> SearchPath {
         let state = self.shared.state();
         let tally = query.subscription.map(|id| state.tallies.get(&id).copied().unwrap_or_default());
@@ -179,7 +179,7 @@ impl Reader {
         Ok(())
     }
 
-    /// An event's deliveries: those of its replays, which are newer, and its own.
+    /// Adds the deliveries of one event. Those of its replays are newer and come first.
     fn fill_from_event(
         &self,
         mut page: PageBuilder,
@@ -225,7 +225,7 @@ impl Reader {
         span: Span,
     ) -> Result<Page<Delivery, DeliveryId>, StoreError> {
         let mut reached = span.end;
-        // The deliveries from the first bits of the span on may have begun with the event before.
+        // The first deliveries of the span may belong to the event before it.
         for origin in self.origins(Span { first: 0, ..span }) {
             let origin = origin?;
             page.work.spend(LOOK_UP);
@@ -254,8 +254,8 @@ impl Reader {
         Ok(page.at_end())
     }
 
-    /// The next deliveries of a subscription after one of them and made before `until`, oldest first, whatever
-    /// became of them; fewer than `limit` only at the end.
+    /// Returns the deliveries of a subscription after a given one and created before `until`, oldest first,
+    /// whatever their state. Fewer than `limit` means that the list ends.
     pub fn deliveries_from(
         &self,
         subscription: SubscriptionId,
@@ -277,8 +277,9 @@ impl Reader {
         Ok(found)
     }
 
-    /// The deliveries of the event after one of them: those that it began with, in the order of its targets, and
-    /// then those of its replays, oldest first. Fewer than `limit` only at the end; none if there is no such event.
+    /// Returns the deliveries of an event after a given one: first its own, in the order of its targets, then
+    /// those of its replays, oldest first. Fewer than `limit` means that the list ends. `None` if the event
+    /// does not exist.
     pub fn deliveries_after(
         &self,
         event: EventId,
@@ -309,7 +310,7 @@ impl Reader {
         Ok(found)
     }
 
-    /// Every delivery of the event, as [`deliveries_after`](Self::deliveries_after) lists them.
+    /// Returns every delivery of the event, in the order of [`deliveries_after`](Self::deliveries_after).
     pub fn deliveries_of(&self, event: EventId) -> Result<Vec<Delivery>, StoreError> {
         self.deliveries_after(event, None, usize::MAX)
     }

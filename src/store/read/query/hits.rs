@@ -1,4 +1,4 @@
-//! Ids that the index says have a term, newest first.
+//! Searches the index for ids with given terms, newest first.
 
 use std::sync::Arc;
 
@@ -9,31 +9,31 @@ use crate::store::read::reader::Reader;
 use crate::store::rows::key::delivery_of;
 use crate::store::rows::segment::{self, EVENT_TERMS, Ids, Position, Term};
 
-/// What is looked for.
+/// The terms of a search.
 enum Wanted {
-    /// Events that have all of these.
+    /// Events that have all of these terms.
     Events(Vec<Term>),
-    /// Deliveries that have this.
+    /// Deliveries that have this term.
     Deliveries(Term),
 }
 
-/// A walk through the index from the newest on. What it finds has to be looked at: the log may have it no longer,
-/// and another term may have the same hash.
+/// A search of the index, newest first. The caller must verify each hit: the log may no longer have it, and
+/// two terms may have the same hash.
 pub(super) struct IndexSearch<'a> {
     reader: &'a Reader,
     wanted: Wanted,
     span: Span,
-    /// Found and not yet returned, the newest last.
+    /// The hits that were found and not returned yet, the newest last.
     found: Vec<u128>,
     segments: Arc<Vec<Segment>>,
-    /// Segments from this one on have been passed.
+    /// The segments from this one on have been searched.
     passed: usize,
-    /// Where it stopped because the work was spent.
+    /// The position at which the work limit stopped the search.
     stopped_at: Option<u128>,
 }
 
 impl<'a> IndexSearch<'a> {
-    /// Events with these terms, 0 for any; at least one is not 0.
+    /// Searches for events with these terms. A term of 0 matches every event; at least one term is not 0.
     pub(super) fn events(reader: &'a Reader, terms: [Term; EVENT_TERMS], span: Span) -> Self {
         let state = reader.shared.index.state();
         let found = state.tail.events(terms, (span.first, span.end));
@@ -43,7 +43,7 @@ impl<'a> IndexSearch<'a> {
         Self::new(reader, wanted, span, (found, segments))
     }
 
-    /// Deliveries with this term.
+    /// Searches for deliveries with this term.
     pub(super) fn deliveries(reader: &'a Reader, term: Term, span: Span) -> Self {
         let state = reader.shared.index.state();
         let found = state.tail.deliveries(term, (span.first, span.end));
@@ -52,7 +52,7 @@ impl<'a> IndexSearch<'a> {
         Self::new(reader, Wanted::Deliveries(term), span, (found, segments))
     }
 
-    /// Replayed deliveries of an event, which are newer than it.
+    /// Searches for replayed deliveries of an event. They are newer than the event.
     pub(super) fn replayed(reader: &'a Reader, event: u128, span: Span) -> Self {
         let span = Span { first: span.first.max(event), ..span };
         let event = crate::model::id::EventId::from_bits(event);
@@ -75,7 +75,7 @@ impl<'a> IndexSearch<'a> {
         Self { reader, wanted, span, found, segments, passed, stopped_at: None }
     }
 
-    /// The next hit; none at the end, or once the work is spent.
+    /// Returns the next hit, or `None` at the end or when the work is spent.
     pub(super) fn next(&mut self, work: &mut Work) -> Result<Option<u128>, StoreError> {
         loop {
             if let Some(id) = self.found.pop() {
@@ -83,7 +83,7 @@ impl<'a> IndexSearch<'a> {
             }
             let Some(number) = self.passed.checked_sub(1) else { return Ok(None) };
             let Some(segment) = self.segments.get(number).copied() else { return Ok(None) };
-            // Deliveries of the last event of a segment come after it, but before the next one.
+            // Deliveries of a segment's last event have ids after it and before the next segment.
             if self.segments.get(number + 1).is_some_and(|next| next.first <= self.span.first) {
                 return Ok(None);
             }
@@ -97,7 +97,7 @@ impl<'a> IndexSearch<'a> {
         }
     }
 
-    /// Deliveries with this term, oldest first.
+    /// Returns the deliveries with this term, oldest first.
     pub(super) fn forwards(
         reader: &'a Reader,
         term: Term,
@@ -106,7 +106,7 @@ impl<'a> IndexSearch<'a> {
         let mut hits = Self::deliveries(reader, term, span);
         let last = std::mem::take(&mut hits.found);
         let segments = Arc::clone(&hits.segments);
-        // A segment ends where the next one begins.
+        // A segment ends at the start of the next one.
         let from = segments.partition_point(|segment| segment.first <= span.first).saturating_sub(1);
         let found = (from..hits.passed).flat_map(move |number| {
             let segment = segments.get(number).copied();
@@ -119,12 +119,12 @@ impl<'a> IndexSearch<'a> {
         found.chain(last.into_iter().map(Ok))
     }
 
-    /// Where the walk stopped because the work was spent: everything from there on has been found.
+    /// Returns where the work limit stopped the search. Everything from there on has been found.
     pub(super) fn stopped_at(&self) -> Option<u128> {
         self.stopped_at
     }
 
-    /// The hits in a segment, oldest first.
+    /// Returns the hits in a segment, oldest first.
     fn search(&self, segment: Segment, work: &mut Work) -> Result<Vec<u128>, StoreError> {
         let tables = &self.reader.tables;
         let positions = match &self.wanted {
@@ -162,7 +162,7 @@ impl<'a> IndexSearch<'a> {
     }
 }
 
-/// What is in all of the sorted lists.
+/// Returns the positions that all of the sorted lists contain.
 fn intersection(mut lists: Vec<Vec<Position>>) -> Vec<Position> {
     lists.sort_unstable_by_key(Vec::len);
     let mut lists = lists.into_iter();

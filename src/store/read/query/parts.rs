@@ -1,8 +1,9 @@
-//! Deliveries by how they stand, from the trees of the states and from what waits.
+//! Finds deliveries by progress, in the trees of the states and among the waiting deliveries.
 //!
-//! A delivery that waits is fresh in memory, or has a due row and was never tried, or lies in the tree of those
-//! tried; from there it moves on to a final one. Each place is a *part* that is read as far as a page needs, and in
-//! the order in which deliveries move, so that none slips past between two of them.
+//! A waiting delivery is fresh in memory, or has only a due row, or has a row in the tree of tried
+//! deliveries. From there it moves to a final tree. Each of these places is a *part*. A part is read as far
+//! as the page needs it. The parts are read in the order in which deliveries move, so that no delivery is
+//! missed while it moves.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -22,18 +23,18 @@ use crate::store::rows::key::{self, Table};
 use crate::store::rows::record;
 use crate::store::rows::tables::{RowIter, corrupt};
 
-/// How many rows of a part are passed for one page at most.
+/// The most rows of a part that one page passes.
 const PASSED_MAX: usize = 3000;
-/// So many lanes' fresh deliveries are looked at one lane after the other.
+/// The most lanes whose fresh deliveries are read lane by lane.
 const LANES_APART_MAX: usize = 8;
 
-/// A delivery that may be asked for, with the beginning of its row if that was at hand.
+/// A delivery that may match, with the first chunk of its row if that was read already.
 struct Candidate {
     id: u128,
     row: Option<(Table, RowBytes)>,
 }
 
-/// What a part has, newest first, and how far down it was looked at: all of it from those id bits on is here.
+/// The candidates of a part, newest first, and the id down to which the part was read completely.
 struct Source {
     candidates: Vec<Candidate>,
     covered: u128,
@@ -56,7 +57,7 @@ impl Reader {
             let parts = self.parts(&mut page, span)?;
             let floor = parts.iter().map(|part| part.covered).fold(span.first, u128::max);
             let mut candidates: Vec<Candidate> = parts.into_iter().flat_map(|part| part.candidates).collect();
-            // Of one that moved on meanwhile the later place counts: the sort keeps their order.
+            // If a delivery has moved meanwhile, its later place counts: the sort is stable.
             candidates.reverse();
             candidates.sort_by_key(|candidate| Reverse(candidate.id));
             candidates.dedup_by_key(|candidate| candidate.id);
@@ -86,7 +87,7 @@ impl Reader {
         }
     }
 
-    /// The parts, each as far as the page needs.
+    /// Reads each part as far as the page needs it.
     fn parts(&self, page: &mut PageBuilder, span: Span) -> Result<Vec<Source>, StoreError> {
         let most = page.room() + 1;
         let mut parts = Vec::new();
@@ -103,7 +104,7 @@ impl Reader {
             };
             parts.push(fresh);
             parts.push(self.untried(page, &lanes, span, most)?);
-            // Asked only now: what has just left its lane is counted here.
+            // Read late, so that a delivery that has just left its lane is counted here.
             let has_retrying = wanted_lines(&self.shared.state(), page).any(|(_, line)| line.retrying > 0);
             if has_retrying {
                 parts.push(self.in_tree(Table::Retrying, page, span, most)?);
@@ -116,7 +117,7 @@ impl Reader {
         Ok(parts)
     }
 
-    /// Deliveries in the tree of a state.
+    /// Returns the deliveries in the tree of a state.
     fn in_tree(
         &self,
         table: Table,
@@ -153,7 +154,7 @@ impl Reader {
         Ok(part)
     }
 
-    /// Deliveries of these lanes that have a due row and were never tried.
+    /// Returns the deliveries of these lanes that were never tried and have a due row.
     fn untried(
         &self,
         page: &mut PageBuilder,
@@ -181,8 +182,8 @@ impl Reader {
     }
 }
 
-/// The deliveries in a lane that were never tried, newest first: each is due when it was made, so that among
-/// themselves they lie in the order of their ids.
+/// The never tried deliveries of a lane, newest first. Each is due at its creation, so they are ordered by id
+/// among themselves.
 struct Untried {
     rows: RowIter,
     span: Span,
@@ -195,7 +196,7 @@ impl Untried {
         Self { rows: reader.tables.tree(Table::Due).range(place(span.first)..place(span.end)), span }
     }
 
-    /// The next one. Stops once the work is spent, and raises `covered` to where it came.
+    /// Returns the next delivery. Stops when the work is spent, and raises `covered` to the position reached.
     fn next(&mut self, work: &mut Work, covered: &mut u128) -> Result<Option<u128>, StoreError> {
         while let Some(row) = self.rows.next_back() {
             let (_, at, id) = key::read_due(&row?.0)?;
@@ -203,7 +204,7 @@ impl Untried {
             if at == id.time() {
                 return Ok(Some(id.bits()));
             }
-            // Whatever is left in the lane and was never tried is not newer than this.
+            // Every never tried delivery that is left in the lane is at most this new.
             let reached = key::first_bits(at.after(Duration::from_millis(1)));
             if work.is_spent() && reached < self.span.end {
                 *covered = reached.max(*covered);
@@ -214,13 +215,13 @@ impl Untried {
     }
 }
 
-/// What waits on disk of the subscriptions asked for.
+/// Returns the counts of the waiting deliveries of the wanted subscriptions.
 fn wanted_lines(state: &State, page: &PageBuilder) -> impl Iterator<Item = (SubscriptionId, LaneCounts)> {
     let wanted = state.lines.iter().filter(|(id, _)| page.wants_waiting_of(**id));
     wanted.map(|(id, line)| (*id, *line))
 }
 
-/// The fresh deliveries asked for.
+/// Returns the fresh deliveries that the query matches.
 fn fresh(state: &State, page: &PageBuilder, span: Span, most: usize) -> Source {
     let query = page.query();
     let wanted: Option<Vec<SubscriptionId>> = match (query.subscription, &query.waiting_of) {
