@@ -1,8 +1,9 @@
-//! The change feed: every change of an open log goes through it, once, in order.
+//! The change feed. Every change of an open log goes through it once, in order.
 //!
-//! The writer decides which rows a step changes: it reads the time, makes ids and looks rows up while it fills a
-//! [`WriteBatch`]. Applying the batch decides nothing. So a subscriber that applies the same batches in the same
-//! order to a copy of the log gets the same log. A backup subscribes; a replicated log can do the same.
+//! The writer decides which rows a step changes: it reads the time, makes ids and looks up rows while it
+//! fills a [`WriteBatch`]. Applying the batch decides nothing. So a subscriber that applies the same batches
+//! in the same order to a copy of the log gets the same log. A backup subscribes; a replicated log can do the
+//! same.
 
 use std::fmt::Debug;
 use std::sync::{Arc, Weak};
@@ -14,7 +15,7 @@ use crate::store::error::StoreError;
 
 /// Receives each batch after it has been applied, before it is durable.
 pub(in crate::store) trait ChangeSubscriber: Debug + Send + Sync {
-    /// Takes note of a batch, and of the meta row that was written with it. Must not block.
+    /// Receives a batch and the meta row that was written with it. Must not block.
     fn applied(&self, batch: &WriteBatch, meta: &Meta);
 }
 

@@ -1,4 +1,4 @@
-//! The storage engine, sled: how it is opened, and what its errors mean. Nothing above this folder names its types.
+//! The storage engine, sled: opens it and converts its errors. Nothing above this folder names its types.
 
 use std::io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
 use std::path::Path;
@@ -11,14 +11,15 @@ use crate::store::error::{EngineError, StoreError};
 /// The bytes of a key or a row.
 pub(in crate::store) type RowBytes = sled::IVec;
 
-/// How often sled collects garbage, in milliseconds. With its default the file grows without end under load.
+/// The interval of sled's garbage collection, in milliseconds. With sled's default the file grows without end
+/// under load.
 const GARBAGE_COLLECTION_MS: u64 = 20;
 
-/// How many bytes of memory sled takes for a byte of cached rows, about. sled counts rows as they are on disk;
-/// short ones, such as due rows, take about this many times that in memory.
+/// The approximate memory that sled takes for each byte of cached rows. sled counts rows as they are on disk;
+/// short rows, such as due rows, take about this many times as much in memory.
 const CACHE_OVERHEAD: u64 = 4;
 
-/// How often [`Engine::open`] tries to get sled's own lock, and how long it waits in between.
+/// The number of times that [`Engine::open`] tries to get sled's own lock, and the wait between two tries.
 const LOCK_ATTEMPTS: u32 = 200;
 const LOCK_WAIT: Duration = Duration::from_millis(10);
 
@@ -33,8 +34,8 @@ impl Engine {
             .path(path)
             .cache_capacity(cache_bytes / CACHE_OVERHEAD)
             .flush_every_ms(Some(GARBAGE_COLLECTION_MS));
-        // The store's own lock excludes other processes: sled's lock is held by an instance of this process that
-        // is about to close.
+        // The store's own lock excludes other processes. sled's lock is held by an instance of this process
+        // that is about to close.
         for _ in 0..LOCK_ATTEMPTS {
             match config.open() {
                 Err(sled::Error::Io(error)) if error.to_string().contains("lock") => {

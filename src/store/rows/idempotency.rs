@@ -1,8 +1,8 @@
-//! What a step with an idempotency key answers.
+//! The results of steps with an idempotency key.
 
 use crate::model::id::{DeliveryId, EventId, ReplayId, SubscriptionId};
 
-/// A caller's idempotency key.
+/// The idempotency key of a caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IdempotentRequest {
     /// A hash of the caller, the route and the key.
@@ -11,18 +11,18 @@ pub struct IdempotentRequest {
     pub fingerprint: [u8; 16],
 }
 
-/// What came of a step with an idempotency key.
+/// The outcome of a step with an idempotency key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Idempotent<T> {
-    /// It was done.
+    /// The step was done.
     Made(T),
-    /// It had been done before, as this says; nothing was done now.
+    /// The step was done earlier, with this result. Nothing was done now.
     Repeated(RecordedResult),
-    /// The key stands for another body; nothing was done.
+    /// The key was used with another body. Nothing was done.
     Mismatch,
 }
 
-/// What a step with an idempotency key made when it was done.
+/// The result that is recorded for an idempotency key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RecordedResult {
     /// Events, in the order of the list.
@@ -31,22 +31,22 @@ pub enum RecordedResult {
     Subscription(SubscriptionId),
     /// Replayed deliveries, and the subscriptions that were passed over.
     Replayed {
-        /// Those that were made.
+        /// The new deliveries.
         deliveries: Vec<DeliveryId>,
-        /// As the step was given them.
+        /// The subscriptions that were skipped, as the caller of the step named them.
         skipped: Vec<SubscriptionId>,
     },
     /// A replay job.
     Job(ReplayId),
 }
 
-/// What became of one event of a list.
+/// The result for one event of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordedEvent {
-    /// Its id; of a duplicate, the first one's.
+    /// The id of the event. For a duplicate, the id of the first event.
     pub id: EventId,
-    /// How many deliveries it has.
+    /// The number of its deliveries.
     pub matched: u32,
-    /// Whether its sender's id had been seen.
+    /// Whether the sender's id had been used before.
     pub duplicate: bool,
 }

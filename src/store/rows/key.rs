@@ -1,23 +1,23 @@
-//! Keys: big-endian, so that they sort as what they name.
+//! The keys of rows. Numbers are big-endian, so that keys sort like the values that they encode.
 
 use crate::model::delivery::Progress;
 use crate::model::id::{DeliveryId, SubscriptionId};
 use crate::model::time::Timestamp;
 use crate::store::error::StoreError;
 
-/// The trees whose rows are counted, in the order of the counts in the meta row. The number of a tree goes into the
-/// hashes of its rows: it never changes.
+/// The trees whose rows are counted, in the order of the counts in the meta row. The number of a tree is part
+/// of its rows' hashes, so it never changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(in crate::store) enum Table {
-    /// What deliveries begin with: submitted events, and replays.
+    /// The origins of deliveries: submitted events, and replays.
     Events,
-    /// Every delivery with a row, in format 1; empty in format 2.
+    /// Every delivery with a row in format 1. Empty in format 2.
     Deliveries,
     Due,
     Dedup,
     Subscriptions,
     HealthStates,
-    /// Deliveries that were tried and wait again.
+    /// Deliveries that were tried and wait for a retry.
     Retrying,
     Succeeded,
     Exhausted,
@@ -28,7 +28,7 @@ pub(in crate::store) enum Table {
 }
 
 pub(in crate::store) const TABLES: usize = 13;
-/// The trees of format 1 are the first so many.
+/// The number of trees in format 1. They are the first in the order of the trees.
 pub(in crate::store) const TABLES_V1: usize = 6;
 
 impl Table {
@@ -48,12 +48,12 @@ impl Table {
         Self::Idempotency,
     ];
 
-    /// The trees in which a delivery may have its row. A look-up in this order misses none that moves on
-    /// meanwhile; one that is reopened moves back.
+    /// The trees in which a delivery may have its row. A look-up in this order finds a delivery that moves
+    /// meanwhile, unless it is reopened, which moves it back.
     pub(in crate::store) const STATES: [Self; 4] =
         [Self::Retrying, Self::Succeeded, Self::Exhausted, Self::Cancelled];
 
-    /// The tree in which a delivery that stands so has its row.
+    /// Returns the tree for a delivery with this progress.
     pub(in crate::store) const fn of(progress: Progress) -> Self {
         match progress {
             Progress::Waiting { .. } => Self::Retrying,
@@ -86,16 +86,16 @@ impl Table {
     }
 }
 
-/// An id and the number of a chunk of its record.
+/// The key of a chunk: the id of the record and the number of the chunk.
 pub(in crate::store) type ChunkKey = [u8; 18];
 
-/// Subscription, due time, delivery.
+/// The key of a due row: subscription, due time, delivery.
 pub(in crate::store) type DueKey = [u8; 40];
 
-/// Bucket and hash of a sender's id.
+/// The key of a row of `dedup`: bucket, and hash of a sender's id.
 pub(in crate::store) type DedupKey = [u8; 20];
 
-/// The first `N` bytes of `bytes` and the rest.
+/// Splits off the first `N` bytes.
 fn take<const N: usize>(bytes: &[u8]) -> Option<([u8; N], &[u8])> {
     bytes.split_first_chunk::<N>().map(|(head, rest)| (*head, rest))
 }
@@ -142,7 +142,7 @@ pub(in crate::store) fn dedup(bucket: u32, hash: [u8; 16]) -> DedupKey {
     key
 }
 
-/// The bucket of a row of `dedup` or `idempotency`.
+/// Returns the bucket of a row of `dedup` or `idempotency`.
 pub(in crate::store) fn read_bucket(table: Table, key: &[u8]) -> Result<u32, StoreError> {
     match take::<4>(key) {
         Some((bucket, rest)) if matches!(rest.len(), 16 | 18) => Ok(u32::from_be_bytes(bucket)),
@@ -150,7 +150,8 @@ pub(in crate::store) fn read_bucket(table: Table, key: &[u8]) -> Result<u32, Sto
     }
 }
 
-/// Bucket and hash of a caller's idempotency key, and the number of a chunk of what it stands for.
+/// The key of a row of `idempotency`: bucket, hash of a caller's key, and the number of a chunk of the
+/// record.
 pub(in crate::store) type IdempotencyRowKey = [u8; 22];
 
 pub(in crate::store) fn once(bucket: u32, hash: [u8; 16], number: u16) -> IdempotencyRowKey {
@@ -163,7 +164,8 @@ pub(in crate::store) fn once(bucket: u32, hash: [u8; 16], number: u16) -> Idempo
     key
 }
 
-/// First id of the segment, kind of row, first term or number of a block, part.
+/// The key of a row of a segment: first id of the segment, kind of row, first term or number of the block,
+/// part.
 pub(in crate::store) type SegmentKey = [u8; 27];
 
 pub(in crate::store) fn segment(first: u128, kind: u8, of: u64, part: u16) -> SegmentKey {
@@ -188,7 +190,7 @@ pub(in crate::store) fn read_segment(key: &[u8]) -> Result<(u128, u8, u64, u16),
     parts().ok_or_else(|| StoreError::corrupt(Table::Segments.name(), key, "the key is not 27 bytes long"))
 }
 
-/// The id that a row of `dedup` holds, or a key of `subscriptions` and `standings` is.
+/// Returns the id in a row of `dedup`, or in a key of `subscriptions` or `standings`.
 pub(in crate::store) fn read_id(table: Table, key: &[u8], bytes: &[u8]) -> Result<u128, StoreError> {
     bytes
         .try_into()
@@ -196,17 +198,17 @@ pub(in crate::store) fn read_id(table: Table, key: &[u8], bytes: &[u8]) -> Resul
         .map_err(|_| StoreError::corrupt(table.name(), key, "an id is not 16 bytes long"))
 }
 
-/// The smallest bits that an id made at `at` can have.
+/// Returns the smallest id, as bits, of the millisecond `at`.
 pub(in crate::store) fn first_bits(at: Timestamp) -> u128 {
     u128::from(at.as_millis()) << 80
 }
 
-/// The delivery at `index` of those that began with the row of `events` with these id bits.
+/// Returns the id of the delivery at `index` of an origin with these id bits.
 pub(in crate::store) fn delivery_of(origin: u128, index: usize) -> DeliveryId {
     DeliveryId::from_bits(origin.saturating_add(1).saturating_add(index as u128))
 }
 
-/// The first and the last key that a lane can have.
+/// Returns the first and the last possible key of a lane.
 pub(in crate::store) fn lane(subscription: SubscriptionId) -> (DueKey, DueKey) {
     let last = Timestamp::from_millis(u64::MAX);
     (

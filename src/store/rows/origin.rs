@@ -1,4 +1,4 @@
-//! Rows of `events`: what deliveries begin with.
+//! The rows of `events`: submitted events and replays. They are the origins of deliveries.
 
 use super::engine::RowBytes;
 
@@ -8,21 +8,21 @@ use super::tables::corrupt;
 use crate::model::id::{DeliveryId, EventId};
 use crate::store::error::StoreError;
 
-/// What deliveries begin with: a row of `events`.
+/// The origin of deliveries: a row of `events`.
 #[derive(Clone, Debug)]
 pub(in crate::store) struct Origin {
-    /// Its id bits; those of its deliveries follow.
+    /// The id of the origin, as bits. The ids of its deliveries follow it.
     pub(in crate::store) id: u128,
     pub(in crate::store) kind: OriginKind,
-    /// Its first chunk.
+    /// The first chunk of the row.
     pub(in crate::store) first: RowBytes,
 }
 
 #[derive(Clone, Debug)]
 pub(in crate::store) enum OriginKind {
-    /// An event, submitted.
+    /// A submitted event.
     Event(EventHead),
-    /// A replay of so many deliveries.
+    /// A replay, with the number of its deliveries.
     Replay(usize),
 }
 
@@ -37,7 +37,7 @@ impl Origin {
         Ok(Self { id, kind, first })
     }
 
-    /// How many deliveries began with it.
+    /// Returns the number of deliveries that the origin began.
     pub(in crate::store) fn count(&self) -> usize {
         match &self.kind {
             OriginKind::Event(head) => head.targets as usize,
@@ -46,7 +46,7 @@ impl Origin {
     }
 }
 
-/// Where among the deliveries of an origin this one is, if it is one of them at all.
+/// Returns the position of the delivery among those of the origin, or `None` if it has another origin.
 pub(in crate::store) fn index_of(origin: u128, delivery: DeliveryId) -> Option<usize> {
     usize::try_from(delivery.bits().checked_sub(origin)?.checked_sub(1)?).ok()
 }

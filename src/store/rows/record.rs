@@ -1,8 +1,9 @@
-//! Rows as bytes: the only file that knows the encoding.
+//! Encodes and decodes records. No other file knows the encoding.
 //!
-//! A record is one byte of version, then bincode. One that may outgrow a row is *long*: the version, the length
-//! of the whole record (u32, big-endian), bincode, and for an event the plain bytes of its targets and data;
-//! it is cut into chunks of [`CHUNK_BYTES`]. Reading checks everything that the types promise.
+//! A record is one byte of version, followed by bincode. A record that may outgrow a row is *long*: the
+//! version, the length of the whole record (u32, big-endian), bincode, and for an event the plain bytes of
+//! its targets and data. It is cut into chunks of [`CHUNK_BYTES`]. Decoding checks every guarantee of the
+//! types.
 
 mod job;
 mod meta;
@@ -32,25 +33,26 @@ pub(in crate::store) use once::{IdempotencyRecord, once, read_idempotency};
 pub(in crate::store) use replay::{is_replay, read_replay, replay, replay_count};
 pub(in crate::store) use subscription::{is_plain, read_subscription, sealed_by, subscription};
 
-/// The version that is written, but for subscriptions (see [`mod@subscription`]) and events in a trace; every version up to it
-/// is read.
+/// The version that is written, except for subscriptions (see [`mod@subscription`]) and events with a trace.
+/// Every version up to it can be read.
 pub(in crate::store) const VERSION: u8 = 1;
 
-/// The version of events that were submitted in a trace.
+/// The version of events with a trace.
 const VERSION_WITH_TRACE: u8 = 2;
 
-/// The longest chunk: rows stay under 7,000 bytes, beyond which sled would put a page of them in a file of its
-/// own that is neither forced to the disk nor ever removed.
+/// The longest chunk. It keeps rows under 7,000 bytes: sled would put a page of longer rows in a file of its
+/// own, which it neither forces to the disk nor removes.
 pub(in crate::store) const CHUNK_BYTES: usize = 6 * 1024;
 
 const PREFIX: usize = 5;
 
-/// What is wrong with a record, to be reported with its key.
+/// The fault of a record, without its key. The caller adds the key.
 pub(in crate::store) type RecordError = String;
 
 type Read<T> = Result<T, RecordError>;
 
-/// Room for most records, so that they are not moved while they grow.
+/// The initial capacity of an encoded record. It suffices for most records, so they are not moved while they
+/// grow.
 const USUAL_BYTES: usize = 256;
 
 fn encode(prefix: usize, value: impl Encode) -> Vec<u8> {
@@ -75,7 +77,7 @@ fn set_length(bytes: &mut [u8]) {
     }
 }
 
-/// Reads one value, and the bytes after it.
+/// Decodes one value. Returns it and the bytes after it.
 fn decode<T: Decode<()>>(prefix: usize, bytes: &[u8]) -> Read<(T, &[u8])> {
     match bytes.first() {
         Some(&VERSION) => {}
@@ -85,7 +87,7 @@ fn decode<T: Decode<()>>(prefix: usize, bytes: &[u8]) -> Read<(T, &[u8])> {
     decode_body(prefix, bytes)
 }
 
-/// Reads one value whatever the version says.
+/// Decodes one value without checking the version.
 fn decode_body<T: Decode<()>>(prefix: usize, bytes: &[u8]) -> Read<(T, &[u8])> {
     let body = bytes.get(prefix..).ok_or("it is too short")?;
     let limited = config::standard().with_limit::<{ 8 << 20 }>();
@@ -104,18 +106,18 @@ fn parse<T: FromStr<Err: ToString>>(text: &str) -> Read<T> {
     text.parse().map_err(|error: T::Err| error.to_string())
 }
 
-/// Explains that the terms of a selector are not valid.
+/// Describes invalid terms of a selector.
 fn bad_terms(problems: &[Problem]) -> RecordError {
     format!("its terms are not valid: {problems:?}")
 }
 
-/// How long the long record is that starts with `chunk`.
+/// Returns the length of the long record that begins with `chunk`.
 pub(in crate::store) fn length(chunk: &[u8]) -> Read<usize> {
     let bytes = chunk.get(1..PREFIX).and_then(|bytes| bytes.try_into().ok()).ok_or("it is too short")?;
     Ok(u32::from_be_bytes(bytes) as usize)
 }
 
-/// How many rows a long record of this length takes.
+/// Returns the number of rows of a long record of this length.
 pub(in crate::store) fn chunk_count(length: usize) -> u16 {
     u16::try_from(length.div_ceil(CHUNK_BYTES).max(1)).unwrap_or(u16::MAX)
 }
@@ -131,7 +133,7 @@ struct EventHeadV1 {
     data: Option<u32>,
 }
 
-/// `traceparent` and `tracestate`, as they are sent.
+/// The `traceparent` and `tracestate` headers as they are sent.
 #[derive(Encode, Decode)]
 struct TraceV2(String, Option<String>);
 
@@ -143,20 +145,20 @@ fn read_trace(TraceV2(parent, state): &TraceV2) -> Read<TraceContext> {
     TraceContext::read(parent, state.as_deref()).ok_or_else(|| format!("'{parent}' is no trace context"))
 }
 
-/// What the first chunk of an event tells by itself.
+/// The part of an event that its first chunk contains.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventHead {
-    /// The event's id.
+    /// The id of the event.
     pub id: EventId,
-    /// What was submitted, without its data.
+    /// The submitted members, without the data.
     pub content: EventContent,
-    /// How many bytes of data it has, if it has any.
+    /// The size of the data in bytes, if the event has data.
     pub data_bytes: Option<u32>,
-    /// How many deliveries it began with.
+    /// The number of deliveries that the event began.
     pub targets: u32,
 }
 
-/// An event as a record: head, targets, data.
+/// Encodes an event: head, targets, data.
 pub(in crate::store) fn event(content: &EventContent, targets: &[SubscriptionId]) -> Vec<u8> {
     let size = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
     let head = EventHeadV1 {
@@ -182,7 +184,7 @@ pub(in crate::store) fn event(content: &EventContent, targets: &[SubscriptionId]
     bytes
 }
 
-/// The head of an event, from its first chunk or all of it, and the bytes after it.
+/// Decodes the head of an event from its first chunk or its whole record. Returns it and the bytes after it.
 pub(in crate::store) fn read_event_head(id: EventId, chunk: &[u8]) -> Read<(EventHead, &[u8])> {
     let (head, traced, rest) = if chunk.first() == Some(&VERSION_WITH_TRACE) {
         let ((head, trace), rest): ((EventHeadV1, TraceV2), _) = decode_body(PREFIX, chunk)?;
@@ -203,7 +205,7 @@ pub(in crate::store) fn read_event_head(id: EventId, chunk: &[u8]) -> Read<(Even
     Ok((EventHead { id, content, data_bytes: head.data, targets: head.targets }, rest))
 }
 
-/// The targets at the start of what follows an event's head, and the bytes after them.
+/// Decodes the targets, which follow the head of an event. Returns them and the bytes after them.
 pub(in crate::store) fn read_targets<'a>(
     head: &EventHead,
     rest: &'a [u8],
@@ -212,7 +214,7 @@ pub(in crate::store) fn read_targets<'a>(
     Ok((ids.as_chunks().0.iter().map(|id| SubscriptionId::from_bytes(*id)).collect(), data))
 }
 
-/// A whole event and its targets.
+/// Decodes a whole event and its targets.
 pub(in crate::store) fn read_event(id: EventId, record: &[u8]) -> Read<(EventContent, Vec<SubscriptionId>)> {
     let (head, rest) = read_event_head(id, record)?;
     let (targets, data) = read_targets(&head, rest)?;
@@ -311,7 +313,7 @@ fn read_attempt(attempt: AttemptV1) -> Read<Attempt> {
     })
 }
 
-/// A delivery as a long record.
+/// Encodes a delivery as a long record.
 pub(in crate::store) fn delivery(delivery: &Delivery) -> Vec<u8> {
     let value = DeliveryV1 {
         event: delivery.event.to_bytes(),
@@ -325,7 +327,7 @@ pub(in crate::store) fn delivery(delivery: &Delivery) -> Vec<u8> {
     bytes
 }
 
-/// A whole delivery.
+/// Decodes a whole delivery.
 pub(in crate::store) fn read_delivery(id: DeliveryId, record: &[u8]) -> Read<Delivery> {
     let value: DeliveryV1 = decode_all(PREFIX, record)?;
     Ok(Delivery {
@@ -338,7 +340,7 @@ pub(in crate::store) fn read_delivery(id: DeliveryId, record: &[u8]) -> Read<Del
     })
 }
 
-/// Whose a delivery is and where it stands, from its first chunk alone.
+/// Decodes the subscription and the progress of a delivery from its first chunk.
 pub(in crate::store) fn read_progress(chunk: &[u8]) -> Read<(SubscriptionId, Progress)> {
     let ((_, subscription, progress), _): (([u8; 16], [u8; 16], ProgressV1), _) = decode(PREFIX, chunk)?;
     Ok((SubscriptionId::from_bytes(subscription), progress.into()))
@@ -353,10 +355,10 @@ struct HealthStateV1 {
     probe: Option<u128>,
 }
 
-/// The longest reason for being switched off that is kept, in characters, so that the row stays short.
+/// The longest reason for a disabled subscription that is stored, in characters. It keeps the row short.
 const DETAIL_CHARS_MAX: usize = 1024;
 
-/// A health.
+/// Encodes the health of a subscription.
 pub(in crate::store) fn health(health: &HealthState) -> Vec<u8> {
     let disabled = |d: &Disabled| {
         let detail = d.detail.chars().take(DETAIL_CHARS_MAX).collect();
@@ -372,7 +374,7 @@ pub(in crate::store) fn health(health: &HealthState) -> Vec<u8> {
     encode(1, value)
 }
 
-/// A health back from its row.
+/// Decodes the health of a subscription.
 pub(in crate::store) fn read_health(record: &[u8]) -> Read<HealthState> {
     let value: HealthStateV1 = decode_all(1, record)?;
     let disabled = |(reason, at, detail): (String, u64, String)| {

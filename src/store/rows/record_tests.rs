@@ -1,4 +1,4 @@
-//! Records at their limits, and as earlier versions wrote them.
+//! Tests of records at their limits, and of the records that earlier versions wrote.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -96,7 +96,8 @@ fn full_subscription() -> Subscription {
     full
 }
 
-/// The same with TLS settings of its own; the certificate and its key are part of the fixture.
+/// Returns the subscription with TLS settings of its own. The certificate and its key are part of the
+/// fixture.
 fn tls_subscription() -> Subscription {
     let pem = include_str!("../../../tests/store_fixtures/client_certificate.pem");
     let key = include_str!("../../../tests/store_fixtures/client_key.pem");
@@ -125,7 +126,7 @@ fn a_meta() -> Meta {
     }
 }
 
-/// What version 1 of the row was written with.
+/// Returns the content of the meta row that the fixture of version 1 encodes.
 fn meta_of_format_1() -> Meta {
     let mut tables = [(0, 0); crate::store::rows::key::TABLES];
     tables[..6].copy_from_slice(&[(1, 2), (3, 4), (5, 6), (7, 8), (9, u64::MAX), (0, 0)]);
@@ -253,9 +254,9 @@ fn what_is_not_a_record_is_refused() {
     assert!(read_event(EventId::from_bits(1), &event[..event.len() - 1]).is_err());
 }
 
-/// The record as it is written, and as it was by the version that the fixture is named after.
+/// Returns the fixture of this name, which starts as the record that the named version writes.
 ///
-/// `BLESS=1` writes those that are missing; a fixture is never changed once it was released.
+/// `BLESS=1` writes missing fixtures. A released fixture is never changed.
 #[track_caller]
 fn fixture(name: &str, written: &[u8]) -> Vec<u8> {
     let stored = stored(name, written);
@@ -263,7 +264,7 @@ fn fixture(name: &str, written: &[u8]) -> Vec<u8> {
     stored
 }
 
-/// The fixture's record alone; see [`fixture`].
+/// Returns the record of a fixture without its header; see [`fixture`].
 #[track_caller]
 fn stored(name: &str, written: &[u8]) -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/store_fixtures").join(name);
@@ -342,7 +343,7 @@ fn subscriptions_of_version_3_are_written_and_read() {
         let written = subscription(&value, &cipher()).unwrap();
         assert_eq!(read_subscription(value.id, &written, &cipher()), Ok(value.clone()), "{name}");
         let stored = stored(name, &written);
-        // The sealed part differs each time, by its random nonce.
+        // The sealed part differs each time because of its random nonce.
         let (_, body) = stored.split_at(SEALED_AT + usize::from(u16::from_be_bytes([stored[5], stored[6]])));
         assert!(written.ends_with(body), "{name} is written differently: that needs a new version");
         assert_eq!(read_subscription(value.id, &stored, &cipher()), Ok(value.clone()), "{name}");
@@ -357,7 +358,7 @@ fn subscriptions_of_version_3_are_written_and_read() {
     assert!(text.contains("BEGIN CERTIFICATE") && !text.contains("PRIVATE"));
 }
 
-/// Where the sealed part of a subscription's record begins.
+/// The start of the sealed part in a subscription's record.
 const SEALED_AT: usize = 7;
 
 #[test]

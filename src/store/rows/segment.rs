@@ -1,11 +1,12 @@
-//! Segments: index rows that say, for a stretch of the log, where each term occurs.
+//! Segments: index rows that list, for a part of the log, where each term occurs.
 //!
-//! A *term* is an event's type, project, company or sender's id, a delivery's subscription, or an event that is
-//! replayed, as a hash. A *position* is the number of an event or replay within the segment, and for a delivery
-//! its number among those that began with it. A segment has blocks of ids, and rows of postings in the order of
-//! the terms, each keyed by its first term, so that one look-up finds a term. All of it is read in place.
+//! A *term* is the hash of an event's type, project, company or sender's id, of a delivery's subscription, or
+//! of a replayed event. A *position* is the number of an event or replay within the segment; for a delivery,
+//! also its number among those of its origin. A segment has blocks of ids, and rows of postings ordered by
+//! term. Each row of postings has its first term as its key, so one look-up finds a term. The rows are read
+//! in place.
 //!
-//! A hit says only that a row was there with that hash: whoever follows it looks at the row itself.
+//! A hit means only that a row with that hash existed. The caller must read the row itself.
 
 use super::engine::RowBytes;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -18,21 +19,22 @@ use crate::model::event::EventContent;
 use crate::model::id::{EventId, SubscriptionId};
 use crate::store::error::StoreError;
 
-/// The version that the rows begin with.
+/// The version of the rows. It is their first byte.
 const VERSION: u8 = 1;
-/// How many bits of a position number the deliveries of an event.
+/// The bits of a position that number the deliveries of an origin.
 const MEMBER_BITS: u32 = 20;
 /// The most events and replays that a segment can number.
 const ORIGINS_MAX: u32 = 1 << (u32::BITS - MEMBER_BITS);
-/// A segment is written once it has so many events and replays: some fewer than it can, since those of a whole
-/// transaction are added at once.
+/// A segment is written when it has this many events and replays. It is less than the maximum because those
+/// of a whole transaction are added together.
 pub(in crate::store) const ORIGINS_FULL: usize = ORIGINS_MAX as usize - 128;
-/// Or so many events, replays and deliveries together; few in the store's own tests, so that they see many segments.
+/// A segment is also written when it has this many events, replays and deliveries together. The tests of the
+/// store use a small number, so that they have many segments.
 pub(in crate::store) const ENTRIES_FULL: usize = if cfg!(test) { 48 } else { 8192 };
 
-/// The hash of a term; never 0.
+/// The hash of a term. It is never 0.
 pub(in crate::store) type Term = u64;
-/// Where in a segment.
+/// A position in a segment.
 pub(in crate::store) type Position = u32;
 
 fn term(kind: u64, name: &[u8]) -> Term {
@@ -63,10 +65,10 @@ pub(in crate::store) fn of_replayed(event: EventId) -> Term {
     term(6, &event.to_bytes())
 }
 
-/// How many terms an event has: type, project, company, sender's id.
+/// The number of terms of an event: type, project, company, sender's id.
 pub(in crate::store) const EVENT_TERMS: usize = 4;
 
-/// The terms of an event, 0 for what it does not have.
+/// Returns the terms of an event. A missing member has the term 0.
 pub(in crate::store) fn of_event(content: &EventContent) -> [Term; EVENT_TERMS] {
     [
         of_type(content.event_type.as_str()),
@@ -76,30 +78,32 @@ pub(in crate::store) fn of_event(content: &EventContent) -> [Term; EVENT_TERMS] 
     ]
 }
 
-/// The position of the delivery at `member` of the origin at `index`; none beyond what a position can say.
+/// Returns the position of the delivery at `member` of the origin at `index`, or `None` if a position cannot
+/// express it.
 pub(in crate::store) fn position(index: usize, member: usize) -> Option<Position> {
     let (index, member) = (u32::try_from(index).ok()?, u32::try_from(member).ok()?);
     (index < ORIGINS_MAX && member >> MEMBER_BITS == 0).then_some(index << MEMBER_BITS | member)
 }
 
-/// The number of the origin, and of the delivery among those of it.
+/// Splits a position into the number of the origin and the number of the delivery within it.
 pub(in crate::store) fn parts(position: Position) -> (usize, usize) {
     ((position >> MEMBER_BITS) as usize, (position & ((1 << MEMBER_BITS) - 1)) as usize)
 }
 
 const IDS: u8 = 0;
 const POSTINGS: u8 = 1;
-/// How many ids a block has.
+/// The number of ids in a block.
 const BLOCK_IDS: usize = (CHUNK_BYTES - 1) / 16;
-/// Version, and the number of terms.
+/// The size of a row's head: the version and the number of terms.
 const HEAD_BYTES: usize = 3;
-/// A term and where its positions end, in positions.
+/// The size of an entry: a term, and the end of its positions, counted in positions.
 const ENTRY_BYTES: usize = 10;
 const POSITION_BYTES: usize = 4;
 /// The most positions of one term in a row.
 const POSITIONS_MAX: usize = (CHUNK_BYTES - HEAD_BYTES - ENTRY_BYTES) / POSITION_BYTES;
 
-/// Puts a segment into the draft: its ids, which name it by the first, and the positions of each term, in order.
+/// Adds a segment to the batch: its ids, and the positions of each term, in order. The first id is the name
+/// of the segment.
 pub(in crate::store) fn write(batch: &mut WriteBatch, ids: &[u128], postings: &[(Term, Position)]) {
     let Some(segment) = ids.first().copied() else { return };
     for (number, block) in (0u64..).zip(ids.chunks(BLOCK_IDS)) {
@@ -125,7 +129,7 @@ pub(in crate::store) fn write(batch: &mut WriteBatch, ids: &[u128], postings: &[
     packed.flush(batch, segment, 0);
 }
 
-/// A row of postings being filled.
+/// A row of postings that is being filled.
 #[derive(Default)]
 struct Packed {
     terms: Vec<(Term, u16)>,
@@ -160,7 +164,7 @@ fn corrupt(row_key: &[u8]) -> StoreError {
     StoreError::corrupt(Table::Segments.name(), row_key, "it is not a row of a segment")
 }
 
-/// What follows the version.
+/// Returns the bytes after the version.
 fn body<'a>(row_key: &[u8], row: &'a [u8]) -> Result<&'a [u8], StoreError> {
     match row.split_first() {
         Some((&VERSION, body)) => Ok(body),
@@ -168,14 +172,14 @@ fn body<'a>(row_key: &[u8], row: &'a [u8]) -> Result<&'a [u8], StoreError> {
     }
 }
 
-/// The ids in a row of a segment, with the segment's name; none in one of postings.
+/// Returns the ids in a row of a segment and the name of the segment. A row of postings has no ids.
 pub(in crate::store) fn read_ids(row_key: &[u8], row: &[u8]) -> Result<(u128, Vec<u128>), StoreError> {
     let (segment, kind, ..) = key::read_segment(row_key)?;
     let ids = if kind == IDS { body(row_key, row)? } else { &[] };
     Ok((segment, ids.as_chunks().0.iter().copied().map(u128::from_be_bytes).collect()))
 }
 
-/// The ids of a segment, by their numbers.
+/// Looks up the ids of a segment by their numbers.
 #[derive(Debug)]
 pub(in crate::store) struct Ids<'a> {
     tables: &'a Tables,
@@ -189,7 +193,7 @@ impl<'a> Ids<'a> {
         Self { tables, segment, block: None }
     }
 
-    /// The id at `index`; none if the segment has been removed meanwhile.
+    /// Returns the id at `index`, or `None` if the segment has been removed meanwhile.
     pub(in crate::store) fn get(&mut self, index: usize) -> Result<Option<u128>, StoreError> {
         let number = index / BLOCK_IDS;
         let row_key = key::segment(self.segment, IDS, number as u64, 0);
@@ -203,7 +207,7 @@ impl<'a> Ids<'a> {
     }
 }
 
-/// The positions of a term in a segment, in order.
+/// Returns the positions of a term in a segment, in order.
 pub(in crate::store) fn positions(
     tables: &Tables,
     segment: u128,
@@ -226,7 +230,7 @@ pub(in crate::store) fn positions(
     Ok(found)
 }
 
-/// Adds the positions of a term from a row of postings.
+/// Appends the positions of a term from a row of postings.
 fn add_positions(
     row_key: &[u8],
     row: &[u8],
@@ -262,7 +266,7 @@ mod tests {
     use crate::model::time::Clock;
     use crate::store::tests::test_store::{EPOCH, TestStore};
 
-    /// Writes the draft's rows into a log's tree, as they are.
+    /// Writes the rows of the batch into a tree without a transaction.
     fn put(tables: &Tables, batch: &WriteBatch) {
         for (row_key, row) in batch.puts(Table::Segments) {
             assert!(row.len() <= CHUNK_BYTES, "{} bytes", row.len());
@@ -277,7 +281,8 @@ mod tests {
         let tables = &rig.reader.tables;
         let ids: Vec<u128> = (0..3000).map(|n| 1000 + n * 7).collect();
         let mut lists: BTreeMap<Term, Vec<Position>> = BTreeMap::new();
-        // Terms of one position, of some, of as many as fill a row, and of several rows, side by side.
+        // Terms with one position, with some, with as many as fill a row, and with several rows, side by
+        // side.
         for (term, count) in [(1, 3000), (2, 1), (3, POSITIONS_MAX), (u64::MAX, 2), (u64::MAX - 1, 5000)] {
             lists.insert(term, (0..u32::try_from(count).unwrap()).map(|n| n * 3).collect());
         }

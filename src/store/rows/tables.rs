@@ -1,4 +1,4 @@
-//! The trees, and a draft of changes to them that is applied at once.
+//! The trees of the log. A batch of changes is applied to them in one transaction.
 
 use std::ops::RangeBounds;
 use std::sync::Arc;
@@ -17,13 +17,13 @@ use crate::store::error::StoreError;
 
 const META_KEY: &[u8] = b"meta";
 
-/// The open log.
+/// The trees of an open log.
 #[derive(Clone, Debug)]
 pub(in crate::store) struct Tables {
     db: Db,
     trees: Vec<Tree>,
     meta: Tree,
-    /// How many bytes the rows have, keys included.
+    /// The size of all rows with their keys, in bytes.
     bytes: Arc<AtomicU64>,
 }
 
@@ -48,22 +48,23 @@ impl Tables {
         &self.trees[table.index()]
     }
 
-    /// How many bytes the rows of all trees have, keys included: known once all of them have been counted.
+    /// Returns the size of all rows with their keys, in bytes. It is correct after
+    /// [`set_bytes`](Self::set_bytes).
     pub(in crate::store) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Takes note of what a count of all rows has found.
+    /// Sets the size of all rows, as counted by a scan.
     pub(in crate::store) fn set_bytes(&self, bytes: u64) {
         self.bytes.store(bytes, Ordering::Relaxed);
     }
 
-    /// Makes everything that was applied durable. Blocks.
+    /// Makes every applied batch durable. Blocks.
     pub(in crate::store) fn flush(&self) -> Result<(), StoreError> {
         self.db.flush().map(drop).map_err(engine_error)
     }
 
-    /// The bytes that the engine's files take.
+    /// Returns the size of the engine's files, in bytes.
     pub(in crate::store) fn size_on_disk(&self) -> Result<u64, StoreError> {
         self.db.size_on_disk().map_err(engine_error)
     }
@@ -81,12 +82,12 @@ impl Tables {
         }
     }
 
-    /// The meta row; none in a log that was just created.
+    /// Returns the meta row, or `None` in a log that was just created.
     pub(in crate::store) fn meta(&self) -> Result<Option<Meta>, StoreError> {
         self.read_meta(record::read_meta)
     }
 
-    /// The format that the meta row tells, also if a later version wrote it.
+    /// Returns the format in the meta row, even if a later version wrote it.
     pub(in crate::store) fn format(&self) -> Result<Option<u32>, StoreError> {
         self.read_meta(record::read_format)
     }
@@ -99,9 +100,9 @@ impl Tables {
         self.meta.get(META_KEY).map_err(engine_error)?.map(read).transpose()
     }
 
-    /// Applies a draft in one transaction, which also writes what the log then holds.
+    /// Applies a batch in one transaction, which also writes the meta row.
     ///
-    /// Returns the meta row that was written. It is not durable before a flush.
+    /// Returns the new meta row. It is not durable before a flush.
     pub(in crate::store) fn apply(&self, batch: &WriteBatch, before: &Meta) -> Result<Meta, StoreError> {
         let touched: Vec<Table> = Table::ALL.into_iter().filter(|table| batch.touches(*table)).collect();
         let mut trees: Vec<&Tree> = touched.iter().map(|table| self.sled_tree(*table)).collect();
@@ -138,7 +139,7 @@ impl Tables {
         })
     }
 
-    /// A long record that starts with `first`, the row of chunk 0.
+    /// Returns the long record whose first chunk is `first`.
     pub(in crate::store) fn assemble(
         &self,
         table: Table,
@@ -158,14 +159,14 @@ impl Tables {
         if bytes.len() == length { Ok(bytes.into()) } else { Err(corrupt(table, id, "it is cut off")) }
     }
 
-    /// The long record of an id, if there is one.
+    /// Returns the long record of an id, if it exists.
     pub(in crate::store) fn long(&self, table: Table, id: u128) -> Result<Option<RowBytes>, StoreError> {
         let first = self.tree(table).get(key::chunk(id, 0))?;
         first.map(|first| self.assemble(table, id, first)).transpose()
     }
 }
 
-/// The rows of one tree, to be read.
+/// Reads the rows of one tree.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::store) struct Rows<'a>(&'a Tree);
 
@@ -191,11 +192,12 @@ impl Rows<'_> {
     }
 }
 
-/// Keys and rows in the order of the keys. Not a snapshot: each row is as it is when it is reached.
+/// Iterates over the rows of a tree in the order of their keys. It is not a snapshot: each row is read when
+/// it is reached.
 pub(in crate::store) struct RowIter(sled::Iter);
 
 impl RowIter {
-    /// Returns the keys alone.
+    /// Returns an iterator over the keys alone.
     pub(in crate::store) fn keys(self) -> impl DoubleEndedIterator<Item = Result<RowBytes, StoreError>> {
         self.0.keys().map(|key| key.map_err(engine_error))
     }
@@ -215,12 +217,12 @@ impl DoubleEndedIterator for RowIter {
     }
 }
 
-/// An error about the record of an id.
+/// Returns the error of a damaged record.
 pub(in crate::store) fn corrupt(table: Table, id: u128, problem: impl Into<String>) -> StoreError {
     StoreError::corrupt(table.name(), &id.to_be_bytes(), problem)
 }
 
-/// The hash of a row, which tells its tree too.
+/// Returns the hash of a row, which covers the number of its tree.
 pub(in crate::store) fn hash(table: Table, key: &[u8], value: &[u8]) -> u64 {
     let mut hasher = Xxh3::new();
     hasher.update(&[table as u8, u8::try_from(key.len()).unwrap_or(u8::MAX)]);
@@ -229,7 +231,7 @@ pub(in crate::store) fn hash(table: Table, key: &[u8], value: &[u8]) -> u64 {
     hasher.digest()
 }
 
-/// The bytes of a row, if there is one.
+/// Returns the size of a row with its key, or 0 if the row does not exist.
 fn size(key: &[u8], value: Option<&[u8]>) -> u64 {
     value.map_or(0, |value| (key.len() + value.len()) as u64)
 }
@@ -243,7 +245,8 @@ fn recount(count: &mut (u64, u64), table: Table, key: &[u8], old: Option<&[u8]>,
     }
 }
 
-/// The key that something in the log is sealed with, if anything is: all of it is with the same.
+/// Returns the id of the key that sealed the secrets in the log, if any are sealed. All are sealed with the
+/// same key.
 pub(in crate::store) fn sealed_by(tables: &Tables) -> Result<Option<KeyId>, StoreError> {
     for row in tables.tree(Table::Subscriptions).iter() {
         let (row_key, row) = row?;

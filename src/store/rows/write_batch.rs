@@ -6,7 +6,7 @@ use super::engine::RowBytes;
 use super::key::{self, Table};
 use super::record::{self, CHUNK_BYTES};
 
-/// Changes that are to be made together, over the log as it is.
+/// Row changes that are applied together.
 #[derive(Debug, Default)]
 pub(in crate::store) struct WriteBatch {
     changes: BTreeMap<(Table, RowBytes), Option<RowBytes>>,
@@ -28,13 +28,13 @@ impl WriteBatch {
             .map(|((_, key), value)| (key, value))
     }
 
-    /// The rows that it writes into a tree.
+    /// Returns the rows that the batch writes into a tree.
     #[cfg(test)]
     pub(in crate::store) fn puts(&self, table: Table) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.rows(table).filter_map(|(key, value)| Some((&**key, value.as_deref()?)))
     }
 
-    /// Every change: a row that is put, or one that is removed.
+    /// Returns every change: a written row with its value, or a removed row without one.
     pub(in crate::store) fn changes(&self) -> impl Iterator<Item = (Table, &[u8], Option<&[u8]>)> {
         self.changes.iter().map(|((table, key), value)| (*table, &**key, value.as_deref()))
     }
@@ -44,12 +44,12 @@ impl WriteBatch {
         self.changes.get(&(table, key.into()))
     }
 
-    /// How many rows it changes.
+    /// Returns the number of changed rows.
     pub(in crate::store) fn len(&self) -> usize {
         self.changes.len()
     }
 
-    /// How many bytes it writes, keys included.
+    /// Returns the number of bytes that the batch writes, with keys.
     pub(in crate::store) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -65,7 +65,7 @@ impl WriteBatch {
         self.changes.insert((table, key.into()), None);
     }
 
-    /// Writes a long record, and removes what an earlier, longer one left.
+    /// Writes a long record, and removes the chunks that a longer record before it left.
     pub(in crate::store) fn put_long(&mut self, table: Table, id: u128, record: &[u8], length_was: usize) {
         for (number, part) in (0u16..).zip(record.chunks(CHUNK_BYTES)) {
             self.put(table, &key::chunk(id, number), part);

@@ -1,4 +1,4 @@
-//! What deliveries begin with: events that are submitted, and replays of events of before.
+//! Appends the origins of deliveries: submitted events, and replays of earlier events.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -16,7 +16,7 @@ use crate::store::rows::record;
 use crate::store::rows::segment;
 
 impl Writer {
-    /// Adds one event to the draft, whole.
+    /// Adds one whole event to the batch.
     pub(in crate::store) fn append(&mut self, append: Append) -> Result<Appended, StoreError> {
         let now = self.now;
         let hash = super::dedup::hash(&append.content);
@@ -50,14 +50,14 @@ impl Writer {
         Ok(Appended { event, duplicate: false, deliveries, earlier: false })
     }
 
-    /// Puts down where new deliveries begin, each with whether it is queued; answers those that wait.
+    /// Records the new deliveries, each with whether it is queued in its lane. Returns those that wait.
     fn add_deliveries(&mut self, new: impl Iterator<Item = (RowlessDelivery, bool)>) -> Vec<RowlessDelivery> {
         let mut waiting = Vec::new();
         let mut state = self.reader.shared.state();
         for (fresh, queued) in new {
             let RowlessDelivery { id, event, subscription } = fresh;
             if !state.is_live(subscription) {
-                // Written down, so that no later opening takes it for fresh.
+                // Written explicitly, so that a later opening does not take the delivery for fresh.
                 let progress = Progress::Cancelled;
                 let delivery = Delivery { progress, ..Delivery::new(id, event, subscription) };
                 self.batch.put_long(Table::Cancelled, id.bits(), &record::delivery(&delivery), 0);
@@ -76,7 +76,7 @@ impl Writer {
         waiting
     }
 
-    /// The event of before; what was submitted now if retention has already taken it.
+    /// Returns the earlier event. If retention has removed it, returns the submitted one.
     fn duplicate(&mut self, found: EventId, append: Append) -> Result<Appended, StoreError> {
         self.write_batch()?;
         let (event, targets) = self
@@ -87,7 +87,7 @@ impl Writer {
         Ok(Appended { event: Arc::new(event), duplicate: true, deliveries, earlier: false })
     }
 
-    /// Adds a replay to the draft, whole, with its job.
+    /// Adds a whole replay with its job to the batch.
     pub(in crate::store) fn replay(&mut self, replay: Replay) -> Result<Vec<Option<DeliveryId>>, StoreError> {
         let Replay { deliveries: wanted, mut job, skipped: _ } = replay;
         if self.batch.len() + wanted.len() > ROWS_MAX {
@@ -124,7 +124,7 @@ impl Writer {
         Ok(is_known.into_iter().map(|known| if known { ids.next() } else { None }).collect())
     }
 
-    /// For each of the list, whether the log has its event.
+    /// Returns, for each redelivery of the list, whether the log has its event.
     fn known_events(&self, wanted: &[Redelivery]) -> Result<Vec<bool>, StoreError> {
         let mut last = None;
         let mut known = Vec::with_capacity(wanted.len());
@@ -139,7 +139,7 @@ impl Writer {
         Ok(known)
     }
 
-    /// Whether the log has the event.
+    /// Returns whether the log has the event.
     pub(in crate::store) fn is_listed(&self, event: EventId) -> Result<bool, StoreError> {
         let first = self.reader.tables.get_after(&self.batch, Table::Events, &key::chunk(event.bits(), 0))?;
         Ok(first.is_some_and(|first| !record::is_replay(&first)))

@@ -1,7 +1,8 @@
-//! Rows that are good for a window of time, in buckets, so that they are removed in the order of their keys.
+//! Rows that are valid for a window of time. They are grouped in buckets, so that expired rows are removed in
+//! the order of their keys.
 //!
-//! A bucket is named by the second it starts at, which its rows' keys begin with, and is a quarter of the window
-//! wide.
+//! The name of a bucket is the second at which it starts. The keys of its rows begin with it. A bucket covers
+//! a quarter of the window.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -19,7 +20,7 @@ pub(in crate::store) struct Buckets {
     window: Duration,
     width_secs: u64,
     live: BTreeSet<u32>,
-    /// The newest bucket of an earlier run, whose window may have been another.
+    /// The newest bucket of an earlier run, which may have used another window.
     adopted: Option<u32>,
 }
 
@@ -34,27 +35,27 @@ impl Buckets {
         u32::try_from(at.as_secs() / self.width_secs * self.width_secs).unwrap_or(u32::MAX)
     }
 
-    /// Whether what was written at `at` is still good.
+    /// Returns whether a row that was written at `at` is still valid.
     pub(in crate::store) fn is_within(&self, now: Timestamp, at: Timestamp) -> bool {
         now.since(at) < self.window
     }
 
-    /// The buckets in which something still good may be, newest first.
+    /// Returns the buckets that may have valid rows, newest first.
     pub(in crate::store) fn probed(&self, now: Timestamp) -> impl Iterator<Item = u32> {
         let oldest = self.of(now.before(self.window));
         let is_probed = move |bucket: &u32| *bucket >= oldest || Some(*bucket) <= self.adopted;
         self.live.iter().rev().copied().filter(is_probed)
     }
 
-    /// The bucket for what is written at `at`.
+    /// Returns the bucket of a row that is written at `at`.
     pub(in crate::store) fn enter(&mut self, at: Timestamp) -> u32 {
         let bucket = self.of(at);
         self.live.insert(bucket);
         bucket
     }
 
-    /// Removes rows beyond the window, oldest first, at most `limit`; answers whether there may be more.
-    /// `written` tells when a row was.
+    /// Removes at most `limit` expired rows, oldest first. Returns whether more may be left. `written`
+    /// returns the time at which a row was written.
     pub(in crate::store) fn expire(
         &mut self,
         tables: &Tables,
@@ -70,7 +71,7 @@ impl Buckets {
             }
             for row in tables.tree(self.table).scan_prefix(bucket.to_be_bytes()) {
                 let (key, value) = row?;
-                // Written when the window was wider.
+                // The row was written when the window was longer.
                 if self.is_within(now, written(&key, &value)?) {
                     return Ok(false);
                 }

@@ -1,4 +1,5 @@
-//! The one writer: gathers what waits, makes it durable with one flush, and acknowledges all of it.
+//! The only writer of the log. It collects the waiting steps, makes them durable with one flush, and
+//! acknowledges them.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -15,22 +16,21 @@ use super::writer::{Ack, Writer};
 use crate::store::disk::fsync;
 use crate::store::error::StoreError;
 
-/// The most work that one flush makes durable, in events or what costs about as much.
+/// The most work that one flush makes durable, counted in events.
 const WEIGHT_MAX: usize = 1024;
 
-/// How often in a row all other tasks may have their turn, none of them handing in a step, before a commit begins
-/// that might have become larger.
+/// The most times in a row that all other tasks get a turn, without a new step, before a commit begins.
 const IDLE_YIELDS_MAX: u32 = 64;
 
-/// The shortest and the longest gap left for sled's garbage collection, which waits while transactions hold the
-/// lock. A timer knows nothing shorter.
+/// The shortest and the longest pause for sled's garbage collection, which cannot run while transactions hold
+/// the lock. A millisecond is the resolution of the timer.
 const GAP_MIN: Duration = Duration::from_millis(1);
 const GAP_MAX: Duration = Duration::from_millis(3);
 
-/// How often the witness is rewritten while there are commits.
+/// The interval between two writes of the witness file while there are commits.
 const WITNESS_EVERY: Duration = Duration::from_secs(1);
 
-/// Does the steps; [`run`](Self::run) has to be running for anything to be acknowledged.
+/// Applies the steps. Nothing is acknowledged unless [`run`](Self::run) is running.
 #[derive(Debug)]
 pub struct Committer {
     pub(in crate::store) queue: Receiver<Step>,
@@ -39,13 +39,13 @@ pub struct Committer {
 }
 
 impl Committer {
-    /// Does steps until every `Store` and `WriteSlot` is gone and all is durable.
+    /// Applies steps until every `Store` and `WriteSlot` has been dropped and all steps are durable.
     ///
-    /// Not cancel safe: what was handed in is answered with an error if the future is dropped.
+    /// Not cancel safe: if the future is dropped, the waiting steps are answered with an error.
     ///
     /// # Errors
-    /// The first failure of a write, a flush or the witness, a panic in one of them, or 10 s of a commit without
-    /// progress. Nothing is acknowledged after it, and the log must be opened again.
+    /// The first failure of a write, a flush or the witness file; a panic in one of them; or 10 s of a commit
+    /// without progress. Nothing is acknowledged after it, and the log must be opened again.
     pub async fn run(self) -> Result<(), StoreError> {
         let watchdog = self.writer.watchdog.clone();
         let poison = self.writer.poison.clone();
@@ -62,10 +62,10 @@ impl Committer {
 
 struct Loop {
     queue: Receiver<Step>,
-    /// Away while a commit is under way, and for good once one has failed.
+    /// Absent while a commit is in progress, and for good after a commit has failed.
     writer: Option<Box<Writer>>,
     waiting: VecDeque<Step>,
-    /// How many steps the last commit acknowledged.
+    /// The number of steps that the last commit acknowledged.
     acknowledged: usize,
     lock: LockBalance,
     watchdog: Arc<CommitWatchdog>,
@@ -108,11 +108,12 @@ impl Loop {
         }
     }
 
-    /// Waits for work; false once there will be none.
+    /// Waits for steps. Returns false when no more can come.
     ///
-    /// A commit of fifty steps costs little more than one of one, and whoever was just acknowledged is likely to
-    /// come again at once. So what is there waits while others are on their way: not for a time, but for as long
-    /// as the turns of the other tasks bring steps. A lone step does not wait.
+    /// A commit of fifty steps costs little more than a commit of one, and a caller that was just
+    /// acknowledged is likely to send its next step at once. So the steps in the queue wait while others
+    /// arrive. The wait has no fixed time: it lasts as long as the turns of the other tasks bring new steps.
+    /// A single step does not wait.
     async fn gather(&mut self) -> bool {
         self.drain();
         let expected = (self.acknowledged + self.waiting.len()).min(WEIGHT_MAX);
@@ -129,7 +130,7 @@ impl Loop {
         true
     }
 
-    /// Takes what the queue has, up to as much as one flush is meant for; whether it had anything.
+    /// Takes steps from the queue, up to the work of one flush. Returns whether there were any.
     fn drain(&mut self) -> bool {
         let before = self.waiting.len();
         while self.waiting.len() < WEIGHT_MAX {
@@ -139,7 +140,7 @@ impl Loop {
         self.waiting.len() > before
     }
 
-    /// As many of the oldest steps as one flush is meant for, at least one.
+    /// Takes the oldest steps, up to the work of one flush and at least one.
     fn take_steps(&mut self) -> Vec<Step> {
         let mut weight = 0;
         let mut steps = Vec::new();
@@ -178,13 +179,13 @@ impl Loop {
     }
 }
 
-/// For how long sled's lock was held by transactions and free again: free half of the time, its garbage collection
-/// keeps up.
+/// Balances the time for which transactions hold sled's lock with the time for which it is free. If it is
+/// free half of the time, the garbage collection keeps up.
 #[derive(Debug)]
 struct LockBalance {
-    /// How much longer it was held than free; idle time is not saved up.
+    /// How much longer the lock was held than free. Idle time is not saved up.
     excess: Duration,
-    /// Since when it is free, or else held.
+    /// The time since which the lock is free, or held.
     free_since: Instant,
 }
 
@@ -194,7 +195,7 @@ impl LockBalance {
         self.free_since = now;
     }
 
-    /// Transactions ended at `flushing_since`; what follows needs no lock.
+    /// Records that the transactions ended at `flushing_since`. The flush after them does not hold the lock.
     fn end(&mut self, flushing_since: Instant, now: Instant) {
         self.excess += flushing_since - self.free_since;
         self.excess = self.excess.saturating_sub(now - flushing_since);
@@ -202,14 +203,14 @@ impl LockBalance {
     }
 }
 
-/// The file that says which commit was acknowledged last, about.
+/// The file that records approximately which commit was acknowledged last (the witness).
 struct CommitMarker {
     path: PathBuf,
     written: Instant,
     writing: Option<JoinHandle<Result<(), StoreError>>>,
 }
 
-/// Whether the process or the machine has as many files open as it may.
+/// Returns whether the process or the machine has reached its limit of open files.
 fn is_out_of_files(error: &std::io::Error) -> bool {
     let error = error.raw_os_error().map(rustix::io::Errno::from_raw_os_error);
     matches!(error, Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE))
@@ -220,7 +221,7 @@ fn witness_error(path: &std::path::Path, error: std::io::Error) -> StoreError {
 }
 
 impl CommitMarker {
-    /// Has it rewritten beside the next commits, if that was not done lately.
+    /// Rewrites the file in the background of the next commits, unless it was rewritten recently.
     async fn note(&mut self, commit_seq: u64, now: Instant) -> Result<(), StoreError> {
         if now.duration_since(self.written) < WITNESS_EVERY {
             return Ok(());
@@ -245,7 +246,7 @@ impl CommitMarker {
             writing.await.map_err(|error| StoreError::Poisoned { cause: error.to_string().into() })?;
         match written {
             Err(StoreError::CommitMarker { error, .. }) if is_out_of_files(&error) => {
-                // It says about where the log is, and may say it later; nothing is wrong with the disk.
+                // The file is approximate and may be written later. The disk is not at fault.
                 tracing::warn!(%error, "no file may be opened now: raise the bound of open files");
                 Ok(())
             }
@@ -278,7 +279,7 @@ mod tests {
         assert_eq!(lock.excess, Duration::from_millis(1));
         lock.end(at(19), at(19));
         assert_eq!(lock.excess, Duration::from_millis(3));
-        // Time without work pays off, and no more than that.
+        // Idle time reduces the excess to zero, not below.
         lock.begin(at(60));
         lock.end(at(61), at(61));
         assert_eq!(lock.excess, Duration::from_millis(1));

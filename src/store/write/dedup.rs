@@ -1,4 +1,4 @@
-//! Which ids of senders were seen lately.
+//! The ids of senders that were used within the deduplication window.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -14,20 +14,20 @@ use crate::store::rows::key::{self, Table};
 use crate::store::rows::tables::Tables;
 use crate::store::rows::write_batch::WriteBatch;
 
-/// What identifies a sender's event: the first 128 bits of the SHA-256 of company, project and id.
+/// Returns the identity of a sender's event: the first 128 bits of the SHA-256 of company, project and id.
 pub(in crate::store) fn hash(content: &EventContent) -> Option<[u8; 16]> {
     let sender_id = content.sender_id.as_ref()?;
     let company = content.company.as_ref().map_or("", |company| company.as_str());
     let mut digest = Context::new(&SHA256);
     for part in [company, content.project.as_str(), sender_id.as_str()] {
-        // No name has a NUL, so that three texts are hashed as no other three are.
+        // Names contain no NUL, so no other three texts give the same input to the hash.
         digest.update(part.as_bytes());
         digest.update(&[0]);
     }
     digest.finish().as_ref().first_chunk().copied()
 }
 
-/// The buckets of the window.
+/// The buckets of the deduplication window.
 #[derive(Debug)]
 pub(in crate::store) struct Dedup(Buckets);
 
@@ -36,7 +36,7 @@ impl Dedup {
         Self(Buckets::new(Table::Dedup, window, buckets))
     }
 
-    /// The event that had this hash within the window before `now`.
+    /// Returns the event with this hash that was accepted within the window before `now`.
     pub(in crate::store) fn find(
         &self,
         tables: &Tables,
@@ -48,7 +48,7 @@ impl Dedup {
             let key = key::dedup(bucket, hash);
             if let Some(row) = tables.get_after(batch, Table::Dedup, &key)? {
                 let found = EventId::from_bits(key::read_id(Table::Dedup, &key, &row)?);
-                // The newest one decides: those before it are older.
+                // The newest row decides, because the others are older.
                 return Ok(self.0.is_within(now, found.time()).then_some(found));
             }
         }
@@ -60,7 +60,7 @@ impl Dedup {
         batch.put(Table::Dedup, &key::dedup(bucket, hash), event.to_bytes().to_vec());
     }
 
-    /// Removes rows beyond the window, oldest first, at most `limit`; answers whether there may be more.
+    /// Removes at most `limit` expired rows, oldest first. Returns whether more may be left.
     pub(in crate::store) fn expire(
         &mut self,
         tables: &Tables,

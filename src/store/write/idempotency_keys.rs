@@ -12,18 +12,18 @@ use crate::store::rows::record::{self, CHUNK_BYTES, IdempotencyRecord};
 use crate::store::rows::tables::Tables;
 use crate::store::rows::write_batch::WriteBatch;
 
-/// For how long a key stands for what it was first used for.
+/// The time for which the result of an idempotency key is kept.
 const WINDOW: Duration = Duration::from_hours(24);
 
 /// The keys of the last day.
 #[derive(Debug)]
 pub(in crate::store) struct Keys {
     pub(in crate::store) buckets: Buckets,
-    /// A list of events that is being appended: every transaction says how far it is.
+    /// A list of events that is being appended. Every transaction records its progress.
     pub(in crate::store) unfinished: Option<UnfinishedList>,
 }
 
-/// A list of events, as far as it is in the draft.
+/// A list of events that is being appended, with the events that are in the batch so far.
 #[derive(Debug)]
 pub(in crate::store) struct UnfinishedList {
     pub(in crate::store) once: IdempotentRequest,
@@ -31,7 +31,7 @@ pub(in crate::store) struct UnfinishedList {
     pub(in crate::store) events: Vec<RecordedEvent>,
 }
 
-/// Where the record of a key is, and since when.
+/// The place of a key's record, and the time since which it exists.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::store) struct RecordPlace {
     pub(in crate::store) bucket: u32,
@@ -44,7 +44,7 @@ impl Keys {
         Self { buckets: Buckets::new(Table::Idempotency, WINDOW, buckets), unfinished: None }
     }
 
-    /// Removes what is older than a day, at most `limit` rows; answers whether there may be more.
+    /// Removes at most `limit` rows that are older than a day. Returns whether more may be left.
     pub(in crate::store) fn expire(
         &mut self,
         tables: &Tables,
@@ -52,7 +52,7 @@ impl Keys {
         now: Timestamp,
         limit: usize,
     ) -> Result<bool, StoreError> {
-        // Chunks after the first tell no time: the bucket, of which all are that old, is enough.
+        // Only the first chunk has a time. The bucket suffices for the others: all of its rows are expired.
         let written = |key: &[u8], _: &[u8]| {
             let bucket = key::read_bucket(Table::Idempotency, key)?;
             Ok(Timestamp::from_millis(u64::from(bucket).saturating_mul(1000)))
@@ -60,7 +60,7 @@ impl Keys {
         self.buckets.expire(tables, batch, (now, limit), written)
     }
 
-    /// What a key stands for, in which bucket, and the length of its record.
+    /// Returns the result recorded for a key, its bucket, and the length of its record.
     pub(in crate::store) fn find(
         &self,
         tables: &Tables,

@@ -1,8 +1,8 @@
-//! Steps that are done once however often they are asked for: what an idempotency key stood for is written in the
-//! transaction of its step.
+//! Steps with an idempotency key. A step is done once, however often it is requested: its result is recorded
+//! in the transaction of the step.
 //!
-//! A list of events may take several transactions: each says how far the list is, so that after a crash the rest
-//! of it is added and nothing twice.
+//! A list of events may take several transactions. Each records how much of the list is done, so that after a
+//! crash the rest is added and nothing is added twice.
 
 use super::idempotency_keys::{RecordPlace, UnfinishedList, put};
 use super::step::{Append, Appended, Replay};
@@ -16,7 +16,7 @@ use crate::store::rows::idempotency::{Idempotent, IdempotentRequest, RecordedEve
 use crate::store::rows::key;
 use crate::store::rows::record::IdempotencyRecord;
 
-/// An event of before the crash that cut its list short.
+/// Returns an event that was added before a crash interrupted its list.
 fn resumed(append: Append, one: RecordedEvent) -> Appended {
     let deliveries = (0..one.matched as usize).map(|index| key::delivery_of(one.id.bits(), index)).collect();
     let event = Event { id: one.id, content: append.content };
@@ -24,7 +24,7 @@ fn resumed(append: Append, one: RecordedEvent) -> Appended {
 }
 
 impl Writer {
-    /// Does a step of one transaction, unless its key says that it was done before.
+    /// Does a step of one transaction, unless its key has a recorded result.
     fn once<T>(
         &mut self,
         once: IdempotentRequest,
@@ -119,7 +119,7 @@ impl Writer {
         Ok(Idempotent::Made(appended))
     }
 
-    /// Says in the draft how far the list is that is under way.
+    /// Records in the batch how much of the current list is done.
     pub(in crate::store) fn record_unfinished(&mut self) {
         if let Some(UnfinishedList { once, place, events }) = &mut self.keys.unfinished {
             place.length_was =

@@ -1,4 +1,5 @@
-//! The bounded queue before the committer: a place is reserved first, so that a step never waits with work in hand.
+//! The bounded queue of the committer. A slot is reserved before the step is prepared, so that no prepared
+//! step waits for room.
 
 use std::sync::Arc;
 
@@ -14,7 +15,8 @@ use crate::store::error::{QueueFull, StoreError};
 use crate::store::read::backup::Backup;
 use crate::store::rows::idempotency::{Idempotent, IdempotentRequest};
 
-/// The way in. Cheap to clone; when the last one and the last [`WriteSlot`] are gone, the committer ends.
+/// The sender of the queue. Cloning is cheap. When the last clone and the last [`WriteSlot`] are dropped, the
+/// committer ends.
 #[derive(Clone, Debug)]
 pub struct Store {
     pub(in crate::store) queue: Sender<Step>,
@@ -22,7 +24,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// A place in the queue, if one is free now.
+    /// Returns a slot of the queue if one is free now.
     pub fn try_reserve(&self) -> Result<WriteSlot, QueueFull> {
         match self.queue.clone().try_reserve_owned() {
             Ok(permit) => Ok(WriteSlot { permit, poison: self.poison.clone() }),
@@ -31,23 +33,24 @@ impl Store {
         }
     }
 
-    /// How many steps wait or have a place, and how many may.
+    /// Returns the number of steps that wait or have a slot, and the limit.
     pub fn queued(&self) -> (usize, usize) {
         let most = self.queue.max_capacity();
         (most.saturating_sub(self.queue.capacity()), most)
     }
 
-    /// Whether the committer has ended, so that nothing more can be written.
+    /// Returns whether the committer has ended, so that nothing can be written any more.
     pub fn is_closed(&self) -> bool {
         self.queue.is_closed()
     }
 
-    /// A place in the queue, as soon as one is free; those who wait are served in turn.
+    /// Waits for a free slot. Waiting callers are served in the order of their calls.
     ///
-    /// Cancel safe: dropping the future gives up the turn.
+    /// Cancel safe: dropping the future gives up the position in the order.
     ///
     /// # Errors
-    /// [`StoreError::Poisoned`] once a write has failed, [`StoreError::Closed`] if the committer is gone otherwise.
+    /// [`StoreError::Poisoned`] if a write has failed, [`StoreError::Closed`] if the committer has ended
+    /// otherwise.
     pub async fn reserve(&self) -> Result<WriteSlot, StoreError> {
         match self.queue.clone().reserve_owned().await {
             Ok(permit) => Ok(WriteSlot { permit, poison: self.poison.clone() }),
@@ -56,11 +59,11 @@ impl Store {
     }
 }
 
-/// A place in the queue, for one step.
+/// A slot of the queue, for one step.
 ///
-/// Steps are done in the order in which they were handed in. None of the methods blocks or waits: `done` is
-/// called later, once, on the committer's task, when the step is durable; it must be short and must not block.
-/// It gets an error instead if the store stopped before that; then the step may or may not be in the log.
+/// Steps are applied in the order in which they are submitted. No method blocks or waits. `done` is called
+/// once, on the committer's task, when the step is durable. It must be short and must not block. If the store
+/// stops first, `done` gets an error; the step may or may not be in the log then.
 #[derive(Debug)]
 pub struct WriteSlot {
     permit: OwnedPermit<Step>,
@@ -77,7 +80,8 @@ impl WriteSlot {
         self.permit.send(step);
     }
 
-    /// Adds events with their deliveries, each event whole or not at all; ids are given in the order of the list.
+    /// Appends events with their deliveries. Each event is added whole or not at all. Ids are assigned in the
+    /// order of the list.
     pub fn append(
         self,
         events: Vec<Append>,
@@ -86,7 +90,8 @@ impl WriteSlot {
         self.send(done, |done| Step::Append(events, done));
     }
 
-    /// The same, unless the key says that it was done before. A list that a crash cut short is gone on with.
+    /// Appends events like [`append`](Self::append), unless the key has a recorded result. A list that a
+    /// crash interrupted is completed.
     pub fn append_idempotent(
         self,
         once: IdempotentRequest,
@@ -96,8 +101,9 @@ impl WriteSlot {
         self.send(done, |done| Step::AppendOnce(once, events, done));
     }
 
-    /// Delivers events of the log once more, with new deliveries, and writes down the job that asks for it, at
-    /// once. Answers the new ids in the order of the list; none where the event is gone.
+    /// Creates new deliveries of events in the log, and writes the job that asks for them, in one
+    /// transaction. Returns the new ids in the order of the list; `None` where the log no longer has the
+    /// event.
     pub fn replay(
         self,
         replay: Replay,
@@ -106,7 +112,7 @@ impl WriteSlot {
         self.send(done, |done| Step::Replay(replay, done));
     }
 
-    /// The same, unless the key says that it was done before.
+    /// Creates deliveries like [`replay`](Self::replay), unless the key has a recorded result.
     pub fn replay_idempotent(
         self,
         once: IdempotentRequest,
@@ -116,12 +122,12 @@ impl WriteSlot {
         self.send(done, |done| Step::ReplayOnce(once, replay, done));
     }
 
-    /// Writes down a replay job. Once it is finished and older than the log, a sweep removes it.
+    /// Writes a replay job. A sweep removes it after it has ended and the log begins later than its end.
     pub fn put_job(self, job: ReplayJob, done: impl FnOnce(Result<(), StoreError>) + Send + 'static) {
         self.send(done, |done| Step::PutJob(Box::new(job), done));
     }
 
-    /// The same for a new job, unless the key says that it was made before.
+    /// Writes a new replay job, unless the key has a recorded result.
     pub fn put_job_idempotent(
         self,
         once: IdempotentRequest,
@@ -131,14 +137,17 @@ impl WriteSlot {
         self.send(done, |done| Step::PutJobOnce(once, Box::new(job), done));
     }
 
-    /// Writes down what became of a delivery: its row, its due row if it still waits, and the health, at once.
+    /// Writes the result of a delivery in one transaction: its row, its due row if it still waits, and the
+    /// health of the subscription.
     ///
-    /// A waiting delivery of a deleted subscription is written as cancelled, and nothing of one whose event is gone.
+    /// A waiting delivery of a deleted subscription is written as cancelled. Nothing is written if its event
+    /// is gone.
     pub fn settle(self, settlement: Settlement, done: impl FnOnce(Result<(), StoreError>) + Send + 'static) {
         self.send(done, |done| Step::Settle(Box::new(settlement), done));
     }
 
-    /// Gives fresh deliveries a place in their lanes, due when they were made; others are left as they are.
+    /// Enqueues fresh deliveries in their lanes, due at the time of their creation. Other deliveries stay as
+    /// they are.
     pub fn enqueue(
         self,
         deliveries: Vec<Delivery>,
@@ -149,7 +158,7 @@ impl WriteSlot {
 
     /// Writes a subscription, and its health if given.
     ///
-    /// With `deleted_at` set, its fresh deliveries are cancelled; [`clear_lane`](Self::clear_lane) does the same for
+    /// If `deleted_at` is set, its fresh deliveries are cancelled. [`clear_lane`](Self::clear_lane) cancels
     /// the others.
     pub fn put_subscription(
         self,
@@ -160,7 +169,7 @@ impl WriteSlot {
         self.send(done, |done| Step::PutSubscription(Box::new(subscription), health, done));
     }
 
-    /// Writes a new subscription, unless the key says that it was made before.
+    /// Writes a new subscription, unless the key has a recorded result.
     pub fn put_subscription_idempotent(
         self,
         once: IdempotentRequest,
@@ -171,7 +180,7 @@ impl WriteSlot {
         self.send(done, |done| Step::PutSubscriptionOnce(once, Box::new(subscription), health, done));
     }
 
-    /// Writes a subscription's health.
+    /// Writes the health of a subscription.
     pub fn put_health(
         self,
         subscription: SubscriptionId,
@@ -181,9 +190,9 @@ impl WriteSlot {
         self.send(done, |done| Step::PutHealth(subscription, health, done));
     }
 
-    /// Makes what waits in a lane due when it was made, so that it goes out oldest first.
+    /// Makes the deliveries in a lane due at the time of their creation, so that they are sent oldest first.
     ///
-    /// Looks at no more than `limit` rows; answers whether there are more to look at, from where it stopped.
+    /// Examines at most `limit` rows. Returns whether more are left; the next call continues there.
     pub fn release(
         self,
         subscription: SubscriptionId,
@@ -193,8 +202,8 @@ impl WriteSlot {
         self.send(done, |done| Step::Release(subscription, limit, done));
     }
 
-    /// Cancels what waits in the lane of a deleted subscription, at most `limit` of it; answers whether there is
-    /// more.
+    /// Cancels at most `limit` waiting deliveries in the lane of a deleted subscription. Returns whether more
+    /// are left.
     pub fn clear_lane(
         self,
         subscription: SubscriptionId,
@@ -204,23 +213,25 @@ impl WriteSlot {
         self.send(done, |done| Step::ClearLane(subscription, limit, done));
     }
 
-    /// From the acknowledgement on, the backup gets a copy of each transaction; false if another one does already.
+    /// Begins a backup: after the acknowledgement it gets a copy of each transaction. Returns false if
+    /// another backup is in progress.
     pub fn begin_backup(self, backup: &Backup, done: impl FnOnce(Result<bool, StoreError>) + Send + 'static) {
         let capture = Arc::clone(&backup.capture);
         self.send(done, |done| Step::BeginBackup(capture, done));
     }
 
-    /// The backup gets no more copies: the answer is what [`Backup::finish`] needs.
+    /// Ends a backup. Returns the value for [`Backup::finish`].
     pub fn end_backup(self, done: impl FnOnce(Result<Vec<u8>, StoreError>) + Send + 'static) {
         self.send(done, Step::EndBackup);
     }
 
-    /// Changes nothing, and is done when it and all before it is durable: a sign of life.
+    /// Changes nothing. It is acknowledged when every step before it is durable, and shows that the committer
+    /// works.
     pub fn beat(self, done: impl FnOnce(Result<(), StoreError>) + Send + 'static) {
         self.send(done, Step::Beat);
     }
 
-    /// Forgets the oldest part of the log; see [`Sweep`].
+    /// Removes the oldest part of the log; see [`Sweep`].
     pub fn sweep(self, sweep: Sweep, done: impl FnOnce(Result<SweepResult, StoreError>) + Send + 'static) {
         self.send(done, |done| Step::Sweep(sweep, done));
     }

@@ -1,4 +1,4 @@
-//! Writes and drops segments of the index.
+//! Writes and removes segments of the index.
 
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use crate::store::rows::key::Table;
 use crate::store::rows::segment;
 
 impl Writer {
-    /// Writes what is in memory as a segment once it is enough, in a transaction of its own. What it speaks of
-    /// has to be written already.
+    /// Writes the tail as a segment if it is full, in a transaction of its own. The rows that it refers to
+    /// must have been written.
     pub(in crate::store) fn write_segment_if_full(&mut self) -> Result<(), StoreError> {
         let tail = {
             let state = self.reader.shared.index.state();
@@ -33,7 +33,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Removes the segments of which the log has nothing more, oldest first.
+    /// Removes the segments whose entries are all gone from the log, oldest first.
     pub(in crate::store) fn remove_dead_segments(&mut self) -> Result<(), StoreError> {
         let dead = self.reader.shared.index.state().dead();
         for first in dead {

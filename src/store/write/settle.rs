@@ -1,4 +1,4 @@
-//! What becomes of deliveries, lanes, and subscriptions.
+//! Writes the results of deliveries, and changes of lanes and subscriptions.
 
 use std::borrow::Cow;
 
@@ -16,7 +16,8 @@ use crate::store::rows::origin::OriginKind;
 use crate::store::rows::record;
 use crate::store::rows::tables::corrupt;
 
-/// Where a delivery was: how it stood, and the tree and length of its record if it has one.
+/// The state of a delivery before a change: its progress, and the tree and length of its record if it has
+/// one.
 struct Before {
     kind: ProgressKind,
     row: Option<(Table, usize)>,
@@ -29,7 +30,7 @@ impl Writer {
             self.put_health(delivery.subscription, health);
         }
         let Some(before) = self.remove_from_lane(delivery, settlement.due_was)? else {
-            // Retention took the event while the request was out: there is nothing left to write to.
+            // Retention removed the event while the request was in flight, so there is nothing to write to.
             return Ok(());
         };
         let mut delivery = Cow::Borrowed(delivery);
@@ -45,7 +46,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes a delivery's row where it belongs now, and counts it.
+    /// Writes the row of a delivery into the tree of its state, and updates the counts.
     fn move_row(&mut self, delivery: &Delivery, before: &Before) -> Result<(), StoreError> {
         let (bits, table) = (delivery.id.bits(), Table::of(delivery.progress));
         let length_was = match before.row {
@@ -67,7 +68,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Takes note that a delivery waits no longer: what it kept in the log may go.
+    /// Records that a delivery no longer waits, so that a sweep may remove what it kept in the log.
     pub(in crate::store) fn finished(&mut self, id: DeliveryId, event: EventId) -> Result<(), StoreError> {
         let was_replayed = self.end_replay(id, event);
         if id.bits() < self.swept_to {
@@ -81,7 +82,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Whether it was a replayed delivery that kept its event, which is looked at again if this was the last.
+    /// Returns whether this was a replayed delivery, which kept its event in the log. If it was the last of
+    /// the event, the sweep looks at the event again.
     pub(in crate::store) fn end_replay(&mut self, id: DeliveryId, event: EventId) -> bool {
         let mut state = self.reader.shared.state();
         let was_replayed = state.end_replay(event, id);
@@ -101,7 +103,7 @@ impl Writer {
         Ok(())
     }
 
-    /// The tree in which a delivery has its row, and the first chunk of it.
+    /// Returns the tree of a delivery's row, and its first chunk.
     fn find_row(&self, bits: u128) -> Result<Option<(Table, RowBytes)>, StoreError> {
         for table in Table::STATES {
             if let Some(first) = self.reader.tables.get_after(&self.batch, table, &key::chunk(bits, 0))? {
@@ -111,8 +113,8 @@ impl Writer {
         Ok(None)
     }
 
-    /// Takes a delivery from where it waits; answers how it stood. None if there is nothing to write to: it is
-    /// gone, or it is to wait again and its event is.
+    /// Removes a delivery from the place where it waits. Returns its earlier state, or `None` if nothing must
+    /// be written: the delivery is gone, or it is to wait again and its event is gone.
     fn remove_from_lane(
         &mut self,
         delivery: &Delivery,
@@ -178,7 +180,7 @@ impl Writer {
         if subscription.deleted_at.is_some() { self.cancel_rowless(subscription.id) } else { Ok(()) }
     }
 
-    /// Cancels the fresh deliveries of a subscription that is gone.
+    /// Cancels the fresh deliveries of a deleted subscription.
     fn cancel_rowless(&mut self, subscription: SubscriptionId) -> Result<(), StoreError> {
         let ids: Vec<DeliveryId> = self.reader.shared.state().rowless_of(subscription).collect();
         for id in ids {
@@ -193,7 +195,7 @@ impl Writer {
 
     pub(in crate::store) fn put_health(&mut self, id: SubscriptionId, health: &HealthState) {
         self.batch.put(Table::HealthStates, &id.to_bytes(), record::health(health));
-        // A lane that was switched off in the middle of a release is looked at from the start by the next.
+        // If the subscription was disabled during a release, the next release starts from the beginning.
         self.releases.remove(&id);
     }
 
@@ -243,7 +245,7 @@ impl Writer {
     }
 }
 
-/// The length and progress that the first chunk of a delivery tells.
+/// Decodes the length and the progress of a delivery from its first chunk.
 pub(in crate::store) fn read_row(
     table: Table,
     bits: u128,

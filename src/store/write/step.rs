@@ -1,4 +1,4 @@
-//! The durable steps: what each asks for and what it answers.
+//! The steps: their inputs and results.
 
 use std::sync::{Arc, OnceLock};
 
@@ -12,113 +12,114 @@ use crate::store::error::StoreError;
 use crate::store::read::backup::ChangeCapture;
 use crate::store::rows::idempotency::{Idempotent, IdempotentRequest};
 
-/// A subscription that an event goes to.
+/// A subscription that an event matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Target {
     /// The subscription.
     pub subscription: SubscriptionId,
-    /// Whether its delivery waits in the lane from the beginning, by a due row; else it is fresh.
+    /// Whether its delivery is queued in the lane with a due row from the beginning. Otherwise it is fresh.
     pub queued: bool,
 }
 
-/// An event to add to the log.
+/// An event to append to the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Append {
-    /// What was submitted.
+    /// The submitted event.
     pub content: EventContent,
-    /// Where it goes. A target that is deleted or unknown by the time of the commit gets a delivery that
-    /// is cancelled.
+    /// The matching subscriptions. If one is deleted or unknown at the time of the commit, its delivery is
+    /// cancelled.
     pub targets: Vec<Target>,
 }
 
-/// What became of an [`Append`].
+/// The result of an [`Append`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Appended {
-    /// The event; the one of before if this is a duplicate.
+    /// The event. For a duplicate, the earlier event.
     pub event: Arc<Event>,
-    /// Whether the sender's id was seen within the window before: then nothing was added.
+    /// Whether the sender's id was used within the deduplication window. Nothing was added then.
     pub duplicate: bool,
-    /// The ids of its deliveries in the order of their targets; the earlier ones if this is a duplicate.
+    /// The ids of the deliveries, in the order of the targets. For a duplicate, those of the earlier event.
     pub deliveries: Vec<DeliveryId>,
-    /// Whether it was added before a crash that cut its list short, and not now: its deliveries are already on
-    /// their way. Only with an idempotency key.
+    /// Whether the event was added before a crash that interrupted its list. Its deliveries have begun
+    /// already. Only steps with an idempotency key set it.
     pub earlier: bool,
 }
 
 /// The most deliveries that one [`Replay`] should have, so that its transaction stays short.
 pub const REPLAY_DELIVERIES_MAX: usize = 120;
 
-/// An event that is delivered once more.
+/// An event to deliver again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Redelivery {
-    /// Which; it may be long finished.
+    /// The event. All of its deliveries may have ended long ago.
     pub event: EventId,
-    /// To whom.
+    /// The subscription that gets it.
     pub subscription: SubscriptionId,
-    /// As in [`Target`].
+    /// The same as in [`Target`].
     pub queued: bool,
 }
 
-/// Deliveries to make of events that are in the log, all in one transaction.
+/// Deliveries of events in the log, to be created in one transaction.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Replay {
-    /// What to deliver, in this order. None is made of an event that the log no longer has; one whose
-    /// subscription is deleted by the time of the commit is cancelled.
+    /// The deliveries to create, in this order. An event that is gone from the log gets none. If the
+    /// subscription is deleted at the time of the commit, the delivery is cancelled.
     pub deliveries: Vec<Redelivery>,
-    /// The job that this belongs to, as it is after this step. Deliveries that are not made because their events
-    /// are gone move from its `made` to its `skipped`.
+    /// The job of these deliveries, in its state after this step. Deliveries whose events are gone move from
+    /// its `made` to its `skipped`.
     pub job: Option<ReplayJob>,
-    /// Kept for the answer to a repeat with the same idempotency key, and nothing else.
+    /// The skipped subscriptions. They are only recorded for the answer to a repeated request.
     pub skipped: Vec<SubscriptionId>,
 }
 
-/// What became of a delivery, with what that made of its subscription.
+/// The result of a delivery, and its effect on the subscription.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settlement {
-    /// The delivery as it is now.
+    /// The delivery in its new state.
     pub delivery: Delivery,
-    /// The due time that it was read from a lane with; none for a fresh one.
+    /// The due time in the row that it was read from. `None` for a fresh delivery.
     pub due_was: Option<Timestamp>,
-    /// The subscription's new health, if it changed.
+    /// The new health of the subscription, if it changed.
     pub health: Option<HealthState>,
 }
 
-/// How far back the log goes.
+/// The limits of the log, for one sweep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sweep {
-    /// Events older than this go once all their deliveries, replayed ones included, are final.
+    /// Events older than this are removed when all their deliveries, replays included, have ended.
     pub events_before: Timestamp,
-    /// Events older than this go in any case, and what is unfinished with them; but not while a younger replay
-    /// still delivers them.
+    /// Events older than this are removed with their unfinished deliveries, unless a younger replay still
+    /// delivers them.
     pub held_before: Timestamp,
-    /// While the rows have more bytes than this, the oldest events go as soon as all their deliveries are final.
+    /// While the rows have more bytes than this, the oldest events are removed as soon as all their
+    /// deliveries have ended.
     pub bytes_max: u64,
-    /// The most events to look at in this step.
+    /// The most events that this step examines.
     pub limit: usize,
 }
 
-/// What a [`Sweep`] removed.
+/// The number of items that a [`Sweep`] removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SweepResult {
-    /// How many events and replays.
+    /// The number of events and replays.
     pub events: u64,
-    /// How many deliveries, with or without a row.
+    /// The number of deliveries, with or without a row.
     pub deliveries: u64,
-    /// Whether there may be more to remove now.
+    /// Whether more can be removed now.
     pub more: bool,
 }
 
-/// The failure that stopped the store, once there is one.
+/// The failure that stopped the store, if any.
 #[derive(Clone, Debug, Default)]
 pub(in crate::store) struct Poison(Arc<OnceLock<Arc<str>>>);
 
 impl Poison {
-    /// Sets it; the first failure stays.
+    /// Records a failure. The first one is kept.
     pub(in crate::store) fn set(&self, error: &StoreError) {
         let _ = self.0.set(error.to_string().into());
     }
 
-    /// What to answer a step that will not be done.
+    /// Returns the error for a step that will not be done.
     pub(in crate::store) fn error(&self) -> StoreError {
         match self.0.get() {
             Some(cause) => StoreError::Poisoned { cause: cause.clone() },
@@ -130,7 +131,7 @@ impl Poison {
 
 type Answer<T> = Box<dyn FnOnce(Result<T, StoreError>) + Send>;
 
-/// Answers a step once: what was decided, or an error when it is dropped undecided.
+/// Answers a step once: with its result, or with an error if it is dropped before.
 pub(in crate::store) struct Done<T> {
     answer: Option<Answer<T>>,
     poison: Poison,
@@ -159,7 +160,7 @@ impl<T> Drop for Done<T> {
     }
 }
 
-/// A step on its way to the committer.
+/// A step that was submitted to the committer.
 pub(in crate::store) enum Step {
     Append(Vec<Append>, Done<Vec<Appended>>),
     AppendOnce(IdempotentRequest, Vec<Append>, Done<Idempotent<Vec<Appended>>>),
@@ -181,7 +182,7 @@ pub(in crate::store) enum Step {
 }
 
 impl Step {
-    /// How many events' worth of work it is, about.
+    /// Returns the approximate work of the step, counted in events.
     pub(in crate::store) fn weight(&self) -> usize {
         match self {
             Self::Append(list, _) | Self::AppendOnce(_, list, _) => list.len(),

@@ -1,9 +1,10 @@
-//! Retention: forgets the oldest events, with everything that belongs to them.
+//! Retention: removes the oldest events with everything that belongs to them.
 //!
-//! What is older than `held_before` lies at the very beginning, since all of it goes. What is finished
-//! and older than `events_before`, or more than the log may hold by size, is found by a walk that passes each event
-//! once: an event that has to stay is looked at again only when one of its deliveries is finished, when it becomes
-//! older than `held_before`, or after a restart. A replay lies among the events and goes as they do; what it delivers stays as long as that goes on.
+//! Everything older than `held_before` is at the start of the log, because all of it is removed. A second
+//! walk finds events that have ended and are older than `events_before`, or exceed the size limit. It passes
+//! each event once. An event that must stay is examined again only when one of its deliveries ends, when it
+//! becomes older than `held_before`, or after a restart. A replay is stored among the events and is removed
+//! by the same rules. Its events stay until its deliveries have ended.
 
 use super::settle::read_row;
 use super::step::{Sweep, SweepResult};
@@ -20,7 +21,7 @@ use crate::store::rows::origin::{Origin, OriginKind, index_of};
 use crate::store::rows::record::{self, chunk_count};
 use crate::store::rows::tables::corrupt;
 
-/// One delivery of an event or replay that may be forgotten.
+/// A delivery of an event or replay that may be removed.
 struct Member {
     id: DeliveryId,
     event: EventId,
@@ -51,7 +52,7 @@ impl Writer {
         Ok(swept)
     }
 
-    /// Forgets whatever is older than `before`, finished or not, unless a replay still delivers it.
+    /// Removes events older than `before`, ended or not, unless a replay still delivers them.
     fn sweep_held(
         &mut self,
         before: Timestamp,
@@ -101,7 +102,7 @@ impl Writer {
         self.write_batch()
     }
 
-    /// Passes on over what is older than `before`, while the rows have more than so many bytes.
+    /// Continues the walk over ended events older than `before`, while the rows exceed the size limit.
     fn sweep_finished(
         &mut self,
         before: Timestamp,
@@ -119,7 +120,7 @@ impl Writer {
         self.write_batch()
     }
 
-    /// The first event or replay at or after these id bits, if it is older than `before`.
+    /// Returns the first event or replay at or after these id bits, if it is older than `before`.
     fn origin_from(&self, bits: u128, before: Timestamp) -> Result<Option<Origin>, StoreError> {
         let range = key::chunk(bits, 0)..key::chunk(key::first_bits(before), 0);
         if range.start >= range.end {
@@ -134,7 +135,7 @@ impl Writer {
         Origin::read(id, first).map(Some)
     }
 
-    /// Whether a replayed delivery of this event is not finished.
+    /// Returns whether a replayed delivery of this event is unfinished.
     fn is_replayed(&self, origin: &Origin) -> bool {
         let event = EventId::from_bits(origin.id);
         self.reader.shared.state().replaying(event).next().is_some()
@@ -149,7 +150,7 @@ impl Writer {
         if keeps { Ok(()) } else { self.forget(origin, &members, swept) }
     }
 
-    /// Every delivery of an event or replay and where it is.
+    /// Returns every delivery of an event or replay, and its place.
     fn members_of(&self, origin: &Origin) -> Result<Vec<Member>, StoreError> {
         let members = self.reader.members(origin)?;
         let mut rows = vec![None; members.len()];
@@ -227,7 +228,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Removes replay jobs that came to their end before the log begins.
+    /// Removes replay jobs that ended before the log begins.
     fn forget_jobs(&mut self, before: Timestamp) -> Result<(), StoreError> {
         let end = key::first_bits(before).to_be_bytes();
         for row in self.reader.tables.tree(Table::Jobs).range(..end) {
@@ -265,7 +266,7 @@ impl Writer {
     }
 }
 
-/// The id bits after an origin and its deliveries.
+/// Returns the id bits after an origin and its deliveries.
 fn end_of(origin: &Origin) -> u128 {
     origin.id.saturating_add(1 + origin.count() as u128)
 }

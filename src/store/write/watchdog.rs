@@ -1,7 +1,7 @@
-//! Notices that a commit is stuck.
+//! Detects a commit that is stuck.
 //!
-//! A timer of the runtime would not do: a test's paused clock may jump over it while a commit is under way.
-//! A thread of its own measures real time against the progress that the commit itself reports.
+//! A timer of the runtime is not suitable: the paused clock of a test may jump over it while a commit is in
+//! progress. So a separate thread compares real time with the progress that the commit reports.
 
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -9,19 +9,19 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-/// Flushes the log. Holds the store's lock while it exists.
+/// A function that flushes the log. It holds the store's lock while it exists.
 pub(in crate::store) type Flush = Arc<dyn Fn() + Send + Sync>;
 
-/// How long a commit may go without finishing a transaction or a flush.
+/// The time that a commit may take without finishing a transaction or a flush.
 pub(in crate::store) const STUCK_AFTER: Duration = Duration::from_secs(10);
-/// Into how many parts that time is divided: after one of them sled is nudged.
+/// The number of parts of that time. After the first part, sled is flushed from another thread.
 const STUCK_PARTS: u32 = 10;
 
 #[derive(Default)]
 struct WatchdogState {
     is_working: bool,
     has_ended: bool,
-    /// Whether the watching thread sleeps until it is told of work.
+    /// Whether the watching thread sleeps until a commit begins.
     is_parked: bool,
     count: u64,
     /// Flushes the log when a commit is slow.
@@ -33,7 +33,7 @@ struct WatchdogState {
 pub(in crate::store) struct CommitWatchdog {
     state: Mutex<WatchdogState>,
     changed: Condvar,
-    /// Told when no progress was made for too long.
+    /// Notified when a commit is stuck.
     pub(in crate::store) stuck: Notify,
 }
 
@@ -48,12 +48,12 @@ impl CommitWatchdog {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Something was finished.
+    /// Records progress of the current commit.
     pub(in crate::store) fn report_progress(&self) {
         self.lock().count += 1;
     }
 
-    /// A commit begins.
+    /// Records that a commit has begun.
     pub(in crate::store) fn commit_began(&self) {
         let mut state = self.lock();
         state.is_working = true;
@@ -62,12 +62,12 @@ impl CommitWatchdog {
         }
     }
 
-    /// The commit is over.
+    /// Records that the commit has ended.
     pub(in crate::store) fn commit_ended(&self) {
         self.lock().is_working = false;
     }
 
-    /// Watches until the guard is dropped.
+    /// Watches commits until the guard is dropped.
     pub(in crate::store) fn watch(
         self: &Arc<Self>,
         stuck_after: Duration,
@@ -107,15 +107,15 @@ impl CommitWatchdog {
     }
 }
 
-/// Flushes on a thread of its own. sled does not wake who waits for a write that fails at that very moment; a flush
-/// that finds the failure does.
+/// Flushes on another thread. sled does not wake a waiter if a write fails at that very moment; a second
+/// flush finds the failure and wakes it.
 fn flush_in_background(flush: Option<Flush>) {
     let Some(flush) = flush else { return };
     let begun = std::thread::Builder::new().name("store-nudge".to_owned()).spawn(move || flush());
     begun.map_or_else(|error| tracing::warn!(%error, "failed to look after a commit that is slow"), drop);
 }
 
-/// Ends the watching thread when it is dropped.
+/// Stops the watching thread when it is dropped.
 #[derive(Debug)]
 pub(in crate::store) struct WatchGuard(Arc<CommitWatchdog>);
 

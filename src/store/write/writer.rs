@@ -1,6 +1,7 @@
-//! Applies steps: decides which rows each changes, and writes them in short transactions.
+//! Applies steps: decides which rows each step changes, and writes them in short transactions.
 //!
-//! The committer is the only writer, so that what it reads before a transaction still holds in it.
+//! The committer is the only writer, so the rows that it reads before a transaction do not change until the
+//! transaction.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::Ordering;
@@ -21,7 +22,7 @@ use crate::store::rows::change_feed::ChangeFeed;
 use crate::store::rows::key;
 use crate::store::rows::write_batch::WriteBatch;
 
-/// The most events in one transaction: it holds a lock that readers wait for.
+/// The most events in one transaction. A transaction holds a lock that readers wait for.
 const EVENTS_MAX: usize = 64;
 /// The most bytes of rows in one transaction, unless a single event has more.
 pub(in crate::store) const BYTES_MAX: usize = 256 * 1024;
@@ -50,7 +51,8 @@ fn ack<T: Send + 'static>(
 pub(in crate::store) struct Writer {
     /// Applies the batches. Nothing else writes to the log.
     ///
-    /// Stands before `reader`, which holds the directory's lock: the engine is closed before the lock is released.
+    /// It is declared before `reader`, which holds the directory's lock: the engine is closed before the lock
+    /// is released.
     pub(in crate::store) feed: ChangeFeed,
     pub(in crate::store) reader: Reader,
     pub(in crate::store) ids: IdSequence,
@@ -62,19 +64,19 @@ pub(in crate::store) struct Writer {
     pub(in crate::store) keys: Keys,
     pub(in crate::store) batch: WriteBatch,
     pub(in crate::store) events_in_batch: usize,
-    /// Where the release of a lane stopped.
+    /// The position at which the release of each lane stopped.
     pub(in crate::store) releases: HashMap<SubscriptionId, key::DueKey>,
-    /// What a sweep for what is finished has passed: everything before these id bits.
+    /// The position of the sweep for ended events: every event before these id bits was examined.
     pub(in crate::store) swept_to: u128,
-    /// What a sweep for what is too old in any case has passed.
+    /// The position of the sweep for events that are too old in any case.
     pub(in crate::store) held_to: u128,
-    /// Passed events and replays that have had a delivery finished since.
+    /// Examined events and replays of which a delivery has ended since.
     pub(in crate::store) revisit: BTreeSet<u128>,
-    /// The subscriber of the backup that is being taken, if there is one.
+    /// The subscriber of the backup in progress, if there is one.
     pub(in crate::store) backup: Weak<ChangeCapture>,
     pub(in crate::store) watchdog: Arc<CommitWatchdog>,
     pub(in crate::store) poison: Poison,
-    /// When the last flush began, which is when the transactions before it had ended.
+    /// The time at which the last flush began, and the transactions before it had ended.
     pub(in crate::store) flushing_since: Instant,
     #[cfg(test)]
     pub(in crate::store) fail_flush_after: Option<u64>,
@@ -83,14 +85,14 @@ pub(in crate::store) struct Writer {
 }
 
 impl Writer {
-    /// Does the steps and makes them durable; the acknowledgements are to be called in order.
+    /// Applies the steps and makes them durable. The caller must call the acknowledgements in order.
     ///
     /// After an error nothing more may be written.
     pub(in crate::store) fn commit(&mut self, steps: Vec<Step>) -> Result<Vec<Ack>, StoreError> {
         let mut acks = Vec::with_capacity(steps.len());
         let mut steps = steps.into_iter();
         let done = self.commit_steps(&mut steps, &mut acks);
-        // Before the rest is dropped, and with that answered: whoever asks must hear of the failure.
+        // Set before the rest is dropped and thereby answered: every caller must get this failure.
         done.inspect_err(|error| self.poison.set(error)).map(|()| acks)
     }
 
@@ -158,7 +160,7 @@ impl Writer {
         }
     }
 
-    /// Writes the draft in one transaction, and what has become a segment.
+    /// Writes the batch in one transaction, and then a segment if the tail is full.
     pub(in crate::store) fn write_batch(&mut self) -> Result<(), StoreError> {
         if self.batch.len() == 0 {
             return Ok(());
@@ -174,7 +176,7 @@ impl Writer {
         if full { self.write_batch() } else { Ok(()) }
     }
 
-    /// Writes the draft, even if it is empty: then only the meta row.
+    /// Writes the batch even if it is empty; then only the meta row changes.
     pub(in crate::store) fn write(&mut self) -> Result<(), StoreError> {
         #[cfg(test)]
         crate::store::rows::engine::injected(&mut self.fail_write_after)?;

@@ -1,4 +1,4 @@
-//! Replay jobs as records.
+//! Encodes and decodes replay jobs.
 
 use bincode::{Decode, Encode};
 
@@ -22,10 +22,10 @@ struct JobV1 {
     finished_at: Option<u64>,
 }
 
-/// The longest account of a failure that is kept, in characters, so that the row stays short.
+/// The longest description of a failure that is stored, in characters. It keeps the row short.
 const FAILURE_CHARS_MAX: usize = 1024;
 
-/// A job.
+/// Encodes a replay job.
 pub(in crate::store) fn job(job: &ReplayJob) -> Vec<u8> {
     let value = JobV1 {
         subscription: job.subscription.to_bytes(),
@@ -42,7 +42,7 @@ pub(in crate::store) fn job(job: &ReplayJob) -> Vec<u8> {
     encode(1, value)
 }
 
-/// A job back from its row.
+/// Decodes a replay job.
 pub(in crate::store) fn read_job(id: ReplayId, record: &[u8]) -> Read<ReplayJob> {
     let value: JobV1 = decode_all(1, record)?;
     let [total, looked_at, made, skipped] = value.counts;

@@ -1,26 +1,26 @@
-//! The meta row, which each transaction writes: what the log holds, so that a loss is seen.
+//! The meta row. Each transaction writes it, and it tells what the log contains, so that a loss is detected.
 
 use bincode::{Decode, Encode};
 
 use super::{Read, decode_all, decode_body, encode};
 use crate::store::rows::key::{TABLES, TABLES_V1};
 
-/// The version of the row in which there is a count for every tree of format 2.
+/// The version of the row that has a count for every tree of format 2.
 const VERSION: u8 = 2;
 
 /// The format of the log as a whole.
 pub(in crate::store) const FORMAT: u32 = 2;
 
-/// What the log holds.
+/// The content of the log, in numbers.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Encode, Decode)]
 pub(in crate::store) struct Meta {
     /// The format of the whole log.
     pub(in crate::store) format: u32,
-    /// Grows by one with each transaction.
+    /// The number of transactions since the log was created.
     pub(in crate::store) commit_seq: u64,
-    /// For each tree the number of its rows and the sum of their hashes.
+    /// For each tree, the number of its rows and the sum of their hashes.
     pub(in crate::store) tables: [(u64, u64); TABLES],
-    /// No delivery before this one is fresh.
+    /// The fresh floor: no delivery before this id is fresh.
     pub(in crate::store) fresh_floor: [u8; 16],
 }
 
@@ -32,7 +32,7 @@ struct MetaV1 {
     fresh_floor: [u8; 16],
 }
 
-/// The meta row.
+/// Encodes the meta row.
 pub(in crate::store) fn meta(meta: &Meta) -> Vec<u8> {
     let mut bytes = encode(1, meta);
     if let Some(version) = bytes.first_mut() {
@@ -41,7 +41,7 @@ pub(in crate::store) fn meta(meta: &Meta) -> Vec<u8> {
     bytes
 }
 
-/// The meta row read back; that of format 1 has no rows in the trees that came later.
+/// Decodes the meta row. A row of format 1 has no rows in the trees that were added later.
 pub(in crate::store) fn read_meta(record: &[u8]) -> Read<Meta> {
     if record.first() != Some(&VERSION) {
         let MetaV1 { format, commit_seq, tables: counts, fresh_floor } = decode_all(1, record)?;
@@ -55,7 +55,7 @@ pub(in crate::store) fn read_meta(record: &[u8]) -> Read<Meta> {
     }
 }
 
-/// The format that a meta row tells, also one of a later version.
+/// Decodes the format of a meta row, even if a later version wrote it.
 pub(in crate::store) fn read_format(record: &[u8]) -> Read<u32> {
     decode_body(1, record).map(|(format, _)| format)
 }

@@ -1,4 +1,4 @@
-//! What an idempotency key stands for, as a long record.
+//! Encodes and decodes the result that is recorded for an idempotency key.
 
 use bincode::{Decode, Encode};
 
@@ -23,20 +23,20 @@ struct IdempotencyV1 {
     earlier: RecordedResultV1,
 }
 
-/// What was made by a request with an idempotency key.
+/// The recorded result of a request with an idempotency key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::store) struct IdempotencyRecord {
-    /// Of the request's body.
+    /// The hash of the request's body.
     pub(in crate::store) fingerprint: [u8; 16],
-    /// When.
+    /// The time of the request.
     pub(in crate::store) at: Timestamp,
-    /// False for a list of events that a crash cut short.
+    /// Whether the list of events is complete. False if a crash interrupted it.
     pub(in crate::store) is_whole: bool,
-    /// What.
+    /// The result.
     pub(in crate::store) earlier: RecordedResult,
 }
 
-/// The record.
+/// Encodes the record.
 pub(in crate::store) fn once(record: &IdempotencyRecord) -> Vec<u8> {
     let earlier = match &record.earlier {
         RecordedResult::Events(list) => RecordedResultV1::Events(
@@ -55,7 +55,7 @@ pub(in crate::store) fn once(record: &IdempotencyRecord) -> Vec<u8> {
     bytes
 }
 
-/// The record read back.
+/// Decodes the record.
 pub(in crate::store) fn read_idempotency(record: &[u8]) -> Read<IdempotencyRecord> {
     let IdempotencyV1 { fingerprint, at, is_whole, earlier } = decode_all(PREFIX, record)?;
     let event = |(id, matched, duplicate)| RecordedEvent { id: EventId::from_bits(id), matched, duplicate };

@@ -1,19 +1,19 @@
-//! A replay's row among the events: which events are delivered again, and to whom.
+//! Encodes and decodes replays. A replay is a row of `events` that names the events and their receivers.
 
 use super::{PREFIX, Read, set_length};
 use crate::model::id::{EventId, SubscriptionId};
 
-/// The version of a replay's row. That of an event's never has the high bit.
+/// The version of a replay's row. The version of an event's row never has the high bit set.
 const VERSION: u8 = 0x81;
-/// An event and a subscription.
+/// The size of an entry: an event and a subscription.
 const ENTRY_BYTES: usize = 32;
 
-/// Whether a row of `events` is a replay, from its first chunk.
+/// Returns whether a row of `events` is a replay, by its first chunk.
 pub(in crate::store) fn is_replay(chunk: &[u8]) -> bool {
     chunk.first().is_some_and(|version| version & 0x80 != 0)
 }
 
-/// A replay as a long record: its k-th delivery is the k-th event for the k-th subscription.
+/// Encodes a replay as a long record. Its k-th delivery delivers the k-th event to the k-th subscription.
 pub(in crate::store) fn replay(deliveries: &[(EventId, SubscriptionId)]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(PREFIX + deliveries.len() * ENTRY_BYTES);
     bytes.push(VERSION);
@@ -26,12 +26,12 @@ pub(in crate::store) fn replay(deliveries: &[(EventId, SubscriptionId)]) -> Vec<
     bytes
 }
 
-/// How many deliveries the replay has whose record starts with `chunk`.
+/// Returns the number of deliveries of the replay whose record begins with `chunk`.
 pub(in crate::store) fn replay_count(chunk: &[u8]) -> Read<usize> {
     Ok(super::length(chunk)?.saturating_sub(PREFIX) / ENTRY_BYTES)
 }
 
-/// A whole replay.
+/// Decodes a whole replay.
 pub(in crate::store) fn read_replay(record: &[u8]) -> Read<Vec<(EventId, SubscriptionId)>> {
     match record.split_at_checked(PREFIX) {
         Some((&[VERSION, ..], body)) if body.len().is_multiple_of(ENTRY_BYTES) => {

@@ -34,7 +34,7 @@ use crate::model::tls::{Certificates, ClientIdentity, Tls};
 use crate::store::disk::secret_cipher::SecretCipher;
 use crate::store::error::SealError;
 
-/// The version that is written.
+/// The version of the records that are written.
 const TAGGED: u8 = 3;
 
 /// The tags of the optional members. A tag is never given to another member.
@@ -110,9 +110,9 @@ fn required(subscription: &Subscription) -> SubscriptionV3 {
     }
 }
 
-/// Appends the optional members that are set, but for secrets.
+/// Appends the optional members that are set, except secrets.
 fn plain_fields(subscription: &Subscription, bytes: &mut Vec<u8>) {
-    // Naming every setting makes the compiler ask for a new one here.
+    // Naming every setting here makes the compiler reject a new one that is not stored.
     let SubscriptionSpec {
         name: _,
         url: _,
