@@ -1,4 +1,4 @@
-//! Measures durable appends and settlements per second, with 1, 64 and 1,024 of them concurrently.
+//! Measures durable appends and settlements per second, with 1, 64 and 1,024 of them in flight.
 #![expect(clippy::unwrap_used, reason = "a benchmark that fails has nothing to report")]
 
 use std::hint::black_box;

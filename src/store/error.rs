@@ -8,7 +8,9 @@ use std::sync::Arc;
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// An earlier write or flush failed. Since then the store acknowledges nothing.
-    #[error("use the log: it stopped when a write failed ({cause}); free or repair the disk and restart")]
+    #[error(
+        "use the log: it stopped after a failed write ({cause}); free space on the disk or repair it, then restart"
+    )]
     Poisoned {
         /// The failure that stopped the store.
         cause: Arc<str>,
@@ -42,7 +44,7 @@ pub enum StoreError {
     Seal(#[from] SealError),
     /// The committer made no progress for too long.
     #[error(
-        "use the log: no commit progress for {secs} s with steps waiting; look for a failing disk and restart"
+        "use the log: no commit progress for {secs} s while steps wait; check the disk for failures, then restart"
     )]
     Stuck {
         /// The wait, in seconds.
@@ -97,7 +99,7 @@ impl EngineError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum QueueFull {
     /// The limit of waiting steps is reached.
-    #[error("queue a step: as many as may wait are waiting; try again shortly")]
+    #[error("queue a step: the queue is full; retry shortly")]
     Full,
     /// The committer has ended.
     #[error("queue a step: the log is closed")]
@@ -108,7 +110,7 @@ pub enum QueueFull {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another process holds the lock of the directory.
-    #[error("open {path}: {holder} holds its lock; stop that one, or set another storage.path", path = path.display())]
+    #[error("open {path}: {holder} holds its lock; stop that process, or set another storage.path", path = path.display())]
     Locked {
         /// The directory of the store.
         path: PathBuf,
@@ -140,7 +142,7 @@ pub enum OpenError {
     /// The log ends before the last acknowledged commit.
     #[error(
         "open {path}: its newest commit is {found}, but {witnessed} was acknowledged; restore it from a backup \
-         (postrider restore FILE), or remove {path}/witness to go on without what was lost",
+         (postrider restore FILE), or remove {path}/witness to continue without the lost commits",
         path = path.display()
     )]
     Behind {
@@ -158,7 +160,7 @@ pub enum OpenError {
         path: PathBuf,
         /// The tree with the difference.
         tree: &'static str,
-        /// The difference.
+        /// The difference from the recorded counts.
         problem: String,
     },
     /// sled cannot read its own files.
@@ -179,7 +181,7 @@ pub enum OpenError {
     /// A later version of this program wrote the log.
     #[error(
         "open {path}: it has format {found}, this version reads up to {known}; use the version that wrote it, \
-         or restore a backup that this one made",
+         or restore a backup from this version",
         path = path.display()
     )]
     Format {
@@ -207,7 +209,7 @@ pub enum OpenError {
         path: PathBuf,
         /// The key file.
         key: PathBuf,
-        /// The reason.
+        /// The reason why it cannot be used.
         error: KeyError,
     },
     /// The log could not be read or written.
@@ -225,28 +227,28 @@ pub enum OpenError {
 pub enum KeyError {
     /// The file is missing, and secrets are sealed with its key.
     #[error(
-        "it is missing, and the secrets of subscriptions are sealed with it: put it back from where it is kept; \
-         without it they cannot be read, and no new one is made"
+        "it is missing, and the secrets of the subscriptions are sealed with it: restore the file from your copy. \
+         The secrets cannot be read without it, so no new key was created"
     )]
     Missing,
     /// The file holds another key than the one that sealed the secrets.
     #[error(
-        "it is another key than the one that the secrets of subscriptions are sealed with: put that one back"
+        "it holds another key than the one that sealed the secrets of the subscriptions: restore that key file"
     )]
     Wrong,
     /// The file does not have the length of a key.
     #[error(
-        "it has {0} bytes instead of 32, so it is damaged or no key file: put it back from where it is kept"
+        "it has {0} bytes instead of 32, so it is damaged or not a key file: restore the file from your copy"
     )]
     Length(u64),
     /// Other users can read or write the file.
-    #[error("its mode {:04o} lets others than its owner at it: chmod 600, and consider the key known", .0)]
+    #[error("its mode {:04o} lets other users read or write it: run chmod 600, and consider the key compromised", .0)]
     Exposed(u32),
     /// The file cannot be read.
     #[error("it cannot be read: {0}")]
     Unreadable(io::Error),
     /// The file cannot be created.
-    #[error("it cannot be made: {0}")]
+    #[error("it cannot be created: {0}")]
     Create(io::Error),
 }
 

@@ -106,7 +106,7 @@ pub fn open(
     // An interrupted first start left the directory. No event in it was ever acknowledged.
     let files = Files::lock(&options.path)?;
     let aside = files.set_aside()?;
-    tracing::warn!(path = %aside.display(), problem, "set aside a log that was never finished");
+    tracing::warn!(path = %aside.display(), problem, "set aside the log of an interrupted first start");
     open_caught(files, options, clock, spare, progress)
 }
 
@@ -140,7 +140,7 @@ fn close_in_background(engine: Option<Engine>) {
     };
     let begun = std::thread::Builder::new().name("store-close".to_owned()).spawn(close);
     if begun.is_ok() && closed.recv_timeout(CLOSE_TIMEOUT) == Err(RecvTimeoutError::Timeout) {
-        tracing::warn!("sled does not let go of the log that did not open");
+        tracing::warn!("sled keeps the files of the damaged log open until the process ends");
     }
 }
 
@@ -226,10 +226,7 @@ fn seal_plain(writer: &mut Writer, plain: &[Subscription]) -> Result<(), StoreEr
     }
     writer.write_batch()?;
     if !plain.is_empty() {
-        tracing::info!(
-            subscriptions = plain.len(),
-            "sealed secrets that an earlier version stored as they are"
-        );
+        tracing::info!(subscriptions = plain.len(), "sealed secrets that an earlier version stored in clear");
     }
     Ok(())
 }
@@ -267,7 +264,7 @@ fn verify(files: &Files, meta: &Meta, counts: &[(u64, u64); TABLES]) -> Result<(
     for ((table, found), expected) in Table::ALL.into_iter().zip(*counts).zip(meta.tables) {
         if found != expected {
             let problem = if found.0 == expected.0 {
-                format!("has {} rows as it should, but not all have the right content", found.0)
+                format!("has the right number of rows ({}), but the content of some differs", found.0)
             } else {
                 format!("has {} rows instead of {}", found.0, expected.0)
             };

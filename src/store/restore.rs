@@ -44,13 +44,13 @@ pub enum RestoreError {
         error: io::Error,
     },
     /// The file does not begin like a backup.
-    #[error("read {path}: it is no backup of postrider", path = path.display())]
+    #[error("read {path}: it is not a backup of postrider; name a file that `postrider backup` wrote", path = path.display())]
     NoBackup {
         /// The path of the file.
         path: PathBuf,
     },
     /// The backup ends too early.
-    #[error("read {path}: it is cut short after {at} bytes: fetch it again, or take another backup", path = path.display())]
+    #[error("read {path}: it ends after {at} bytes, before the end of the backup; download it again, or take another backup", path = path.display())]
     CutShort {
         /// The path of the backup.
         path: PathBuf,
@@ -58,11 +58,11 @@ pub enum RestoreError {
         at: u64,
     },
     /// The content of the backup has changed since it was written.
-    #[error("read {path}: it is damaged ({problem}): fetch it again, or take another backup", path = path.display())]
+    #[error("read {path}: it is damaged ({problem}); download it again, or take another backup", path = path.display())]
     Changed {
         /// The path of the backup.
         path: PathBuf,
-        /// The difference.
+        /// The difference from the written content.
         problem: String,
     },
     /// A later version of this program wrote the backup.
@@ -76,15 +76,15 @@ pub enum RestoreError {
         known: u32,
     },
     /// The target directory is not empty.
-    #[error("restore to {path}: it is not empty; name another directory, or move it away", path = path.display())]
+    #[error("restore to {path}: the directory is not empty; name another directory, or move this one away", path = path.display())]
     NotEmpty {
         /// The target directory.
         path: PathBuf,
     },
     /// The backup holds sealed secrets and no key was given. A backup never holds the key.
     #[error(
-        "restore: the secrets in it are sealed with key {id}, which no backup holds; name the copy of the key file \
-         that was kept: --key FILE"
+        "restore: the secrets in the backup are sealed with key {id}, and a backup never holds the key; name your \
+         copy of the key file with --key FILE"
     )]
     KeyNeeded {
         /// The id of the key, in hexadecimal.
@@ -95,7 +95,7 @@ pub enum RestoreError {
     Key {
         /// The key file.
         path: PathBuf,
-        /// The reason.
+        /// The reason why it cannot be used.
         error: KeyError,
     },
     /// The restored directory cannot be opened.
@@ -183,7 +183,7 @@ impl<'a> Frames<'a> {
         let [kind, length @ ..] = head;
         let length = u32::from_be_bytes(length) as usize;
         if length > FRAME_BYTES_MAX || !(HEADER..=DIGEST).contains(&kind) {
-            return Err(self.changed(format!("no frame begins at byte {}", self.at)));
+            return Err(self.changed(format!("byte {} does not begin a frame", self.at)));
         }
         let mut body = vec![0; length];
         self.fill(&mut body)?;
@@ -235,7 +235,7 @@ fn check(path: &Path, progress: RestoreProgress<'_>) -> Result<Checked, RestoreE
         match kind {
             ROW | PUT | REMOVE if meta.is_none() => {
                 read_row(kind, &body)
-                    .ok_or_else(|| frames.changed(format!("no row ends at byte {}", frames.at)))?;
+                    .ok_or_else(|| frames.changed(format!("byte {} does not end a row", frames.at)))?;
             }
             META if meta.is_none() => {
                 meta = Some(record::read_meta(&body).map_err(|problem| frames.changed(problem))?);
@@ -363,7 +363,7 @@ fn build(
     if let Some((table, _)) =
         Table::ALL.into_iter().zip(meta.tables.iter().zip(checked.meta.tables)).find(|(_, (a, b))| *a != b)
     {
-        let problem = format!("tree {} does not come out as it was", table.name());
+        let problem = format!("the restored tree {} differs from the backup", table.name());
         return Err(RestoreError::Changed { path: backup.to_owned(), problem });
     }
     let commit_seq = checked.meta.commit_seq.saturating_sub(1);

@@ -80,7 +80,8 @@ mod tests {
     /// Returns whether a refusal names a file of the store and a remedy.
     fn helps(error: &OpenError, root: &Path) -> bool {
         let text = error.to_string();
-        let ways = ["restore", "remove the file", "put it back", "put that one back", "consider the key"];
+        let ways =
+            ["restore", "remove the file", "restore the file", "restore that key file", "consider the key"];
         text.contains(root.to_str().unwrap()) && ways.iter().any(|way| text.contains(way))
     }
 

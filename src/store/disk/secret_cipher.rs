@@ -36,7 +36,7 @@ pub(in crate::store) struct SecretCipher {
 
 impl fmt::Debug for SecretCipher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Vault(…)")
+        f.write_str("SecretCipher(…)")
     }
 }
 
@@ -61,7 +61,7 @@ impl SecretCipher {
 
     #[expect(clippy::expect_used, reason = "the key has the length of the algorithm's keys")]
     pub(in crate::store) fn new(key: &[u8; KEY_BYTES]) -> Self {
-        let unbound = UnboundKey::new(&CHACHA20_POLY1305, key).expect("32 bytes");
+        let unbound = UnboundKey::new(&CHACHA20_POLY1305, key).expect("the key has 32 bytes");
         let named = digest(&SHA256, &[b"postrider key id", key.as_slice()].concat());
         let mut id = KeyId::default();
         id.iter_mut().zip(named.as_ref()).for_each(|(to, from)| *to = *from);
@@ -122,7 +122,7 @@ fn create(path: &Path) -> Result<[u8; KEY_BYTES], KeyError> {
     let mut key = [0; KEY_BYTES];
     SystemRandom::new().fill(&mut key).map_err(|_| KeyError::Create(io::Error::other(SealError)))?;
     write(path, &key).map_err(KeyError::Create)?;
-    tracing::info!(path = %path.display(), "made the key file that seals secrets: keep a copy apart from the data");
+    tracing::info!(path = %path.display(), "created the key file that seals secrets: keep a copy apart from the data");
     Ok(key)
 }
 
@@ -197,7 +197,7 @@ mod tests {
             assert_eq!(cipher.unseal(9, &changed), None, "{index}");
             assert_eq!(cipher.unseal(9, &sealed[..index]), None, "{index}");
         }
-        assert_eq!(format!("{cipher:?}"), "Vault(…)");
+        assert_eq!(format!("{cipher:?}"), "SecretCipher(…)");
     }
 
     #[test]

@@ -167,7 +167,7 @@ impl Scan {
         let (subscription, progress) =
             record::read_progress(row).map_err(|problem| corrupt(table, id, problem))?;
         if Table::of(progress) != table {
-            return Err(corrupt(table, id, "it does not belong into this tree"));
+            return Err(corrupt(table, id, "it does not belong in this tree"));
         }
         self.place(id);
         if let Progress::Waiting { .. } = progress {

@@ -95,10 +95,10 @@ impl ChangeSubscriber for ChangeCapture {
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum BackupError {
     /// Another backup is in progress.
-    #[error("take a backup: another one is under way")]
+    #[error("take a backup: another backup is in progress; wait until it ends")]
     Busy,
     /// The backup is read too slowly.
-    #[error("take a backup: events come in faster than it is fetched; try again when there is less to do")]
+    #[error("take a backup: events are accepted faster than the backup is downloaded; retry under less load")]
     Overrun,
     /// The log cannot be read or written.
     #[error(transparent)]

@@ -27,7 +27,7 @@ pub enum Idempotent<T> {
 pub enum RecordedResult {
     /// Events, in the order of the list.
     Events(Vec<RecordedEvent>),
-    /// A subscription.
+    /// A created subscription.
     Subscription(SubscriptionId),
     /// Replayed deliveries, and the subscriptions that were passed over.
     Replayed {

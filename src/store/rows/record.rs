@@ -81,7 +81,7 @@ fn set_length(bytes: &mut [u8]) {
 fn decode<T: Decode<()>>(prefix: usize, bytes: &[u8]) -> Read<(T, &[u8])> {
     match bytes.first() {
         Some(&VERSION) => {}
-        Some(other) => return Err(format!("version {other} is not known")),
+        Some(other) => return Err(format!("unknown version {other}")),
         None => return Err("it is empty".to_owned()),
     }
     decode_body(prefix, bytes)
@@ -108,7 +108,7 @@ fn parse<T: FromStr<Err: ToString>>(text: &str) -> Read<T> {
 
 /// Describes invalid terms of a selector.
 fn bad_terms(problems: &[Problem]) -> RecordError {
-    format!("its terms are not valid: {problems:?}")
+    format!("invalid terms: {problems:?}")
 }
 
 /// Returns the length of the long record that begins with `chunk`.
@@ -142,7 +142,7 @@ fn trace(context: &TraceContext) -> TraceV2 {
 }
 
 fn read_trace(TraceV2(parent, state): &TraceV2) -> Read<TraceContext> {
-    TraceContext::read(parent, state.as_deref()).ok_or_else(|| format!("'{parent}' is no trace context"))
+    TraceContext::read(parent, state.as_deref()).ok_or_else(|| format!("'{parent}' is not a trace context"))
 }
 
 /// The part of an event that its first chunk contains.
@@ -301,7 +301,7 @@ fn read_attempt(attempt: AttemptV1) -> Read<Attempt> {
         OutcomeV1::Rejected(status, retry_after) => Outcome::Rejected { status, retry_after },
         OutcomeV1::Failed(word, detail) => {
             let class = ErrorClass::ALL.into_iter().find(|class| class.as_str() == word);
-            Outcome::Failed { class: class.ok_or_else(|| format!("'{word}' is no class of errors"))?, detail }
+            Outcome::Failed { class: class.ok_or_else(|| format!("'{word}' is not an error class"))?, detail }
         }
     };
     Ok(Attempt {

@@ -1,4 +1,4 @@
-//! Backups that are taken while the log is written, and what a restore makes of them.
+//! Backups that are taken while the log is written, and their restores.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -35,7 +35,7 @@ async fn append(rig: &TestStore, count: usize) {
     rig.append(list.collect()).await.unwrap();
 }
 
-/// A store with a subscription that has a secret, and some events.
+/// Creates a store with a subscription that has a secret, and some events.
 async fn filled(path: &Path) -> TestStore {
     let (rig, _) = TestStore::open(path, &Clock::starting_at(EPOCH), 1);
     let secret = SigningSecret { secret: Secret::from_random([7; 32]), created_at: EPOCH, expires_at: None };
@@ -48,7 +48,7 @@ async fn filled(path: &Path) -> TestStore {
     rig
 }
 
-/// Takes a backup of it, with changes of all kinds between its pieces.
+/// Takes a backup of the store, with changes of all kinds between its pieces.
 async fn taken(rig: &TestStore, file: &Path) {
     let mut backup = Backup::new(rig.reader.clone(), EPOCH);
     assert!(rig.step(|place, done| place.begin_backup(&backup, done)).await.unwrap());

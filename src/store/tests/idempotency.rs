@@ -71,7 +71,7 @@ async fn a_key_stands_for_a_list_of_events_for_a_day() {
     let clock = Clock::starting_at(EPOCH);
     let (rig, _) = TestStore::open(dir.path(), &clock, 1);
     let to = [to(rig.subscribe(1).await, false)];
-    // Long enough for several transactions and a record of several chunks.
+    // The list is long enough for several transactions and a record of several chunks.
     let first = made(append_idempotent(&rig, KEY, events(400, &to)).await);
     assert_eq!((first.len(), count(&rig)), (400, 400));
     for reopened in [false, true] {
@@ -129,7 +129,7 @@ async fn a_list_that_a_crash_cut_short_is_gone_on_with() {
     }
 }
 
-/// Opens again what a failed run may still be letting go of.
+/// Opens the store again while an interrupted run may still be closing it.
 async fn reopen(path: &std::path::Path, clock: &Clock) -> (TestStore, Found) {
     loop {
         match try_open(path, clock, 2) {

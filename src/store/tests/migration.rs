@@ -1,7 +1,7 @@
-//! A log that an earlier version wrote, opened by this one.
+//! Opens a log that an earlier version wrote.
 //!
-//! `tests/store_fixtures/format_1` is from a small run of the daemon that wrote format 1, which was killed with a
-//! delivery in flight; `shown.json` is what its API showed just before.
+//! `tests/store_fixtures/format_1` comes from a small run of the daemon that wrote format 1. It was killed
+//! with a delivery in flight. `shown.json` contains the answers of its API just before.
 
 use std::collections::HashMap;
 use std::fs;
@@ -19,12 +19,12 @@ use crate::store::rows::{key, record};
 use crate::store::tests::test_store::*;
 use crate::store::*;
 
-/// When the run ended.
+/// The time at which the run ended.
 const THEN: Timestamp = Timestamp::from_millis(1_767_600_513_000);
 
 use crate::model::time::Timestamp;
 
-/// A copy of the log.
+/// Copies the log of format 1 to a temporary directory.
 fn format_1() -> tempfile::TempDir {
     let (from, to) = (fixture(), tempfile::tempdir().unwrap());
     fs::create_dir_all(to.path().join("log/blobs")).unwrap();
@@ -71,7 +71,7 @@ fn check_delivery(delivery: &Delivery, shown: &Value) {
     }
 }
 
-/// Holds the log against what was shown of it.
+/// Compares the log with the answers of the earlier daemon.
 fn check(reader: &Reader, found: &Found, shown: &Value) {
     let heads = reader.events(&EventQuery { limit: 500, ..EventQuery::default() }).unwrap().items;
     let events = list(shown, "events");
@@ -94,7 +94,7 @@ fn check(reader: &Reader, found: &Found, shown: &Value) {
     check_waiting(reader, found, shown);
 }
 
-/// Every list by a filter has what was shown with it.
+/// Compares every filtered list with the answers of the earlier daemon.
 fn check_lists(reader: &Reader, shown: &Value) {
     let mut wanted: HashMap<(ProgressKind, Option<SubscriptionId>), Vec<&Value>> = HashMap::new();
     for one in list(shown, "deliveries") {
@@ -116,7 +116,7 @@ fn check_lists(reader: &Reader, shown: &Value) {
     assert_eq!(listed.len(), 4);
 }
 
-/// What waited is found again: one in flight, which is fresh, and the others in their lanes.
+/// Compares the waiting deliveries: one was in flight, so it is fresh, and the others are in their lanes.
 fn check_waiting(reader: &Reader, found: &Found, shown: &Value) {
     let fresh: Vec<_> = found.fresh.iter().map(|one| one.id.to_string()).collect();
     let in_flight = list(shown, "deliveries").iter().filter(|one| one["state"] == "in_flight");
@@ -215,7 +215,7 @@ async fn a_later_format_is_refused_and_left_as_it_is() {
     fs::write(dir.path().join("format"), format!("{later}\n")).unwrap();
     refused();
     assert!(data() == before, "the log was touched");
-    // The same if only the log itself says so.
+    // Only the log itself states the format now.
     fs::write(dir.path().join("format"), format!("{}\n", record::FORMAT)).unwrap();
     let db = sled::Config::new().path(dir.path().join("log")).open().unwrap();
     let meta = Tables::open(db.clone().into()).unwrap().meta().unwrap().unwrap();

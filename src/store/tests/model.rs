@@ -1,4 +1,4 @@
-//! The store against a plain model of it in memory, over random steps with reopenings in between.
+//! Compares the store with a simple model in memory, over random steps with reopenings in between.
 //!
 //! `SEED=n` repeats one run.
 
@@ -39,7 +39,7 @@ enum WriteSlot {
 struct Known {
     delivery: Delivery,
     place: WriteSlot,
-    /// The event or replay that it began with.
+    /// The event or replay that began the delivery.
     origin: u128,
 }
 
@@ -122,7 +122,7 @@ impl Model {
         }
     }
 
-    /// Whether a delivery of a replay keeps the event in the log.
+    /// Returns whether a delivery of a replay keeps the event in the log.
     fn is_replayed(&self, event: u128) -> bool {
         let keeps = |known: &Known| {
             known.kind() == ProgressKind::Waiting

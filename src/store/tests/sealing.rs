@@ -1,4 +1,5 @@
-//! Secrets in a whole store: sealed on the disk, back at every opening, and not without the key.
+//! Secrets in a store: they are sealed on the disk, readable after every opening, and unreadable without the
+//! key.
 
 use std::fs;
 use std::path::Path;
@@ -28,7 +29,7 @@ async fn put(rig: &TestStore, subscription: Subscription) {
     rig.step(|place, done| place.put_subscription(subscription, None, done)).await.unwrap();
 }
 
-/// How often any of these bytes are in the files under `folder`.
+/// Returns how many times any of these byte strings occurs in the files under `folder`.
 fn count(folder: &Path, hidden: &[&[u8]]) -> usize {
     let mut found = 0;
     for entry in fs::read_dir(folder).unwrap() {
@@ -106,7 +107,7 @@ async fn secrets_of_an_earlier_version_are_sealed_at_the_next_opening() {
     let stored = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/store_fixtures/subscription_v1.bin");
     let stored = fs::read(stored).unwrap();
     let id = SubscriptionId::from_bits(9);
-    // As an earlier version left it.
+    // The store as an earlier version left it.
     let opened = test_store::try_open(&path, &clock(), 1).unwrap();
     let mut batch = WriteBatch::default();
     batch.put_long(Table::Subscriptions, id.bits(), &stored, 0);

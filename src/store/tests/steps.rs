@@ -1,4 +1,4 @@
-//! The store as its callers see it.
+//! Steps and queries of the store through its public methods.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -136,7 +136,7 @@ async fn after_a_failed_flush_nothing_is_acknowledged() {
 async fn what_is_not_durable_is_in_no_lane() {
     let dir = tempfile::tempdir().unwrap();
     let mut opened = try_open(dir.path(), &Clock::starting_at(EPOCH), 1).unwrap();
-    // The subscription and the first event are flushed, the second event is not.
+    // The subscription and the first event are flushed; the second event is not.
     opened.committer.writer.fail_flush_after = Some(2);
     let (rig, _) = start(opened);
     let subscription = rig.subscribe(1).await;
@@ -225,7 +225,7 @@ async fn a_first_start_that_broke_off_hinders_no_later_one() {
     let dir = tempfile::tempdir().unwrap();
     let clock = Clock::starting_at(EPOCH);
     let (log, aside) = (dir.path().join("log"), dir.path().join("log.unfinished"));
-    // The second time what the first has set aside is in the way.
+    // The second time, the leftover of the first is in the way.
     for text in ["half a page", "half another"] {
         fs::create_dir(&log).unwrap();
         fs::write(log.join("conf"), text).unwrap();
@@ -234,7 +234,7 @@ async fn a_first_start_that_broke_off_hinders_no_later_one() {
         fs::remove_file(dir.path().join("format")).unwrap();
         fs::remove_dir_all(&log).unwrap();
     }
-    // Once it was finished, somebody may have been told of what was in it.
+    // After a complete opening, an event may have been acknowledged.
     drop(try_open(dir.path(), &clock, 1).unwrap());
     fs::write(log.join("conf"), "half a page").unwrap();
     assert!(matches!(try_open(dir.path(), &clock, 1), Err(OpenError::Unreadable { .. })));
@@ -272,7 +272,8 @@ async fn a_release_makes_all_due_and_shows_it() {
     rig.close().await.unwrap();
 }
 
-/// Reads lists of what waits as long as `known` is written to: each has all that was known when it began.
+/// Reads lists of waiting deliveries as long as `known` is written to. Each list must contain every delivery
+/// that was known when it began.
 fn list_what_waits(reader: &Reader, known: &Arc<Mutex<BTreeSet<DeliveryId>>>) -> u32 {
     let mut lists = 0;
     while Arc::strong_count(known) > 1 {
@@ -311,7 +312,7 @@ async fn what_waits_is_listed_while_it_moves() {
         let made: Vec<_> =
             appended.iter().map(|one| Delivery::new(one.deliveries[0], one.event.id, of)).collect();
         known.lock().unwrap().extend(made.iter().map(|one| one.id));
-        // From memory to the lane, and from either to those that were tried.
+        // Deliveries move from memory to the lane, and from either to the tried ones.
         let parked = made[..4].to_vec();
         rig.step(|place, done| place.enqueue(parked, done)).await.unwrap();
         for delivery in made {

@@ -1,4 +1,4 @@
-//! Retention by size. By age, the model's tests and those of the whole store hold it.
+//! Retention by size. The tests of the model and of the whole daemon cover retention by age.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ async fn beyond_its_size_the_oldest_finished_events_go_and_what_waits_stays() {
     for number in 0..400 {
         let append = Append { content: content(None, 1000), targets: vec![to(of, false)] };
         let appended = rig.append(vec![append]).await.unwrap().remove(0);
-        // Every tenth still waits.
+        // Every tenth delivery still waits.
         if number % 10 != 0 {
             settle(&rig, &appended).await;
         }
@@ -58,7 +58,7 @@ async fn beyond_its_size_the_oldest_finished_events_go_and_what_waits_stays() {
     let oldest = events.iter().enumerate().find(|(n, event)| n % 10 != 0 && kept(event)).unwrap().0;
     assert!(events[oldest..].iter().all(kept), "a younger event went before an older one");
 
-    // One that was passed goes once it is finished, if the log is still too large.
+    // An event that was passed is removed when it has ended, if the log is still too large.
     settle(&rig, &events[0]).await;
     assert_eq!(sweep(&rig, rig.reader.bytes()).await, 0);
     assert!(kept(&events[0]));

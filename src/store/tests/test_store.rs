@@ -1,4 +1,4 @@
-//! What the store's tests share: an open store with its committer running, and values to write.
+//! Shared by the tests of the store: an open store with its committer running, and values to write.
 
 use std::path::Path;
 use std::time::Duration;
@@ -25,7 +25,7 @@ pub(in crate::store) struct TestStore {
     pub(in crate::store) running: JoinSet<Result<(), StoreError>>,
 }
 
-/// What an opening found.
+/// The state that an opening found.
 pub(in crate::store) struct Found {
     pub(in crate::store) subscriptions: Vec<(Subscription, HealthState)>,
     pub(in crate::store) fresh: Vec<RowlessDelivery>,
@@ -64,7 +64,7 @@ impl TestStore {
         running.join_next().await.unwrap().unwrap()
     }
 
-    /// Hands in a step and waits for its answer.
+    /// Submits a step and waits for its answer.
     pub(in crate::store) async fn step<T: Send + 'static>(
         &self,
         send: impl FnOnce(WriteSlot, Box<dyn FnOnce(Result<T, StoreError>) + Send>),
@@ -108,7 +108,7 @@ pub(in crate::store) fn subscription(id: u128) -> Subscription {
     Subscription::new(SubscriptionId::from_bits(id), spec, EPOCH)
 }
 
-/// The ids of what was appended.
+/// Returns the ids of the appended events.
 pub(in crate::store) fn ids(appended: &[Appended]) -> Vec<EventId> {
     appended.iter().map(|one| one.event.id).collect()
 }

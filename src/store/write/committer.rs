@@ -183,7 +183,7 @@ impl Loop {
 /// free half of the time, the garbage collection keeps up.
 #[derive(Debug)]
 struct LockBalance {
-    /// How much longer the lock was held than free. Idle time is not saved up.
+    /// The excess of held time over free time. Idle time is not saved up.
     excess: Duration,
     /// The time since which the lock is free, or held.
     free_since: Instant,
@@ -247,7 +247,7 @@ impl CommitMarker {
         match written {
             Err(StoreError::CommitMarker { error, .. }) if is_out_of_files(&error) => {
                 // The file is approximate and may be written later. The disk is not at fault.
-                tracing::warn!(%error, "no file may be opened now: raise the bound of open files");
+                tracing::warn!(%error, "the limit of open files is reached: raise it");
                 Ok(())
             }
             written => written,

@@ -15,7 +15,7 @@ use crate::store::rows::idempotency::{Idempotent, IdempotentRequest};
 /// A subscription that an event matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// The subscription.
+    /// The matched subscription.
     pub subscription: SubscriptionId,
     /// Whether its delivery is queued in the lane with a due row from the beginning. Otherwise it is fresh.
     pub queued: bool,

@@ -112,7 +112,7 @@ impl CommitWatchdog {
 fn flush_in_background(flush: Option<Flush>) {
     let Some(flush) = flush else { return };
     let begun = std::thread::Builder::new().name("store-nudge".to_owned()).spawn(move || flush());
-    begun.map_or_else(|error| tracing::warn!(%error, "failed to look after a commit that is slow"), drop);
+    begun.map_or_else(|error| tracing::warn!(%error, "failed to check a slow commit"), drop);
 }
 
 /// Stops the watching thread when it is dropped.

@@ -53,7 +53,7 @@ pub(in crate::store) fn read_job(id: ReplayId, record: &[u8]) -> Read<ReplayJob>
         since: value.since.map(Timestamp::from_millis),
         until: value.until.map(Timestamp::from_millis),
         states: value.states.iter().map(|text| parse::<DeliveryState>(text)).collect::<Result<_, _>>()?,
-        state: state.ok_or_else(|| format!("'{}' is no state of a job", value.state))?,
+        state: state.ok_or_else(|| format!("'{}' is not a job state", value.state))?,
         failure: value.failure,
         total,
         looked_at,

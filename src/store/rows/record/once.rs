@@ -32,7 +32,7 @@ pub(in crate::store) struct IdempotencyRecord {
     pub(in crate::store) at: Timestamp,
     /// Whether the list of events is complete. False if a crash interrupted it.
     pub(in crate::store) is_whole: bool,
-    /// The result.
+    /// The result of the request.
     pub(in crate::store) earlier: RecordedResult,
 }
 

@@ -42,7 +42,7 @@ pub(in crate::store) fn read_replay(record: &[u8]) -> Read<Vec<(EventId, Subscri
             Ok(pairs.map(read).collect())
         }
         Some((&[VERSION, ..], _)) => Err("its entries are cut off".to_owned()),
-        Some((&[other, ..], _)) => Err(format!("version {other} is not known")),
+        Some((&[other, ..], _)) => Err(format!("unknown version {other}")),
         _ => Err("it is too short".to_owned()),
     }
 }

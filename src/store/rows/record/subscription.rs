@@ -156,7 +156,7 @@ pub(in crate::store) fn read_subscription(
         Some(&PLAIN) => earlier::read_v1(id, record),
         Some(&SEALED) => earlier::read_v2(id, &Sealed::open(id, record, cipher)?),
         Some(&TAGGED) => read_v3(id, record, &Sealed::open(id, record, cipher)?),
-        Some(other) => Err(format!("version {other} is not known")),
+        Some(other) => Err(format!("unknown version {other}")),
     }
 }
 

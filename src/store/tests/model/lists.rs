@@ -1,8 +1,8 @@
-//! Lists against the model: every filter, at rest, and page by page while the log changes.
+//! Compares lists with the model: every filter on an unchanging log, and page by page while the log changes.
 
 use super::*;
 
-/// What a page of either list is of, by its ids.
+/// The ids on a page of events or deliveries.
 type Ids = Vec<u128>;
 
 /// A list that is read page by page.
@@ -12,7 +12,7 @@ enum List {
 }
 
 impl List {
-    /// The next page, which has to be as the model knows it, and whether there are more.
+    /// Reads the next page and compares it with the model. Returns the page and whether more follow.
     fn page(&mut self, reader: &Reader, model: &Model) -> (Ids, bool) {
         match self {
             Self::Events(query) => {
@@ -29,7 +29,7 @@ impl List {
         }
     }
 
-    /// What the model says of it now, newest first.
+    /// Returns the list according to the model, newest first.
     fn expected(&self, model: &Model) -> Ids {
         match self {
             Self::Events(query) => {
@@ -121,7 +121,7 @@ impl Model {
             count(projects.entry((content.company.clone(), content.project.clone())).or_insert(new));
         }
         let page = reader.seen_types(None, 100);
-        // When the last one came is told of those that were swept too.
+        // Events that were swept count for the time of the newest event too.
         let counts = |(name, seen): (_, Seen)| (name, seen.events);
         assert!(page.is_complete && page.items.into_iter().map(counts).eq(types.into_iter().map(counts)));
         let page = reader.seen_projects(None, 100).items;
@@ -172,7 +172,7 @@ impl Run {
         List::Deliveries(query)
     }
 
-    /// Some lists at rest, and one while the log changes between its pages.
+    /// Checks some lists on an unchanging log, and one while the log changes between its pages.
     pub(super) async fn check_pages(&mut self) {
         for _ in 0..6 {
             for mut list in [self.event_list(), self.delivery_list()] {

@@ -32,7 +32,7 @@ impl<'a> Fields<'a> {
             let (value, rest) =
                 rest.split_at_checked(length).ok_or_else(|| format!("field {tag} is cut off"))?;
             if !known.contains(tag) {
-                return Err(format!("field {tag} is not known: a newer version of the program wrote it"));
+                return Err(format!("unknown field {tag}: a newer version of the program wrote it"));
             }
             if fields.insert(*tag, value).is_some() {
                 return Err(format!("field {tag} occurs twice"));
