@@ -79,7 +79,7 @@ async fn taken(rig: &TestStore, file: &Path) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_backup_taken_while_the_log_changes_is_the_log_as_it_is_at_its_end() {
+async fn a_backup_of_a_changing_log_equals_the_log_at_its_end() {
     let dir = tempfile::tempdir().unwrap();
     let (source, target, file) = (dir.path().join("data"), dir.path().join("new"), dir.path().join("backup"));
     let rig = filled(&source).await;
@@ -102,7 +102,7 @@ async fn a_backup_taken_while_the_log_changes_is_the_log_as_it_is_at_its_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_backup_that_was_changed_is_refused_and_nothing_is_put_in_place() {
+async fn a_changed_backup_is_refused_and_creates_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let (source, target, file) = (dir.path().join("data"), dir.path().join("new"), dir.path().join("backup"));
     let rig = filled(&source).await;
@@ -143,7 +143,7 @@ async fn a_backup_that_was_changed_is_refused_and_nothing_is_put_in_place() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_backup_that_nobody_fetches_does_not_hold_the_log_up() {
+async fn an_unread_backup_does_not_block_the_log() {
     let dir = tempfile::tempdir().unwrap();
     let rig = filled(dir.path()).await;
     let mut backup = Backup::new(rig.reader.clone(), EPOCH);

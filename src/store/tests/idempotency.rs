@@ -66,7 +66,7 @@ fn job(id: u128, state: JobState) -> ReplayJob {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_stands_for_a_list_of_events_for_a_day() {
+async fn a_key_keeps_the_result_of_an_event_list_for_a_day() {
     let dir = tempfile::tempdir().unwrap();
     let clock = Clock::starting_at(EPOCH);
     let (rig, _) = TestStore::open(dir.path(), &clock, 1);
@@ -98,7 +98,7 @@ async fn a_key_stands_for_a_list_of_events_for_a_day() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_list_that_a_crash_cut_short_is_gone_on_with() {
+async fn a_list_that_a_crash_interrupted_is_completed() {
     let clock = Clock::starting_at(EPOCH);
     for fail_after in 0..8 {
         let dir = tempfile::tempdir().unwrap();
@@ -140,7 +140,7 @@ async fn reopen(path: &std::path::Path, clock: &Clock) -> (TestStore, Found) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_stands_for_a_subscription_a_replay_or_a_job() {
+async fn a_key_keeps_the_result_of_a_subscription_a_replay_or_a_job() {
     let dir = tempfile::tempdir().unwrap();
     let clock = Clock::starting_at(EPOCH);
     let (rig, _) = TestStore::open(dir.path(), &clock, 1);
@@ -180,7 +180,7 @@ async fn a_key_stands_for_a_subscription_a_replay_or_a_job() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_job_is_written_with_what_it_makes_and_goes_with_the_log() {
+async fn a_job_is_written_with_its_deliveries_and_removed_with_its_log() {
     let dir = tempfile::tempdir().unwrap();
     let clock = Clock::starting_at(EPOCH);
     let (rig, _) = TestStore::open(dir.path(), &clock, 1);

@@ -140,7 +140,7 @@ fn check_waiting(reader: &Reader, found: &Found, shown: &Value) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_log_of_format_1_is_rewritten_and_shows_the_same() {
+async fn a_log_of_format_1_is_migrated_and_answers_the_same() {
     let (dir, shown) = (format_1(), shown());
     let clock = Clock::starting_at(THEN);
     for _ in 0..2 {
@@ -166,7 +166,7 @@ async fn a_log_of_format_1_is_rewritten_and_shows_the_same() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_migration_that_breaks_off_is_gone_on_with() {
+async fn an_interrupted_migration_is_continued() {
     let shown = shown();
     let clock = Clock::starting_at(THEN);
     let mut broke_off = 0;
@@ -198,7 +198,7 @@ async fn a_migration_that_breaks_off_is_gone_on_with() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_later_format_is_refused_and_left_as_it_is() {
+async fn a_later_format_is_refused_and_unchanged() {
     let dir = tempfile::tempdir().unwrap();
     let clock = Clock::starting_at(THEN);
     let (rig, _) = TestStore::open(dir.path(), &clock, 1);

@@ -425,7 +425,7 @@ async fn run(seed: u64, steps: usize) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_answer_is_that_of_a_plain_model() {
+async fn every_answer_equals_that_of_the_model() {
     let seed = std::env::var("SEED").ok().map(|seed| seed.parse().unwrap());
     for seed in seed.map_or(1..=4, |seed: u64| seed..=seed) {
         run(seed, 1000).await;

@@ -46,7 +46,7 @@ fn count(folder: &Path, hidden: &[&[u8]]) -> usize {
 }
 
 #[tokio::test]
-async fn secrets_are_not_on_the_disk_and_come_back() {
+async fn secrets_are_unreadable_on_disk_and_readable_after_opening() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("data");
     let value = with_secret(9, *b"thirty-two bytes that are hidden");
@@ -64,7 +64,7 @@ async fn secrets_are_not_on_the_disk_and_come_back() {
 }
 
 #[tokio::test]
-async fn a_store_opens_with_its_own_key_alone() {
+async fn a_store_opens_only_with_its_own_key() {
     let directory = tempfile::tempdir().unwrap();
     let (path, kept) = (directory.path().join("data"), directory.path().join("kept"));
     let (rig, _) = TestStore::open(&path, &clock(), 1);

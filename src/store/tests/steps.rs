@@ -19,7 +19,7 @@ fn one(sender_id: Option<&str>, data: usize, targets: Vec<Target>) -> Vec<Append
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_event_is_read_back_whole_at_every_size() {
+async fn events_of_every_size_are_read_back_unchanged() {
     let dir = tempfile::tempdir().unwrap();
     let clock = Clock::starting_at(EPOCH);
     let (rig, _) = TestStore::open(dir.path(), &clock, 1);
@@ -46,7 +46,7 @@ async fn an_event_is_read_back_whole_at_every_size() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_senders_id_counts_once_within_the_window() {
+async fn a_repeated_sender_id_within_the_window_is_a_duplicate() {
     let dir = tempfile::tempdir().unwrap();
     let clock = Clock::starting_at(EPOCH);
     let (rig, _) = TestStore::open(dir.path(), &clock, 1);
@@ -78,7 +78,7 @@ async fn a_senders_id_counts_once_within_the_window() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn rows_of_senders_ids_go_after_the_window() {
+async fn rows_of_sender_ids_are_removed_after_the_window() {
     let dir = tempfile::tempdir().unwrap();
     let clock = Clock::starting_at(EPOCH);
     let (rig, _) = TestStore::open(dir.path(), &clock, 1);
@@ -133,7 +133,7 @@ async fn after_a_failed_flush_nothing_is_acknowledged() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_not_durable_is_in_no_lane() {
+async fn a_delivery_is_in_no_lane_before_it_is_durable() {
     let dir = tempfile::tempdir().unwrap();
     let mut opened = try_open(dir.path(), &Clock::starting_at(EPOCH), 1).unwrap();
     // The subscription and the first event are flushed; the second event is not.
@@ -156,7 +156,7 @@ async fn what_is_not_durable_is_in_no_lane() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn places_are_bounded_and_served_in_turn() {
+async fn slots_are_bounded_and_served_in_order() {
     let dir = tempfile::tempdir().unwrap();
     let (rig, _) = TestStore::open(dir.path(), &Clock::starting_at(EPOCH), 1);
     let places: Vec<WriteSlot> = (0..64).map(|_| rig.store.try_reserve().unwrap()).collect();
@@ -178,7 +178,7 @@ async fn places_are_bounded_and_served_in_turn() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_lost_something_is_refused() {
+async fn a_store_with_a_missing_part_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let clock = Clock::starting_at(EPOCH);
     let refused = || try_open(dir.path(), &clock, 1).unwrap_err();
@@ -221,7 +221,7 @@ async fn a_store_that_lost_something_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_first_start_that_broke_off_hinders_no_later_one() {
+async fn an_interrupted_first_start_does_not_prevent_a_later_one() {
     let dir = tempfile::tempdir().unwrap();
     let clock = Clock::starting_at(EPOCH);
     let (log, aside) = (dir.path().join("log"), dir.path().join("log.unfinished"));
@@ -242,7 +242,7 @@ async fn a_first_start_that_broke_off_hinders_no_later_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_release_makes_all_due_and_shows_it() {
+async fn a_release_makes_every_waiting_delivery_due() {
     let dir = tempfile::tempdir().unwrap();
     let (rig, _) = TestStore::open(dir.path(), &Clock::starting_at(EPOCH), 1);
     let subscription = rig.subscribe(1).await;
@@ -299,7 +299,7 @@ fn list_what_waits(reader: &Reader, known: &Arc<Mutex<BTreeSet<DeliveryId>>>) ->
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_waits_is_listed_while_it_moves() {
+async fn waiting_deliveries_are_listed_while_they_move() {
     let dir = tempfile::tempdir().unwrap();
     let (rig, _) = TestStore::open(dir.path(), &Clock::starting_at(EPOCH), 1);
     let of = rig.subscribe(1).await;

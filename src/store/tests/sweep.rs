@@ -30,7 +30,7 @@ async fn sweep(rig: &TestStore, bytes_max: u64) -> u64 {
 }
 
 #[tokio::test(start_paused = true)]
-async fn beyond_its_size_the_oldest_finished_events_go_and_what_waits_stays() {
+async fn above_the_size_limit_the_oldest_ended_events_are_removed_and_waiting_ones_stay() {
     let dir = tempfile::tempdir().unwrap();
     let clock = Clock::starting_at(EPOCH);
     let (rig, _) = TestStore::open(dir.path(), &clock, 1);
