@@ -26,7 +26,7 @@ use crate::ui;
 /// The clock and the random seed of a daemon.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The clock.
+    /// The clock of the daemon.
     pub clock: Clock,
     /// The seed of everything random: ids, jitter and secrets.
     pub seed: [u8; 32],

@@ -7,7 +7,7 @@ use clap::{Args, Command};
 /// Arguments of `completions`.
 #[derive(Debug, Args)]
 pub struct Completions {
-    /// The shell
+    /// The shell that the script is for
     shell: clap_complete::Shell,
 }
 

@@ -82,7 +82,7 @@ pub struct Cli {
     pub command: Option<Command>,
 }
 
-/// The subcommands.
+/// The subcommands of `postrider`.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the daemon: accept events and deliver them (the default command)

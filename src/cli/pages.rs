@@ -24,7 +24,7 @@ pub(super) struct Paging {
 }
 
 impl Paging {
-    /// No limit.
+    /// A listing without a limit.
     pub(super) const ALL: Self = Self { limit: 0, all: true };
 
     fn limit(self) -> usize {

@@ -39,7 +39,7 @@ pub struct Subscriptions {
 /// The subcommands. A subscription is given by its id, or by its name if the name is unique.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// List subscriptions
+    /// List the subscriptions
     List(#[command(flatten)] Paging),
     /// Show a subscription
     Show {

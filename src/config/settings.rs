@@ -99,7 +99,7 @@ impl Config {
     }
 }
 
-/// `[server]`.
+/// The section `[server]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
     /// The addresses of the API; never empty. A restart applies it.
@@ -185,7 +185,7 @@ pub struct Storage {
     pub disk_reserve: u64,
 }
 
-/// `[retention]`.
+/// The section `[retention]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
     /// The age at which finished events, deliveries and attempts are pruned.
@@ -196,14 +196,14 @@ pub struct Retention {
     pub size: u64,
 }
 
-/// `[events]`.
+/// The section `[events]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Events {
     /// The time for which the ids that senders give to events are remembered. A restart applies it.
     pub dedup_window: Interval,
 }
 
-/// `[delivery]`.
+/// The section `[delivery]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Delivery {
     /// The time limit of a whole attempt.
@@ -230,7 +230,7 @@ pub struct Delivery {
     pub proxy: Option<Proxy>,
 }
 
-/// `[health]`.
+/// The section `[health]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Health {
     /// Whether a delivery that has used its last attempt disables its subscription.
@@ -252,7 +252,7 @@ pub struct Api {
     pub metrics_subscriptions_max: usize,
 }
 
-/// `[log]`.
+/// The section `[log]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Log {
     /// A directive of `tracing_subscriber::EnvFilter`, such as `info` or `postrider=debug,info`.
@@ -261,7 +261,7 @@ pub struct Log {
     pub format: LogFormat,
 }
 
-/// `[mail]`.
+/// The section `[mail]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mail {
     /// The URL of the server, with credentials; none disables mail.
@@ -283,7 +283,7 @@ pub struct Otlp {
     pub sample_ratio: f64,
 }
 
-/// `[auth]`.
+/// The section `[auth]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Auth {
     /// `[[auth.keys]]`; names are unique. If empty, every listener is local.
@@ -330,7 +330,7 @@ impl Role {
 /// The format of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LogFormat {
-    /// Readable text.
+    /// Text for people.
     Text,
     /// One JSON object a line.
     Json,

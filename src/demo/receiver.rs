@@ -20,7 +20,7 @@ use crate::model::secret::{Secret, Verifier};
 use crate::model::time::Clock;
 use crate::rules::signature::{self, SignatureHeaders};
 
-/// How long the demo waits for a result before it fails.
+/// The time that the demo waits for a result before it fails.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A request to a receiver.
@@ -42,7 +42,7 @@ pub(super) struct Arrival {
     pub(super) headers: HeaderMap,
     /// The body of the request.
     pub(super) body: Bytes,
-    /// Why the signature is invalid, if it is.
+    /// The reason why the signature is invalid, if it is.
     refusal: Option<String>,
 }
 

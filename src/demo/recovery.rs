@@ -9,7 +9,7 @@ use super::page::{BAD, FAINT, GOOD, STRONG, count, paint};
 use super::receiver::Arrival;
 use super::story::{PAUSE, Story, Submitted};
 
-/// How many of the held deliveries are shown before the last.
+/// The number of held deliveries that are shown before the last.
 const SHOWN_MAX: usize = 6;
 
 impl Story {

@@ -33,7 +33,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// The sender of events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sender {
-    /// A client.
+    /// A client of the API.
     Client,
     /// The daemon itself. Its events are few and accepted even if the disk is nearly full.
     Daemon {

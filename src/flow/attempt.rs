@@ -28,7 +28,7 @@ pub(super) struct Message {
     pub(super) delivery: Option<DeliveryId>,
     /// Sent as `postrider-attempt`.
     pub(super) number: u32,
-    /// The body.
+    /// The body of the request.
     pub(super) body: bytes::Bytes,
     /// The trace that the request belongs to.
     pub(super) trace: Option<Arc<TraceContext>>,

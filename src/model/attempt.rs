@@ -28,7 +28,7 @@ pub enum ErrorClass {
 }
 
 impl ErrorClass {
-    /// Every class.
+    /// The classes, in the order of their definition.
     pub const ALL: [Self; 7] = [
         Self::Dns,
         Self::ForbiddenAddress,

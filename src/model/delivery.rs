@@ -94,7 +94,7 @@ pub enum DeliveryState {
 }
 
 impl DeliveryState {
-    /// Every state.
+    /// The states, in the order of their definition.
     pub const ALL: [Self; 6] =
         [Self::Pending, Self::InFlight, Self::Succeeded, Self::Exhausted, Self::Held, Self::Cancelled];
 

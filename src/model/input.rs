@@ -17,7 +17,7 @@ const OTHER_MEMBERS: [&str; 2] = ["enabled", "secret"];
 /// A subscription as a person gives it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SubscriptionInput {
-    /// The settings.
+    /// The settings of the subscription.
     pub spec: SubscriptionSpec,
     /// Whether to enable it, if that was given.
     pub enabled: Option<bool>,

@@ -7,7 +7,7 @@ use std::fmt;
 pub struct Problem {
     /// The member as a JSON Pointer (RFC 6901), such as `/events/1`. Empty for the whole input.
     pub pointer: String,
-    /// What is wrong with the value, and what is allowed.
+    /// The fault of the value, and the allowed values.
     pub detail: String,
     /// The same text for other languages, if it has a translation.
     #[serde(skip)]

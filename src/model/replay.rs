@@ -18,7 +18,7 @@ pub enum JobState {
 }
 
 impl JobState {
-    /// Every state.
+    /// The states, in the order of their definition.
     pub const ALL: [Self; 4] = [Self::Running, Self::Done, Self::Cancelled, Self::Failed];
 
     /// Returns the state as the API and logs spell it.
@@ -48,7 +48,7 @@ pub struct ReplayJob {
     pub states: Vec<DeliveryState>,
     /// The state of the replay.
     pub state: JobState,
-    /// Why the replay failed.
+    /// The reason why the replay failed.
     pub failure: Option<String>,
     /// The number of events to examine, as far as it is known.
     pub total: u64,

@@ -226,7 +226,7 @@ impl FromStr for Verifier {
 /// A secret of a subscription, with its time of creation and expiry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SigningSecret {
-    /// The secret.
+    /// The secret that signs.
     pub secret: Secret,
     /// When the secret became active.
     pub created_at: Timestamp,

@@ -56,7 +56,7 @@ impl Localized for SelectorError {
 /// The event types that one term matches.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum EventPattern {
-    /// `*`: every type.
+    /// Matches every type (`*`).
     All,
     /// `TODO_*`: every type with this prefix, which is never empty.
     Prefix(Arc<str>),
@@ -103,7 +103,7 @@ impl fmt::Display for EventPattern {
 /// The projects that one term matches.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ProjectPattern {
-    /// `*`: every project.
+    /// Matches every project (`*`).
     All,
     /// `website`: the project with this id in any company, or in none.
     AnyCompany(ProjectId),

@@ -120,7 +120,7 @@ pub struct Setting {
     pub kind: Kind,
     /// The part of the editor's form that has the setting.
     pub section: Section,
-    /// What the setting does, as a sentence without its period.
+    /// The effect of the setting, as a sentence without its period.
     pub description: &'static str,
     /// The default in words; empty if the setting is required.
     pub default: &'static str,
@@ -145,9 +145,9 @@ pub enum Kind {
     ProjectTerms,
     /// A CEL expression.
     Filter,
-    /// One of the words of [`Format`].
+    /// A word that names a [`Format`].
     Format,
-    /// One of the words of [`Ordering`].
+    /// A word that names an [`Ordering`].
     Ordering,
     /// An object of header names and values.
     Headers,
@@ -183,11 +183,11 @@ impl Kind {
 pub enum Section {
     /// The receiver and the people who look after it.
     Receiver,
-    /// What matches, which has widgets of its own.
+    /// The selectors, which have widgets of their own.
     Selection,
-    /// The filter.
+    /// The filter expression.
     Filter,
-    /// How deliveries are made.
+    /// The settings of delivery, such as time limits and order.
     Delivery,
     /// TLS to the receiver.
     Tls,

@@ -62,7 +62,7 @@ pub enum SpanOperation {
 /// The failure of an attempt, as spans describe it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttemptFailure {
-    /// One of a few words: the error class or the HTTP status.
+    /// A value from a fixed set: the error class or the HTTP status.
     pub kind: String,
     /// A description for people.
     pub detail: String,

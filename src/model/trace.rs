@@ -54,7 +54,7 @@ impl SpanId {
 /// A position in a trace: the trace, and the span that caused the current step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TraceContext {
-    /// The trace.
+    /// The id of the trace.
     pub trace: TraceId,
     /// The span that caused the current step.
     pub parent: SpanId,

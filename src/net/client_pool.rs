@@ -15,7 +15,7 @@ use super::resolve::CheckedResolver;
 use crate::model::proxy::Proxy;
 use crate::model::tls::{Certificates, ClientIdentity, Tls, TlsId};
 
-/// How long an idle connection is kept for the next request to the same receiver.
+/// The time for which an idle connection is kept for the next request to the same receiver.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The most idle connections per host. This covers all concurrent requests, unless very many subscriptions
 /// share a host.

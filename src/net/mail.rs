@@ -33,7 +33,7 @@ pub struct Mail<'a> {
     pub body: String,
 }
 
-/// Why a message was not sent.
+/// A reason why a message was not sent.
 #[derive(Debug, thiserror::Error)]
 pub enum MailError {
     /// The server rejected the message permanently, or the message is invalid.

@@ -110,7 +110,7 @@ impl Lookups {
     }
 }
 
-/// Why a name has no address that may be called.
+/// A reason why a name has no address that may be called.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ResolveError {
     /// The name has no address, or the resolver failed.

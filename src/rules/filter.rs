@@ -51,7 +51,7 @@ pub struct FilterError {
     pub column: usize,
     /// The part of the text that the message is about, if it is about a part.
     pub token: Option<String>,
-    /// What is wrong, and what to do about it.
+    /// The fault, and the remedy.
     pub message: String,
 }
 
@@ -65,7 +65,7 @@ impl Localized for FilterError {
     }
 }
 
-/// Why the evaluation of a filter gave no answer for an event.
+/// A reason why the evaluation of a filter gave no answer for an event.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EvaluationError {
     /// The expression failed.

@@ -31,7 +31,7 @@ const AGENT: HeaderValue = HeaderValue::from_static(concat!("postrider/", env!("
 /// The most headers that the daemon and HTTP itself add, used to reserve space.
 const DAEMON_HEADERS: usize = 13;
 
-/// What the headers of one request depend on, besides the subscription and the body.
+/// The inputs of a request's headers, besides the subscription and the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SigningInput {
     /// The id sent as `webhook-id`: the event's, or a generated one for a health check.

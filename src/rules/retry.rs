@@ -24,7 +24,7 @@ pub struct RetryPolicy<'a> {
     pub jitter: f64,
 }
 
-/// What happens to a delivery after a failed attempt.
+/// The step that follows a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RetryDecision {
     /// The delivery is attempted again.

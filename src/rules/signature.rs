@@ -68,7 +68,7 @@ pub struct SignatureHeaders<'a> {
     pub signatures: &'a str,
 }
 
-/// Why a request fails verification.
+/// A reason why a request fails verification.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum VerifyError {
     /// The timestamp is not a number of seconds.

@@ -51,10 +51,10 @@ impl Entry {
 /// The versions that a change may be applied to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Expected {
-    /// Any version.
+    /// Accepts any version.
     #[default]
     Any,
-    /// Any of these versions.
+    /// Accepts one of these versions.
     OneOf(Vec<Version>),
 }
 

@@ -11,7 +11,7 @@ pub const MINUTES_MAX: usize = 24 * 60;
 /// The counts of one minute.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Minute {
-    /// Events accepted.
+    /// The number of accepted events.
     pub accepted: u64,
     /// Attempts that were answered with a 2xx status.
     pub succeeded: u64,

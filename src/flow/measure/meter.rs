@@ -39,7 +39,7 @@ const STAGES: usize = 3;
 /// The counts since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Events accepted.
+    /// The number of accepted events.
     pub accepted: u64,
     /// Events that were duplicates.
     pub duplicates: u64,
@@ -64,7 +64,7 @@ impl Totals {
 pub struct Latency {
     /// The number of times that were measured.
     pub count: u64,
-    /// The median.
+    /// The median of the durations.
     pub p50: u64,
     /// The 90th percentile.
     pub p90: u64,

@@ -31,7 +31,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// The sender of the event that an attempt was made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::flow) enum Source {
-    /// A client.
+    /// A client of the API.
     Client,
     /// The daemon itself.
     Daemon,

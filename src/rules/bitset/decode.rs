@@ -16,7 +16,7 @@ pub(super) enum Source<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Kernel {
-    /// Portable code.
+    /// Decodes with portable code.
     Scalar = 1,
     /// AVX2: eight numbers at a time.
     Avx2 = 2,

@@ -5,7 +5,7 @@ use std::cell::Cell;
 /// One change of a set: a member to add or to remove.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Edit {
-    /// The member.
+    /// The member of the set.
     pub member: u32,
     /// Whether the set contains the member after the edit.
     pub present: bool,

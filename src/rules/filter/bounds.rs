@@ -89,7 +89,7 @@ const COMPARE: [&str; 6] = [
     operators::GREATER_EQUALS,
 ];
 
-/// Why an expression is rejected, and the node that the message is about.
+/// The reason why an expression is rejected, and the node that the message is about.
 pub(super) struct BoundError {
     pub(super) node: u64,
     pub(super) message: String,

@@ -18,7 +18,7 @@ pub(super) struct ResolvedNames {
     pub(super) exact: Option<PatternId>,
     /// The project, regardless of its company.
     pub(super) project: Option<TermId>,
-    /// The company.
+    /// The company of the project.
     pub(super) company: Option<TermId>,
     /// The pair of the company and the project.
     pub(super) pair: Option<TermId>,
