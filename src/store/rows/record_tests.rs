@@ -245,7 +245,7 @@ fn what_is_not_a_record_is_refused() {
     assert_eq!(read_delivery(id, &longer), Err("1 bytes are left over".to_owned()));
     let mut later = good;
     later[0] = 2;
-    assert_eq!(read_delivery(id, &later), Err("version 2 is not known".to_owned()));
+    assert_eq!(read_delivery(id, &later), Err("unknown version 2".to_owned()));
     let hostile = [&[VERSION, 0, 0, 0, 9][..], &[253; 40]].concat();
     assert!(read_subscription(SubscriptionId::from_bits(1), &hostile, &cipher()).is_err());
     let cut = replay(&pairs(2));
@@ -369,10 +369,10 @@ fn a_subscription_of_a_newer_version_is_refused_by_name() {
     written.extend(unknown);
     set_length(&mut written);
     let error = read_subscription(value.id, &written, &cipher()).unwrap_err();
-    assert_eq!(error, "field 200 is not known: a newer version of the program wrote it");
+    assert_eq!(error, "unknown field 200: a newer version of the program wrote it");
     written[0] = 4;
     let error = read_subscription(value.id, &written, &cipher()).unwrap_err();
-    assert_eq!(error, "version 4 is not known");
+    assert_eq!(error, "unknown version 4");
     assert!(!is_plain(&written), "its secrets are not taken for plain text");
 }
 

@@ -82,7 +82,7 @@ mod tests {
         put(&mut bytes, 1, Some("a"));
         put(&mut bytes, 9, Some("b"));
         let error = Fields::read(&bytes, &[1]).err().unwrap();
-        assert_eq!(error, "field 9 is not known: a newer version of the program wrote it");
+        assert_eq!(error, "unknown field 9: a newer version of the program wrote it");
         assert!(Fields::read(&bytes, &[1, 9]).is_ok());
     }
 
