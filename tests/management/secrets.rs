@@ -209,12 +209,12 @@ async fn a_daemon_without_its_key_file_refuses_to_start_and_explains() {
         fs::set_permissions(&key, bits).unwrap();
     };
     set_mode(0o644);
-    told("its mode 0644 lets others").await;
+    told("its mode 0644 lets other users read or write it").await;
     set_mode(0o600);
     fs::write(&key, b"short").unwrap();
     told("it has 5 bytes instead of 32").await;
     fs::write(&key, [9; 32]).unwrap();
-    told("it is another key").await;
+    told("it holds another key").await;
     fs::remove_file(&key).unwrap();
     told("it is missing").await;
     assert!(!key.exists());
